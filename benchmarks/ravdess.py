@@ -1,0 +1,308 @@
+"""CFN-SR on RAVDESS, stage by stage, beside the paper's recipe: both sides in one process, turn by turn.
+
+    python benchmarks/ravdess.py [prepare] [fetch] [augment] [step] [--source DIR] [--threads 1] [--out FILE.json]
+
+Times are CPU seconds of this process and its children, medians over rounds, so that other load on the machine matters
+little; on a GPU the step is timed by the wall clock. Without ``--source`` it makes its own 1280 x 720 clips.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import av
+import cv2
+import numpy as np
+import paper_recipe
+import torch
+from torch import Tensor, nn
+
+from datamodules.ravdess import RAVDESSClips, RAVDESSDataModule
+from datamodules.ravdess_clip import Job, Settings, prepare_clip
+from datamodules.store import StoreWriter
+from lightning_modules.cfnsr import CFNSR
+
+PARTS = ("prepare", "fetch", "augment", "step")
+BARS = {"prepare": 1.7, "fetch": 50, "augment": 2, "step": 2.5}
+LAST = torch.channels_last_3d
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and the children it has waited for."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def gpu_seconds() -> float:
+    """Wall clock once the GPU has done all that it was given."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def race(
+    runs: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = cpu_seconds
+) -> dict[str, float]:
+    """Runs the contestants turn by turn, once for warming up, and returns the median seconds of each."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(rounds + 1):
+        for name, run in runs.items():
+            start = clock()
+            run()
+            if turn:
+                times[name].append(clock() - start)
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def make_clip(path: Path, seconds: float = 3.5, rate: int = 30) -> None:
+    """Writes a drawn face on a grainy background: 1280 x 720, H.264 at 8 Mbit/s, stereo AAC at 48 kHz."""
+    rng = np.random.default_rng(len(path.stem))
+    grain = rng.normal(0, 6, (800, 1400, 1)).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "threads": "2"})
+        video.width, video.height, video.pix_fmt, video.bit_rate = 1280, 720, "yuv420p", 8_000_000
+        audio = container.add_stream("aac", rate=48000, layout="stereo")
+        for i in range(int(seconds * rate)):
+            image = np.full((720, 1280, 3), (200, 205, 210), np.float32)
+            centre = (640 + int(20 * np.sin(i / 9)), 350 + int(8 * np.cos(i / 7)))
+            cv2.ellipse(image, centre, (105, 145), 0, 0, 360, (225, 180, 150), -1)
+            cv2.ellipse(image, (centre[0], centre[1] + 60), (40, 5 + i % 15), 0, 0, 360, (150, 60, 60), -1)
+            y, x = rng.integers(80), rng.integers(120)
+            image += grain[y : y + 720, x : x + 1280]
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image.clip(0, 255).astype(np.uint8), format="rgb24")))
+        wave = rng.normal(0, 0.1, (2, int(seconds * 48000))).astype(np.float32)
+        sound = av.AudioFrame.from_ndarray(wave, format="fltp", layout="stereo")
+        sound.rate = 48000
+        for stream, frame in ((audio, sound), (audio, None), (video, None)):
+            container.mux(stream.encode(frame))
+
+
+def make_landmarks(clip: Path, path: Path) -> None:
+    """Writes a landmark file of 712 columns with a still face in the middle of the picture."""
+    with av.open(str(clip)) as container:
+        width, height = container.streams.video[0].width, container.streams.video[0].height
+        rows = container.streams.video[0].frames or 100
+    names = [f"column_{i}" for i in range(712)]
+    names[:5] = ["frame", "face_id", "timestamp", "confidence", "success"]
+    names[297:433] = [f"{axis}_{i}" for axis in "xy" for i in range(68)]
+    table = np.random.default_rng(0).normal(100, 300, (rows, 712))
+    table[:, 3:5] = 1
+    angle = np.linspace(0, 2 * np.pi, 68)
+    table[:, 297:365] = width / 2 + 0.2 * height * np.cos(angle)
+    table[:, 365:433] = height / 2 + 0.2 * height * np.sin(angle)
+    np.savetxt(path, table, "%.3f", ", ", header=", ".join(names), comments="")
+
+
+class Corpus:
+    """The clips, and what both sides make of them.
+
+    Args:
+        source: Folder of RAVDESS clips; own clips where None.
+        folder: For everything that is written.
+        clips: Number of own clips.
+    """
+
+    def __init__(self, source: Path | None, folder: Path, clips: int) -> None:
+        self.folder = folder
+        if source is None:
+            paths = [folder / f"01-01-0{i % 8 + 1}-01-01-0{i // 8 + 1}-01.mp4" for i in range(clips)]
+            for path in paths:
+                make_clip(path)
+        else:
+            paths = sorted(source.rglob("01-*.mp4"))
+        if not paths:
+            sys.exit(f"error: --source {source}: no clips named 01-*.mp4 there")
+        self.jobs = [Job(path.stem, path, path.name, folder / f"{path.stem}.csv") for path in paths]
+        for job in self.jobs:
+            make_landmarks(job.path, job.landmarks)
+        self.settings = Settings(video=True, face="landmarks")
+
+    def jpegs(self) -> list[Path]:
+        """The baseline's folders, prepared."""
+        folders = [self.folder / "jpegs" / job.id for job in self.jobs]
+        for job, folder in zip(self.jobs, folders, strict=True):
+            if not folder.exists():
+                paper_recipe.prepare(job.path, job.landmarks, folder)
+        return folders
+
+    def data(self) -> RAVDESSDataModule:
+        """Our DataModule over a store of the same clips."""
+        writer = StoreWriter(self.folder / "prepared", self.settings.arrays, self.settings.manifest(), synthetic=True)
+        for job in [] if writer.complete else self.jobs:
+            clip = prepare_clip(job, self.settings)
+            if clip.reason:
+                sys.exit(f"error: {job.path}: {clip.reason}")
+            writer.add(job.id, job.id[-2:], int(job.id[6:8]) - 1, clip.arrays)
+        writer.finish()
+        return RAVDESSDataModule(str(self.folder))
+
+
+def race_prepare(corpus: Corpus, rounds: int) -> dict[str, float]:
+    """Raw clip to what training reads; per clip."""
+    times = race(
+        {
+            "baseline": lambda: [
+                paper_recipe.prepare(j.path, j.landmarks, corpus.folder / "raced") for j in corpus.jobs
+            ],
+            "ours": lambda: [prepare_clip(job, corpus.settings) for job in corpus.jobs],
+        },
+        rounds,
+    )
+    return {name: seconds / len(corpus.jobs) for name, seconds in times.items()}
+
+
+def race_fetch(corpus: Corpus, rounds: int) -> dict[str, float]:
+    """One validation sample from disk; ours is normalised later, on the device: that is the third figure."""
+    folders, data = corpus.jpegs(), corpus.data()
+    clips = RAVDESSClips(data, np.arange(len(corpus.jobs)))
+    turns = 20  # one sample of ours is too short for the clock
+
+    def ours() -> None:
+        for _ in range(turns):
+            for row in range(len(clips)):
+                clips[row]
+
+    times = race(
+        {
+            "baseline": lambda: [paper_recipe.fetch(folder) for folder in folders],
+            "ours": ours,
+            "ours, normalised": lambda: [data.on_after_batch_transfer(clips[row], 0) for row in range(len(clips))],
+        },
+        rounds,
+    )
+    return {name: seconds / len(clips) / (turns if name == "ours" else 1) for name, seconds in times.items()}
+
+
+def race_augment(corpus: Corpus, rounds: int) -> dict[str, float]:
+    """Training samples from disk to what the network sees; per clip, ours in batches of up to 8."""
+    folders, data = corpus.jpegs(), corpus.data()
+    data.trainer = SimpleNamespace(training=True, current_epoch=0)
+    clips = RAVDESSClips(data, np.arange(len(corpus.jobs)))
+    batches = [list(range(len(clips)))[i : i + 8] for i in range(0, len(clips), 8)]
+    times = race(
+        {
+            "baseline": lambda: [paper_recipe.fetch(folder, augmented=True) for folder in folders],
+            "ours": lambda: [data.on_after_batch_transfer(clips.__getitems__(rows), 0) for rows in batches],
+        },
+        rounds,
+    )
+    return {name: seconds / len(clips) for name, seconds in times.items()}
+
+
+def training_step(shape: list[int], device: torch.device, ours: bool, cudnn: bool = True) -> Callable[[], None]:
+    """A training step of the full-size CFN-SR: the paper's settings, or bf16 with channels last and fused Adam."""
+    batch, *clip = shape
+    torch.manual_seed(0)
+    model = CFNSR(8, {"video": clip, "audio": [13, 212]}).to(device).train()
+    video = torch.randn(shape, device=device)
+    if ours:
+        model.video.to(memory_format=LAST)
+        video = video.contiguous(memory_format=LAST)
+    inputs = {
+        "video": video,
+        "audio": torch.randn(batch, 13, 212, device=device),
+        "target": torch.arange(batch, device=device) % 8,
+    }
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=ours)
+
+    def step() -> None:
+        flags = nullcontext() if cudnn else torch.backends.cudnn.flags(enabled=False)
+        with flags:
+            with torch.autocast(device.type, torch.bfloat16, enabled=ours):
+                loss: Tensor = model.compute_loss(model(inputs), inputs)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return step
+
+
+def roofline(shape: list[int], device: torch.device, clock: Callable[[], float]) -> float:
+    """Seconds that the convolutions and linear layers of a bf16 training step need at least on this device.
+
+    Each layer costs its FLOP at the speed of a large matrix product or its traffic at the speed of a large copy, both
+    measured here, whichever is more; times three for forward, input gradient and weight gradient. Everything else
+    (batch norm, activations, optimizer) is taken as free.
+    """
+    size = 8192 if device.type == "cuda" else 1024
+    square = torch.randn(size, size, device=device, dtype=torch.bfloat16)
+    large = torch.empty((1 << 30 if device.type == "cuda" else 1 << 28), dtype=torch.uint8, device=device)
+    speed = race({"matmul": lambda: square @ square, "copy": large.clone}, 5, clock)
+    flops, bandwidth = 2 * size**3 / speed["matmul"], 2 * large.numel() / speed["copy"]
+    batch, *clip = shape
+    total = 0.0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        work = 2 * output.numel() * layer.weight.numel() / layer.weight.shape[0]
+        traffic = 2 * (inputs[0].numel() + output.numel() + layer.weight.numel())
+        total += 3 * max(work / flops, traffic / bandwidth)
+
+    with torch.device("meta"):
+        model = CFNSR(8, {"video": clip, "audio": [13, 212]})
+        for layer in model.modules():
+            if isinstance(layer, nn.Conv3d | nn.Conv1d | nn.Linear):
+                layer.register_forward_hook(count)
+        model({"video": torch.empty(shape), "audio": torch.empty(batch, 13, 212)})
+    return total
+
+
+def race_step(shape: list[int], rounds: int, device: torch.device) -> dict[str, float]:
+    """One training step; on a GPU also the baseline with cuDNN switched off, as the released code has it."""
+    clock = gpu_seconds if device.type == "cuda" else cpu_seconds
+    runs = {"baseline": training_step(shape, device, ours=False), "ours": training_step(shape, device, ours=True)}
+    if device.type == "cuda":
+        runs["baseline without cuDNN"] = training_step(shape, device, ours=False, cudnn=False)
+    return {**race(runs, rounds, clock), "roofline": roofline(shape, device, clock)}
+
+
+def main() -> None:
+    """Runs the parts and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
+    parser.add_argument("--source", type=Path, help="RAVDESS clips (landmark files are made up); default: own clips")
+    parser.add_argument("--clips", type=int, default=4, help="number of own clips")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[112, 224], help="picture sizes of the training step")
+    parser.add_argument("--batch", type=int, default=2, help="clips per training step")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    args = parser.parse_args()
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(args.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    parts = args.parts or PARTS
+    results: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        if set(parts) - {"step"}:
+            corpus = Corpus(args.source, Path(folder), args.clips)
+            for part, run in (("prepare", race_prepare), ("fetch", race_fetch), ("augment", race_augment)):
+                if part in parts:
+                    results[part] = run(corpus, args.rounds)
+    if "step" in parts:
+        for size in args.sizes:
+            results[f"step {size}"] = race_step([args.batch, 3, 30, size, size], args.rounds, device)
+    print(f"{'part':<10}{'contestant':<24}{'ms':>10}{'x baseline':>12}   bar")
+    for part, times in results.items():
+        bar = BARS[part.split()[0]]
+        for name, seconds in times.items():
+            last = f">= {bar:g}" if name == "ours" else ""
+            print(f"{part:<10}{name:<24}{1e3 * seconds:>10.2f}{times['baseline'] / seconds:>12.2f}   {last}")
+    if args.out:
+        about = {"threads": args.threads, "batch": args.batch, "device": str(device), "torch": torch.__version__}
+        args.out.write_text(json.dumps({"about": about, "seconds": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

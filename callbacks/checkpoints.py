@@ -1,0 +1,33 @@
+"""Checkpoints that survive a kill at any moment."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target, syncs, then renames: the old checkpoint or the new one, never half of one.
+
+    Lightning writes to the system's temporary folder and moves the file: across file systems that is a copy, and a kill
+    during it destroys the previous checkpoint (Lightning-AI/pytorch-lightning#19970).
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Saves a checkpoint.
+
+        Args:
+            checkpoint: What to save.
+            path: Local path.
+            storage_options: Not used.
+        """
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.tmp")
+        with temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)

@@ -1,0 +1,63 @@
+"""Metrics of every epoch in one CSV file, whatever logger is chosen."""
+
+import csv
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lightning_modules.base import EmotionTask
+
+SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_uar")
+
+
+class History(Callback):
+    """Keeps ``metrics.csv`` in the run's folder: one row per epoch with every logged metric and every stage's rate.
+
+    Lightning's `CSVLogger` deletes the file when a run is resumed; here the epochs before the resumed one stay.
+    Where no progress bar can be drawn, every epoch is also printed as one line.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, str]] = []
+        self._started = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all epochs so far, those before a resume included."""
+        return float(self._rows[-1]["seconds"]) if self._rows else 0.0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reads the epochs that a resumed run has behind it."""
+        path = Path(trainer.default_root_dir) / "metrics.csv"
+        self._rows = []
+        if trainer.current_epoch and path.exists():
+            with path.open(newline="") as file:
+                self._rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+        self._started = time.perf_counter() - self.seconds
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Appends the epoch and rewrites the file."""
+        assert isinstance(pl_module, EmotionTask)
+        metrics = trainer.callback_metrics
+        if not trainer.is_global_zero:
+            return
+        values: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        values["seconds"] = f"{time.perf_counter() - self._started:.3f}"
+        values |= {name: f"{float(value):.6g}" for name, value in sorted(metrics.items()) if "/" not in name}
+        values |= {f"lr/{stage}": f"{rate:.6g}" for stage, rate in pl_module.effective_rates.items()}
+        self._rows.append({name: str(value) for name, value in values.items()})
+        path = Path(trainer.default_root_dir) / "metrics.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(".metrics.csv.tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(dict.fromkeys(name for row in self._rows for name in row)))
+            writer.writeheader()
+            writer.writerows(self._rows)
+        os.replace(temporary, path)
+        if trainer.progress_bar_callback is None and trainer.max_epochs:
+            shown = "  ".join(f"{name} {values[name]}" for name in SHOWN if name in values)
+            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {shown}", file=sys.stderr, flush=True)

@@ -1,0 +1,51 @@
+"""Discriminative learning rates: the further a stage is from the head, the lower its rate.
+
+Howard & Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018,
+https://arxiv.org/abs/1801.06146.
+"""
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lightning_modules.base import EmotionTask, TaskError
+
+
+class DiscriminativeLR(Callback):
+    """Multiplies the rate of every stage by its own constant.
+
+    Counted from the head down, stage ``i`` gets ``factor ** i``: the head 1, the stage before it ``factor``, and so
+    on; an empty stage counts. The ratios between stages hold under any scheduler, one with a floor included.
+
+    Args:
+        factor: Ratio of a stage's rate to that of the stage after it.
+        scales: Factor per stage by name instead; a stage not named keeps 1.
+    """
+
+    def __init__(self, factor: float = 0.85, scales: dict[str, float] | None = None) -> None:
+        if factor <= 0 or any(scale < 0 for scale in (scales or {}).values()):
+            raise TaskError("DiscriminativeLR: factor must be positive and scales not negative")
+        self.factor = factor
+        self.scales = scales
+
+    def stage_scales(self, stages: list[str]) -> dict[str, float]:
+        """The constant of every stage.
+
+        Args:
+            stages: Names from input to head.
+
+        Returns:
+            Factor per stage.
+
+        Raises:
+            TaskError: If ``scales`` names a stage that is not there.
+        """
+        if self.scales is None:
+            return {stage: self.factor**depth for depth, stage in enumerate(reversed(stages))}
+        if unknown := set(self.scales) - set(stages):
+            raise TaskError(f"DiscriminativeLR: no stage {', '.join(sorted(unknown))}; there are {', '.join(stages)}")
+        return {stage: self.scales.get(stage, 1.0) for stage in stages}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Hands the factors to the task."""
+        assert isinstance(pl_module, EmotionTask)
+        scales = self.stage_scales(list(pl_module.stages()))
+        pl_module.lr_factors["discriminative"] = lambda name, step: scales[name]

@@ -1,0 +1,90 @@
+"""One row per clip: the file that every reported number is computed from."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_modules.base import EmotionTask
+
+
+def write_predictions(path: Path, task: EmotionTask, class_names: list[str]) -> None:
+    """Writes the task's last prediction table as CSV (contract 5).
+
+    Columns: id, group, target (class index; empty without labels), ``p_<class>`` with the class probabilities.
+
+    Args:
+        path: File to write; it appears whole or not at all.
+        task: The model after a test or predict run.
+        class_names: Names in order of the class index.
+    """
+    table = task.predictions
+    probabilities = table.logits.double().softmax(1).tolist()
+    targets: list[Any] = table.labels.tolist() if len(table.target) else [""] * len(table.ids)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "group", "target", *(f"p_{name}" for name in class_names)])
+        for row in sorted(zip(table.ids, table.groups, targets, probabilities, strict=True)):
+            writer.writerow([*row[:3], *(f"{p:.6g}" for p in row[3])])
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+class PredictionWriter(Callback):
+    """Writes ``predictions-<selection>.csv`` after every test and ``predictions.csv`` after every predict run.
+
+    The table behind it is gathered over all ranks and holds each clip once, so that the padding of a distributed
+    sampler cannot count twice. Models that give an embedding get ``embeddings.pt`` beside the predictions of a
+    predict run: ``{"id": [...], "embedding": (N, D)}``.
+
+    Args:
+        selection: Which checkpoint is tested: ``best``, ``last`` or ``selected``; the command line sets it.
+    """
+
+    def __init__(self, selection: str = "test") -> None:
+        self.selection = selection
+        self._embeddings: list[dict[str, Any]] = []
+
+    def _write(self, trainer: Trainer, task: LightningModule, name: str) -> None:
+        assert isinstance(task, EmotionTask)
+        if trainer.is_global_zero and not trainer.sanity_checking:
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            path = Path(trainer.default_root_dir) / name
+            write_predictions(path, task, data.class_names)
+            rank_zero_info(f"predictions: {path}")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the predictions of the test run."""
+        self._write(trainer, pl_module, f"predictions-{self.selection}.csv")
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps the embeddings of the batch."""
+        if "embedding" in outputs:
+            self._embeddings.append({"id": outputs["id"], "embedding": outputs["embedding"].float().cpu()})
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the predictions, and the embeddings where there are any."""
+        self._write(trainer, pl_module, "predictions.csv")
+        if self._embeddings:
+            parts, self._embeddings = self._embeddings, []
+            suffix = f"-{trainer.global_rank}" if trainer.world_size > 1 else ""
+            content = {
+                "id": [clip for part in parts for clip in part["id"]],
+                "embedding": torch.cat([part["embedding"] for part in parts]),
+            }
+            torch.save(content, Path(trainer.default_root_dir) / f"embeddings{suffix}.pt")

@@ -1,0 +1,123 @@
+"""The one entry point: training commands, preparation, stand-in corpora, tables and reports.
+
+Before it knows the command it imports nothing heavier than the standard library.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TRAINING = {
+    "fit": "train an experiment and test the selected checkpoint",
+    "validate": "score a checkpoint on the clips that select the epoch",
+    "test": "score a checkpoint on the test fold",
+    "predict": "write a checkpoint's predictions and embeddings",
+}
+PER_CORPUS = {
+    "prepare": "raw corpus -> prepared store",
+    "synth": "make a stand-in corpus in a corpus' raw format",
+}
+TABLES = {
+    "reproduce": "run the missing cells of paper tables, then report",
+    "report": "Markdown, LaTeX and HTML tables from result files",
+}
+
+
+def corpora(command: str) -> list[str]:
+    """Corpora that a per-corpus command knows: the file stems of its package."""
+    return sorted(path.stem for path in (HERE / "datamodules" / command).glob("[!_]*.py"))
+
+
+def overview() -> str:
+    """The text of ``--help``."""
+    lines = ["usage: python cli.py COMMAND ...", ""]
+    for title, commands in (("training", TRAINING), ("data", PER_CORPUS), ("tables", TABLES)):
+        lines.append(f"{title}:")
+        for name, text in commands.items():
+            more = f" ({', '.join(corpora(name))})" if name in PER_CORPUS else ""
+            lines.append(f"  {name:<10} {text}{more}")
+    experiments = sorted(path.stem for path in (HERE / "experiments").glob("[!_]*.yaml"))
+    lines += ["", f"experiments: {', '.join(experiments)}", ""]
+    lines += [
+        "python cli.py fit --config experiments/cfnsr.yaml --data.fold 3",
+        "python cli.py COMMAND --help tells the options of a command",
+    ]
+    return "\n".join(lines)
+
+
+def per_corpus(command: str, arguments: Sequence[str]) -> int:
+    """Runs ``prepare`` or ``synth`` for one corpus."""
+    known = corpora(command)
+    parser = argparse.ArgumentParser(f"cli.py {command}", description=PER_CORPUS[command])
+    parser.add_argument("corpus", choices=known, metavar="CORPUS", help=", ".join(known))
+    if not arguments or arguments[0] in ("-h", "--help"):
+        parser.epilog = f"cli.py {command} CORPUS --help tells the options of a corpus"
+        parser.print_help()
+        return 0 if arguments else 2
+    corpus = parser.parse_args(arguments[:1]).corpus
+    module = importlib.import_module(f"datamodules.{command}.{corpus}")
+    parser = argparse.ArgumentParser(f"cli.py {command} {corpus}", description=(module.__doc__ or "").split("\n")[0])
+    workers = os.cpu_count() or 1
+    parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes (default: all cores)")
+    if command == "prepare":
+        parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="folder of the raw corpus")
+        parser.add_argument("--out", type=Path, metavar="DIR", help=f"corpus folder (default: data/{corpus})")
+    else:
+        out = Path("data", "synthetic", corpus)
+        parser.add_argument("--out", type=Path, default=out, metavar="DIR", help=f"folder to fill (default: {out})")
+        parser.add_argument("--clips", type=int, metavar="N", help="number of clips (default: as many as the corpus)")
+        parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed (default: 0)")
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(arguments[1:])))
+
+
+def dispatch(arguments: Sequence[str]) -> int:
+    """Hands a command line to whoever carries it out."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())
+        return 0 if arguments else 2
+    command = arguments[0]
+    if command in PER_CORPUS:
+        return per_corpus(command, arguments[1:])
+    if command in TABLES:
+        module = importlib.import_module(f"experiments.{command}")
+        parser = argparse.ArgumentParser(f"cli.py {command}", description=TABLES[command])
+        module.add_arguments(parser)
+        return int(module.run(parser.parse_args(arguments[1:])))
+    if command in TRAINING:
+        return int(importlib.import_module("experiments.train").main(arguments))
+    known = ", ".join((*TRAINING, *PER_CORPUS, *TABLES))
+    print(f"error: there is no command {command!r}; the commands are {known}", file=sys.stderr)
+    return 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: Command line without the program's name; that of the process where not given.
+
+    Returns:
+        Exit code: 0 done, 1 failed, 2 wrong usage.
+    """
+    try:
+        return dispatch(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:
+        print("interrupted; the same command carries on", file=sys.stderr)
+        return 130
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause and not hasattr(cause, "exit_code"):  # parsers wrap what a constructor raised
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:  # what a user can cause carries an exit code; anything else is a bug
+            raise
+        print(f"error: {cause}", file=sys.stderr)
+        return int(cause.exit_code)  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

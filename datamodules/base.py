@@ -1,0 +1,237 @@
+"""What every corpus shares: protocol, fold, seed, class names and weights, missing modalities, loaders."""
+
+import hashlib
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from datamodules.store import DataError
+
+Batch = dict[str, Any]
+Split = Literal["train", "val", "test"]
+
+
+def uniform_draw(*key: str | int) -> float:
+    """A number in [0, 1) that depends on the key alone: the same for every model, run and machine.
+
+    Args:
+        key: What the draw belongs to, for example modality and clip id.
+
+    Returns:
+        The draw.
+    """
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def as_is(batch: Any) -> Any:
+    """Collates nothing: `ClipDataset` yields whole batches."""
+    return batch
+
+
+def global_seed() -> int:
+    """The seed of ``seed_everything``; 0 outside the command line."""
+    return int(os.environ.get("PL_GLOBAL_SEED", "0"))
+
+
+class ClipDataset(Dataset[Batch]):
+    """Clips of one split. The loader asks for a whole batch at once, so that arrays are copied once."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of clips."""
+
+    @abstractmethod
+    def __getitems__(self, rows: list[int]) -> Batch:
+        """The batch of contract 1 that these rows make."""
+
+    def __getitem__(self, row: int) -> Batch:
+        """The batch of one clip."""
+        return self.__getitems__([row])
+
+
+class EmotionDataModule(LightningDataModule):
+    """Clips of one corpus under one protocol (contract 1).
+
+    A corpus defines the properties below and `dataset`. Properties are known before `setup`, because the command line
+    links them into the model. Training order is a function of seed and epoch alone.
+
+    Args:
+        root: Folder of the corpus; the prepared store is ``<root>/prepared``.
+        fold: Which fold is the test fold, counted from 0.
+        protocol: ``paper`` follows the paper, selection of the epoch on the test fold included; ``honest`` selects
+            on validation groups that are in neither train nor test.
+        batch_size: Clips per step and device.
+        num_workers: Loader processes; 0 is right for memory-mapped clips.
+        missing: Rate per modality at which clips lose it, ``{"audio": 0.3}``; drawn per clip id, so that every model
+            misses the same clips.
+        class_weighting: ``balanced`` weighs the loss by inverse class frequency in train.
+    """
+
+    corpus = ""
+    group_name = "speakers"
+    num_folds = 1
+
+    def __init__(
+        self,
+        root: str,
+        fold: int = 0,
+        protocol: Literal["paper", "honest"] = "paper",
+        batch_size: int = 16,
+        num_workers: int = 0,
+        missing: dict[str, float] | None = None,
+        class_weighting: Literal["none", "balanced"] = "none",
+    ) -> None:
+        super().__init__()
+        if not 0 <= fold < self.num_folds:
+            raise DataError(f"--data.fold {fold}: {type(self).__name__} has folds 0 to {self.num_folds - 1}")
+        if batch_size < 1:
+            raise DataError(f"--data.batch_size {batch_size}: at least 1")
+        self.root = root
+        self.fold = fold
+        self.protocol = protocol
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.missing = missing or {}
+        self.class_weighting = class_weighting
+        for modality, rate in self.missing.items():
+            if not 0 <= rate <= 1:
+                raise DataError(f"--data.missing: rate {rate} of {modality!r} is not between 0 and 1")
+        self._datasets: dict[Split, ClipDataset] = {}
+
+    @property
+    @abstractmethod
+    def class_names(self) -> list[str]:
+        """Names of the classes in order of their index."""
+
+    @property
+    @abstractmethod
+    def input_shapes(self) -> dict[str, list[int]]:
+        """Shape of one clip per modality as the model's forward sees it."""
+
+    @property
+    @abstractmethod
+    def train_labels(self) -> np.ndarray:
+        """Class indices ``(N,)`` of the training clips of this fold and protocol."""
+
+    @abstractmethod
+    def dataset(self, split: Split) -> ClipDataset:
+        """The clips of a split."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """What identifies the prepared data; it goes into every result."""
+
+    @property
+    @abstractmethod
+    def synthetic(self) -> bool:
+        """Whether the clips are a stand-in."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def class_weights(self) -> list[float] | None:
+        """Inverse class frequency in train, mean 1 over the clips; None where not asked for."""
+        if self.class_weighting == "none":
+            return None
+        counts = np.bincount(self.train_labels, minlength=self.num_classes)
+        return [float(counts.sum() / (np.count_nonzero(counts) * count)) if count else 0.0 for count in counts]
+
+    @property
+    def selections(self) -> list[str]:
+        """Names of the checkpoints whose predictions are results: contract 5."""
+        return ["best", "last"] if self.protocol == "paper" else ["selected"]
+
+    def is_missing(self, modality: str, clip: str) -> bool:
+        """Whether this clip loses this modality under ``missing``."""
+        rate = self.missing.get(modality, 0.0)
+        return rate > 0 and uniform_draw("missing", modality, clip) < rate
+
+    def split_by_fold(self, folds: np.ndarray, groups: list[str], source: str) -> dict[str, np.ndarray]:
+        """Splits clips by their test fold: under ``honest`` the next fold validates and does not train.
+
+        Args:
+            folds: Fold of every clip, ``(N,)``.
+            groups: Group of every clip.
+            source: What says so, for error messages.
+
+        Returns:
+            Rows of ``train``, ``test`` and, under ``honest``, ``val``.
+
+        Raises:
+            DataError: If a split is empty or two splits share a group.
+        """
+        validation = (self.fold + 1) % self.num_folds if self.protocol == "honest" else -1
+        rows = {
+            "train": np.flatnonzero((folds != self.fold) & (folds != validation)),
+            "test": np.flatnonzero(folds == self.fold),
+        }
+        if self.protocol == "honest":
+            rows["val"] = np.flatnonzero(folds == validation)
+        held = {split: {groups[row] for row in found} for split, found in rows.items()}
+        for split, found in held.items():
+            if not found:
+                names = ", ".join(sorted(set(groups))[:30])
+                raise DataError(f"--data.fold {self.fold}: no {split} clips; there are {self.group_name} {names}")
+            for other in held:
+                if other != split and (shared := found & held[other]):
+                    names = ", ".join(sorted(shared)[:10])
+                    raise DataError(f"{source}: {self.group_name} {names} are in both {split} and {other}")
+        return rows
+
+    def _split(self, split: Split) -> ClipDataset:
+        if split not in self._datasets:
+            self._datasets[split] = self.dataset(split)
+        return self._datasets[split]
+
+    def _loader(self, split: Split) -> DataLoader[Batch]:
+        dataset, trainer = self._split(split), self.trainer
+        # A distributed sampler even for one process: its order is a function of seed and epoch, which Lightning sets,
+        # and Lightning leaves it alone under DDP.
+        sampler: DistributedSampler[Batch] = DistributedSampler(
+            dataset,
+            num_replicas=trainer.world_size if trainer else 1,
+            rank=trainer.global_rank if trainer else 0,
+            shuffle=split == "train",
+            seed=global_seed(),
+        )
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=as_is,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Clips of the training groups, shuffled."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Clips on which the epoch is selected: the test fold itself under ``paper``."""
+        return self._loader("test" if self.protocol == "paper" else "val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Clips of the test fold."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Clips of the test fold."""
+        return self._loader("test")
+
+    def split_sizes(self) -> dict[str, int]:
+        """Number of clips per split, 0 validation clips under ``paper``."""
+        splits: Sequence[Split] = ("train", "test") if self.protocol == "paper" else ("train", "val", "test")
+        return {"val": 0} | {str(split): len(self._split(split)) for split in splits}

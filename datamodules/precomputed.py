@@ -1,0 +1,273 @@
+"""Features computed elsewhere: ``.pt`` or ``.npy`` files, one per clip, or one ``.npz``, joined to an index by clip id.
+
+Everything is checked before the first step, and every problem of a kind is told at once.
+"""
+
+import csv
+import hashlib
+import zipfile
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split
+from datamodules.store import DataError, sha256_file
+
+COLUMNS = ("id", "group", "target", "fold")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def read_index(path: Path) -> list[dict[str, str]]:
+    """Reads an index of clips.
+
+    Args:
+        path: CSV with columns id, group (the unit of folds, the speaker), target (class index from 0) and fold.
+
+    Returns:
+        Its rows.
+
+    Raises:
+        DataError: If the file is missing, a column is, a number is none, or an id comes twice.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: the index cannot be read ({error})") from error
+    if not rows:
+        raise DataError(f"{path}: the index is empty; it needs columns {', '.join(COLUMNS)}")
+    if missing := [name for name in COLUMNS if name not in rows[0]]:
+        raise DataError(f"{path}: no column {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
+    for number, row in enumerate(rows, start=2):
+        for name in ("target", "fold"):
+            if not (row[name] or "").isdecimal():
+                raise DataError(f"{path}, line {number}: {name} is {row[name]!r}, not a number from 0")
+    ids = [row["id"] for row in rows]
+    if twice := sorted({clip for clip in ids if ids.count(clip) > 1} if len(set(ids)) < len(ids) else ()):
+        raise DataError(f"{path}: ids that come twice: {_some(twice)}")
+    return rows
+
+
+def read_feature(path: Path) -> np.ndarray:
+    """Reads the array of one clip; nothing in the file is executed.
+
+    Args:
+        path: A ``.pt`` file that holds one tensor, or a ``.npy`` file.
+
+    Returns:
+        The array.
+
+    Raises:
+        DataError: If the file is damaged or holds something else.
+    """
+    try:
+        if path.suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and numpy raise a dozen kinds for a damaged file
+        raise DataError(f"{path}: not a plain tensor file ({str(error).splitlines()[0][:120]})") from error
+    if not isinstance(content, Tensor):
+        raise DataError(f"{path}: holds a {type(content).__name__}, expected one tensor")
+    content = content.detach()
+    return np.asarray((content.float() if content.dtype == torch.bfloat16 else content).numpy())
+
+
+class PrecomputedClips(ClipDataset):
+    """Rows of the in-memory feature tables as batches.
+
+    Args:
+        data: The DataModule whose tables and options apply.
+        rows: Rows of the index that belong to the split.
+    """
+
+    def __init__(self, data: "PrecomputedTensorDataModule", rows: np.ndarray) -> None:
+        self.data = data
+        self.rows = rows
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.rows)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """The batch of contract 1 that these clips make."""
+        rows = torch.from_numpy(self.rows[indices])
+        ids = [self.data.ids[row] for row in rows]
+        batch: Batch = {"id": ids, "group": [self.data.groups[row] for row in rows], "length": {}, "mask": {}}
+        for modality, table in self.data.tables.items():
+            present = torch.tensor([not self.data.is_missing(modality, clip) for clip in ids])
+            values = table[rows]
+            batch[modality] = values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
+            batch["mask"][modality] = present
+        batch["target"] = self.data.targets[rows]
+        return batch
+
+
+class PrecomputedTensorDataModule(EmotionDataModule):
+    """Any corpus whose features are on disk, by the folds of its index.
+
+    Args:
+        root: Folder that holds the index and the features.
+        features: Where each modality lies, relative to ``root``: a folder with ``<id>.pt`` or ``<id>.npy`` files, or
+            ``file.npz:array``, where the ``.npz`` also holds the clips' ids as ``id``. Rows are joined by id.
+        index: CSV with columns id, group, target, fold.
+        class_names: Names of the classes; ``0``, ``1``, ... where not given.
+        standardize: Modalities whose features are centred and scaled with the statistics of the training clips.
+        fold: Which fold of the index is the test fold.
+        protocol: ``paper`` selects the epoch on the test fold; ``honest`` on the next fold, which then does not train.
+        batch_size: Clips per step and device.
+        num_workers: Loader processes; 0 is right for features in memory.
+        missing: Rate per modality at which clips lose it; drawn per clip id.
+        class_weighting: ``balanced`` weighs the loss by inverse class frequency in train.
+    """
+
+    corpus = "precomputed"
+
+    def __init__(
+        self,
+        root: str,
+        features: dict[str, str],
+        index: str = "index.csv",
+        class_names: list[str] | None = None,
+        standardize: list[str] | None = None,
+        fold: int = 0,
+        protocol: Literal["paper", "honest"] = "paper",
+        batch_size: int = 16,
+        num_workers: int = 0,
+        missing: dict[str, float] | None = None,
+        class_weighting: Literal["none", "balanced"] = "none",
+    ) -> None:
+        self.index_path = Path(root) / index
+        if not self.index_path.exists():
+            raise DataError(f"no index of clips at {self.index_path}; docs/data.md tells what --data.root holds")
+        self.clips = read_index(self.index_path)
+        self.ids = [row["id"] for row in self.clips]
+        self.groups = [row["group"] for row in self.clips]
+        self.targets = torch.tensor([int(row["target"]) for row in self.clips])
+        self.folds = np.array([int(row["fold"]) for row in self.clips])
+        self.num_folds = int(self.folds.max()) + 1
+        super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
+        self.features = features
+        self.standardize = standardize or []
+        self._class_names = class_names or [str(label) for label in range(int(self.targets.max()) + 1)]
+        if int(self.targets.max()) >= len(self._class_names):
+            raise DataError(
+                f"{self.index_path}: target {int(self.targets.max())}, but {len(self._class_names)} classes"
+            )
+        for name, given in (("missing", self.missing), ("standardize", self.standardize)):
+            if unknown := set(given) - set(features):
+                raise DataError(f"--data.{name} names {_some(sorted(unknown))}; there are {', '.join(features)}")
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes in order of their index."""
+        return self._class_names
+
+    def _read(self, modality: str) -> np.ndarray:
+        """All clips of one modality in the order of the index, ``(N, ...)``."""
+        source, _, name = self.features[modality].partition(":")
+        path = Path(self.root) / source
+        if path.suffix == ".npz":
+            return self._read_npz(path, name or modality)
+        if not path.is_dir():
+            raise DataError(f"--data.features: {modality} is at {path}, which is no folder and no .npz file")
+        files = {file.stem: file for file in sorted(path.iterdir()) if file.suffix in (".pt", ".npy")}
+        if absent := [clip for clip in self.ids if clip not in files]:
+            raise DataError(f"{path}: no .pt or .npy file of {len(absent)} clips of {self.index_path}: {_some(absent)}")
+        arrays = [read_feature(files[clip]) for clip in self.ids]
+        shape, dtype = arrays[0].shape, arrays[0].dtype
+        for clip, array in zip(self.ids, arrays, strict=True):
+            if (array.shape, array.dtype) != (shape, dtype):
+                raise DataError(
+                    f"{files[clip]}: {array.dtype} {array.shape}, but {files[self.ids[0]].name} is {dtype} {shape}"
+                )
+        return np.stack(arrays)
+
+    def _read_npz(self, path: Path, name: str) -> np.ndarray:
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                if absent := [key for key in ("id", name) if key not in content]:
+                    raise DataError(f"{path}: no array {', '.join(absent)}; it holds {', '.join(content)}")
+                rows = {str(clip): row for row, clip in enumerate(content["id"])}
+                values = content[name]
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{path}: not a plain .npz file ({error})") from error
+        if len(rows) != len(values):
+            raise DataError(f"{path}: {len(rows)} different ids for {len(values)} rows of {name}")
+        if absent := [clip for clip in self.ids if clip not in rows]:
+            raise DataError(f"{path}: {len(absent)} clips of {self.index_path} are not in it: {_some(absent)}")
+        return np.asarray(values[[rows[clip] for clip in self.ids]])
+
+    @cached_property
+    def tables(self) -> dict[str, Tensor]:
+        """Features per modality, ``(N, ...)`` in the order of the index; floats as float32, uint8 as stored.
+
+        Raises:
+            DataError: If a file is missing or damaged, or an array has another shape, type or a value that is not
+                finite.
+        """
+        tables = {}
+        for modality in self.features:
+            values = self._read(modality)
+            if values.dtype == np.uint8:
+                tables[modality] = torch.from_numpy(values)
+                continue
+            if values.dtype.kind != "f":
+                raise DataError(f"--data.features: {modality} is {values.dtype}; expected floats or uint8")
+            bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
+            if len(bad):
+                clips = _some([self.ids[row] for row in bad])
+                raise DataError(f"--data.features: {modality} is not finite in {len(bad)} clips: {clips}")
+            values = values.astype(np.float32)
+            if modality in self.standardize:
+                train = values[self.rows["train"]]
+                deviation = train.std(0)
+                values = (values - train.mean(0)) / np.where(deviation > 0, deviation, 1)
+            tables[modality] = torch.from_numpy(values)
+        return tables
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the index and every feature file."""
+        digest = hashlib.sha256(sha256_file(self.index_path).encode())
+        for modality, source in sorted(self.features.items()):
+            path = Path(self.root) / source.partition(":")[0]
+            files = sorted(path.iterdir()) if path.is_dir() else [path]
+            digest.update(f"{modality} {source.partition(':')[2]} {sha256_file(*files)}".encode())
+        return digest.hexdigest()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the folder is marked as a stand-in."""
+        return (Path(self.root) / "SYNTHETIC").exists()
+
+    @property
+    def input_shapes(self) -> dict[str, list[int]]:
+        """Shape of one clip's features per modality."""
+        return {modality: list(table.shape[1:]) for modality, table in self.tables.items()}
+
+    @cached_property
+    def rows(self) -> dict[str, np.ndarray]:
+        """Rows of the index per split.
+
+        Raises:
+            DataError: If a split is empty or two splits share a group.
+        """
+        return self.split_by_fold(self.folds, self.groups, str(self.index_path))
+
+    @property
+    def train_labels(self) -> np.ndarray:
+        """Class indices of the training clips."""
+        return np.asarray(self.targets.numpy()[self.rows["train"]])
+
+    def dataset(self, split: Split) -> PrecomputedClips:
+        """The clips of a split."""
+        return PrecomputedClips(self, self.rows[split])

@@ -1,0 +1,218 @@
+"""RAVDESS (Livingstone & Russo 2018): acted speech of 24 speakers in eight emotions, video and audio.
+
+Source: https://zenodo.org/records/1188976 (CC BY-NC-SA 4.0). Folds and inputs are those of MSAF and CFN-SR: six
+folds of four consecutive actors, 30 frames spread over the clip, 13 MFCCs of 2.45 s.
+"""
+
+import csv
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from datamodules import augment
+from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split, global_seed
+from datamodules.store import DataError, Store
+
+CLASS_NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
+ARRAYS = {"video": "video", "audio": "mfcc"}
+SPLITS = Path(__file__).parent / "splits" / "ravdess.csv"
+
+
+class RAVDESSClips(ClipDataset):
+    """Rows of the store as batches: video ``(B, T, H, W, 3)`` uint8, audio ``(B, 13, 212)`` float32.
+
+    Args:
+        data: The DataModule whose store and options apply.
+        rows: Rows of the store that belong to the split.
+    """
+
+    def __init__(self, data: "RAVDESSDataModule", rows: np.ndarray) -> None:
+        self.data = data
+        self.rows = rows
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.rows)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """The batch of contract 1 that these clips make."""
+        store, rows = self.data.store, self.rows[indices]
+        ids = [store.ids[row] for row in rows]
+        batch: Batch = {"id": ids, "group": [store.groups[row] for row in rows], "length": {}, "mask": {}}
+        for modality in self.data.modalities:
+            absent = np.array([self.data.is_missing(modality, clip) for clip in ids])
+            values = np.stack([self.data.read(modality, row) for row in rows])
+            values[absent] = 0
+            batch[modality] = torch.from_numpy(values)
+            batch["mask"][modality] = torch.from_numpy(~absent)
+            steps = values.shape[1 if modality == "video" else 2]
+            batch["length"][modality] = torch.full((len(ids),), steps)
+        batch["target"] = torch.from_numpy(store.labels[rows])
+        return batch
+
+
+class RAVDESSDataModule(EmotionDataModule):
+    """RAVDESS speech from the prepared store, by speaker-independent folds.
+
+    Args:
+        root: Folder of the corpus; the store is ``<root>/prepared``.
+        fold: 0 to 5: actors 01-04, 05-08, ..., 21-24 are the test speakers.
+        protocol: ``paper`` selects the epoch on the test fold; ``honest`` on the next fold's actors, who then do not
+            train.
+        modalities: Which of ``video`` and ``audio`` to read.
+        frames: How many of the stored frames to use, spread evenly; all where not given.
+        image_size: Height and width that the model sees; the stored size where not given.
+        augment: Random resized crop and horizontal flip of training clips.
+        augment_scope: One draw per clip, or ``frame`` as the released code has it.
+        color_order: ``bgr`` as the released code has it.
+        splits: CSV with columns clip, speaker, fold; the committed file where not given.
+        batch_size: Clips per step and device.
+        num_workers: Loader processes; 0 is right for a memory-mapped store.
+        missing: Rate per modality at which clips lose it, ``{"audio": 0.3}``; drawn per clip id.
+        class_weighting: ``balanced`` weighs the loss by inverse class frequency in train.
+    """
+
+    corpus = "ravdess"
+    num_folds = 6
+
+    def __init__(
+        self,
+        root: str = "data/ravdess",
+        fold: int = 0,
+        protocol: Literal["paper", "honest"] = "paper",
+        modalities: list[Literal["video", "audio"]] | None = None,
+        frames: int | None = None,
+        image_size: int | None = None,
+        augment: bool = True,
+        augment_scope: Literal["clip", "frame"] = "clip",
+        color_order: Literal["rgb", "bgr"] = "rgb",
+        splits: str | None = None,
+        batch_size: int = 16,
+        num_workers: int = 0,
+        missing: dict[str, float] | None = None,
+        class_weighting: Literal["none", "balanced"] = "none",
+    ) -> None:
+        super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
+        self.modalities: list[str] = list(modalities or ["video", "audio"])
+        self.frames = frames
+        self.image_size = image_size
+        self.augment = augment
+        self.augment_scope = augment_scope
+        self.color_order = color_order
+        self.splits = Path(splits) if splits else SPLITS
+        if unknown := set(self.missing) - set(self.modalities):
+            raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {', '.join(self.modalities)}")
+
+    @property
+    def class_names(self) -> list[str]:
+        """The eight emotions in the order of their codes 01 to 08."""
+        return CLASS_NAMES
+
+    @cached_property
+    def store(self) -> Store:
+        """The prepared clips.
+
+        Raises:
+            DataError: If there are none, with the ways to get some, or if they lack a modality.
+        """
+        folder = Path(self.root) / "prepared"
+        if not (folder / "COMPLETE").exists():
+            raise DataError(
+                f"no prepared RAVDESS in {folder}. Real clips: see docs/data.md, then `python cli.py prepare ravdess "
+                "--source DIR`.\nA stand-in: `python cli.py synth ravdess`, `python cli.py prepare ravdess --source "
+                "data/synthetic/ravdess`, then `--data.root data/synthetic/ravdess`"
+            )
+        store = Store(folder)
+        for modality in self.modalities:
+            if ARRAYS[modality] not in store.arrays:
+                raise DataError(
+                    f"{folder} holds no {modality}: it was prepared from audio alone; use --data.modalities [audio]"
+                )
+        return store
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the store."""
+        return self.store.fingerprint
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the store says that it is a stand-in."""
+        return self.store.synthetic
+
+    @property
+    def input_shapes(self) -> dict[str, list[int]]:
+        """``{"video": [3, T, H, W], "audio": [13, 212]}`` for the modalities read."""
+        shapes = {modality: list(self.store.shape(ARRAYS[modality], 0)) for modality in self.modalities}
+        if "video" in shapes:
+            stored, height, width, channels = shapes["video"]
+            if self.frames is not None and not 1 <= self.frames <= stored:
+                raise DataError(f"--data.frames {self.frames}: the store holds {stored} frames a clip")
+            size = (self.image_size, self.image_size) if self.image_size else (height, width)
+            shapes["video"] = [channels, self.frames or stored, *size]
+        return shapes
+
+    @cached_property
+    def folds(self) -> np.ndarray:
+        """Test fold of every clip of the store, ``(N,)``.
+
+        Raises:
+            DataError: If the split file is missing, lacks a clip or contradicts the store's speakers.
+        """
+        try:
+            with self.splits.open(newline="") as file:
+                split = {row["clip"]: row for row in csv.DictReader(file)}
+        except (OSError, KeyError) as error:
+            raise DataError(f"--data.splits {self.splits}: cannot be read ({error})") from error
+        folds = []
+        for clip, speaker in zip(self.store.ids, self.store.groups, strict=True):
+            row = split.get(clip[3:])  # audio-only and audio-video names differ in the first field alone
+            if row is None:
+                raise DataError(f"{self.splits.name} does not list clip {clip} of {self.root}")
+            if row["speaker"] != speaker:
+                raise DataError(f"{self.splits.name} gives clip {clip} to speaker {row['speaker']}, not {speaker}")
+            folds.append(int(row["fold"]))
+        return np.array(folds)
+
+    @cached_property
+    def rows(self) -> dict[str, np.ndarray]:
+        """Rows of the store per split.
+
+        Raises:
+            DataError: If a split is empty or two splits share a speaker.
+        """
+        return self.split_by_fold(self.folds, self.store.groups, self.splits.name)
+
+    @property
+    def train_labels(self) -> np.ndarray:
+        """Class indices of the training clips."""
+        return np.asarray(self.store.labels[self.rows["train"]])
+
+    def dataset(self, split: Split) -> RAVDESSClips:
+        """The clips of a split."""
+        return RAVDESSClips(self, self.rows[split])
+
+    def read(self, modality: str, row: int) -> np.ndarray:
+        """One stored clip, with the asked-for number of frames."""
+        values = self.store.read(ARRAYS[modality], row)
+        if modality == "video" and self.frames and self.frames != len(values):
+            values = values[np.linspace(0, len(values) - 1, self.frames).round().astype(int)]
+        return values
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Makes what the model sees on its device: normalised, resized, augmented once per clip while training."""
+        if "video" not in self.modalities:
+            return batch
+        video = augment.to_float(batch["video"], self.color_order)
+        video = augment.resize(video, self.image_size or video.shape[-1])
+        trainer: Any = self.trainer
+        if self.augment and trainer is not None and trainer.training:
+            frames, size = video.shape[2], (video.shape[3], video.shape[4])
+            maps = augment.draw_affine(
+                global_seed(), trainer.current_epoch, batch["id"], frames, size, self.augment_scope
+            )
+            video = augment.resample(video, maps)
+        return {**batch, "video": video}

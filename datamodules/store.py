@@ -1,0 +1,370 @@
+"""The store: one flat memory-mapped file per array, an index, a manifest and, written last, ``COMPLETE``.
+
+Layout of a finished folder::
+
+    <array>.<dtype>   every clip's array one after the other, little-endian, C order
+    index.csv         id, group, label, padded, source_sha256, then <array>_offset (elements), <array>_shape
+    skipped.csv       id, file, reason, source_sha256 of the clips that could not be used
+    manifest.json     settings, synthetic or not, counts, sha256 per array file, tool versions, fingerprint
+    COMPLETE          the fingerprint
+
+While it is being written a journal stands in for the index, so that a writer killed at any point carries on
+from the last whole clip and ends with the same bytes.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datamodules.journal import Journal
+
+SCHEMA = 1
+DTYPES = {"u8": "|u1", "i16": "<i2", "i32": "<i4", "i64": "<i8", "f16": "<f2", "f32": "<f4"}
+_FIXED = ("id", "group", "label", "padded", "source_sha256")
+_SKIPPED = ("id", "file", "reason", "source_sha256")
+
+
+class DataError(ValueError):
+    """A mistake in the data or in an option about it: one or two lines that end with the next step."""
+
+    exit_code = 2
+
+
+def sha256_file(*paths: Path) -> str:
+    """Hash the bytes of one file, or of several one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old one or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _fingerprint(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
+    # Tool versions are left out: another numpy that gives the same bytes gives the same data.
+    content = {key: manifest[key] for key in ("schema", "synthetic", "settings", "arrays")}
+    return hashlib.sha256(json.dumps([content, list(rows)], sort_keys=True).encode()).hexdigest()
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(path, text.getvalue())
+
+
+def _read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+    elif old != new:
+        yield f"{name.removeprefix('settings.')} was {old!r}, now {new!r}"
+
+
+class StoreWriter:
+    """Appends clips to a store, one after the other, in the order that the caller fixes.
+
+    Opening a folder that a killed writer left carries on after its last whole clip; opening a finished one
+    sets ``complete`` and writes nothing.
+
+    Args:
+        folder: Where the store lives; made when missing.
+        arrays: Name of every array and its dtype, a key of ``DTYPES``.
+        settings: Everything that decides the bytes, as JSON values.
+        synthetic: Whether the source is a stand-in corpus.
+
+    Attributes:
+        complete: The store was finished before; only `check_sources` is of use.
+        rows: Index rows of the clips written so far.
+        skipped: Rows of the clips skipped so far.
+        done: id -> source hash of every clip dealt with so far, in order.
+
+    Raises:
+        DataError: The folder holds a store made with other settings, or another process is writing it.
+    """
+
+    def __init__(self, folder: Path, arrays: dict[str, str], settings: dict[str, Any], synthetic: bool) -> None:
+        self.folder = folder
+        self.arrays = arrays
+        self.request = json.loads(
+            json.dumps({"schema": SCHEMA, "synthetic": synthetic, "settings": settings, "dtypes": arrays})
+        )
+        self._paths = {name: folder / f"{name}.{dtype}" for name, dtype in arrays.items()}
+        self._journal: Journal | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self.complete = (folder / "COMPLETE").exists()
+        if self.complete:
+            store = Store(folder)
+            manifest = store.manifest
+            dtypes = {name: array["dtype"] for name, array in manifest["arrays"].items()}
+            self._refuse_other_request({**{key: manifest[key] for key in list(self.request)[:3]}, "dtypes": dtypes})
+            self.rows, self.skipped = store.rows, _read_table(folder / "skipped.csv")
+            self.done = {row["id"]: row["source_sha256"] for row in [*self.rows, *self.skipped]}
+            return
+        try:
+            self._journal = Journal(folder / "journal.jsonl", list(self._paths.values()))
+        except BlockingIOError:
+            raise DataError(f"{folder}: another process is writing this store; wait for it to end.") from None
+        except ValueError as error:
+            raise DataError(f"{folder}: journal.jsonl is damaged ({error}); delete the folder.") from None
+        if self._journal.header is not None:
+            self._refuse_other_request(self._journal.header)
+        self._restart()
+
+    def _refuse_other_request(self, old: dict[str, Any]) -> None:
+        if changes := "; ".join(_differences(old, self.request)):
+            self.close()
+            raise DataError(
+                f"{self.folder} was made with other settings: {changes}.\n"
+                "Delete that folder, or write elsewhere with --out."
+            )
+
+    def _restart(self, keep: int | None = None) -> None:
+        assert self._journal is not None
+        self._journal.start(self.request, keep)
+        self.rows = [record["used"] for record in self._journal.records if "used" in record]
+        self.skipped = [record["skipped"] for record in self._journal.records if "skipped" in record]
+        entries = [next(iter(record.values())) for record in self._journal.records]
+        self.done = {row["id"]: row["source_sha256"] for row in entries}
+
+    def check_sources(self, ids: Sequence[str], hashes: Mapping[str, str]) -> None:
+        """Compare the clips dealt with so far with the sources as they are now.
+
+        In an unfinished store a skipped clip whose file was repaired or taken away is forgotten, with
+        whatever was written after it, and done again.
+
+        Args:
+            ids: All clips of the source in the order in which they are added.
+            hashes: id -> present hash, at least of those `ids` that are in `done`.
+
+        Raises:
+            DataError: A clip changed, vanished or came in between.
+        """
+        skipped = {row["id"] for row in self.skipped}
+        for position, id in enumerate(self.done):
+            expected = id if self.complete else next(iter(ids[position : position + 1]), None)
+            if id == expected and hashes.get(id) == self.done[id]:
+                continue
+            if id in skipped and not self.complete:
+                self._restart(keep=position)
+                return
+            if id not in ids:
+                self._refuse_sources(f"clip {id} is no longer there")
+            self._refuse_sources(f"the file of clip {id} changed" if id == expected else f"clip {expected} is new")
+        if self.complete and (new := [id for id in ids if id not in self.done]):
+            self._refuse_sources(f"clip {new[0]} is new")
+
+    def _refuse_sources(self, problem: str) -> None:
+        self.close()
+        raise DataError(
+            f"{self.folder} was made from other source files: {problem}.\n"
+            "Delete that folder, or write elsewhere with --out."
+        )
+
+    def add(
+        self,
+        id: str,
+        group: str,
+        label: int,
+        arrays: Mapping[str, np.ndarray],
+        source_sha256: str = "",
+        padded: int = 0,
+    ) -> None:
+        """Append one clip.
+
+        Args:
+            id: Unique name of the clip.
+            group: Unit of folds and of the bootstrap, the speaker where there is one.
+            label: Class index.
+            arrays: One array for every name of the store, already in its dtype.
+            source_sha256: Hash of the file the clip came from.
+            padded: Number of frames that were padded.
+
+        Raises:
+            DataError: The id is there already, an array has another dtype, or the disk is full.
+        """
+        assert self._journal is not None
+        if arrays.keys() != self.arrays.keys():
+            raise DataError(f"clip {id}: arrays {sorted(arrays)} given, the store holds {sorted(self.arrays)}.")
+        row = dict(zip(_FIXED, (id, group, str(label), str(padded), source_sha256), strict=True))
+        for (name, dtype), end in zip(self.arrays.items(), self._journal.ends, strict=True):
+            values = arrays[name]
+            if values.dtype != np.dtype(DTYPES[dtype]):
+                raise DataError(f"clip {id}: {name} is {values.dtype}, the store holds {dtype}.")
+            row[f"{name}_offset"] = str(end // values.itemsize)
+            row[f"{name}_shape"] = "x".join(str(size) for size in values.shape)
+        self._append("used", row, [arrays[name].tobytes() for name in self.arrays])
+        self.rows.append(row)
+
+    def skip(self, id: str, file: str, reason: str, source_sha256: str = "") -> None:
+        """Record a clip that cannot be used, with the reason for ``skipped.csv``."""
+        row = dict(zip(_SKIPPED, (id, file, " ".join(reason.split()), source_sha256), strict=True))
+        self._append("skipped", row, [b""] * len(self.arrays))
+        self.skipped.append(row)
+
+    def _append(self, kind: str, row: dict[str, str], chunks: list[bytes]) -> None:
+        assert self._journal is not None
+        if row["id"] in self.done:
+            raise DataError(f"clip {row['id']} comes twice; ids must be unique.")
+        try:
+            self._journal.append({kind: row}, chunks)
+        except OSError as error:
+            raise DataError(f"{self.folder}: {error.strerror}; make room, then run the same command.") from None
+        self.done[row["id"]] = row["source_sha256"]
+
+    def write_skipped(self) -> Path:
+        """Write ``skipped.csv`` as it stands and return its path."""
+        path = self.folder / "skipped.csv"
+        _write_table(path, _SKIPPED, self.skipped)
+        return path
+
+    def close(self) -> None:
+        """Leave the store as it is, to be carried on later."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def finish(self, versions: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Write index, skipped list and manifest, then ``COMPLETE``; return the manifest.
+
+        Args:
+            versions: Tools that made the bytes, for the record only.
+        """
+        if self._journal is None:
+            return Store(self.folder).manifest
+        self._journal.sync()
+        columns = [f"{name}_{part}" for name in self.arrays for part in ("offset", "shape")]
+        _write_table(self.folder / "index.csv", [*_FIXED, *columns], self.rows)
+        self.write_skipped()
+        manifest = {
+            **{key: self.request[key] for key in ("schema", "synthetic", "settings")},
+            "counts": {
+                "used": len(self.rows),
+                "skipped": len(self.skipped),
+                "padded": sum(row["padded"] != "0" for row in self.rows),
+            },
+            "arrays": {
+                name: {"dtype": dtype, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+                for (name, dtype), path in zip(self.arrays.items(), self._paths.values(), strict=True)
+            },
+            "versions": dict(versions or {}),
+        }
+        manifest["fingerprint"] = _fingerprint(manifest, self.rows)
+        write_atomic(self.folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+        write_atomic(self.folder / "COMPLETE", manifest["fingerprint"] + "\n")
+        self.close()
+        (self.folder / "journal.jsonl").unlink()
+        self.complete = True
+        return manifest
+
+
+class Store:
+    """A finished store, read through memory maps that open on first use, also after a fork or a pickle.
+
+    Args:
+        folder: A folder written by `StoreWriter`.
+
+    Attributes:
+        ids: Clip ids in storage order.
+        groups: Speaker (or clip id) of every clip.
+        labels: int64 ``(N,)``.
+        rows: ``index.csv`` as it stands.
+        manifest: ``manifest.json`` as it stands.
+        fingerprint: Hash over settings, index and array bytes.
+        synthetic: Whether the data is a stand-in.
+        arrays: dtype by array name.
+
+    Raises:
+        DataError: The store is missing, unfinished, edited or cut short.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no prepared store here; run `cli.py prepare` for this corpus first.")
+        if not (folder / "COMPLETE").exists():
+            raise DataError(f"{folder}: not finished; run the same `cli.py prepare` again, it carries on.")
+        try:
+            self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            self.rows = _read_table(folder / "index.csv")
+            self.fingerprint: str = self.manifest["fingerprint"]
+            self.synthetic: bool = self.manifest["synthetic"]
+            files = self.manifest["arrays"]
+            self.arrays = {name: np.dtype(DTYPES[file["dtype"]]) for name, file in files.items()}
+            self.ids = [row["id"] for row in self.rows]
+            self.groups = [row["group"] for row in self.rows]
+            self.labels = np.array([int(row["label"]) for row in self.rows], dtype=np.int64)
+            self._offsets = {name: [int(row[f"{name}_offset"]) for row in self.rows] for name in files}
+            self._shapes = {
+                name: [tuple(int(size) for size in row[f"{name}_shape"].split("x")) for row in self.rows]
+                for name in files
+            }
+            complete = (folder / "COMPLETE").read_text(encoding="utf-8").strip()
+            found = _fingerprint(self.manifest, self.rows)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{folder}: damaged store ({error!r}); delete it and prepare again.") from None
+        if not found == self.fingerprint == complete:
+            raise DataError(f"{folder}: index or manifest was edited since; delete the folder and prepare again.")
+        self._paths = {name: folder / f"{name}.{file['dtype']}" for name, file in files.items()}
+        for name, path in self._paths.items():
+            size, expected = path.stat().st_size if path.exists() else 0, files[name]["bytes"]
+            if size != expected:
+                raise DataError(f"{path}: {size} bytes instead of {expected}; delete the folder and prepare again.")
+        self._maps: dict[str, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return len(self.ids)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the memory maps behind: a pickled one would travel as a copy of the whole file."""
+        return {**self.__dict__, "_maps": {}}
+
+    def shape(self, name: str, i: int) -> tuple[int, ...]:
+        """Shape of array `name` of clip `i`."""
+        return self._shapes[name][i]
+
+    def read(self, name: str, i: int) -> np.ndarray:
+        """Array `name` of clip `i`: a read-only view on the memory map, one contiguous stretch."""
+        if name not in self._maps:
+            # Slices of a plain array cost a fraction of slices of the memmap class; an empty file cannot be mapped.
+            empty = np.empty(0, self.arrays[name])
+            path = self._paths[name]
+            full = path.stat().st_size > 0
+            self._maps[name] = np.memmap(path, self.arrays[name], mode="r").view(np.ndarray) if full else empty
+        offset, shape = self._offsets[name][i], self._shapes[name][i]
+        return self._maps[name][offset : offset + math.prod(shape)].reshape(shape)
+
+    def verify(self) -> None:
+        """Hash every array file again.
+
+        Raises:
+            DataError: A file does not hold the bytes that were prepared.
+        """
+        for name, path in self._paths.items():
+            if sha256_file(path) != self.manifest["arrays"][name]["sha256"]:
+                raise DataError(f"{path} was damaged after preparing; delete the folder and prepare again.")

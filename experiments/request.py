@@ -1,0 +1,258 @@
+"""What a cell is asked to be, in a form that can be compared: standard library and YAML alone.
+
+A request holds the merged settings (``_trainer.yaml``, the experiment, its overlays, the overrides), fold, seed and
+protocol, the split file, the fingerprint of the prepared data and the requests of the cells whose checkpoints it
+starts from. Where results go and on which machine they are made is not part of it.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datamodules.store import sha256_file
+from experiments.settings import PROJECT, Config, merge, parse_value, read_yaml
+
+# Settings that say where and on what, not what: a cell stays the same cell without them. Checkpoints to start from
+# are paths too: `needs` stands for them.
+_ELSEWHERE = frozenset(
+    {
+        "accelerator", "cache", "ckpt_path", "config", "default_root_dir", "devices", "dirpath", "enable_model_summary",
+        "enable_progress_bar", "init_from", "log_every_n_steps", "logger", "num_nodes", "num_workers",
+        "overwrite",
+        "persistent_workers", "pin_memory", "prefetch_factor", "profiler", "root", "save_dir", "verbose",
+    }
+)  # fmt: skip
+# Callbacks that only watch: a new plot does not make a new cell.
+_WATCHERS = frozenset(
+    {"AttentionPlot", "History", "LearningRateMonitor", "ModelProfile", "PredictionWriter", "RichProgressBar",
+     "TQDMProgressBar"}
+)  # fmt: skip
+_DIFF_LINES = 8
+
+
+def read_config(configs: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> Config:
+    """Merges the files of a run and the options over them.
+
+    Args:
+        configs: YAML files, each laid over the ones before it.
+        overrides: Values by dotted option name, laid over the files.
+
+    Returns:
+        The merged settings, with arguments of model and data under ``init_args`` however they were written.
+
+    Raises:
+        DataError: If a file is missing or not readable.
+    """
+    merged: Config = {}
+    options = [_nested(name, value) for name, value in (overrides or {}).items()]
+    for layer in (*map(read_yaml, configs), *options):
+        merged = merge(merged, {key: _as_class(value) if key in _CLASSES else value for key, value in layer.items()})
+    return merged
+
+
+def data_root(config: Config, default: Path) -> Path:
+    """The corpus folder that merged settings name."""
+    root = config.get("data", {}).get("init_args", {}).get("root")
+    return Path(root) if root else default
+
+
+def data_manifest(root: Path) -> Config | None:
+    """The manifest of the prepared data of a corpus.
+
+    Args:
+        root: Folder of the corpus.
+
+    Returns:
+        The manifest; None where there is no finished store.
+    """
+    folder = root / "prepared"
+    if not (folder / "COMPLETE").exists():
+        return None
+    manifest: Config = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return manifest
+
+
+def split_hash(config: Config, corpus: str, project: Path = PROJECT) -> str | None:
+    """SHA-256 of the split file that merged settings name, or else of the corpus; None where there is none."""
+    named = config.get("data", {}).get("init_args", {}).get("splits")
+    path = Path(named) if named else project / "datamodules" / "splits" / f"{corpus}.csv"
+    return sha256_file(path) if path.exists() else None
+
+
+def make_request(
+    config: Config,
+    *,
+    fold: int,
+    seed: int,
+    protocol: str,
+    data: str | None,
+    split: str | None,
+    needs: Mapping[str, str],
+) -> Config:
+    """States what a cell is asked to be (contract 5).
+
+    Args:
+        config: Merged settings of `read_config`.
+        fold: Test fold, counted from 0.
+        seed: Seed of the run.
+        protocol: ``paper`` or ``honest``.
+        data: Fingerprint of the prepared data.
+        split: Hash of the split file.
+        needs: Hash of the request, per submodule that starts from another cell's checkpoint.
+
+    Returns:
+        The request, ready for `request_hash` and ``request.json``.
+    """
+    settings = _without_elsewhere(config)
+    settings.pop("seed_everything", None)
+    arguments = settings.get("data", {}).get("init_args", {})
+    for name in ("fold", "protocol"):
+        arguments.pop(name, None)
+    return {
+        "fold": fold,
+        "seed": seed,
+        "protocol": protocol,
+        "data": data,
+        "split": split,
+        "needs": dict(needs),
+        "settings": settings,
+    }
+
+
+def request_from_command(
+    arguments: Sequence[str], *, corpus: str, project: Path = PROJECT, data: str | None = None
+) -> Config:
+    """The request that a ``fit`` command line makes; the same as its planner's for a cell of a table.
+
+    Args:
+        arguments: What follows ``cli.py fit``.
+        corpus: Name of the corpus, for the split file and the data folder where the settings name none.
+        project: Folder that holds ``experiments/``.
+        data: Fingerprint of the prepared data; read from the manifest where not given.
+
+    Returns:
+        The request.
+
+    Raises:
+        DataError: If a config file is missing or not readable.
+    """
+    configs, overrides = parse_command(arguments)
+    config = read_config([project / "experiments" / "_trainer.yaml", *configs], overrides)
+    options = config.get("data", {}).get("init_args", {})
+    if data is None:
+        manifest = data_manifest(data_root(config, Path("data", corpus)))
+        data = manifest["fingerprint"] if manifest else None
+    sources = config.get("model", {}).get("init_args", {}).get("init_from") or {}
+    return make_request(
+        config,
+        fold=int(options.get("fold", 0)),
+        seed=int(config.get("seed_everything") or 0),
+        protocol=str(options.get("protocol", "paper")),
+        data=data,
+        split=split_hash(config, corpus, project),
+        needs={name: _checkpoint_hash(Path(path)) for name, path in sources.items()},
+    )
+
+
+def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
+    """Splits a command line into its config files and its other options.
+
+    Args:
+        arguments: ``--key value`` and ``--key=value`` options.
+
+    Returns:
+        The files in order, and the values by dotted name.
+    """
+    configs: list[Path] = []
+    overrides: Config = {}
+    rest = list(arguments)
+    while rest:
+        key, equals, value = rest.pop(0).removeprefix("--").partition("=")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        if key in ("config", "c"):
+            configs.append(Path(value))
+        else:
+            overrides[key] = parse_value(value)
+    return configs, overrides
+
+
+def request_hash(request: Config) -> str:
+    """SHA-256 of a request in canonical form."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def difference(old: Config, new: Config) -> str:
+    """What changed between two requests, one setting a line.
+
+    Args:
+        old: The earlier request.
+        new: The later request.
+
+    Returns:
+        Lines ``name: old -> new``, the first few of them.
+    """
+    before, after = dict(_flat(old)), dict(_flat(new))
+    pairs = {name: (before.get(name, "not set"), after.get(name, "not set")) for name in {**before, **after}}
+    lines = [_change(name, *pairs[name]) for name in sorted(pairs) if pairs[name][0] != pairs[name][1]]
+    more = [f"... and {len(lines) - _DIFF_LINES} more"] if len(lines) > _DIFF_LINES else []
+    return "\n".join(lines[:_DIFF_LINES] + more)
+
+
+_CLASSES = ("model", "data")
+_CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
+
+
+def _as_class(value: Any) -> Config:
+    if not isinstance(value, dict):
+        return {"class_path": value}
+    arguments = {key: item for key, item in value.items() if key not in _CLASS_KEYS}
+    known: Config = {key: item for key, item in value.items() if key in _CLASS_KEYS}
+    return merge(known, {"init_args": arguments}) if arguments else known
+
+
+def _nested(dotted: str, value: Any) -> Config:
+    for name in reversed(dotted.split(".")):
+        value = {name: value}
+    result: Config = value
+    return result
+
+
+def _without_elsewhere(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _without_elsewhere(item) for key, item in value.items() if key not in _ELSEWHERE}
+    if isinstance(value, list):
+        return [_without_elsewhere(item) for item in value if not _watches(item)]
+    return value
+
+
+def _watches(item: Any) -> bool:
+    name = item.get("class_path") if isinstance(item, dict) else item
+    return isinstance(name, str) and name.rpartition(".")[2] in _WATCHERS
+
+
+def _checkpoint_hash(path: Path) -> str:
+    cell = path.parent.parent / "request.json"
+    if cell.exists():
+        return request_hash(json.loads(cell.read_text(encoding="utf-8")))
+    return sha256_file(path) if path.exists() else str(path)
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and (value or not name):
+        for key, item in value.items():
+            yield from _flat(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for position, item in enumerate(value):
+            yield from _flat(item, f"{name}[{position}]")
+    else:
+        yield name.removeprefix("settings."), value
+
+
+def _change(name: str, *values: Any) -> str:
+    if all(isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) for value in values):
+        return f"{name}: changed"  # two hashes tell a reader nothing
+    return f"{name}: " + " -> ".join(value if isinstance(value, str) else json.dumps(value) for value in values)

@@ -1,0 +1,310 @@
+"""The result of a cell (contract 5): where it lies, how it is written, checked and read.
+
+``runs/[synthetic/]<table or experiment>/[<row>/]<protocol>-fold<k>-seed<s>/`` holds::
+
+    request.json                  what the cell was asked to be
+    config.yaml                   the resolved settings
+    metrics.csv                   one row per epoch: epoch, step, train_loss, val_loss, val_accuracy, ...
+    predictions-<selection>.csv   id, group, target, p_<class> ...; selection best, last or selected
+    missing/<modality>-<rate>/predictions-<selection>.csv   the same under missing modalities, rate as 0.25
+    plots/*.png                   pictures worth a place in the report
+    checkpoints/                  best.ckpt, last.ckpt
+    log.txt                       what the run printed, where `reproduce` started it
+    result.json                   written last: `RESULT` says what it holds
+"""
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from datamodules.store import DataError, write_atomic
+from experiments.request import request_hash
+from experiments.settings import Config
+
+SCHEMA = 1
+State = Literal["done", "missing", "partial", "changed"]
+
+# Field of result.json -> type; a tuple ending in None marks what some machines cannot measure.
+RESULT: dict[str, Any] = {
+    "schema": int,
+    "experiment": str,
+    "row": (str, None),
+    "fold": int,
+    "seed": int,
+    "protocol": str,
+    "synthetic": bool,
+    "corpus": str,
+    "class_names": list,
+    "group_name": str,  # what the groups are: speakers or clips
+    "selections": dict,  # selection -> {epoch, accuracy, uar, f1}
+    "n_train": int,
+    "n_val": int,
+    "n_test": int,
+    "parameters": dict,  # total, trainable, stages: {name: n}
+    "flops": (int, float, None),  # forward pass of one clip
+    "latency_ms": (int, float, None),  # median, one clip
+    "peak_memory_mb": (int, float, None),
+    "seconds": (int, float),  # wall time of the run
+    "device": str,
+    "versions": dict,
+    "commit": (str, None),
+    "data_fingerprint": str,
+    "request_hash": str,
+}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said about the clips of a test fold, each clip once.
+
+    Attributes:
+        ids: Clip ids.
+        groups: The unit of folds and of the bootstrap, one per clip.
+        targets: ``(N,)`` class indices.
+        predicted: ``(N,)`` class indices.
+        probabilities: ``(N, K)``; None where only the decisions were kept.
+    """
+
+    ids: list[str]
+    groups: list[str]
+    targets: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One finished run.
+
+    Attributes:
+        result: Content of ``result.json``.
+        predictions: By selection.
+        curves: Columns of ``metrics.csv``; NaN where an epoch has no value.
+        missing: Predictions under missing modalities: modality -> rate -> selection.
+        plots: Pictures the run left.
+    """
+
+    result: Config
+    predictions: dict[str, Predictions]
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    missing: dict[str, dict[float, dict[str, Predictions]]] = field(default_factory=dict)
+    plots: list[Path] = field(default_factory=list)
+
+
+def run_directory(
+    name: str,
+    protocol: str,
+    fold: int,
+    seed: int,
+    *,
+    row: str | None = None,
+    synthetic: bool = False,
+    runs: Path = Path("runs"),
+) -> Path:
+    """Folder of one run.
+
+    Args:
+        name: Stem of the table's file for a cell of a table, of the experiment's for a plain ``fit``.
+        protocol: ``paper`` or ``honest``.
+        fold: Test fold, counted from 0.
+        seed: Seed of the run.
+        row: Row of the table.
+        synthetic: Whether the data are a stand-in.
+        runs: Folder of all runs.
+
+    Returns:
+        The path; nothing is made.
+    """
+    parts = [*(["synthetic"] if synthetic else []), name, *([row] if row else [])]
+    return runs.joinpath(*parts, f"{protocol}-fold{fold}-seed{seed}")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON so that a reader sees the old file or the new one, never a part.
+
+    Raises:
+        ValueError: If a number is not finite.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Config:
+    """Reads a JSON object.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    try:
+        content: Config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}): delete its folder and run the cell again") from error
+    return content
+
+
+def state(directory: Path, request: Config) -> State:
+    """How far a cell is, seen from its files alone.
+
+    Args:
+        directory: Folder of the cell.
+        request: What the cell is asked to be now.
+
+    Returns:
+        ``done``; ``partial`` for one that can be continued from its last checkpoint; ``changed`` for one that was
+        made or begun under another request and must not be used; ``missing`` otherwise.
+    """
+    finished = directory / "result.json"
+    wanted = request_hash(request)
+    if finished.exists():
+        return "done" if read_json(finished).get("request_hash") == wanted else "changed"
+    if not (directory / "checkpoints" / "last.ckpt").exists():
+        return "missing"
+    return "partial" if request_hash(recorded_request(directory)) == wanted else "changed"
+
+
+def recorded_request(directory: Path) -> Config:
+    """The request a cell was made under; empty where none was recorded."""
+    path = directory / "request.json"
+    return read_json(path) if path.exists() else {}
+
+
+def write_result(directory: Path, result: Mapping[str, Any]) -> None:
+    """Checks a result and writes ``result.json``, which makes the cell count as done.
+
+    Args:
+        directory: Folder of the cell, with everything else already in it.
+        result: Fields of `RESULT`, without ``schema``.
+
+    Raises:
+        ValueError: If a field is missing, unknown or of the wrong type, if a selection has no predictions, or if the
+            request hash is not that of the recorded request.
+    """
+    complete = {"schema": SCHEMA, **result}
+    if problem := _problem(complete):
+        raise ValueError(f"result of {directory}: {problem}")
+    for selection in complete["selections"]:
+        if not (directory / f"predictions-{selection}.csv").exists():
+            raise ValueError(f"result of {directory}: predictions-{selection}.csv is not there")
+    if request_hash(recorded_request(directory)) != complete["request_hash"]:
+        raise ValueError(f"result of {directory}: request_hash is not that of request.json")
+    write_json(directory / "result.json", complete)
+
+
+def read_cell(directory: Path) -> Cell:
+    """Reads a finished run.
+
+    Args:
+        directory: Folder of the cell.
+
+    Returns:
+        The cell.
+
+    Raises:
+        DataError: If a file is missing, damaged or of another schema.
+    """
+    result = read_json(directory / "result.json")
+    if problem := _problem(result):
+        raise DataError(f"{directory / 'result.json'}: {problem}; delete its folder and run the cell again")
+    names = result["class_names"]
+    missing: dict[str, dict[float, dict[str, Predictions]]] = {}
+    for folder in sorted(directory.glob("missing/*-*/")):
+        modality, _, rate = folder.name.rpartition("-")
+        missing.setdefault(modality, {})[float(rate)] = {
+            path.stem.removeprefix("predictions-"): read_predictions(path, names)
+            for path in sorted(folder.glob("predictions-*.csv"))
+        }
+    return Cell(
+        result=result,
+        predictions={
+            selection: read_predictions(directory / f"predictions-{selection}.csv", names)
+            for selection in result["selections"]
+        },
+        curves=read_curves(directory / "metrics.csv"),
+        missing=missing,
+        plots=sorted(directory.glob("plots/*.png")),
+    )
+
+
+def read_predictions(path: Path, class_names: list[str]) -> Predictions:
+    """Reads a prediction file; a clip that a distributed sampler repeated is kept once.
+
+    Args:
+        path: CSV with columns id, group, target and ``p_<class>`` per class.
+        class_names: Names of the classes in order of their index.
+
+    Returns:
+        The predictions, clips in order of first appearance.
+
+    Raises:
+        DataError: If a column is missing or a cell is no number.
+    """
+    columns = [f"p_{name}" for name in class_names]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            first: dict[str, dict[str, str]] = {}
+            for row in csv.DictReader(file):
+                first.setdefault(row["id"], row)
+        rows = list(first.values())
+        probabilities = np.array([[float(row[name]) for name in columns] for row in rows]).reshape(-1, len(columns))
+        targets = np.array([int(row["target"]) for row in rows], dtype=np.int64)
+        groups = [row["group"] for row in rows]
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: expected columns id, group, target, {', '.join(columns)} ({error})") from error
+    if not rows or not np.isfinite(probabilities).all():
+        raise DataError(f"{path}: {'no rows' if not rows else 'a probability is not finite'}; run the cell again")
+    return Predictions([row["id"] for row in rows], groups, targets, probabilities.argmax(1), probabilities)
+
+
+def read_curves(path: Path) -> dict[str, list[float]]:
+    """Reads ``metrics.csv``.
+
+    Args:
+        path: CSV with one row per epoch.
+
+    Returns:
+        Values by column, NaN where an epoch has none; empty without the file.
+    """
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [_number(row[name]) for row in rows] for name in (rows[0] if rows else ())}
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
+
+
+def _problem(result: Mapping[str, Any]) -> str:
+    if result.get("schema") != SCHEMA:
+        return f"schema {result.get('schema')}, this version reads {SCHEMA}"
+    if unknown := result.keys() - RESULT.keys():
+        return f"unknown field {', '.join(sorted(unknown))}"
+    for name, kinds in RESULT.items():
+        allowed = kinds if isinstance(kinds, tuple) else (kinds,)
+        if name not in result:
+            return f"{name} is missing"
+        value = result[name]
+        if not (None in allowed if value is None else type(value) in allowed):
+            return f"{name} is {value!r}"
+    for name in ("total", "trainable", "stages"):
+        if name not in result["parameters"]:
+            return f"parameters.{name} is missing"
+    for selection, metrics in result["selections"].items():
+        if absent := {"epoch", "accuracy", "uar", "f1"} - set(metrics):
+            return f"selections.{selection} lacks {', '.join(sorted(absent))}"
+    return ""

@@ -1,0 +1,270 @@
+"""Runs cells as subprocesses, some at a time, and survives whatever happens to them or to itself.
+
+A cell's process leads a session of its own and dies with this process; a kernel lock per cell, released however this
+process ends, keeps two runners from the same cell.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from experiments.plan import Job
+from experiments.results import state, write_json
+from experiments.sheets import duration
+
+_POLL = 0.2  # seconds between looks at the running cells
+_GRACE = 10.0  # seconds that an interrupted cell has to end by itself
+_TAIL = 12  # lines of a failed cell's log
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Outcome:
+    """What became of the cells.
+
+    Attributes:
+        done: Folders of the cells that are done.
+        failed: Reason by name of the cell.
+    """
+
+    done: set[Path] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: subprocess.Popen[bytes]
+    started: float
+    lock: TextIO
+
+
+class Interrupted(BaseException):
+    """A signal asked this process to end; like KeyboardInterrupt it is no error that code may handle by the way.
+
+    Attributes:
+        signal: The signal's number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = number
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Turns SIGINT and SIGTERM into `Interrupted`."""
+
+    def interrupt(number: int, _: object) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_jobs(
+    jobs: Sequence[Job], *, program: Sequence[str], workers: int, outcome: Outcome, seconds: Mapping[str, list[float]]
+) -> None:
+    """Runs cells, those that others need first.
+
+    Args:
+        jobs: Cells to run, each after those it needs.
+        program: What starts ``cli.py``.
+        workers: How many run at a time.
+        outcome: Cells that are done or refused already; the others are added.
+        seconds: Known run times by row, to estimate the time left.
+
+    Raises:
+        Interrupted: If a signal arrived; the running cells were ended.
+    """
+    pending, running = list(jobs), list[_Running]()
+    refused = len(outcome.failed)
+    directories = {job.directory: job for job in jobs}
+    progress = _Progress(len(pending), workers, {row: list(times) for row, times in seconds.items()})
+    try:
+        while pending or running:
+            for cell in [cell for cell in running if cell.process.poll() is not None]:
+                running.remove(cell)
+                _settle(cell, outcome)
+                progress.finished(cell.job, time.monotonic() - cell.started)
+            for job in list(pending):
+                if lost := [path for path in job.needs if path not in outcome.done and path not in directories]:
+                    outcome.failed[job.name] = f"needs {lost[0]}, which is not done"
+                elif lost := [path for path in job.needs if _name(directories, path) in outcome.failed]:
+                    outcome.failed[job.name] = f"needs {_name(directories, lost[0])}, which failed"
+                elif len(running) < workers and outcome.done.issuperset(job.needs):
+                    started = _start(job, program, workers)
+                    if started is None:  # another process runs it: look again later
+                        continue
+                    if isinstance(started, _Running):
+                        running.append(started)
+                    else:
+                        outcome.done.add(job.directory)
+                else:
+                    continue
+                pending.remove(job)
+            progress.show(pending, running, len(outcome.failed) - refused)
+            if running or pending:
+                time.sleep(_POLL)
+    except BaseException:
+        _end(running)
+        raise
+    finally:
+        progress.close()
+
+
+def call(command: Sequence[str]) -> int:
+    """Runs one command to its end; it dies with this process."""
+    process = subprocess.Popen(command, start_new_session=True, preexec_fn=_die_with_parent())
+    try:
+        return process.wait()
+    except BaseException:
+        _end_processes([process])
+        raise
+
+
+def _start(job: Job, program: Sequence[str], workers: int) -> _Running | bool | None:
+    """Starts a cell: True if it is done by now, None if another process has it."""
+    job.directory.mkdir(parents=True, exist_ok=True)
+    lock = (job.directory / "lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    if state(job.directory, job.request) == "done":
+        lock.close()
+        return True
+    write_json(job.directory / "request.json", job.request)
+    command = [*program, *job.command]
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    environment = {"OMP_NUM_THREADS": threads, **os.environ} if workers > 1 else None
+    with (job.directory / "log.txt").open("ab") as log:
+        log.write(f"$ {shlex.join(command)}\n".encode())
+        log.flush()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_die_with_parent(),
+        )
+    return _Running(job, process, time.monotonic(), lock)
+
+
+def _settle(cell: _Running, outcome: Outcome) -> None:
+    job, code = cell.job, cell.process.returncode
+    cell.lock.close()
+    found = state(job.directory, job.request)
+    if code == 0 and found == "done":
+        outcome.done.add(job.directory)
+        return
+    if code < 0:
+        reason = f"ended by {signal.Signals(-code).name}"
+    elif code > 0:
+        reason = f"exit code {code}"
+    else:
+        reason = "it ended without a result" if found != "changed" else "its result is of another request"
+    log = job.directory / "log.txt"
+    lines = [line.rpartition("\r")[2] for line in log.read_text(encoding="utf-8", errors="replace").split("\n")]
+    begins = max(number for number, line in enumerate(lines) if line.startswith("$ "))  # earlier attempts are above
+    tail = [f"    {line}" for line in lines[begins + 1 :] if line.strip()][-_TAIL:]
+    outcome.failed[job.name] = "\n".join([f"{reason}; {log}:", *tail])
+
+
+def _name(directories: Mapping[Path, Job], path: Path) -> str:
+    return directories[path].name if path in directories else ""
+
+
+def _end(running: Sequence[_Running]) -> None:
+    _end_processes([cell.process for cell in running])
+    for cell in running:
+        cell.lock.close()
+
+
+def _end_processes(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        _signal_group(process, signal.SIGTERM)
+    until = time.monotonic() + _GRACE
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, until - time.monotonic()))
+        _signal_group(process, signal.SIGKILL)  # also what the cell itself started and left
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    if sys.platform != "linux":
+        return None
+    library, parent = ctypes.CDLL(None), os.getpid()
+
+    def bind() -> None:
+        library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+
+    return bind
+
+
+class _Progress:
+    """One live line on a terminal; elsewhere a line whenever a cell starts or ends."""
+
+    def __init__(self, total: int, workers: int, seconds: dict[str, list[float]]) -> None:
+        self.total = total
+        self.workers = workers
+        self.seconds = seconds
+        self.live = sys.stderr.isatty()
+        self.last = ""
+
+    def finished(self, job: Job, seconds: float) -> None:
+        self.seconds.setdefault(job.row, []).append(seconds)
+
+    def show(self, pending: Sequence[Job], running: Sequence[_Running], failed: int) -> None:
+        done = self.total - len(pending) - len(running) - failed
+        names = ", ".join(cell.job.name for cell in running[:3]) or ("waiting for another process" if pending else "")
+        counts = f"{done}/{self.total} done, {len(running)} running, {failed} failed"
+        left = self._left(pending, running)
+        line = f"{counts}, {duration(left)} left: {names}" if names else counts
+        if self.live:
+            print(f"\r\033[K{line[:118]}", end="", file=sys.stderr, flush=True)
+        elif counts + names != self.last:
+            print(line, file=sys.stderr, flush=True)
+        self.last = counts + names
+
+    def close(self) -> None:
+        if self.live and self.last:
+            print(file=sys.stderr)
+
+    def _left(self, pending: Sequence[Job], running: Sequence[_Running]) -> float:
+        known = [value for values in self.seconds.values() for value in values]
+        if not known:
+            return float("nan")
+
+        def expected(job: Job) -> float:
+            values = self.seconds.get(job.row) or known
+            return sum(values) / len(values)
+
+        now = time.monotonic()
+        rest = sum(max(0.0, expected(cell.job) - (now - cell.started)) for cell in running)
+        return (rest + sum(map(expected, pending))) / self.workers

@@ -1,0 +1,94 @@
+"""Reads and merges YAML as the command line does."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datamodules.store import DataError
+
+PROJECT = Path(__file__).resolve().parents[1]
+Config = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads numbers as the command line does: ``1e-3`` is a float, a date is text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def shown(path: Path) -> Path:
+    """A path as messages show it: from the working directory where it lies in it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def parse_value(text: str) -> Any:
+    """The value that a piece of YAML means.
+
+    Args:
+        text: YAML, for example the value of a command line option.
+
+    Returns:
+        The parsed value; the text itself where it is no YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)  # _Loader is a SafeLoader: plain values only
+    except yaml.YAMLError:
+        return text
+
+
+def read_yaml(path: Path) -> Config:
+    """Reads a YAML file that holds a mapping.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The mapping, empty for an empty file.
+
+    Raises:
+        DataError: If the file is missing, is no YAML or holds something else.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise DataError(f"{shown(path)}: {error.strerror or error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise DataError(f"{shown(path)}{where}: not valid YAML ({getattr(error, 'problem', error)})") from error
+    if content is not None and not isinstance(content, dict):
+        raise DataError(f"{shown(path)}: expected a mapping, found {type(content).__name__}")
+    return content or {}
+
+
+def merge(base: Mapping[str, Any], new: Mapping[str, Any]) -> Config:
+    """Lays settings over others as the command line does: mappings merge, ``key+`` appends to a list."""
+    merged = dict(base)
+    for key, value in new.items():
+        if isinstance(key, str) and key.endswith("+"):
+            name = key.removesuffix("+")
+            merged[name] = [*_listed(merged.get(name)), *_listed(value)]
+        elif isinstance(value, dict) and isinstance(old := merged.get(key), dict):
+            merged[key] = merge(old, value)
+        elif isinstance(value, dict) and isinstance(old, list):  # --trainer.callbacks.x edits the last callback
+            merged[key] = [*old, value]
+        else:
+            merged[key] = merge({}, value) if isinstance(value, dict) else value
+    return merged
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

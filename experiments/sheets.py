@@ -1,0 +1,298 @@
+"""The tables of a report as plain text cells, and their Markdown and LaTeX."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.summary import COLUMNS, RowSummary, Score, Summary
+
+STAMP = "SYNTHETIC"
+TITLES = {
+    "best": "Paper protocol, best epoch (optimistic)",
+    "last": "Paper protocol, last epoch",
+    "honest": "Honest",
+}
+NOT_RUN = "not run"
+NONE = "-"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table as text.
+
+    Attributes:
+        title: Heading.
+        header: Column titles.
+        rows: Cells as text.
+    """
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def sheets(summary: Summary) -> list[Sheet]:
+    """The tables of a report, the main one first; those without content are left out."""
+    every = [main_sheet(summary), _detail(summary), _optimism(summary), _cost(summary), _robustness(summary)]
+    return [every[0], *(sheet for sheet in every[1:] if sheet.rows)]
+
+
+def main_sheet(summary: Summary) -> Sheet:
+    """Published and measured accuracy side by side, with what is needed to judge the difference."""
+    headline = TITLES[summary.headline].split(" (")[0].lower()
+    header = [
+        _first(summary),
+        "Published (real data)" if summary.table.synthetic else "Published",
+        *(TITLES[column] for column in COLUMNS),
+        f"95 % interval ({headline})",
+        "p vs row above",
+        "UAR",
+        "Macro F1",
+        "n train / test",
+        "Parameters (published)",
+    ]
+    rows = [_main_row(summary, row) for row in summary.rows]
+    chance = percent(summary.majority)
+    blank = [NONE] * (len(header) - 2 - len(COLUMNS))
+    rows.append(["Majority class", NONE, *[chance] * len(COLUMNS), *blank])
+    return Sheet(title(summary), header, rows)
+
+
+def notes(summary: Summary) -> list[str]:
+    """What a reader of the tables has to know, one sentence or two each."""
+    scores = [score for row in summary.rows for score in row.scores.values()]
+    several_seeds = any(not math.isnan(score.seed_spread) for score in scores)
+    lines = [
+        f"Measured: accuracy in percent, mean over folds{' of the seed means' if several_seeds else ''} "
+        "\N{PLUS-MINUS SIGN} standard deviation over folds (ddof 1).",
+        "Optimistic: the epoch was chosen on the test fold, as the papers do. Honest: chosen on validation "
+        f"{summary.group_name} that are in neither train nor test.",
+        f"UAR, macro F1, interval (bootstrap over {summary.group_name}) and p (paired sign-flip test over "
+        f"{summary.group_name} against the row above, Holm-corrected) are of the column "
+        f'"{TITLES[summary.headline]}"; UAR and macro F1 over the clips of all folds together.',
+    ]
+    if summary.table.synthetic:
+        lines.insert(0, f"{STAMP}: made on a generated stand-in corpus; the figures say nothing about the real one.")
+    lines += [
+        f"{row.row.label}, published: {row.row.published['note']}."
+        for row in summary.rows
+        if row.row.published.get("note")
+    ]
+    return lines + summary.notes
+
+
+def title(summary: Summary) -> str:
+    """Heading of a table, stamped where it is synthetic."""
+    return f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
+
+
+def markdown(sheet: Sheet) -> str:
+    """A sheet as a Markdown table, without its title."""
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in (sheet.header, *sheet.rows)]
+    rule = ["---", *["---:"] * (len(sheet.header) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:]))
+
+
+def latex(sheet: Sheet) -> str:
+    """A sheet as a LaTeX table (booktabs)."""
+    lines = [" & ".join(map(_latex_text, row)) + r" \\" for row in (sheet.header, *sheet.rows)]
+    body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
+    columns = "l" + "r" * (len(sheet.header) - 1)
+    return (
+        f"\\begin{{table}}\n\\caption{{{_latex_text(sheet.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
+        "\\end{tabular}\n\\end{table}\n"
+    )
+
+
+def percent(value: float) -> str:
+    """A share as a percentage with two decimals."""
+    return NONE if math.isnan(value) else f"{100 * value:.2f}"
+
+
+def quantity(value: float | None, unit: str = "") -> str:
+    """A number in thousands, millions or billions."""
+    if value is None or math.isnan(value):
+        return NONE
+    for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= scale:
+            return f"{value / scale:.2f} {prefix}{unit}"
+    return f"{value:.4g} {unit}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as text."""
+    if math.isnan(seconds):
+        return NONE
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def published(row: RowSummary) -> str:
+    """The published accuracy and where it comes from."""
+    figures = row.row.published
+    return f"{figures['accuracy']:.2f} ({figures['provenance']})" if "accuracy" in figures else NONE
+
+
+def measured(summary: Summary, row: RowSummary, column: str) -> str:
+    """Accuracy of one column with its spread, and how much of it was run."""
+    score = row.scores.get(column)
+    if not score:
+        return NOT_RUN if COLUMNS[column][0] in summary.table.protocols else NONE
+    return f"{_with_spread(score.mean, score.spread)}{_coverage(summary, score)}"
+
+
+def _main_row(summary: Summary, row: RowSummary) -> list[str]:
+    score = row.scores.get(summary.headline)
+    of_headline = [NONE] * 5
+    if score:
+        protocol = COLUMNS[summary.headline][0]
+        of_headline = [
+            _interval(score),
+            _p(row.p),
+            percent(score.uar),
+            percent(score.f1),
+            _sizes(row, protocol),
+        ]
+    columns = [measured(summary, row, column) for column in COLUMNS]
+    return [row.row.label, published(row), *columns, *of_headline, _parameters(row)]
+
+
+def _detail(summary: Summary) -> Sheet:
+    header = [
+        _first(summary), "Column", "Cells", "n train / test", "Accuracy", "SD over folds", "SD over seeds",
+        "95 % interval", "UAR", "Macro F1",
+    ]  # fmt: skip
+    rows = [
+        [
+            row.row.label,
+            TITLES[column],
+            f"{score.cells}/{score.planned}",
+            _sizes(row, COLUMNS[column][0]),
+            *map(percent, (score.mean, score.spread, score.seed_spread)),
+            _interval(score),
+            percent(score.uar),
+            percent(score.f1),
+        ]
+        for row in summary.rows
+        for column, score in row.scores.items()
+    ]
+    return Sheet(_titled(summary, "Every column"), header, rows)
+
+
+def _optimism(summary: Summary) -> Sheet:
+    header = [_first(summary), "Best epoch - last epoch", "Best epoch - honest"]
+    rows = []
+    for row in summary.rows:
+        gaps = [row.optimism(column) for column in ("last", "honest")]
+        if not all(map(math.isnan, gaps)):
+            rows.append([row.row.label, *(NONE if math.isnan(gap) else f"{100 * gap:+.2f}" for gap in gaps)])
+    return Sheet(_titled(summary, "Optimism: points that choosing the epoch on the test fold adds"), header, rows)
+
+
+def _cost(summary: Summary) -> Sheet:
+    header = [
+        _first(summary), "Parameters", "Published", "Trainable", "FLOPs, one clip", "Latency, one clip (median)",
+        "Peak memory", "Training time per cell", "Device",
+    ]  # fmt: skip
+    return Sheet(_titled(summary, "Cost"), header, [_cost_row(row) for row in summary.rows if row.cells])
+
+
+def _cost_row(row: RowSummary) -> list[str]:
+    results = [cell.result for cell in row.cells.values()]
+    parameters = results[0]["parameters"]
+    latency = _middle(result["latency_ms"] for result in results)
+    memory = _middle(result["peak_memory_mb"] for result in results)
+    return [
+        row.row.label,
+        f"{parameters['total']:,}",
+        quantity(row.row.published.get("parameters")),
+        f"{parameters['trainable']:,}",
+        quantity(results[0]["flops"], "FLOP"),
+        NONE if math.isnan(latency) else f"{latency:.1f} ms",
+        NONE if math.isnan(memory) else f"{memory:,.0f} MB",
+        duration(float(np.mean([result["seconds"] for result in results]))),
+        ", ".join(sorted({result["device"] for result in results})),
+    ]
+
+
+def _robustness(summary: Summary) -> Sheet:
+    rates = sorted({rate for row in summary.rows for of in row.robustness.values() for rate in of.rates})
+    header = [_first(summary), "Modality that goes missing", "Column", "Area", *(f"{rate:.0%}" for rate in rates)]
+    rows = []
+    for row in summary.rows:
+        for modality, curve in row.robustness.items():
+            at = dict(zip(curve.rates, curve.accuracies, strict=True))
+            cells = [percent(at.get(rate, math.nan)) for rate in rates]
+            rows.append([row.row.label, modality, TITLES[curve.column], percent(curve.area), *cells])
+    return Sheet(_titled(summary, "Accuracy under missing modalities, without retraining"), header, rows)
+
+
+def _first(summary: Summary) -> str:
+    return STAMP if summary.table.synthetic else "Row"
+
+
+def _titled(summary: Summary, text: str) -> str:
+    return f"{STAMP}: {text}" if summary.table.synthetic else text
+
+
+def _with_spread(mean: float, spread: float) -> str:
+    return percent(mean) if math.isnan(spread) else f"{percent(mean)} \N{PLUS-MINUS SIGN} {percent(spread)}"
+
+
+def _coverage(summary: Summary, score: Score) -> str:
+    if score.cells == score.planned:
+        return ""
+    folds = len(summary.table.folds)
+    if len(score.folds) < folds:
+        return f" ({len(score.folds)}/{folds} folds)"
+    return f" ({score.cells}/{score.planned} cells)"
+
+
+def _interval(score: Score) -> str:
+    low, high = score.interval
+    return NONE if math.isnan(low) else f"{percent(low)} to {percent(high)}"
+
+
+def _p(value: float) -> str:
+    if math.isnan(value):
+        return NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _sizes(row: RowSummary, protocol: str) -> str:
+    own = [cell.result for (name, _, _), cell in row.cells.items() if name == protocol]
+    return " / ".join(_range(result[size] for result in own) for size in ("n_train", "n_test"))
+
+
+def _range(values: Iterable[int]) -> str:
+    distinct = sorted(set(values))
+    return f"{distinct[0]}" if len(distinct) == 1 else f"{distinct[0]} to {distinct[-1]}"
+
+
+def _parameters(row: RowSummary) -> str:
+    figures = {cell.result["parameters"]["total"] for cell in row.cells.values()}
+    own = ", ".join(quantity(figure) for figure in sorted(figures)) or NONE
+    known = row.row.published.get("parameters")
+    return f"{own} ({quantity(known)})" if known else own
+
+
+def _middle(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else math.nan
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "<": r"$<$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def _latex_text(text: str) -> str:
+    return "".join(_LATEX.get(sign, sign) for sign in text)

@@ -1,0 +1,286 @@
+"""The numbers of a table, computed from per-clip predictions alone.
+
+Accuracy is the mean over folds of the seed means; UAR and macro F1 are computed on the clips of all folds together,
+because small folds may lack classes. The seeds of a clip weigh as one clip.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments import statistics
+from experiments.cells import Cells
+from experiments.results import Cell, Predictions
+from experiments.settings import Config
+from experiments.statistics import Array
+from experiments.table import Row, Table
+
+# Column of a table -> protocol and selection of contract 5.
+COLUMNS = {"best": ("paper", "best"), "last": ("paper", "last"), "honest": ("honest", "selected")}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One column of one row.
+
+    Attributes:
+        folds: Accuracy by fold, the mean of its seeds.
+        seed_spread: Mean over folds of the standard deviation over seeds (ddof 1); NaN with one seed.
+        cells: Number of cells behind it.
+        planned: Number of cells the table asks for.
+        groups: Seed-averaged confusion matrix per group.
+        hits: Clip id -> group and the share of seeds that were right.
+        interval: 95 % bootstrap interval of the accuracy over groups.
+    """
+
+    folds: dict[int, float]
+    seed_spread: float
+    cells: int
+    planned: int
+    groups: dict[str, Array]
+    hits: dict[str, tuple[str, float]]
+    interval: tuple[float, float]
+
+    @property
+    def mean(self) -> float:
+        """Mean over folds of the seed means."""
+        return float(np.mean(list(self.folds.values())))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over folds (ddof 1); NaN for one fold."""
+        return float(np.std(list(self.folds.values()), ddof=1)) if len(self.folds) > 1 else np.nan
+
+    @property
+    def confusion(self) -> Array:
+        """Confusion matrix of all folds together."""
+        total: Array = np.sum(list(self.groups.values()), axis=0)
+        return total
+
+    @property
+    def uar(self) -> float:
+        """Unweighted average recall over the clips of all folds."""
+        return float(statistics.uar(self.confusion))
+
+    @property
+    def f1(self) -> float:
+        """Macro F1 over the clips of all folds."""
+        return float(statistics.macro_f1(self.confusion))
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Accuracy as one modality goes missing, without retraining.
+
+    Attributes:
+        column: The column whose cells were evaluated.
+        rates: Shares of clips without the modality, ascending.
+        accuracies: Mean accuracy at each rate over the cells that were evaluated.
+    """
+
+    column: str
+    rates: list[float]
+    accuracies: list[float]
+
+    @property
+    def area(self) -> float:
+        """Area under the curve over the width of the rates: the mean accuracy as the rate runs through them."""
+        width = self.rates[-1] - self.rates[0]
+        return float(np.trapezoid(self.accuracies, self.rates) / width) if width else np.nan
+
+
+@dataclass(frozen=True)
+class RowSummary:
+    """One row: scores by column, cells behind them, and the test against the row above.
+
+    Attributes:
+        row: The row of the table.
+        cells: Its finished cells by protocol, fold and seed.
+        scores: By column; a column without cells is left out.
+        robustness: By modality.
+        p: Holm-corrected p value against the nearest row above that has cells; NaN where not tested.
+    """
+
+    row: Row
+    cells: dict[tuple[str, int, int], Cell]
+    scores: dict[str, Score]
+    robustness: dict[str, Robustness]
+    p: float = np.nan
+
+    def optimism(self, column: str) -> float:
+        """Accuracy of the best epoch on the test fold minus that of a column, over the folds both have."""
+        best, other = self.scores.get("best"), self.scores.get(column)
+        common = sorted(best.folds.keys() & other.folds.keys()) if best and other else []
+        if not best or not other or not common:
+            return np.nan
+        return float(np.mean([best.folds[fold] - other.folds[fold] for fold in common]))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A table with its numbers.
+
+    Attributes:
+        table: The table.
+        rows: In the order of the table.
+        headline: The column that UAR, F1, interval and tests are of.
+        majority: Accuracy of always naming the most frequent class; NaN without cells.
+        group_name: What the groups are.
+        class_names: Names of the classes.
+        notes: What a reader has to know beside the numbers.
+    """
+
+    table: Table
+    rows: list[RowSummary]
+    headline: str
+    majority: float
+    group_name: str
+    class_names: list[str]
+    notes: list[str] = field(default_factory=list)
+
+
+def summarise(table: Table, cells: Cells) -> Summary:
+    """Computes the numbers of a table.
+
+    Args:
+        table: The table.
+        cells: Its finished cells; those of the other kind (synthetic or not) are left out and counted in a note.
+
+    Returns:
+        The summary; everything in it is "not run" where there are no cells.
+    """
+    fitting = {key: cell for key, cell in cells.items() if cell.result["synthetic"] == table.synthetic}
+    rows = [_row_summary(table, row, fitting) for row in table.rows]
+    headline = max(("honest", "last", "best"), key=lambda column: sum(column in row.scores for row in rows))
+    targets = _targets(fitting.values())
+    first: Config = next(iter(fitting.values())).result if fitting else {}
+    return Summary(
+        table=table,
+        rows=_with_tests(rows, headline),
+        headline=headline,
+        majority=statistics.majority_baseline(targets) if len(targets) else np.nan,
+        group_name=first.get("group_name", "groups"),
+        class_names=first.get("class_names", []),
+        notes=_notes(table, cells, fitting),
+    )
+
+
+def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
+    own = {key[1:]: cell for key, cell in cells.items() if key[0] == row.name}
+    scores = {}
+    for column, (protocol, selection) in COLUMNS.items():
+        chosen = {
+            (fold, seed): cell.predictions[selection]
+            for (name, fold, seed), cell in own.items()
+            if name == protocol and selection in cell.predictions
+        }
+        if chosen:
+            classes = len(next(iter(own.values())).result["class_names"])
+            planned = len(table.folds) * len(table.seeds.get(protocol, ()))
+            scores[column] = _score(chosen, classes, planned)
+    return RowSummary(row, own, scores, _robustness(own))
+
+
+def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned: int) -> Score:
+    by_fold: dict[int, list[Predictions]] = {}
+    for (fold, _), predictions in chosen.items():
+        by_fold.setdefault(fold, []).append(predictions)
+    groups: dict[str, Array] = {}
+    right: dict[str, tuple[str, list[float]]] = {}
+    folds, deviations = {}, []
+    for fold, runs in sorted(by_fold.items()):
+        values = [_accuracy(predictions) for predictions in runs]
+        folds[fold] = float(np.mean(values))
+        if len(values) > 1:
+            deviations.append(float(np.std(values, ddof=1)))
+        for run in runs:
+            names = np.array(run.groups)
+            for name in dict.fromkeys(run.groups):
+                mine = names == name
+                matrix = statistics.confusion_matrix(run.targets[mine], run.predicted[mine], classes) / len(runs)
+                groups[name] = groups.get(name, 0) + matrix
+            for clip, group, hit in zip(run.ids, run.groups, run.targets == run.predicted, strict=True):
+                right.setdefault(clip, (group, []))[1].append(float(hit))
+    return Score(
+        folds=folds,
+        seed_spread=float(np.mean(deviations)) if deviations else np.nan,
+        cells=len(chosen),
+        planned=planned,
+        groups=groups,
+        hits={clip: (group, float(np.mean(hits))) for clip, (group, hits) in right.items()},
+        interval=statistics.bootstrap_interval(np.stack(list(groups.values()))),
+    )
+
+
+def _robustness(cells: Mapping[tuple[str, int, int], Cell]) -> dict[str, Robustness]:
+    """Curves of the most honest column that was evaluated under missing modalities."""
+    for column in ("honest", "last", "best"):
+        protocol, selection = COLUMNS[column]
+        curves: dict[str, list[dict[float, float]]] = {}
+        for (name, _, _), cell in cells.items():
+            if name != protocol or selection not in cell.predictions:
+                continue
+            for modality, rates in cell.missing.items():
+                curve = {0.0: _accuracy(cell.predictions[selection])}
+                curve.update((rate, _accuracy(of[selection])) for rate, of in rates.items() if selection in of)
+                if len(curve) > 1:
+                    curves.setdefault(modality, []).append(curve)
+        if curves:
+            return {modality: _robustness_curve(column, of) for modality, of in sorted(curves.items())}
+    return {}
+
+
+def _robustness_curve(column: str, curves: list[dict[float, float]]) -> Robustness:
+    rates = sorted(set.intersection(*map(set, curves)))
+    return Robustness(column, rates, [float(np.mean([curve[rate] for curve in curves])) for rate in rates])
+
+
+def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
+    values: list[float] = []
+    above: Score | None = None
+    for row in rows:
+        score = row.scores.get(column)
+        values.append(_paired_p(score, above) if score and above else np.nan)
+        above = score or above
+    return [replace(row, p=p) for row, p in zip(rows, statistics.holm(values), strict=True)]
+
+
+def _paired_p(score: Score, above: Score) -> float:
+    differences: dict[str, float] = {}
+    for clip, (group, hits) in score.hits.items():
+        if clip in above.hits:
+            differences[group] = differences.get(group, 0.0) + hits - above.hits[clip][1]
+    return statistics.sign_flip_test(np.array(list(differences.values())))
+
+
+def _accuracy(predictions: Predictions) -> float:
+    return float(np.mean(predictions.targets == predictions.predicted))
+
+
+def _targets(cells: Iterable[Cell]) -> npt.NDArray[np.int64]:
+    known: dict[str, int] = {}
+    for cell in cells:
+        for predictions in cell.predictions.values():
+            known.update(zip(predictions.ids, predictions.targets.tolist(), strict=True))
+    return np.array(list(known.values()), dtype=np.int64)
+
+
+def _notes(table: Table, cells: Cells, fitting: Cells) -> list[str]:
+    notes = []
+    if other := len(cells) - len(fitting):
+        notes.append(f"{other} {'real' if table.synthetic else 'synthetic'} cells were left out.")
+    if len(prints := {cell.result["data_fingerprint"] for cell in fitting.values()}) > 1:
+        notes.append(f"The cells were run on {len(prints)} different preparations of the data.")
+    for (row, protocol, fold, seed), cell in fitting.items():
+        for selection, recorded in cell.result["selections"].items():
+            if selection not in cell.predictions:
+                continue
+            measured = _accuracy(cell.predictions[selection])
+            if abs(measured - recorded["accuracy"]) > 1e-3:
+                notes.append(
+                    f"{row} {protocol}-fold{fold}-seed{seed} ({selection}): the run recorded an accuracy of "
+                    f"{100 * recorded['accuracy']:.2f}, its predictions give {100 * measured:.2f}."
+                )
+    return notes

@@ -1,0 +1,191 @@
+"""A table of a paper (contract 6): which cells it has, and what was published."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datamodules.store import DataError
+from experiments.settings import PROJECT, Config, read_yaml, shown
+
+PROTOCOLS = ("paper", "honest")
+PROVENANCES = ("reported", "authors' log", "secondary", "unverified")
+_TABLE_KEYS = {"title", "source", "corpus", "folds", "seeds", "protocols", "rows", "synthetic"}
+_ROW_KEYS = {"name", "label", "experiment", "overrides", "needs", "published"}
+_PUBLISHED_KEYS = {"accuracy", "parameters", "provenance", "note"}
+_SYNTHETIC_KEYS = {"synth", "prepare", "folds", "seeds", "protocols"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: an experiment, how it differs, and what was published of it.
+
+    Attributes:
+        name: Directory name.
+        label: What the table prints.
+        experiment: Stem of the experiment's YAML.
+        overrides: Options laid over the experiment.
+        needs: Submodule -> row whose cell of the same fold, seed and protocol hands over its checkpoint.
+        published: accuracy (percent), parameters, provenance, note.
+    """
+
+    name: str
+    label: str
+    experiment: str
+    overrides: Config
+    needs: dict[str, str]
+    published: Config
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, real or on the stand-in corpus.
+
+    Attributes:
+        name: Stem of the file.
+        title: Heading.
+        source: Paper, link, table number.
+        corpus: Name of the corpus.
+        rows: In the order they are printed.
+        folds: Test folds.
+        seeds: Seeds by protocol; its keys are the protocols.
+        synthetic: Whether its cells run on the stand-in corpus.
+        make: Options of ``synth`` and ``prepare`` that make the stand-in, under these two names.
+    """
+
+    name: str
+    title: str
+    source: str
+    corpus: str
+    rows: tuple[Row, ...]
+    folds: tuple[int, ...]
+    seeds: dict[str, tuple[int, ...]]
+    synthetic: bool
+    make: Config
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Protocols that the table has cells of."""
+        return tuple(self.seeds)
+
+    @property
+    def data(self) -> Path:
+        """Folder of the corpus."""
+        return Path("data", *(["synthetic"] if self.synthetic else []), self.corpus)
+
+    def row(self, name: str) -> Row:
+        """The row of this name.
+
+        Raises:
+            DataError: If the table has none.
+        """
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise DataError(f"table {self.name} has no row {name!r}; rows: {', '.join(row.name for row in self.rows)}")
+
+
+def table_names(project: Path = PROJECT) -> list[str]:
+    """Names of the tables there are."""
+    return sorted(path.stem for path in (project / "experiments" / "tables").glob("*.yaml"))
+
+
+def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -> Table:
+    """Reads and checks a table.
+
+    Args:
+        name: File stem, or path of the YAML file.
+        synthetic: Read it as the table of the stand-in corpus.
+        project: Folder that holds ``experiments/``.
+
+    Returns:
+        The table.
+
+    Raises:
+        DataError: If there is no such table or something in it does not hold together.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else project / "experiments" / "tables" / f"{name}.yaml"
+    path = shown(path)
+    if not path.exists():
+        known = ", ".join(table_names(project)) or "none"
+        raise DataError(f"no table {name!r} (looked for {path}); tables: {known}")
+    content = read_yaml(path)
+    _require(content, path, "table", required={"title", "source", "corpus", "rows"}, known=_TABLE_KEYS)
+    overlay = content.get("synthetic", {}) if synthetic else {}
+    _require(overlay, path, "synthetic", required=set(), known=_SYNTHETIC_KEYS)
+    settings = {"folds": [0], "seeds": [1], "protocols": list(PROTOCOLS), **content, **overlay}
+    if not isinstance(content["rows"], list):
+        raise DataError(f"{path}: rows: expected a list, found {content['rows']!r}")
+    rows = tuple(_row(entry, path) for entry in content["rows"])
+    _check_rows(rows, path)
+    return Table(
+        name=path.stem,
+        title=str(content["title"]),
+        source=str(content["source"]),
+        corpus=str(content["corpus"]),
+        rows=rows,
+        folds=_whole_numbers(settings["folds"], path, "folds"),
+        seeds=_seeds(settings, path),
+        synthetic=synthetic,
+        make={"synth": overlay.get("synth") or {}, "prepare": overlay.get("prepare") or {}},
+    )
+
+
+def _row(entry: Any, path: Path) -> Row:
+    _require(entry, path, "a row", required={"name", "label", "experiment"}, known=_ROW_KEYS)
+    where = f"row {entry['name']}"
+    published = entry.get("published") or {}
+    _require(published, path, f"{where}, published", required=set(), known=_PUBLISHED_KEYS)
+    if published and published.get("provenance") not in PROVENANCES:
+        raise DataError(f"{path}: {where}: published needs a provenance, one of {', '.join(PROVENANCES)}")
+    return Row(
+        name=str(entry["name"]),
+        label=str(entry["label"]),
+        experiment=str(entry["experiment"]),
+        overrides=entry.get("overrides") or {},
+        needs=entry.get("needs") or {},
+        published=published,
+    )
+
+
+def _check_rows(rows: Sequence[Row], path: Path) -> None:
+    needs = {row.name: row.needs.values() for row in rows}
+    if len(needs) < len(rows):
+        raise DataError(f"{path}: two rows have the same name")
+    for row in rows:
+        if unknown := [name for name in row.needs.values() if name not in needs]:
+            raise DataError(f"{path}: row {row.name} needs {', '.join(unknown)}, which is no row")
+    settled: set[str] = set()
+    while len(settled) < len(needs):
+        ready = {name for name in needs.keys() - settled if settled.issuperset(needs[name])}
+        if not ready:
+            raise DataError(f"{path}: rows need each other: {', '.join(sorted(needs.keys() - settled))}")
+        settled |= ready
+
+
+def _seeds(settings: Config, path: Path) -> dict[str, tuple[int, ...]]:
+    seeds, protocols = settings["seeds"], settings["protocols"]
+    if unknown := [str(name) for name in protocols if name not in PROTOCOLS]:
+        raise DataError(f"{path}: protocols: {', '.join(unknown)} is not one of {', '.join(PROTOCOLS)}")
+    if not isinstance(seeds, dict):
+        seeds = dict.fromkeys(protocols, seeds)
+    if set(seeds) != set(protocols):
+        raise DataError(f"{path}: seeds are given for {', '.join(seeds)}, protocols are {', '.join(protocols)}")
+    return {name: _whole_numbers(seeds[name], path, "seeds") for name in protocols}
+
+
+def _whole_numbers(values: Any, path: Path, name: str) -> tuple[int, ...]:
+    if not isinstance(values, list) or not values or not all(type(value) is int and value >= 0 for value in values):
+        raise DataError(f"{path}: {name}: expected a list of whole numbers, found {values!r}")
+    return tuple(values)
+
+
+def _require(entry: Any, path: Path, what: str, *, required: set[str], known: set[str]) -> None:
+    if not isinstance(entry, dict):
+        raise DataError(f"{path}: {what}: expected a mapping, found {entry!r}")
+    if missing := required - entry.keys():
+        raise DataError(f"{path}: {what}: {', '.join(sorted(missing))} is missing")
+    if unknown := entry.keys() - known:
+        raise DataError(
+            f"{path}: {what}: unknown key {', '.join(sorted(map(str, unknown)))}; known: {', '.join(sorted(known))}"
+        )

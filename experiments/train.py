@@ -1,0 +1,368 @@
+"""The training commands: Lightning's CLI over every model, corpus and callback of the project.
+
+What it adds to `LightningCLI`: bare class names, data-dependent arguments linked into the model, one folder per run in
+which a killed run carries on and a changed one is refused, a test of the selected checkpoint after every fit, and
+errors of one or two lines.
+"""
+
+import importlib
+import logging
+import os
+import pkgutil
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+
+import callbacks
+import datamodules
+import lightning_modules
+from callbacks.history import History
+from callbacks.predictions import PredictionWriter
+from callbacks.profile import ModelProfile
+from datamodules.base import EmotionDataModule
+from experiments import request, results
+from lightning_modules.base import EmotionTask
+
+HERE = Path(__file__).parent
+LINKS = ("num_classes", "input_shapes", "class_weights")
+COMMANDS = ("fit", "validate", "test", "predict")
+# Advice of Lightning that does not apply here: clips are memory-mapped, folders and seeds are set on purpose.
+NOISE = (
+    r".*does not have many workers.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*number of training batches .* is smaller than the logging interval.*",
+    r".*LightningCLI's args parameter.*",
+    r".*was configured so `validation_step` will be skipped.*",
+    r".*The `lightning.pytorch.*Trainer` class does not expose.*",
+    r".*find_unused_parameters=True was specified.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+    r".*[Ll]it[Ll]ogger.*",
+)
+
+
+# Lines of Lightning that say nothing a user needs at every start.
+CHATTER = (
+    "GPU available",
+    "TPU available",
+    "HPU available",
+    "💡 Tip",
+    "Restoring states",
+    "Loaded model weights",
+    "`Tr",
+)
+
+
+class UsageError(ValueError):
+    """A command line that cannot be carried out."""
+
+    exit_code = 2
+
+
+class Finished(Exception):
+    """There is nothing left to do."""
+
+
+class Parser(LightningArgumentParser):
+    """Tells what is wrong with an option in one or two lines instead of a page of usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises the condensed message."""
+        raise UsageError(condense(message)) from None
+
+
+def condense(message: str) -> str:
+    """The part of a parser's message that a user can act on.
+
+    jsonargparse tells what every type of a union said, nested by option; the first complaint that is not about the
+    union itself is the cause.
+
+    Args:
+        message: As jsonargparse words it.
+
+    Returns:
+        One line: option, complaint.
+    """
+    option: list[str] = []
+    for line in message.splitlines():
+        if inner := re.search(r"--([\w.]+): (.+)", line):  # already condensed by the parser of a class
+            return f"--{'.'.join([*option, inner[1]])}: {inner[2]}"
+        text = line.strip(" -")
+        if key := re.fullmatch(r'Parser key "(.+)":\s*(.*)', text):
+            option.append(key[1])
+            text = key[2]
+        if unknown := re.fullmatch(r"Option '(.+)' is not accepted", text):
+            return f"--{'.'.join([*option, unknown[1]])}: there is no such option"
+        if missing := re.fullmatch(r"Expected a dot import path string: (.+)", text):
+            return f"--{'.'.join(option)}: there is no class {missing[1]}"
+        if text and not re.match(
+            r"Does not validate|Subtypes?\b|Errors:|Expected a path but|Not a valid|Given value", text
+        ):
+            text = text.replace("Expected a ", "expected ")
+            text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", text)
+            given = re.search(r"Given value: (.{1,80})$", message)
+            value = f". Got value: {given[1]}" if given and option and "Got value" not in text else ""
+            return f"--{'.'.join(option)}: {text}{value}" if option else text
+    return message.strip().splitlines()[0]
+
+
+def import_all() -> None:
+    """Imports every module of the three packages, so that YAML can name a class without its module."""
+    for package in (lightning_modules, datamodules, callbacks):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+
+
+class RecordConfig(SaveConfigCallback):
+    """Writes ``config.yaml`` into the run's folder and hands the resolved settings to the loggers."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Called once, on the first rank."""
+        if stage != "fit":
+            return
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = self.parser.dump(self.config, skip_none=False)
+        (folder / "config.yaml").write_text(text)
+        for logger in trainer.loggers:
+            logger.log_hyperparams({"config": text})
+
+
+class EmotionCLI(LightningCLI):
+    """``fit``, ``validate``, ``test`` and ``predict``."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.arguments = list(arguments)
+        self.resumed_from: Path | None = None
+        default = {"default_config_files": [str(HERE / "_trainer.yaml")]}
+        super().__init__(
+            EmotionTask,
+            EmotionDataModule,
+            save_config_callback=RecordConfig,
+            save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
+            seed_everything_default=0,
+            parser_kwargs={command: dict(default) for command in COMMANDS},
+            parser_class=Parser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            args=None if self.arguments == sys.argv[1:] else self.arguments,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Links what the model must know about the data."""
+        for name in LINKS:
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        parser.add_argument("--overwrite", type=bool, default=False, help="Throw away what the run's folder holds.")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses, after refusing values that a link would silently replace."""
+        configs, overrides = request.parse_command(self.arguments[1:])
+        for path in configs:
+            if not path.is_file():
+                raise UsageError(f"--config {path}: there is no such file; the experiments are in experiments/*.yaml")
+        given = request.read_config(configs, overrides).get("model", {}).get("init_args", {})
+        if linked := [name for name in LINKS if name in given]:
+            raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
+        super().parse_arguments(parser, args)
+
+    def _parse_ckpt_path(self) -> None:
+        # Lightning lays the checkpoint's model arguments over the command line's: a --model option would be
+        # ignored in silence.
+        command = self.config["subcommand"]
+        path = self.config[command].get("ckpt_path")
+        changed = [key for key in request.parse_command(self.arguments[1:])[1] if key.split(".")[0] == "model"]
+        if path and changed:
+            raise UsageError(
+                f"--{changed[0]} has no effect with --ckpt_path: the checkpoint says what the model is.\n"
+                "What can vary at evaluation is --data.* and callbacks; to train with it, fit without --ckpt_path"
+            )
+        if path and not Path(path).is_file():
+            raise UsageError(f"--ckpt_path {path}: there is no such file; runs keep theirs in <run>/checkpoints/")
+        if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
+            raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
+        try:
+            super()._parse_ckpt_path()
+        except (RuntimeError, OSError, EOFError, ValueError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"--ckpt_path {path}: not a whole checkpoint of this project") from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Builds the trainer over the run's folder."""
+        config, command = self.config[self.subcommand], self.subcommand
+        if not config.trainer.fast_dev_run:
+            folder = self._enter_run() if command == "fit" else self._evaluation_folder()
+            kwargs["default_root_dir"] = str(folder)
+            for callback in self.config_init[command].trainer.callbacks or []:
+                if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                    callback.dirpath = str(folder / "checkpoints")
+        if not sys.stderr.isatty():
+            kwargs["enable_progress_bar"] = False
+        return super().instantiate_trainer(**kwargs)
+
+    def _experiment(self) -> str:
+        names = [path.stem for path in request.parse_command(self.arguments[1:])[0]]
+        named = [name for name in names if name != "config" and not name.startswith("_")]
+        return named[0] if named else type(self.model).__name__.lower()
+
+    def _evaluation_folder(self) -> Path:
+        config = self.config[self.subcommand]
+        if config.trainer.default_root_dir:
+            return Path(config.trainer.default_root_dir)
+        checkpoint = Path(config.ckpt_path)
+        return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+
+    def _enter_run(self) -> Path:
+        data: EmotionDataModule = self.datamodule
+        config = self.config["fit"]
+        self.request = request.request_from_command(self.arguments[1:], corpus=data.corpus, data=data.fingerprint)
+        folder = Path(
+            config.trainer.default_root_dir
+            or results.run_directory(
+                self._experiment(), data.protocol, data.fold, config.seed_everything, synthetic=data.synthetic
+            )
+        )
+        if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+            self._resume(folder, results.state(folder, self.request))
+            return folder
+        if config.overwrite:
+            for path in [*folder.glob("*.json"), *folder.glob("*.csv")]:
+                path.unlink()
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        state = results.state(folder, self.request)
+        if state == "done":
+            raise Finished(f"{folder} holds the finished run; --overwrite true runs it again")
+        if state == "changed":
+            raise UsageError(
+                f"{folder} holds a run with other settings:\n"
+                f"{request.difference(results.recorded_request(folder), self.request)}\n"
+                "Use --trainer.default_root_dir DIR for a new one, or --overwrite true to throw that one away"
+            )
+        self._resume(folder, state)
+        results.write_json(folder / "request.json", self.request)
+        return folder
+
+    def _resume(self, folder: Path, state: str) -> None:
+        last = folder / "checkpoints" / "last.ckpt"
+        if state == "partial" and not self.config_init["fit"].get("ckpt_path"):
+            self.config_init["fit"]["ckpt_path"] = str(last)
+            rank_zero_info(f"{folder} was begun before: carrying on from {last.name}")
+
+    def before_fit(self) -> None:
+        """Says where the run goes."""
+        trainer: Any = self.trainer
+        if not trainer.fast_dev_run:
+            rank_zero_info(f"run folder: {trainer.default_root_dir}")
+
+    def after_fit(self) -> None:
+        """Tests the selected checkpoints and writes the result of the run."""
+        trainer: Any = self.trainer
+        data = self.datamodule
+        if trainer.fast_dev_run:
+            trainer.test(self.model, datamodule=data, verbose=False)
+            return
+        folder = Path(trainer.default_root_dir) / "checkpoints"
+        writer = next(callback for callback in trainer.callbacks if isinstance(callback, PredictionWriter))
+        selections: dict[str, dict[str, float]] = {}
+        for selection in reversed(data.selections):  # the selected one last: its plots stay
+            path = folder / ("last.ckpt" if selection == "last" else "best.ckpt")
+            writer.selection = selection
+            metrics = trainer.test(self.model, datamodule=data, ckpt_path=str(path), verbose=False)[0]
+            epoch = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"]
+            selections[selection] = {"epoch": epoch} | {
+                name: metrics[f"test_{name}"] for name in ("accuracy", "uar", "f1")
+            }
+        if trainer.is_global_zero:
+            self._report({selection: selections[selection] for selection in data.selections})
+
+    def _report(self, selections: dict[str, dict[str, float]]) -> None:
+        trainer: Any = self.trainer
+        data = self.datamodule
+        folder = Path(trainer.default_root_dir)
+        profile = next((c.result for c in trainer.callbacks if isinstance(c, ModelProfile)), {})
+        history = next(c for c in trainer.callbacks if isinstance(c, History))
+        sizes = data.split_sizes()
+        results.write_result(
+            folder,
+            {
+                "experiment": self._experiment(),
+                "row": folder.parent.name if folder.parent.parent.name != "runs" else None,
+                "fold": data.fold,
+                "seed": self.config["fit"].seed_everything,
+                "protocol": data.protocol,
+                "synthetic": data.synthetic,
+                "corpus": data.corpus,
+                "class_names": data.class_names,
+                "group_name": data.group_name,
+                "selections": selections,
+                **{f"n_{split}": sizes[split] for split in ("train", "val", "test")},
+                "parameters": profile["parameters"],
+                **{name: profile.get(name) for name in ("flops", "latency_ms", "peak_memory_mb")},
+                "seconds": history.seconds,
+                "device": device_name(trainer),
+                "versions": {
+                    "python": platform.python_version(),
+                    **{name: importlib.import_module(name).__version__ for name in ("torch", "lightning", "numpy")},
+                },
+                "commit": commit(),
+                "data_fingerprint": data.fingerprint,
+                "request_hash": request.request_hash(self.request),
+            },
+        )
+        for selection, metrics in selections.items():
+            note = " (chosen on the test fold: optimistic)" if selection == "best" else ""
+            print(
+                f"{selection}, epoch {metrics['epoch'] + 1}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
+                f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {sizes['test']} clips"
+            )
+        print(f"result: {folder / 'result.json'}")
+
+
+def device_name(trainer: Trainer) -> str:
+    """What the run ran on, in words."""
+    if trainer.strategy.root_device.type == "cuda":
+        return f"{trainer.world_size} x {torch.cuda.get_device_name()}"
+    return f"CPU {platform.machine()}, {torch.get_num_threads()} threads x {trainer.world_size}"
+
+
+def commit() -> str | None:
+    """The version of the project's code, marked where files differ from it; None outside a repository."""
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one training command.
+
+    Args:
+        arguments: The command and its options.
+
+    Returns:
+        The exit code.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # without it a missing network costs a minute of retries
+    for pattern in NOISE:
+        warnings.filterwarnings("ignore", pattern)
+    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).addFilter(lambda record: not record.getMessage().startswith(CHATTER))
+    import_all()
+    try:
+        EmotionCLI(arguments)
+    except Finished as done:
+        print(done)
+    return 0

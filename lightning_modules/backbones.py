@@ -1,0 +1,198 @@
+"""Networks that two or more papers use: the 3D ResNeXt for video and the 1D CNN for MFCCs.
+
+3D ResNeXt: Hara, Kataoka, Satoh, "Can Spatiotemporal 3D CNNs Retrace the History of 2D CNNs and ImageNet?", CVPR 2018,
+https://arxiv.org/abs/1711.09577; original code https://github.com/kenshohara/3D-ResNets-PyTorch (MIT).
+MFCC CNN: the audio network of Su et al., "MSAF: Multimodal Split Attention Fusion", 2020,
+https://arxiv.org/abs/2012.07175; original code https://github.com/anita-hu/MSAF (MIT).
+
+What differs: no classifier (it belongs to the task, so that a trained backbone moves between tasks as it is), pooling
+is left to the task, and the MFCC network takes any number of frames from 12 up. Width, depth and cardinality are
+arguments, so that a small version trains on a CPU; the defaults are the papers' networks, parameter for parameter.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.encoders import TaskError
+
+
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    conv = nn.Conv3d(in_channels, out_channels, 1, stride=stride, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm3d(out_channels))
+
+
+class ResNeXtBottleneck3D(nn.Module):
+    """1x1x1, grouped 3x3x3 and 1x1x1 convolution around a shortcut; the output has twice the middle's channels.
+
+    Args:
+        in_channels: Channels of the input.
+        planes: Channels of the grouped convolution.
+        stride: Its stride, in time, height and width alike.
+        cardinality: Its groups.
+    """
+
+    def __init__(self, in_channels: int, planes: int, stride: int, cardinality: int) -> None:
+        super().__init__()
+        self.reduce = nn.Sequential(
+            nn.Conv3d(in_channels, planes, 1, bias=False), nn.BatchNorm3d(planes), nn.ReLU(inplace=True)
+        )
+        self.grouped = nn.Sequential(
+            nn.Conv3d(planes, planes, 3, stride=stride, padding=1, groups=cardinality, bias=False),
+            nn.BatchNorm3d(planes),
+            nn.ReLU(inplace=True),
+        )
+        self.expand = nn.Sequential(nn.Conv3d(planes, 2 * planes, 1, bias=False), nn.BatchNorm3d(2 * planes))
+        self.shortcut = _shortcut(in_channels, 2 * planes, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(B, C, T, H, W)`` to ``(B, 2 * planes, T', H', W')``."""
+        return torch.relu_(self.expand(self.grouped(self.reduce(x))) + self.shortcut(x))
+
+
+class ResNeXt3D(nn.Module):
+    """3D ResNeXt without its classifier; ResNeXt-50 of cardinality 32 by default (25,865,664 parameters).
+
+    Args:
+        layers: Blocks in each of the four stages.
+        width: Channels of the stem; the grouped convolutions have 2, 4, 8 and 16 times as many.
+        cardinality: Groups of the grouped convolutions; divides ``2 * width``.
+    """
+
+    def __init__(
+        self, layers: tuple[int, int, int, int] = (3, 4, 6, 3), width: int = 64, cardinality: int = 32
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv3d(3, width, 7, stride=(1, 2, 2), padding=3, bias=False),
+            nn.BatchNorm3d(width),
+            nn.ReLU(inplace=True),
+            nn.MaxPool3d(3, stride=2, padding=1),
+        )
+        planes = [2 * width, 4 * width, 8 * width, 16 * width]
+        self.layer1 = self._layer(width, planes[0], layers[0], 1, cardinality)
+        self.layer2 = self._layer(2 * planes[0], planes[1], layers[1], 2, cardinality)
+        self.layer3 = self._layer(2 * planes[1], planes[2], layers[2], 2, cardinality)
+        self.layer4 = self._layer(2 * planes[2], planes[3], layers[3], 2, cardinality)
+        self.channels = 2 * planes[3]
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+    @staticmethod
+    def _layer(in_channels: int, planes: int, blocks: int, stride: int, cardinality: int) -> nn.Sequential:
+        first = ResNeXtBottleneck3D(in_channels, planes, stride, cardinality)
+        rest = [ResNeXtBottleneck3D(2 * planes, planes, 1, cardinality) for _ in range(blocks - 1)]
+        return nn.Sequential(first, *rest)
+
+    def stages(self) -> dict[str, nn.Module]:
+        """The network's layer groups from input to output."""
+        names = ("stem", "layer1", "layer2", "layer3", "layer4")
+        return {name: self.get_submodule(name) for name in names}
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Features of a batch of clips.
+
+        Args:
+            clips: Normalised frames ``(B, 3, T, H, W)``.
+
+        Returns:
+            ``(B, channels, T', H', W')``: time is shortened 16 times, height and width 32 times, rounded up.
+        """
+        x: Tensor = clips
+        for stage in self.stages().values():
+            x = stage(x)
+        return x
+
+
+class MFCCNet(nn.Module):
+    """1D CNN over MFCC frames without its classifier (20,704 parameters by default).
+
+    Args:
+        n_mfcc: Coefficients per frame.
+        channels: Channels of the first two convolutions and of the last one.
+        dropout: Dropout before the last convolution.
+    """
+
+    def __init__(self, n_mfcc: int = 13, channels: tuple[int, int] = (32, 64), dropout: float = 0.2) -> None:
+        super().__init__()
+        self.n_mfcc = n_mfcc
+        narrow, self.channels = channels
+        self.layers = nn.Sequential(
+            nn.Conv1d(n_mfcc, narrow, 7, padding=2),
+            nn.ReLU(inplace=True),
+            nn.BatchNorm1d(narrow),
+            nn.Conv1d(narrow, narrow, 7, padding=2),
+            nn.ReLU(inplace=True),
+            nn.MaxPool1d(8),
+            nn.BatchNorm1d(narrow),
+            nn.Dropout(dropout),
+            nn.Conv1d(narrow, self.channels, 5, padding=2),
+            nn.ReLU(inplace=True),
+            nn.BatchNorm1d(self.channels),
+        )
+
+    @staticmethod
+    def steps(frames: int) -> int:
+        """Steps that so many MFCC frames give: 26 for 212."""
+        return (frames - 4) // 8
+
+    @staticmethod
+    def valid_steps(length: Tensor) -> Tensor:
+        """`steps` of the ``length`` ``(B,)`` frames before the padding, a partly filled last one counted."""
+        return (length + 3).div(8, rounding_mode="floor").clamp_min(1)
+
+    def forward(self, mfcc: Tensor) -> Tensor:
+        """Features of a batch of MFCCs.
+
+        Args:
+            mfcc: Not normalised, ``(B, n_mfcc, T)``, T at least 12.
+
+        Returns:
+            ``(B, channels, S)`` with ``S = steps(T)``.
+        """
+        features: Tensor = self.layers(mfcc)
+        return features
+
+
+def video_network(given: ResNeXt3D | None, input_shapes: dict[str, list[int]]) -> ResNeXt3D:
+    """The video network that was asked for, or the paper's, checked against the data.
+
+    Args:
+        given: A network, or None for the paper's.
+        input_shapes: ``{"video": [3, T, H, W], ...}``.
+
+    Returns:
+        The network.
+
+    Raises:
+        TaskError: If the data has no video.
+    """
+    if "video" not in input_shapes:
+        raise TaskError("this model needs video: add it to data.modalities and prepare a corpus that has it")
+    return given or ResNeXt3D()
+
+
+def audio_network(given: MFCCNet | None, input_shapes: dict[str, list[int]]) -> tuple[MFCCNet, int]:
+    """The audio network that was asked for, or the paper's, checked against the data.
+
+    Args:
+        given: A network, or None for the paper's.
+        input_shapes: ``{"audio": [n_mfcc, T], ...}``.
+
+    Returns:
+        The network and the number of its output steps.
+
+    Raises:
+        TaskError: If the data has no audio, or MFCCs of another size.
+    """
+    if "audio" not in input_shapes:
+        raise TaskError("this model needs audio: add it to data.modalities and prepare a corpus that has it")
+    n_mfcc, frames = input_shapes["audio"]
+    network = given or MFCCNet(n_mfcc)
+    if network.n_mfcc != n_mfcc:
+        raise TaskError(f"model.audio: n_mfcc is {network.n_mfcc}, the data has {n_mfcc} coefficients; leave it out")
+    if network.steps(frames) < 1:
+        raise TaskError(f"model.audio: MFCCs of {frames} frames are too short, 12 is the least; prepare longer clips")
+    return network, network.steps(frames)

@@ -1,0 +1,296 @@
+"""What every paper's model shares: the step, the loss, the metrics, named stages and their optimizer groups."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lightning_modules.encoders import TaskError as TaskError
+from lightning_modules.encoders import load_weights
+from lightning_modules.losses import CrossEntropy
+from lightning_modules.metrics import PredictionTable, classification_metrics
+
+Batch = dict[str, Any]
+Stages = dict[str, list[nn.Module | nn.Parameter]]
+
+
+def select_clip(batch: Batch, row: int) -> Batch:
+    """The batch that one clip alone would make.
+
+    Args:
+        batch: A batch of contract 1.
+        row: Which of its clips.
+
+    Returns:
+        A batch of size 1.
+    """
+    return {
+        key: select_clip(value, row) if isinstance(value, dict) else value[row : row + 1]
+        for key, value in batch.items()
+    }
+
+
+class EmotionTask(LightningModule, ABC):
+    """A paper's model with everything that training, testing and predicting need.
+
+    A subclass builds its modules, and defines `forward` and `stages`; the rest is here. What the learning rate of a
+    stage is at a step is one formula: the scheduler's rate times every factor in ``lr_factors``, which callbacks
+    (warm-up, discriminative rates) fill in. The factors are applied around the optimizer step alone, so that they
+    compose with any scheduler and leave nothing behind in a checkpoint.
+
+    Args:
+        num_classes: Number of classes; linked from the data.
+        input_shapes: Shape of one clip per modality as `forward` sees it, ``{"video": [3, T, H, W]}``; linked from
+            the data.
+        class_weights: Loss weight per class; linked from the data (``data.class_weighting``).
+        loss: Called as ``loss(logits, target, weight=...)``; cross-entropy where not given.
+        optimizer: Built over one named parameter group per stage.
+        scheduler: Built over the optimizer.
+        scheduler_interval: Whether the scheduler counts steps or epochs.
+        init_from: Checkpoint per submodule, read when a fresh fit starts: ``{"video": "best.ckpt"}`` fills
+            ``self.video`` from the keys ``video.*``.
+        memory_format: ``channels_last_3d`` lays 5-D weights out channels last, which is faster in bf16.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        input_shapes: dict[str, list[int]],
+        class_weights: list[float] | None = None,
+        loss: nn.Module | None = None,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        scheduler: LRSchedulerCallable | None = None,
+        scheduler_interval: Literal["step", "epoch"] = "epoch",
+        init_from: dict[str, str] | None = None,
+        memory_format: Literal["contiguous", "channels_last_3d"] = "contiguous",
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        for name in ("loss", "optimizer", "scheduler"):  # a checkpoint holds plain values only
+            if callable(self.hparams.get(name)):
+                self.hparams.pop(name)
+        self.num_classes = num_classes
+        self.input_shapes = input_shapes
+        self.loss = loss or CrossEntropy()
+        self.optimizer_factory = optimizer
+        self.scheduler_factory = scheduler
+        self.scheduler_interval = scheduler_interval
+        self.init_from = init_from or {}
+        self.memory_format = memory_format
+        self.class_weights: Tensor | None
+        weights = None if class_weights is None else torch.tensor(class_weights)
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.lr_factors: dict[str, Callable[[str, int], float]] = {}
+        self.effective_rates: dict[str, float] = {}
+        self.predictions = PredictionTable()
+        self._parts: list[PredictionTable] = []
+        self._train_sums: Tensor | None = None
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """Scores a batch (contract 1).
+
+        Args:
+            batch: Clips as the DataModule hands them over.
+
+        Returns:
+            ``{"logits": (B, K), "aux": {...}}``; ``aux`` may hold ``gate`` ``(B, M)``, ``attention``, ``embedding``
+            ``(B, D)`` and extra losses ``loss_<name>``.
+        """
+
+    @abstractmethod
+    def stages(self) -> Stages:
+        """The layer groups from input to head; together they hold every parameter exactly once."""
+
+    @staticmethod
+    def observed(batch: Batch, modality: str) -> Tensor:
+        """One modality with the rows of absent clips set to zero, whatever stood there.
+
+        Args:
+            batch: A batch of contract 1.
+            modality: Its key.
+
+        Returns:
+            ``batch[modality]``, same shape.
+        """
+        values: Tensor = batch[modality]
+        mask: Tensor | None = batch.get("mask", {}).get(modality)
+        if mask is None:
+            return values
+        absent = ~mask.view(-1, *[1] * (values.ndim - 1))
+        return values.masked_fill(absent, 0)
+
+    def stage_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters of each stage, every parameter of the model exactly once.
+
+        Returns:
+            Stage name to parameters, from input to head; a stage may be empty.
+
+        Raises:
+            TypeError: If `stages` misses a parameter or names one twice: a programming error of the model's file.
+        """
+        named = {id(parameter): name for name, parameter in self.named_parameters()}
+        stages: dict[str, list[nn.Parameter]] = {}
+        seen: set[int] = set()
+        for stage, parts in self.stages().items():
+            found = [p for part in parts for p in ([part] if isinstance(part, nn.Parameter) else part.parameters())]
+            stages[stage] = found
+            for parameter in found:
+                if id(parameter) in seen:
+                    raise TypeError(f"{type(self).__name__}.stages() holds {named[id(parameter)]} twice")
+                seen.add(id(parameter))
+        missed = [name for key, name in named.items() if key not in seen]
+        if missed:
+            raise TypeError(f"{type(self).__name__}.stages() misses {', '.join(missed[:3])} ({len(missed)} in all)")
+        return stages
+
+    def setup(self, stage: str) -> None:
+        """Lays the weights out as asked and fills submodules from checkpoints when a fresh fit starts."""
+        if self.memory_format == "channels_last_3d":
+            for module in self.modules():
+                if isinstance(module, nn.Conv3d):
+                    module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        if stage == "fit" and not self.trainer.ckpt_path:
+            for name, path in self.init_from.items():
+                load_weights(self, name, path)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One named group per stage, all there from the first step: unfreezing never adds any."""
+        groups = [{"params": p, "name": stage} for stage, p in self.stage_parameters().items() if p]
+        optimizer = self.optimizer_factory(groups)
+        if self.scheduler_factory is None:
+            return optimizer
+        scheduler = self.scheduler_factory(optimizer)
+        config: dict[str, Any] = {"scheduler": scheduler, "interval": self.scheduler_interval}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            config["monitor"] = scheduler.monitor
+        return cast(OptimizerLRScheduler, {"optimizer": optimizer, "lr_scheduler": config})
+
+    @contextmanager
+    def _factored_rates(self, optimizer: Optimizer) -> Iterator[None]:
+        scheduled = [group["lr"] for group in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            for factor in self.lr_factors.values():
+                group["lr"] = group["lr"] * factor(group["name"], self.global_step)
+            self.effective_rates[group["name"]] = float(group["lr"])
+        try:
+            yield
+        finally:
+            for group, rate in zip(optimizer.param_groups, scheduled, strict=True):
+                group["lr"] = rate
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """Steps with the effective rates: the scheduler's times ``lr_factors``."""
+        with self._factored_rates(optimizer):
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.trainer.loggers and self.global_step % every == 0:
+            self.log_dict({f"lr/{stage}": rate for stage, rate in self.effective_rates.items()}, on_epoch=False)
+
+    def compute_loss(self, output: dict[str, Any], batch: Batch) -> Tensor:
+        """The task's loss plus the extra losses that the model returned.
+
+        Args:
+            output: What `forward` returned.
+            batch: The batch it was given.
+
+        Returns:
+            A scalar.
+        """
+        loss: Tensor = self.loss(output["logits"], batch["target"], weight=self.class_weights)
+        extra = [value for name, value in output.get("aux", {}).items() if name.startswith("loss_")]
+        return loss + sum(extra) if extra else loss
+
+    def on_train_epoch_start(self) -> None:
+        """Makes dropout a function of seed, epoch and rank, so that a resumed run equals a straight one."""
+        key = [int(os.environ.get("PL_GLOBAL_SEED", "0")), self.current_epoch, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+        self._train_sums = torch.zeros(3, device=self.device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Loss of one batch; sums stay on the device until the epoch ends."""
+        output = self(batch)
+        loss = self.compute_loss(output, batch)
+        with torch.no_grad():
+            target = batch["target"] if batch["target"].ndim == 1 else batch["target"].argmax(1)
+            correct = (output["logits"].argmax(1) == target).sum()
+            count = torch.tensor(float(len(target)), device=loss.device)
+            assert self._train_sums is not None
+            self._train_sums += torch.stack([loss.detach().float() * count, correct.float(), count])
+        if self.trainer.is_last_batch:
+            total, hits, clips = self._train_sums
+            metrics = {"train_loss": total / clips, "train_accuracy": hits / clips}
+            self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1, sync_dist=self.trainer.world_size > 1)
+        return {"loss": loss}
+
+    def _collect(self, batch: Batch) -> dict[str, Any]:
+        output: dict[str, Any] = self(batch)
+        target = batch.get("target", torch.empty(0)).cpu()
+        self._parts.append(PredictionTable(batch["id"], batch["group"], output["logits"].float().cpu(), target))
+        return output
+
+    def _finish_table(self) -> PredictionTable:
+        self.predictions, self._parts = PredictionTable.concatenate(self._parts).gathered(), []
+        return self.predictions
+
+    def _log_evaluation(self, prefix: str) -> None:
+        table = self._finish_table()
+        metrics = classification_metrics(table.logits, table.labels)
+        logits, target = table.logits.to(self.device), table.target.to(self.device)
+        loss = self.loss(logits, target, weight=self.class_weights).item()
+        if prefix == "val":
+            # Accuracy with ties broken by the lower loss: on a few hundred clips several epochs share the top accuracy.
+            metrics["score"] = metrics["accuracy"] + 0.5 / len(table.ids) * float(np.exp(-loss))
+        self.log_dict({f"{prefix}_{name}": value for name, value in {"loss": loss, **metrics}.items()})
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects the batch into the table."""
+        self._collect(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects the batch into the table."""
+        self._collect(batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Scores of the batch's clips.
+
+        Returns:
+            ``id``, ``probabilities`` ``(B, K)`` and, where the model has one, ``embedding`` ``(B, D)``.
+        """
+        output = self._collect(batch)
+        result = {"id": batch["id"], "probabilities": output["logits"].softmax(1)}
+        embedding = output.get("aux", {}).get("embedding")
+        return result if embedding is None else {**result, "embedding": embedding}
+
+    def on_validation_epoch_start(self) -> None:
+        """Starts an empty table."""
+        self._parts = []
+
+    def on_test_epoch_start(self) -> None:
+        """Starts an empty table."""
+        self._parts = []
+
+    def on_predict_epoch_start(self) -> None:
+        """Starts an empty table."""
+        self._parts = []
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val_loss``, ``val_accuracy``, ``val_uar``, ``val_f1`` and ``val_score``."""
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the same metrics as ``test_*``."""
+        self._log_evaluation("test")
+
+    def on_predict_epoch_end(self) -> None:
+        """Completes the table for whoever writes it."""
+        self._finish_table()

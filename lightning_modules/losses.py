@@ -1,0 +1,69 @@
+"""Losses that torch lacks, behind one call: ``loss(logits, target, weight=None)``, the weight being one per class."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class CrossEntropy(nn.Module):
+    """Cross-entropy of softmax scores; `torch.nn.functional.cross_entropy` with the weights given at the call.
+
+    Args:
+        label_smoothing: Share of each target that is spread over all classes, 0 to 1.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Mean loss of a batch.
+
+        Args:
+            logits: Scores ``(B, K)``.
+            target: Classes, int64 ``(B,)``, or probabilities, float ``(B, K)``.
+            weight: Loss weight per class ``(K,)``.
+
+        Returns:
+            A scalar: divided by the summed weights of the target classes, or by B where targets are probabilities.
+        """
+        return F.cross_entropy(logits.float(), target, weight, label_smoothing=self.label_smoothing)
+
+
+class FocalLoss(nn.Module):
+    """Focal loss over softmax scores: ``sum_k -t_k w_k (1 - p_k)^gamma log p_k``.
+
+    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, https://arxiv.org/abs/1708.02002, there for
+    sigmoids. The reduction is that of `CrossEntropy`, which ``gamma = 0`` equals for every kind of target and weight.
+
+    Args:
+        gamma: How much well-classified clips are played down, 0 or more.
+        label_smoothing: Share of each target that is spread over all classes, 0 to 1.
+    """
+
+    def __init__(self, gamma: float = 2.0, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Mean loss of a batch.
+
+        Args:
+            logits: Scores ``(B, K)``.
+            target: Classes, int64 ``(B,)``, or probabilities, float ``(B, K)``.
+            weight: Loss weight per class ``(K,)``.
+
+        Returns:
+            A scalar: divided by the summed weights of the target classes, or by B where targets are probabilities.
+        """
+        log_p = F.log_softmax(logits.float(), dim=1)
+        classes = log_p.shape[1]
+        soft = target.float() if target.is_floating_point() else F.one_hot(target, classes).float()
+        soft = soft * (1 - self.label_smoothing) + self.label_smoothing / classes
+        # 1 - p without cancellation; the floor keeps the gradient of its power finite where gamma < 1 and p = 1.
+        miss = (-log_p.expm1()).clamp_min(1e-12)
+        terms = -soft * miss**self.gamma * log_p
+        if weight is not None:
+            terms = terms * weight
+        norm = len(target) if weight is None or target.is_floating_point() else weight[target].sum()
+        return terms.sum() / norm

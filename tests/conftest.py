@@ -1,0 +1,41 @@
+"""Fixtures shared by the whole suite."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks; two threads on shared cores wait for each other
+os.environ["WANDB_MODE"] = "disabled"
+
+FRAMES, SIZE, MFCC = 8, 16, (13, 212)
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Folder with real samples; tests that use it skip where there is none."""
+    folder = os.environ.get("AFFECTZOO_REALDATA")
+    if not folder:
+        pytest.skip("AFFECTZOO_REALDATA is not set: no real samples on this machine")
+    return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def ravdess(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of a tiny prepared RAVDESS: 24 speakers x 4 clips, brightness and pitch follow the emotion."""
+    from datamodules.store import StoreWriter
+
+    root = tmp_path_factory.mktemp("ravdess")
+    rng = np.random.default_rng(0)
+    writer = StoreWriter(root / "prepared", {"video": "u8", "wave": "i16", "mfcc": "f32"}, {"size": SIZE}, True)
+    for actor in range(1, 25):
+        for emotion in (1, 3, 5, 8):
+            video = rng.normal(25 * emotion, 10, (FRAMES, SIZE, SIZE, 3)).clip(0, 255).astype(np.uint8)
+            mfcc = rng.normal(0, 1, MFCC).astype(np.float32)
+            mfcc[emotion] += 3
+            arrays = {"video": video, "wave": rng.integers(-99, 99, 4410).astype(np.int16), "mfcc": mfcc}
+            clip = f"01-01-{emotion:02d}-01-01-01-{actor:02d}"
+            writer.add(clip, f"{actor:02d}", emotion - 1, arrays, source_sha256=clip)
+    writer.finish()
+    return root

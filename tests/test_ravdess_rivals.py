@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from lightning_modules.backbones import MFCCNet, ResNeXt3D
+from lightning_modules.cfnsr import CFNSR
+from lightning_modules.encoders import TaskError, load_weights
+from lightning_modules.ravdess_rivals import AudioOnly, VideoOnly
+
+PAPER = {"video": [3, 30, 224, 224], "audio": [13, 212]}
+SHAPES = {"video": [3, 8, 32, 32], "audio": [13, 60]}
+
+
+def small(kind):
+    if kind is VideoOnly:
+        return VideoOnly(5, SHAPES, video=ResNeXt3D((1, 1, 1, 1), width=4, cardinality=2))
+    return AudioOnly(5, SHAPES, audio=MFCCNet(channels=(4, 8)))
+
+
+def batch(size=3):
+    return {
+        "video": torch.randn(size, *SHAPES["video"]),
+        "audio": torch.randn(size, *SHAPES["audio"]),
+        "mask": {"video": torch.ones(size, dtype=torch.bool), "audio": torch.ones(size, dtype=torch.bool)},
+        "target": torch.arange(size),
+    }
+
+
+def test_parameters_are_the_papers():
+    video, audio = VideoOnly(8, PAPER), AudioOnly(8, PAPER)
+    assert sum(p.numel() for p in video.parameters()) == 25_882_056
+    assert sum(p.numel() for p in audio.parameters()) == 34_024
+    stages = {name: sum(p.numel() for p in group) for name, group in video.stage_parameters().items()}
+    assert list(stages) == ["video_stem", "video_layer1", "video_layer2", "video_layer3", "video_layer4", "head"]
+    assert stages["head"] == 16_392
+    assert [sum(p.numel() for p in group) for group in audio.stage_parameters().values()] == [20_704, 13_320]
+
+
+@pytest.mark.parametrize(("kind", "modality"), [(VideoOnly, "video"), (AudioOnly, "audio")])
+def test_scores_depend_on_the_clip_alone(kind, modality):
+    model, whole = small(kind).eval(), batch()
+    together = model(whole)
+    assert together["logits"].shape == (3, 5)
+    alone = model({modality: whole[modality][1:2], "mask": {modality: whole["mask"][modality][1:2]}})
+    torch.testing.assert_close(alone["logits"][0], together["logits"][1], atol=1e-5, rtol=1e-5)
+    whole["mask"][modality][1] = False
+    reference = model(whole)["logits"]
+    whole[modality][1] = float("nan")
+    assert torch.equal(model(whole)["logits"], reference)
+    assert torch.isfinite(reference).all()
+
+
+@pytest.mark.parametrize("kind", [VideoOnly, AudioOnly])
+def test_gradients_reach_every_parameter(kind):
+    model, whole = small(kind).train(), batch()
+    model.compute_loss(model(whole), whole).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_one_clip_trains():
+    model = small(AudioOnly).train()
+    one = {"audio": torch.randn(1, 13, 60), "target": torch.tensor([2])}
+    assert torch.isfinite(model.compute_loss(model(one), one))
+
+
+@pytest.mark.parametrize("kind", [VideoOnly, AudioOnly])
+def test_cfnsr_starts_from_their_checkpoints(kind, tmp_path):
+    source = small(kind)
+    torch.save({"state_dict": source.state_dict()}, tmp_path / "best.ckpt")
+    name = "video" if kind is VideoOnly else "audio"
+    video = ResNeXt3D((1, 1, 1, 1), width=4, cardinality=2)
+    model = CFNSR(5, SHAPES, video=video, audio=MFCCNet(channels=(4, 8)), attention_heads=4)
+    load_weights(getattr(model, name), tmp_path / "best.ckpt", prefix=f"{name}.")
+    expected = getattr(source, name).state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in getattr(model, name).state_dict().items())
+
+
+def test_a_modality_that_the_data_lacks_is_refused():
+    with pytest.raises(TaskError, match="needs video"):
+        VideoOnly(8, {"audio": [13, 212]})
+    with pytest.raises(TaskError, match="needs audio"):
+        AudioOnly(8, {"video": [3, 8, 32, 32]})

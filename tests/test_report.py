@@ -1,0 +1,343 @@
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fabricated import make_cell, make_project, make_store, write, write_predictions
+
+from datamodules.store import DataError
+from experiments import report, sheets
+from experiments.cells import read_cells
+from experiments.committed import read_committed, write_committed
+from experiments.plan import Planner, Selection
+from experiments.report import stale_blocks, summary_of
+from experiments.results import read_cell, read_json, write_json
+from experiments.summary import summarise
+from experiments.table import read_table, table_names
+
+PROJECT = Path(__file__).resolve().parents[1]
+HERE = Path()
+SKILLS = {"video": 0.5, "audio": 0.45, "pair": 0.8}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    return tmp_path
+
+
+def fill(*, synthetic=False, **selection):
+    """Makes the selected cells of the toy table."""
+    table = read_table("toy", synthetic=synthetic, project=HERE)
+    planner = Planner(table, Path("runs"), HERE)
+    for job in planner.jobs(Selection(**selection)):
+        row = job.directory.parent.name
+        make_cell(job.directory, job.request, row=row, synthetic=synthetic, skill=SKILLS[row])
+    return planner
+
+
+def options(*arguments):
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def column(text, name):
+    header, _, *rows = [line.strip("| ").split(" | ") for line in text.split("\n") if line.startswith("|")]
+    place = next(index for index, title in enumerate(header) if title.startswith(name))
+    return {row[0]: row[place] for row in rows}
+
+
+def test_the_numbers_are_those_of_the_predictions(project):
+    planner = fill()
+    table = planner.table
+    summary = summary_of(planner)
+    by_fold = []
+    for fold in table.folds:
+        cells = [read_cell(Path(f"runs/toy/video/paper-fold{fold}-seed{seed}")) for seed in (1, 2)]
+        seeds = [np.mean(cell.predictions["last"].targets == cell.predictions["last"].predicted) for cell in cells]
+        by_fold.append((np.mean(seeds), np.std(seeds, ddof=1)))
+    means, spreads = np.array(by_fold).T
+    score = summary.rows[0].scores["last"]
+    assert score.mean == pytest.approx(means.mean())
+    assert score.spread == pytest.approx(np.std(means, ddof=1))
+    assert score.seed_spread == pytest.approx(spreads.mean())
+    assert score.confusion.sum() == pytest.approx(3 * 80)  # two seeds of a clip weigh as one clip
+    assert score.interval[0] < score.mean < score.interval[1]
+    text = sheets.markdown(sheets.main_sheet(summary))
+    shown = f"{100 * means.mean():.2f} \N{PLUS-MINUS SIGN} {100 * np.std(means, ddof=1):.2f}"
+    assert column(text, "Paper protocol, last")["Video alone"] == shown
+    assert column(text, "Honest")["Majority class"] == f"{100 * summary.majority:.2f}"
+    assert column(text, "Published") == {
+        "Video alone": "60.50 (secondary)",
+        "Audio alone": "-",
+        "Pair_50 %": "75.76 (reported)",
+        "Majority class": "-",
+    }
+    assert column(text, "Parameters")["Pair_50 %"] == "25.88 M (26.30 M)"
+    assert column(text, "n train / test")["Video alone"] == "80 / 80"
+    assert "optimistic" in text
+
+
+def test_optimism_compares_the_folds_that_both_have(project):
+    fill(protocols=["paper"])
+    fill(protocols=["honest"], folds=[1])
+    row = summary_of(Planner(read_table("toy", project=HERE), Path("runs"), HERE)).rows[0]
+    best, honest = row.scores["best"].folds, row.scores["honest"].folds
+    assert row.optimism("honest") == pytest.approx(best[1] - honest[1])
+    assert row.optimism("last") == pytest.approx(row.scores["best"].mean - row.scores["last"].mean)
+
+
+def test_a_real_difference_is_significant_and_none_is_not(project):
+    rows = {row.row.name: row for row in summary_of(fill()).rows}
+    assert np.isnan(rows["video"].p)
+    assert rows["pair"].p < 0.01  # 80 against 45 percent
+    assert rows["audio"].p > rows["pair"].p
+
+
+def test_what_was_not_run_is_said(project):
+    fill(rows=["audio"], folds=[0, 2], seeds=[1])
+    text = sheets.markdown(sheets.main_sheet(summary_of(Planner(read_table("toy", project=HERE), Path("runs"), HERE))))
+    assert column(text, "Honest")["Video alone"] == "not run"
+    assert column(text, "Honest")["Audio alone"].endswith("(2/3 folds)")
+    fill(rows=["audio"], folds=[1], seeds=[1])
+    text = sheets.markdown(sheets.main_sheet(summary_of(Planner(read_table("toy", project=HERE), Path("runs"), HERE))))
+    assert column(text, "Paper protocol, last")["Audio alone"].endswith("(3/6 cells)")
+    assert "(" not in column(text, "Honest")["Audio alone"]
+
+
+def test_a_report_without_any_cell(project, capsys):
+    assert report.run(options("toy"), HERE) == 0
+    out = capsys.readouterr().out
+    assert out.count("not run") == 9
+    assert Path("runs/report/toy.html").exists()
+
+
+def test_the_report_files(project, capsys):
+    fill()
+    write(project / "experiments" / "tables" / "second.yaml", (project / "experiments/tables/toy.yaml").read_text())
+    picture = b"\x89PNG left by a run"
+    (project / "runs/toy/pair/paper-fold0-seed1/plots").mkdir()
+    (project / "runs/toy/pair/paper-fold0-seed1/plots/attention.png").write_bytes(picture)
+    assert report.run(options(), HERE) == 0
+    out = capsys.readouterr().out
+    assert "report: runs/report/index.html" in out
+    assert "| Video alone |" in out
+    folder = Path("runs/report")
+    page = (folder / "toy.html").read_text()
+    # Self-contained: whatever is loaded is inline. PNG signature in base64: iVBORw0KGgo.
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert not re.search(r"@import|url\(|<script", page)
+    assert page.count("data:image/png;base64,iVBORw0KGgo") == 4
+    assert page.count("data:image/png;base64,") == 5
+    assert "attention (Pair_50 %, paper protocol, fold 0, seed 1)" in page
+    assert "SYNTHETIC" not in page
+    tex = (folder / "toy.tex").read_text()
+    assert r"Pair\_50 \%" in tex
+    assert tex.count(r"\begin{tabular}") == 4
+    assert "## Optimism" in (folder / "toy.md").read_text()
+    index = (folder / "index.html").read_text()
+    assert 'href="toy.html"' in index
+    assert 'href="second.html"' in index
+
+
+def test_synthetic_is_written_across_what_is_synthetic(project, capsys):
+    planner = fill(synthetic=True)
+    assert report.run(options("toy", "--data", "synthetic"), HERE) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("SYNTHETIC: Toy")
+    assert "| SYNTHETIC | Published (real data) |" in out
+    assert "runs/synthetic/report/toy.html" in out
+    for sheet in sheets.sheets(summary_of(planner)):
+        assert sheet.title.startswith("SYNTHETIC")
+        assert sheet.header[0] == "SYNTHETIC"
+    for name in ("toy.md", "toy.tex", "toy.html"):
+        assert "SYNTHETIC" in (Path("runs/synthetic/report") / name).read_text()
+
+
+def test_synthetic_cells_never_fill_a_real_table(project):
+    planner = fill()
+    cells = read_cells(planner.table, Path("runs"))
+    key = ("video", "honest", 0, 1)
+    cells[key].result["synthetic"] = True
+    summary = summarise(planner.table, cells)
+    assert summary.rows[0].scores["honest"].cells == 2
+    assert "1 synthetic cells were left out." in summary.notes
+
+
+def test_contradictions_are_noted(project):
+    planner = fill()
+    folder = project / "runs/toy/audio/honest-fold0-seed1"
+    result = read_json(folder / "result.json")
+    result["selections"]["selected"]["accuracy"] += 0.05
+    result["data_fingerprint"] = "e" * 64
+    write_json(folder / "result.json", result)
+    notes = "\n".join(summary_of(planner).notes)
+    assert "audio honest-fold0-seed1 (selected): the run recorded" in notes
+    assert "2 different preparations" in notes
+
+
+def test_cells_of_other_settings_are_noted(project):
+    fill()
+    planner = Planner(read_table("toy", project=HERE), Path("runs"), HERE)
+    assert summary_of(planner).notes == []
+    path = project / "experiments/video.yaml"
+    path.write_text(path.read_text().replace("batch_size: 16", "batch_size: 8"))
+    notes = summary_of(Planner(planner.table, Path("runs"), HERE)).notes
+    assert [note.split(":")[0] for note in notes] == [
+        "Video alone",
+        "Pair_50 %",
+    ]  # the pair starts from the video cells
+
+
+def test_robustness(project):
+    planner = fill(rows=["audio"], seeds=[1])
+    rng = np.random.default_rng(0)
+    accuracies = {}
+    for fold in planner.table.folds:
+        cell = project / f"runs/toy/audio/honest-fold{fold}-seed1"
+        accuracies.setdefault(0.0, []).append(read_json(cell / "result.json")["selections"]["selected"]["accuracy"])
+        for rate in (0.25, 1.0):
+            path = cell / f"missing/audio-{rate:.2f}/predictions-selected.csv"
+            accuracies.setdefault(rate, []).append(write_predictions(path, fold, 0.5 - rate / 2, rng))
+    summary = summary_of(planner)
+    curve = next(row for row in summary.rows if row.row.name == "audio").robustness["audio"]
+    assert curve.rates == [0.0, 0.25, 1.0]
+    means = [np.mean(accuracies[rate]) for rate in curve.rates]
+    assert curve.accuracies == pytest.approx(means)
+    assert curve.area == pytest.approx((means[0] + means[1]) / 2 * 0.25 + (means[1] + means[2]) / 2 * 0.75)
+    assert curve.column == "honest"
+    assert report.run(options("toy"), HERE) == 0
+    assert "under missing modalities" in Path("runs/report/toy.html").read_text()
+
+
+def test_committed_results_rebuild_the_report(project, capsys):
+    planner = fill()
+    rng = np.random.default_rng(0)
+    write_predictions(project / "runs/toy/pair/paper-fold0-seed1/missing/audio-1.00/predictions-last.csv", 0, 0.2, rng)
+    assert report.run(options("toy", "--commit"), HERE) == 0
+    from_runs = Path("runs/report/toy.md").read_text()
+    pictures = Path("runs/report/toy.html").read_text()
+    committed = Path("docs/results/toy/pair.json")
+    first = committed.read_bytes()
+    assert "docs/results/toy/pair.json" in capsys.readouterr().out
+    write_committed(planner.table, read_committed(planner.table, Path("docs/results")), Path("docs/results"))
+    assert committed.read_bytes() == first  # nothing is lost twice
+    for path in sorted(Path("runs").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    assert report.run(options("toy", "--results", "docs/results"), HERE) == 0
+    assert Path("runs/report/toy.md").read_text() == from_runs
+    assert Path("runs/report/toy.html").read_text() == pictures
+    cells = read_committed(planner.table, Path("docs/results"))
+    probabilities = cells["pair", "paper", 0, 1].predictions["best"].probabilities
+    assert probabilities.sum(1) == pytest.approx(np.ones(80), abs=4e-4)
+
+
+def test_synthetic_results_are_not_committed(project):
+    fill(synthetic=True, rows=["audio"])
+    with pytest.raises(DataError, match="not committed"):
+        report.run(options("toy", "--data", "synthetic", "--commit"), HERE)
+    assert not Path("docs").exists()
+
+
+def test_the_readme_is_renewed_and_checked(project):
+    planner = fill()
+    write(project / "README.md", "# Toy\n\n<!-- table:toy -->\nyesterday's\n<!-- /table:toy -->\n\nthe end\n")
+    assert stale_blocks(Path("README.md"), [summary_of(planner)]) == ["toy"]
+    report.run(options("toy", "--readme"), HERE)
+    text = Path("README.md").read_text()
+    assert text.startswith("# Toy\n\n<!-- table:toy -->\n**Toy** (somebody, somewhere)\n\n| Row |")
+    assert text.endswith("<!-- /table:toy -->\n\nthe end\n")
+    assert "yesterday" not in text
+    assert stale_blocks(Path("README.md"), [summary_of(planner)]) == []
+    report.run(options("toy", "--readme"), HERE)
+    assert Path("README.md").read_text() == text
+    number = re.search(r"\d\d\.\d\d \N{PLUS-MINUS SIGN}", text)[0]
+    Path("README.md").write_text(text.replace(number, "99.99 \N{PLUS-MINUS SIGN}", 1))
+    assert stale_blocks(Path("README.md"), [summary_of(planner)]) == ["toy"]
+
+
+def test_a_readme_without_markers(project):
+    write(project / "README.md", "# Toy\n")
+    with pytest.raises(DataError, match="<!-- table:toy -->"):
+        report.run(options("toy", "--readme"), HERE)
+    assert report.run(options("--readme"), HERE) == 0  # every table: those it has no place for are left out
+    with pytest.raises(DataError, match="no such file"):
+        report.run(options("toy", "--readme", "OTHER.md"), HERE)
+
+
+def test_the_projects_own_readme_is_up_to_date():
+    readme, results = PROJECT / "README.md", PROJECT / "docs" / "results"
+    names = re.findall(r"<!-- table:(\w+) -->", readme.read_text()) if readme.exists() else []
+    named = [name for name in names if name in table_names() and (results / name).is_dir()]
+    if not named:
+        pytest.skip("README.md shows no table with committed results")
+    summaries = [summary_of(Planner(read_table(name), Path("runs")), results) for name in named]
+    assert stale_blocks(readme, summaries) == [], "run: python cli.py report --results docs/results --readme"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("experiment: audio}", "experiment: audio, colour: red}"), "unknown key colour"),
+        (("provenance: secondary", "provenance: heard"), "row video: published needs a provenance"),
+        (("audio: audio}", "audio: voice}"), "row pair needs voice"),
+        (("name: audio, label", "name: video, label"), "two rows have the same name"),
+        (("folds: [0, 1, 2]", "folds: 3"), "folds: expected a list"),
+        (("corpus: toy\n", ""), "corpus is missing"),
+        (("[paper, honest]", "[paper, rude]"), "rude is not one of paper, honest"),
+        (("label: Audio alone, ", "label: Audio alone, needs: {x: pair}, "), "rows need each other: audio, pair"),
+        (("experiment: audio}", "experiment: sound}"), "sound.yaml: No such file"),
+        (("rows:", "rows: none\nextra:"), "unknown key extra"),
+        (("  - {name: video", "  -- {name: video"), "not valid YAML"),
+    ],
+)
+def test_a_wrong_table_is_one_line(project, change, message):
+    path = project / "experiments/tables/toy.yaml"
+    text = path.read_text()
+    assert change[0] in text
+    path.write_text(text.replace(*change))
+    with pytest.raises(DataError) as caught:
+        report.run(options("toy"), HERE)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_table_lists_those_there_are(project):
+    with pytest.raises(DataError, match=r"no table 'nope' .*; tables: toy"):
+        report.run(options("nope"), HERE)
+
+
+def test_the_projects_tables_are_whole():
+    assert "cfnsr" in table_names()
+    for name in table_names():
+        for synthetic in (False, True):
+            table = read_table(name, synthetic=synthetic)
+            assert table.synthetic == synthetic
+            for row in table.rows:
+                assert (PROJECT / "experiments" / f"{row.experiment}.yaml").exists(), row.name
+
+
+def test_tables_and_reports_do_not_import_torch(project):
+    fill(rows=["audio"])
+    make_store(project / "data" / "toy", synthetic=False)
+    code = """
+import sys, argparse
+from pathlib import Path
+from experiments import report, reproduce
+parser = argparse.ArgumentParser()
+report.add_arguments(parser)
+assert report.run(parser.parse_args(["toy"]), Path()) == 0
+parser = argparse.ArgumentParser()
+reproduce.add_arguments(parser)
+assert "matplotlib.pyplot" not in sys.modules
+assert reproduce.run(parser.parse_args(["toy", "--dry-run"]), Path()) == 0
+heavy = {"torch", "lightning", "pandas", "torchmetrics"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    process = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(PROJECT), "PATH": ""},
+                             capture_output=True, text=True)  # fmt: skip
+    assert process.returncode == 0, process.stderr

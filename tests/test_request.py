@@ -1,0 +1,118 @@
+import json
+from pathlib import Path
+
+import pytest
+from fabricated import make_project, write
+
+from experiments.request import (
+    difference,
+    make_request,
+    read_config,
+    request_from_command,
+    request_hash,
+)
+
+PLACE = {"fold": 0, "seed": 1, "protocol": "paper", "data": "d", "split": "s", "needs": {}}
+EXPERIMENT = """
+trainer: {max_epochs: 70, callbacks+: [{class_path: Warmup, init_args: {steps: 100}}]}
+model: {class_path: Pair, init_args: {lr: 1e-3}}
+data: {class_path: Toy, init_args: {root: data/toy, batch_size: 16, fold: 0}}
+"""
+
+
+@pytest.fixture
+def files(tmp_path):
+    write(tmp_path / "_trainer.yaml", "trainer: {devices: 1, callbacks: [History]}\n")
+    write(tmp_path / "pair.yaml", EXPERIMENT)
+    return [tmp_path / "_trainer.yaml", tmp_path / "pair.yaml"]
+
+
+def hashed(files, overrides=None, **place):
+    return request_hash(make_request(read_config(files, overrides), **{**PLACE, **place}))
+
+
+def test_comments_and_layout_do_not_matter(files):
+    before = hashed(files)
+    text = files[1].read_text().replace("lr: 1e-3", "lr: 0.0010")
+    files[1].write_text(f"# a comment\n\n{text}\n# another\n")
+    assert hashed(files) == before
+
+
+@pytest.mark.parametrize("override", [
+    {"trainer.devices": 4}, {"trainer.accelerator": "gpu"}, {"trainer.logger+": {"class_path": "WandbLogger"}},
+    {"trainer.default_root_dir": "elsewhere"}, {"data.root": "other/place"}, {"data.num_workers": 8},
+    {"data.init_args.root": "other"}, {"trainer.callbacks+": "AttentionPlot"}, {"overwrite": True},
+    {"trainer.enable_progress_bar": False}, {"model.init_from": {"video": "runs/x/checkpoints/best.ckpt"}},
+])  # fmt: skip
+def test_p14_places_devices_and_loggers_make_no_new_cell(files, override):
+    assert hashed(files, override) == hashed(files)
+
+
+@pytest.mark.parametrize("override", [
+    {"model.lr": 2e-3}, {"data.batch_size": 8}, {"trainer.max_epochs": 71}, {"model": "Other"},
+    {"trainer.callbacks+": {"class_path": "GradualUnfreezing"}}, {"trainer.precision": "bf16-mixed"},
+    {"data.missing": {"audio": 0.3}}, {"trainer.callbacks": []},
+])  # fmt: skip
+def test_p14_settings_that_count_make_a_new_cell(files, override):
+    assert hashed(files, override) != hashed(files)
+
+
+@pytest.mark.parametrize("place", [
+    {"fold": 1}, {"seed": 2}, {"protocol": "honest"}, {"data": "other"}, {"split": "other"}, {"needs": {"video": "h"}},
+])  # fmt: skip
+def test_place_data_split_and_needs_make_a_new_cell(files, place):
+    assert hashed(files, **place) != hashed(files)
+
+
+def test_trainer_file_and_overlay_count(files, tmp_path):
+    before = hashed(files)
+    write(tmp_path / "overlay.yaml", "model: {init_args: {lr: 1e-2}}\n")
+    assert hashed([*files, tmp_path / "overlay.yaml"]) != before
+    files[0].write_text("trainer: {gradient_clip_val: 1.0, callbacks: [History]}\n")
+    assert hashed(files) != before
+
+
+def test_a_command_line_asks_for_the_same_however_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    ways = [
+        ["--config", "experiments/pair.yaml", "--data.fold", "2", "--seed_everything", "3", "--model.width=64"],
+        ["--seed_everything=3", "--config=experiments/pair.yaml", "--data.init_args.fold=2",
+         "--model.init_args.width", "64", "--trainer.devices", "2", "--data.protocol", "paper"],
+    ]  # fmt: skip
+    first, second = (request_from_command(way, corpus="toy", project=Path()) for way in ways)
+    assert first == second
+    assert (first["fold"], first["seed"], first["protocol"], first["data"]) == (2, 3, "paper", "f" * 64)
+    assert request_from_command(ways[0][:-1], corpus="toy", project=Path()) != first
+
+
+def test_later_files_win_over_earlier_options(tmp_path):
+    write(tmp_path / "a.yaml", "model: {class_path: M, init_args: {lr: 1.0}}\n")
+    config = read_config([tmp_path / "a.yaml"], {"model.lr": 2.0, "data.batch_size": 4})
+    assert config == {"model": {"class_path": "M", "init_args": {"lr": 2.0}}, "data": {"init_args": {"batch_size": 4}}}
+
+
+def test_a_checkpoint_of_a_cell_counts_by_its_request(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    command = [
+        "--config",
+        "experiments/pair.yaml",
+        "--model.init_from",
+        json.dumps({"video": "cell/checkpoints/best.ckpt"}),
+    ]
+    write(tmp_path / "cell" / "request.json", json.dumps({"a": 1}))
+    request = request_from_command(command, corpus="toy", project=Path())
+    assert request["needs"] == {"video": request_hash({"a": 1})}
+
+
+def test_the_difference_names_what_changed(files):
+    old = make_request(read_config(files), **PLACE)
+    new = make_request(read_config(files, {"model.lr": 2e-3, "data.flip": True}), **{**PLACE, "data": "e" * 64})
+    old["data"] = "d" * 64
+    assert difference(old, new).split("\n") == [
+        "data: changed",
+        "data.init_args.flip: not set -> true",
+        "model.init_args.lr: 0.001 -> 0.002",
+    ]
+    assert difference(old, old) == ""
+    many = difference({}, {f"key{number:02d}": number for number in range(20)})
+    assert many.endswith("... and 12 more")
