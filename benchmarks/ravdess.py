@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="RAVDESS clips (landmark files are made up); default: own clips")
     parser.add_argument("--clips", type=int, default=4, help="number of own clips")
     parser.add_argument("--sizes", type=int, nargs="+", default=[112, 224], help="picture sizes of the training step")
-    parser.add_argument("--batch", type=int, default=2, help="clips per training step")
+    parser.add_argument("--batch", type=int, default=4, help="clips per training step")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="write the figures as JSON")

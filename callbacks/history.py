@@ -30,7 +30,7 @@ class History(Callback):
         """Wall time of all epochs so far, those before a resume included."""
         return float(self._rows[-1]["seconds"]) if self._rows else 0.0
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reads the epochs that a resumed run has behind it."""
         path = Path(trainer.default_root_dir) / "metrics.csv"
         self._rows = []

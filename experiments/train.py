@@ -60,8 +60,14 @@ CHATTER = (
     "💡 Tip",
     "Restoring states",
     "Loaded model weights",
-    "`Tr",
+    "`Trainer.fit` stopped",
+    "Seed set",
 )
+
+
+def worth_reading(record: logging.LogRecord) -> bool:
+    """Whether a log record tells a user something."""
+    return not record.getMessage().startswith(CHATTER)
 
 
 class UsageError(ValueError):
@@ -359,7 +365,7 @@ def main(arguments: Sequence[str]) -> int:
     for pattern in NOISE:
         warnings.filterwarnings("ignore", pattern)
     for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
-        logging.getLogger(name).addFilter(lambda record: not record.getMessage().startswith(CHATTER))
+        logging.getLogger(name).addFilter(worth_reading)
     import_all()
     try:
         EmotionCLI(arguments)

@@ -48,7 +48,7 @@ class ResNeXtBottleneck3D(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(B, C, T, H, W)`` to ``(B, 2 * planes, T', H', W')``."""
-        return torch.relu_(self.expand(self.grouped(self.reduce(x))) + self.shortcut(x))
+        return torch.relu_(self.expand(self.grouped(self.reduce(x))).add_(self.shortcut(x)))
 
 
 class ResNeXt3D(nn.Module):

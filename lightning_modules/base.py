@@ -161,7 +161,11 @@ class EmotionTask(LightningModule, ABC):
                     module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         if stage == "fit" and not self.trainer.ckpt_path:
             for name, path in self.init_from.items():
-                load_weights(self, name, path)
+                part = getattr(self, name, None)
+                if not isinstance(part, nn.Module):
+                    parts = ", ".join(child for child, _ in self.named_children())
+                    raise TaskError(f"--model.init_from: {type(self).__name__} has no part {name!r}; it has {parts}")
+                load_weights(part, path, prefix=f"{name}.")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One named group per stage, all there from the first step: unfreezing never adds any."""
@@ -211,10 +215,13 @@ class EmotionTask(LightningModule, ABC):
         return loss + sum(extra) if extra else loss
 
     def on_train_epoch_start(self) -> None:
-        """Makes dropout a function of seed, epoch and rank, so that a resumed run equals a straight one."""
-        key = [int(os.environ.get("PL_GLOBAL_SEED", "0")), self.current_epoch, self.global_rank]
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+        """Starts the epoch's sums."""
         self._train_sums = torch.zeros(3, device=self.device)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Makes dropout a function of seed, epoch, batch and rank: a resumed run equals a straight one to the bit."""
+        key = [int(os.environ.get("PL_GLOBAL_SEED", "0")), self.current_epoch, batch_idx, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Loss of one batch; sums stay on the device until the epoch ends."""

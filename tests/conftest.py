@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import lightning.pytorch  # noqa: F401  before any test captures stderr: its log handler keeps the stream it finds
 import numpy as np
 import pytest
 

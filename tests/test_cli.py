@@ -1,0 +1,115 @@
+"""The command line as a user meets it: wrong input is one or two lines and exit code 2."""
+
+import json
+
+import pytest
+
+import cli
+
+BASE = ["fit", "--config", "experiments/cfnsr.yaml"]
+
+
+def run(capsys, *arguments):
+    code = cli.main(list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_help_lists_commands_corpora_and_experiments(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    for word in ("fit", "prepare", "synth", "reproduce", "report", "ravdess", "cfnsr"):
+        assert word in out
+
+
+def test_no_command_is_wrong_usage(capsys):
+    assert run(capsys)[0] == 2
+    code, _, err = run(capsys, "fitt")
+    assert code == 2
+    assert "fitt" in err
+
+
+def test_unknown_corpus_names_those_there_are(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["prepare", "nonsense", "--source", "."])
+    assert stop.value.code == 2
+    assert "ravdess" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (["--data.foldd", "3"], ["--data.foldd", "no such option"]),
+        (["--model.residul", "false"], ["--model.residul", "no such option"]),
+        (["--trainer.max_epochs", "many"], ["--trainer.max_epochs", "many"]),
+        (["--traner.max_epochs", "3"], ["--traner.max_epochs"]),
+        (["--trainer.callbacks+=Warmupp"], ["--trainer.callbacks", "Warmupp"]),
+        (["--trainer.callbacks+={class_path: Warmup, init_args: {stepps: 3}}"], ["stepps"]),
+        (["--trainer.callbacks+={class_path: Warmup, init_args: {steps: 0}}"], ["steps is 0"]),
+        (["--data.fold", "7"], ["--data.fold 7", "0 to 5"]),
+        (["--data.protocol", "best"], ["--data.protocol", "paper", "honest"]),
+        (["--data.missing", "{audio: 2}"], ["missing", "between 0 and 1"]),
+        (["--data.missing", "{face: 0.5}"], ["missing", "face"]),
+        (["--data.modalities", "[audio]"], ["video"]),
+        (["--model.num_classes", "4"], ["--model.num_classes", "data.num_classes"]),
+        (["--model.init_args.input_shapes", "{}"], ["--model.input_shapes", "data.input_shapes"]),
+        (["--config", "experiments/nope.yaml"], ["experiments/nope.yaml", "no such file"]),
+        (["--ckpt_path", "nope.ckpt"], ["nope.ckpt", "no such file"]),
+        (["--model.init_from", "{video: nope.ckpt}", "--trainer.max_epochs", "1"], ["nope.ckpt"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_option_is_one_or_two_lines(ravdess, tmp_path, capsys, extra, words):
+    code, _, err = run(
+        capsys, *BASE, "--data.root", str(ravdess), "--trainer.default_root_dir", str(tmp_path / "run"), *extra
+    )
+    assert code == 2
+    lines = [line for line in err.splitlines() if "error:" in line]
+    message = err[err.index("error:") :].strip()
+    assert len(lines) == 1
+    assert len(message.splitlines()) <= 2, message
+    for word in words:
+        assert word in message
+    assert "Traceback" not in err
+
+
+def test_data_that_is_not_prepared_names_both_ways_on(tmp_path, capsys):
+    code, _, err = run(capsys, *BASE, "--data.root", str(tmp_path))
+    assert code == 2
+    assert "docs/data.md" in err
+    assert "cli.py synth ravdess" in err
+
+
+def test_evaluation_needs_a_checkpoint(ravdess, capsys):
+    code, _, err = run(capsys, "test", *BASE[1:], "--data.root", str(ravdess))
+    assert code == 2
+    assert "--ckpt_path" in err
+
+
+def test_broken_checkpoint_is_named(ravdess, tmp_path, capsys):
+    broken = tmp_path / "broken.ckpt"
+    broken.write_bytes(b"PK\x03\x04 not a checkpoint")
+    code, _, err = run(capsys, "test", *BASE[1:], "--data.root", str(ravdess), "--ckpt_path", str(broken))
+    assert code == 2
+    assert "broken.ckpt" in err
+
+
+def test_finished_run_is_kept_and_a_changed_one_refused(ravdess, tmp_path, capsys):
+    arguments = [
+        *["fit", "--config", "experiments/ravdess_audio.yaml", "--data.root", str(ravdess)],
+        *["--trainer.max_epochs", "1", "--trainer.default_root_dir", str(tmp_path / "run")],
+    ]
+    assert run(capsys, *arguments)[0] == 0
+    result = (tmp_path / "run" / "result.json").read_text()
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    assert "finished" in out
+    code, _, err = run(capsys, *arguments, "--model.optimizer.init_args.lr", "0.5")
+    assert code == 2
+    assert "0.001 -> 0.5" in err
+    assert (tmp_path / "run" / "result.json").read_text() == result
+    code, _, _ = run(capsys, *arguments, "--model.optimizer.init_args.lr", "0.0005", "--overwrite", "true")
+    assert code == 0
+    assert (tmp_path / "run" / "result.json").read_text() != result
+    request = json.loads((tmp_path / "run" / "request.json").read_text())
+    assert request["settings"]["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.0005

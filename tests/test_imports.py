@@ -1,0 +1,99 @@
+"""The house rules of imports: who may see whom, and what the light commands load."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {"lightning_modules", "datamodules", "callbacks", "experiments"}
+PAPERS = {
+    "cfnsr",
+    "ravdess_rivals",
+    "emotiw",
+    "static_emotion",
+    "engagement_dynamic",
+    "engagement_fusion",
+    "gated_fusion",
+}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("lightning_modules", {"datamodules", "callbacks", "experiments"}),
+        ("datamodules", {"lightning_modules", "callbacks", "experiments"}),
+        ("callbacks", {"datamodules", "experiments"}),
+    ],
+)
+def test_packages_do_not_import_upwards(package, forbidden):
+    for path in files(package):
+        for name in imports(path):
+            assert name.split(".")[0] not in forbidden, f"{path.name} imports {name}"
+
+
+def test_callbacks_see_the_base_alone():
+    for path in files("callbacks"):
+        seen = {name for name in imports(path) if name.startswith("lightning_modules.")}
+        assert all(name.startswith("lightning_modules.base") for name in seen), path.name
+
+
+def test_no_paper_imports_another_paper():
+    for path in files("lightning_modules"):
+        for name in imports(path):
+            parts = name.split(".")
+            assert not (parts[0] == "lightning_modules" and parts[1:2] and parts[1] in PAPERS), f"{path.name}: {name}"
+
+
+def test_package_inits_are_empty():
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("__init__.py"):
+            assert path.read_text() == "", path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["prepare", "--help"],
+        ["prepare", "ravdess", "--help"],
+        ["synth", "--help"],
+        ["synth", "ravdess", "--help"],
+        ["report", "--help"],
+        ["reproduce", "--help"],
+        ["nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_light_commands_do_not_import_torch(arguments):
+    code = (
+        "import sys, cli\n"
+        "try:\n    cli.main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print('heavy' if {'torch', 'lightning'} & set(sys.modules) else 'light')"
+    )
+    run = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "light"
+
+
+def test_cli_imports_only_the_standard_library_at_the_top():
+    tree = ast.parse((ROOT / "cli.py").read_text())
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            assert all(name.split(".")[0] in sys.stdlib_module_names for name in names)
