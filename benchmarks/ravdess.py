@@ -1,6 +1,6 @@
 """CFN-SR on RAVDESS, stage by stage, beside the paper's recipe: both sides in one process, turn by turn.
 
-    python benchmarks/ravdess.py [prepare] [fetch] [augment] [step] [--source DIR] [--threads 1] [--out FILE.json]
+    python benchmarks/ravdess.py [PART ...] [--source DIR] [--threads 1] [--out FILE.json]
 
 Times are CPU seconds of this process and its children, medians over rounds, so that other load on the machine matters
 little; on a GPU the step is timed by the wall clock. Without ``--source`` it makes its own 1280 x 720 clips.
@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -22,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import av
 import cv2
+import grouped_conv
 import numpy as np
 import paper_recipe
 import torch
@@ -32,7 +34,7 @@ from datamodules.ravdess_clip import Job, Settings, prepare_clip
 from datamodules.store import StoreWriter
 from lightning_modules.cfnsr import CFNSR
 
-PARTS = ("prepare", "fetch", "augment", "step")
+PARTS = ("prepare", "fetch", "augment", "step", "grouped")
 BARS = {"prepare": 1.7, "fetch": 50, "augment": 2, "step": 2.5}
 LAST = torch.channels_last_3d
 
@@ -265,6 +267,18 @@ def race_step(shape: list[int], rounds: int, device: torch.device) -> dict[str, 
     return {**race(runs, rounds, clock), "roofline": roofline(shape, device, clock)}
 
 
+def race_grouped(shape: list[int], rounds: int, device: torch.device) -> dict[str, float]:
+    """The network's grouped convolutions, forward and backward, computed in several ways; per step."""
+    grouped_conv.check()
+    total: dict[str, float] = defaultdict(float)
+    for layer, stride, alike in grouped_conv.shapes(shape):
+        clock = gpu_seconds if device.type == "cuda" else cpu_seconds
+        times = race(grouped_conv.passes(layer, stride, device), rounds, clock)
+        for name, seconds in {**times, "the best for each layer": min(times.values())}.items():
+            total[name] += alike * seconds
+    return {"baseline": total.pop("native"), **total}
+
+
 def main() -> None:
     """Runs the parts and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -285,7 +299,7 @@ def main() -> None:
     parts = args.parts or PARTS
     results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        if set(parts) - {"step"}:
+        if set(parts) - {"step", "grouped"}:
             corpus = Corpus(args.source, Path(folder), args.clips)
             for part, run in (("prepare", race_prepare), ("fetch", race_fetch), ("augment", race_augment)):
                 if part in parts:
@@ -293,12 +307,15 @@ def main() -> None:
     if "step" in parts:
         for size in args.sizes:
             results[f"step {size}"] = race_step([args.batch, 3, 30, size, size], args.rounds, device)
-    print(f"{'part':<10}{'contestant':<24}{'ms':>10}{'x baseline':>12}   bar")
+    if "grouped" in parts:
+        for size in args.sizes:
+            results[f"grouped {size}"] = race_grouped([args.batch, 3, 30, size, size], args.rounds, device)
+    print(f"{'part':<12}{'contestant':<24}{'ms':>10}{'x baseline':>12}   bar")
     for part, times in results.items():
-        bar = BARS[part.split()[0]]
+        bar = BARS.get(part.split()[0])
         for name, seconds in times.items():
-            last = f">= {bar:g}" if name == "ours" else ""
-            print(f"{part:<10}{name:<24}{1e3 * seconds:>10.2f}{times['baseline'] / seconds:>12.2f}   {last}")
+            last = f">= {bar:g}" if bar and name == "ours" else ""
+            print(f"{part:<12}{name:<24}{1e3 * seconds:>10.2f}{times['baseline'] / seconds:>12.2f}   {last}")
     if args.out:
         about = {"threads": args.threads, "batch": args.batch, "device": str(device), "torch": torch.__version__}
         args.out.write_text(json.dumps({"about": about, "seconds": results}, indent=1) + "\n")

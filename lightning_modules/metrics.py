@@ -47,7 +47,10 @@ class PredictionTable:
             return cls()
         ids = [clip for part in parts for clip in part.ids]
         groups = [group for part in parts for group in part.groups]
-        first = list({clip: row for row, clip in reversed(list(enumerate(ids)))}.values())[::-1]
+        rows: dict[str, int] = {}
+        for row, clip in enumerate(ids):
+            rows.setdefault(clip, row)
+        first = list(rows.values())
         logits, target = (torch.cat([getattr(part, name) for part in parts]) for name in ("logits", "target"))
         return cls(
             [ids[row] for row in first],

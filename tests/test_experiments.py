@@ -1,0 +1,109 @@
+"""Every experiment, found by glob, through the real command line: fit, test, predict."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import cli
+from experiments import results
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("[!_]*.yaml"))
+
+
+@pytest.fixture
+def roots(ravdess):
+    """Folder of the tiny stand-in of every corpus that experiments read."""
+    return {"RAVDESSDataModule": ravdess}
+
+
+def options(name, roots):
+    experiment = yaml.safe_load((ROOT / "experiments" / f"{name}.yaml").read_text())
+    root = roots[experiment["data"]["class_path"]]
+    # The stand-in of the tests is smaller still than the one that the overlay is for.
+    smaller = (
+        {"frames": "4", "image_size": "16"}
+        if "video" in experiment["data"]["init_args"].get("modalities", ["video"])
+        else {}
+    )
+    return [
+        *["--config", f"experiments/{name}.yaml", "--config", f"experiments/synthetic/{name}.yaml"],
+        *["--data.root", str(root), *(word for key, value in smaller.items() for word in (f"--data.{key}", value))],
+    ]
+
+
+def test_there_are_experiments():
+    assert {"cfnsr", "ravdess_audio", "ravdess_video"} <= set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_has_an_overlay_and_cites_its_paper(name):
+    assert (ROOT / "experiments" / "synthetic" / f"{name}.yaml").exists()
+    header = (ROOT / "experiments" / f"{name}.yaml").read_text().split("\ntrainer:")[0]
+    assert header.startswith("#")
+    assert "https://" in header
+
+
+@pytest.mark.parametrize("protocol", ["paper", "honest"])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_fit_test_predict(name, protocol, roots, tmp_path, capfd):
+    run = ["--trainer.default_root_dir", str(tmp_path), "--data.protocol", protocol, "--data.fold", "2"]
+    fit = ["fit", *options(name, roots), *run, "--trainer.max_epochs", "2"]
+    assert cli.main(fit) == 0
+    cell = results.read_cell(tmp_path)
+    selections = ["best", "last"] if protocol == "paper" else ["selected"]
+    assert sorted(cell.predictions) == sorted(cell.result["selections"]) == selections
+    assert cell.result["synthetic"] is True
+    assert (cell.result["n_test"], cell.result["n_val"]) == (16, 0 if protocol == "paper" else 16)
+    assert cell.result["n_train"] == (80 if protocol == "paper" else 64)
+    for selection, predictions in cell.predictions.items():
+        assert set(predictions.groups) == {"09", "10", "11", "12"}
+        accuracy = (predictions.targets == predictions.predicted).mean()
+        assert accuracy == pytest.approx(cell.result["selections"][selection]["accuracy"])
+    assert len(cell.curves["val_accuracy"]) == 2
+    assert cell.result["parameters"]["total"] == sum(cell.result["parameters"]["stages"].values())
+    assert "accuracy" in capfd.readouterr().out
+    if protocol == "paper":
+        assert cell.result["selections"]["last"]["epoch"] == 1
+        best = max(cell.curves["val_accuracy"])
+        assert cell.result["selections"]["best"]["accuracy"] == pytest.approx(best, abs=1e-4)
+
+    checkpoint = ["--ckpt_path", str(tmp_path / "checkpoints" / "best.ckpt")]
+    assert cli.main(["test", *options(name, roots), *run, *checkpoint]) == 0
+    selected = (tmp_path / f"predictions-{selections[0]}.csv").read_text()
+    assert (tmp_path / "predictions-test.csv").read_text() == selected
+    assert cli.main(["predict", *options(name, roots), *run, *checkpoint]) == 0
+    assert (tmp_path / "predictions.csv").read_text() == selected
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_full_size_network_builds_and_its_config_survives(name, roots, tmp_path, capsys):
+    """The experiment as it is, without the overlay: parsed, built and printed by the real parser."""
+    experiment = [word for word in options(name, roots) if "synthetic" not in word or word == str(roots)]
+    arguments = ["fit", *experiment[:2], "--data.root", str(next(iter(roots.values()))), "--print_config"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code in (0, None)
+    printed = yaml.safe_load(capsys.readouterr().out)
+    given = yaml.safe_load((ROOT / "experiments" / f"{name}.yaml").read_text())
+    assert printed["trainer"]["max_epochs"] == given["trainer"]["max_epochs"]
+    assert printed["model"]["class_path"].endswith(given["model"]["class_path"])
+
+
+@pytest.mark.slow
+def test_two_processes_with_mixed_precision(ravdess, tmp_path):
+    import os
+    import subprocess
+    import sys
+
+    command = [
+        *[sys.executable, "cli.py", "fit", *options("cfnsr", {"RAVDESSDataModule": ravdess})],
+        *["--config", "experiments/_ddp.yaml", "--trainer.devices", "2", "--trainer.accelerator", "cpu"],
+        *["--trainer.sync_batchnorm", "false", "--trainer.max_epochs", "2"],
+        *["--trainer.callbacks+={class_path: GradualUnfreezing, init_args: {initial: 3}}"],
+        *["--trainer.default_root_dir", str(tmp_path)],
+    ]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=600)
+    cell = results.read_cell(tmp_path)
+    assert len(cell.predictions["last"].ids) == 16
