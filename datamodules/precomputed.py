@@ -5,7 +5,6 @@ Everything is checked before the first step, and every problem of a kind is told
 
 import csv
 import hashlib
-import zipfile
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +23,10 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
 def read_index(path: Path) -> list[dict[str, str]]:
     """Reads an index of clips.
 
@@ -34,7 +37,7 @@ def read_index(path: Path) -> list[dict[str, str]]:
         Its rows.
 
     Raises:
-        DataError: If the file is missing, a column is, a number is none, or an id comes twice.
+        DataError: If the file is missing, a column or a value is, a number is none, or an id comes twice.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -49,6 +52,9 @@ def read_index(path: Path) -> list[dict[str, str]]:
         for name in ("target", "fold"):
             if not (row[name] or "").isdecimal():
                 raise DataError(f"{path}, line {number}: {name} is {row[name]!r}, not a number from 0")
+        for name in ("id", "group"):
+            if not row[name]:
+                raise DataError(f"{path}, line {number}: {name} is empty")
     ids = [row["id"] for row in rows]
     if twice := sorted({clip for clip in ids if ids.count(clip) > 1} if len(set(ids)) < len(ids) else ()):
         raise DataError(f"{path}: ids that come twice: {_some(twice)}")
@@ -72,9 +78,9 @@ def read_feature(path: Path) -> np.ndarray:
             return np.asarray(np.load(path, allow_pickle=False))
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and numpy raise a dozen kinds for a damaged file
-        raise DataError(f"{path}: not a plain tensor file ({str(error).splitlines()[0][:120]})") from error
-    if not isinstance(content, Tensor):
-        raise DataError(f"{path}: holds a {type(content).__name__}, expected one tensor")
+        raise DataError(f"{path}: not a plain tensor file ({_reason(error)})") from error
+    if not isinstance(content, Tensor) or content.layout != torch.strided or content.is_quantized:
+        raise DataError(f"{path}: holds a {type(content).__name__}, expected one plain tensor")
     content = content.detach()
     return np.asarray((content.float() if content.dtype == torch.bfloat16 else content).numpy())
 
@@ -169,18 +175,31 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """Names of the classes in order of their index."""
         return self._class_names
 
-    def _read(self, modality: str) -> np.ndarray:
-        """All clips of one modality in the order of the index, ``(N, ...)``."""
-        source, _, name = self.features[modality].partition(":")
-        path = Path(self.root) / source
-        if path.suffix == ".npz":
-            return self._read_npz(path, name or modality)
+    def _files(self, modality: str) -> dict[str, Path]:
+        """The files that hold a modality: one per clip of the index, by id, or one ``.npz`` under ``""``."""
+        path = Path(self.root) / self.features[modality].partition(":")[0]
+        if path.suffix == ".npz" and not path.is_dir():
+            if not path.is_file():
+                raise DataError(f"--data.features: {modality} is at {path}, which is not there")
+            return {"": path}
         if not path.is_dir():
             raise DataError(f"--data.features: {modality} is at {path}, which is no folder and no .npz file")
-        files = {file.stem: file for file in sorted(path.iterdir()) if file.suffix in (".pt", ".npy")}
+        files: dict[str, Path] = {}
+        for file in sorted(path.iterdir()):
+            if file.suffix in (".pt", ".npy") and file.is_file():
+                if file.stem in files:
+                    raise DataError(f"{path}: {files[file.stem].name} and {file.name} are of one clip; delete one")
+                files[file.stem] = file
         if absent := [clip for clip in self.ids if clip not in files]:
             raise DataError(f"{path}: no .pt or .npy file of {len(absent)} clips of {self.index_path}: {_some(absent)}")
-        arrays = [read_feature(files[clip]) for clip in self.ids]
+        return {clip: files[clip] for clip in self.ids}
+
+    def _read(self, modality: str) -> np.ndarray:
+        """All clips of one modality in the order of the index, ``(N, ...)``."""
+        files = self._files(modality)
+        if "" in files:
+            return self._read_npz(files[""], self.features[modality].partition(":")[2] or modality)
+        arrays = [read_feature(file) for file in files.values()]
         shape, dtype = arrays[0].shape, arrays[0].dtype
         for clip, array in zip(self.ids, arrays, strict=True):
             if (array.shape, array.dtype) != (shape, dtype):
@@ -194,14 +213,14 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             with np.load(path, allow_pickle=False) as content:
                 if absent := [key for key in ("id", name) if key not in content]:
                     raise DataError(f"{path}: no array {', '.join(absent)}; it holds {', '.join(content)}")
-                rows = {str(clip): row for row, clip in enumerate(content["id"])}
-                values = content[name]
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{path}: not a plain .npz file ({error})") from error
-        if len(rows) != len(values):
-            raise DataError(f"{path}: {len(rows)} different ids for {len(values)} rows of {name}")
+                ids, values = np.atleast_1d(content["id"]).astype(str).tolist(), np.atleast_1d(content[name])
+        except DataError:
+            raise
+        except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds for a damaged file
+            raise DataError(f"{path}: not a plain .npz file ({_reason(error)})") from error
+        rows = {clip: row for row, clip in enumerate(ids)}
+        if not len(rows) == len(ids) == len(values):
+            raise DataError(f"{path}: {len(ids)} ids, {len(rows)} of them different, for {len(values)} rows of {name}")
         if absent := [clip for clip in self.ids if clip not in rows]:
             raise DataError(f"{path}: {len(absent)} clips of {self.index_path} are not in it: {_some(absent)}")
         return np.asarray(values[[rows[clip] for clip in self.ids]])
@@ -217,31 +236,32 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         tables = {}
         for modality in self.features:
             values = self._read(modality)
-            if values.dtype == np.uint8:
+            if values.dtype == np.uint8 and modality not in self.standardize:
                 tables[modality] = torch.from_numpy(values)
                 continue
-            if values.dtype.kind != "f":
+            if values.dtype.kind != "f" and values.dtype != np.uint8:
                 raise DataError(f"--data.features: {modality} is {values.dtype}; expected floats or uint8")
+            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
+                values = values.astype(np.float32)
             bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
             if len(bad):
                 clips = _some([self.ids[row] for row in bad])
                 raise DataError(f"--data.features: {modality} is not finite in {len(bad)} clips: {clips}")
-            values = values.astype(np.float32)
             if modality in self.standardize:
-                train = values[self.rows["train"]]
+                # In float64, the deviation of a constant is exactly 0: float32 would leave a rounding error to divide by.
+                train = values[self.rows["train"]].astype(np.float64)
                 deviation = train.std(0)
-                values = (values - train.mean(0)) / np.where(deviation > 0, deviation, 1)
+                values = ((values - train.mean(0)) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
             tables[modality] = torch.from_numpy(values)
         return tables
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the index and every feature file."""
+        """SHA-256 over the index and the feature files of its clips."""
         digest = hashlib.sha256(sha256_file(self.index_path).encode())
         for modality, source in sorted(self.features.items()):
-            path = Path(self.root) / source.partition(":")[0]
-            files = sorted(path.iterdir()) if path.is_dir() else [path]
-            digest.update(f"{modality} {source.partition(':')[2]} {sha256_file(*files)}".encode())
+            for clip, path in self._files(modality).items():
+                digest.update(f"{modality} {source.partition(':')[2]} {clip} {sha256_file(path)}\n".encode())
         return digest.hexdigest()
 
     @property

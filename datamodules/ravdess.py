@@ -18,6 +18,7 @@ from datamodules.store import DataError, Store
 
 CLASS_NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 ARRAYS = {"video": "video", "audio": "mfcc"}
+FOLDS = ["0", "1", "2", "3", "4", "5"]
 SPLITS = Path(__file__).parent / "splits" / "ravdess.csv"
 
 
@@ -76,7 +77,7 @@ class RAVDESSDataModule(EmotionDataModule):
     """
 
     corpus = "ravdess"
-    num_folds = 6
+    num_folds = len(FOLDS)
 
     def __init__(
         self,
@@ -96,6 +97,8 @@ class RAVDESSDataModule(EmotionDataModule):
         class_weighting: Literal["none", "balanced"] = "none",
     ) -> None:
         super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
+        if image_size is not None and image_size < 1:
+            raise DataError(f"--data.image_size {image_size}: at least 1")
         self.modalities: list[str] = list(modalities or ["video", "audio"])
         self.frames = frames
         self.image_size = image_size
@@ -119,7 +122,7 @@ class RAVDESSDataModule(EmotionDataModule):
             DataError: If there are none, with the ways to get some, or if they lack a modality.
         """
         folder = Path(self.root) / "prepared"
-        if not (folder / "COMPLETE").exists():
+        if not folder.exists():
             raise DataError(
                 f"no prepared RAVDESS in {folder}. Real clips: see docs/data.md, then `python cli.py prepare ravdess "
                 "--source DIR`.\nA stand-in: `python cli.py synth ravdess`, `python cli.py prepare ravdess --source "
@@ -160,13 +163,17 @@ class RAVDESSDataModule(EmotionDataModule):
         """Test fold of every clip of the store, ``(N,)``.
 
         Raises:
-            DataError: If the split file is missing, lacks a clip or contradicts the store's speakers.
+            DataError: If the split file is missing, lacks a column or clip or contradicts the store's speakers.
         """
         try:
-            with self.splits.open(newline="") as file:
-                split = {row["clip"]: row for row in csv.DictReader(file)}
-        except (OSError, KeyError) as error:
+            with self.splits.open(newline="", encoding="utf-8-sig") as file:
+                reader = csv.DictReader(file)
+                absent = [name for name in ("clip", "speaker", "fold") if name not in (reader.fieldnames or ())]
+                split = {} if absent else {row["clip"]: row for row in reader}
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"--data.splits {self.splits}: cannot be read ({error})") from error
+        if absent:
+            raise DataError(f"--data.splits {self.splits}: no column {', '.join(absent)}")
         folds = []
         for clip, speaker in zip(self.store.ids, self.store.groups, strict=True):
             row = split.get(clip[3:])  # audio-only and audio-video names differ in the first field alone
@@ -174,7 +181,9 @@ class RAVDESSDataModule(EmotionDataModule):
                 raise DataError(f"{self.splits.name} does not list clip {clip} of {self.root}")
             if row["speaker"] != speaker:
                 raise DataError(f"{self.splits.name} gives clip {clip} to speaker {row['speaker']}, not {speaker}")
-            folds.append(int(row["fold"]))
+            if row["fold"] not in FOLDS:
+                raise DataError(f"{self.splits.name}: fold {row['fold']!r} of clip {clip[3:]} is not one of 0 to 5")
+            folds.append(FOLDS.index(row["fold"]))
         return np.array(folds)
 
     @cached_property
