@@ -248,7 +248,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
                 clips = _some([self.ids[row] for row in bad])
                 raise DataError(f"--data.features: {modality} is not finite in {len(bad)} clips: {clips}")
             if modality in self.standardize:
-                # In float64, the deviation of a constant is exactly 0: float32 would leave a rounding error to divide by.
+                # In float64 the deviation of a constant is exactly 0; float32 leaves a rounding error to divide by.
                 train = values[self.rows["train"]].astype(np.float64)
                 deviation = train.std(0)
                 values = ((values - train.mean(0)) / np.where(deviation > 0, deviation, 1)).astype(np.float32)

@@ -75,9 +75,8 @@ class EmotionTask(LightningModule, ABC):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        for name in ("loss", "optimizer", "scheduler"):  # a checkpoint holds plain values only
-            if callable(self.hparams.get(name)):
-                self.hparams.pop(name)
+        for name in [name for name, value in self.hparams.items() if callable(value)]:
+            self.hparams.pop(name)  # a checkpoint holds plain values only
         self.num_classes = num_classes
         self.input_shapes = input_shapes
         self.loss = loss or CrossEntropy()

@@ -103,7 +103,7 @@ def test_the_step_really_uses_the_effective_rate(tmp_path):
     "make", [lambda: DiscriminativeLR(scales={"neck": 1}), lambda: GradualUnfreezing(schedule={"neck": 1})]
 )
 def test_unknown_stage_is_named(tmp_path, make):
-    with pytest.raises(TaskError, match="neck.*there are bottom, nothing, middle, head"):
+    with pytest.raises(TaskError, match=r"neck.*there are bottom, nothing, middle, head"):
         fit(tmp_path, epochs=1, callbacks=[make()])
 
 
@@ -206,7 +206,7 @@ def test_one_class_for_every_clip_stops_after_patience(tmp_path):
             output = super().forward(batch)
             return {**output, "logits": output["logits"] * 0 + torch.tensor([0.0, 9.0, 0.0])}
 
-    with pytest.raises(TrainingCollapsed, match="'mid' was predicted for all 8 validation clips .* 2 epochs in a row"):
+    with pytest.raises(TrainingCollapsed, match=r"'mid' was predicted for all 8 validation clips .* 2 epochs in a row"):
         fit(tmp_path, Constant(), callbacks=[CollapseGuard(patience=2)])
 
 

@@ -68,7 +68,7 @@ def test_shared_speakers_are_refused(protocol):
     data = TinyData(protocol=protocol)
     folds = np.array([int(group) for group in data.groups])
     folds[3] = 1
-    with pytest.raises(DataError, match="splits.csv: speakers 00 are in both"):
+    with pytest.raises(DataError, match=r"splits\.csv: speakers 00 are in both"):
         data.split_by_fold(folds, data.groups, "splits.csv")
 
 

@@ -1,0 +1,96 @@
+"""What the training commands say: errors of one or two lines, and none of Lightning's advice that does not apply."""
+
+import logging
+import re
+import warnings
+from typing import NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+# Advice of Lightning that does not apply here: clips are memory-mapped, folders and seeds are set on purpose.
+NOISE = (
+    r".*does not have many workers.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*number of training batches .* is smaller than the logging interval.*",
+    r".*LightningCLI's args parameter.*",
+    r".*was configured so `validation_step` will be skipped.*",
+    r".*The `lightning.pytorch.*Trainer` class does not expose.*",
+    r".*find_unused_parameters=True was specified.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+    r".*[Ll]it[Ll]ogger.*",
+)
+
+
+# Lines of Lightning that say nothing a user needs at every start.
+CHATTER = (
+    "GPU available",
+    "TPU available",
+    "HPU available",
+    "💡 Tip",
+    "Restoring states",
+    "Loaded model weights",
+    "`Trainer.fit` stopped",
+    "Seed set",
+)
+
+
+def worth_reading(record: logging.LogRecord) -> bool:
+    """Whether a log record tells a user something."""
+    return not record.getMessage().startswith(CHATTER)
+
+
+class UsageError(ValueError):
+    """A command line that cannot be carried out."""
+
+    exit_code = 2
+
+
+def quiet() -> None:
+    """Keeps what does not apply here off the screen."""
+    for pattern in NOISE:
+        warnings.filterwarnings("ignore", pattern)
+    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).addFilter(worth_reading)
+
+
+class Parser(LightningArgumentParser):
+    """Tells what is wrong with an option in one or two lines instead of a page of usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises the condensed message."""
+        raise UsageError(condense(message)) from None
+
+
+def condense(message: str) -> str:
+    """The part of a parser's message that a user can act on.
+
+    jsonargparse tells what every type of a union said, nested by option; the first complaint that is not about the
+    union itself is the cause.
+
+    Args:
+        message: As jsonargparse words it.
+
+    Returns:
+        One line: option, complaint.
+    """
+    option: list[str] = []
+    for line in message.splitlines():
+        if inner := re.search(r"--([\w.]+): (.+)", line):  # already condensed by the parser of a class
+            return f"--{'.'.join([*option, inner[1]])}: {inner[2]}"
+        text = line.strip(" -")
+        if key := re.fullmatch(r'Parser key "(.+)":\s*(.*)', text):
+            option.append(key[1])
+            text = key[2]
+        if unknown := re.fullmatch(r"Option '(.+)' is not accepted", text):
+            return f"--{'.'.join([*option, unknown[1]])}: there is no such option"
+        if missing := re.fullmatch(r"Expected a dot import path string: (.+)", text):
+            return f"--{'.'.join(option)}: there is no class {missing[1]}"
+        if text and not re.match(
+            r"Does not validate|Subtypes?\b|Errors:|Expected a path but|Not a valid|Given value", text
+        ):
+            text = text.replace("Expected a ", "expected ")
+            text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", text)
+            given = re.search(r"Given value: (.{1,80})$", message)
+            value = f". Got value: {given[1]}" if given and option and "Got value" not in text else ""
+            return f"--{'.'.join(option)}: {text}{value}" if option else text
+    return message.strip().splitlines()[0]
