@@ -4,10 +4,12 @@ PyTorch's own grouped 3D convolution is slow on some devices, so that more arith
 the same result; which is fastest depends on shape and device.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from timing import clock_of, race, timed
 from torch import Tensor
 
 GROUPS = 32
@@ -90,3 +92,15 @@ def passes(shape: list[int], stride: int, device: torch.device) -> dict[str, Cal
     weight = torch.randn(shape[1], shape[1] // GROUPS, 3, 3, 3, device=device, dtype=torch.bfloat16, requires_grad=True)
     gradient = torch.ones_like(grouped(x, weight, stride))
     return {name: lambda way=way: way(x, weight, stride).backward(gradient) for name, way in WAYS.items()}
+
+
+def race_grouped(shape: list[int], rounds: int, device: torch.device) -> dict[str, float]:
+    """The network's grouped convolutions, forward and backward, computed in several ways; per step."""
+    check()
+    total: dict[str, float] = defaultdict(float)
+    for layer, stride, alike in shapes(shape):
+        runs = passes(layer, stride, device)
+        times = race({name: timed(run, clock_of(device)) for name, run in runs.items()}, rounds)
+        for name, seconds in {**times, "the best for each layer": min(times.values())}.items():
+            total[name] += alike * seconds
+    return {"baseline": total.pop("native"), **total}

@@ -1,4 +1,4 @@
-"""CFN-SR on RAVDESS, stage by stage, beside the paper's recipe: both sides in one process, turn by turn.
+"""CFN-SR on RAVDESS, stage by stage, beside the paper's recipe: both sides in one run, turn by turn.
 
     python benchmarks/ravdess.py [PART ...] [--source DIR] [--threads 1] [--out FILE.json]
 
@@ -8,14 +8,8 @@ little; on a GPU the step is timed by the wall clock. Without ``--source`` it ma
 
 import argparse
 import json
-import resource
-import statistics
 import sys
 import tempfile
-import time
-from collections import defaultdict
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,46 +17,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import av
 import cv2
-import grouped_conv
 import numpy as np
 import paper_recipe
 import torch
-from torch import Tensor, nn
+from grouped_conv import race_grouped
+from timing import race, timed
+from training_step import race_step
 
 from datamodules.ravdess import RAVDESSClips, RAVDESSDataModule
 from datamodules.ravdess_clip import Job, Settings, prepare_clip
 from datamodules.store import StoreWriter
-from lightning_modules.cfnsr import CFNSR
 
 PARTS = ("prepare", "fetch", "augment", "step", "grouped")
 BARS = {"prepare": 1.7, "fetch": 50, "augment": 2, "step": 2.5}
-LAST = torch.channels_last_3d
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process and the children it has waited for."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def gpu_seconds() -> float:
-    """Wall clock once the GPU has done all that it was given."""
-    torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def race(
-    runs: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = cpu_seconds
-) -> dict[str, float]:
-    """Runs the contestants turn by turn, once for warming up, and returns the median seconds of each."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 1):
-        for name, run in runs.items():
-            start = clock()
-            run()
-            if turn:
-                times[name].append(clock() - start)
-    return {name: statistics.median(found) for name, found in times.items()}
 
 
 def make_clip(path: Path, seconds: float = 3.5, rate: int = 30) -> None:
@@ -152,10 +119,10 @@ def race_prepare(corpus: Corpus, rounds: int) -> dict[str, float]:
     """Raw clip to what training reads; per clip."""
     times = race(
         {
-            "baseline": lambda: [
-                paper_recipe.prepare(j.path, j.landmarks, corpus.folder / "raced") for j in corpus.jobs
-            ],
-            "ours": lambda: [prepare_clip(job, corpus.settings) for job in corpus.jobs],
+            "baseline": timed(
+                lambda: [paper_recipe.prepare(j.path, j.landmarks, corpus.folder / "raced") for j in corpus.jobs]
+            ),
+            "ours": timed(lambda: [prepare_clip(job, corpus.settings) for job in corpus.jobs]),
         },
         rounds,
     )
@@ -175,9 +142,11 @@ def race_fetch(corpus: Corpus, rounds: int) -> dict[str, float]:
 
     times = race(
         {
-            "baseline": lambda: [paper_recipe.fetch(folder) for folder in folders],
-            "ours": ours,
-            "ours, normalised": lambda: [data.on_after_batch_transfer(clips[row], 0) for row in range(len(clips))],
+            "baseline": timed(lambda: [paper_recipe.fetch(folder) for folder in folders]),
+            "ours": timed(ours),
+            "ours, normalised": timed(
+                lambda: [data.on_after_batch_transfer(clips[row], 0) for row in range(len(clips))]
+            ),
         },
         rounds,
     )
@@ -192,97 +161,18 @@ def race_augment(corpus: Corpus, rounds: int) -> dict[str, float]:
     batches = [list(range(len(clips)))[i : i + 8] for i in range(0, len(clips), 8)]
     times = race(
         {
-            "baseline": lambda: [paper_recipe.fetch(folder, augmented=True) for folder in folders],
-            "ours": lambda: [data.on_after_batch_transfer(clips.__getitems__(rows), 0) for rows in batches],
+            "baseline": timed(lambda: [paper_recipe.fetch(folder, augmented=True) for folder in folders]),
+            "ours": timed(lambda: [data.on_after_batch_transfer(clips.__getitems__(rows), 0) for rows in batches]),
         },
         rounds,
     )
     return {name: seconds / len(clips) for name, seconds in times.items()}
 
 
-def training_step(shape: list[int], device: torch.device, ours: bool, cudnn: bool = True) -> Callable[[], None]:
-    """A training step of the full-size CFN-SR: the paper's settings, or bf16 with channels last and fused Adam."""
-    batch, *clip = shape
-    torch.manual_seed(0)
-    model = CFNSR(8, {"video": clip, "audio": [13, 212]}).to(device).train()
-    video = torch.randn(shape, device=device)
-    if ours:
-        model.video.to(memory_format=LAST)
-        video = video.contiguous(memory_format=LAST)
-    inputs = {
-        "video": video,
-        "audio": torch.randn(batch, 13, 212, device=device),
-        "target": torch.arange(batch, device=device) % 8,
-    }
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=ours)
-
-    def step() -> None:
-        flags = nullcontext() if cudnn else torch.backends.cudnn.flags(enabled=False)
-        with flags:
-            with torch.autocast(device.type, torch.bfloat16, enabled=ours):
-                loss: Tensor = model.compute_loss(model(inputs), inputs)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-    return step
-
-
-def roofline(shape: list[int], device: torch.device, clock: Callable[[], float]) -> float:
-    """Seconds that the convolutions and linear layers of a bf16 training step need at least on this device.
-
-    Each layer costs its FLOP at the speed of a large matrix product or its traffic at the speed of a large copy, both
-    measured here, whichever is more; times three for forward, input gradient and weight gradient. Everything else
-    (batch norm, activations, optimizer) is taken as free.
-    """
-    size = 8192 if device.type == "cuda" else 1024
-    square = torch.randn(size, size, device=device, dtype=torch.bfloat16)
-    large = torch.empty((1 << 30 if device.type == "cuda" else 1 << 28), dtype=torch.uint8, device=device)
-    speed = race({"matmul": lambda: square @ square, "copy": large.clone}, 5, clock)
-    flops, bandwidth = 2 * size**3 / speed["matmul"], 2 * large.numel() / speed["copy"]
-    batch, *clip = shape
-    total = 0.0
-
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        work = 2 * output.numel() * layer.weight.numel() / layer.weight.shape[0]
-        traffic = 2 * (inputs[0].numel() + output.numel() + layer.weight.numel())
-        total += 3 * max(work / flops, traffic / bandwidth)
-
-    with torch.device("meta"):
-        model = CFNSR(8, {"video": clip, "audio": [13, 212]})
-        for layer in model.modules():
-            if isinstance(layer, nn.Conv3d | nn.Conv1d | nn.Linear):
-                layer.register_forward_hook(count)
-        model({"video": torch.empty(shape), "audio": torch.empty(batch, 13, 212)})
-    return total
-
-
-def race_step(shape: list[int], rounds: int, device: torch.device) -> dict[str, float]:
-    """One training step; on a GPU also the baseline with cuDNN switched off, as the released code has it."""
-    clock = gpu_seconds if device.type == "cuda" else cpu_seconds
-    runs = {"baseline": training_step(shape, device, ours=False), "ours": training_step(shape, device, ours=True)}
-    if device.type == "cuda":
-        runs["baseline without cuDNN"] = training_step(shape, device, ours=False, cudnn=False)
-    return {**race(runs, rounds, clock), "roofline": roofline(shape, device, clock)}
-
-
-def race_grouped(shape: list[int], rounds: int, device: torch.device) -> dict[str, float]:
-    """The network's grouped convolutions, forward and backward, computed in several ways; per step."""
-    grouped_conv.check()
-    total: dict[str, float] = defaultdict(float)
-    for layer, stride, alike in grouped_conv.shapes(shape):
-        clock = gpu_seconds if device.type == "cuda" else cpu_seconds
-        times = race(grouped_conv.passes(layer, stride, device), rounds, clock)
-        for name, seconds in {**times, "the best for each layer": min(times.values())}.items():
-            total[name] += alike * seconds
-    return {"baseline": total.pop("native"), **total}
-
-
 def main() -> None:
     """Runs the parts and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all; grouped on a GPU)")
     parser.add_argument("--source", type=Path, help="RAVDESS clips (landmark files are made up); default: own clips")
     parser.add_argument("--clips", type=int, default=4, help="number of own clips")
     parser.add_argument("--sizes", type=int, nargs="+", default=[112, 224], help="picture sizes of the training step")
@@ -296,7 +186,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    parts = args.parts or PARTS
+    parts = args.parts or PARTS[: len(PARTS) - (device.type == "cpu")]
     results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         if set(parts) - {"step", "grouped"}:
@@ -304,17 +194,16 @@ def main() -> None:
             for part, run in (("prepare", race_prepare), ("fetch", race_fetch), ("augment", race_augment)):
                 if part in parts:
                     results[part] = run(corpus, args.rounds)
-    if "step" in parts:
-        for size in args.sizes:
-            results[f"step {size}"] = race_step([args.batch, 3, 30, size, size], args.rounds, device)
-    if "grouped" in parts:
-        for size in args.sizes:
-            results[f"grouped {size}"] = race_grouped([args.batch, 3, 30, size, size], args.rounds, device)
+    for part, run_step in (("step", race_step), ("grouped", race_grouped)):
+        for size in args.sizes if part in parts else []:
+            results[f"{part} {size}"] = run_step([args.batch, 3, 30, size, size], args.rounds, device)
     print(f"{'part':<12}{'contestant':<24}{'ms':>10}{'x baseline':>12}   bar")
     for part, times in results.items():
         bar = BARS.get(part.split()[0])
         for name, seconds in times.items():
             last = f">= {bar:g}" if bar and name == "ours" else ""
+            if last and "roofline" in times:
+                last += f"   {times['roofline'] / seconds:.0%} of the roofline"
             print(f"{part:<12}{name:<24}{1e3 * seconds:>10.2f}{times['baseline'] / seconds:>12.2f}   {last}")
     if args.out:
         about = {"threads": args.threads, "batch": args.batch, "device": str(device), "torch": torch.__version__}

@@ -1,12 +1,30 @@
 """Weights & Biases as a mirror: it can fail, and the run goes on."""
 
+import netrc
 import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers.logger import DummyExperiment, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_warn
+
+
+def has_key() -> bool:
+    """Whether W&B would find a key without asking for one: in the environment, or in ``.netrc`` for its server."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    import wandb  # a second of import that runs without W&B do not pay
+
+    servers = (os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url, "https://api.wandb.ai")
+    try:
+        stored = netrc.netrc(os.environ.get("NETRC"))
+    except (OSError, netrc.NetrcParseError):
+        return False
+    logins = (stored.authenticators(urlsplit(server).netloc) for server in servers)
+    return any(login and login[2] for login in logins)
 
 
 def _guarded(name: str) -> Callable[..., Any]:
@@ -19,9 +37,7 @@ def _guarded(name: str) -> Callable[..., Any]:
         try:
             return method(self, *args, **kwargs)
         except Exception as error:
-            self.broken = True
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            rank_zero_warn(f"Weights & Biases is off for the rest of this run ({reason}); metrics.csv has everything")
+            self.give_up(error)
             return None
 
     return call
@@ -30,8 +46,9 @@ def _guarded(name: str) -> Callable[..., Any]:
 class ResilientWandbLogger(WandbLogger):
     """`WandbLogger` that is offline when no key is set and that can never stop a run.
 
-    Without ``WANDB_API_KEY`` or a stored login, the run is kept on disk (``wandb sync`` uploads it later). Whatever
-    goes wrong inside W&B is told once, and logging to it ends; ``metrics.csv`` is written in any case.
+    Without ``WANDB_API_KEY`` or a stored login, the run is kept on disk (``wandb sync`` uploads it later);
+    ``WANDB_MODE=online`` insists. Whatever goes wrong inside W&B is told once, and logging to it ends;
+    ``metrics.csv`` is written in any case.
 
     Args:
         kwargs: Arguments of Lightning's `WandbLogger`: ``project``, ``name``, ``group``, ``save_dir``, ...
@@ -39,11 +56,33 @@ class ResilientWandbLogger(WandbLogger):
 
     def __init__(self, project: str = "affectzoo", **kwargs: Any) -> None:
         self.broken = False
-        if not (os.environ.get("WANDB_API_KEY") or os.path.exists(os.path.expanduser("~/.netrc"))):
+        if not has_key():
             os.environ.setdefault("WANDB_MODE", "offline")
         os.environ.setdefault("WANDB_SILENT", "true")
-        os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")
+        os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")  # seconds that an unreachable server can cost at the start
+        os.environ.setdefault("WANDB_FINISH_TIMEOUT", "60")  # and at the end; by default W&B waits without end
         super().__init__(project=project, **kwargs)
+
+    def give_up(self, error: Exception) -> None:
+        """Tells why and logs nothing more.
+
+        Args:
+            error: What W&B raised.
+        """
+        self.broken = True
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        rank_zero_warn(f"Weights & Biases is off for the rest of this run ({reason}); metrics.csv has everything")
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run of W&B, started here; where that fails, something that takes every call and does nothing."""
+        if not self.broken:
+            try:
+                return WandbLogger.experiment.fget(self)  # type: ignore[attr-defined]
+            except Exception as error:
+                self.give_up(error)
+        return DummyExperiment()
 
     log_metrics = _guarded("log_metrics")
     log_hyperparams = _guarded("log_hyperparams")

@@ -21,6 +21,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 import callbacks
 import datamodules
@@ -287,4 +288,10 @@ def main(arguments: Sequence[str]) -> int:
         EmotionCLI(arguments)
     except Finished as done:
         print(done)
+    except SystemExit as stop:  # Lightning's way out after Ctrl-C (1) and SIGTERM; the parser's after --help (0)
+        terminated = isinstance(stop, SIGTERMException)
+        if not terminated and stop.code != 1:
+            raise
+        print("\ninterrupted: the same command carries on after the last whole epoch", file=sys.stderr)
+        return 143 if terminated else 130
     return 0

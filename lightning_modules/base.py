@@ -153,18 +153,22 @@ class EmotionTask(LightningModule, ABC):
         return stages
 
     def setup(self, stage: str) -> None:
-        """Lays the weights out as asked and fills submodules from checkpoints when a fresh fit starts."""
+        """Lays the weights out as asked."""
         if self.memory_format == "channels_last_3d":
             for module in self.modules():
                 if isinstance(module, nn.Conv3d):
                     module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        if stage == "fit" and not self.trainer.ckpt_path:
-            for name, path in self.init_from.items():
-                part = getattr(self, name, None)
-                if not isinstance(part, nn.Module):
-                    parts = ", ".join(child for child, _ in self.named_children())
-                    raise TaskError(f"--model.init_from: {type(self).__name__} has no part {name!r}; it has {parts}")
-                load_weights(part, path, prefix=f"{name}.")
+
+    def on_fit_start(self) -> None:
+        """Fills submodules from checkpoints when a fresh fit starts; in `setup` a resumed one would look the same."""
+        if self.trainer.ckpt_path:
+            return
+        for name, path in self.init_from.items():
+            part = getattr(self, name, None)
+            if not isinstance(part, nn.Module):
+                parts = ", ".join(child for child, _ in self.named_children())
+                raise TaskError(f"--model.init_from: {type(self).__name__} has no part {name!r}; it has {parts}")
+            load_weights(part, path, prefix=f"{name}.")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One named group per stage, all there from the first step: unfreezing never adds any."""

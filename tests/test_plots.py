@@ -1,0 +1,105 @@
+"""Attention over faces: drawn for models that have it, skipped for those that do not."""
+
+import pytest
+import torch
+from matplotlib import image
+from tiny import TinyData, TinyTask, trainer
+from torch import nn
+
+from callbacks import plots
+from callbacks.plots import AttentionPlot, draw_attention
+from datamodules.ravdess import CLASS_NAMES, RAVDESSDataModule
+from lightning_modules.base import EmotionTask
+
+STEPS = 2
+
+
+class Looking(EmotionTask):
+    """A linear model over mean colours, with attention over a 4 x 4 grid at two times."""
+
+    def __init__(self, attends=True, **kwargs):
+        super().__init__(**kwargs)
+        self.head = nn.Linear(3, self.num_classes)
+        self.attends = attends
+
+    def stages(self):
+        return {"head": [self.head]}
+
+    def forward(self, batch):
+        video = batch["video"]
+        maps = nn.functional.adaptive_avg_pool3d(video, (STEPS, 4, 4)).mean(1)
+        aux = {"attention": maps.flatten(1).softmax(1).view(maps.shape)} if self.attends else {}
+        return {"logits": self.head(video.mean((2, 3, 4))), "aux": aux}
+
+
+def run_test(folder, root, attends=True, clips=4, size=5):
+    data = RAVDESSDataModule(str(root), batch_size=size)
+    task = Looking(attends, num_classes=8, input_shapes=data.input_shapes)
+    trainer(folder, callbacks=[AttentionPlot(clips)]).test(task, datamodule=data, verbose=False)
+    return task, data
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_a_test_run_draws(ravdess, tmp_path, size):
+    run_test(tmp_path, ravdess, size=size)
+    picture = image.imread(tmp_path / "plots" / "attention.png")
+    assert picture.shape[0] > 300  # four clips
+    assert picture.shape[1] > 300
+    assert picture[..., :3].std() > 0.05
+
+
+def test_without_attention_nothing_is_drawn(ravdess, tmp_path):
+    run_test(tmp_path, ravdess, attends=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_video_nothing_is_drawn(tmp_path):
+    trainer(tmp_path, callbacks=[AttentionPlot()]).test(TinyTask(), datamodule=TinyData(), verbose=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("clips", [3, 9])
+def test_first_clip_of_each_class_with_its_own_prediction(ravdess, tmp_path, monkeypatch, clips):
+    drawn = {}
+    monkeypatch.setattr(plots, "draw_attention", lambda path, *args: drawn.update(path=path, args=args))
+    task, data = run_test(tmp_path, ravdess, clips=clips)
+    video, attention, titles = drawn["args"]
+    labels = [0, 2, 4, 7][:clips]  # the fixture has four emotions
+    assert drawn["path"] == tmp_path / "plots" / "attention.png"
+    assert len(video) == len(attention) == len(titles) == len(labels)
+    for row, label in enumerate(labels):
+        clip = f"01-01-{label + 1:02d}-01-01-01-01"
+        stored = data.dataset("test").__getitems__([data.store.ids.index(clip)])
+        batch = {**data.on_after_batch_transfer(stored, 0)}
+        output = task(batch)
+        torch.testing.assert_close(video[row], batch["video"][0])
+        torch.testing.assert_close(attention[row], output["aux"]["attention"][0])
+        predicted = CLASS_NAMES[int(output["logits"].argmax())]
+        assert titles[row] == f"{clip}: {CLASS_NAMES[label]}, predicted {predicted}"
+
+
+def test_maps_are_where_the_model_looked(tmp_path):
+    video = torch.rand(1, 3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    pictures = []
+    for corner in (0, -1):
+        attention = torch.zeros(1, 1, 4, 4)
+        attention[..., corner, corner] = 1
+        draw_attention(tmp_path / "a.png", video, attention, ["clip"])
+        pictures.append(image.imread(tmp_path / "a.png")[..., :3])
+    changed = (pictures[0] - pictures[1]).any(-1)
+    middle = changed.shape[1] // 2
+    assert not changed[:, : middle - 5].any()  # the plain frame
+    rows = changed.nonzero()[0]
+    assert changed[:, middle:].mean() > 0.02
+    assert rows.max() - rows.min() > changed.shape[0] / 2  # both corners of the overlaid one
+
+
+def test_frames_are_from_the_time_of_the_map(tmp_path):
+    video = torch.zeros(1, 3, 8, 8, 8)
+    video[:, :, 4:] = 1  # black, then white
+    draw_attention(tmp_path / "a.png", video, torch.rand(1, 2, 4, 4), ["clip"])
+    picture = image.imread(tmp_path / "a.png")[..., :3].mean(-1)
+    row = picture[picture.shape[0] // 2 :].mean(0)
+    width = len(row)
+    assert row[round(0.125 * width)] < 0.2  # the plain frame of the first half
+    assert row[round(0.625 * width)] > 0.8  # and of the second
