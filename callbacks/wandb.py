@@ -7,8 +7,8 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
+from lightning.fabric.loggers.logger import _DummyExperiment, rank_zero_experiment
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.loggers.logger import DummyExperiment, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_warn
 
 
@@ -20,8 +20,8 @@ def has_key() -> bool:
 
     servers = (os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url, "https://api.wandb.ai")
     try:
-        stored = netrc.netrc(os.environ.get("NETRC"))
-    except (OSError, netrc.NetrcParseError):
+        stored = netrc.netrc(os.environ.get("NETRC") or os.path.expanduser("~/.netrc"))
+    except (OSError, ValueError, netrc.NetrcParseError):
         return False
     logins = (stored.authenticators(urlsplit(server).netloc) for server in servers)
     return any(login and login[2] for login in logins)
@@ -82,7 +82,7 @@ class ResilientWandbLogger(WandbLogger):
                 return WandbLogger.experiment.fget(self)  # type: ignore[attr-defined]
             except Exception as error:
                 self.give_up(error)
-        return DummyExperiment()
+        return _DummyExperiment()
 
     log_metrics = _guarded("log_metrics")
     log_hyperparams = _guarded("log_hyperparams")

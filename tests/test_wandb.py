@@ -5,9 +5,9 @@ import warnings
 
 import pytest
 import torch
-import wandb
 from tiny import TinyData, TinyTask, trainer
 
+import wandb
 from callbacks.wandb import ResilientWandbLogger
 
 KEY = "0123456789" * 4
@@ -31,15 +31,13 @@ def test_offline_without_a_key(clean):
 
 def test_a_login_for_something_else_is_no_key(clean):
     (clean / ".netrc").write_text(f"machine github.com\n  login user\n  password {KEY}\n")
-    (clean / ".netrc").chmod(0o600)
     ResilientWandbLogger(save_dir=clean)
     assert os.environ["WANDB_MODE"] == "offline"
 
 
-@pytest.mark.parametrize("content", ["machine", "\x00", "machine api.wandb.ai"])
+@pytest.mark.parametrize("content", [b"machine", b"\xff\x00", b"machine api.wandb.ai"])
 def test_a_broken_netrc_is_no_key_and_no_error(clean, content):
-    (clean / ".netrc").write_text(content)
-    (clean / ".netrc").chmod(0o600)
+    (clean / ".netrc").write_bytes(content)
     ResilientWandbLogger(save_dir=clean)
     assert os.environ["WANDB_MODE"] == "offline"
 
@@ -52,7 +50,6 @@ def test_online_with_a_key(clean, monkeypatch, place):
         monkeypatch.setenv("WANDB_API_KEY", KEY)
     else:
         path.write_text(f"machine {server}\n  login user\n  password {KEY}\n")
-        path.chmod(0o600)
     if place == "NETRC":
         monkeypatch.setenv("NETRC", str(path))
     if place == "own server":
