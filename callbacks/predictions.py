@@ -87,4 +87,6 @@ class PredictionWriter(Callback):
                 "id": [clip for part in parts for clip in part["id"]],
                 "embedding": torch.cat([part["embedding"] for part in parts]),
             }
-            torch.save(content, Path(trainer.default_root_dir) / f"embeddings{suffix}.pt")
+            path = Path(trainer.default_root_dir) / f"embeddings{suffix}.pt"
+            torch.save(content, path.with_name(f".{path.name}.tmp"))
+            os.replace(path.with_name(f".{path.name}.tmp"), path)

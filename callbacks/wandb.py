@@ -61,7 +61,8 @@ class ResilientWandbLogger(WandbLogger):
         os.environ.setdefault("WANDB_SILENT", "true")
         os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")  # seconds that an unreachable server can cost at the start
         os.environ.setdefault("WANDB_FINISH_TIMEOUT", "60")  # and at the end; by default W&B waits without end
-        super().__init__(project=project, **kwargs)
+        # Without a folder of its own, W&B writes where WANDB_DIR says: the command line names the run's folder.
+        super().__init__(project=project, **{"save_dir": None, **kwargs})
 
     def give_up(self, error: Exception) -> None:
         """Tells why and logs nothing more.

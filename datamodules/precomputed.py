@@ -260,8 +260,8 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """SHA-256 over the index and the feature files of its clips."""
         digest = hashlib.sha256(sha256_file(self.index_path).encode())
         for modality, source in sorted(self.features.items()):
-            for clip, path in self._files(modality).items():
-                digest.update(f"{modality} {source.partition(':')[2]} {clip} {sha256_file(path)}\n".encode())
+            for path in self._files(modality).values():  # in the order of the index
+                digest.update(f"{modality} {source.partition(':')[2]} {sha256_file(path)}\n".encode())
         return digest.hexdigest()
 
     @property

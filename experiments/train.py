@@ -131,6 +131,7 @@ class EmotionCLI(LightningCLI):
         if not config.trainer.fast_dev_run:
             folder = self._enter_run() if command == "fit" else self._evaluation_folder()
             kwargs["default_root_dir"] = str(folder)
+            os.environ.setdefault("WANDB_DIR", str(folder))
             for callback in self.config_init[command].trainer.callbacks or []:
                 if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                     callback.dirpath = str(folder / "checkpoints")
