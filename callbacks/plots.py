@@ -1,34 +1,101 @@
-"""Attention maps laid over the faces that the model saw."""
+"""Pictures of one run: confusion matrix, learning curves, attention over the faces that the model saw."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_modules.base import Batch, select_clip
+from lightning_modules.base import Batch, EmotionTask, select_clip
 
 
-def draw_attention(path: Path, video: Tensor, attention: Tensor, titles: list[str]) -> None:
+def save(figure: Figure, path: Path, synthetic: bool) -> None:
+    """Writes a figure as PNG, stamped where it shows a stand-in.
+
+    Args:
+        figure: The figure.
+        path: File to write.
+        synthetic: Whether the data are a stand-in.
+    """
+    FigureCanvasAgg(figure)
+    if synthetic:
+        figure.text(0.5, 0.5, "SYNTHETIC", color="red", alpha=0.2, size=28, rotation=20, ha="center", va="center")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80)
+
+
+def draw_confusion(target: Tensor, predicted: Tensor, class_names: list[str]) -> Figure:
+    """Draws the share of every class that went to every class.
+
+    Args:
+        target: ``(N,)`` class indices.
+        predicted: ``(N,)`` class indices.
+        class_names: Names in order of the index.
+
+    Returns:
+        The figure.
+    """
+    count = len(class_names)
+    matrix = torch.bincount(target * count + predicted, minlength=count**2).view(count, count)
+    share = (matrix / matrix.sum(1, keepdim=True).clamp_min(1)).numpy()
+    figure = Figure(figsize=(1.5 + 0.55 * count, 1.2 + 0.55 * count), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(count, count):
+        dark = share[row, column] > 0.5
+        axis.text(column, row, str(int(matrix[row, column])), ha="center", va="center", color="w" if dark else "k")
+    axis.set_xticks(range(count), class_names, rotation=45, ha="right")
+    axis.set_yticks(range(count), class_names)
+    axis.set(xlabel="predicted", ylabel="true", title=f"{len(target)} clips")
+    return figure
+
+
+def draw_curves(history: list[dict[str, str]]) -> Figure:
+    """Draws loss, accuracy and learning rates over the epochs.
+
+    Args:
+        history: Rows of ``metrics.csv``.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    panels = {"loss": ["train_loss", "val_loss"], "accuracy": ["train_accuracy", "val_accuracy", "val_uar"]}
+    panels["learning rate"] = [name for name in history[0] if name.startswith("lr/")]
+    epochs = [int(row["epoch"]) + 1 for row in history]
+    for axis, (title, names) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for name in names:
+            values = [float(row.get(name) or "nan") for row in history]
+            axis.plot(epochs, values, marker="." if len(epochs) < 30 else "", label=name.removeprefix("lr/"))
+        axis.set(title=title, xlabel="epoch")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7)
+    return figure
+
+
+def draw_attention(video: Tensor, attention: Tensor, titles: list[str]) -> Figure:
     """Draws each clip's attention maps over the frames that they belong to.
 
     Args:
-        path: PNG to write.
         video: ``(N, 3, T, H, W)`` as the model saw it; stretched to the visible range here.
         attention: ``(N, T', H', W')``; map ``t`` covers the frames of the ``t``-th part of the clip.
         titles: One per clip.
-    """
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
 
+    Returns:
+        The figure.
+    """
     clips, steps = attention.shape[:2]
     low, high = video.amin((1, 2, 3, 4), keepdim=True), video.amax((1, 2, 3, 4), keepdim=True)
     frames = ((video - low) / (high - low).clamp_min(1e-6)).permute(0, 2, 3, 4, 1)
     maps = F.interpolate(attention, tuple(video.shape[-2:]), mode="bilinear")
-    figure, axes = plt.subplots(clips, 2 * steps, figsize=(4 * steps, 2.2 * clips), squeeze=False)
+    figure = Figure(figsize=(4 * steps, 2.2 * clips), layout="constrained")
+    axes = figure.subplots(clips, 2 * steps, squeeze=False)
     for row, title in enumerate(titles):
         for step in range(steps):
             frame = frames[row, int((step + 0.5) * frames.shape[1] / steps)]
@@ -39,10 +106,24 @@ def draw_attention(path: Path, video: Tensor, attention: Tensor, titles: list[st
         axes[row][0].set_title(title, fontsize=9, loc="left")
     for axis in axes.flat:
         axis.axis("off")
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
-    plt.close(figure)
+    return figure
+
+
+class ResultPlots(Callback):
+    """Writes ``plots/confusion.png`` after every test run, and ``plots/curves.png`` where there is a ``metrics.csv``."""
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws the table of the test run and the history of the run."""
+        assert isinstance(pl_module, EmotionTask)
+        if not trainer.is_global_zero:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        folder, table = Path(trainer.default_root_dir), pl_module.predictions
+        figure = draw_confusion(table.labels, table.logits.argmax(1), data.class_names)
+        save(figure, folder / "plots" / "confusion.png", data.synthetic)
+        if (folder / "metrics.csv").exists():
+            with (folder / "metrics.csv").open(newline="") as file:
+                save(draw_curves(list(csv.DictReader(file))), folder / "plots" / "curves.png", data.synthetic)
 
 
 class AttentionPlot(Callback):
@@ -83,4 +164,5 @@ class AttentionPlot(Callback):
         ]
         video = torch.cat([self._shown[label]["video"] for label in outputs]).float().cpu()
         attention = torch.cat([output["aux"]["attention"] for output in outputs.values()]).float().cpu()
-        draw_attention(Path(trainer.default_root_dir) / "plots" / "attention.png", video, attention, titles)
+        figure = draw_attention(video, attention, titles)
+        save(figure, Path(trainer.default_root_dir) / "plots" / "attention.png", data.synthetic)

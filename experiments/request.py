@@ -27,8 +27,8 @@ _ELSEWHERE = frozenset(
 )  # fmt: skip
 # Callbacks that only watch: a new plot does not make a new cell.
 _WATCHERS = frozenset(
-    {"AttentionPlot", "History", "LearningRateMonitor", "ModelProfile", "PredictionWriter", "RichProgressBar",
-     "TQDMProgressBar"}
+    {"AttentionPlot", "History", "LearningRateMonitor", "ModelProfile", "PredictionWriter", "ResultPlots",
+     "RichProgressBar", "TQDMProgressBar"}
 )  # fmt: skip
 _DIFF_LINES = 8
 

@@ -29,6 +29,7 @@ from experiments.request import request_hash
 from experiments.settings import Config
 
 SCHEMA = 1
+_DRAWN_ANEW = ("confusion", "curves")  # pictures of one run that a report draws itself, over all of them
 State = Literal["done", "missing", "partial", "changed"]
 
 # Field of result.json -> type; a tuple ending in None marks what some machines cannot measure.
@@ -230,7 +231,7 @@ def read_cell(directory: Path) -> Cell:
         },
         curves=read_curves(directory / "metrics.csv"),
         missing=missing,
-        plots=sorted(directory.glob("plots/*.png")),
+        plots=[path for path in sorted(directory.glob("plots/*.png")) if path.stem not in _DRAWN_ANEW],
     )
 
 

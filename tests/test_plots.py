@@ -1,13 +1,15 @@
-"""Attention over faces: drawn for models that have it, skipped for those that do not."""
+"""Pictures of a run: confusion and curves of any model, attention of those that have it; a stand-in is stamped."""
 
 import pytest
 import torch
 from matplotlib import image
+from matplotlib.figure import Figure
 from tiny import TinyData, TinyTask, trainer
 from torch import nn
 
 from callbacks import plots
-from callbacks.plots import AttentionPlot, draw_attention
+from callbacks.history import History
+from callbacks.plots import AttentionPlot, ResultPlots, draw_attention, draw_confusion, draw_curves, save
 from datamodules.ravdess import CLASS_NAMES, RAVDESSDataModule
 from lightning_modules.base import EmotionTask
 
@@ -61,11 +63,11 @@ def test_without_video_nothing_is_drawn(tmp_path):
 @pytest.mark.parametrize("clips", [3, 9])
 def test_first_clip_of_each_class_with_its_own_prediction(ravdess, tmp_path, monkeypatch, clips):
     drawn = {}
-    monkeypatch.setattr(plots, "draw_attention", lambda path, *args: drawn.update(path=path, args=args))
+    monkeypatch.setattr(plots, "draw_attention", lambda *args: drawn.update(args=args) or Figure())
     task, data = run_test(tmp_path, ravdess, clips=clips)
     video, attention, titles = drawn["args"]
     labels = [0, 2, 4, 7][:clips]  # the fixture has four emotions
-    assert drawn["path"] == tmp_path / "plots" / "attention.png"
+    assert (tmp_path / "plots" / "attention.png").exists()
     assert len(video) == len(attention) == len(titles) == len(labels)
     for row, label in enumerate(labels):
         clip = f"01-01-{label + 1:02d}-01-01-01-01"
@@ -84,7 +86,7 @@ def test_maps_are_where_the_model_looked(tmp_path):
     for corner in (0, -1):
         attention = torch.zeros(1, 1, 4, 4)
         attention[..., corner, corner] = 1
-        draw_attention(tmp_path / "a.png", video, attention, ["clip"])
+        save(draw_attention(video, attention, ["clip"]), tmp_path / "a.png", synthetic=False)
         pictures.append(image.imread(tmp_path / "a.png")[..., :3])
     changed = (pictures[0] - pictures[1]).any(-1)
     middle = changed.shape[1] // 2
@@ -97,9 +99,55 @@ def test_maps_are_where_the_model_looked(tmp_path):
 def test_frames_are_from_the_time_of_the_map(tmp_path):
     video = torch.zeros(1, 3, 8, 8, 8)
     video[:, :, 4:] = 1  # black, then white
-    draw_attention(tmp_path / "a.png", video, torch.rand(1, 2, 4, 4), ["clip"])
+    save(draw_attention(video, torch.rand(1, 2, 4, 4), ["clip"]), tmp_path / "a.png", synthetic=False)
     picture = image.imread(tmp_path / "a.png")[..., :3].mean(-1)
     row = picture[picture.shape[0] // 2 :].mean(0)
     width = len(row)
     assert row[round(0.125 * width)] < 0.2  # the plain frame of the first half
     assert row[round(0.625 * width)] > 0.8  # and of the second
+
+
+def test_confusion_matrix_counts_true_by_row():
+    figure = draw_confusion(torch.tensor([0, 0, 0, 1]), torch.tensor([0, 0, 1, 1]), ["low", "high"])
+    axis = figure.axes[0]
+    assert [text.get_text() for text in axis.texts] == ["2", "1", "0", "1"]
+    assert axis.images[0].get_array().ravel().tolist() == pytest.approx([2 / 3, 1 / 3, 0, 1])
+    assert axis.get_ylabel() == "true"
+
+
+def test_curves_have_one_panel_for_loss_accuracy_and_rates():
+    row = {
+        "epoch": "0",
+        "train_loss": "2",
+        "val_loss": "",
+        "train_accuracy": "0.5",
+        "val_accuracy": "0.25",
+        "lr/head": "0.1",
+    }
+    figure = draw_curves([row, {**row, "epoch": "1", "train_loss": "1"}])
+    loss, accuracy, rate = figure.axes
+    assert loss.lines[0].get_xydata().tolist() == [[1, 2], [2, 1]]
+    assert [line.get_label() for line in rate.lines] == ["head"]
+    assert accuracy.get_title() == "accuracy"
+
+
+def test_a_fit_and_its_test_leave_both_pictures_stamped(tmp_path, monkeypatch):
+    stamps = []
+    original = plots.save
+    monkeypatch.setattr(
+        plots, "save", lambda figure, path, synthetic: stamps.append(synthetic) or original(figure, path, synthetic)
+    )
+    run = trainer(tmp_path, 2, [History(), ResultPlots()])
+    task, data = TinyTask(), TinyData()
+    run.fit(task, datamodule=data)
+    run.test(task, datamodule=data, verbose=False)
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"confusion.png", "curves.png"}
+    assert stamps == [True, True]  # TinyData says that it is synthetic
+
+
+def test_stamp_is_in_the_picture(tmp_path):
+    for synthetic in (False, True):
+        figure = Figure(figsize=(4, 3))
+        save(figure, tmp_path / f"{synthetic}.png", synthetic)
+    plain, stamped = (image.imread(tmp_path / f"{name}.png") for name in (False, True))
+    assert (plain != stamped).any()
