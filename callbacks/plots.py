@@ -110,7 +110,7 @@ def draw_attention(video: Tensor, attention: Tensor, titles: list[str]) -> Figur
 
 
 class ResultPlots(Callback):
-    """Writes ``plots/confusion.png`` after every test run, and ``plots/curves.png`` where there is a ``metrics.csv``."""
+    """Writes ``plots/confusion.png`` after every test run, and ``plots/curves.png`` where ``metrics.csv`` is."""
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws the table of the test run and the history of the run."""
