@@ -10,6 +10,7 @@ from timing import clock_of, race, timed
 from torch import Tensor, nn
 
 from lightning_modules.cfnsr import CFNSR
+from lightning_modules.memory import keep_freed_memory
 
 LAST = torch.channels_last_3d
 
@@ -78,6 +79,8 @@ def roofline(shape: list[int], device: torch.device, clock: Callable[[], float])
 def work(pipe: Connection, threads: int, shape: list[int], device: torch.device, ours: bool, cudnn: bool) -> None:
     """Runs a training step whenever the pipe says so and answers with its seconds."""
     torch.set_num_threads(threads)
+    if ours and device.type == "cpu":
+        keep_freed_memory()
     step = timed(training_step(shape, device, ours, cudnn), clock_of(device))
     while pipe.recv():
         pipe.send(step())

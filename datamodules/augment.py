@@ -1,6 +1,6 @@
-"""Augmentation of whole clips on the training device: one draw per clip, one resampling pass per batch."""
+"""Augmentation of whole clips on the training device: one draw per clip, one resampling pass per clip."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +9,16 @@ from torch import Tensor
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class View(NamedTuple):
+    """What is shown of a frame: a box in pixels, mirrored or not."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    flip: bool
 
 
 def draw_crop(
@@ -42,14 +52,14 @@ def draw_crop(
     return 0, 0, height, width
 
 
-def draw_affine(
+def draw_views(
     seed: int,
     epoch: int,
     clips: list[str],
     frames: int,
     size: tuple[int, int],
     scope: Literal["clip", "frame"],
-) -> Tensor:
+) -> list[View]:
     """Draws a random resized crop and a flip per clip or per frame, a function of seed, epoch and clip id.
 
     Args:
@@ -61,72 +71,61 @@ def draw_affine(
         scope: One draw for the clip, or one for every frame (the released behaviour).
 
     Returns:
-        ``(B, 2, 3)`` or ``(B * T, 2, 3)`` affine maps for `resample`.
+        B views, or B * T, clip after clip.
     """
-    height, width = size
-    maps = []
+    views = []
     for clip in clips:
         rng = np.random.default_rng([seed, epoch, *clip.encode()])
         for _ in range(1 if scope == "clip" else frames):
-            top, left, h, w = draw_crop(rng, height, width)
-            sign = -1.0 if rng.random() < 0.5 else 1.0
-            x, y = (2 * left + w) / width - 1, (2 * top + h) / height - 1
-            maps.append([[sign * w / width, 0, x], [0, h / height, y]])
-    return torch.tensor(maps, dtype=torch.float32)
+            views.append(View(*draw_crop(rng, *size), flip=bool(rng.random() < 0.5)))
+    return views
+
+
+def whole_views(batch: int, size: tuple[int, int]) -> list[View]:
+    """Views that show every clip as it is."""
+    return [View(0, 0, *size, flip=False)] * batch
+
+
+def resample(video: Tensor, views: list[View], size: int) -> Tensor:
+    """Shows views of clips, bilinear, with a low-pass filter where they shrink.
+
+    Args:
+        video: ``(B, T, H, W, C)`` uint8.
+        views: B, one for all frames of a clip, or B * T, one for every frame.
+        size: Height and width of the result in pixels.
+
+    Returns:
+        ``(B, T, size, size, C)``: uint8 on the CPU, which has a fast path for it, float32 in 0..255 elsewhere.
+    """
+    batch, frames, height, width, channels = video.shape
+    if size == height == width and not any(view.flip or view[:4] != (0, 0, height, width) for view in views):
+        return video
+    planes = video.flatten(0, 1).permute(0, 3, 1, 2)
+    shown = []
+    for part, (top, left, h, w, flip) in zip(planes.chunk(len(views)), views, strict=True):
+        part = part[..., top : top + h, left : left + w]
+        part = part if part.device.type == "cpu" else part.float()
+        if (h, w) != (size, size):
+            part = F.interpolate(part, (size, size), mode="bilinear", antialias=True)
+        shown.append(part.permute(0, 2, 3, 1).flip(2) if flip else part.permute(0, 2, 3, 1))
+    return torch.cat(shown).view(batch, frames, size, size, channels)
 
 
 def to_float(video: Tensor, color_order: Literal["rgb", "bgr"] = "rgb") -> Tensor:
-    """Normalises stored frames with the ImageNet statistics.
+    """Normalises frames with the ImageNet statistics.
 
     Args:
-        video: ``(B, T, H, W, 3)`` uint8, RGB.
+        video: ``(B, T, H, W, 3)`` in 0..255, RGB.
         color_order: ``bgr`` swaps the channels but not the statistics (the released behaviour).
 
     Returns:
-        ``(B, 3, T, H, W)`` float32.
+        ``(B, 3, T, H, W)`` float32, in memory still channels last.
     """
-    planes = video.permute(0, 4, 1, 2, 3)
     if color_order == "bgr":
-        planes = planes.flip(1)
-    mean = torch.tensor(IMAGENET_MEAN, device=video.device).view(3, 1, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=video.device).view(3, 1, 1, 1)
-    pixels = planes.contiguous().float()
-    return pixels.mul_(1 / (255 * std)).sub_(mean / std)
-
-
-def resize(video: Tensor, size: int) -> Tensor:
-    """Resizes frames, with a low-pass filter when they shrink.
-
-    Args:
-        video: ``(B, C, T, H, W)`` float.
-        size: Height and width of the result.
-
-    Returns:
-        ``(B, C, T, size, size)``.
-    """
-    if video.shape[-2:] == (size, size):
-        return video
-    batch, channels, frames = video.shape[:3]
-    planes = F.interpolate(video.flatten(1, 2), (size, size), mode="bilinear", antialias=True)
-    return planes.view(batch, channels, frames, size, size)
-
-
-def resample(video: Tensor, maps: Tensor) -> Tensor:
-    """Applies crops and flips with one bilinear pass.
-
-    Args:
-        video: ``(B, C, T, H, W)`` float.
-        maps: ``(B, 2, 3)``, one for a clip, or ``(B * T, 2, 3)``, one for a frame, from output to input coordinates.
-
-    Returns:
-        The same shape as ``video``.
-    """
-    batch, channels, frames, height, width = video.shape
-    if len(maps) == batch:  # all frames of a clip share a sampling grid: they ride along as channels
-        planes = video.flatten(1, 2)
-        grid = F.affine_grid(maps.to(video.device), list(planes.shape), align_corners=False)
-        return F.grid_sample(planes, grid, padding_mode="border", align_corners=False).view(video.shape)
-    planes = video.transpose(1, 2).flatten(0, 1)
-    grid = F.affine_grid(maps.to(video.device), list(planes.shape), align_corners=False)
-    sampled = F.grid_sample(planes, grid, padding_mode="border", align_corners=False)
-    return sampled.view(batch, frames, channels, height, width).transpose(1, 2).contiguous()
+        video = video.flip(-1)
+    width = video.shape[3]
+    mean = torch.tensor(IMAGENET_MEAN, device=video.device).repeat(width)
+    std = torch.tensor(IMAGENET_STD, device=video.device).repeat(width)
+    # Whole rows at once: a last dimension of 3 is too short to vectorise.
+    rows = video.flatten(3).to(torch.float32, copy=True).mul_(1 / (255 * std)).sub_(mean / std)
+    return rows.view(video.shape).permute(0, 4, 1, 2, 3)

@@ -7,7 +7,7 @@ folds of four consecutive actors, 30 frames spread over the clip, 13 MFCCs of 2.
 import csv
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -215,13 +215,11 @@ class RAVDESSDataModule(EmotionDataModule):
         """Makes what the model sees on its device: normalised, resized, augmented once per clip while training."""
         if "video" not in self.modalities:
             return batch
-        video = augment.to_float(batch["video"], self.color_order)
-        video = augment.resize(video, self.image_size or video.shape[-1])
-        trainer: Any = self.trainer
+        video, trainer = batch["video"], self.trainer
+        clips, frames, height, width, _ = video.shape
+        views = augment.whole_views(clips, (height, width))
         if self.augment and trainer is not None and trainer.training:
-            frames, size = video.shape[2], (video.shape[3], video.shape[4])
-            maps = augment.draw_affine(
-                global_seed(), trainer.current_epoch, batch["id"], frames, size, self.augment_scope
-            )
-            video = augment.resample(video, maps)
-        return {**batch, "video": video}
+            epoch, scope = trainer.current_epoch, self.augment_scope
+            views = augment.draw_views(global_seed(), epoch, batch["id"], frames, (height, width), scope)
+        video = augment.resample(video, views, self.image_size or height)
+        return {**batch, "video": augment.to_float(video, self.color_order)}

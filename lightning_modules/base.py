@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from lightning_modules.encoders import TaskError as TaskError
 from lightning_modules.encoders import load_weights
 from lightning_modules.losses import CrossEntropy
+from lightning_modules.memory import keep_freed_memory
 from lightning_modules.metrics import PredictionTable, classification_metrics
 
 Batch = dict[str, Any]
@@ -161,6 +162,8 @@ class EmotionTask(LightningModule, ABC):
 
     def on_fit_start(self) -> None:
         """Fills submodules from checkpoints when a fresh fit starts; in `setup` a resumed one would look the same."""
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if self.trainer.ckpt_path:
             return
         for name, path in self.init_from.items():

@@ -174,7 +174,8 @@ def test_image_size_is_made_on_the_device(ravdess):
     assert data.input_shapes["video"] == [3, FRAMES, 10, 10]
     batch = every(data, "test")
     assert batch["video"].shape[2:4] == (SIZE, SIZE)
-    expected = augment.resize(augment.to_float(batch["video"]), 10)
+    views = augment.whole_views(len(batch["video"]), (SIZE, SIZE))
+    expected = augment.to_float(augment.resample(batch["video"], views, 10))
     assert torch.equal(seen(data, batch), expected)
     assert list(expected.shape[1:]) == data.input_shapes["video"]
 
