@@ -234,7 +234,7 @@ class RAVDESSDataModule(EmotionDataModule):
         return min(steps, {"video": self.frames or steps, "audio": steps, "wave": self.wave_samples}[modality])
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes what the model sees, on its device: frames normalised, resized, augmented in training; sound as float."""
+        """Makes what the model sees, on its device: normalised, resized, augmented in training; sound as float."""
         if "wave" in self.modalities:
             batch = {**batch, "wave": batch["wave"].float() / 32768}
         if "video" not in self.modalities:
