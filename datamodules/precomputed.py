@@ -97,6 +97,10 @@ class PrecomputedClips(ClipDataset):
     def __init__(self, data: "PrecomputedTensorDataModule", rows: np.ndarray) -> None:
         self.data = data
         self.rows = rows
+        self.present = {
+            modality: torch.tensor([not data.is_missing(modality, data.ids[row]) for row in rows])
+            for modality in data.tables
+        }
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -104,15 +108,15 @@ class PrecomputedClips(ClipDataset):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         """The batch of contract 1 that these clips make."""
-        rows = torch.from_numpy(self.rows[indices])
-        ids = [self.data.ids[row] for row in rows]
-        batch: Batch = {"id": ids, "group": [self.data.groups[row] for row in rows], "length": {}, "mask": {}}
-        for modality, table in self.data.tables.items():
-            present = torch.tensor([not self.data.is_missing(modality, clip) for clip in ids])
-            values = table[rows]
-            batch[modality] = values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
-            batch["mask"][modality] = present
-        batch["target"] = self.data.targets[rows]
+        data, rows = self.data, self.rows[indices]
+        ids, groups = [data.ids[row] for row in rows], [data.groups[row] for row in rows]
+        batch: Batch = {"id": ids, "group": groups, "length": {}, "mask": {}}
+        for modality, table in data.tables.items():
+            values, present = table[rows], self.present[modality][indices]
+            if modality in data.missing:
+                values = values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
+            batch[modality], batch["mask"][modality] = values, present
+        batch["target"] = data.targets[rows]
         return batch
 
 
