@@ -64,7 +64,8 @@ class AttentionPlot(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Keeps the first clip of each of the first classes."""
-        if not trainer.is_global_zero or "video" not in batch or batch["target"].ndim != 1:
+        faces = "video" in batch and batch["video"].ndim == 5  # action units come without
+        if not trainer.is_global_zero or not faces or batch["target"].ndim != 1:
             return
         for row, label in enumerate(batch["target"].tolist()):
             if label not in self._shown and len(self._shown) < self.clips:

@@ -5,10 +5,15 @@ https://arxiv.org/abs/1711.09577; original code https://github.com/kenshohara/3D
 MFCC CNN: the audio network of Su et al., "MSAF: Multimodal Split Attention Fusion", 2020,
 https://arxiv.org/abs/2012.07175; original code https://github.com/anita-hu/MSAF (MIT).
 
+Both run in two levels with features ``(B, C, ...)`` after each, so that fusion layers can work after either, whatever
+the network; another video network goes in by `VideoNetwork`.
+
 What differs: no classifier (it belongs to the task, so that a trained backbone moves between tasks as it is), pooling
 is left to the task, and the MFCC network takes any number of frames from 12 up. Width, depth and cardinality are
 arguments, so that a small version trains on a CPU; the defaults are the papers' networks, parameter for parameter.
 """
+
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +56,46 @@ class ResNeXtBottleneck3D(nn.Module):
         return torch.relu_(self.expand(self.grouped(self.reduce(x))).add_(self.shortcut(x)))
 
 
-class ResNeXt3D(nn.Module):
+class TwoLevelNetwork(nn.Module, ABC):
+    """A network that gives features ``(B, C, ...)`` halfway and at its end.
+
+    Attributes:
+        level_channels: Channels C after either level.
+    """
+
+    level_channels: tuple[int, int]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the output."""
+        return self.level_channels[1]
+
+    @abstractmethod
+    def level1(self, x: Tensor) -> Tensor:
+        """Features ``(B, level_channels[0], ...)`` of the input."""
+
+    @abstractmethod
+    def level2(self, x: Tensor) -> Tensor:
+        """Features ``(B, level_channels[1], ...)`` of those of the first level."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Both levels."""
+        return self.level2(self.level1(x))
+
+
+class VideoNetwork(TwoLevelNetwork):
+    """What can stand as ``model.video``: a network over frames, or over what was measured in them."""
+
+    @abstractmethod
+    def stages(self) -> dict[str, nn.Module]:
+        """The network's layer groups from input to output."""
+
+    @abstractmethod
+    def accepts(self, shape: list[int]) -> bool:
+        """Whether one clip may have this shape."""
+
+
+class ResNeXt3D(VideoNetwork):
     """3D ResNeXt without its classifier; ResNeXt-50 of cardinality 32 by default (25,865,664 parameters).
 
     Args:
@@ -75,7 +119,7 @@ class ResNeXt3D(nn.Module):
         self.layer2 = self._layer(2 * planes[0], planes[1], layers[1], 2, cardinality)
         self.layer3 = self._layer(2 * planes[1], planes[2], layers[2], 2, cardinality)
         self.layer4 = self._layer(2 * planes[2], planes[3], layers[3], 2, cardinality)
-        self.channels = 2 * planes[3]
+        self.level_channels = (2 * planes[2], 2 * planes[3])
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
@@ -91,22 +135,22 @@ class ResNeXt3D(nn.Module):
         names = ("stem", "layer1", "layer2", "layer3", "layer4")
         return {name: self.get_submodule(name) for name in names}
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Features of a batch of clips.
+    def accepts(self, shape: list[int]) -> bool:
+        """Frames ``[3, T, H, W]``."""
+        return len(shape) == 4 and shape[0] == 3
 
-        Args:
-            clips: Normalised frames ``(B, 3, T, H, W)``.
+    def level1(self, x: Tensor) -> Tensor:
+        """Stem and three stages: frames ``(B, 3, T, H, W)``, normalised, to features 8 times shorter, 16 times smaller."""
+        features: Tensor = self.layer3(self.layer2(self.layer1(self.stem(x))))
+        return features
 
-        Returns:
-            ``(B, channels, T', H', W')``: time is shortened 16 times, height and width 32 times, rounded up.
-        """
-        x: Tensor = clips
-        for stage in self.stages().values():
-            x = stage(x)
-        return x
+    def level2(self, x: Tensor) -> Tensor:
+        """The last stage; in all, time is shortened 16 times, height and width 32 times, rounded up."""
+        features: Tensor = self.layer4(x)
+        return features
 
 
-class MFCCNet(nn.Module):
+class MFCCNet(TwoLevelNetwork):
     """1D CNN over MFCC frames without its classifier (20,704 parameters by default).
 
     Args:
@@ -118,7 +162,8 @@ class MFCCNet(nn.Module):
     def __init__(self, n_mfcc: int = 13, channels: tuple[int, int] = (32, 64), dropout: float = 0.2) -> None:
         super().__init__()
         self.n_mfcc = n_mfcc
-        narrow, self.channels = channels
+        self.level_channels = channels
+        narrow, wide = channels
         self.layers = nn.Sequential(
             nn.Conv1d(n_mfcc, narrow, 7, padding=2),
             nn.ReLU(inplace=True),
@@ -128,9 +173,9 @@ class MFCCNet(nn.Module):
             nn.MaxPool1d(8),
             nn.BatchNorm1d(narrow),
             nn.Dropout(dropout),
-            nn.Conv1d(narrow, self.channels, 5, padding=2),
+            nn.Conv1d(narrow, wide, 5, padding=2),
             nn.ReLU(inplace=True),
-            nn.BatchNorm1d(self.channels),
+            nn.BatchNorm1d(wide),
         )
 
     @staticmethod
@@ -143,35 +188,44 @@ class MFCCNet(nn.Module):
         """`steps` of the ``length`` ``(B,)`` frames before the padding, a partly filled last one counted."""
         return (length + 3).div(8, rounding_mode="floor").clamp_min(1)
 
-    def forward(self, mfcc: Tensor) -> Tensor:
-        """Features of a batch of MFCCs.
+    def level1(self, x: Tensor) -> Tensor:
+        """Two convolutions: MFCCs, not normalised, ``(B, n_mfcc, T)``, T at least 12, to ``(B, C, T - 4)``."""
+        features: Tensor = self.layers[:5](x)
+        return features
 
-        Args:
-            mfcc: Not normalised, ``(B, n_mfcc, T)``, T at least 12.
-
-        Returns:
-            ``(B, channels, S)`` with ``S = steps(T)``.
-        """
-        features: Tensor = self.layers(mfcc)
+    def level2(self, x: Tensor) -> Tensor:
+        """Pooling and the last convolution: ``(B, channels, S)`` with ``S = steps(T)``."""
+        features: Tensor = self.layers[5:](x)
         return features
 
 
-def video_network(given: ResNeXt3D | None, input_shapes: dict[str, list[int]]) -> ResNeXt3D:
+def pooled(features: Tensor) -> Tensor:
+    """Mean over all places: ``(B, C, ...)`` to ``(B, C)``."""
+    return features.mean(tuple(range(2, features.ndim)))
+
+
+def video_network(given: VideoNetwork | None, input_shapes: dict[str, list[int]]) -> VideoNetwork:
     """The video network that was asked for, or the paper's, checked against the data.
 
     Args:
         given: A network, or None for the paper's.
-        input_shapes: ``{"video": [3, T, H, W], ...}``.
+        input_shapes: ``{"video": [3, T, H, W], ...}``, or what else ``given`` accepts.
 
     Returns:
         The network.
 
     Raises:
-        TaskError: If the data has no video.
+        TaskError: If the data has no video, or of another shape.
     """
     if "video" not in input_shapes:
         raise TaskError("this model needs video: add it to data.modalities and prepare a corpus that has it")
-    return given or ResNeXt3D()
+    network, shape = given or ResNeXt3D(), input_shapes["video"]
+    if not network.accepts(shape):
+        raise TaskError(
+            f"model.video: {type(network).__name__} cannot read clips of shape {shape}; name another network there, "
+            "ResNeXt3D for [3, T, H, W] or ActionUnitNet for [units]"
+        )
+    return network
 
 
 def audio_network(given: MFCCNet | None, input_shapes: dict[str, list[int]]) -> tuple[MFCCNet, int]:

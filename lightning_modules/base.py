@@ -161,14 +161,24 @@ class EmotionTask(LightningModule, ABC):
 
     def on_fit_start(self) -> None:
         """Fills submodules from checkpoints when a fresh fit starts; in `setup` a resumed one would look the same."""
-        if self.trainer.ckpt_path:
-            return
-        for name, path in self.init_from.items():
+        if not self.trainer.ckpt_path:
+            self.start_from(self.init_from)
+
+    def start_from(self, checkpoints: dict[str, str]) -> None:
+        """Fills submodules from checkpoints; one that is itself a task takes everything that its checkpoint holds.
+
+        Args:
+            checkpoints: Path by submodule.
+
+        Raises:
+            TaskError: If there is no such submodule, or a checkpoint does not fit.
+        """
+        for name, path in checkpoints.items():
             part = getattr(self, name, None)
             if not isinstance(part, nn.Module):
                 parts = ", ".join(child for child, _ in self.named_children())
                 raise TaskError(f"--model.init_from: {type(self).__name__} has no part {name!r}; it has {parts}")
-            load_weights(part, path, prefix=f"{name}.")
+            load_weights(part, path, prefix="" if isinstance(part, EmotionTask) else f"{name}.")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One named group per stage, all there from the first step: unfreezing never adds any."""

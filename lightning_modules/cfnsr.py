@@ -12,7 +12,8 @@ What differs from the released code:
   paper draws it; ``attention_scope: batch`` gives the released behaviour.
 - It takes an audio step whose first channel is exactly 0 for padding. Here padding is what ``length`` says.
 - It drops the ReLU of the video stem (without effect in practice); it is kept here.
-- The video features are pooled over whatever size they have (the paper's size: 2x7x7).
+- The video features are pooled over whatever size they have (the paper's size: 2x7x7), and need not be maps: over the
+  tokens of `ActionUnitNet` the attention is over action units.
 """
 
 from typing import Any, Literal
@@ -20,8 +21,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.backbones import MFCCNet, ResNeXt3D, audio_network, video_network
-from lightning_modules.base import Batch, EmotionTask, Stages
+from lightning_modules.audio_video import AudioVideoTask
+from lightning_modules.backbones import MFCCNet, VideoNetwork, pooled
+from lightning_modules.base import Batch, Stages
 from lightning_modules.encoders import TaskError
 
 
@@ -83,8 +85,8 @@ class AudioSelfAttention(nn.Module):
 class CrossModalBlock(nn.Module):
     """Weighs the places of the video features by what the audio says (385,345 parameters by default).
 
-    ``score = w^T tanh(W_x x_place + W_y y_audio)``, softmax over the places of each time step, and
-    ``video * attention + video``.
+    ``score = w^T tanh(W_x x_place + W_y y_audio)``, softmax over the places (of each time step, where the features have
+    time), and ``video * attention + video``.
 
     Args:
         video_channels: Channels of the video features.
@@ -114,13 +116,13 @@ class CrossModalBlock(nn.Module):
         """Weighs the video features.
 
         Args:
-            video: ``(B, C, T, H, W)``.
+            video: ``(B, C, T, H, W)``, or ``(B, C, P)`` with P places without time.
             audio: ``(B, D, S)``.
             last: Index of the last valid audio step ``(B,)``.
 
         Returns:
-            The weighted features, shaped like ``video``, and each clip's own attention maps ``(B, T, H, W)``, which sum
-            to 1 over every time step.
+            The weighted features, shaped like ``video``, and each clip's own attention ``(B, T, H, W)``, which sums to
+            1 over every time step, or ``(B, P)``.
         """
         steps = audio.transpose(1, 2)
         if self.self_attention is not None:
@@ -128,19 +130,21 @@ class CrossModalBlock(nn.Module):
         # Causal attention: the last valid step has seen every valid one and nothing of the padding.
         query = self.y_affine(steps[torch.arange(len(steps), device=steps.device), last])
         places = self.x_affine(video.movedim(1, -1))
-        scores = self.score(torch.tanh(places + query[:, None, None, None])).squeeze(-1)
-        attention = scores.flatten(2).float().softmax(-1).view(scores.shape)
+        query = query.view(len(query), *[1] * (places.ndim - 2), -1)
+        scores = self.score(torch.tanh(places + query)).squeeze(-1)
+        competing = scores.flatten(2) if scores.ndim > 2 else scores
+        attention = competing.float().softmax(-1).view(scores.shape)
         gain = attention if self.attention_scope == "sample" else attention.sum(0, keepdim=True)
         return video * (gain + float(self.residual)).unsqueeze(1), attention
 
 
-class CFNSR(EmotionTask):
+class CFNSR(AudioVideoTask):
     """Video and MFCC networks fused by a cross-modal block and one linear head.
 
     Args:
         num_classes: Number of classes; linked from the data.
         input_shapes: ``{"video": [3, T, H, W], "audio": [n_mfcc, T]}``; linked from the data.
-        video: The video network; the paper's where not given.
+        video: The video network; the paper's where not given, or `ActionUnitNet`.
         audio: The audio network; the paper's where not given.
         cross_modal: Have the block; without it the features are only joined (ablation).
         self_attention: Have self-attention over the audio inside the block (ablation).
@@ -162,7 +166,7 @@ class CFNSR(EmotionTask):
         self,
         num_classes: int,
         input_shapes: dict[str, list[int]],
-        video: ResNeXt3D | None = None,
+        video: VideoNetwork | None = None,
         audio: MFCCNet | None = None,
         cross_modal: bool = True,
         self_attention: bool = True,
@@ -175,9 +179,7 @@ class CFNSR(EmotionTask):
         head_dropout: float = 0.4,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, input_shapes, **kwargs)
-        self.video = video_network(video, input_shapes)
-        self.audio, steps = audio_network(audio, input_shapes)
+        super().__init__(num_classes, input_shapes, video, audio, **kwargs)
         self.block: CrossModalBlock | None = None
         if cross_modal:
             dim = self.audio.channels
@@ -186,17 +188,16 @@ class CFNSR(EmotionTask):
             attention = None
             if self_attention:
                 attention = AudioSelfAttention(
-                    dim, steps, attention_layers, attention_heads, embedding_dropout, attention_dropout
+                    dim, self.audio_steps, attention_layers, attention_heads, embedding_dropout, attention_dropout
                 )
             self.block = CrossModalBlock(self.video.channels, dim, attention, residual, attention_scope)
         self.head_dropout = nn.Dropout(head_dropout)
-        self.head = nn.Linear(self.video.channels + self.audio.channels * steps, num_classes)
+        self.head = nn.Linear(self.video.channels + self.audio.channels * self.audio_steps, num_classes)
 
     def stages(self) -> Stages:
         """Video stem and layers, audio network, block (empty in its ablation), head."""
-        video: Stages = {f"video_{name}": [stage] for name, stage in self.video.stages().items()}
         block: list[nn.Module | nn.Parameter] = [] if self.block is None else [self.block]
-        return {**video, "audio": [self.audio], "block": block, "head": [self.head]}
+        return {**self.network_stages(), "block": block, "head": [self.head]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """Scores a batch of clips.
@@ -207,19 +208,14 @@ class CFNSR(EmotionTask):
 
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, D)``, what the head reads, and, with the block,
-            ``attention`` ``(B, T', H', W')``.
+            ``attention`` ``(B, T', H', W')`` or, over action units, ``(B, units)``.
         """
-        video = self.video(self.observed(batch, "video"))
-        audio = self.audio(self.observed(batch, "audio"))
-        # An absent modality adds nothing to the head: its features are zero, not those of an all-zero input.
-        features = {"video": video, "audio": audio, "mask": batch.get("mask", {})}
-        video, audio = self.observed(features, "video"), self.observed(features, "audio")
-        steps = torch.arange(audio.shape[-1], device=audio.device)
-        length = batch.get("length", {}).get("audio")
-        last = steps[-1:].expand(len(audio)) if length is None else self.audio.valid_steps(length) - 1
-        audio = audio * (steps <= last[:, None]).unsqueeze(1)
+        video, audio = self.encode(batch)
         aux: dict[str, Tensor] = {}
         if self.block is not None:
+            last = self.last_steps(batch)
+            if last is None:
+                last = torch.full((len(audio),), self.audio_steps - 1, device=audio.device)
             video, aux["attention"] = self.block(video, audio, last)
-        embedding = torch.cat([video.mean((2, 3, 4)), self.head_dropout(audio.flatten(1))], dim=1)
+        embedding = torch.cat([pooled(video), self.head_dropout(audio.flatten(1))], dim=1)
         return {"logits": self.head(embedding), "aux": {**aux, "embedding": embedding}}
