@@ -17,13 +17,14 @@ from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split, globa
 from datamodules.store import DataError, Store
 
 CLASS_NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
-ARRAYS = {"video": "video", "audio": "mfcc"}
+ARRAYS = {"video": "video", "audio": "mfcc", "wave": "wave"}
+WAVE_RATE = 44100  # Hz
 FOLDS = ["0", "1", "2", "3", "4", "5"]
 SPLITS = Path(__file__).parent / "splits" / "ravdess.csv"
 
 
 class RAVDESSClips(ClipDataset):
-    """Rows of the store as batches: video ``(B, T, H, W, 3)`` uint8, audio ``(B, 13, 212)`` float32.
+    """Rows of the store as batches: video uint8 ``(B, T, H, W, 3)``, audio ``(B, 13, 212)``, wave int16 ``(B, S)``.
 
     Args:
         data: The DataModule whose store and options apply.
@@ -49,8 +50,7 @@ class RAVDESSClips(ClipDataset):
             values[absent] = 0
             batch[modality] = torch.from_numpy(values)
             batch["mask"][modality] = torch.from_numpy(~absent)
-            steps = values.shape[1 if modality == "video" else 2]
-            batch["length"][modality] = torch.full((len(ids),), steps)
+            batch["length"][modality] = torch.tensor([self.data.valid_steps(modality, row) for row in rows])
         batch["target"] = torch.from_numpy(store.labels[rows])
         return batch
 
@@ -63,11 +63,13 @@ class RAVDESSDataModule(EmotionDataModule):
         fold: 0 to 5: actors 01-04, 05-08, ..., 21-24 are the test speakers.
         protocol: ``paper`` selects the epoch on the test fold; ``honest`` on the next fold's actors, who then do not
             train.
-        modalities: Which of ``video`` and ``audio`` to read.
+        modalities: Which of ``video``, ``audio`` (MFCCs) and ``wave`` (the sound itself) to read; the first two where
+            not given.
         frames: How many of the stored frames to use, spread evenly; all where not given.
         image_size: Height and width that the model sees; the stored size where not given.
         augment: Random resized crop and horizontal flip of training clips.
         augment_scope: One draw per clip, or ``frame`` as the released code has it.
+        wave_seconds: Length of the wave: the middle of a longer clip, zeros after a shorter one.
         color_order: ``bgr`` as the released code has it.
         splits: CSV with columns clip, speaker, fold; the committed file where not given.
         batch_size: Clips per step and device.
@@ -84,11 +86,12 @@ class RAVDESSDataModule(EmotionDataModule):
         root: str = "data/ravdess",
         fold: int = 0,
         protocol: Literal["paper", "honest"] = "paper",
-        modalities: list[Literal["video", "audio"]] | None = None,
+        modalities: list[Literal["video", "audio", "wave"]] | None = None,
         frames: int | None = None,
         image_size: int | None = None,
         augment: bool = True,
         augment_scope: Literal["clip", "frame"] = "clip",
+        wave_seconds: float = 4.0,
         color_order: Literal["rgb", "bgr"] = "rgb",
         splits: str | None = None,
         batch_size: int = 16,
@@ -99,9 +102,12 @@ class RAVDESSDataModule(EmotionDataModule):
         super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
         if image_size is not None and image_size < 1:
             raise DataError(f"--data.image_size {image_size}: at least 1")
+        if wave_seconds <= 0:
+            raise DataError(f"--data.wave_seconds {wave_seconds}: more than 0")
         self.modalities: list[str] = list(modalities or ["video", "audio"])
         self.frames = frames
         self.image_size = image_size
+        self.wave_samples = round(WAVE_RATE * wave_seconds)
         self.augment = augment
         self.augment_scope = augment_scope
         self.color_order = color_order
@@ -134,6 +140,11 @@ class RAVDESSDataModule(EmotionDataModule):
                 raise DataError(
                     f"{folder} holds no {modality}: it was prepared from audio alone; use --data.modalities [audio]"
                 )
+        rate = store.manifest["settings"].get("audio", WAVE_RATE)
+        if "wave" in self.modalities and rate != WAVE_RATE:
+            raise DataError(
+                f"{folder} holds waves of {rate} Hz, {WAVE_RATE} are needed: prepare with --audio {WAVE_RATE}"
+            )
         return store
 
     @property
@@ -148,7 +159,7 @@ class RAVDESSDataModule(EmotionDataModule):
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:
-        """``{"video": [3, T, H, W], "audio": [13, 212]}`` for the modalities read."""
+        """``{"video": [3, T, H, W], "audio": [13, 212], "wave": [S]}`` for the modalities read."""
         shapes = {modality: list(self.store.shape(ARRAYS[modality], 0)) for modality in self.modalities}
         if "video" in shapes:
             stored, height, width, channels = shapes["video"]
@@ -156,6 +167,8 @@ class RAVDESSDataModule(EmotionDataModule):
                 raise DataError(f"--data.frames {self.frames}: the store holds {stored} frames a clip")
             size = (self.image_size, self.image_size) if self.image_size else (height, width)
             shapes["video"] = [channels, self.frames or stored, *size]
+        if "wave" in shapes:
+            shapes["wave"] = [self.wave_samples]
         return shapes
 
     @cached_property
@@ -205,14 +218,25 @@ class RAVDESSDataModule(EmotionDataModule):
         return RAVDESSClips(self, self.rows[split])
 
     def read(self, modality: str, row: int) -> np.ndarray:
-        """One stored clip, with the asked-for number of frames."""
+        """One stored clip, with the asked-for number of frames or samples."""
         values = self.store.read(ARRAYS[modality], row)
+        if modality == "wave":
+            first = max(len(values) - self.wave_samples, 0) // 2
+            part = values[first : first + self.wave_samples]
+            return np.pad(part, (0, self.wave_samples - len(part)))
         if modality == "video" and self.frames and self.frames != len(values):
             values = values[np.linspace(0, len(values) - 1, self.frames).round().astype(int)]
         return values
 
+    def valid_steps(self, modality: str, row: int) -> int:
+        """Frames, MFCC steps or samples of a clip, without padding."""
+        steps = self.store.shape(ARRAYS[modality], row)[-1 if modality == "audio" else 0]
+        return min(steps, {"video": self.frames or steps, "audio": steps, "wave": self.wave_samples}[modality])
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes what the model sees on its device: normalised, resized, augmented once per clip while training."""
+        """Makes what the model sees, on its device: normalised, resized, augmented in training; sound as float."""
+        if "wave" in self.modalities:
+            batch = {**batch, "wave": batch["wave"].float() / 32768}
         if "video" not in self.modalities:
             return batch
         video = augment.to_float(batch["video"], self.color_order)

@@ -146,15 +146,28 @@ def request_from_command(
         manifest = data_manifest(data_root(config, Path("data", corpus)))
         data = manifest["fingerprint"] if manifest else None
     sources = config.get("model", {}).get("init_args", {}).get("init_from") or {}
+    fold, seed = int(options.get("fold", 0)), int(config.get("seed_everything") or 0)
+    protocol = str(options.get("protocol", "paper"))
+    sources = handed_over(sources, fold=fold, seed=seed, protocol=protocol)
     return make_request(
         config,
-        fold=int(options.get("fold", 0)),
-        seed=int(config.get("seed_everything") or 0),
-        protocol=str(options.get("protocol", "paper")),
+        fold=fold,
+        seed=seed,
+        protocol=protocol,
         data=data,
         split=split_hash(config, corpus, project),
         needs={name: _checkpoint_hash(Path(path)) for name, path in sources.items()},
     )
+
+
+def handed_over(sources: Mapping[str, str], *, fold: int, seed: int, protocol: str) -> dict[str, str]:
+    """The checkpoints that a run starts from: ``{cell}`` in a path stands for the run's own protocol, fold and seed."""
+    return {part: path.replace("{cell}", cell_name(protocol, fold, seed)) for part, path in sources.items()}
+
+
+def cell_name(protocol: str, fold: int, seed: int) -> str:
+    """Name of the folder of a cell."""
+    return f"{protocol}-fold{fold}-seed{seed}"
 
 
 def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:

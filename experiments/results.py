@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.store import DataError, write_atomic
-from experiments.request import request_hash
+from experiments.request import cell_name, request_hash
 from experiments.settings import Config
 
 SCHEMA = 1
@@ -43,7 +43,7 @@ RESULT: dict[str, Any] = {
     "corpus": str,
     "class_names": list,
     "group_name": str,  # what the groups are: speakers or clips
-    "selections": dict,  # selection -> {epoch, accuracy, uar, f1}
+    "selections": dict,  # selection -> {epoch, accuracy, uar, f1}; no epoch where nothing was trained
     "n_train": int,
     "n_val": int,
     "n_test": int,
@@ -123,7 +123,7 @@ def run_directory(
         The path; nothing is made.
     """
     parts = [*(["synthetic"] if synthetic else []), name, *([row] if row else [])]
-    return runs.joinpath(*parts, f"{protocol}-fold{fold}-seed{seed}")
+    return runs.joinpath(*parts, cell_name(protocol, fold, seed))
 
 
 def write_json(path: Path, content: Any) -> None:

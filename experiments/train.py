@@ -187,8 +187,12 @@ class EmotionCLI(LightningCLI):
             rank_zero_info(f"{folder} was begun before: carrying on from {last.name}")
 
     def before_fit(self) -> None:
-        """Says where the run goes."""
+        """Says where the run goes, and finds the checkpoints of its own fold and seed to start from."""
         trainer: Any = self.trainer
+        data = self.datamodule
+        self.model.init_from = request.handed_over(
+            self.model.init_from, fold=data.fold, seed=self.config["fit"].seed_everything, protocol=data.protocol
+        )
         if not trainer.fast_dev_run:
             rank_zero_info(f"run folder: {trainer.default_root_dir}")
 
@@ -201,19 +205,22 @@ class EmotionCLI(LightningCLI):
             return
         folder = Path(trainer.default_root_dir) / "checkpoints"
         writer = next(callback for callback in trainer.callbacks if isinstance(callback, PredictionWriter))
-        selections: dict[str, dict[str, float]] = {}
+        selections: dict[str, dict[str, Any]] = {}
         for selection in reversed(data.selections):  # the selected one last: its plots stay
             path = folder / ("last.ckpt" if selection == "last" else "best.ckpt")
+            if trainer.max_epochs == 0:  # nothing was trained: every selection is made of that selection of its parts
+                self.model.start_from({part: same_selection(p, path) for part, p in self.model.init_from.items()})
+                trainer.save_checkpoint(path)
             writer.selection = selection
             metrics = trainer.test(self.model, datamodule=data, ckpt_path=str(path), verbose=False)[0]
             epoch = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"]
-            selections[selection] = {"epoch": epoch} | {
+            selections[selection] = {"epoch": epoch if trainer.max_epochs else None} | {
                 name: metrics[f"test_{name}"] for name in ("accuracy", "uar", "f1")
             }
         if trainer.is_global_zero:
             self._report({selection: selections[selection] for selection in data.selections})
 
-    def _report(self, selections: dict[str, dict[str, float]]) -> None:
+    def _report(self, selections: dict[str, dict[str, Any]]) -> None:
         trainer: Any = self.trainer
         data = self.datamodule
         folder = Path(trainer.default_root_dir)
@@ -249,11 +256,18 @@ class EmotionCLI(LightningCLI):
         )
         for selection, metrics in selections.items():
             note = " (chosen on the test fold: optimistic)" if selection == "best" else ""
+            epoch = "nothing trained" if metrics["epoch"] is None else f"epoch {metrics['epoch'] + 1}"
             print(
-                f"{selection}, epoch {metrics['epoch'] + 1}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
+                f"{selection}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
                 f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {sizes['test']} clips"
             )
         print(f"result: {folder / 'result.json'}")
+
+
+def same_selection(source: str, target: Path) -> str:
+    """The checkpoint beside ``source`` that is of the same selection as ``target``; ``source`` where it is neither."""
+    path = Path(source)
+    return str(path.with_name(target.name)) if path.name in ("best.ckpt", "last.ckpt") else source
 
 
 def device_name(trainer: Trainer) -> str:

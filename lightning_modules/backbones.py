@@ -140,7 +140,7 @@ class ResNeXt3D(VideoNetwork):
         return len(shape) == 4 and shape[0] == 3
 
     def level1(self, x: Tensor) -> Tensor:
-        """Stem and three stages: frames ``(B, 3, T, H, W)``, normalised, to features 8 times shorter, 16 times smaller."""
+        """Stem and three stages: normalised ``(B, 3, T, H, W)`` to features 8 times shorter and 16 times smaller."""
         features: Tensor = self.layer3(self.layer2(self.layer1(self.stem(x))))
         return features
 
