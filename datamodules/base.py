@@ -231,6 +231,17 @@ class EmotionDataModule(LightningDataModule):
         """Clips of the test fold."""
         return self._loader("test")
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Moves the tensors of a batch; unlike Lightning's own it looks into no list of ids."""
+        return {
+            key: value.to(device, non_blocking=True)
+            if isinstance(value, torch.Tensor)
+            else self.transfer_batch_to_device(value, device, dataloader_idx)
+            if isinstance(value, dict)
+            else value
+            for key, value in batch.items()
+        }
+
     def split_sizes(self) -> dict[str, int]:
         """Number of clips per split, 0 validation clips under ``paper``."""
         splits: Sequence[Split] = ("train", "test") if self.protocol == "paper" else ("train", "val", "test")

@@ -5,6 +5,7 @@ Everything is checked before the first step, and every problem of a kind is told
 
 import csv
 import hashlib
+import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -96,6 +97,10 @@ class PrecomputedClips(ClipDataset):
     def __init__(self, data: "PrecomputedTensorDataModule", rows: np.ndarray) -> None:
         self.data = data
         self.rows = rows
+        self.present = {
+            modality: torch.tensor([not data.is_missing(modality, data.ids[row]) for row in rows])
+            for modality in data.tables
+        }
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -103,15 +108,15 @@ class PrecomputedClips(ClipDataset):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         """The batch of contract 1 that these clips make."""
-        rows = torch.from_numpy(self.rows[indices])
-        ids = [self.data.ids[row] for row in rows]
-        batch: Batch = {"id": ids, "group": [self.data.groups[row] for row in rows], "length": {}, "mask": {}}
-        for modality, table in self.data.tables.items():
-            present = torch.tensor([not self.data.is_missing(modality, clip) for clip in ids])
-            values = table[rows]
-            batch[modality] = values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
-            batch["mask"][modality] = present
-        batch["target"] = self.data.targets[rows]
+        data, rows = self.data, self.rows[indices]
+        ids, groups = [data.ids[row] for row in rows], [data.groups[row] for row in rows]
+        batch: Batch = {"id": ids, "group": groups, "length": {}, "mask": {}}
+        for modality, table in data.tables.items():
+            values, present = table[rows], self.present[modality][indices]
+            if modality in data.missing:
+                values = values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
+            batch[modality], batch["mask"][modality] = values, present
+        batch["target"] = data.targets[rows]
         return batch
 
 
@@ -160,6 +165,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.num_folds = int(self.folds.max()) + 1
         super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
         self.features = features
+        self.manifest = self._read_manifest()
+        if self.manifest:
+            self.corpus = self.manifest["corpus"]
         self.standardize = standardize or []
         self._class_names = class_names or [str(label) for label in range(int(self.targets.max()) + 1)]
         if int(self.targets.max()) >= len(self._class_names):
@@ -169,6 +177,22 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         for name, given in (("missing", self.missing), ("standardize", self.standardize)):
             if unknown := set(given) - set(features):
                 raise DataError(f"--data.{name} names {_some(sorted(unknown))}; there are {', '.join(features)}")
+
+    def _read_manifest(self) -> dict[str, Any]:
+        """What ``prepare`` wrote beside the index; empty for a folder that somebody else filled.
+
+        Raises:
+            DataError: If a file is no longer the one that was prepared.
+        """
+        path = self.index_path.with_name("manifest.json")
+        if not path.exists():
+            return {}
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for name, digest in manifest["files"].items():
+            file = path.with_name(name)
+            if not file.exists() or sha256_file(file) != digest:
+                raise DataError(f"{file} is not what was prepared: delete {path.parent} and prepare the corpus again")
+        return manifest
 
     @property
     def class_names(self) -> list[str]:
@@ -257,7 +281,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the index and the feature files of its clips."""
+        """That of the preparation; without one, SHA-256 over the index and the feature files of its clips."""
+        if self.manifest:
+            return str(self.manifest["fingerprint"])
         digest = hashlib.sha256(sha256_file(self.index_path).encode())
         for modality, source in sorted(self.features.items()):
             for path in self._files(modality).values():  # in the order of the index
@@ -267,7 +293,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
     @property
     def synthetic(self) -> bool:
         """Whether the folder is marked as a stand-in."""
-        return (Path(self.root) / "SYNTHETIC").exists()
+        return bool(self.manifest.get("synthetic")) or (Path(self.root) / "SYNTHETIC").exists()
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:

@@ -1,0 +1,94 @@
+"""Stand-in for the RAVDESS features computed elsewhere: the same two files, in different order, with other id prefixes.
+
+A clip's emotion sets one of five looks and one of five sounds as in the drawn RAVDESS clips (the table is in
+`datamodules.synth.ravdess`), so that action units or MFCCs alone cannot pass 62.5 % while the pair can reach 100 %.
+Action units and MFCCs of an actor share an offset of that actor; a clip depends on the seed and its name alone.
+
+Files: ``au_mfcc.npz`` (names, au ``(N, 35)``, mfcc ``(N, 259)``, emotion from 0, actor), ``mfcc_44k.npz`` (clip_id,
+mfcc ``(N, 13, 212)``) and ``SYNTHETIC`` (who made it, seed, clips).
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.store import DataError, write_atomic
+from datamodules.synth.ravdess import CLIPS, LOOKS, MARKER, SIGNAL, SOUNDS, UNFINISHED, plan
+
+VERSION = 1  # raise it when the bytes change
+OUT = Path("data/synthetic/ravdess_features")
+FILES = ("au_mfcc.npz", "mfcc_44k.npz")
+UNITS, SUMMARY, COEFFICIENTS, FRAMES = 35, 259, 13, 212
+ROOM = np.array([-420.0, 60.0, *[0.0] * 11])[:, None]  # coefficients of a quiet room: level and tilt
+
+
+def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Makes the features of one clip from its RAVDESS name: ``(35,)`` action units and ``(13, 212)`` MFCCs."""
+    _, _, emotion, intensity, _, _, actor = map(int, name.split("-"))
+    look, sound = list(SIGNAL.values())[emotion - 1]
+    strength = (0.8, 1.2)[intensity - 1]
+    patterns = np.random.default_rng([VERSION, seed, 0])
+    looks = dict(zip(LOOKS, patterns.uniform(-1, 2, (len(LOOKS), UNITS)), strict=True))
+    levels = dict(zip(SOUNDS, patterns.normal(0, 25, (len(SOUNDS), COEFFICIENTS)), strict=True))
+    rates = dict(zip(SOUNDS, (2, 3, 4, 6, 8), strict=True))  # syllables in the clip
+    person = np.random.default_rng([VERSION, seed, 1, actor])
+    face, voice = person.normal(0, 0.2, UNITS), person.normal(0, 8, COEFFICIENTS)
+    rng = np.random.default_rng([VERSION, seed, 2, *map(int, name.split("-"))])
+    units = np.clip(strength * looks[look] + face + rng.normal(0, 0.3, UNITS), 0, 5)
+    time = np.linspace(0, 2 * np.pi, FRAMES)
+    syllables = np.sin(rates[sound] * time + rng.uniform(0, 2 * np.pi))
+    cepstrum = ROOM + (strength * levels[sound] + voice)[:, None] * (1 + 0.5 * syllables)
+    return units.astype(np.float32), (cepstrum + rng.normal(0, 12, cepstrum.shape)).astype(np.float32)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Says what this corpus is; it has no options beyond the common ones."""
+    parser.epilog = f"Invented action units and MFCCs under RAVDESS names: {CLIPS} trials, or --clips of them."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the two files.
+
+    Raises:
+        DataError: ``--out`` holds another corpus, or ``--clips`` is out of range.
+    """
+    out, seed = args.out or OUT, args.seed or 0
+    clips = CLIPS if args.clips is None else args.clips
+    if not 1 <= clips <= CLIPS:
+        raise DataError(f"--clips {clips}: give a number from 1 to {CLIPS}")
+    marker, there = out / MARKER, [name for name in FILES if (out / name).exists()]
+    request = f"affectzoo synth ravdess_features, version {VERSION}, seed {seed}, clips {clips}"
+    found = marker.read_text(encoding="utf-8", errors="replace").strip() if marker.is_file() else ""
+    if there and not found:
+        raise DataError(f"{out} holds {there[0]} but no {MARKER} file: it may be real; give another folder with --out")
+    if found and found.removesuffix(UNFINISHED) != request:
+        raise DataError(
+            f"{out} holds another corpus ({found}; asked: {request}).\nDelete the folder or give another with --out"
+        )
+    if found == request and len(there) == len(FILES):
+        print(f"{out}: {clips} trials are there already (seed {seed})")
+        return 0
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(marker, f"{request}{UNFINISHED}\n")
+    names = np.array(sorted(plan(clips, seed)))
+    units, cepstra = (np.stack(arrays) for arrays in zip(*(make_clip(name, seed) for name in names), strict=True))
+    fields = np.array([[int(field) for field in name.split("-")] for name in names])
+    order = np.lexsort((fields[:, 6], *fields[:, 5:1:-1].T))  # by emotion, the actor last: the real file's order
+    summary = np.random.default_rng([VERSION, seed, 3]).normal(0, 1, (clips, SUMMARY)).astype(np.float32)
+    content = {"names": names, "au": units, "mfcc": summary, "emotion": fields[:, 2] - 1, "actor": fields[:, 6]}
+    _save(out / FILES[0], {name: values[order] for name, values in content.items()})
+    order = np.lexsort((*fields[:, 5:1:-1].T, fields[:, 6]))  # actor by actor
+    audio = np.array([f"03{name[2:]}" for name in names])
+    _save(out / FILES[1], {"mfcc": cepstra[order], "clip_id": audio[order]})
+    write_atomic(marker, f"{request}\n")
+    print(f"{out}: {clips} trials, seed {seed}. SYNTHETIC: invented, no real person")
+    return 0
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    os.replace(temporary, path)
