@@ -51,18 +51,20 @@ class ResilientWandbLogger(WandbLogger):
     ``metrics.csv`` is written in any case.
 
     Args:
-        kwargs: Arguments of Lightning's `WandbLogger`: ``project``, ``name``, ``group``, ``save_dir``, ...
+        project: Project of the run.
+        save_dir: Where W&B keeps its files; the run's folder on the command line where not given.
+        **kwargs: Other arguments of Lightning's `WandbLogger`: ``name``, ``group``, ``tags``, ...
     """
 
-    def __init__(self, project: str = "affectzoo", **kwargs: Any) -> None:
+    def __init__(self, project: str = "affectzoo", save_dir: str | None = None, **kwargs: Any) -> None:
         self.broken = False
         if not has_key():
             os.environ.setdefault("WANDB_MODE", "offline")
         os.environ.setdefault("WANDB_SILENT", "true")
         os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")  # seconds that an unreachable server can cost at the start
         os.environ.setdefault("WANDB_FINISH_TIMEOUT", "60")  # and at the end; by default W&B waits without end
-        # Without a folder of its own, W&B writes where WANDB_DIR says: the command line names the run's folder.
-        super().__init__(project=project, **{"save_dir": None, **kwargs})
+        # Without a folder of its own, W&B writes where WANDB_DIR says.
+        super().__init__(project=project, save_dir=save_dir, **kwargs)
 
     def give_up(self, error: Exception) -> None:
         """Tells why and logs nothing more.
