@@ -32,12 +32,20 @@ class History(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reads the epochs that a resumed run has behind it."""
-        path = Path(trainer.default_root_dir) / "metrics.csv"
-        self._rows = []
-        if trainer.current_epoch and path.exists():
-            with path.open(newline="") as file:
-                self._rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+        self._rows = self._before(trainer)
         self._started = time.perf_counter() - self.seconds
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reads them too where no epoch was left to train: the run was killed between its last epoch and its test."""
+        self._rows = self._rows or self._before(trainer)
+
+    @staticmethod
+    def _before(trainer: Trainer) -> list[dict[str, str]]:
+        path = Path(trainer.default_root_dir) / "metrics.csv"
+        if not trainer.current_epoch or not path.exists():
+            return []
+        with path.open(newline="") as file:
+            return [dict(row) for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Appends the epoch and rewrites the file."""

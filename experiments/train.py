@@ -164,9 +164,10 @@ class EmotionCLI(LightningCLI):
         if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
             self._resume(folder, results.state(folder, self.request))
             return folder
-        if config.overwrite:
-            for path in [*folder.glob("*.json"), *folder.glob("*.csv")]:
-                path.unlink()
+        if config.overwrite and (folder / "request.json").exists():  # never in a folder that is no run's
+            for pattern in ("result.json", "request.json", "metrics.csv", "predictions*.csv"):
+                for path in folder.glob(pattern):
+                    path.unlink()
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         state = results.state(folder, self.request)
         if state == "done":

@@ -113,3 +113,30 @@ def test_finished_run_is_kept_and_a_changed_one_refused(ravdess, tmp_path, capsy
     assert (tmp_path / "run" / "result.json").read_text() != result
     request = json.loads((tmp_path / "run" / "request.json").read_text())
     assert request["settings"]["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.0005
+
+
+def test_run_killed_between_its_last_epoch_and_its_test_is_completed(ravdess, tmp_path, capsys):
+    arguments = [
+        *["fit", "--config", "experiments/ravdess_audio.yaml", "--data.root", str(ravdess)],
+        *["--trainer.max_epochs", "2", "--trainer.default_root_dir", str(tmp_path)],
+    ]
+    assert run(capsys, *arguments)[0] == 0
+    whole = json.loads((tmp_path / "result.json").read_text())
+    history = (tmp_path / "metrics.csv").read_text()
+    for name in ("result.json", "predictions-last.csv", "predictions-best.csv"):
+        (tmp_path / name).unlink()
+    assert run(capsys, *arguments)[0] == 0
+    again = json.loads((tmp_path / "result.json").read_text())
+    assert again["selections"] == whole["selections"]
+    assert again["seconds"] == whole["seconds"] > 0
+    assert (tmp_path / "metrics.csv").read_text() == history
+
+
+def test_overwrite_touches_nothing_in_a_folder_that_is_no_run(ravdess, tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("keep")
+    (tmp_path / "metrics.csv").write_text("epoch,step\n")
+    fit = ["fit", "--config", "experiments/ravdess_audio.yaml", "--data.root", str(ravdess), "--data.fold", "9"]
+    assert run(capsys, *fit, "--overwrite", "true", "--trainer.default_root_dir", str(tmp_path))[0] == 2
+    fit = [*fit[:-1], "1", "--trainer.max_epochs", "1", "--overwrite", "true"]
+    assert run(capsys, *fit, "--trainer.default_root_dir", str(tmp_path))[0] == 0
+    assert (tmp_path / "mine.csv").read_text() == "keep"
