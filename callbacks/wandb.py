@@ -64,7 +64,7 @@ class ResilientWandbLogger(WandbLogger):
         os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")  # seconds that an unreachable server can cost at the start
         os.environ.setdefault("WANDB_FINISH_TIMEOUT", "60")  # and at the end; by default W&B waits without end
         # Without a folder of its own, W&B writes where WANDB_DIR says.
-        super().__init__(project=project, save_dir=save_dir, **kwargs)
+        super().__init__(project=project, save_dir=save_dir, **kwargs)  # type: ignore[arg-type]
 
     def give_up(self, error: Exception) -> None:
         """Tells why and logs nothing more.
