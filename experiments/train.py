@@ -177,6 +177,7 @@ class EmotionCLI(LightningCLI):
                 "Use --trainer.default_root_dir DIR for a new one, or --overwrite true to throw that one away"
             )
         self._resume(folder, state)
+        shutil.rmtree(folder / "missing", ignore_errors=True)  # of another training
         results.write_json(folder / "request.json", self.request)
         return folder
 
@@ -268,6 +269,27 @@ def same_selection(source: str, target: Path) -> str:
     """The checkpoint beside ``source`` that is of the same selection as ``target``; ``source`` where it is neither."""
     path = Path(source)
     return str(path.with_name(target.name)) if path.name in ("best.ckpt", "last.ckpt") else source
+
+
+class _Built(EmotionCLI):
+    """Stops before anything runs."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def build(arguments: Sequence[str]) -> EmotionCLI:
+    """Builds the model and the data of a ``fit`` command without running or writing anything.
+
+    Args:
+        arguments: The command and its options.
+
+    Returns:
+        What was parsed and built: ``config``, ``model``, ``datamodule``.
+    """
+    quiet()
+    import_all()
+    return _Built([*arguments, "--trainer.fast_dev_run", "true"])
 
 
 def device_name(trainer: Trainer) -> str:

@@ -13,9 +13,9 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("[!_]*.ya
 
 
 @pytest.fixture
-def roots(ravdess):
+def roots(ravdess, ravdess_features):
     """Folder of the tiny stand-in of every corpus that experiments read."""
-    return {"RAVDESSDataModule": ravdess}
+    return {"RAVDESSDataModule": ravdess, "PrecomputedTensorDataModule": ravdess_features}
 
 
 def read(name):
@@ -48,11 +48,12 @@ def parts(name):
 
 def options(name, roots):
     experiment = read(name)
-    root = roots[experiment["data"]["class_path"]]
+    data = experiment["data"]
+    root = roots[data["class_path"]]
     # The stand-in of the tests is smaller still than the one that the overlay is for.
     smaller = (
         {"frames": "4", "image_size": "16"}
-        if "video" in experiment["data"]["init_args"].get("modalities", ["video"])
+        if data["class_path"] == "RAVDESSDataModule" and "video" in data["init_args"].get("modalities", ["video"])
         else {}
     )
     return [
@@ -114,7 +115,7 @@ def test_fit_test_predict(name, protocol, roots, trained, tmp_path, capfd):
 def test_full_size_network_builds_and_its_config_survives(name, roots, tmp_path, capsys):
     """The experiment as it is, without the overlay: parsed, built and printed by the real parser."""
     experiment = [word for word in options(name, roots) if "synthetic" not in word or word == str(roots)]
-    arguments = ["fit", *experiment[:2], "--data.root", str(next(iter(roots.values()))), "--print_config"]
+    arguments = ["fit", *experiment[:2], "--data.root", str(roots[read(name)["data"]["class_path"]]), "--print_config"]
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
     assert stop.value.code in (0, None)
