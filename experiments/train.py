@@ -211,7 +211,7 @@ class EmotionCLI(LightningCLI):
             path = folder / ("last.ckpt" if selection == "last" else "best.ckpt")
             if trainer.max_epochs == 0:  # nothing was trained: every selection is made of that selection of its parts
                 self.model.start_from({part: same_selection(p, path) for part, p in self.model.init_from.items()})
-                trainer.save_checkpoint(path)
+                trainer.save_checkpoint(path, weights_only=False)
             writer.selection = selection
             metrics = trainer.test(self.model, datamodule=data, ckpt_path=str(path), verbose=False)[0]
             epoch = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"]

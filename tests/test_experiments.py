@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import cli
 from experiments import results
+from lightning_modules.encoders import read_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("[!_]*.yaml"))
@@ -109,6 +111,43 @@ def test_fit_test_predict(name, protocol, roots, trained, tmp_path, capfd):
     assert (tmp_path / "predictions-test.csv").read_text() == selected
     assert cli.main(["predict", *options(name, roots), *run, *checkpoint]) == 0
     assert (tmp_path / "predictions.csv").read_text() == selected
+
+
+def test_late_fusion_is_made_of_the_same_selection_of_its_parts_and_carries_on(roots, trained, tmp_path, capfd, caplog):
+    name, run = "ravdess_averaging", tmp_path / "run"
+    fit = ["fit", *options(name, roots), "--data.fold", "2", "--trainer.default_root_dir", str(run)]
+    sources = {}
+    for part, source in parts(name).items():
+        state = read_weights(trained(source, "paper"))
+        folder = tmp_path / "parts" / part
+        folder.mkdir(parents=True)
+        sources[part] = str(folder / "best.ckpt")
+        torch.save({"state_dict": state}, sources[part])
+        torch.save({"state_dict": {**state, "head.bias": state["head.bias"] + 1}}, folder / "last.ckpt")
+    fit += [word for part, path in sources.items() for word in (f"--model.init_from.{part}", path)]
+    assert cli.main(fit) == 0
+    for selection in ("best", "last"):
+        made = read_weights(run / "checkpoints" / f"{selection}.ckpt")
+        for part, path in sources.items():
+            own = read_weights(Path(path).with_name(f"{selection}.ckpt"))
+            assert all(torch.equal(tensor, made[f"{part}.{key}"]) for key, tensor in own.items())
+    files = {path.name: path.read_text() for path in run.glob("predictions-*.csv")}
+    assert len(files) == 2
+    for path in (run / "result.json", run / "checkpoints" / "best.ckpt", *run.glob("*.csv")):
+        path.unlink()  # as if it had been killed after the first selection
+    capfd.readouterr()
+    assert cli.main(fit) == 0
+    assert {path.name: path.read_text() for path in run.glob("predictions-*.csv")} == files
+    assert "carrying on from last.ckpt" in caplog.text
+    assert "best, nothing trained (chosen on the test fold: optimistic)" in capfd.readouterr().out
+
+
+def test_late_fusion_says_what_to_train_first(roots, tmp_path, capsys):
+    fit = ["fit", *options("ravdess_averaging", roots), "--trainer.default_root_dir", str(tmp_path), "--data.fold", "3"]
+    assert cli.main(fit) == 2
+    error = capsys.readouterr().err
+    assert "runs/synthetic/ravdess_video/paper-fold3-seed0/checkpoints/best.ckpt; train it first" in error
+    assert "Traceback" not in error
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
