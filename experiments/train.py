@@ -156,6 +156,7 @@ class EmotionCLI(LightningCLI):
         self.request = request.request_from_command(self.arguments[1:], corpus=data.corpus, data=data.fingerprint)
         folder = Path(
             config.trainer.default_root_dir
+            or self._sweep_directory()
             or results.run_directory(
                 self._experiment(), data.protocol, data.fold, config.seed_everything, synthetic=data.synthetic
             )
@@ -180,6 +181,11 @@ class EmotionCLI(LightningCLI):
         shutil.rmtree(folder / "missing", ignore_errors=True)  # of another training
         results.write_json(folder / "request.json", self.request)
         return folder
+
+    def _sweep_directory(self) -> Path | None:
+        """Runs of a sweep differ in settings alone: each has a folder of its own."""
+        sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
+        return Path("runs", "sweeps", self._experiment(), sweep, run) if sweep and run else None
 
     def _resume(self, folder: Path, state: str) -> None:
         last = folder / "checkpoints" / "last.ckpt"
