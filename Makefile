@@ -9,7 +9,7 @@ DRYRUN := $(if $(DRY),--dry-run)
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint report bench clean reproduce-all
+.PHONY: help demo test test-full lint report sweep bench clean reproduce-all
 
 help: ## list the verbs
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ reproduce-%: $(READY) ## a paper's table: make reproduce-cfnsr [DATA=synthetic] 
 
 reproduce-all: $(READY) ## every paper's table [DATA=synthetic] [DRY=1]
 	$(CLI) reproduce $(basename $(notdir $(wildcard experiments/tables/*.yaml))) $(OVERLAY) $(DRYRUN) $(ARGS)
+
+sweep: $(READY) ## a Weights & Biases sweep and an agent: make sweep EXP=cfnsr
+	@$(RUN) -m experiments.sweep $(EXP)
 
 report: $(READY) ## all tables from result files: Markdown, LaTeX, HTML
 	$(CLI) report $(OVERLAY) $(ARGS)

@@ -2,9 +2,9 @@
 
 python benchmarks/overhead.py [--rows concat mmtm ...] [--epochs N] [--rounds N]
 
-The loop trains the same model on the same batches with the same optimizer, scores the test fold after every epoch
-and keeps the best weights in memory; it is as short as such a loop gets, and leaves out what makes a run a result: seeds
-per step, checkpoints on disk, metrics.csv, predictions, the profile. The start-up is the command line up to the resolved
+The loop trains the same model on the same batches with the same optimizer, scores the test fold after every epoch and
+keeps the best weights in memory. It is as short as such a loop gets and leaves out what makes a run a result: seeds per
+step, checkpoints on disk, metrics.csv, predictions, the profile. The start-up is the command line up to the resolved
 settings (imports, parsing). Bar: a cell takes at most 1.5 times the loop, plus the start-up.
 """
 
@@ -26,26 +26,12 @@ from torch.nn import functional as F
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from datamodules.base import EmotionDataModule  # noqa: E402
 from experiments.plan import Job, Planner, Selection  # noqa: E402
 from experiments.table import read_table  # noqa: E402
-from experiments.train import EmotionCLI, import_all, quiet  # noqa: E402
+from experiments.train import build  # noqa: E402
 from lightning_modules.base import EmotionTask  # noqa: E402
 
 BATCH, BAR = 16, 1.5
-
-
-class Builder(EmotionCLI):
-    """Builds model and data as a cell does, and runs nothing."""
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        pass
-
-
-def build(job: Job) -> tuple[EmotionTask, EmotionDataModule]:
-    """The model and the data of a cell."""
-    cli = Builder([*job.command, "--trainer.fast_dev_run", "true"])
-    return cli.model, cli.datamodule
 
 
 def bare_loop(task: EmotionTask, data: Any, epochs: int) -> float:
@@ -93,7 +79,8 @@ def command_line(job: Job, *options: str) -> None:
 def measure(job: Job, epochs: int, rounds: int) -> dict[str, tuple[float, float]]:
     """CPU and wall seconds of the loop, the start-up and the cell: of each the quickest of rounds taken in turns."""
     found: dict[str, list[tuple[float, float]]] = {"loop": [], "start-up": [], "cell": []}
-    task, data = build(job)
+    run = build(job.command)
+    task, data = run.model, run.datamodule
     bare_loop(copy.deepcopy(task), data, 1)  # the first steps make buffers and pick kernels
     for _ in range(rounds):
         fresh = copy.deepcopy(task)
@@ -112,8 +99,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    quiet()
-    import_all()
     print(f"{args.epochs} epochs, {args.rounds} rounds, CPU seconds (wall seconds)")
     print(f"{'row':15} {'bare loop':>15} {'start-up':>15} {'cell':>15}  (cell - start-up) / loop, bar {BAR}")
     with tempfile.TemporaryDirectory() as folder:

@@ -98,12 +98,10 @@ class EmotionDataModule(LightningDataModule):
         self.protocol = protocol
         self.batch_size = batch_size
         self.num_workers = num_workers
-        self.missing = missing or {}
         self.class_weighting = class_weighting
-        for modality, rate in self.missing.items():
-            if not 0 <= rate <= 1:
-                raise DataError(f"--data.missing: rate {rate} of {modality!r} is not between 0 and 1")
+        self.missing: dict[str, float] = {}
         self._datasets: dict[Split, ClipDataset] = {}
+        self.lose(missing or {})
 
     @property
     @abstractmethod
@@ -151,6 +149,21 @@ class EmotionDataModule(LightningDataModule):
     def selections(self) -> list[str]:
         """Names of the checkpoints whose predictions are results: contract 5."""
         return ["best", "last"] if self.protocol == "paper" else ["selected"]
+
+    def lose(self, missing: dict[str, float]) -> None:
+        """Has clips lose modalities from now on, instead of those lost so far.
+
+        Args:
+            missing: Rate per modality.
+
+        Raises:
+            DataError: If a rate is not between 0 and 1.
+        """
+        for modality, rate in missing.items():
+            if not 0 <= rate <= 1:
+                raise DataError(f"--data.missing: rate {rate} of {modality!r} is not between 0 and 1")
+        self.missing = missing
+        self._datasets.clear()
 
     def is_missing(self, modality: str, clip: str) -> bool:
         """Whether this clip loses this modality under ``missing``."""

@@ -31,6 +31,7 @@ CHATTER = (
     "Loaded model weights",
     "`Trainer.fit` stopped",
     "Seed set",
+    "Running in `fast_dev_run` mode: will run the requested loop",
 )
 
 

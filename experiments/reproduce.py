@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.store import DataError
+from experiments.missing import evaluate_all, pending
 from experiments.plan import Job, Planner, Selection
 from experiments.report import report_folder, summary_of, write_report
 from experiments.request import data_manifest, difference
@@ -83,6 +84,7 @@ def _reproduce(
     states = {job.directory: state(job.directory, job.request) for job in jobs}
     if dry:
         _print_plan(jobs, states, program)
+        _print_evaluations(ready, selection, states)
         print("\n".join(problems), end="\n" if problems else "")
         return 0
     outcome = Outcome(done={path for path, found in states.items() if found == "done"})
@@ -95,6 +97,9 @@ def _reproduce(
     print(f"{len(jobs)} cells: {len(outcome.done)} done, {len(left)} to run", file=sys.stderr)
     if left:
         run_jobs(left, program=program, workers=workers, outcome=outcome, seconds=seconds)
+    lost = [found for planner in ready for found in pending(planner.table, planner.jobs(selection), outcome.done)]
+    if lost:
+        outcome.failed |= evaluate_all(lost, workers)
     for line in write_report([summary_of(planner) for planner in planners], report_folder(planners[0])):
         print(line)
     for name, reason in outcome.failed.items():
@@ -102,6 +107,14 @@ def _reproduce(
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if outcome.failed or problems else 0
+
+
+def _print_evaluations(planners: Sequence[Planner], selection: Selection, states: dict[Path, State]) -> None:
+    """Tells how many evaluations are to come, those of cells that are yet to run included."""
+    will_be = [path for path, found in states.items() if found != "changed"]
+    left = [found for planner in planners for found in pending(planner.table, planner.jobs(selection), will_be)]
+    if left:
+        print(f"{sum(len(found.losses) for found in left)} evaluations under missing modalities of {len(left)} cells")
 
 
 def _make_stand_in(table: Table, roots: Sequence[Path], program: list[str], *, dry: bool) -> str:

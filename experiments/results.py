@@ -127,6 +127,11 @@ def run_directory(
     return runs.joinpath(*parts, cell_name(protocol, fold, seed))
 
 
+def missing_predictions(directory: Path, modality: str, rate: float, selection: str) -> Path:
+    """Where a cell keeps its predictions of a test fold whose clips lose a modality at a rate."""
+    return directory / "missing" / f"{modality}-{rate:.2f}" / f"predictions-{selection}.csv"
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON so that a reader sees the old file or the new one, never a part.
 

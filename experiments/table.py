@@ -1,7 +1,7 @@
 """A table of a paper (contract 6): which cells it has, and what was published."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ from experiments.settings import PROJECT, Config, read_yaml, shown
 
 PROTOCOLS = ("paper", "honest")
 PROVENANCES = ("reported", "authors' log", "secondary", "unverified")
-_TABLE_KEYS = {"title", "source", "corpus", "folds", "seeds", "protocols", "rows", "synthetic"}
+_TABLE_KEYS = {"title", "source", "corpus", "folds", "seeds", "protocols", "rows", "missing", "synthetic"}
 _ROW_KEYS = {"name", "label", "experiment", "overrides", "needs", "published"}
 _PUBLISHED_KEYS = {"accuracy", "parameters", "provenance", "note"}
+_MISSING_KEYS = {"rates", "modalities", "rows"}
 _SYNTHETIC_KEYS = {"synth", "prepare", "folds", "seeds", "protocols"}
 
 
@@ -50,6 +51,8 @@ class Table:
         folds: Test folds.
         seeds: Seeds by protocol; its keys are the protocols.
         synthetic: Whether its cells run on the stand-in corpus.
+        missing: Rates at which clips of the test fold lose a modality, by modality.
+        missing_rows: Rows that are evaluated so.
         make: Options of ``synth`` and ``prepare`` that make the stand-in, under these two names.
     """
 
@@ -62,6 +65,8 @@ class Table:
     seeds: dict[str, tuple[int, ...]]
     synthetic: bool
     make: Config
+    missing: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    missing_rows: tuple[str, ...] = ()
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -128,7 +133,22 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         seeds=_seeds(settings, path),
         synthetic=synthetic,
         make={"synth": overlay.get("synth") or {}, "prepare": overlay.get("prepare") or {}},
+        **_missing(content.get("missing"), [row.name for row in rows], path),
     )
+
+
+def _missing(entry: Any, rows: list[str], path: Path) -> Config:
+    if entry is None:
+        return {}
+    _require(entry, path, "missing", required={"rates", "modalities"}, known=_MISSING_KEYS)
+    rates, modalities, named = entry["rates"], entry["modalities"], entry.get("rows", rows)
+    if not isinstance(rates, list) or not all(type(rate) in (int, float) and 0 <= rate <= 1 for rate in rates):
+        raise DataError(f"{path}: missing: rates: expected a list of numbers from 0 to 1, found {rates!r}")
+    if not isinstance(modalities, list) or not isinstance(named, list):
+        raise DataError(f"{path}: missing: modalities and rows are lists of names")
+    if unknown := [str(name) for name in named if name not in rows]:
+        raise DataError(f"{path}: missing: rows: {', '.join(unknown)} is no row")
+    return {"missing": {name: tuple(map(float, rates)) for name in modalities}, "missing_rows": tuple(named)}
 
 
 def _row(entry: Any, path: Path) -> Row:

@@ -157,6 +157,7 @@ class EmotionCLI(LightningCLI):
         self.request = request.request_from_command(self.arguments[1:], corpus=data.corpus, data=data.fingerprint)
         folder = Path(
             config.trainer.default_root_dir
+            or self._sweep_directory()
             or results.run_directory(
                 self._experiment(), data.protocol, data.fold, config.seed_everything, synthetic=data.synthetic
             )
@@ -179,8 +180,14 @@ class EmotionCLI(LightningCLI):
                 "Use --trainer.default_root_dir DIR for a new one, or --overwrite true to throw that one away"
             )
         self._resume(folder, state)
+        shutil.rmtree(folder / "missing", ignore_errors=True)  # of another training
         results.write_json(folder / "request.json", self.request)
         return folder
+
+    def _sweep_directory(self) -> Path | None:
+        """Runs of a sweep differ in settings alone: each has a folder of its own."""
+        sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
+        return Path("runs", "sweeps", self._experiment(), sweep, run) if sweep and run else None
 
     def _resume(self, folder: Path, state: str) -> None:
         last = folder / "checkpoints" / "last.ckpt"
@@ -212,7 +219,7 @@ class EmotionCLI(LightningCLI):
             path = folder / ("last.ckpt" if selection == "last" else "best.ckpt")
             if trainer.max_epochs == 0:  # nothing was trained: every selection is made of that selection of its parts
                 self.model.start_from({part: same_selection(p, path) for part, p in self.model.init_from.items()})
-                trainer.save_checkpoint(path)
+                trainer.save_checkpoint(path, weights_only=False)
             writer.selection = selection
             metrics = trainer.test(self.model, datamodule=data, ckpt_path=str(path), verbose=False)[0]
             epoch = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"]
@@ -270,6 +277,27 @@ def same_selection(source: str, target: Path) -> str:
     """The checkpoint beside ``source`` that is of the same selection as ``target``; ``source`` where it is neither."""
     path = Path(source)
     return str(path.with_name(target.name)) if path.name in ("best.ckpt", "last.ckpt") else source
+
+
+class _Built(EmotionCLI):
+    """Stops before anything runs."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def build(arguments: Sequence[str]) -> EmotionCLI:
+    """Builds the model and the data of a ``fit`` command without running or writing anything.
+
+    Args:
+        arguments: The command and its options.
+
+    Returns:
+        What was parsed and built: ``config``, ``model``, ``datamodule``.
+    """
+    quiet()
+    import_all()
+    return _Built([*arguments, "--trainer.fast_dev_run", "true"])
 
 
 def device_name(trainer: Trainer) -> str:

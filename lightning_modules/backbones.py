@@ -201,7 +201,7 @@ class MFCCNet(TwoLevelNetwork):
 
 def pooled(features: Tensor) -> Tensor:
     """Mean over all places: ``(B, C, ...)`` to ``(B, C)``."""
-    return features.mean(tuple(range(2, features.ndim)))
+    return features.mean(tuple(range(2, features.ndim))) if features.ndim > 2 else features
 
 
 def video_network(given: VideoNetwork | None, input_shapes: dict[str, list[int]]) -> VideoNetwork:

@@ -12,6 +12,7 @@ What is our choice, because no source tells it:
 - The clip's length (``data.wave_seconds``), the optimizer, no pretraining; the paper studies transfer from AudioSet.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ def mel_filters(rate: int, bins: int, bands: int) -> Tensor:
     Returns:
         ``(bands, bins)``.
     """
-    top = 2595 * torch.log10(torch.tensor(1 + rate / 2 / 700, dtype=torch.float64))
+    top = 2595 * math.log10(1 + rate / 2 / 700)
     edges = 700 * (10 ** (torch.linspace(0, 1, bands + 2, dtype=torch.float64) * top / 2595) - 1)
     frequencies = torch.linspace(0, rate / 2, bins, dtype=torch.float64)
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
@@ -137,7 +138,7 @@ class ERANN(EmotionTask):
         self.front = LogMel()
         self.norm = nn.BatchNorm1d(128)
         steps = [1, *(4 if stage <= s_m else 2 for stage in (1, 2, 3)), 2]
-        self.shortening = int(torch.tensor(steps).prod())
+        self.shortening = math.prod(steps)
         self.stacks = nn.ModuleList()
         channels = 1
         for stage, step in enumerate(steps):

@@ -40,3 +40,17 @@ def ravdess(tmp_path_factory: pytest.TempPathFactory) -> Path:
             writer.add(clip, f"{actor:02d}", emotion - 1, arrays, source_sha256=clip)
     writer.finish()
     return root
+
+
+@pytest.fixture(scope="session")
+def ravdess_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of the RAVDESS features: 24 speakers x 4 trials."""
+    from argparse import Namespace
+
+    from datamodules.prepare import ravdess_features as prepare
+    from datamodules.synth import ravdess_features as synth
+
+    root = tmp_path_factory.mktemp("ravdess_features")
+    synth.run(Namespace(out=root, clips=96, seed=0, workers=1))
+    prepare.run(Namespace(source=root, out=root, workers=1))
+    return root

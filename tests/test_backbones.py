@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules.backbones import MFCCNet, ResNeXt3D, audio_network, video_network
+from lightning_modules.backbones import MFCCNet, ResNeXt3D, audio_network, pooled, video_network
 from lightning_modules.encoders import TaskError
 
 LAST = torch.channels_last_3d
@@ -98,3 +98,33 @@ def test_networks_are_checked_against_the_data():
         audio_network(MFCCNet(), shapes)
     with pytest.raises(TaskError, match="MFCCs of 11 frames are too short, 12 is the least"):
         audio_network(None, {"audio": [13, 11]})
+
+
+def test_networks_run_in_two_levels():
+    torch.manual_seed(0)
+    video, audio = ResNeXt3D((1, 1, 1, 1), width=4, cardinality=2).eval(), MFCCNet().eval()
+    clips, mfcc = torch.randn(2, 3, 16, 64, 64), torch.randn(2, 13, 212)
+    for network, x, first, second in (
+        (video, clips, (64, 2, 4, 4), (128, 1, 2, 2)),
+        (audio, mfcc, (32, 208), (64, 26)),
+    ):
+        halfway = network.level1(x)
+        assert halfway.shape == (2, *first)
+        assert network(x).shape == (2, *second)
+        assert network.level_channels == (first[0], second[0])
+        assert network.channels == second[0]
+        whole = network(x)
+        assert torch.equal(network.level2(network.level1(x)), whole)
+    assert ResNeXt3D().level_channels == (1024, 2048)
+    assert (audio.level1(mfcc) >= 0).all()  # after the ReLU, before the pooling
+    by_stages = clips
+    for stage in video.stages().values():
+        by_stages = stage(by_stages)
+    assert torch.equal(video(clips), by_stages)
+
+
+def test_pooling_is_the_mean_over_all_places():
+    for shape in ((2, 3), (2, 3, 5), (2, 3, 4, 5, 6)):
+        x = torch.randn(shape)
+        expected = x.flatten(2).mean(2) if len(shape) > 2 else x
+        torch.testing.assert_close(pooled(x), expected)

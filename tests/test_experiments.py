@@ -3,19 +3,21 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import cli
 from experiments import results
+from lightning_modules.encoders import read_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("[!_]*.yaml"))
 
 
 @pytest.fixture
-def roots(ravdess):
+def roots(ravdess, ravdess_features):
     """Folder of the tiny stand-in of every corpus that experiments read."""
-    return {"RAVDESSDataModule": ravdess}
+    return {"RAVDESSDataModule": ravdess, "PrecomputedTensorDataModule": ravdess_features}
 
 
 def read(name):
@@ -48,11 +50,12 @@ def parts(name):
 
 def options(name, roots):
     experiment = read(name)
-    root = roots[experiment["data"]["class_path"]]
+    data = experiment["data"]
+    root = roots[data["class_path"]]
     # The stand-in of the tests is smaller still than the one that the overlay is for.
     smaller = (
         {"frames": "4", "image_size": "16"}
-        if "video" in experiment["data"]["init_args"].get("modalities", ["video"])
+        if data["class_path"] == "RAVDESSDataModule" and "video" in data["init_args"].get("modalities", ["video"])
         else {}
     )
     return [
@@ -110,11 +113,48 @@ def test_fit_test_predict(name, protocol, roots, trained, tmp_path, capfd):
     assert (tmp_path / "predictions.csv").read_text() == selected
 
 
+def test_late_fusion_is_made_of_the_same_selection_of_its_parts_and_carries_on(roots, trained, tmp_path, capfd, caplog):
+    name, run = "ravdess_averaging", tmp_path / "run"
+    fit = ["fit", *options(name, roots), "--data.fold", "2", "--trainer.default_root_dir", str(run)]
+    sources = {}
+    for part, source in parts(name).items():
+        state = read_weights(trained(source, "paper"))
+        folder = tmp_path / "parts" / part
+        folder.mkdir(parents=True)
+        sources[part] = str(folder / "best.ckpt")
+        torch.save({"state_dict": state}, sources[part])
+        torch.save({"state_dict": {**state, "head.bias": state["head.bias"] + 1}}, folder / "last.ckpt")
+    fit += [word for part, path in sources.items() for word in (f"--model.init_from.{part}", path)]
+    assert cli.main(fit) == 0
+    for selection in ("best", "last"):
+        made = read_weights(run / "checkpoints" / f"{selection}.ckpt")
+        for part, path in sources.items():
+            own = read_weights(Path(path).with_name(f"{selection}.ckpt"))
+            assert all(torch.equal(tensor, made[f"{part}.{key}"]) for key, tensor in own.items())
+    files = {path.name: path.read_text() for path in run.glob("predictions-*.csv")}
+    assert len(files) == 2
+    for path in (run / "result.json", run / "checkpoints" / "best.ckpt", *run.glob("*.csv")):
+        path.unlink()  # as if it had been killed after the first selection
+    capfd.readouterr()
+    assert cli.main(fit) == 0
+    assert {path.name: path.read_text() for path in run.glob("predictions-*.csv")} == files
+    assert "carrying on from last.ckpt" in caplog.text
+    assert "best, nothing trained (chosen on the test fold: optimistic)" in capfd.readouterr().out
+
+
+def test_late_fusion_says_what_to_train_first(roots, tmp_path, capsys):
+    fit = ["fit", *options("ravdess_averaging", roots), "--trainer.default_root_dir", str(tmp_path), "--data.fold", "3"]
+    assert cli.main(fit) == 2
+    error = capsys.readouterr().err
+    assert "runs/synthetic/ravdess_video/paper-fold3-seed0/checkpoints/best.ckpt; train it first" in error
+    assert "Traceback" not in error
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_full_size_network_builds_and_its_config_survives(name, roots, tmp_path, capsys):
     """The experiment as it is, without the overlay: parsed, built and printed by the real parser."""
     experiment = [word for word in options(name, roots) if "synthetic" not in word or word == str(roots)]
-    arguments = ["fit", *experiment[:2], "--data.root", str(next(iter(roots.values()))), "--print_config"]
+    arguments = ["fit", *experiment[:2], "--data.root", str(roots[read(name)["data"]["class_path"]]), "--print_config"]
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
     assert stop.value.code in (0, None)

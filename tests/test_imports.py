@@ -12,6 +12,8 @@ PACKAGES = {"lightning_modules", "datamodules", "callbacks", "experiments"}
 PAPERS = {
     "cfnsr",
     "ravdess_rivals",
+    "ravdess_fusion",
+    "erann",
     "emotiw",
     "static_emotion",
     "engagement_dynamic",

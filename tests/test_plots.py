@@ -1,5 +1,7 @@
 """Pictures of a run: confusion and curves of any model, attention of those that have it; a stand-in is stamped."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from matplotlib import image
@@ -58,6 +60,13 @@ def test_without_attention_nothing_is_drawn(ravdess, tmp_path):
 def test_without_video_nothing_is_drawn(tmp_path):
     trainer(tmp_path, callbacks=[AttentionPlot()]).test(TinyTask(), datamodule=TinyData(), verbose=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_action_units_have_no_faces_to_draw_on():
+    callback = AttentionPlot()
+    batch = {"video": torch.randn(2, 35), "target": torch.tensor([0, 1])}
+    callback.on_test_batch_start(SimpleNamespace(is_global_zero=True), None, batch, 0)
+    assert callback._shown == {}
 
 
 @pytest.mark.parametrize("clips", [3, 9])

@@ -115,6 +115,44 @@ def test_batch_is_that_of_the_contract(ravdess, size):
     assert (video.dtype, video.shape) == (torch.float32, (size, 3, FRAMES, SIZE, SIZE))
 
 
+@pytest.mark.parametrize("seconds", [0.05, 0.2])
+def test_waves_are_cut_to_their_middle_or_padded(ravdess, seconds):
+    data = make(ravdess, modalities=["wave"], wave_seconds=seconds)
+    samples = round(44100 * seconds)
+    assert data.input_shapes == {"wave": [samples]}
+    batch = every(data, "test")
+    assert (batch["wave"].dtype, batch["wave"].shape) == (torch.int16, (16, samples))
+    assert batch["length"]["wave"].tolist() == [min(samples, 4410)] * 16
+    seen = data.on_after_batch_transfer(batch, 0)["wave"]
+    stored = data.store.read("wave", data.rows["test"][3]) / 32768
+    first = (4410 - samples) // 2
+    expected = stored[first : first + samples] if samples < 4410 else np.pad(stored, (0, samples - 4410))
+    np.testing.assert_array_equal(seen[3].numpy(), expected.astype(np.float32))
+    assert seen.dtype == torch.float32
+    assert seen.abs().max() <= 1
+
+
+def test_waves_beside_the_other_modalities(ravdess):
+    data = make(ravdess, modalities=["video", "audio", "wave"], missing={"wave": 1.0})
+    batch = data.on_after_batch_transfer(every(data, "test"), 0)
+    assert not batch["mask"]["wave"].any()
+    assert not batch["wave"].any()
+    assert batch["mask"]["video"].all()
+    assert batch["length"]["video"].tolist() == [FRAMES] * 16
+
+
+def test_waves_of_another_rate_are_refused(tmp_path):
+    writer = StoreWriter(tmp_path / "prepared", {"wave": "i16", "mfcc": "f32"}, {"audio": 16000}, True)
+    arrays = {"wave": np.ones(9, np.int16), "mfcc": np.zeros((13, 212), np.float32)}
+    writer.add("01-01-01-01-01-01-01", "01", 0, arrays, source_sha256="x")
+    writer.finish()
+    with pytest.raises(DataError, match="waves of 16000 Hz, 44100 are needed: prepare with --audio 44100"):
+        assert make(tmp_path, modalities=["wave"]).input_shapes
+    assert make(tmp_path, modalities=["audio"]).input_shapes == {"audio": [13, 212]}
+    with pytest.raises(DataError, match=r"--data\.wave_seconds -1"):
+        make(tmp_path, wave_seconds=-1)
+
+
 def test_batches_are_copies_of_the_store(ravdess):
     data = make(ravdess)
     every(data, "test")["audio"].zero_()

@@ -1,10 +1,13 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from lightning_modules.backbones import MFCCNet, ResNeXt3D
 from lightning_modules.cfnsr import CFNSR
 from lightning_modules.encoders import TaskError, load_weights
-from lightning_modules.ravdess_rivals import AudioOnly, VideoOnly
+from lightning_modules.fusion import averaging, multiplication, multiplicative
+from lightning_modules.ravdess_rivals import AudioOnly, LateFusion, VideoOnly
 
 PAPER = {"video": [3, 30, 224, 224], "audio": [13, 212]}
 SHAPES = {"video": [3, 8, 32, 32], "audio": [13, 60]}
@@ -72,6 +75,65 @@ def test_cfnsr_starts_from_their_checkpoints(kind, tmp_path):
     load_weights(getattr(model, name), tmp_path / "best.ckpt", prefix=f"{name}.")
     expected = getattr(source, name).state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in getattr(model, name).state_dict().items())
+
+
+RULES = {"averaging": averaging, "multiplication": multiplication, "multiplicative": multiplicative}
+
+
+def late(rule="averaging", **options):
+    video = ResNeXt3D((1, 1, 1, 1), width=4, cardinality=2)
+    return LateFusion(5, SHAPES, rule=rule, video=video, audio=MFCCNet(channels=(4, 8)), **options)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_late_fusion_has_the_published_parameters_and_trains_none(rule):
+    model = LateFusion(8, PAPER, rule=rule)
+    assert sum(p.numel() for p in model.parameters()) == 25_916_080
+    assert not any(p.requires_grad for p in model.parameters())
+    stages = {name: sum(p.numel() for p in group) for name, group in model.stage_parameters().items()}
+    assert list(stages)[-3:] == ["video_head", "audio", "audio_head"]
+    assert (stages["video_head"], stages["audio"], stages["audio_head"]) == (16_392, 20_704, 13_320)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_late_fusion_is_its_rule_over_the_networks_scores(rule):
+    model, whole = late(rule).eval(), batch()
+    whole["mask"]["audio"][1] = False
+    logits = torch.stack([model.video(whole)["logits"], model.audio(whole)["logits"]], dim=1)
+    present = torch.tensor([[True, True], [True, False], [True, True]])
+    options = {"beta": 0.2} if rule == "multiplicative" else {}
+    output = model(whole)
+    assert torch.equal(output["logits"], RULES[rule](logits, present, **options))
+    alone = model.video(whole)["logits"][1].softmax(0)
+    torch.testing.assert_close(output["logits"][1].softmax(0), alone)
+    assert output["aux"]["embedding"].shape == (3, 128 + 8 * 7)
+
+
+def test_late_fusion_reads_whole_checkpoints(tmp_path):
+    sources = {"video": small(VideoOnly), "audio": small(AudioOnly)}
+    for name, task in sources.items():
+        torch.save({"state_dict": task.state_dict()}, tmp_path / f"{name}.ckpt")
+    model = late()
+    model.start_from({name: str(tmp_path / f"{name}.ckpt") for name in sources})
+    for name, task in sources.items():
+        assert all(torch.equal(t, task.state_dict()[key]) for key, t in getattr(model, name).state_dict().items())
+    with pytest.raises(TaskError, match=r"audio\.ckpt does not fit the model"):
+        model.start_from({"video": str(tmp_path / "audio.ckpt")})
+
+
+@pytest.mark.parametrize(
+    ("epochs", "sources", "message"),
+    [
+        (1, {"video": "v.ckpt", "audio": "a.ckpt"}, "trains nothing: leave --trainer.max_epochs at 0"),
+        (0, {"video": "v.ckpt"}, "--model.init_from lacks audio"),
+        (0, {}, "--model.init_from lacks audio and video"),
+    ],
+)
+def test_late_fusion_does_not_train_and_does_not_fuse_the_untrained(epochs, sources, message):
+    model = late(init_from=sources)
+    model._trainer = SimpleNamespace(max_epochs=epochs, ckpt_path=None)
+    with pytest.raises(TaskError, match=message):
+        model.on_fit_start()
 
 
 def test_a_modality_that_the_data_lacks_is_refused():

@@ -6,11 +6,13 @@ from fabricated import make_project, write
 
 from experiments.request import (
     difference,
+    handed_over,
     make_request,
     read_config,
     request_from_command,
     request_hash,
 )
+from experiments.results import run_directory
 
 PLACE = {"fold": 0, "seed": 1, "protocol": "paper", "data": "d", "split": "s", "needs": {}}
 EXPERIMENT = """
@@ -102,6 +104,19 @@ def test_a_checkpoint_of_a_cell_counts_by_its_request(tmp_path, monkeypatch):
     write(tmp_path / "cell" / "request.json", json.dumps({"a": 1}))
     request = request_from_command(command, corpus="toy", project=Path())
     assert request["needs"] == {"video": request_hash({"a": 1})}
+
+
+def test_a_cell_in_a_checkpoints_path_is_the_runs_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    sources = {"video": "runs/v/{cell}/checkpoints/best.ckpt", "audio": "a.ckpt"}
+    found = handed_over(sources, fold=2, seed=7, protocol="honest")
+    assert found == {"video": "runs/v/honest-fold2-seed7/checkpoints/best.ckpt", "audio": "a.ckpt"}
+    assert Path(found["video"]).parents[1] == run_directory("v", "honest", 2, 7)
+    write(tmp_path / "runs" / "v" / "honest-fold2-seed7" / "request.json", json.dumps({"a": 1}))
+    command = ["--config", "experiments/pair.yaml", "--data.fold", "2", "--data.protocol", "honest"]
+    command += ["--seed_everything", "7", "--model.init_from", json.dumps(sources)]
+    needs = request_from_command(command, corpus="toy", project=Path())["needs"]
+    assert needs == {"video": request_hash({"a": 1}), "audio": "a.ckpt"}
 
 
 def test_the_difference_names_what_changed(files):

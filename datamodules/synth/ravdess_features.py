@@ -28,7 +28,7 @@ def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Makes the features of one clip from its RAVDESS name: ``(35,)`` action units and ``(13, 212)`` MFCCs."""
     _, _, emotion, intensity, _, _, actor = map(int, name.split("-"))
     look, sound = list(SIGNAL.values())[emotion - 1]
-    strength = (0.8, 1.2)[intensity - 1]
+    strength = (0.8, 1.2)[intensity - 1]  # of what differs from flat and plain: neutral has no strong clips
     patterns = np.random.default_rng([VERSION, seed, 0])
     looks = dict(zip(LOOKS, patterns.uniform(-1, 2, (len(LOOKS), UNITS)), strict=True))
     levels = dict(zip(SOUNDS, patterns.normal(0, 25, (len(SOUNDS), COEFFICIENTS)), strict=True))
@@ -36,10 +36,11 @@ def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     person = np.random.default_rng([VERSION, seed, 1, actor])
     face, voice = person.normal(0, 0.2, UNITS), person.normal(0, 8, COEFFICIENTS)
     rng = np.random.default_rng([VERSION, seed, 2, *map(int, name.split("-"))])
-    units = np.clip(strength * looks[look] + face + rng.normal(0, 0.3, UNITS), 0, 5)
+    units = np.clip(looks["flat"] + strength * (looks[look] - looks["flat"]) + face + rng.normal(0, 0.3, UNITS), 0, 5)
     time = np.linspace(0, 2 * np.pi, FRAMES)
     syllables = np.sin(rates[sound] * time + rng.uniform(0, 2 * np.pi))
-    cepstrum = ROOM + (strength * levels[sound] + voice)[:, None] * (1 + 0.5 * syllables)
+    level = levels["plain"] + strength * (levels[sound] - levels["plain"]) + voice
+    cepstrum = ROOM + level[:, None] * (1 + 0.5 * syllables)
     return units.astype(np.float32), (cepstrum + rng.normal(0, 12, cepstrum.shape)).astype(np.float32)
 
 

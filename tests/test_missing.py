@@ -1,0 +1,149 @@
+"""Trained cells scored again under missing modalities."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fabricated import make_project
+
+import cli
+from experiments import missing, reproduce
+from experiments.plan import Planner, Selection
+from experiments.results import read_cell, read_json
+from experiments.table import read_table
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = """
+title: Tiny
+source: nobody
+corpus: ravdess_features
+folds: [2]
+seeds: [1]
+protocols: [paper, honest]
+rows:
+  - {name: audio, label: Audio, experiment: ravdess_features, overrides: {model.class_path: AudioOnly, SIZE}}
+  - {name: concat, label: Concat, experiment: ravdess_features, overrides: {model.class_path: ConcatFC, SIZE}}
+missing: {rates: [0, 0.5, 1], modalities: [video, audio], rows: [concat]}
+"""
+
+
+def run(*arguments):
+    parser = argparse.ArgumentParser()
+    reproduce.add_arguments(parser)
+    return reproduce.run(parser.parse_args(arguments), ROOT)
+
+
+def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path, monkeypatch, capsys):
+    """Through the real command line; a cell's files equal those of `cli.py test --data.missing`."""
+    monkeypatch.chdir(ROOT)
+    table, runs = tmp_path / "tiny.yaml", tmp_path / "runs"
+    size = f'trainer.max_epochs: 2, data.init_args.root: "{ravdess_features}"'
+    table.write_text(TABLE.replace("SIZE", size) + "synthetic: {}\n")
+    assert run(str(table), "--data", "synthetic", "--runs", str(runs), "--dry-run") == 0
+    assert "8 evaluations under missing modalities of 2 cells" in capsys.readouterr().out
+    assert run(str(table), "--data", "synthetic", "--runs", str(runs)) == 0
+    cells = {name: runs / "synthetic" / "tiny" / name for name in ("audio", "concat")}
+    assert not list(cells["audio"].rglob("missing"))
+    folder = cells["concat"] / "paper-fold2-seed1"
+    found = read_cell(folder)
+    assert found.missing.keys() == {"video", "audio"}
+    for rates in found.missing.values():
+        assert rates.keys() == {0.5, 1.0}  # at 0 the cell's own predictions stand
+        for of in rates.values():
+            assert of.keys() == {"last"}
+            assert of["last"].ids == found.predictions["last"].ids
+    assert found.missing["audio"][1.0]["last"].probabilities.std(0).max() > 0  # the video still tells
+    half, whole = (found.missing["audio"][rate]["last"].probabilities for rate in (0.5, 1.0))
+    lost = (half == whole).all(1)
+    kept = (half == found.predictions["last"].probabilities).all(1)
+    assert (lost | kept).all()
+    assert 0 < lost.sum() < len(lost)
+    assert read_cell(cells["concat"] / "honest-fold2-seed1").missing["video"][0.5].keys() == {"selected"}
+
+    command = ["test", "--config", "experiments/ravdess_features.yaml"]
+    command += ["--data.root", str(ravdess_features), "--data.fold", "2", "--data.missing.audio", "0.5"]
+    command += ["--trainer.default_root_dir", str(tmp_path / "test")]
+    assert cli.main([*command, "--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]) == 0
+    expected = (tmp_path / "test" / "predictions-test.csv").read_text()
+    assert (folder / "missing" / "audio-0.50" / "predictions-last.csv").read_text() == expected
+
+    before = {
+        path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file() and "report" not in path.parts
+    }
+    monkeypatch.setattr(missing, "_evaluate", lambda evaluation: pytest.fail("there was nothing to do"))
+    assert run(str(table), "--data", "synthetic", "--runs", str(runs)) == 0
+    after = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file() and "report" not in path.parts}
+    assert before == after
+    assert "under missing modalities" in (runs / "synthetic" / "report" / "tiny.html").read_text()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    monkeypatch.setattr("experiments.report_html.figures", lambda summary: [])
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}")
+    path = tmp_path / "experiments" / "tables" / "toy.yaml"
+    path.write_text(path.read_text() + "missing: {rates: [0, 1], modalities: [audio, video], rows: [pair]}\n")
+    return tmp_path
+
+
+def planned(done):
+    planner = Planner(read_table("toy", project=Path()), Path("runs"), Path())
+    jobs = planner.jobs(Selection(folds=[0], seeds=[1]))
+    return missing.pending(planner.table, jobs, [job.directory for job in jobs if done in job.name])
+
+
+def test_only_finished_cells_of_the_named_rows_are_pending(project):
+    assert planned("nothing") == planned("audio") == []
+    paper, honest = planned("pair")
+    assert paper.losses == honest.losses == (("audio", 1.0), ("video", 1.0))
+    assert (paper.selection, honest.selection) == ("last", "selected")
+    path = project / paper.directory / "missing" / "audio-1.00" / "predictions-last.csv"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert planned("pair")[0].losses == (("video", 1.0),)
+
+
+def test_a_cell_that_fails_is_named_and_stops_no_other(project, capsys):
+    """The made-up cells have no checkpoint that could be read."""
+    options = ["toy", "--rows", "pair", "--folds", "0", "--seeds", "1"]
+    parser = argparse.ArgumentParser()
+    reproduce.add_arguments(parser)
+    assert reproduce.run(parser.parse_args(options), Path()) == 1
+    error = capsys.readouterr().err
+    assert "4 evaluations under missing modalities of 2 cells" in error
+    assert "2/2 cells evaluated, 2 failed" in error
+    assert error.count("under missing modalities: ") == 2
+    assert "toy/pair/honest-fold0-seed1: under missing modalities" in error
+    assert read_json(Path("runs/toy/pair/honest-fold0-seed1/result.json"))["fold"] == 0  # the cell itself is done
+
+
+def test_lost_clips_depend_on_clip_and_modality_alone(ravdess_features):
+    from datamodules.precomputed import PrecomputedTensorDataModule
+
+    def masks(data):
+        dataset = data.dataset("test")
+        return dataset[slice(0)] if len(dataset) == 0 else dataset.__getitems__(list(range(len(dataset))))["mask"]
+
+    options = {
+        "root": str(ravdess_features),
+        "index": "prepared/index.csv",
+        "features": {"video": "prepared/features.npz:au", "audio": "prepared/features.npz:mfcc"},
+    }
+    data = PrecomputedTensorDataModule(**options)
+    assert masks(data)["audio"].all()
+    data.lose({"audio": 0.5})
+    given = PrecomputedTensorDataModule(**options, missing={"audio": 0.5})
+    np.testing.assert_array_equal(masks(data)["audio"], masks(given)["audio"])
+    assert 0 < masks(data)["audio"].sum() < len(masks(data)["audio"])
+    assert masks(data)["video"].all()
+    data.lose({})
+    assert masks(data)["audio"].all()
+
+
+def test_nothing_pending_imports_nothing_heavy():
+    code = "import sys, experiments.missing; sys.exit(any(name in sys.modules for name in ('torch', 'cv2')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
