@@ -27,6 +27,7 @@ import callbacks
 import datamodules
 import lightning_modules
 from callbacks.history import History
+from callbacks.plots import AttentionPlot, ResultPlots
 from callbacks.predictions import PredictionWriter
 from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
@@ -36,6 +37,7 @@ from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parent
 LINKS = ("num_classes", "input_shapes", "class_weights")
+RECORDERS = (History, PredictionWriter, ResultPlots, AttentionPlot)
 COMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -127,12 +129,14 @@ class EmotionCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer over the run's folder."""
-        config, command = self.config[self.subcommand], self.subcommand
-        if not config.trainer.fast_dev_run:
-            folder = self._enter_run() if command == "fit" else self._evaluation_folder()
+        config, options = self.config[self.subcommand], self.config_init[self.subcommand].trainer
+        if config.trainer.fast_dev_run:  # leaves nothing behind
+            options.callbacks = [c for c in options.callbacks or [] if not isinstance(c, RECORDERS)]
+        else:
+            folder = self._enter_run() if self.subcommand == "fit" else self._evaluation_folder()
             kwargs["default_root_dir"] = str(folder)
-            os.environ.setdefault("WANDB_DIR", str(folder))
-            for callback in self.config_init[command].trainer.callbacks or []:
+            os.environ["WANDB_DIR"] = str(folder)
+            for callback in options.callbacks or []:
                 if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                     callback.dirpath = str(folder / "checkpoints")
         if not sys.stderr.isatty():

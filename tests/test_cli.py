@@ -140,3 +140,11 @@ def test_overwrite_touches_nothing_in_a_folder_that_is_no_run(ravdess, tmp_path,
     fit = [*fit[:-1], "1", "--trainer.max_epochs", "1", "--overwrite", "true"]
     assert run(capsys, *fit, "--trainer.default_root_dir", str(tmp_path))[0] == 0
     assert (tmp_path / "mine.csv").read_text() == "keep"
+
+
+def test_fast_dev_run_leaves_nothing_behind(ravdess, tmp_path, capsys):
+    before = {path.name for path in tmp_path.parent.iterdir()}
+    fit = [*BASE[:2], "experiments/ravdess_audio.yaml", "--data.root", str(ravdess), "--trainer.fast_dev_run", "true"]
+    assert run(capsys, *fit, "--trainer.default_root_dir", str(tmp_path))[0] == 0
+    assert not list(tmp_path.iterdir())
+    assert {path.name for path in tmp_path.parent.iterdir()} == before
