@@ -135,7 +135,7 @@ class EmotionCLI(LightningCLI):
         else:
             folder = self._enter_run() if self.subcommand == "fit" else self._evaluation_folder()
             kwargs["default_root_dir"] = str(folder)
-            os.environ["WANDB_DIR"] = str(folder)
+            os.environ.setdefault("WANDB_DIR", str(folder))
             for callback in options.callbacks or []:
                 if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                     callback.dirpath = str(folder / "checkpoints")
