@@ -50,7 +50,7 @@ def sha256_file(*paths: Path) -> str:
 
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # two processes may write the same report
     with temporary.open("w", encoding="utf-8", newline="") as file:
         file.write(text)
         file.flush()

@@ -1,6 +1,7 @@
 """Fixtures shared by the whole suite."""
 
 import os
+import sys
 from pathlib import Path
 
 import lightning.pytorch  # noqa: F401  before any test captures stderr: its log handler keeps the stream it finds
@@ -11,6 +12,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks; two threads on s
 os.environ["WANDB_MODE"] = "disabled"
 
 FRAMES, SIZE, MFCC = 8, 16, (13, 212)
+
+
+@pytest.fixture(autouse=True)
+def _no_open_wandb_run():
+    """A run of W&B that one test leaves open would be the next test's."""
+    yield
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish()
 
 
 @pytest.fixture(scope="session")
