@@ -52,7 +52,7 @@ def overview() -> str:
 def per_corpus(command: str, arguments: Sequence[str]) -> int:
     """Runs ``prepare`` or ``synth`` for one corpus."""
     known = corpora(command)
-    parser = argparse.ArgumentParser(f"cli.py {command}", description=PER_CORPUS[command])
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog=f"cli.py {command}", description=PER_CORPUS[command])
     parser.add_argument("corpus", choices=known, metavar="CORPUS", help=", ".join(known))
     if not arguments or arguments[0] in ("-h", "--help"):
         parser.epilog = f"cli.py {command} CORPUS --help tells the options of a corpus"
@@ -60,7 +60,9 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     corpus = parser.parse_args(arguments[:1]).corpus
     module = importlib.import_module(f"datamodules.{command}.{corpus}")
-    parser = argparse.ArgumentParser(f"cli.py {command} {corpus}", description=(module.__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, prog=f"cli.py {command} {corpus}", description=(module.__doc__ or "").split("\n")[0]
+    )
     workers = os.cpu_count() or 1
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes (default: all cores)")
     if command == "prepare":
@@ -85,7 +87,7 @@ def dispatch(arguments: Sequence[str]) -> int:
         return per_corpus(command, arguments[1:])
     if command in TABLES:
         module = importlib.import_module(f"experiments.{command}")
-        parser = argparse.ArgumentParser(f"cli.py {command}", description=TABLES[command])
+        parser = argparse.ArgumentParser(allow_abbrev=False, prog=f"cli.py {command}", description=TABLES[command])
         module.add_arguments(parser)
         return int(module.run(parser.parse_args(arguments[1:])))
     if command in TRAINING:
@@ -113,6 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cause: BaseException | None = error
         while cause and not hasattr(cause, "exit_code"):  # parsers wrap what a constructor raised
             cause = cause.__cause__ or cause.__context__
+        if cause is None and isinstance(error, OSError) and error.filename:
+            print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 2
         if cause is None:  # what a user can cause carries an exit code; anything else is a bug
             raise
         print(f"error: {cause}", file=sys.stderr)

@@ -93,6 +93,8 @@ class EmotionDataModule(LightningDataModule):
             raise DataError(f"--data.fold {fold}: {type(self).__name__} has folds 0 to {self.num_folds - 1}")
         if batch_size < 1:
             raise DataError(f"--data.batch_size {batch_size}: at least 1")
+        if num_workers < 0:
+            raise DataError(f"--data.num_workers {num_workers}: at least 0")
         self.root = root
         self.fold = fold
         self.protocol = protocol

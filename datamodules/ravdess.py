@@ -104,6 +104,8 @@ class RAVDESSDataModule(EmotionDataModule):
             raise DataError(f"--data.image_size {image_size}: at least 1")
         if wave_seconds <= 0:
             raise DataError(f"--data.wave_seconds {wave_seconds}: more than 0")
+        if modalities is not None and not modalities:
+            raise DataError(f"--data.modalities []: name at least one of {', '.join(ARRAYS)}")
         self.modalities: list[str] = list(modalities or ["video", "audio"])
         self.frames = frames
         self.image_size = image_size

@@ -30,6 +30,7 @@ SCHEMA = 1
 DTYPES = {"u8": "|u1", "i16": "<i2", "i32": "<i4", "i64": "<i8", "f16": "<f2", "f32": "<f4"}
 _FIXED = ("id", "group", "label", "padded", "source_sha256")
 _SKIPPED = ("id", "file", "reason", "source_sha256")
+_ANEW = "delete the folder and prepare again."
 
 
 class DataError(ValueError):
@@ -104,7 +105,8 @@ class StoreWriter:
         done: id -> source hash of every clip dealt with so far, in order.
 
     Raises:
-        DataError: The folder holds a store made with other settings, or another process is writing it.
+        DataError: The folder cannot be written, another process is writing it, or it holds a store that was made with
+            other settings or is damaged.
     """
 
     def __init__(self, folder: Path, arrays: dict[str, str], settings: dict[str, Any], synthetic: bool) -> None:
@@ -115,13 +117,19 @@ class StoreWriter:
         )
         self._paths = {name: folder / f"{name}.{dtype}" for name, dtype in arrays.items()}
         self._journal: Journal | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        self.complete = (folder / "COMPLETE").exists()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.complete = (folder / "COMPLETE").exists()
+        except OSError as error:
+            raise self._unwritable(error) from None
         if self.complete:
             store = Store(folder)
             manifest = store.manifest
             dtypes = {name: array["dtype"] for name, array in manifest["arrays"].items()}
             self._refuse_other_request({**{key: manifest[key] for key in list(self.request)[:3]}, "dtypes": dtypes})
+            store.verify()
+            if not (folder / "skipped.csv").exists():
+                raise DataError(f"{folder / 'skipped.csv'} is missing; {_ANEW}")
             self.rows, self.skipped = store.rows, _read_table(folder / "skipped.csv")
             self.done = {row["id"]: row["source_sha256"] for row in [*self.rows, *self.skipped]}
             return
@@ -129,11 +137,20 @@ class StoreWriter:
             self._journal = Journal(folder / "journal.jsonl", list(self._paths.values()))
         except BlockingIOError:
             raise DataError(f"{folder}: another process is writing this store; wait for it to end.") from None
+        except OSError as error:
+            raise self._unwritable(error) from None
         except ValueError as error:
             raise DataError(f"{folder}: journal.jsonl is damaged ({error}); delete the folder.") from None
         if self._journal.header is not None:
             self._refuse_other_request(self._journal.header)
-        self._restart()
+        try:
+            self._restart()
+        except OSError as error:
+            self.close()
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> DataError:
+        return DataError(f"--out: cannot write {self.folder}: {error.strerror}; name a folder that can be written.")
 
     def _refuse_other_request(self, old: dict[str, Any]) -> None:
         if changes := "; ".join(_differences(old, self.request)):
@@ -308,13 +325,15 @@ class Store:
             raise DataError(f"{folder}: no prepared store here; run `cli.py prepare` for this corpus first.")
         if not (folder / "COMPLETE").exists():
             raise DataError(f"{folder}: not finished; run the same `cli.py prepare` again, it carries on.")
+        path = folder / "manifest.json"
         try:
-            self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            self.rows = _read_table(folder / "index.csv")
+            self.manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             self.fingerprint: str = self.manifest["fingerprint"]
             self.synthetic: bool = self.manifest["synthetic"]
             files = self.manifest["arrays"]
             self.arrays = {name: np.dtype(DTYPES[file["dtype"]]) for name, file in files.items()}
+            path = folder / "index.csv"
+            self.rows = _read_table(path)
             self.ids = [row["id"] for row in self.rows]
             self.groups = [row["group"] for row in self.rows]
             self.labels = np.array([int(row["label"]) for row in self.rows], dtype=np.int64)
@@ -323,17 +342,25 @@ class Store:
                 name: [tuple(int(size) for size in row[f"{name}_shape"].split("x")) for row in self.rows]
                 for name in files
             }
-            complete = (folder / "COMPLETE").read_text(encoding="utf-8").strip()
+            path = folder / "COMPLETE"
+            complete = path.read_text(encoding="utf-8").strip()
+            path = folder / "manifest.json"
             found = _fingerprint(self.manifest, self.rows)
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{folder}: damaged store ({error!r}); delete it and prepare again.") from None
+        except FileNotFoundError:
+            raise DataError(f"{path} is missing; {_ANEW}") from None
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+        except (AttributeError, KeyError, TypeError, ValueError, csv.Error):
+            raise DataError(f"{path} is damaged; {_ANEW}") from None
         if not found == self.fingerprint == complete:
-            raise DataError(f"{folder}: index or manifest was edited since; delete the folder and prepare again.")
+            raise DataError(f"{folder}: index or manifest was edited since; {_ANEW}")
         self._paths = {name: folder / f"{name}.{file['dtype']}" for name, file in files.items()}
         for name, path in self._paths.items():
-            size, expected = path.stat().st_size if path.exists() else 0, files[name]["bytes"]
+            if not path.exists():
+                raise DataError(f"{path} is missing; {_ANEW}")
+            size, expected = path.stat().st_size, files[name]["bytes"]
             if size != expected:
-                raise DataError(f"{path}: {size} bytes instead of {expected}; delete the folder and prepare again.")
+                raise DataError(f"{path}: {size} bytes instead of {expected}; {_ANEW}")
         self._maps: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -367,4 +394,4 @@ class Store:
         """
         for name, path in self._paths.items():
             if sha256_file(path) != self.manifest["arrays"][name]["sha256"]:
-                raise DataError(f"{path} was damaged after preparing; delete the folder and prepare again.")
+                raise DataError(f"{path} was damaged after preparing; {_ANEW}")

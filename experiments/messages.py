@@ -3,7 +3,7 @@
 import logging
 import re
 import warnings
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -18,6 +18,9 @@ NOISE = (
     r".*find_unused_parameters=True was specified.*",
     r".*isinstance\(treespec, LeafSpec\).*",
     r".*[Ll]it[Ll]ogger.*",
+    r".*`weights_only` was not set.*",
+    r".*module\(s\) in eval mode.*",
+    r".*The dirpath has changed from.*",
 )
 
 
@@ -55,7 +58,11 @@ def quiet() -> None:
 
 
 class Parser(LightningArgumentParser):
-    """Tells what is wrong with an option in one or two lines instead of a page of usage."""
+    """Tells what is wrong with an option in one or two lines instead of a page of usage; takes no abbreviations."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # An abbreviated option would reach the parser and not the request that a run is compared by.
+        super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises the condensed message."""
@@ -87,7 +94,8 @@ def condense(message: str) -> str:
         if missing := re.fullmatch(r"Expected a dot import path string: (.+)", text):
             return f"--{'.'.join(option)}: there is no class {missing[1]}"
         if text and not re.match(
-            r"Does not validate|Subtypes?\b|Errors:|Expected a path but|Not a valid|Given value", text
+            r"Does not validate|Subtypes?\b|Errors:|Expected a path but|Not a valid|Given value|Subclass types|a class path|a dict w",
+            text,
         ):
             text = text.replace("Expected a ", "expected ")
             text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", text)

@@ -16,13 +16,14 @@ from experiments.summary import Summary, summarise
 from experiments.table import read_table, table_names
 
 RESULTS = Path("docs", "results")
+RUNS = Path("runs")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``report``."""
     parser.add_argument("tables", nargs="*", metavar="TABLE", help="file stem or path of a table; default: all")
     parser.add_argument("--data", choices=("real", "synthetic"), default="real", help="synthetic: the stand-in's runs")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs")
+    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="folder of all runs")
     parser.add_argument(
         "--results", type=Path, metavar="DIR", help=f"read committed result files ({RESULTS}) instead of runs"
     )
@@ -43,11 +44,17 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
         The exit code.
 
     Raises:
-        DataError: If a table or a result file cannot be read, or a marker is missing.
+        DataError: If a table or a result file cannot be read, a file, folder or marker is missing, or the report cannot
+            be written.
     """
     synthetic = args.data == "synthetic"
     if synthetic and args.results:
         raise DataError("--results holds results on real data; leave --data synthetic out")
+    for option, folder in (("--runs", args.runs if args.runs != RUNS else None), ("--results", args.results)):
+        if folder and not folder.is_dir():
+            raise DataError(f"{option} {folder}: no such folder")
+    if args.readme and not args.readme.is_file():
+        raise DataError(f"--readme {args.readme}: no such file")
     names = args.tables or table_names(project)
     if not names:
         raise DataError("no tables in experiments/tables")
@@ -61,7 +68,12 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
     for summary in summaries if args.readme else ():
         if args.tables or has_block(args.readme, summary.table.name):
             update_readme(args.readme, summary.table.name, readme_block(summary))
-    for line in write_report(summaries, args.out or report_folder(planners[0])):
+    out = args.out or report_folder(planners[0])
+    try:
+        lines = write_report(summaries, out)
+    except OSError as error:
+        raise DataError(f"cannot write {out}: {error.strerror}; name another folder with --out") from error
+    for line in lines:
         print(line)
     return 0
 

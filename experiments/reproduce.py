@@ -83,9 +83,9 @@ def _reproduce(
     jobs = [job for planner in ready for job in planner.jobs(selection)]
     states = {job.directory: state(job.directory, job.request) for job in jobs}
     if dry:
+        print("\n".join(problems), end="\n" if problems else "")
         _print_plan(jobs, states, program)
         _print_evaluations(ready, selection, states)
-        print("\n".join(problems), end="\n" if problems else "")
         return 0
     outcome = Outcome(done={path for path, found in states.items() if found == "done"})
     outcome.failed = _refusals(jobs, states)

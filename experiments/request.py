@@ -79,7 +79,7 @@ def split_hash(config: Config, corpus: str, project: Path = PROJECT) -> str | No
     """SHA-256 of the split file that merged settings name, or else of the corpus; None where there is none."""
     named = config.get("data", {}).get("init_args", {}).get("splits")
     path = Path(named) if named else project / "datamodules" / "splits" / f"{corpus}.csv"
-    return sha256_file(path) if path.exists() else None
+    return sha256_file(path) if path.is_file() else None
 
 
 def make_request(
@@ -183,10 +183,13 @@ def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
     overrides: Config = {}
     rest = list(arguments)
     while rest:
-        key, equals, value = rest.pop(0).removeprefix("--").partition("=")
+        word = rest.pop(0)
+        if word.startswith("-c"):  # the short form of --config
+            word = f"--config={word[2:].removeprefix('=')}" if word[2:] else "--config"
+        key, equals, value = word.removeprefix("--").partition("=")
         if not equals:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
-        if key in ("config", "c"):
+        if key == "config":
             configs.append(Path(value))
         else:
             overrides[key] = parse_value(value)

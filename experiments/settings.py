@@ -54,22 +54,26 @@ def read_yaml(path: Path) -> Config:
         path: The file.
 
     Returns:
-        The mapping, empty for an empty file.
+        The mapping.
 
     Raises:
-        DataError: If the file is missing, is no YAML or holds something else.
+        DataError: If the file is missing, empty or no YAML, or holds something else.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise DataError(f"{shown(path)}: {error.strerror or error}") from error
+    except (UnicodeError, yaml.reader.ReaderError) as error:
+        raise DataError(f"{shown(path)}: not a text file") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise DataError(f"{shown(path)}{where}: not valid YAML ({getattr(error, 'problem', error)})") from error
-    if content is not None and not isinstance(content, dict):
+    if content is None:
+        raise DataError(f"{shown(path)}: holds no settings")
+    if not isinstance(content, dict):
         raise DataError(f"{shown(path)}: expected a mapping, found {type(content).__name__}")
-    return content or {}
+    return content
 
 
 def merge(base: Mapping[str, Any], new: Mapping[str, Any]) -> Config:

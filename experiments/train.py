@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -104,6 +105,9 @@ class EmotionCLI(LightningCLI):
         if linked := [name for name in LINKS if name in given]:
             raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
         super().parse_arguments(parser, args)
+        seed = self.config[self.config["subcommand"]].seed_everything
+        if isinstance(seed, bool) or seed < 0:
+            raise UsageError(f"--seed_everything {seed}: expected a whole number from 0")
 
     def _parse_ckpt_path(self) -> None:
         # Lightning lays the checkpoint's model arguments over the command line's: a --model option would be
@@ -116,16 +120,31 @@ class EmotionCLI(LightningCLI):
                 f"--{changed[0]} has no effect with --ckpt_path: the checkpoint says what the model is.\n"
                 "What can vary at evaluation is --data.* and callbacks; to train with it, fit without --ckpt_path"
             )
-        if path and not Path(path).is_file():
-            raise UsageError(f"--ckpt_path {path}: there is no such file; runs keep theirs in <run>/checkpoints/")
         if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
-        try:
-            super()._parse_ckpt_path()
-        except (RuntimeError, OSError, EOFError, ValueError) as error:
-            if isinstance(error, UsageError):
-                raise
-            raise UsageError(f"--ckpt_path {path}: not a whole checkpoint of this project") from error
+        if path:
+            stored = read_checkpoint(Path(path), "--ckpt_path ")["hyper_parameters"].get("_class_path", "")
+            asked = self.config[command].model.class_path
+            if stored.rpartition(".")[2] != asked.rpartition(".")[2]:
+                raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
+            if command != "fit":
+                self._keep_to_its_fold(Path(path))
+        super()._parse_ckpt_path()
+
+    def _keep_to_its_fold(self, checkpoint: Path) -> None:
+        """Scores a checkpoint on the speakers that its own run held out, not on those that trained it."""
+        recorded = results.recorded_request(checkpoint.parent.parent)
+        data = self.config[self.config["subcommand"]].data.init_args
+        given = request.read_config(*request.parse_command(self.arguments[1:])).get("data", {}).get("init_args", {})
+        for name in ("fold", "protocol"):
+            if name not in recorded or name not in data:
+                continue
+            if given.get(name, recorded[name]) != recorded[name]:
+                raise UsageError(
+                    f"--data.{name} {given[name]}: the checkpoint's run has {name} {recorded[name]}; "
+                    "other speakers would be speakers that trained it"
+                )
+            data[name] = recorded[name]
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer over the run's folder."""
@@ -136,12 +155,21 @@ class EmotionCLI(LightningCLI):
             folder = self._enter_run() if self.subcommand == "fit" else self._evaluation_folder()
             kwargs["default_root_dir"] = str(folder)
             os.environ.setdefault("WANDB_DIR", str(folder))
-            for callback in options.callbacks or []:
+            options.callbacks = list(options.callbacks or [])
+            for callback in options.callbacks:
                 if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                     callback.dirpath = str(folder / "checkpoints")
+            options.callbacks += [
+                kind()  # a result is made of what these record
+                for kind in (History, PredictionWriter, ModelProfile)
+                if not any(isinstance(callback, kind) for callback in options.callbacks)
+            ]
         if not sys.stderr.isatty():
             kwargs["enable_progress_bar"] = False
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ValueError) as error:
+            raise UsageError(f"--trainer: {str(error).splitlines()[0]}") from error
 
     def _experiment(self) -> str:
         names = [path.stem for path in request.parse_command(self.arguments[1:])[0]]
@@ -157,6 +185,7 @@ class EmotionCLI(LightningCLI):
 
     def _enter_run(self) -> Path:
         data: EmotionDataModule = self.datamodule
+        data.split_sizes()  # what is wrong with the data shows before a folder is made
         config = self.config["fit"]
         self.request = request.request_from_command(self.arguments[1:], corpus=data.corpus, data=data.fingerprint)
         folder = Path(
@@ -185,7 +214,10 @@ class EmotionCLI(LightningCLI):
             )
         self._resume(folder, state)
         shutil.rmtree(folder / "missing", ignore_errors=True)  # of another training
-        results.write_json(folder / "request.json", self.request)
+        try:
+            results.write_json(folder / "request.json", self.request)
+        except OSError as error:
+            raise UsageError(f"--trainer.default_root_dir {folder}: {error.strerror}") from error
         return folder
 
     def _sweep_directory(self) -> Path | None:
@@ -196,6 +228,7 @@ class EmotionCLI(LightningCLI):
     def _resume(self, folder: Path, state: str) -> None:
         last = folder / "checkpoints" / "last.ckpt"
         if state == "partial" and not self.config_init["fit"].get("ckpt_path"):
+            read_checkpoint(last, "", "; delete the folder to start again")
             self.config_init["fit"]["ckpt_path"] = str(last)
             rank_zero_info(f"{folder} was begun before: carrying on from {last.name}")
 
@@ -224,9 +257,11 @@ class EmotionCLI(LightningCLI):
             if trainer.max_epochs == 0:  # nothing was trained: every selection is made of that selection of its parts
                 self.model.start_from({part: same_selection(p, path) for part, p in self.model.init_from.items()})
                 trainer.save_checkpoint(path, weights_only=False)
+            elif not path.exists():  # training stopped inside its first epoch
+                trainer.save_checkpoint(path)
+            epoch = read_checkpoint(path, "", "; delete the folder to start again")["epoch"]
             writer.selection = selection
             metrics = trainer.test(self.model, datamodule=data, ckpt_path=str(path), verbose=False)[0]
-            epoch = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"]
             selections[selection] = {"epoch": epoch if trainer.max_epochs else None} | {
                 name: metrics[f"test_{name}"] for name in ("accuracy", "uar", "f1")
             }
@@ -275,6 +310,31 @@ class EmotionCLI(LightningCLI):
                 f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {sizes['test']} clips"
             )
         print(f"result: {folder / 'result.json'}")
+
+
+def read_checkpoint(path: Path, option: str = "", remedy: str = "") -> dict[str, Any]:
+    """Opens a checkpoint without running anything in it; its tensors stay on disk until they are used.
+
+    Args:
+        path: The file.
+        option: What named it, for the message.
+        remedy: What to do about a damaged one, for the message.
+
+    Returns:
+        Its content.
+
+    Raises:
+        UsageError: If there is no such file, or it is no whole checkpoint of a task.
+    """
+    if not path.is_file():
+        raise UsageError(f"{option}{path}: there is no such file; runs keep theirs in <run>/checkpoints/")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        if not {"state_dict", "hyper_parameters", "epoch"} <= content.keys():
+            raise ValueError("no checkpoint of a task")
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        raise UsageError(f"{option}{path}: not a whole checkpoint of this project{remedy}") from error
+    return content
 
 
 def same_selection(source: str, target: Path) -> str:

@@ -186,7 +186,10 @@ class EmotionTask(LightningModule, ABC):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One named group per stage, all there from the first step: unfreezing never adds any."""
         groups = [{"params": p, "name": stage} for stage, p in self.stage_parameters().items() if p]
-        optimizer = self.optimizer_factory(groups)
+        try:
+            optimizer = self.optimizer_factory(groups)
+        except (TypeError, ValueError) as error:
+            raise TaskError(f"--model.optimizer: {error}") from error
         if self.scheduler_factory is None:
             return optimizer
         scheduler = self.scheduler_factory(optimizer)

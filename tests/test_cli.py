@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 import cli
 
@@ -53,6 +54,13 @@ def test_unknown_corpus_names_those_there_are(capsys):
         (["--data.modalities", "[audio]"], ["video"]),
         (["--model.num_classes", "4"], ["--model.num_classes", "data.num_classes"]),
         (["--model.init_args.input_shapes", "{}"], ["--model.input_shapes", "data.input_shapes"]),
+        (["--trainer.max_epoch", "1"], ["--trainer.max_epoch"]),
+        (["--seed_everything", "-3"], ["--seed_everything", "from 0"]),
+        (["--seed_everything", "true"], ["--seed_everything", "from 0"]),
+        (["--trainer.devices", "0"], ["--trainer"]),
+        (["--trainer.accelerator", "foo"], ["--trainer"]),
+        (["--model.optimizer.init_args.lr", "-1"], ["--model.optimizer", "-1"]),
+        (["--data.splits", "experiments"], ["splits"]),
         (["--config", "experiments/nope.yaml"], ["experiments/nope.yaml", "no such file"]),
         (["--ckpt_path", "nope.ckpt"], ["nope.ckpt", "no such file"]),
         (["--model.init_from", "{video: nope.ckpt}", "--trainer.max_epochs", "1"], ["nope.ckpt"]),
@@ -86,12 +94,81 @@ def test_evaluation_needs_a_checkpoint(ravdess, capsys):
     assert "--ckpt_path" in err
 
 
-def test_broken_checkpoint_is_named(ravdess, tmp_path, capsys):
+@pytest.mark.parametrize("content", [b"PK\x03\x04 not a checkpoint", b"", b"# text\n", {"a": 1}], ids=str)
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_broken_checkpoint_is_named(ravdess, tmp_path, capsys, content, command):
     broken = tmp_path / "broken.ckpt"
-    broken.write_bytes(b"PK\x03\x04 not a checkpoint")
-    code, _, err = run(capsys, "test", *BASE[1:], "--data.root", str(ravdess), "--ckpt_path", str(broken))
+    torch.save(content, broken) if isinstance(content, dict) else broken.write_bytes(content)
+    code, _, err = run(capsys, command, *BASE[1:], "--data.root", str(ravdess), "--ckpt_path", str(broken))
     assert code == 2
-    assert "broken.ckpt" in err
+    assert "broken.ckpt: not a whole checkpoint" in err
+
+
+@pytest.fixture(scope="module")
+def audio_run(ravdess, tmp_path_factory):
+    """A finished run of the audio network on fold 0."""
+    folder = tmp_path_factory.mktemp("audio")
+    assert cli.main([*AUDIO, "--data.root", str(ravdess), "--trainer.default_root_dir", str(folder)]) == 0
+    return folder
+
+
+AUDIO = ["fit", "--config", "experiments/ravdess_audio.yaml", "--trainer.max_epochs", "1", "--data.fold", "2"]
+
+
+def test_a_checkpoint_is_scored_on_the_speakers_its_run_held_out(ravdess, audio_run, tmp_path, capsys):
+    checkpoint = str(audio_run / "checkpoints" / "best.ckpt")
+    test = ["test", *AUDIO[1:3], "--data.root", str(ravdess), "--ckpt_path", checkpoint]
+    test += ["--trainer.default_root_dir", str(tmp_path)]
+    assert run(capsys, *test)[0] == 0
+    assert (tmp_path / "predictions-test.csv").read_text() == (audio_run / "predictions-best.csv").read_text()
+    code, _, err = run(capsys, *test, "--data.fold", "0")
+    assert code == 2
+    assert "--data.fold 0" in err
+    assert "fold 2" in err
+
+
+def test_a_checkpoint_of_another_model_is_refused(ravdess, audio_run, capsys):
+    checkpoint = str(audio_run / "checkpoints" / "best.ckpt")
+    code, _, err = run(capsys, "test", *BASE[1:], "--data.root", str(ravdess), "--ckpt_path", checkpoint)
+    assert code == 2
+    assert "AudioOnly" in err
+    assert "CFNSR" in err
+
+
+def test_short_and_long_form_of_config_are_the_same_request(ravdess, audio_run, capsys):
+    short = ["fit", "-c", *AUDIO[2:], "--data.root", str(ravdess), "--trainer.default_root_dir", str(audio_run)]
+    code, out, _ = run(capsys, *short)
+    assert code == 0
+    assert "finished" in out
+    assert run(capsys, *short, "-c=experiments/_bf16.yaml")[0] == 2
+
+
+def test_damaged_last_checkpoint_of_a_killed_run_is_named(ravdess, tmp_path, capsys):
+    fit = [*AUDIO, "--data.root", str(ravdess), "--trainer.default_root_dir", str(tmp_path)]
+    assert run(capsys, *fit)[0] == 0
+    (tmp_path / "result.json").unlink()
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    code, _, err = run(capsys, *fit)
+    assert code == 2
+    assert "last.ckpt" in err
+    assert "delete the folder" in err
+
+
+@pytest.mark.parametrize("option", [["--trainer.max_steps", "2"], ["--trainer.callbacks", "[]"]], ids=" ".join)
+def test_unusual_training_still_ends_with_a_result(ravdess, tmp_path, capsys, option):
+    fit = [*AUDIO, "--data.root", str(ravdess), "--trainer.default_root_dir", str(tmp_path)]
+    assert run(capsys, *fit, *option)[0] == 0
+    assert (tmp_path / "result.json").exists()
+    assert (tmp_path / "predictions-best.csv").exists()
+
+
+def test_run_folder_that_cannot_be_made_is_named(ravdess, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    fit = [*AUDIO, "--data.root", str(ravdess), "--trainer.default_root_dir", str(tmp_path / "file" / "run")]
+    code, _, err = run(capsys, *fit)
+    assert code == 2
+    assert "file" in err
 
 
 def test_finished_run_is_kept_and_a_changed_one_refused(ravdess, tmp_path, capsys):

@@ -84,6 +84,7 @@ def test_empty_split_names_the_speakers():
         ({"fold": SPEAKERS}, r"--data.fold 6: TinyData has folds 0 to 5"),
         ({"fold": -1}, r"--data.fold -1"),
         ({"batch_size": 0}, r"--data.batch_size 0"),
+        ({"num_workers": -1}, r"--data.num_workers -1: at least 0"),
         ({"missing": {"audio": 1.5}}, r"--data.missing: rate 1.5 of 'audio'"),
         ({"missing": {"audio": -0.1}}, r"--data.missing: rate -0.1"),
     ],

@@ -369,6 +369,8 @@ def test_preview(corpus, tmp_path):
         (["--size", "0"], "--size 0"),
         (["--audio", "44"], "--audio 44"),
         (["--margin", "-1"], "--margin -1"),
+        (["--workers", "0"], "--workers 0: at least 1"),
+        (["--max-skipped", "-1"], "--max-skipped -1: at least 0"),
         (["--source", "AUDIO", "--preview", "a.png"], "audio alone"),
     ],
 )

@@ -75,6 +75,29 @@ def test_run_again_changes_no_byte_and_other_files_are_refused(raw, tmp_path, ca
         run(raw, tmp_path / "a")
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("features.npz", b"x", r"features\.npz was damaged"),
+        ("features.npz", None, r"features\.npz is missing"),
+        ("manifest.json", b"{", r"manifest\.json is damaged"),
+        ("manifest.json", None, r"manifest\.json is missing"),
+    ],
+)
+def test_damage_is_found_when_run_again(raw, tmp_path, file, content, message):
+    run(raw, tmp_path / "a")
+    path = tmp_path / "a" / "prepared" / file
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        run(raw, tmp_path / "a")
+
+
+def test_an_out_that_cannot_be_written(raw, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="--out: cannot write"):
+        run(raw, tmp_path / "file")
+
+
 def test_half_written_is_replaced(raw, tmp_path):
     run(raw, tmp_path / "a")
     run(raw, tmp_path / "b")

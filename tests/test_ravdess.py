@@ -282,6 +282,7 @@ def test_unfinished_store_says_so(tmp_path):
         ({"fold": -1}, "--data.fold -1"),
         ({"missing": {"text": 0.5}}, "--data.missing names text; read are video, audio"),
         ({"missing": {"video": 0.5}, "modalities": ["audio"]}, "--data.missing names video; read are audio"),
+        ({"modalities": []}, "--data.modalities []: name at least one of video, audio, wave"),
         ({"frames": 9}, "--data.frames 9: the store holds 8 frames"),
         ({"frames": 0}, "--data.frames 0"),
         ({"image_size": 0}, "--data.image_size 0"),

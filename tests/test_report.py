@@ -269,6 +269,24 @@ def test_a_readme_without_markers(project):
         report.run(options("toy", "--readme", "OTHER.md"), HERE)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--runs", "nowhere"], "--runs nowhere: no such folder"),
+        (["--results", "nowhere"], "--results nowhere: no such folder"),
+        (["--readme", "nowhere"], "--readme nowhere: no such file"),
+        (["--out", "file"], "cannot write file: File exists; name another folder with --out"),
+        (["--out", "file/below"], "cannot write file/below: Not a directory; name another folder with --out"),
+    ],
+)
+def test_a_wrong_path_is_one_line(project, arguments, message):
+    write(project / "file", "")
+    with pytest.raises(DataError) as caught:
+        report.run(options(*arguments), HERE)
+    assert str(caught.value) == message
+    assert not Path("nowhere").exists()
+
+
 def test_the_projects_own_readme_is_up_to_date():
     readme, results = PROJECT / "README.md", PROJECT / "docs" / "results"
     names = re.findall(r"<!-- table:(\w+) -->", readme.read_text()) if readme.exists() else []

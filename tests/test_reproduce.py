@@ -205,7 +205,7 @@ def test_missing_data_is_said(project, capsys):
     assert "not run" in out.out
     assert starts() == []
     assert run("toy", "--dry-run") == 0
-    assert "not run: no data at data/toy" in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("toy: not run: no data at data/toy, see docs/data.md\n")
 
 
 def test_a_table_without_data_does_not_stop_another(project, capsys):

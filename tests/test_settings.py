@@ -22,13 +22,21 @@ def test_lists_append_and_mappings_merge():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [("a: [1", "bad.yaml, line 2: not valid YAML"), ("- 1", "expected a mapping"), (None, "No such file")],
+    ("content", "message"),
+    [
+        (b"a: [1\n", "bad.yaml, line 2: not valid YAML"),
+        (b"- 1\n", "expected a mapping"),
+        (b"# nothing\n", "holds no settings"),
+        (b"", "holds no settings"),
+        (b"\x89PNG\r\n", "not a text file"),
+        (b"PK\x00\x01", "not a text file"),
+        (None, "No such file"),
+    ],
 )
-def test_an_unreadable_file_is_named(tmp_path, text, message):
+def test_an_unreadable_file_is_named(tmp_path, content, message):
     path = tmp_path / "bad.yaml"
-    if text is not None:
-        path.write_text(text + "\n")
+    if content is not None:
+        path.write_bytes(content)
     with pytest.raises(DataError, match=r"bad\.yaml") as caught:
         read_yaml(path)
     assert message in str(caught.value)

@@ -243,18 +243,37 @@ def test_fingerprint_follows_data_settings_and_kind_but_not_tools(tmp_path):
     ("file", "damage", "message"),
     [
         ("COMPLETE", None, "not finished"),
-        ("manifest.json", None, "damaged store"),
-        ("manifest.json", b"{", "damaged store"),
-        ("index.csv", None, "damaged store"),
-        ("index.csv", b"id,group\nc0,00\n", "damaged store"),
-        ("video.u8", None, "0 bytes instead of"),
+        ("manifest.json", None, r"store/manifest\.json is missing"),
+        ("manifest.json", b"{", r"store/manifest\.json is damaged"),
+        ("manifest.json", b"[]", r"store/manifest\.json is damaged"),
+        ("manifest.json", b'{"fingerprint": "", "synthetic": true, "arrays": {}}', r"store/manifest\.json is damaged"),
+        ("index.csv", None, r"store/index\.csv is missing"),
+        ("index.csv", b"id,group\nc0,00\n", r"store/index\.csv is damaged"),
+        ("index.csv", b"\xff\xfe", r"store/index\.csv is damaged"),
+        ("video.u8", None, r"store/video\.u8 is missing"),
+        ("video.u8", b"", "0 bytes instead of"),
         ("video.u8", b"xx", "2 bytes instead of"),
     ],
 )
 def test_damage_is_found_on_opening(folder, file, damage, message):
     (folder / file).unlink() if damage is None else (folder / file).write_bytes(damage)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as caught:
         Store(folder)
+    assert "Error(" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_folder_that_cannot_be_made_names_the_option(tmp_path, below):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="--out: cannot write"):
+        open_writer(tmp_path / "file" / below)
+
+
+def test_an_array_that_cannot_be_written_names_the_option(tmp_path):
+    (tmp_path / "s" / "mfcc.f32").mkdir(parents=True)
+    with pytest.raises(DataError, match="--out: cannot write"):
+        open_writer(tmp_path / "s")
 
 
 def test_an_edited_index_is_found(folder):
@@ -264,14 +283,21 @@ def test_an_edited_index_is_found(folder):
         Store(folder)
 
 
-def test_verify_finds_a_flipped_bit(folder):
+@pytest.mark.parametrize("check", [lambda folder: Store(folder).verify(), open_writer])
+def test_a_flipped_bit_is_found(folder, check):
     with (folder / "mfcc.f32").open("r+b") as file:
         file.seek(10)
         byte = file.read(1)
         file.seek(10)
         file.write(bytes([byte[0] ^ 1]))
-    with pytest.raises(DataError, match=r"mfcc\.f32 was damaged"):
-        Store(folder).verify()
+    with pytest.raises(DataError, match=r"mfcc\.f32 was damaged after preparing; delete the folder and prepare again"):
+        check(folder)
+
+
+def test_a_lost_list_of_skipped_clips_is_named(folder):
+    (folder / "skipped.csv").unlink()
+    with pytest.raises(DataError, match=r"skipped\.csv is missing"):
+        open_writer(folder)
 
 
 def test_missing_store_names_the_next_step(tmp_path):

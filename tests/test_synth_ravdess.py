@@ -283,6 +283,9 @@ def test_wrong_options_are_named(tmp_path):
     for clips in (0, 1441):
         with pytest.raises(DataError, match=rf"--clips {clips}: give a number from 1 to 1440"):
             ravdess.run(arguments(tmp_path, clips=clips))
+    for workers in (0, -1):
+        with pytest.raises(DataError, match=rf"--workers {workers}: at least 1"):
+            ravdess.run(arguments(tmp_path, workers=workers))
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="is a file: name a folder"):
         ravdess.run(arguments(tmp_path / "file"))

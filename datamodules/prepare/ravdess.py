@@ -140,6 +140,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_options(args: argparse.Namespace) -> None:
+    if args.workers is not None and args.workers < 1:
+        raise DataError(f"--workers {args.workers}: at least 1.")
+    if args.max_skipped < 0:
+        raise DataError(f"--max-skipped {args.max_skipped}: at least 0.")
     if args.size < 8:
         raise DataError(f"--size {args.size}: give at least 8 pixels.")
     if args.audio < 1000:

@@ -137,7 +137,8 @@ def run(args: argparse.Namespace) -> int:
     """Prepares the features and returns the exit code.
 
     Raises:
-        DataError: The source is wrong, or what is there was made from other files.
+        DataError: The source is wrong, ``--out`` cannot be written, or what is there is damaged or was made from other
+            files.
     """
     if not args.source.is_dir():
         raise DataError(f"--source {args.source}: no such folder; docs/data.md says what it holds")
@@ -149,17 +150,41 @@ def run(args: argparse.Namespace) -> int:
     index, features = join(args.source, folds, whole=not synthetic)
     settings = {name: sha256_file(args.source / name) for name in FILES} | {SPLITS.name: sha256_file(SPLITS)}
     if (folder / "COMPLETE").exists():
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = _read_manifest(folder)
         if manifest["settings"] != settings or manifest["synthetic"] != synthetic:
             raise DataError(f"{folder} was made from other files: delete that folder, or write elsewhere with --out")
+        _verify(folder, manifest["files"])
         print(f"{folder}: {len(index)} trials are there already; fingerprint {manifest['fingerprint'][:12]}")
         return 0
-    fingerprint = _write(folder, index, features, settings, synthetic=synthetic)
+    try:
+        fingerprint = _write(folder, index, features, settings, synthetic=synthetic)
+    except OSError as error:
+        raise DataError(f"--out: cannot write {folder}: {error.strerror}; name a folder that can be written") from None
     print(
         f"{len(index)} trials joined, labels agree on all; fingerprint {fingerprint[:12]}"
         f"{' (SYNTHETIC)' * synthetic}; {folder}"
     )
     return 0
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise DataError(f"{path} is missing; delete the folder and prepare again")
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {key: manifest[key] for key in ("settings", "synthetic", "files", "fingerprint")}
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{path} is damaged; delete the folder and prepare again") from None
+
+
+def _verify(folder: Path, files: dict[str, str]) -> None:
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise DataError(f"{path} is missing; delete the folder and prepare again")
+        if sha256_file(path) != expected:
+            raise DataError(f"{path} was damaged after preparing; delete the folder and prepare again")
 
 
 def _write(

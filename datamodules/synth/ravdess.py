@@ -227,12 +227,14 @@ def run(args: argparse.Namespace) -> int:
     """Write the corpus, or what is missing of it.
 
     Raises:
-        DataError: ``--out`` holds another corpus, cannot be written, or ``--clips`` is out of range.
+        DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
     out, seed = args.out or OUT, args.seed or 0
     clips = CLIPS if args.clips is None else args.clips
     if not 1 <= clips <= CLIPS:
         raise DataError(f"--clips {clips}: give a number from 1 to {CLIPS}")
+    if args.workers is not None and args.workers < 1:
+        raise DataError(f"--workers {args.workers}: at least 1")
     began, marker, stage = time.monotonic(), out / MARKER, out / PARTIAL
     request = f"affectzoo synth ravdess, version {VERSION}, seed {seed}, clips {clips}"
     if marker.is_file():
