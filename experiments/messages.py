@@ -94,7 +94,8 @@ def condense(message: str) -> str:
         if missing := re.fullmatch(r"Expected a dot import path string: (.+)", text):
             return f"--{'.'.join(option)}: there is no class {missing[1]}"
         if text and not re.match(
-            r"Does not validate|Subtypes?\b|Errors:|Expected a path but|Not a valid|Given value|Subclass types|a class path|a dict w",
+            r"Does not validate|Subtypes?\b|Subclass types|Errors:|Expected a path but|Not a valid|Given value|"
+            r"a class path|a dict w",
             text,
         ):
             text = text.replace("Expected a ", "expected ")
