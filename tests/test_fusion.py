@@ -81,6 +81,7 @@ def test_rules_stand_a_network_that_is_certain():
 
 
 def test_compact_bilinear_pooling_equals_the_sketched_outer_product():
+    torch.manual_seed(0)
     pooling = CompactBilinearPooling(7, 5, dim=16)
     x, y = torch.randn(3, 7), torch.randn(3, 5)
     hash_x, hash_y = pooling.first_hash.numpy(), pooling.second_hash.numpy()
@@ -91,10 +92,12 @@ def test_compact_bilinear_pooling_equals_the_sketched_outer_product():
                 sign = float(pooling.first_sign[i] * pooling.second_sign[j])
                 z[(hash_x[i] + hash_y[j]) % 16] += sign * float(x[b, i]) * float(y[b, j])
         z = np.sign(z) * np.sqrt(np.abs(z))
-        np.testing.assert_allclose(pooling(x, y)[b], z / np.linalg.norm(z), atol=1e-4)
+        # Where the product is 0, the root makes 1e-3 of the FFT's rounding.
+        np.testing.assert_allclose(pooling(x, y)[b], z / np.linalg.norm(z), atol=2e-3)
 
 
 def test_sketch_approximates_the_inner_product_of_outer_products():
+    torch.manual_seed(0)
     pooling = CompactBilinearPooling(20, 20, dim=20000)
     x = torch.randn(2, 20)
     z = torch.fft.irfft(torch.fft.rfft(pooling.sketch(x, "first")) * torch.fft.rfft(pooling.sketch(x, "second")), 20000)
