@@ -10,13 +10,11 @@ import os
 import pkgutil
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -33,7 +31,9 @@ from callbacks.predictions import PredictionWriter
 from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
 from experiments import request, results
+from experiments.checkpoints import read_checkpoint, same_selection
 from experiments.messages import Parser, UsageError, quiet
+from experiments.provenance import commit, device_name
 from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parent
@@ -312,37 +312,6 @@ class EmotionCLI(LightningCLI):
         print(f"result: {folder / 'result.json'}")
 
 
-def read_checkpoint(path: Path, option: str = "", remedy: str = "") -> dict[str, Any]:
-    """Opens a checkpoint without running anything in it; its tensors stay on disk until they are used.
-
-    Args:
-        path: The file.
-        option: What named it, for the message.
-        remedy: What to do about a damaged one, for the message.
-
-    Returns:
-        Its content.
-
-    Raises:
-        UsageError: If there is no such file, or it is no whole checkpoint of a task.
-    """
-    if not path.is_file():
-        raise UsageError(f"{option}{path}: there is no such file; runs keep theirs in <run>/checkpoints/")
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        if not {"state_dict", "hyper_parameters", "epoch"} <= content.keys():
-            raise ValueError("no checkpoint of a task")
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
-        raise UsageError(f"{option}{path}: not a whole checkpoint of this project{remedy}") from error
-    return content
-
-
-def same_selection(source: str, target: Path) -> str:
-    """The checkpoint beside ``source`` that is of the same selection as ``target``; ``source`` where it is neither."""
-    path = Path(source)
-    return str(path.with_name(target.name)) if path.name in ("best.ckpt", "last.ckpt") else source
-
-
 class _Built(EmotionCLI):
     """Stops before anything runs."""
 
@@ -362,22 +331,6 @@ def build(arguments: Sequence[str]) -> EmotionCLI:
     quiet()
     import_all()
     return _Built([*arguments, "--trainer.fast_dev_run", "true"])
-
-
-def device_name(trainer: Trainer) -> str:
-    """What the run ran on, in words."""
-    if trainer.strategy.root_device.type == "cuda":
-        return f"{trainer.world_size} x {torch.cuda.get_device_name()}"
-    return f"CPU {platform.machine()}, {torch.get_num_threads()} threads x {trainer.world_size}"
-
-
-def commit() -> str | None:
-    """The version of the project's code, marked where files differ from it; None outside a repository."""
-    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def main(arguments: Sequence[str]) -> int:
