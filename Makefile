@@ -5,6 +5,8 @@ READY := .venv/.ready
 CLI := $(RUN) cli.py
 OVERLAY := $(if $(filter synthetic,$(DATA)),--data synthetic)
 DRYRUN := $(if $(DRY),--dry-run)
+# Cells at a time: as many as cores, one where they would share a GPU.
+WORKERS ?= $(if $(shell command -v nvidia-smi),1,$(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)"))
 # The networks of tests and stand-ins are tiny: threads that wait for each other cost them more than they gain.
 export OMP_NUM_THREADS ?= 1
 
@@ -21,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY) ## stand-in corpus, prepared, CFN-SR trained, tested and reported: under 5 minutes on 2 cores
-	$(CLI) reproduce cfnsr --data synthetic --rows cfnsr --folds 0 --seeds 1 --protocol paper --workers 2
+	$(CLI) reproduce cfnsr --data synthetic --rows cfnsr --folds 0 --seeds 1 --protocol paper --workers $(WORKERS)
 
 test: $(READY) ## the tests that every change runs
 	$(RUN) -m pytest -n 2 -m "not slow"
@@ -43,11 +45,11 @@ synth-%: $(READY) ## make a stand-in corpus: make synth-ravdess
 fit-%: $(READY) ## train an experiment: make fit-cfnsr [DATA=synthetic] [ARGS="--data.fold 3"]
 	$(CLI) fit --config experiments/$*.yaml $(if $(OVERLAY),--config experiments/synthetic/$*.yaml) $(ARGS)
 
-reproduce-%: $(READY) ## a paper's table: make reproduce-cfnsr [DATA=synthetic] [DRY=1]
-	$(CLI) reproduce $* $(OVERLAY) $(DRYRUN) $(ARGS)
+reproduce-%: $(READY) ## a paper's table: make reproduce-cfnsr [DATA=synthetic] [DRY=1] [WORKERS=N]
+	$(CLI) reproduce $* $(OVERLAY) $(DRYRUN) --workers $(WORKERS) $(ARGS)
 
-reproduce-all: $(READY) ## every paper's table [DATA=synthetic] [DRY=1]
-	$(CLI) reproduce $(basename $(notdir $(wildcard experiments/tables/*.yaml))) $(OVERLAY) $(DRYRUN) $(ARGS)
+reproduce-all: $(READY) ## every paper's table [DATA=synthetic] [DRY=1] [WORKERS=N]
+	$(CLI) reproduce $(basename $(notdir $(wildcard experiments/tables/*.yaml))) $(OVERLAY) $(DRYRUN) --workers $(WORKERS) $(ARGS)
 
 sweep: $(READY) ## a Weights & Biases sweep and an agent: make sweep EXP=cfnsr
 	@$(RUN) -m experiments.sweep $(EXP)

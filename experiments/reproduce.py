@@ -6,7 +6,6 @@ continued or redone, never counted; one whose settings, split or data changed is
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from experiments.plan import Job, Planner, Selection
 from experiments.report import report_folder, summary_of, write_report
 from experiments.request import data_manifest, difference
 from experiments.results import State, read_json, recorded_request, state
-from experiments.runner import Interrupted, Outcome, call, interruptible, run_jobs
+from experiments.runner import Interrupted, Outcome, call, interruptible, run_jobs, typed
 from experiments.settings import PROJECT
 from experiments.table import PROTOCOLS, Table, read_table
 
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
     planners = [Planner(table, args.runs, project) for table in tables]
     for planner in planners:
         planner.jobs(selection)  # a wrong option is found before anything is made
-    program = [sys.executable, os.path.relpath(project / "cli.py")]
+    program = Path(os.path.relpath(project / "cli.py"))
     try:
         with interruptible():
             return _reproduce(planners, selection, program, workers=args.workers, dry=args.dry_run)
@@ -66,9 +65,7 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
         return 128 + interrupted.signal
 
 
-def _reproduce(
-    planners: Sequence[Planner], selection: Selection, program: list[str], *, workers: int, dry: bool
-) -> int:
+def _reproduce(planners: Sequence[Planner], selection: Selection, program: Path, *, workers: int, dry: bool) -> int:
     ready, problems = [], []
     for planner in planners:
         lacking = [root for root in planner.roots(selection) if data_manifest(root) is None]
@@ -117,7 +114,7 @@ def _print_evaluations(planners: Sequence[Planner], selection: Selection, states
         print(f"{sum(len(found.losses) for found in left)} evaluations under missing modalities of {len(left)} cells")
 
 
-def _make_stand_in(table: Table, roots: Sequence[Path], program: list[str], *, dry: bool) -> str:
+def _make_stand_in(table: Table, roots: Sequence[Path], program: Path, *, dry: bool) -> str:
     """Makes and prepares the stand-in corpus; returns what went wrong, if anything."""
     if roots != [table.data]:
         return f"not run: no data at {roots[0]}; the stand-in is made at {table.data} alone"
@@ -126,8 +123,8 @@ def _make_stand_in(table: Table, roots: Sequence[Path], program: list[str], *, d
         ["prepare", table.corpus, "--source", str(table.data), "--out", str(table.data), *_options(table, "prepare")],
     ]
     for command in commands:
-        print(f"no stand-in at {table.data}: {shlex.join([*program, *command])}", flush=True)
-        if not dry and (code := call([*program, *command])):
+        print(f"no stand-in at {table.data}: {typed(program, command)}", flush=True)
+        if not dry and (code := call([sys.executable, str(program), *command])):
             return f"not run: cli.py {command[0]} {table.corpus} ended with exit code {code}"
     return ""
 
@@ -155,13 +152,13 @@ def _refusal(job: Job, change: str) -> str:
     return "\n".join([head, *lines])
 
 
-def _print_plan(jobs: Sequence[Job], states: dict[Path, State], program: list[str]) -> None:
+def _print_plan(jobs: Sequence[Job], states: dict[Path, State], program: Path) -> None:
     words = {"done": "done", "missing": "run", "partial": "continue", "changed": "refuse"}
     for job in jobs:
         found = states[job.directory]
         print(f"{words[found]:8}  {job.name}")
         if found in ("missing", "partial"):
-            print(f"          {shlex.join([*program, *job.command])}")
+            print(f"          {typed(program, job.command)}")
         elif found == "changed":
             print("\n".join(f"          {line}" for line in _refusals([job], states)[job.name].split("\n")))
     counts = {word: sum(words[found] == word for found in states.values()) for word in words.values()}

@@ -1,20 +1,24 @@
 """Runs cells as subprocesses, some at a time, and survives whatever happens to them or to itself.
 
-A cell's process leads a session of its own and dies with this process; a kernel lock per cell, released however this
-process ends, keeps two runners from the same cell.
+Cells are forked from a process that has imported torch and the project already: over a table of small models the
+imports would take as long as half an hour. A cell's process leads a session of its own and dies with this process; a
+kernel lock per cell, released however this process ends, keeps two runners from the same cell.
 """
 
 import contextlib
-import ctypes
 import fcntl
+import multiprocessing
 import os
+import runpy
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TextIO
 
@@ -25,7 +29,7 @@ from experiments.sheets import duration
 _POLL = 0.2  # seconds between looks at the running cells
 _GRACE = 10.0  # seconds that an interrupted cell has to end by itself
 _TAIL = 12  # lines of a failed cell's log
-_PR_SET_PDEATHSIG = 1
+_WARM = "experiments.train"  # what every cell imports
 
 
 @dataclass
@@ -44,7 +48,7 @@ class Outcome:
 @dataclass
 class _Running:
     job: Job
-    process: subprocess.Popen[bytes]
+    process: BaseProcess
     started: float
     lock: TextIO
 
@@ -77,13 +81,13 @@ def interruptible() -> Iterator[None]:
 
 
 def run_jobs(
-    jobs: Sequence[Job], *, program: Sequence[str], workers: int, outcome: Outcome, seconds: Mapping[str, list[float]]
+    jobs: Sequence[Job], *, program: Path, workers: int, outcome: Outcome, seconds: Mapping[str, list[float]]
 ) -> None:
     """Runs cells, those that others need first.
 
     Args:
         jobs: Cells to run, each after those it needs.
-        program: What starts ``cli.py``.
+        program: The project's ``cli.py``.
         workers: How many run at a time.
         outcome: Cells that are done or refused already; the others are added.
         seconds: Known run times by row, to estimate the time left.
@@ -94,10 +98,14 @@ def run_jobs(
     pending, running = list(jobs), list[_Running]()
     refused = len(outcome.failed)
     directories = {job.directory: job for job in jobs}
+    if workers > 1:  # known to the process that cells are forked from, whose libraries read it once
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([_WARM] if (program.parent / f"{_WARM.replace('.', '/')}.py").exists() else [])
     progress = _Progress(len(pending), workers, {row: list(times) for row, times in seconds.items()})
     try:
         while pending or running:
-            for cell in [cell for cell in running if cell.process.poll() is not None]:
+            for cell in [cell for cell in running if not cell.process.is_alive()]:
                 running.remove(cell)
                 _settle(cell, outcome)
                 progress.finished(cell.job, time.monotonic() - cell.started)
@@ -107,7 +115,7 @@ def run_jobs(
                 elif lost := [path for path in job.needs if _name(directories, path) in outcome.failed]:
                     outcome.failed[job.name] = f"needs {_name(directories, lost[0])}, which failed"
                 elif len(running) < workers and outcome.done.issuperset(job.needs):
-                    started = _start(job, program, workers)
+                    started = _start(job, program, context)
                     if started is None:  # another process runs it: look again later
                         continue
                     if isinstance(started, _Running):
@@ -127,17 +135,25 @@ def run_jobs(
         progress.close()
 
 
+def typed(program: Path, command: Sequence[str]) -> str:
+    """A command line as a user would type it."""
+    return shlex.join(["python", str(program), *command])
+
+
 def call(command: Sequence[str]) -> int:
-    """Runs one command to its end; it dies with this process."""
-    process = subprocess.Popen(command, start_new_session=True, preexec_fn=_die_with_parent())
+    """Runs one command to its end, or to an interrupt."""
+    process = subprocess.Popen(command, start_new_session=True)
     try:
         return process.wait()
     except BaseException:
-        _end_processes([process])
+        _signal_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+        _signal_group(process.pid, signal.SIGKILL)
         raise
 
 
-def _start(job: Job, program: Sequence[str], workers: int) -> _Running | bool | None:
+def _start(job: Job, program: Path, context: multiprocessing.context.ForkServerContext) -> _Running | bool | None:
     """Starts a cell: True if it is done by now, None if another process has it."""
     job.directory.mkdir(parents=True, exist_ok=True)
     lock = (job.directory / "lock").open("a")
@@ -150,26 +166,36 @@ def _start(job: Job, program: Sequence[str], workers: int) -> _Running | bool | 
         lock.close()
         return True
     write_json(job.directory / "request.json", job.request)
-    command = [*program, *job.command]
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
-    environment = {"OMP_NUM_THREADS": threads, **os.environ} if workers > 1 else None
-    with (job.directory / "log.txt").open("ab") as log:
-        log.write(f"$ {shlex.join(command)}\n".encode())
-        log.flush()
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=_die_with_parent(),
-        )
+    arguments = (str(program), job.command, str(job.directory / "log.txt"), dict(os.environ))
+    process = context.Process(target=_run_cell, args=arguments)
+    process.start()
     return _Running(job, process, time.monotonic(), lock)
 
 
+def _run_cell(program: str, command: Sequence[str], log: str, environment: Mapping[str, str]) -> None:
+    """What a cell's process does."""
+    os.setsid()
+    threading.Thread(target=_die_with_runner, daemon=True).start()
+    with open(log, "ab") as file:
+        file.write(f"$ {typed(Path(program), command)}\n".encode())
+        file.flush()
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    os.environ.update(environment)
+    sys.argv = [program, *command]
+    runpy.run_path(program, run_name="__main__")
+
+
+def _die_with_runner() -> None:
+    runner = multiprocessing.parent_process()
+    assert runner is not None
+    runner.join()
+    os.killpg(0, signal.SIGKILL)
+
+
 def _settle(cell: _Running, outcome: Outcome) -> None:
-    job, code = cell.job, cell.process.returncode
+    job, code = cell.job, cell.process.exitcode or 0
     cell.lock.close()
     found = state(job.directory, job.request)
     if code == 0 and found == "done":
@@ -193,38 +219,20 @@ def _name(directories: Mapping[Path, Job], path: Path) -> str:
 
 
 def _end(running: Sequence[_Running]) -> None:
-    _end_processes([cell.process for cell in running])
     for cell in running:
+        _signal_group(cell.process.pid, signal.SIGTERM)
+    until = time.monotonic() + _GRACE
+    for cell in running:
+        cell.process.join(max(0.0, until - time.monotonic()))
+        _signal_group(cell.process.pid, signal.SIGKILL)  # also what the cell itself started and left
+        cell.process.join()
         cell.lock.close()
 
 
-def _end_processes(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        _signal_group(process, signal.SIGTERM)
-    until = time.monotonic() + _GRACE
-    for process in processes:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.0, until - time.monotonic()))
-        _signal_group(process, signal.SIGKILL)  # also what the cell itself started and left
-        process.wait()
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _signal_group(group: int | None, number: signal.Signals) -> None:
+    assert group  # 0 would be our own
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    library, parent = ctypes.CDLL(None), os.getpid()
-
-    def bind() -> None:
-        library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
-
-    return bind
+        os.killpg(group, number)
 
 
 class _Progress:

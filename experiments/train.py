@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -343,6 +344,8 @@ def main(arguments: Sequence[str]) -> int:
         The exit code.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # without it a missing network costs a minute of retries
+    if not torch.cuda.is_available():  # else every optimizer step asks the driver again
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     quiet()
     import_all()
     try:
