@@ -66,8 +66,10 @@ class CollapseGuard(Callback):
         assert isinstance(pl_module, EmotionTask)
         self._check(trainer)
         table = pl_module.predictions
-        classes = torch.unique(table.logits.argmax(1))
-        self._collapsed = self._collapsed + 1 if len(classes) == 1 and len(torch.unique(table.labels)) > 1 else 0
+        classes = torch.unique(table.scores.argmax(1))
+        self._collapsed = (
+            self._collapsed + 1 if len(classes) == 1 and len(torch.unique(table.labels[table.labels >= 0])) > 1 else 0
+        )
         if self._collapsed >= self.patience:
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
             raise TrainingCollapsed(

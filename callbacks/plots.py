@@ -119,7 +119,8 @@ class ResultPlots(Callback):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         folder, table = Path(trainer.default_root_dir), pl_module.predictions
-        figure = draw_confusion(table.labels, table.logits.argmax(1), data.class_names)
+        labelled = table.labels >= 0
+        figure = draw_confusion(table.labels[labelled], table.scores.argmax(1)[labelled], data.class_names)
         save(figure, folder / "plots" / "confusion.png", data.synthetic)
         if (folder / "metrics.csv").exists():
             with (folder / "metrics.csv").open(newline="") as file:

@@ -15,7 +15,8 @@ from lightning_modules.base import EmotionTask
 def write_predictions(path: Path, task: EmotionTask, class_names: list[str]) -> None:
     """Writes the task's last prediction table as CSV (contract 5).
 
-    Columns: id, group, target (class index; empty without labels), ``p_<class>`` with the class probabilities.
+    Columns: id, group, target (class index; empty without a label), ``p_<class>`` with the class probabilities, and of
+    every task without classes ``target_<task>`` (empty without a label) and ``pred_<task>``.
 
     Args:
         path: File to write; it appears whole or not at all.
@@ -23,15 +24,19 @@ def write_predictions(path: Path, task: EmotionTask, class_names: list[str]) -> 
         class_names: Names in order of the class index.
     """
     table = task.predictions
-    probabilities = table.logits.double().softmax(1).tolist()
-    targets: list[Any] = table.labels.tolist() if len(table.target) else [""] * len(table.ids)
+    probabilities = table.scores.double().softmax(1).tolist()
+    labels = table.labels.tolist() if len(table.labels) else [-1] * len(table.ids)
+    columns = {"target": ["" if label < 0 else label for label in labels]}
+    columns |= {f"p_{name}": [f"{p[k]:.6g}" for p in probabilities] for k, name in enumerate(class_names)}
+    for name, (said, true) in table.values.items():
+        columns[f"target_{name}"] = ["" if value != value else f"{value:.6g}" for value in true.tolist()]
+        columns[f"pred_{name}"] = [f"{value:.6g}" for value in said.tolist()]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", "group", "target", *(f"p_{name}" for name in class_names)])
-        for row in sorted(zip(table.ids, table.groups, targets, probabilities, strict=True)):
-            writer.writerow([*row[:3], *(f"{p:.6g}" for p in row[3])])
+        writer.writerow(["id", "group", *columns])
+        writer.writerows(sorted(zip(table.ids, table.groups, *columns.values(), strict=True)))
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)

@@ -44,7 +44,7 @@ RESULT: dict[str, Any] = {
     "corpus": str,
     "class_names": list,
     "group_name": str,  # what the groups are: speakers or clips
-    "selections": dict,  # selection -> {epoch, accuracy, uar, f1}; no epoch where nothing was trained
+    "selections": dict,  # selection -> {epoch, accuracy, uar, f1, ...}; no epoch where nothing was trained
     "n_train": int,
     "n_val": int,
     "n_test": int,
@@ -258,7 +258,8 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
         with path.open(newline="", encoding="utf-8") as file:
             first: dict[str, dict[str, str]] = {}
             for row in csv.DictReader(file):
-                first.setdefault(row["id"], row)
+                if row["target"]:  # else it has labels of another task alone
+                    first.setdefault(row["id"], row)
         rows = list(first.values())
         probabilities = np.array([[float(row[name]) for name in columns] for row in rows]).reshape(-1, len(columns))
         targets = np.array([int(row["target"]) for row in rows], dtype=np.int64)

@@ -264,7 +264,7 @@ class EmotionCLI(LightningCLI):
             writer.selection = selection
             metrics = trainer.test(self.model, datamodule=data, ckpt_path=str(path), verbose=False)[0]
             selections[selection] = {"epoch": epoch if trainer.max_epochs else None} | {
-                name: metrics[f"test_{name}"] for name in ("accuracy", "uar", "f1")
+                name.removeprefix("test_"): value for name, value in metrics.items() if name != "test_loss"
             }
         if trainer.is_global_zero:
             self._report({selection: selections[selection] for selection in data.selections})

@@ -18,10 +18,16 @@ from lightning_modules.encoders import TaskError as TaskError
 from lightning_modules.encoders import load_weights
 from lightning_modules.losses import CrossEntropy
 from lightning_modules.memory import keep_freed_memory
-from lightning_modules.metrics import PredictionTable, classification_metrics
+from lightning_modules.metrics import PredictionTable, Scores, class_labels, class_scores, table_metrics
 
 Batch = dict[str, Any]
 Stages = dict[str, list[nn.Module | nn.Parameter]]
+
+
+def _on_cpu(values: Scores) -> Scores:
+    if isinstance(values, dict):
+        return {task: value.detach().float().cpu() for task, value in values.items()}
+    return values.detach().cpu() if values.dtype == torch.int64 else values.detach().float().cpu()
 
 
 def select_clip(batch: Batch, row: int) -> Batch:
@@ -59,6 +65,7 @@ class EmotionTask(LightningModule, ABC):
         scheduler_interval: Whether the scheduler counts steps or epochs.
         init_from: Checkpoint per submodule, read when a fresh fit starts: ``{"video": "best.ckpt"}`` fills
             ``self.video`` from the keys ``video.*``.
+        select_by: Metric that selects the epoch.
         memory_format: ``channels_last_3d`` lays 5-D weights out channels last, which is faster in bf16.
     """
 
@@ -73,6 +80,7 @@ class EmotionTask(LightningModule, ABC):
         scheduler_interval: Literal["step", "epoch"] = "epoch",
         init_from: dict[str, str] | None = None,
         memory_format: Literal["contiguous", "channels_last_3d"] = "contiguous",
+        select_by: Literal["accuracy", "uar", "f1"] = "accuracy",
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -86,6 +94,7 @@ class EmotionTask(LightningModule, ABC):
         self.scheduler_interval = scheduler_interval
         self.init_from = init_from or {}
         self.memory_format = memory_format
+        self.select_by = select_by
         self.class_weights: Tensor | None
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
@@ -219,6 +228,19 @@ class EmotionTask(LightningModule, ABC):
         if self.trainer.loggers and self.global_step % every == 0:
             self.log_dict({f"lr/{stage}": rate for stage, rate in self.effective_rates.items()}, on_epoch=False)
 
+    def task_loss(self, logits: Any, target: Any) -> Tensor:
+        """The loss of an output by itself; a model with several tasks defines its own.
+
+        Args:
+            logits: ``(B, K)``, or a dict by task.
+            target: Class indices ``(B,)``, probabilities ``(B, K)``, or a dict by task.
+
+        Returns:
+            A scalar.
+        """
+        loss: Tensor = self.loss(logits, target, weight=self.class_weights)
+        return loss
+
     def compute_loss(self, output: dict[str, Any], batch: Batch) -> Tensor:
         """The task's loss plus the extra losses that the model returned.
 
@@ -229,13 +251,13 @@ class EmotionTask(LightningModule, ABC):
         Returns:
             A scalar.
         """
-        loss: Tensor = self.loss(output["logits"], batch["target"], weight=self.class_weights)
+        loss = self.task_loss(output["logits"], batch["target"])
         extra = [value for name, value in output.get("aux", {}).items() if name.startswith("loss_")]
         return loss + sum(extra) if extra else loss
 
     def on_train_epoch_start(self) -> None:
         """Starts the epoch's sums."""
-        self._train_sums = torch.zeros(3, device=self.device)
+        self._train_sums = torch.zeros(4, device=self.device)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Makes dropout a function of seed, epoch, batch and rank: a resumed run equals a straight one to the bit."""
@@ -251,36 +273,57 @@ class EmotionTask(LightningModule, ABC):
         output = self(batch)
         loss = self.compute_loss(output, batch)
         with torch.no_grad():
-            target = batch["target"] if batch["target"].ndim == 1 else batch["target"].argmax(1)
-            correct = (output["logits"].argmax(1) == target).sum()
-            count = torch.tensor(float(len(target)), device=loss.device)
+            labels = class_labels(output["logits"], batch["target"])
+            correct = (class_scores(output["logits"]).argmax(1) == labels).sum()
+            clips = torch.tensor(float(len(batch["id"])), device=loss.device)
             assert self._train_sums is not None
-            self._train_sums += torch.stack([loss.detach().float() * count, correct.float(), count])
+            self._train_sums += torch.stack(
+                [loss.detach().float() * clips, clips, correct.float(), (labels >= 0).sum()]
+            )
         if self.trainer.is_last_batch:
-            total, hits, clips = self._train_sums
-            metrics = {"train_loss": total / clips, "train_accuracy": hits / clips}
+            total, clips, hits, labelled = self._train_sums
+            metrics = {"train_loss": total / clips, "train_accuracy": hits / labelled}
             self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1, sync_dist=self.trainer.world_size > 1)
         return {"loss": loss}
 
     def _collect(self, batch: Batch) -> dict[str, Any]:
         output: dict[str, Any] = self(batch)
-        target = batch.get("target", torch.empty(0)).cpu()
-        self._parts.append(PredictionTable(batch["id"], batch["group"], output["logits"].float().cpu(), target))
+        table = PredictionTable(
+            batch["id"], batch["group"], _on_cpu(output["logits"]), _on_cpu(batch.get("target", torch.empty(0)))
+        )
+        self._parts.append(table)
         return output
 
     def _finish_table(self) -> PredictionTable:
         self.predictions, self._parts = PredictionTable.concatenate(self._parts).gathered(), []
         return self.predictions
 
+    def selection_score(self, metrics: dict[str, float]) -> float:
+        """What the best epoch has most of; ties are broken by the lower loss.
+
+        Args:
+            metrics: Of one evaluation.
+
+        Returns:
+            ``select_by``'s metric.
+        """
+        return metrics[self.select_by]
+
     def _log_evaluation(self, prefix: str) -> None:
         table = self._finish_table()
-        metrics = classification_metrics(table.logits, table.labels)
-        logits, target = table.logits.to(self.device), table.target.to(self.device)
-        loss = self.loss(logits, target, weight=self.class_weights).item()
+        metrics = table_metrics(table)
+        loss = self.task_loss(self._here(table.logits), self._here(table.target)).item()
         if prefix == "val":
-            # Accuracy with ties broken by the lower loss: on a few hundred clips several epochs share the top accuracy.
-            metrics["score"] = metrics["accuracy"] + 0.5 / len(table.ids) * float(np.exp(-loss))
+            # On a few hundred clips several epochs share the top accuracy; 0.5 / N is less than one clip's worth.
+            metrics["score"] = self.selection_score(metrics) + 0.5 / len(table.ids) * float(np.exp(-loss))
+        for source, part in table.sources.items():
+            metrics |= {f"{name}_{source}": value for name, value in table_metrics(part).items()}
         self.log_dict({f"{prefix}_{name}": value for name, value in {"loss": loss, **metrics}.items()})
+
+    def _here(self, values: Scores) -> Scores:
+        if isinstance(values, dict):
+            return {task: value.to(self.device) for task, value in values.items()}
+        return values.to(self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collects the batch into the table."""
@@ -297,7 +340,7 @@ class EmotionTask(LightningModule, ABC):
             ``id``, ``probabilities`` ``(B, K)`` and, where the model has one, ``embedding`` ``(B, D)``.
         """
         output = self._collect(batch)
-        result = {"id": batch["id"], "probabilities": output["logits"].softmax(1)}
+        result = {"id": batch["id"], "probabilities": class_scores(output["logits"]).softmax(1)}
         embedding = output.get("aux", {}).get("embedding")
         return result if embedding is None else {**result, "embedding": embedding}
 

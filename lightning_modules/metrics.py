@@ -13,25 +13,53 @@ from torch import Tensor
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_f1_score,
+    multiclass_precision,
     multiclass_recall,
 )
+from torchmetrics.functional.regression import concordance_corrcoef, mean_squared_error
+
+Scores = Tensor | dict[str, Tensor]
+
+
+def class_scores(logits: Scores) -> Tensor:
+    """Class scores ``(N, K)`` of an output: the one task of a dict that has two dimensions."""
+    return logits if isinstance(logits, Tensor) else next(value for value in logits.values() if value.ndim == 2)
+
+
+def class_labels(logits: Scores, target: Scores) -> Tensor:
+    """Class indices ``(N,)`` of a target; the most probable class of a soft one, -1 where there is no label.
+
+    Args:
+        logits: The output, which says what task has classes.
+        target: Class indices, soft targets ``(N, K)`` with NaN where there is no label, or a dict of them by task.
+
+    Returns:
+        int64 ``(N,)``, empty without targets.
+    """
+    if isinstance(target, dict):
+        task = next(name for name, value in logits.items() if value.ndim == 2) if isinstance(logits, dict) else ""
+        target = target.get(task, torch.empty(0))
+    if target.ndim < 2:
+        return target.long()
+    return target.argmax(1).where(~target.isnan().any(1), -1)
 
 
 @dataclass
 class PredictionTable:
-    """Logits and targets of the clips seen so far.
+    """What a model said about the clips seen so far (contract 2), with their targets (contract 1).
 
     Attributes:
         ids: Clip ids.
         groups: The unit of folds and of the bootstrap (the speaker), one per clip.
-        logits: ``(N, K)`` float32 on the CPU.
-        target: ``(N,)`` class indices or ``(N, K)`` soft targets; empty when predicting without labels.
+        logits: ``(N, K)`` class scores, or those and values ``(N,)`` by task; float32 on the CPU.
+        target: ``(N,)`` class indices or ``(N, K)`` soft targets, or a dict by task; empty when predicting without
+            labels.
     """
 
     ids: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
-    logits: Tensor = field(default_factory=lambda: torch.empty(0))
-    target: Tensor = field(default_factory=lambda: torch.empty(0))
+    logits: Scores = field(default_factory=lambda: torch.empty(0))
+    target: Scores = field(default_factory=lambda: torch.empty(0))
 
     @classmethod
     def concatenate(cls, parts: "list[PredictionTable]") -> "PredictionTable":
@@ -51,12 +79,19 @@ class PredictionTable:
         for row, clip in enumerate(ids):
             rows.setdefault(clip, row)
         first = list(rows.values())
-        logits, target = (torch.cat([getattr(part, name) for part in parts]) for name in ("logits", "target"))
+
+        def joined(values: list[Scores]) -> Scores:
+            if isinstance(values[0], dict):
+                tasks = {task: [value[task] for value in values] for task in values[0]}  # type: ignore[index]
+                return {task: torch.cat(found)[first] for task, found in tasks.items()}
+            whole = torch.cat(values)  # type: ignore[arg-type]
+            return whole[first] if len(whole) else whole
+
         return cls(
             [ids[row] for row in first],
             [groups[row] for row in first],
-            logits[first],
-            target[first] if len(target) else target,
+            joined([part.logits for part in parts]),
+            joined([part.target for part in parts]),
         )
 
     def gathered(self) -> "PredictionTable":
@@ -68,13 +103,79 @@ class PredictionTable:
         return self.concatenate(parts)
 
     @property
+    def scores(self) -> Tensor:
+        """Class scores ``(N, K)``."""
+        return class_scores(self.logits)
+
+    @property
     def labels(self) -> Tensor:
-        """Class indices ``(N,)``; for soft targets the most probable class."""
-        return self.target.argmax(1) if self.target.ndim == 2 else self.target
+        """Class indices ``(N,)``; for soft targets the most probable class, -1 where a clip has none."""
+        return class_labels(self.logits, self.target)
+
+    @property
+    def values(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Predicted and true values ``(N,)`` of the tasks without classes, NaN where a clip has no label."""
+        if not isinstance(self.logits, dict):
+            return {}
+        target = self.target if isinstance(self.target, dict) else {}
+        nothing = torch.full((len(self.ids),), torch.nan)
+        return {task: (said, target.get(task, nothing)) for task, said in self.logits.items() if said.ndim == 1}
+
+    def rows(self, wanted: Tensor) -> "PredictionTable":
+        """Some of the clips.
+
+        Args:
+            wanted: bool ``(N,)``.
+
+        Returns:
+            Their table.
+        """
+
+        def of(values: Scores) -> Scores:
+            if isinstance(values, dict):
+                return {task: value[wanted] for task, value in values.items()}
+            return values[wanted] if len(values) else values
+
+        kept = wanted.tolist()
+        ids, groups = (
+            [name for name, keep in zip(names, kept, strict=True) if keep] for names in (self.ids, self.groups)
+        )
+        return PredictionTable(ids, groups, of(self.logits), of(self.target))
+
+    @property
+    def sources(self) -> dict[str, "PredictionTable"]:
+        """The table of each corpus, where clips of several were scored together: ids are ``<corpus>/<clip>`` there."""
+        names = [clip.partition("/")[0] if "/" in clip else "" for clip in self.ids]
+        found = sorted(set(names))
+        return (
+            {name: self.rows(torch.tensor([own == name for own in names])) for name in found} if len(found) > 1 else {}
+        )
+
+
+def table_metrics(table: PredictionTable) -> dict[str, float]:
+    """Every metric of a table: those of its classes, and of each task without classes the error and agreement.
+
+    Args:
+        table: The table.
+
+    Returns:
+        `classification_metrics` over the clips with a class label, and ``rmse_<task>`` and ``ccc_<task>`` (concordance
+        correlation coefficient) over those with that label; what no clip is labelled for is left out.
+    """
+    metrics: dict[str, float] = {}
+    labelled = table.labels >= 0
+    if labelled.any():
+        metrics |= classification_metrics(table.scores[labelled], table.labels[labelled])
+    for task, (said, true) in table.values.items():
+        known = ~true.isnan()
+        if known.sum() > 1:
+            metrics[f"rmse_{task}"] = mean_squared_error(said[known], true[known], squared=False).item()
+            metrics[f"ccc_{task}"] = concordance_corrcoef(said[known], true[known]).item()
+    return metrics
 
 
 def classification_metrics(logits: Tensor, target: Tensor) -> dict[str, float]:
-    """Accuracy, unweighted average recall and macro F1 of one table of predictions.
+    """Accuracy, unweighted average recall, macro precision and macro F1 of one table of predictions.
 
     The macro averages run over the classes present in ``target``: a class that a small fold does not hold says
     nothing about the model (scikit-learn's ``balanced_accuracy_score`` is defined the same way).
@@ -84,7 +185,7 @@ def classification_metrics(logits: Tensor, target: Tensor) -> dict[str, float]:
         target: ``(N,)`` class indices.
 
     Returns:
-        ``accuracy``, ``uar`` and ``f1``, each between 0 and 1.
+        ``accuracy``, ``uar``, ``precision`` and ``f1``, each between 0 and 1.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 2.0], [0.0, 2.0, 0.0]])
@@ -94,9 +195,11 @@ def classification_metrics(logits: Tensor, target: Tensor) -> dict[str, float]:
     classes = logits.shape[1]
     predicted, present = logits.argmax(1), torch.unique(target)
     recall = multiclass_recall(predicted, target, classes, average=None)
+    precision = multiclass_precision(predicted, target, classes, average=None)
     f1 = multiclass_f1_score(predicted, target, classes, average=None)
     return {
         "accuracy": multiclass_accuracy(predicted, target, classes, average="micro").item(),
         "uar": recall[present].mean().item(),
+        "precision": precision[present].mean().item(),
         "f1": f1[present].mean().item(),
     }
