@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from datamodules.store import DataError
@@ -77,6 +78,9 @@ class EmotionDataModule(LightningDataModule):
     corpus = ""
     group_name = "speakers"
     num_folds = 1
+    protocols: tuple[str, ...] = ("paper", "honest")
+    cache = True  # whether frozen encoders run once, ahead of training; an argument where a corpus has items for them
+    augmented = False
 
     def __init__(
         self,
@@ -91,6 +95,11 @@ class EmotionDataModule(LightningDataModule):
         super().__init__()
         if not 0 <= fold < self.num_folds:
             raise DataError(f"--data.fold {fold}: {type(self).__name__} has folds 0 to {self.num_folds - 1}")
+        if protocol not in self.protocols:
+            raise DataError(
+                f"--data.protocol {protocol}: the papers on this corpus select on its official validation split, which "
+                f"is the protocol {self.protocols[0]}"
+            )
         if batch_size < 1:
             raise DataError(f"--data.batch_size {batch_size}: at least 1")
         if num_workers < 0:
@@ -171,6 +180,36 @@ class EmotionDataModule(LightningDataModule):
         """Whether this clip loses this modality under ``missing``."""
         rate = self.missing.get(modality, 0.0)
         return rate > 0 and uniform_draw("missing", modality, clip) < rate
+
+    def count_items(self, modality: str) -> int:
+        """Number of items of a modality that an encoder can see one by one.
+
+        Args:
+            modality: Its key.
+
+        Raises:
+            DataError: If this corpus has none.
+        """
+        raise DataError(f"--data: {type(self).__name__} has no items of {modality!r} for a frozen encoder")
+
+    def items(self, modality: str, start: int, stop: int) -> Tensor:
+        """Items of a modality as an encoder sees them, float ``(stop - start, ...)``, in the order of the store.
+
+        Args:
+            modality: Its key.
+            start: First item.
+            stop: Item after the last.
+        """
+        raise NotImplementedError
+
+    def use_embeddings(self, modality: str, values: Tensor) -> None:
+        """Hands out embeddings instead of items from now on.
+
+        Args:
+            modality: Its key.
+            values: float32 ``(items, D)``.
+        """
+        raise NotImplementedError
 
     def split_by_fold(self, folds: np.ndarray, groups: list[str], source: str) -> dict[str, np.ndarray]:
         """Splits clips by their test fold: under ``honest`` the next fold validates and does not train.

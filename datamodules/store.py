@@ -49,6 +49,11 @@ def sha256_file(*paths: Path) -> str:
     return digest.hexdigest()
 
 
+def joint_fingerprint(fingerprints: list[str]) -> str:
+    """One fingerprint for several corpora read together; that of a single one is its own."""
+    return fingerprints[0] if len(fingerprints) == 1 else hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
+
+
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # two processes may write the same report

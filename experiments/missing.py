@@ -121,6 +121,7 @@ def _evaluate(evaluation: Evaluation) -> None:
     from lightning.pytorch import Trainer
 
     from callbacks.predictions import PredictionWriter
+    from experiments.embed import use_frozen_encoders
     from experiments.train import build
 
     checkpoint = evaluation.directory / "checkpoints" / CHECKPOINTS[evaluation.selection]
@@ -130,6 +131,7 @@ def _evaluate(evaluation: Evaluation) -> None:
     run = build(evaluation.command)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     run.model.load_state_dict(state)
+    use_frozen_encoders(run.model, run.datamodule, checkpoint)
     for modality, rate in evaluation.losses:
         if modality not in run.datamodule.input_shapes:
             raise DataError(f"missing: modalities: the data have no {modality!r}; correct the table")

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from datamodules.store import DataError
 from experiments.cells import CellKey, Cells
 from experiments.request import (
+    data_fingerprint,
     data_manifest,
-    data_root,
+    data_roots,
     make_request,
     read_config,
     request_hash,
@@ -84,7 +85,7 @@ class Planner:
     def roots(self, selection: Selection) -> list[Path]:
         """Corpus folders that the selected rows read."""
         rows = self._rows(selection)
-        return list(dict.fromkeys(data_root(self._config[row.name], self.table.data) for row in rows))
+        return list(dict.fromkeys(root for row in rows for root in data_roots(self._config[row.name], self.table.data)))
 
     def jobs(self, selection: Selection) -> list[Job]:
         """Every selected cell and every cell that one of them needs.
@@ -204,15 +205,15 @@ class Planner:
         return list(wanted.values())
 
     def _fingerprint(self, row: Row) -> str | None:
-        root = data_root(self._config[row.name], self.table.data)
-        manifest = data_manifest(root)
-        if manifest is None:
-            return None
-        if manifest["synthetic"] != self.table.synthetic:
-            kind, other = ("a stand-in", "the stand-in") if manifest["synthetic"] else ("real data", "real data")
-            raise DataError(f"{root} holds {kind}: {other} cannot fill table {self.table.name}; prepare it elsewhere")
-        fingerprint: str = manifest["fingerprint"]
-        return fingerprint
+        roots = data_roots(self._config[row.name], self.table.data)
+        for root in roots:
+            manifest = data_manifest(root)
+            if manifest is not None and manifest["synthetic"] != self.table.synthetic:
+                kind, other = ("a stand-in", "the stand-in") if manifest["synthetic"] else ("real data", "real data")
+                raise DataError(
+                    f"{root} holds {kind}: {other} cannot fill table {self.table.name}; prepare it elsewhere"
+                )
+        return data_fingerprint(roots)
 
 
 def _chosen(option: str, wanted: Collection[Name] | None, known: Sequence[Name]) -> list[Name]:

@@ -115,22 +115,27 @@ def _print_evaluations(planners: Sequence[Planner], selection: Selection, states
 
 
 def _make_stand_in(table: Table, roots: Sequence[Path], program: Path, *, dry: bool) -> str:
-    """Makes and prepares the stand-in corpus; returns what went wrong, if anything."""
-    if roots != [table.data]:
-        return f"not run: no data at {roots[0]}; the stand-in is made at {table.data} alone"
-    commands = [
-        ["synth", table.corpus, "--out", str(table.data), *_options(table, "synth")],
-        ["prepare", table.corpus, "--source", str(table.data), "--out", str(table.data), *_options(table, "prepare")],
-    ]
-    for command in commands:
-        print(f"no stand-in at {table.data}: {typed(program, command)}", flush=True)
-        if not dry and (code := call([sys.executable, str(program), *command])):
-            return f"not run: cli.py {command[0]} {table.corpus} ended with exit code {code}"
+    """Makes and prepares the stand-in corpora; returns what went wrong, if anything."""
+    for root in roots:
+        if root.parent != table.data.parent:
+            return f"not run: no data at {root}; stand-ins are made in {table.data.parent} alone"
+        commands = [
+            ["synth", root.name, "--out", str(root), *_options(table, "synth", root.name)],
+            ["prepare", root.name, "--source", str(root), "--out", str(root), *_options(table, "prepare", root.name)],
+        ]
+        for command in commands:
+            print(f"no stand-in at {root}: {typed(program, command)}", flush=True)
+            if not dry and (code := call([sys.executable, str(program), *command])):
+                return f"not run: cli.py {command[0]} {root.name} ended with exit code {code}"
     return ""
 
 
-def _options(table: Table, command: str) -> list[str]:
-    return [part for name, value in table.make[command].items() for part in (f"--{name}", str(value))]
+def _options(table: Table, command: str, corpus: str) -> list[str]:
+    """Options of a corpus: under its name where a table makes several."""
+    options = table.make[command]
+    if any(isinstance(value, dict) for value in options.values()):
+        options = options.get(corpus, {})
+    return [part for name, value in options.items() for part in (f"--{name}", str(value))]
 
 
 def _refusals(jobs: Sequence[Job], states: dict[Path, State]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datamodules.store import sha256_file
+from datamodules.store import joint_fingerprint, sha256_file
 from experiments.settings import PROJECT, Config, merge, parse_value, read_yaml
 
 # Settings that say where and on what, not what: a cell stays the same cell without them. Checkpoints to start from
@@ -22,7 +22,7 @@ _ELSEWHERE = frozenset(
         "accelerator", "cache", "ckpt_path", "config", "default_root_dir", "devices", "dirpath", "enable_model_summary",
         "enable_progress_bar", "init_from", "log_every_n_steps", "logger", "num_nodes", "num_workers",
         "overwrite",
-        "persistent_workers", "pin_memory", "prefetch_factor", "profiler", "root", "save_dir", "verbose",
+        "persistent_workers", "pin_memory", "prefetch_factor", "profiler", "root", "roots", "save_dir", "verbose",
     }
 )  # fmt: skip
 # Callbacks that only watch: a new plot does not make a new cell.
@@ -53,10 +53,10 @@ def read_config(configs: Sequence[Path], overrides: Mapping[str, Any] | None = N
     return merged
 
 
-def data_root(config: Config, default: Path) -> Path:
-    """The corpus folder that merged settings name."""
-    root = config.get("data", {}).get("init_args", {}).get("root")
-    return Path(root) if root else default
+def data_roots(config: Config, default: Path) -> list[Path]:
+    """The corpus folders that merged settings name."""
+    options = config.get("data", {}).get("init_args", {})
+    return [Path(root) for root in options.get("roots") or [options.get("root") or default]]
 
 
 def data_manifest(root: Path) -> Config | None:
@@ -73,6 +73,14 @@ def data_manifest(root: Path) -> Config | None:
         return None
     manifest: Config = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     return manifest
+
+
+def data_fingerprint(roots: Sequence[Path]) -> str | None:
+    """What identifies the prepared data of one or several corpora; None where one of them has no finished store."""
+    manifests = [manifest for root in roots if (manifest := data_manifest(root)) is not None]
+    if len(manifests) < len(roots):
+        return None
+    return joint_fingerprint([manifest["fingerprint"] for manifest in manifests])
 
 
 def split_hash(config: Config, corpus: str, project: Path = PROJECT) -> str | None:
@@ -143,8 +151,7 @@ def request_from_command(
     config = read_config([project / "experiments" / "_trainer.yaml", *configs], overrides)
     options = config.get("data", {}).get("init_args", {})
     if data is None:
-        manifest = data_manifest(data_root(config, Path("data", corpus)))
-        data = manifest["fingerprint"] if manifest else None
+        data = data_fingerprint(data_roots(config, Path("data", corpus)))
     sources = config.get("model", {}).get("init_args", {}).get("init_from") or {}
     fold, seed = int(options.get("fold", 0)), int(config.get("seed_everything") or 0)
     protocol = str(options.get("protocol", "paper"))

@@ -33,6 +33,7 @@ from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
 from experiments import request, results
 from experiments.checkpoints import read_checkpoint, same_selection
+from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, quiet
 from experiments.provenance import commit, device_name
 from lightning_modules.base import EmotionTask
@@ -242,6 +243,17 @@ class EmotionCLI(LightningCLI):
         )
         if not trainer.fast_dev_run:
             rank_zero_info(f"run folder: {trainer.default_root_dir}")
+        self._use_embeddings()
+
+    def before_validate(self) -> None:
+        """Has frozen encoders run once."""
+        self._use_embeddings()
+
+    before_test = before_predict = before_validate
+
+    def _use_embeddings(self) -> None:
+        path = self.config_init[self.subcommand].get("ckpt_path")
+        use_frozen_encoders(self.model, self.datamodule, Path(path) if path else None)
 
     def after_fit(self) -> None:
         """Tests the selected checkpoints and writes the result of the run."""

@@ -120,6 +120,15 @@ class EmotionTask(LightningModule, ABC):
     def stages(self) -> Stages:
         """The layer groups from input to head; together they hold every parameter exactly once."""
 
+    def frozen_encoders(self) -> dict[str, nn.Module]:
+        """Encoders that never train, so that the command line may run them once and keep what they say.
+
+        Returns:
+            Modality to the module that maps its items ``(N, ...)`` to ``(N, D)``; `forward` takes such embeddings in
+            place of the modality.
+        """
+        return {}
+
     @staticmethod
     def observed(batch: Batch, modality: str) -> Tensor:
         """One modality with the rows of absent clips set to zero, whatever stood there.

@@ -1,0 +1,160 @@
+import json
+
+import pytest
+import torch
+from tiny import CLASSES, TinyData, TinyTask
+from torch import nn
+
+from experiments import embed
+from experiments.messages import UsageError
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4))
+        self.seen = 0
+
+    def forward(self, items):
+        self.seen += len(items)
+        return torch.tanh(self.layer(items))
+
+
+class Encoded(TinyTask):
+    """A head over a frozen encoder."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = Encoder().eval().requires_grad_(False)
+        self.head = nn.Linear(4, CLASSES)
+
+    def stages(self):
+        return {"encoder": [self.encoder], "rest": [self.bottom, self.middle, self.scale], "head": [self.head]}
+
+    def frozen_encoders(self):
+        return {"audio": self.encoder}
+
+    def forward(self, batch):
+        values = batch["audio"]
+        return {"logits": self.head(values if values.shape[1] == 4 else self.encoder(values)), "aux": {}}
+
+
+class Items(TinyData):
+    def __init__(self, root, **kwargs):
+        super().__init__(**kwargs)
+        self.root = str(root)
+
+    def count_items(self, modality):
+        assert modality == "audio"
+        return len(self.values)
+
+    def items(self, modality, start, stop):
+        return self.values[start:stop]
+
+    def use_embeddings(self, modality, values):
+        self.values = values
+
+
+@pytest.fixture
+def task():
+    torch.manual_seed(0)
+    return Encoded()
+
+
+def embedded(task, root, **kwargs):
+    data = Items(root, **kwargs)
+    embed.use_frozen_encoders(task, data)
+    return data
+
+
+def test_a_model_says_the_same_from_the_store(task, tmp_path):
+    raw, data = Items(tmp_path), embedded(task, tmp_path)
+    assert data.values.shape == (len(raw.values), 4)
+    task.eval()
+    torch.testing.assert_close(task({"audio": data.values})["logits"], task({"audio": raw.values})["logits"])
+
+
+def test_a_hit_equals_a_miss_to_the_bit_and_runs_the_encoder_on_one_item_alone(task, tmp_path):
+    first = embedded(task, tmp_path).values
+    task.encoder.seen = 0
+    again = embedded(task, tmp_path).values
+    assert torch.equal(first, again)
+    assert task.encoder.seen == 0
+
+
+def test_other_weights_or_other_data_are_another_store(task, tmp_path):
+    embedded(task, tmp_path)
+    with torch.no_grad():
+        task.encoder.layer[0].bias += 1
+    changed = embedded(task, tmp_path).values
+    assert len(list((tmp_path / "embeddings").iterdir())) == 2
+    torch.testing.assert_close(changed, task.encoder(Items(tmp_path).values))
+    other = Items(tmp_path)
+    other.fingerprint_value = "another preparation"
+    embed.use_frozen_encoders(task, other)
+    assert len(list((tmp_path / "embeddings").iterdir())) == 3
+
+
+def test_an_interrupted_run_ends_with_the_same_bytes(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(embed, "CHUNK", 16)
+    monkeypatch.setattr(embed, "BATCH", 8)
+    whole = embedded(task, tmp_path / "whole").values.clone()
+
+    calls = []
+
+    class Killed(Items):
+        def items(self, modality, start, stop):
+            calls.append(start)
+            if start >= 24:
+                raise KeyboardInterrupt
+            return super().items(modality, start, stop)
+
+    with pytest.raises(KeyboardInterrupt):
+        embed.use_frozen_encoders(task, Killed(tmp_path / "part"))
+    path = next((tmp_path / "part" / "embeddings").rglob("audio.f32"))
+    with path.open("ab") as file:
+        file.write(b"half")  # of a chunk that was not written whole
+    task.encoder.seen = 0
+    assert torch.equal(embedded(task, tmp_path / "part").values, whole)
+    assert task.encoder.seen == len(whole) - 16 + 1
+
+
+def test_a_damaged_store_is_one_line(task, tmp_path):
+    embedded(task, tmp_path)
+    path = next((tmp_path / "embeddings").rglob("audio.f32"))
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(UsageError, match="delete that folder"):
+        embedded(task, tmp_path)
+
+
+def test_the_store_says_what_it_is(task, tmp_path):
+    embedded(task, tmp_path)
+    manifest = json.loads(next((tmp_path / "embeddings").rglob("manifest.json")).read_text())
+    assert (manifest["source"], manifest["synthetic"], manifest["width"]) == ("tiny", True, 4)
+
+
+def test_an_encoder_that_trains_or_augmented_input_is_refused(task, tmp_path):
+    task.encoder.layer[0].weight.requires_grad_(True)
+    with pytest.raises(UsageError, match=r"--data\.cache false"):
+        embedded(task, tmp_path)
+    task.encoder.requires_grad_(False)
+    data = Items(tmp_path)
+    data.augmented = True
+    with pytest.raises(UsageError, match=r"--data\.augment"):
+        embed.use_frozen_encoders(task, data)
+    data.cache = False
+    embed.use_frozen_encoders(task, data)
+    assert data.values.shape[1] == 5
+
+
+def test_encoders_take_their_weights_from_a_checkpoint_of_the_model_or_of_its_parts(task, tmp_path):
+    trained = Encoded()
+    torch.save({"state_dict": trained.state_dict()}, tmp_path / "whole.ckpt")
+    part = {f"encoder.{name}": value for name, value in trained.encoder.state_dict().items()}
+    torch.save({"state_dict": part}, tmp_path / "part.ckpt")
+    expected = trained.encoder.eval()(Items(tmp_path).values)
+    data = Items(tmp_path)
+    embed.use_frozen_encoders(task, data, tmp_path / "whole.ckpt")
+    torch.testing.assert_close(data.values, expected)
+    other = Encoded(init_from={"encoder": str(tmp_path / "part.ckpt")})
+    torch.testing.assert_close(embedded(other, tmp_path).values, expected)
