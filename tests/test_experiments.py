@@ -8,35 +8,81 @@ import yaml
 
 import cli
 from experiments import results
+from experiments.train import build
 from lightning_modules.encoders import read_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("[!_]*.yaml"))
 
 
-@pytest.fixture
-def roots(ravdess, ravdess_features):
-    """Folder of the tiny stand-in of every corpus that experiments read."""
-    return {"RAVDESSDataModule": ravdess, "PrecomputedTensorDataModule": ravdess_features}
+# The stand-ins of the tests (conftest.py, a fixture by the name of each corpus) are smaller still than those that the
+# overlays are for: what to say about it, by DataModule and modality.
+SMALLER = {("RAVDESSDataModule", "video"): {"frames": 4, "image_size": 16}}
 
 
-def read(name):
-    return yaml.safe_load((ROOT / "experiments" / f"{name}.yaml").read_text())
+def read(name, overlay=False):
+    return yaml.safe_load((ROOT / "experiments" / ("synthetic" if overlay else "") / f"{name}.yaml").read_text())
+
+
+def official(name):
+    """Whether the corpus has official splits, and so one protocol and no folds."""
+    return "protocol" in read(name)["data"]["init_args"]
+
+
+def cells():
+    for name in EXPERIMENTS:
+        for protocol in ["honest"] if official(name) else ["paper", "honest"]:
+            yield name, protocol
 
 
 @pytest.fixture(scope="module")
-def trained(ravdess, tmp_path_factory):
+def corpus(request):
+    """Root of the tiny stand-in of a corpus."""
+    return lambda name: str(request.getfixturevalue(name))
+
+
+@pytest.fixture(scope="module")
+def options(corpus):
+    """The command line of an experiment on the tiny stand-ins, without the command."""
+
+    def of(name):
+        data, overlay = read(name)["data"], read(name, overlay=True)["data"]["init_args"]
+        modalities = data["init_args"].get("modalities", ["video", "audio"])
+        words = ["--config", f"experiments/{name}.yaml", "--config", f"experiments/synthetic/{name}.yaml"]
+        if "roots" in overlay:
+            words += ["--data.roots", str([corpus(Path(root).name) for root in overlay["roots"]])]
+        else:
+            words += ["--data.root", corpus(Path(overlay["root"]).name)]
+        for (kind, modality), smaller in SMALLER.items():
+            if kind == data["class_path"] and modality in modalities:
+                words += [word for key, value in smaller.items() for word in (f"--data.{key}", str(value))]
+        return words if official(name) else [*words, "--data.fold", "2"]
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def trained(options, tmp_path_factory):
     """The checkpoint of an experiment that another one starts from; each is trained once."""
     folder = tmp_path_factory.mktemp("trained")
 
     def checkpoint(name, protocol):
         run = folder / name / protocol
         if not run.exists():
-            command = ["fit", *options(name, {"RAVDESSDataModule": ravdess}), "--trainer.max_epochs", "2"]
-            place = ["--trainer.default_root_dir", str(run), "--data.protocol", protocol, "--data.fold", "2"]
+            command = ["fit", *options(name), *started(name, protocol), "--trainer.max_epochs", "2"]
+            place = ["--trainer.default_root_dir", str(run), "--data.protocol", protocol]
             assert cli.main([*command, *place]) == 0
         return str(run / "checkpoints" / "best.ckpt")
 
+    def started(name, protocol):
+        """Options that name the checkpoints an experiment starts from."""
+        return [
+            word
+            for part, source in parts(name).items()
+            for word in (f"--model.init_from.{part}", checkpoint(source, protocol))
+        ]
+
+    checkpoint.options = started
     return checkpoint
 
 
@@ -46,22 +92,6 @@ def parts(name):
     found = {part: Path(path).parts for part, path in sources.items()}
     assert all(path[0] == "runs" and path[2:] == ("{cell}", "checkpoints", "best.ckpt") for path in found.values())
     return {part: path[1] for part, path in found.items()}
-
-
-def options(name, roots):
-    experiment = read(name)
-    data = experiment["data"]
-    root = roots[data["class_path"]]
-    # The stand-in of the tests is smaller still than the one that the overlay is for.
-    smaller = (
-        {"frames": "4", "image_size": "16"}
-        if data["class_path"] == "RAVDESSDataModule" and "video" in data["init_args"].get("modalities", ["video"])
-        else {}
-    )
-    return [
-        *["--config", f"experiments/{name}.yaml", "--config", f"experiments/synthetic/{name}.yaml"],
-        *["--data.root", str(root), *(word for key, value in smaller.items() for word in (f"--data.{key}", value))],
-    ]
 
 
 def test_there_are_experiments():
@@ -76,23 +106,26 @@ def test_every_experiment_has_an_overlay_and_cites_its_paper(name):
     assert "https://" in header
 
 
-@pytest.mark.parametrize("protocol", ["paper", "honest"])
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_fit_test_predict(name, protocol, roots, trained, tmp_path, capfd):
-    run = ["--trainer.default_root_dir", str(tmp_path), "--data.protocol", protocol, "--data.fold", "2"]
+@pytest.mark.parametrize(("name", "protocol"), cells())
+def test_fit_test_predict(name, protocol, options, trained, tmp_path, capfd):
+    run = ["--trainer.default_root_dir", str(tmp_path), "--data.protocol", protocol]
     epochs = min(2, read(name)["trainer"]["max_epochs"])
-    fit = ["fit", *options(name, roots), *run, "--trainer.max_epochs", str(epochs)]
-    for part, source in parts(name).items():
-        fit += [f"--model.init_from.{part}", trained(source, protocol)]
+    fit = ["fit", *options(name), *run, "--trainer.max_epochs", str(epochs), *trained.options(name, protocol)]
     assert cli.main(fit) == 0
     cell = results.read_cell(tmp_path)
     selections = ["best", "last"] if protocol == "paper" else ["selected"]
     assert sorted(cell.predictions) == sorted(cell.result["selections"]) == selections
     assert cell.result["synthetic"] is True
-    assert (cell.result["n_test"], cell.result["n_val"]) == (16, 0 if protocol == "paper" else 16)
-    assert cell.result["n_train"] == (80 if protocol == "paper" else 64)
+    data = build(fit).datamodule
+    assert {split: cell.result[f"n_{split}"] for split in ("train", "val", "test")} == data.split_sizes()
+    assert (cell.result["n_val"] > 0) == (protocol == "honest")
+    batches = {split: [group for batch in loader() for group in batch["group"]] for split, loader in (
+        ("train", data.train_dataloader), ("val", data.val_dataloader), ("test", data.test_dataloader)
+    )}  # fmt: skip
+    assert not set(batches["train"]) & set(batches["test"])
+    assert protocol == "paper" or not set(batches["val"]) & {*batches["train"], *batches["test"]}
     for selection, predictions in cell.predictions.items():
-        assert set(predictions.groups) == {"09", "10", "11", "12"}
+        assert set(predictions.groups) <= set(batches["test"])
         accuracy = (predictions.targets == predictions.predicted).mean()
         assert accuracy == pytest.approx(cell.result["selections"][selection]["accuracy"])
     assert len(cell.curves.get("val_accuracy", [])) == epochs
@@ -106,16 +139,18 @@ def test_fit_test_predict(name, protocol, roots, trained, tmp_path, capfd):
         assert cell.result["selections"]["best"]["accuracy"] == pytest.approx(best, abs=1e-4)
 
     checkpoint = ["--ckpt_path", str(tmp_path / "checkpoints" / "best.ckpt")]
-    assert cli.main(["test", *options(name, roots), *run, *checkpoint]) == 0
+    assert cli.main(["test", *options(name), *run, *checkpoint]) == 0
     selected = (tmp_path / f"predictions-{selections[0]}.csv").read_text()
     assert (tmp_path / "predictions-test.csv").read_text() == selected
-    assert cli.main(["predict", *options(name, roots), *run, *checkpoint]) == 0
+    assert cli.main(["predict", *options(name), *run, *checkpoint]) == 0
     assert (tmp_path / "predictions.csv").read_text() == selected
 
 
-def test_late_fusion_is_made_of_the_same_selection_of_its_parts_and_carries_on(roots, trained, tmp_path, capfd, caplog):
+def test_late_fusion_is_made_of_the_same_selection_of_its_parts_and_carries_on(
+    options, trained, tmp_path, capfd, caplog
+):
     name, run = "ravdess_averaging", tmp_path / "run"
-    fit = ["fit", *options(name, roots), "--data.fold", "2", "--trainer.default_root_dir", str(run)]
+    fit = ["fit", *options(name), "--trainer.default_root_dir", str(run)]
     sources = {}
     for part, source in parts(name).items():
         state = read_weights(trained(source, "paper"))
@@ -142,8 +177,8 @@ def test_late_fusion_is_made_of_the_same_selection_of_its_parts_and_carries_on(r
     assert "best, nothing trained (chosen on the test fold: optimistic)" in capfd.readouterr().out
 
 
-def test_late_fusion_says_what_to_train_first(roots, tmp_path, capsys):
-    fit = ["fit", *options("ravdess_averaging", roots), "--trainer.default_root_dir", str(tmp_path), "--data.fold", "3"]
+def test_late_fusion_says_what_to_train_first(options, tmp_path, capsys):
+    fit = ["fit", *options("ravdess_averaging"), "--trainer.default_root_dir", str(tmp_path), "--data.fold", "3"]
     assert cli.main(fit) == 2
     error = capsys.readouterr().err
     assert "runs/synthetic/ravdess_video/paper-fold3-seed0/checkpoints/best.ckpt; train it first" in error
@@ -151,10 +186,11 @@ def test_late_fusion_says_what_to_train_first(roots, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_full_size_network_builds_and_its_config_survives(name, roots, tmp_path, capsys):
+def test_full_size_network_builds_and_its_config_survives(name, options, tmp_path, capsys):
     """The experiment as it is, without the overlay: parsed, built and printed by the real parser."""
-    experiment = [word for word in options(name, roots) if "synthetic" not in word or word == str(roots)]
-    arguments = ["fit", *experiment[:2], "--data.root", str(roots[read(name)["data"]["class_path"]]), "--print_config"]
+    words = options(name)
+    where = next(place for place, word in enumerate(words) if word in ("--data.root", "--data.roots"))
+    arguments = ["fit", *words[:2], *words[where : where + 2], "--print_config"]
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
     assert stop.value.code in (0, None)
@@ -165,13 +201,13 @@ def test_full_size_network_builds_and_its_config_survives(name, roots, tmp_path,
 
 
 @pytest.mark.slow
-def test_two_processes_with_mixed_precision(ravdess, tmp_path):
+def test_two_processes_with_mixed_precision(options, tmp_path):
     import os
     import subprocess
     import sys
 
     command = [
-        *[sys.executable, "cli.py", "fit", *options("cfnsr", {"RAVDESSDataModule": ravdess})],
+        *[sys.executable, "cli.py", "fit", *options("cfnsr")],
         *["--config", "experiments/_ddp.yaml", "--trainer.devices", "2", "--trainer.accelerator", "cpu"],
         *["--trainer.sync_batchnorm", "false", "--trainer.max_epochs", "2"],
         *["--trainer.callbacks+={class_path: GradualUnfreezing, init_args: {initial: 3}}"],
