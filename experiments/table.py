@@ -1,7 +1,7 @@
 """A table of a paper (contract 6): which cells it has, and what was published."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from experiments.settings import PROJECT, Config, read_yaml, shown
 
 PROTOCOLS = ("paper", "honest")
 PROVENANCES = ("reported", "authors' log", "secondary", "unverified")
-_TABLE_KEYS = {"title", "source", "corpus", "folds", "seeds", "protocols", "rows", "missing", "synthetic"}
+_TABLE_KEYS = {"title", "source", "corpus", "folds", "seeds", "protocols", "rows", "vary", "missing", "synthetic"}
 _ROW_KEYS = {"name", "label", "experiment", "overrides", "needs", "published"}
 _PUBLISHED_KEYS = {"accuracy", "parameters", "provenance", "note"}
 _MISSING_KEYS = {"rates", "modalities", "rows"}
-_SYNTHETIC_KEYS = {"synth", "prepare", "folds", "seeds", "protocols"}
+_VARY_KEYS = {"option", "values", "label", "rows"}
+_SYNTHETIC_KEYS = {"synth", "prepare", "folds", "seeds", "protocols", "values"}
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
     settings = {"folds": [0], "seeds": [1], "protocols": list(PROTOCOLS), **content, **overlay}
     if not isinstance(content["rows"], list):
         raise DataError(f"{path}: rows: expected a list, found {content['rows']!r}")
-    rows = tuple(_row(entry, path) for entry in content["rows"])
+    rows = _varied([_row(entry, path) for entry in content["rows"]], content.get("vary"), overlay.get("values"), path)
     _check_rows(rows, path)
     return Table(
         name=path.stem,
@@ -149,6 +150,26 @@ def _missing(entry: Any, rows: list[str], path: Path) -> Config:
     if unknown := [str(name) for name in named if name not in rows]:
         raise DataError(f"{path}: missing: rows: {', '.join(unknown)} is no row")
     return {"missing": {name: tuple(map(float, rates)) for name in modalities}, "missing_rows": tuple(named)}
+
+
+def _varied(rows: list[Row], entry: Any, values: Any, path: Path) -> tuple[Row, ...]:
+    """Has some rows stand once per value of an option, ``<row>-<value>``; ``values`` are those of the stand-in."""
+    if entry is None:
+        return tuple(rows)
+    _require(entry, path, "vary", required=_VARY_KEYS, known=_VARY_KEYS)
+    names = [row.name for row in rows]
+    if unknown := [str(name) for name in entry["rows"] if name not in names]:
+        raise DataError(f"{path}: vary: rows: {', '.join(unknown)} is no row")
+    found = []
+    for row in rows:
+        if row.name not in entry["rows"]:
+            found.append(row)
+            continue
+        for value in values or entry["values"]:
+            label = str(entry["label"]).format(label=row.label, value=value)
+            overrides = {**row.overrides, entry["option"]: value}
+            found.append(replace(row, name=f"{row.name}-{value}", label=label, overrides=overrides))
+    return tuple(found)
 
 
 def _row(entry: Any, path: Path) -> Row:

@@ -327,6 +327,21 @@ def test_a_wrong_table_is_one_line(project, change, message):
     assert "\n" not in str(caught.value)
 
 
+def test_rows_may_stand_once_per_value_of_an_option(project):
+    text = Path("experiments/tables/toy.yaml").read_text()
+    vary = 'vary: {option: data.window, values: [1, 8], label: "{label}, {value} s", rows: [audio]}\n'
+    overlay = text.replace("synthetic:\n", f"{vary}synthetic:\n  values: [2]\n").replace(", audio: audio}", "}")
+    Path("experiments/tables/toy.yaml").write_text(overlay)
+    table = read_table("toy", project=HERE)
+    assert [row.name for row in table.rows] == ["video", "audio-1", "audio-8", "pair"]
+    assert table.row("audio-8").label == "Audio alone, 8 s"
+    assert table.row("audio-8").overrides == {"data.window": 8}
+    assert [row.name for row in read_table("toy", synthetic=True, project=HERE).rows] == ["video", "audio-2", "pair"]
+    Path("experiments/tables/toy.yaml").write_text(overlay.replace("rows: [audio]", "rows: [radio]"))
+    with pytest.raises(DataError, match="radio is no row"):
+        read_table("toy", project=HERE)
+
+
 def test_a_missing_table_lists_those_there_are(project):
     with pytest.raises(DataError, match=r"no table 'nope' .*; tables: toy"):
         report.run(options("nope"), HERE)
