@@ -1,5 +1,7 @@
-"""The one place where weights load from files. Nothing here runs code that a file brings along."""
+"""The one place where pretrained networks are made and weights load. No code that a file brings along is run."""
 
+import difflib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Files of the time before torch 1.6, as many published weights are, cannot be memory-mapped.
+        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # torch raises many kinds, by where the damage is
         raise TaskError(
             f"weights: {path} is damaged, or not a checkpoint that can be read without running code"
@@ -62,6 +65,10 @@ def load_weights(module: nn.Module, path: str | Path, prefix: str = "") -> None:
     given = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     if not given:
         raise TaskError(f"weights: {path} holds nothing named {prefix}*; it holds {_some(list(state))}")
+    _fill(module, given, f"{path} does not fit {prefix.rstrip('.') or 'the model'}")
+
+
+def _fill(module: nn.Module, given: dict[str, Tensor], refusal: str) -> None:
     wanted = module.state_dict()
     problems = {
         "lacks": [key for key in wanted if key not in given],
@@ -74,5 +81,115 @@ def load_weights(module: nn.Module, path: str | Path, prefix: str = "") -> None:
     }
     found = "; ".join(f"{what} {_some(keys)}" for what, keys in problems.items() if keys)
     if found:
-        raise TaskError(f"weights: {path} does not fit {prefix.rstrip('.') or 'the model'}: it {found}")
+        raise TaskError(f"weights: {refusal}: it {found}")
     module.load_state_dict(given)
+
+
+def timm_backbone(name: str, **options: Any) -> nn.Module:
+    """A network of timm without its classifier and without weights: `load_backbone_weights` fills it.
+
+    Args:
+        name: Its name in timm.
+        **options: Other arguments of `timm.create_model`.
+
+    Returns:
+        The network: images ``(N, 3, S, S)`` to pooled features ``(N, network.head_hidden_size)``.
+
+    Raises:
+        TaskError: If timm has no such network, or it does not take the options.
+    """
+    import timm  # seconds of import that runs without it do not pay
+
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), 3)
+        raise TaskError(f"backbone: timm has no {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+    try:
+        network: nn.Module = timm.create_model(name, **{"num_classes": 0, **options})
+    except (TypeError, ValueError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TaskError(f"backbone: timm cannot build {name} with options {options}: {reason}") from error
+    return network
+
+
+def load_backbone_weights(network: nn.Module, weights: str) -> None:
+    """Fills a network of `timm_backbone` with pretrained weights; those of a classifier are left out.
+
+    Args:
+        network: The network.
+        weights: A file with timm's names, or with torchvision's where both libraries have the same network
+            (EfficientNet); ``timm`` fetches timm's own from the Hugging Face hub, or from its cache.
+
+    Raises:
+        TaskError: If the weights cannot be had, or do not fit.
+    """
+    cfg: dict[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
+    state = _hub_weights(cfg) if weights == "timm" else read_weights(weights)
+    wanted = network.state_dict()
+    if "features.0.0.weight" in state and "conv_stem.weight" in wanted:
+        state = _torchvision_renamed(state, list(wanted))
+    names = cfg.get("classifier") or ()
+    dropped = tuple(f"{part}." for part in ([names] if isinstance(names, str) else names))
+    given = {key: value for key, value in state.items() if key in wanted or not key.startswith(dropped)}
+    _fill(network, given, f"{weights} does not fit timm's {cfg['architecture']}")
+
+
+def _hub_weights(cfg: dict[str, Any]) -> dict[str, Tensor]:
+    import timm
+
+    name = ".".join(filter(None, (cfg["architecture"], cfg.get("tag"))))
+    try:
+        return dict(timm.create_model(name, pretrained=True).state_dict())
+    except Exception as error:  # the hub's client raises many kinds
+        raise TaskError(
+            f"weights: those of timm's {name} could not be fetched from the hub.\n"
+            "Fetch them once where there is a network, or name a local file in `weights`"
+        ) from error
+
+
+def _torchvision_renamed(state: dict[str, Tensor], wanted: list[str]) -> dict[str, Tensor]:
+    """Both libraries list the layers in the same order, under different names; returned as it is where they do not."""
+    given = {key: value for key, value in state.items() if not key.startswith("classifier.")}
+    kinds = [[key.rpartition(".")[2] for key in keys] for keys in (given, wanted)]
+    return dict(zip(wanted, given.values(), strict=True)) if kinds[0] == kinds[1] else state
+
+
+CONTAINERS = ("blocks", "stages", "layers", "features")
+
+
+def backbone_stages(network: nn.Module) -> dict[str, list[nn.Module | nn.Parameter]]:
+    """The layer groups of any network of timm, from input to output.
+
+    What stands before the blocks is ``stem``, what comes after them ``tail``; the blocks are the children of what timm
+    calls ``blocks``, ``stages``, ``layers`` or ``features``, or else (ResNet) every child that has layers inside.
+
+    Args:
+        network: The network.
+
+    Returns:
+        Group name to modules and parameters, every one exactly once.
+    """
+
+    def weighty(module: nn.Module) -> bool:
+        return next(module.parameters(), None) is not None
+
+    opened = {
+        name
+        for name, child in network.named_children()
+        if name in CONTAINERS and isinstance(child, nn.Sequential | nn.ModuleList)
+    }
+    parts: list[tuple[str, nn.Module, bool]] = []
+    for name, child in network.named_children():
+        if name in opened:
+            parts += [(f"{name}_{number}", block, True) for number, block in child.named_children()]
+        else:
+            parts.append((name, child, not opened and any(weighty(inner) for inner in child.children())))
+    last = max((index for index, (_, _, block) in enumerate(parts) if block), default=len(parts))
+    stages: dict[str, list[nn.Module | nn.Parameter]] = {"stem": list(network.parameters(recurse=False))}
+    stage = "stem"
+    for index, (name, child, block) in enumerate(parts):
+        if block:
+            stage = name
+        elif index > last and weighty(child):
+            stage = "tail"
+        stages.setdefault(stage, []).append(child)
+    return {name: found for name, found in stages.items() if found}

@@ -1,7 +1,29 @@
-"""Losses that torch lacks, behind one call: ``loss(logits, target, weight=None)``, the weight being one per class."""
+"""Losses that torch lacks.
 
+Those of classes are behind one call: ``loss(logits, target, weight=None)``, the weight being one per class.
+"""
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def rmse(predicted: Tensor, target: Tensor) -> Tensor:
+    """Root mean squared error over the clips that have a label.
+
+    Unlike the square root of a mean it has a gradient (zero) where every error is zero, and where no clip has a label.
+
+    Args:
+        predicted: ``(B,)``.
+        target: ``(B,)``, NaN where there is no label.
+
+    Returns:
+        A scalar, 0 without any label.
+    """
+    known = ~target.isnan()
+    error = (predicted.float() - target.float().nan_to_num()).where(known, 0.0)
+    length: Tensor = torch.linalg.vector_norm(error)
+    return length / known.sum().clamp_min(1).sqrt()
 
 
 class CrossEntropy(nn.Module):

@@ -108,11 +108,28 @@ def test_unknown_stage_is_named(tmp_path, make):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Warmup(0), lambda: Warmup(5, 2.0), lambda: DiscriminativeLR(0), lambda: GradualUnfreezing(0)]
+    "make",
+    [
+        lambda: Warmup(0),
+        lambda: Warmup(5, 2.0),
+        lambda: DiscriminativeLR(0),
+        lambda: DiscriminativeLR(start=-1),
+        lambda: DiscriminativeLR(minimum=2.0),
+        lambda: GradualUnfreezing(0),
+    ],
 )
 def test_impossible_settings_are_refused(make):
     with pytest.raises(TaskError):
         make()
+
+
+@pytest.mark.parametrize(("start", "depths"), [(0, [1, 2, 3, 4]), (1, [0, 1, 2, 3]), (3, [0, 0, 0, 1])])
+def test_the_last_stages_may_keep_the_full_rate_and_none_falls_below_the_minimum(start, depths):
+    from_head = STAGES[::-1]
+    found = DiscriminativeLR(0.5, start=start).stage_scales(STAGES)
+    assert [found[stage] for stage in from_head] == [0.5**depth for depth in depths]
+    found = DiscriminativeLR(0.5, start=start, minimum=0.3).stage_scales(STAGES)
+    assert [found[stage] for stage in from_head] == [max(0.3, 0.5**depth) for depth in depths]
 
 
 def test_stages_unfreeze_from_the_head_down(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lightning_modules.losses import CrossEntropy, FocalLoss
+from lightning_modules.losses import CrossEntropy, FocalLoss, rmse
 
 GENERATOR = np.random.default_rng(3)
 LOGITS = torch.tensor(GENERATOR.normal(size=(6, 4)) * 3, dtype=torch.float32)
@@ -55,3 +55,19 @@ def test_focal_gradients_stay_finite_when_the_network_is_certain(gamma):
 def test_losses_compute_half_precision_scores_in_float32():
     for loss in (CrossEntropy(), FocalLoss()):
         assert loss(LOGITS.bfloat16(), HARD, WEIGHT).dtype == torch.float32
+
+
+def test_rmse_is_over_the_labels_there_are_and_has_a_gradient_where_its_square_root_has_none():
+    predicted = torch.tensor([1.0, 2.0, 5.0, -1.0], requires_grad=True)
+    target = torch.tensor([0.0, 2.0, float("nan"), 1.0])
+    loss = rmse(predicted, target)
+    assert loss.item() == pytest.approx(np.sqrt((1 + 0 + 4) / 3))
+    loss.backward()
+    expected = np.array([1.0, 0.0, 0.0, -2.0]) / (3 * loss.item())
+    np.testing.assert_allclose(predicted.grad.numpy(), expected, rtol=1e-6)
+    for same in (predicted.detach(), torch.full((4,), float("nan"))):
+        predicted.grad = None
+        loss = rmse(predicted, same)
+        loss.backward()
+        assert loss.item() == 0
+        assert predicted.grad.eq(0).all()
