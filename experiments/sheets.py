@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from experiments import statistics
 from experiments.summary import COLUMNS, RowSummary, Score, Summary
 
 STAMP = "SYNTHETIC"
@@ -35,8 +36,8 @@ class Sheet:
 
 def sheets(summary: Summary) -> list[Sheet]:
     """The tables of a report, the main one first; those without content are left out."""
-    every = [main_sheet(summary), _detail(summary), _optimism(summary), _cost(summary), _robustness(summary)]
-    return [every[0], *(sheet for sheet in every[1:] if sheet.rows)]
+    others = [_by_corpus(summary), _detail(summary), _optimism(summary), _cost(summary), _robustness(summary)]
+    return [main_sheet(summary), *(sheet for sheet in others if sheet.rows)]
 
 
 def main_sheet(summary: Summary) -> Sheet:
@@ -158,6 +159,18 @@ def _main_row(summary: Summary, row: RowSummary) -> list[str]:
         ]
     columns = [measured(summary, row, column) for column in COLUMNS]
     return [row.row.label, published(row), *columns, *of_headline, _parameters(row)]
+
+
+def _by_corpus(summary: Summary) -> Sheet:
+    header = [_first(summary), "Corpus", "Clips", "UAR", "Macro precision", "Macro F1", "Accuracy"]
+    metrics = (statistics.uar, statistics.macro_precision, statistics.macro_f1, statistics.accuracy)
+    rows = [
+        [row.row.label, corpus, f"{confusion.sum():.0f}", *(percent(float(metric(confusion))) for metric in metrics)]
+        for row in summary.rows
+        if (score := row.scores.get(summary.headline))
+        for corpus, confusion in score.corpora.items()
+    ]
+    return Sheet(_titled(summary, f'By corpus, column "{TITLES[summary.headline]}"'), header, rows)
 
 
 def _detail(summary: Summary) -> Sheet:

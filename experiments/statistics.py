@@ -38,6 +38,11 @@ def uar(confusion: Array) -> Array:
     return _mean_over_present(recalls(confusion), confusion)
 
 
+def macro_precision(confusion: Array) -> Array:
+    """Mean precision of the classes that the targets hold, 0 for one that is never predicted, ``(...)``."""
+    return _mean_over_present(np.nan_to_num(_ratio(_hits(confusion), confusion.sum(-2))), confusion)
+
+
 def macro_f1(confusion: Array) -> Array:
     """Mean F1 of the classes that the targets hold, ``(...)``."""
     return _mean_over_present(_ratio(2 * _hits(confusion), confusion.sum(-1) + confusion.sum(-2)), confusion)

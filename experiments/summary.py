@@ -33,6 +33,7 @@ class Score:
         groups: Seed-averaged confusion matrix per group.
         hits: Clip id -> group and the share of seeds that were right.
         interval: 95 % bootstrap interval of the accuracy over groups.
+        corpora: Seed-averaged confusion matrix per corpus, where the clips are of several: ids ``<corpus>/<clip>``.
     """
 
     folds: dict[int, float]
@@ -42,6 +43,7 @@ class Score:
     groups: dict[str, Array]
     hits: dict[str, tuple[str, float]]
     interval: tuple[float, float]
+    corpora: dict[str, Array] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -188,6 +190,7 @@ def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned:
     for (fold, _), predictions in chosen.items():
         by_fold.setdefault(fold, []).append(predictions)
     groups: dict[str, Array] = {}
+    corpora: dict[str, Array] = {}
     right: dict[str, tuple[str, list[float]]] = {}
     folds, deviations = {}, []
     for fold, runs in sorted(by_fold.items()):
@@ -196,11 +199,12 @@ def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned:
         if len(values) > 1:
             deviations.append(float(np.std(values, ddof=1)))
         for run in runs:
-            names = np.array(run.groups)
-            for name in dict.fromkeys(run.groups):
-                mine = names == name
-                matrix = statistics.confusion_matrix(run.targets[mine], run.predicted[mine], classes) / len(runs)
-                groups[name] = groups.get(name, 0) + matrix
+            sources = [clip.partition("/")[0] if "/" in clip else "" for clip in run.ids]
+            for totals, names in ((groups, np.array(run.groups)), (corpora, np.array(sources))):
+                for name in dict.fromkeys(names.tolist()):
+                    mine = names == name
+                    matrix = statistics.confusion_matrix(run.targets[mine], run.predicted[mine], classes) / len(runs)
+                    totals[name] = totals.get(name, 0) + matrix
             for clip, group, hit in zip(run.ids, run.groups, run.targets == run.predicted, strict=True):
                 right.setdefault(clip, (group, []))[1].append(float(hit))
     return Score(
@@ -211,6 +215,7 @@ def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned:
         groups=groups,
         hits={clip: (group, float(np.mean(hits))) for clip, (group, hits) in right.items()},
         interval=statistics.bootstrap_interval(np.stack(list(groups.values()))),
+        corpora=dict(sorted(corpora.items())) if len(corpora) > 1 and "" not in corpora else {},
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fabricated import make_cell, make_project, make_store, write, write_predictions
+from sklearn import metrics
 
 from datamodules.store import DataError
 from experiments import report, sheets
@@ -191,6 +192,62 @@ def test_cells_of_other_settings_are_noted(project):
         "Video alone",
         "Pair_50 %",
     ]  # the pair starts from the video cells
+
+
+def name_corpora(project, name):
+    """Puts a corpus before every clip's id: ``name`` of the clip's number."""
+    for path in (project / "runs").rglob("predictions-*.csv"):
+        header, *rows = path.read_text().splitlines()
+        named = [f"{name(int(row.split(',')[0].split('-')[1]))}/{row}" for row in rows]
+        path.write_text("\n".join([header, *named]) + "\n")
+
+
+def test_several_corpora_have_a_table_of_their_own(project):
+    planner = fill(rows=["video", "audio"])
+    name_corpora(project, lambda clip: "noxi" if clip % 4 == 0 else "daisee")
+    summary = summary_of(planner)
+    assert summary.headline == "honest"
+    main, ours, *_ = sheets.sheets(summary)
+    assert ours.title == 'By corpus, column "Honest"'
+    assert [row[:3] for row in ours.rows] == [
+        [label, corpus, str(clips)]
+        for label in ("Video alone", "Audio alone")
+        for corpus, clips in (("daisee", 3 * 60), ("noxi", 3 * 20))
+    ]
+    found = [read_cell(Path(f"runs/toy/video/honest-fold{fold}-seed1")).predictions["selected"] for fold in range(3)]
+    targets, predicted = (np.concatenate([getattr(of, name) for of in found]) for name in ("targets", "predicted"))
+    noxi = np.array([clip.startswith("noxi/") for of in found for clip in of.ids])
+    targets, predicted = targets[noxi], predicted[noxi]
+    labels = np.unique(targets)
+    expected = [
+        metric(targets, predicted, labels=labels, average="macro", zero_division=0)
+        for metric in (metrics.recall_score, metrics.precision_score, metrics.f1_score)
+    ]
+    expected.append(metrics.accuracy_score(targets, predicted))
+    assert ours.header[3:] == ["UAR", "Macro precision", "Macro F1", "Accuracy"]
+    assert ours.rows[1][3:] == [f"{100 * value:.2f}" for value in expected]
+    assert main.rows[0][0] == "Video alone"
+    assert report.run(options("toy"), HERE) == 0
+    for name in ("toy.md", "toy.tex", "toy.html"):
+        text = (Path("runs/report") / name).read_text()
+        assert text.index("Majority class") < text.index("By corpus") < text.index("Every column")
+        assert "noxi" in text
+
+
+def test_two_seeds_of_a_clip_weigh_as_one_in_its_corpus(project):
+    planner = fill(rows=["video"], protocols=["paper"])
+    name_corpora(project, lambda clip: "noxi" if clip % 4 == 0 else "daisee")
+    score = summary_of(planner).rows[0].scores["last"]
+    assert {corpus: confusion.sum() for corpus, confusion in score.corpora.items()} == {"daisee": 180, "noxi": 60}
+    np.testing.assert_allclose(sum(score.corpora.values()), score.confusion)
+
+
+@pytest.mark.parametrize("name", [None, lambda clip: "daisee"])
+def test_one_corpus_has_no_table_by_corpus(project, name):
+    planner = fill(rows=["video"])
+    if name:
+        name_corpora(project, name)
+    assert not [sheet for sheet in sheets.sheets(summary_of(planner)) if "corpus" in sheet.title]
 
 
 def test_robustness(project):

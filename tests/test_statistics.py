@@ -27,17 +27,20 @@ def test_metrics_equal_sklearn(absent):
     assert statistics.uar(confusion) == pytest.approx(recall.mean())
     f1 = metrics.f1_score(targets, predicted, labels=labels, average="macro", zero_division=0)
     assert statistics.macro_f1(confusion) == pytest.approx(f1)
+    precision = metrics.precision_score(targets, predicted, labels=labels, average="macro", zero_division=0)
+    assert statistics.macro_precision(confusion) == pytest.approx(precision)
 
 
 def test_metrics_work_on_stacks():
     stack = np.stack([statistics.confusion_matrix(*draws(seed), 8) for seed in range(5)])
-    for metric in (statistics.accuracy, statistics.uar, statistics.macro_f1):
+    for metric in (statistics.accuracy, statistics.uar, statistics.macro_precision, statistics.macro_f1):
         np.testing.assert_allclose(metric(stack), [metric(one) for one in stack])
 
 
-def test_a_class_never_predicted_has_f1_zero():
+def test_a_class_never_predicted_has_f1_and_precision_zero():
     confusion = statistics.confusion_matrix(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 0]), 3)
     assert statistics.macro_f1(confusion) == pytest.approx((2 * 2 / (2 + 4)) / 2)
+    assert statistics.macro_precision(confusion) == pytest.approx(0.5 / 2)
 
 
 def test_majority_baseline():

@@ -1,0 +1,132 @@
+"""What the models over windows of frames share: a frame is an embedding, made by an encoder or read from the data."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from lightning_modules.base import Batch, EmotionTask, TaskError
+
+
+class Frozen(nn.Module):
+    """What `EmotionTask.stages` names in place of a module that never trains, so that no schedule unfreezes it.
+
+    It holds the module's own parameters. Asked to train, it stays in eval mode and without gradients.
+
+    Args:
+        module: The module, frozen already.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def train(self, mode: bool = True) -> "Frozen":
+        """Stays in eval mode."""
+        return super().train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Frozen":
+        """Stays without gradients."""
+        return super().requires_grad_(False)
+
+
+class WindowTask(EmotionTask):
+    """A model over windows of frames, of one or more modalities.
+
+    The data hand a modality over as embeddings ``(B, T, D)``, or raw, as images ``(B, T, 3, S, S)`` or joints
+    ``(B, T, 17, 3)``; then its encoder maps ``(N, ...)`` to ``(N, D)`` and says D as ``channels``. A model that has an
+    encoder takes either, so that embeddings may be made once and kept: the encoder is skipped where they are there.
+    """
+
+    freeze_encoders = True
+
+    def frame_encoders(self) -> dict[str, nn.Module]:
+        """The encoders by modality."""
+        raise NotImplementedError
+
+    def frozen_encoders(self) -> dict[str, nn.Module]:
+        """By modality, the encoders whose embeddings may be made once and kept: ``(N, ...)`` to ``(N, D)``."""
+        return self.frame_encoders() if self.freeze_encoders else {}
+
+    def encoder_stage(self) -> list[nn.Module | nn.Parameter]:
+        """The encoders as a stage; those that are frozen stay so whatever is asked of the stage."""
+        encoders = self.frame_encoders().values()
+        return [Frozen(encoder) for encoder in encoders] if self.freeze_encoders else [*encoders]
+
+    def embedding_size(self, modality: str) -> int:
+        """Channels of a frame's embedding.
+
+        Args:
+            modality: Its name.
+
+        Returns:
+            D.
+
+        Raises:
+            TaskError: If the data lack the modality, or neither embeddings nor an encoder are there, or both are and
+                do not fit.
+        """
+        name = type(self).__name__
+        shape = self.input_shapes.get(modality)
+        if shape is None:
+            raise TaskError(
+                f"{name} reads {modality}, which the data lack; they hand over {', '.join(self.input_shapes)}"
+            )
+        encoder = self.frame_encoders().get(modality)
+        if encoder is None and len(shape) != 2:
+            raise TaskError(
+                f"{name}: {modality} comes as raw frames {shape}; name its encoder, or hand over embeddings"
+            )
+        if encoder is None:
+            return shape[1]
+        size = getattr(encoder, "channels", None)
+        if not isinstance(size, int):
+            raise TaskError(
+                f"{name}: {type(encoder).__name__} is no encoder of {modality}: it does not say its channels"
+            )
+        if len(shape) == 2 and (shape[1] != size or not self.freeze_encoders):
+            problem = (
+                f"the encoder's have {size}" if self.freeze_encoders else "a trainable encoder needs the raw frames"
+            )
+            raise TaskError(f"{name}: {modality} comes as embeddings of {shape[1]} channels, but {problem}")
+        return size
+
+    def train(self, mode: bool = True) -> "WindowTask":
+        """Switches everything but frozen encoders, which stay in eval mode."""
+        super().train(mode)
+        for encoder in self.frozen_encoders().values():
+            encoder.eval()
+        return self
+
+    def on_fit_start(self) -> None:
+        """Starts as every task; says so where frozen encoders start from no checkpoint."""
+        super().on_fit_start()
+        if not self.trainer.ckpt_path and len(self.init_from) < len(self.frozen_encoders()):
+            rank_zero_warn("a frozen encoder stays as it was built; name its checkpoint in --model.init_from")
+
+    def embedded(self, batch: Batch, modality: str) -> Tensor:
+        """The frames of one modality as embeddings, zero where a clip lacks it.
+
+        Args:
+            batch: A batch of contract 1, the modality embedded or raw.
+            modality: Its key.
+
+        Returns:
+            ``(B, T, D)``.
+        """
+        frames = self.observed(batch, modality)
+        if frames.ndim == 3:
+            return frames
+        encoder = self.frame_encoders()[modality]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_encoders):
+            made = encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        return self.observed({**batch, modality: made}, modality)
+
+    def present(self, batch: Batch, modality: str) -> Tensor:
+        """Which clips have a modality, bool ``(B,)``."""
+        mask: Any = batch.get("mask", {}).get(modality)
+        if mask is None:
+            return torch.ones(len(batch[modality]), dtype=torch.bool, device=batch[modality].device)
+        there: Tensor = mask
+        return there
