@@ -124,17 +124,11 @@ def _key(encoder: nn.Module, data: EmotionDataModule, modality: str) -> str:
 
 
 def _fill(task: EmotionTask, encoders: dict[str, nn.Module], checkpoint: Path | None) -> None:
-    inside = {id(module) for encoder in encoders.values() for module in encoder.modules()}
     if checkpoint is None:
-        parts = {name: path for name, path in task.init_from.items() if _holds(getattr(task, name, None), inside)}
-        task.start_from(parts)
+        task.start_from(task.init_from)
         return
     state = read_weights(checkpoint)
     for encoder in encoders.values():
         name = next(name for name, module in task.named_modules() if module is encoder)
         own = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
         encoder.load_state_dict(own)
-
-
-def _holds(part: Any, inside: set[int]) -> bool:
-    return isinstance(part, nn.Module) and any(id(module) in inside for module in part.modules())

@@ -8,22 +8,12 @@ from abc import ABC, abstractmethod
 from typing import Any, Literal, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_modules.base import Stages
 from lightning_modules.encoders import TaskError, backbone_stages, load_backbone_weights, timm_backbone
+from lightning_modules.fusion import BatchNorm
 from lightning_modules.pose import JOINTS, UPPER_BODY, PoseNetwork, draw_heatmaps
-
-
-class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation that takes the running statistics for a batch of one, which has none of its own."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalises ``(N, C)``."""
-        if self.training and len(x) == 1:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        return super().forward(x)
 
 
 class FrameEncoder(nn.Module, ABC):
