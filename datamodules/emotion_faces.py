@@ -109,10 +109,9 @@ class EmotionFacesDataModule(EmotionDataModule):
             raise DataError("--data.corpora []: name at least one, or leave the option out")
         if not 0 <= augment_probability <= 1:
             raise DataError(f"--data.augment_probability {augment_probability}: between 0 and 1")
-        if unknown := set(augment_without or []) - set(still_augment.OPERATIONS):
-            raise DataError(
-                f"--data.augment_without: {', '.join(sorted(unknown))} is none of {', '.join(still_augment.OPERATIONS)}"
-            )
+        if strange := [name for name in augment_without or [] if name not in still_augment.OPERATIONS]:
+            names = ", ".join(still_augment.OPERATIONS)
+            raise DataError(f"--data.augment_without: {', '.join(strange)} is none of {names}")
         if unknown := set(self.missing) - {"face"}:
             raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read is face")
         self.asked = corpora

@@ -43,7 +43,7 @@ def difference_hash(thumbnails: np.ndarray) -> np.ndarray:
 
 def _centred(thumbnails: np.ndarray) -> np.ndarray:
     flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
-    return flat - flat.mean(axis=1, keepdims=True)
+    return np.asarray(flat - flat.mean(axis=1, keepdims=True))
 
 
 def _alike(shapes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -47,7 +47,8 @@ def _pad(image: Tensor) -> Tensor:
 def _crop(image: Tensor) -> Tensor:
     size, share = list(image.shape[-2:]), _uniform(0.7, 0.9)
     part = v2.RandomCrop([max(1, int(side * share)) for side in size])(image)
-    return F.resize(part, size, antialias=True)
+    shown: Tensor = F.resize(part, size, antialias=True)
+    return shown
 
 
 def _perspective(image: Tensor) -> Tensor:
@@ -57,15 +58,18 @@ def _perspective(image: Tensor) -> Tensor:
 
 def _rotation(image: Tensor) -> Tensor:
     most = int(torch.randint(0, 90, ()))
-    return F.rotate(image, _uniform(-most, most))
+    shown: Tensor = F.rotate(image, _uniform(-most, most))
+    return shown
 
 
 def _posterize(image: Tensor) -> Tensor:
-    return F.posterize(image, bits=int(torch.randint(1, 3, ())))
+    shown: Tensor = F.posterize(image, bits=int(torch.randint(1, 3, ())))
+    return shown
 
 
 def _sharpness(image: Tensor) -> Tensor:
-    return F.adjust_sharpness(image, _uniform(0.1, 3))
+    shown: Tensor = F.adjust_sharpness(image, _uniform(0.1, 3))
+    return shown
 
 
 _FUNCTIONS: dict[Operation, Callable[[Tensor], Tensor]] = {

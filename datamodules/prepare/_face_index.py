@@ -17,6 +17,7 @@ SPLITS = ["train", "val", "test"]
 SEED = 101095  # of the paper's splits
 SHARES = (0.8, 0.1, 0.1)
 NAN = float("nan")
+PICTURES = (".jpg", ".jpeg", ".png")
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
@@ -149,6 +150,24 @@ def _row(path: Path, line: int, names: Sequence[str], values: Sequence[str]) -> 
     if len(values) < len(names):
         raise DataError(f"{path}, line {line}: {len(values)} of {len(names)} columns; get the file anew.")
     return {name: value.strip() for name, value in zip(names, values, strict=False)}
+
+
+def read_text(path: Path) -> str:
+    """The whole of a text file.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        return path.readread_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); get the file anew.") from None
+
+
+def box_of(sides: Iterable[float]) -> Box:
+    """left, top, right, bottom as a box."""
+    left, top, right, bottom = (float(value) for value in sides)
+    return left, top, right, bottom
 
 
 def number(text: object, where: str, low: float = -1.0, high: float = 1.0) -> float:

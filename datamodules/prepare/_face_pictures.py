@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 from av.video.frame import VideoFrame
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from datamodules.faces import detect_boxes
 from datamodules.frames import to_rgb
@@ -118,7 +118,7 @@ def read_picture(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             return np.array(image.convert("RGB"))
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise MediaError(path, "not a picture") from None
     except Image.DecompressionBombError:
         raise MediaError(path, "a picture of too many pixels") from None

@@ -76,6 +76,8 @@ def scan(folder: Path) -> Source:
         raise DataError(f"--source {folder}: an unfinished stand-in; run the same `cli.py synth faces` again.")
     source = Source([], [])
     for place in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        if place.name == "prepared":
+            continue  # the store of this folder, which has an index.csv of its own
         corpus = Corpus(index) if (place / "index.csv").is_file() else CORPORA.get(place.name)
         if corpus is None:
             continue

@@ -7,7 +7,7 @@ category's (`AFFECT`) times the intensity. Everything else is drawn independentl
   ``training.csv``, ``validation.csv``, ``Manually_Annotated_Images/``, 96 x 96 with the box of the face.
 - ``raf_db``: three tenths, seven categories, every picture another person; ``EmoLabel/list_patition_label.txt``,
   ``Image/aligned/``, 72 x 72 faces.
-- ``afew_va``: two tenths, valence and arousal of -10..10 alone, clips of five frames, two clips an actor;
+- ``afew_va``: two tenths, valence and arousal of -10..10 alone, clips of three frames, two clips an actor;
   ``NNN/NNN.json`` with landmarks, ``NNN/00000.png``, 96 x 96.
 
 ``SYNTHETIC`` says who made it. Until the last picture is written everything lies in ``.partial``. A picture depends on
@@ -23,6 +23,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import numpy as np
@@ -35,7 +36,7 @@ VERSION = 1  # raise it when the bytes of a picture change
 OUT = Path("data/synthetic/faces")
 MARKER, UNFINISHED, PARTIAL = "SYNTHETIC", " (incomplete)", ".partial"
 CORPORA = ("affectnet", "raf_db", "afew_va")
-CLIPS, LEAST, MOST = 1200, 60, 100_000
+CLIPS, LEAST, MOST = 1200, 120, 100_000  # fewer would leave a split without a category
 
 CATEGORIES = ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"]  # AffectNet's 0 to 7
 RAF_DB = {"surprise": 1, "fear": 2, "disgust": 3, "happy": 4, "sad": 5, "anger": 6, "neutral": 7}
@@ -60,7 +61,7 @@ AFFECT = {  # valence, arousal at full intensity
     "contempt": (-0.4, -0.1),
 }
 NOISE = np.array(Expression(curve=0.015, width=0.012, gape=0.01, brow=0.015, slant=0.015, eye=0.06))
-FRAMES = 5  # of an AFEW-VA clip
+FRAMES = 3  # of an AFEW-VA clip
 
 
 def _rng(seed: int, *what: object) -> np.random.Generator:
@@ -111,7 +112,7 @@ def _affect(category: str, strength: float, rng: np.random.Generator) -> tuple[f
     return round(valence, 6), round(arousal, 6)
 
 
-def _affectnet(folder: Path, count: int, seed: int, bar: "tqdm[None]") -> None:
+def _affectnet(folder: Path, count: int, seed: int, bar: "tqdm[NoReturn]") -> None:
     columns = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
     tables = {name: io.StringIO() for name in ("training", "validation")}
     writers = {name: csv.writer(text, lineterminator="\n") for name, text in tables.items()}
@@ -143,7 +144,7 @@ def _head(points: Array) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def _raf_db(folder: Path, count: int, seed: int, bar: "tqdm[None]") -> None:
+def _raf_db(folder: Path, count: int, seed: int, bar: "tqdm[NoReturn]") -> None:
     lines: dict[str, list[str]] = {"train": [], "test": []}
     names = list(RAF_DB)
     for i in range(count):
@@ -159,7 +160,7 @@ def _raf_db(folder: Path, count: int, seed: int, bar: "tqdm[None]") -> None:
     write_atomic(folder / "EmoLabel/list_patition_label.txt", "\n".join(lines["train"] + lines["test"]) + "\n")
 
 
-def _afew_va(folder: Path, count: int, seed: int, bar: "tqdm[None]") -> None:
+def _afew_va(folder: Path, count: int, seed: int, bar: "tqdm[NoReturn]") -> None:
     for clip in range(count // FRAMES):
         name, rng = f"{clip + 1:03d}", _rng(seed, "afew_va", clip)
         category, actor = CATEGORIES[int(rng.integers(len(CATEGORIES)))], f"Actor {clip // 2 + 1}"
