@@ -159,7 +159,7 @@ def read_text(path: Path) -> str:
         DataError: It cannot be read.
     """
     try:
-        return path.readread_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); get the file anew.") from None
 
