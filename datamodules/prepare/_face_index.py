@@ -1,0 +1,260 @@
+"""The common index of the emotion corpora: one still a row, its labels, its face, its subject and its split."""
+
+import csv
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.store import DataError
+
+CATEGORIES = ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"]
+LETTERS = {"N": 0, "H": 1, "Sa": 2, "Su": 3, "F": 4, "D": 5, "A": 6, "C": 7}  # of the paper
+SPLITS = ["train", "val", "test"]
+SEED = 101095  # of the paper's splits
+SHARES = (0.8, 0.1, 0.1)
+NAN = float("nan")
+PICTURES = (".jpg", ".jpeg", ".png")
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+
+
+@dataclass(frozen=True)
+class Still:
+    """One picture or one frame of a video.
+
+    Attributes:
+        corpus: Name of the corpus, its folder's.
+        clip: Unique name inside the corpus.
+        path: The picture, the video, or the table that holds the pixels.
+        category: Index into ``CATEGORIES``, -1 where there is none.
+        arousal: -1 to 1, NaN where there is none.
+        valence: -1 to 1, NaN where there is none.
+        subject: Who it is; where nobody is named the video or folder; empty where nothing is. Never divided by a split.
+        split: One of ``SPLITS``; empty until `assign_splits` where the corpus gives none.
+        time: Seconds into the video; None for a picture.
+        box: Where the face is, or where to look for it; None for the whole picture.
+        detect: Whether the face is to be looked for; otherwise the box (or the whole picture) is the face.
+        pixels: 48 x 48 grey values where the corpus has no files.
+        reason: Why it cannot be used; empty for a good one.
+    """
+
+    corpus: str
+    clip: str
+    path: Path
+    category: int = -1
+    arousal: float = NAN
+    valence: float = NAN
+    subject: str = ""
+    split: str = ""
+    time: float | None = None
+    box: Box | None = None
+    detect: bool = False
+    pixels: bytes = b""
+    reason: str = ""
+
+    @property
+    def id(self) -> str:
+        """Key in the store."""
+        return f"{self.corpus}/{self.clip}"
+
+    @property
+    def group(self) -> str:
+        """The subject, or the still itself where nobody is named."""
+        return f"{self.corpus}/{self.subject}" if self.subject else self.id
+
+    @property
+    def described(self) -> str:
+        """Everything beside the file that decides what is stored."""
+        parts = (self.category, self.arousal, self.valence, self.group, self.split, self.time, self.box, self.detect)
+        return repr(parts)
+
+
+class Files:
+    """The files of one corpus, found by the end of their path, so that it does not matter how deep a folder lies.
+
+    Args:
+        folder: Of the corpus; hidden files and folders are passed over.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.corpus = folder.name
+        self._named: dict[str, list[Path]] = defaultdict(list)
+        for place, folders, names in os.walk(folder):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                if not name.startswith("."):
+                    self._named[name].append(Path(place, name))
+
+    def __iter__(self) -> Iterator[Path]:
+        """All files, sorted."""
+        return iter(sorted(path for paths in self._named.values() for path in paths))
+
+    def get(self, name: str) -> Path | None:
+        """The file whose path ends with these components, the least deep of several; None where there is none."""
+        parts = tuple(part for part in name.replace("\\", "/").split("/") if part)
+        found = [path for path in self._named.get(parts[-1], ()) if path.parts[-len(parts) :] == parts] if parts else []
+        return min(found, key=lambda path: (len(path.parts), path)) if found else None
+
+    def find(self, name: str) -> Path:
+        """The same; where there is none the path at which it would be, to be reported when it is read."""
+        return self.get(name) or self.folder / name
+
+    def need(self, *names: str) -> Path:
+        """The first of these label files that is there.
+
+        Raises:
+            DataError: None is.
+        """
+        for name in names:
+            if path := self.get(name):
+                return path
+        raise DataError(f"{self.folder}: no {' or '.join(names)}; docs/data.md says what the folder of a corpus holds.")
+
+
+def read_table(
+    path: Path, columns: Sequence[str], without_header: bool = False
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a CSV file with their line numbers; blanks around names do not matter.
+
+    Args:
+        path: The file.
+        columns: Columns that it must have.
+        without_header: Whether the file may begin with data, in the order of ``columns``.
+
+    Raises:
+        DataError: The file cannot be read, or a column or a value is missing.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            first = [name.strip() for name in next(reader, [])]
+            names = first
+            if without_header and first and first[0] != columns[0]:
+                names = list(columns)
+                yield reader.line_num, _row(path, reader.line_num, names, first)
+            if missing := [name for name in columns if name not in names]:
+                raise DataError(f"{path}: no column {', '.join(missing)}; docs/data.md says what the file holds.")
+            for values in reader:
+                if values:
+                    yield reader.line_num, _row(path, reader.line_num, names, values)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error}); get the file anew.") from None
+
+
+def _row(path: Path, line: int, names: Sequence[str], values: Sequence[str]) -> dict[str, str]:
+    if len(values) < len(names):
+        raise DataError(f"{path}, line {line}: {len(values)} of {len(names)} columns; get the file anew.")
+    return {name: value.strip() for name, value in zip(names, values, strict=False)}
+
+
+def read_text(path: Path) -> str:
+    """The whole of a text file.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); get the file anew.") from None
+
+
+def box_of(sides: Iterable[float]) -> Box:
+    """left, top, right, bottom as a box."""
+    left, top, right, bottom = (float(value) for value in sides)
+    return left, top, right, bottom
+
+
+def number(text: object, where: str, low: float = -1.0, high: float = 1.0) -> float:
+    """A label between two bounds, NaN for an empty one.
+
+    Args:
+        text: As it stands in the file.
+        where: File and line, for the message.
+        low: Least value.
+        high: Greatest value.
+
+    Raises:
+        DataError: It is no number or out of bounds.
+    """
+    if text is None or str(text).strip().lower() in ("", "nan"):
+        return NAN
+    try:
+        value = float(str(text))
+    except ValueError:
+        raise DataError(f"{where}: {text!r} is not a number.") from None
+    if not low - 1e-3 <= value <= high + 1e-3:
+        raise DataError(f"{where}: {text} is not between {low:g} and {high:g}.")
+    return min(max(value, low), high)
+
+
+def category(code: str, mapping: dict[str, str], where: str) -> int:
+    """Index of a corpus' own class code.
+
+    Args:
+        code: As it stands in the file.
+        mapping: From the corpus' codes to the paper's letters.
+        where: File and line, for the message.
+
+    Raises:
+        DataError: The corpus has no such code.
+    """
+    if code not in mapping:
+        raise DataError(f"{where}: expression {code!r} is not one of {', '.join(mapping)}.")
+    return LETTERS[mapping[code]]
+
+
+def _draw(units: Iterable[str], shares: Sequence[float]) -> dict[str, str]:
+    names = sorted(set(units))
+    shuffled = [names[i] for i in np.random.default_rng(SEED).permutation(len(names))]
+    test = max(1, round(shares[2] * len(names))) if shares[2] and len(names) > 1 else 0
+    val = max(1, round(shares[1] * len(names))) if shares[1] and len(names) > 2 else 0
+    return {name: "test" if i < test else "val" if i < test + val else "train" for i, name in enumerate(shuffled)}
+
+
+def assign_splits(stills: Sequence[Still], shares: Sequence[float] = SHARES) -> list[Still]:
+    """Give every still of one corpus its split; no subject is in two.
+
+    Official splits stay. Where there is an official test but no validation, a tenth of the training subjects
+    validates. Where there is no split at all, subjects (or, where nobody is named, stills) are drawn.
+
+    Args:
+        stills: Of one corpus.
+        shares: Of training, validation and test where there is no official split.
+
+    Raises:
+        DataError: Some stills have a split and others none, or a subject is in two.
+    """
+    given = {still.split for still in stills}
+    if given == {""}:
+        drawn = _draw((still.group for still in stills), shares)
+        return [replace(still, split=drawn[still.group]) for still in stills]
+    if "" in given:
+        bare = next(still for still in stills if not still.split)
+        raise DataError(f"{bare.corpus}: {bare.clip} has no split, others have; give all or none.")
+    if "test" in given and "val" not in given:
+        held = _draw((still.group for still in stills if still.split == "train"), (0.9, 0.1, 0))
+        stills = [still if still.split != "train" else replace(still, split=held[still.group]) for still in stills]
+    found: dict[str, str] = {}
+    for still in stills:
+        if found.setdefault(still.group, still.split) != still.split:
+            names = f"{found[still.group]} and {still.split}"
+            raise DataError(f"{still.corpus}: subject {still.subject} is in both {names}; correct the index.")
+    return list(stills)
+
+
+def once(stills: Iterable[Still], ignored: Counter[str]) -> list[Still]:
+    """Drop stills listed twice: the one of the split that counts more stays."""
+    kept: dict[str, Still] = {}
+    for still in stills:
+        other = kept.setdefault(still.id, still)
+        if other is not still:
+            ignored[f"{still.corpus} rows that come twice"] += 1
+            if still.split and SPLITS.index(still.split) > SPLITS.index(other.split):
+                kept[still.id] = still
+    return list(kept.values())

@@ -1,0 +1,264 @@
+"""What one still becomes: the face cut out of a picture or a frame, letter-boxed, with its labels."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from PIL import Image, UnidentifiedImageError
+
+from datamodules.faces import detect_boxes
+from datamodules.frames import to_rgb
+from datamodules.letterbox import letter_box
+from datamodules.media import MediaError
+from datamodules.near_duplicates import thumbnail
+from datamodules.prepare._face_index import CATEGORIES, SEED, SPLITS, Still
+from datamodules.store import sha256_file
+
+ARRAYS = {"face": "u8", "affect": "f32", "split": "u8", "thumbnail": "u8"}
+_LEAST = 2  # pixels; a thinner box shows nothing
+_LATE = 1e-3  # seconds that a time stamp may be rounded up by
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the bytes of a prepared still.
+
+    Attributes:
+        size: Side of the letter-box in pixels.
+        margin: Added on every side of a box in a larger picture, in pixels of that picture.
+    """
+
+    size: int = 240
+    margin: int = 10
+
+    def manifest(self) -> dict[str, Any]:
+        """What the store is keyed by."""
+        own = {"size": self.size, "margin": self.margin}
+        return {"corpus": "faces", "recipe": 1, **own, "seed": SEED, "categories": CATEGORIES, "splits": SPLITS}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A still ready for the store, or the reason why there is none."""
+
+    sha256: str
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    reason: str = ""
+
+
+def source_hash(still: Still, of_file: str) -> str:
+    """Hash of the file and of the labels that a still was made from; empty where the file is unreadable."""
+    if still.pixels:
+        of_file = hashlib.sha256(still.pixels).hexdigest()
+    return hashlib.sha256(f"{of_file} {still.described}".encode()).hexdigest() if of_file else ""
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file; empty if unreadable."""
+    try:
+        return sha256_file(path)
+    except OSError:
+        return ""
+
+
+def prepare_stills(stills: Sequence[Still], settings: Settings) -> list[Prepared]:
+    """Turn stills of one file into the arrays of the store; problems come back as reasons.
+
+    Args:
+        stills: All from one picture, or frames of one video in order of time.
+        settings: How.
+    """
+    first = stills[0]
+    of_file = "" if first.pixels else file_hash(first.path)
+    digests = [source_hash(still, of_file) for still in stills]
+    results: list[Prepared] = []
+    try:
+        if first.reason:
+            raise MediaError(first.path, first.reason)
+        for still, image in zip(stills, _images(stills), strict=True):
+            results.append(_prepare(still, image, settings, digests[len(results)]))
+    except MediaError as error:
+        results += [Prepared(digest, reason=error.reason) for digest in digests[len(results) :]]
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror})"
+        results += [Prepared(digest, reason=reason) for digest in digests[len(results) :]]
+    return results
+
+
+def _images(stills: Sequence[Still]) -> Iterator[np.ndarray]:
+    first = stills[0]
+    if first.time is not None:
+        for frame in frames_at(first.path, [still.time or 0.0 for still in stills]):
+            yield to_rgb(frame)
+        return
+    for still in stills:
+        if still.pixels:
+            gray = np.frombuffer(still.pixels, np.uint8).reshape(48, 48, 1)
+            yield np.repeat(gray, 3, axis=2)
+        else:
+            yield read_picture(still.path)
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read a picture as uint8 RGB ``(H, W, 3)``; grey ones are repeated to three channels.
+
+    Raises:
+        MediaError: The file is missing, empty, broken or cut short.
+    """
+    if not path.is_file():
+        raise MediaError(path, "no such file")
+    if path.stat().st_size == 0:
+        raise MediaError(path, "empty file (0 bytes)")
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except UnidentifiedImageError:
+        raise MediaError(path, "not a picture") from None
+    except Image.DecompressionBombError:
+        raise MediaError(path, "a picture of too many pixels") from None
+    except (OSError, EOFError, SyntaxError, ValueError) as error:  # Pillow's kinds for a damaged file
+        raise MediaError(path, f"damaged picture ({error})") from None
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    if not path.is_file():
+        raise MediaError(path, "no such file")
+    if path.stat().st_size == 0:
+        raise MediaError(path, "empty file (0 bytes)")
+    try:
+        container = av.open(str(path), metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError):
+        raise MediaError(path, "not a media file, or cut off before its header") from None
+    if not container.streams.video:
+        container.close()
+        raise MediaError(path, "no video stream")
+    container.streams.video[0].codec_context.thread_count = 1
+    return container
+
+
+def count_frames(path: Path) -> tuple[float, int]:
+    """Frames per second of a video and how many there are, as its header says.
+
+    Raises:
+        MediaError: The file is missing or broken, or its header does not say.
+    """
+    with closing(_open(path)) as container:
+        stream = container.streams.video[0]
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        seconds = float((stream.duration or 0) * (stream.time_base or 0)) or (container.duration or 0) / av.time_base
+    if rate <= 0 or seconds <= 0:
+        raise MediaError(path, "its header names no frame rate or duration")
+    return rate, stream.frames or int(seconds * rate)
+
+
+def frames_at(path: Path, times: Sequence[float]) -> Iterator[VideoFrame]:
+    """Decode the frames shown at some times, one after the other; few are held in memory.
+
+    Args:
+        path: Any video that FFmpeg reads.
+        times: Seconds after the first frame, ascending.
+
+    Raises:
+        MediaError: The file is missing or broken, or ends before the last time.
+    """
+    with closing(_open(path)) as container:
+        try:
+            start = _begin(container, times[0])
+            yield from _shown(path, container, start, times)
+        except av.FFmpegError as error:
+            raise MediaError(path, f"does not decode ({error.strerror})") from None
+
+
+def _begin(container: av.container.InputContainer, time: float) -> float:
+    """Stand at a key frame at or before a time; return when the video starts, in seconds."""
+    stream = container.streams.video[0]
+    start = float((stream.start_time or 0) * (stream.time_base or 0))
+    if time > 0:
+        # A frame may be stamped before it is decoded; the second before the time holds what it needs.
+        container.seek(int((start + max(0.0, time - 1)) * av.time_base), backward=True)
+        first = next(iter(container.decode(stream)), None)
+        if first is None or first.time is None or first.time - start > time:
+            container.seek(0, backward=True)
+        else:
+            container.seek(int((start + max(0.0, time - 1)) * av.time_base), backward=True)
+    return start
+
+
+def _shown(
+    path: Path, container: av.container.InputContainer, start: float, times: Sequence[float]
+) -> Iterator[VideoFrame]:
+    wanted = iter(times)
+    time: float | None = next(wanted)
+    last: VideoFrame | None = None
+    gap = 0.0
+    for frame in container.decode(container.streams.video[0]):
+        now = (frame.time or 0.0) - start
+        while time is not None and last is not None and now > time + _LATE:
+            yield last
+            time = next(wanted, None)
+        if time is None:
+            return
+        if last is not None:
+            gap = now - ((last.time or 0.0) - start)
+        last = frame
+    while time is not None:
+        if last is None or time > (last.time or 0.0) - start + max(gap, _LATE):
+            raise MediaError(path, f"ends before {time:.2f} s")
+        yield last
+        time = next(wanted, None)
+
+
+def _prepare(still: Still, image: np.ndarray, settings: Settings, digest: str) -> Prepared:
+    try:
+        box = find_face(still.path, image, still.box) if still.detect else still.box
+    except MediaError:
+        return Prepared(digest, reason="no face found")
+    height, width = image.shape[:2]
+    part = image
+    if box is not None:
+        grown = np.array(box) + settings.margin * np.array([-1, -1, 1, 1])
+        inside = np.clip(box, 0, [width, height, width, height])
+        if not np.isfinite(grown).all() or min(inside[2] - inside[0], inside[3] - inside[1]) < _LEAST:
+            return Prepared(digest, reason="the box of the face is outside the picture")
+        left, top, right, bottom = (int(side) for side in np.clip(grown.round(), 0, [width, height, width, height]))
+        part = image[top:bottom, left:right]
+    part = np.ascontiguousarray(part)
+    arrays = {
+        "face": letter_box(part, settings.size),
+        "affect": np.array([still.arousal, still.valence], np.float32),
+        "split": np.array([SPLITS.index(still.split)], np.uint8),
+        "thumbnail": thumbnail(part),
+    }
+    return Prepared(digest, arrays)
+
+
+def find_face(
+    path: Path, image: np.ndarray, region: tuple[float, float, float, float] | None = None
+) -> tuple[float, float, float, float]:
+    """The largest face that the built-in detector finds.
+
+    Args:
+        path: Named in the error.
+        image: uint8 RGB ``(H, W, 3)``.
+        region: left, top, right, bottom of the part to search; the whole picture where not given.
+
+    Returns:
+        left, top, right, bottom in pixels of the picture.
+
+    Raises:
+        MediaError: There is none.
+    """
+    height, width = image.shape[:2]
+    sides = (0, 0, width, height) if region is None else np.clip(region, 0, [width, height, width, height])
+    left, top, right, bottom = (int(side) for side in sides)
+    if min(right - left, bottom - top) < _LEAST:
+        raise MediaError(path, "no face found")
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(image[top:bottom, left:right]), "rgb24")
+    x0, y0, x1, y1 = detect_boxes(path, [frame], looks=1)[0].tolist()
+    return left + x0, top + y0, left + x1, top + y1
