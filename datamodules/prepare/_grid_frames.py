@@ -81,6 +81,6 @@ def _decoded(path: Path, container: "av.container.InputContainer", stream: Video
             continue
         for frame in frames:
             failed += frame.is_corrupt
-            yield frame  # type: ignore[misc]
+            yield frame
     if failed:
         raise MediaError(path, f"damaged: {failed} of {packets} video packets do not decode")

@@ -56,7 +56,7 @@ def paint_body(picture: Image, joints: Array, unit: float, person: Person, light
         return red, green, blue
 
     def fixed(points: Array) -> NDArray[np.int32]:
-        return np.round(points * 2**SHIFT).astype(np.int32)
+        return np.asarray(np.round(points * 2**SHIFT), np.int32)
 
     left, right = joints[SHOULDER], joints[SHOULDER + 1]
     chest = np.array([left, right, [right[0], picture.shape[0]], [left[0], picture.shape[0]]])

@@ -14,8 +14,9 @@ from datamodules.synth._engagement import STEPS, Film, rng_of
 
 VERSION = 1  # raise it when the bytes of a film change
 OUT = Path("data/synthetic/daisee")
-USERS, CLIPS, SECONDS = 24, 144, 8
+USERS, CLIPS, SECONDS = 48, 144, 8
 LEAST = 6  # users: every split has one
+PER_USER = 3  # one clip of every class
 SPLITS = ("Train", "Train", "Validation", "Train", "Train", "Test")  # of one user after the other
 HEADER = "ClipID,Boredom,Engagement,Confusion,Frustration "  # the blank is the corpus' own
 CLASS_OF_LEVEL = (0, 1, 1, 2)
@@ -23,7 +24,7 @@ CLASS_OF_LEVEL = (0, 1, 1, 2)
 
 def plan(clips: int, seed: int) -> list[tuple[str, str, str, int]]:
     """Split, user, clip and level of every clip: users in turn, each with every class equally often."""
-    users = min(USERS, max(LEAST, clips // LEAST))
+    users = min(USERS, max(LEAST, clips // PER_USER))
     rng = rng_of("daisee", VERSION, seed, "plan")
     middle = rng.integers(1, 3, clips).tolist()
     planned = []

@@ -43,7 +43,7 @@ def engagement(name: str, seed: int) -> Array:
 def shares(values: Array, *, hard: bool) -> Array:
     """Shares ``(R, 5)`` of the levels 0, 1/4, ..., 1: of the nearest one, or of the two neighbours by distance."""
     distance = np.abs(values[:, None] * (LEVELS - 1) - np.arange(LEVELS))
-    return np.eye(LEVELS)[distance.argmin(1)] if hard else np.clip(1 - distance, 0, None)
+    return np.asarray(np.eye(LEVELS)[distance.argmin(1)] if hard else np.clip(1 - distance, 0, None))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
