@@ -298,6 +298,7 @@ def test_missing_sources_say_where_to_look(corpus, tmp_path):
 def test_options_that_cannot_be_are_refused(corpus, tmp_path):
     for options, message in (
         (["--face-size", "4"], "--face-size 4"),
+        (["--body-size", "0"], "--body-size 0"),
         (["--face-margin", "-1"], "--face-margin"),
         (["--max-skipped", "-1"], "--max-skipped -1"),
         (["--boxes", str(corpus / "boxes.csv"), "--detector", "a:b"], "exclude each other"),

@@ -116,7 +116,7 @@ def test_another_seed_or_size_or_folder_is_refused(made, tmp_path):
     (tmp_path / "real/DataSet").mkdir()
     with pytest.raises(DataError, match="may be the real corpus"):
         make("daisee", tmp_path / "real")
-    for corpus, clips in (("daisee", 5), ("daisee", 145), ("noxi", 7), ("noxi", 4), ("noxi", 34)):
+    for corpus, clips in (("daisee", 5), ("daisee", 181), ("noxi", 7), ("noxi", 4), ("noxi", 34)):
         with pytest.raises(DataError, match=f"--clips {clips}"):
             make(corpus, tmp_path / "new", clips=clips)
 
@@ -130,7 +130,7 @@ def test_an_unfinished_stand_in_is_not_prepared(made, tmp_path):
 
 
 def test_plans_hold_users_apart_and_classes_even():
-    for clips in (6, 36, 144):
+    for clips in (6, 36, 180):
         planned = daisee.plan(clips, 0)
         assert len({clip for _, _, clip, _ in planned}) == clips
         splits = {}
@@ -138,7 +138,7 @@ def test_plans_hold_users_apart_and_classes_even():
             assert splits.setdefault(user, split) == split
         assert set(splits.values()) == {"Train", "Validation", "Test"}
     classes = {split: Counter() for split in ("Train", "Validation", "Test")}
-    for split, _, _, level in daisee.plan(144, 0):
+    for split, _, _, level in daisee.plan(180, 0):
         classes[split][daisee.CLASS_OF_LEVEL[level]] += 1
     assert all(len(set(counts.values())) == 1 and len(counts) == 3 for counts in classes.values())
 

@@ -102,7 +102,8 @@ def _settings(
     if args.boxes and args.detector:
         raise DataError("--boxes and --detector exclude each other; leave one out.")
     defaults = STAND_IN_SIZES if synthetic else SIZES
-    sizes = {"face": args.face_size or defaults["face"], "body": args.body_size or defaults["body"]}
+    asked = {"face": args.face_size, "body": args.body_size}
+    sizes = {part: defaults[part] if size is None else size for part, size in asked.items()}
     for part, size in sizes.items():
         if size < 8:
             raise DataError(f"--{part}-size {size}: give at least 8 pixels.")

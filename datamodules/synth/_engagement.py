@@ -40,7 +40,7 @@ Array = NDArray[np.float64]
 MARKER, UNFINISHED = "SYNTHETIC", " (incomplete)"
 STEPS = 5  # per second: the grid of the preparation
 SIZE, FPS = (128, 128), 10
-USUAL, SELDOM = 0.74, 0.26  # chance of closed eyes, and of hands up, at a step
+USUAL, SELDOM = 0.8, 0.2  # chance of closed eyes, and of hands up, at a step
 EYES = {True: -0.93, False: 0.45}  # lids apart: closed, open
 LOOKS = (
     Expression(curve=-0.10, width=-0.02, slant=0.12),

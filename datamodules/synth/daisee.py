@@ -14,7 +14,7 @@ from datamodules.synth._engagement import STEPS, Film, rng_of
 
 VERSION = 1  # raise it when the bytes of a film change
 OUT = Path("data/synthetic/daisee")
-USERS, CLIPS, SECONDS = 48, 144, 8
+USERS, CLIPS, SECONDS = 60, 180, 8
 LEAST = 6  # users: every split has one
 PER_USER = 3  # one clip of every class
 SPLITS = ("Train", "Train", "Validation", "Train", "Train", "Test")  # of one user after the other
