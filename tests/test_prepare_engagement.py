@@ -171,7 +171,7 @@ def test_crops_have_their_margin_and_joints_are_relative_to_the_body_box(corpus,
     store = prepare("daisee", corpus, tmp_path / "out", "--body-margin", "2", "4")
     for step, (face, joints) in enumerate(zip(store.read("face", 0), store.read("joints", 0), strict=True)):
         # 10 px around the white square of 20: 40 px become 24, the middle half is white
-        assert face[6:18, 6:18].min() > 200
+        assert face[7:17, 7:17].min() > 200
         assert abs(int(face[2, 2, 0]) - (20 + 3 * 6 * step)) <= 3
         np.testing.assert_allclose(joints[0], [(42 - 8) / 68, (20 - 8) / 40, 0.5], rtol=1e-5)
         np.testing.assert_allclose(joints[5], [2 / 68, 36 / 40, 0.9], rtol=1e-5)
