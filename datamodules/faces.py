@@ -67,7 +67,9 @@ def _detector() -> cv2.CascadeClassifier:
     return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data/haarcascade_frontalface_default.xml"))
 
 
-def detect_boxes(path: Path, frames: list[VideoFrame], looks: int = 15, height: int = 240) -> np.ndarray:
+def detect_boxes(
+    path: Path, frames: list[VideoFrame], looks: int = 15, height: int = 240, least: float = 0.2
+) -> np.ndarray:
     """Find the largest face in some of the frames and follow it through all of them.
 
     Args:
@@ -75,6 +77,7 @@ def detect_boxes(path: Path, frames: list[VideoFrame], looks: int = 15, height: 
         frames: Frames of one clip in order.
         looks: Number of frames to search.
         height: They are searched at this height in pixels.
+        least: Side of the smallest face to look for, as a fraction of the picture's shorter side.
 
     Returns:
         float64 ``(len(frames), 4)``: left, top, right, bottom in pixels.
@@ -89,8 +92,8 @@ def detect_boxes(path: Path, frames: list[VideoFrame], looks: int = 15, height: 
         gray = to_gray(frames[place])
         scale = min(1.0, height / gray.shape[0])
         small = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        least = round(0.2 * min(small.shape))
-        hits = _detector().detectMultiScale(small, 1.1, 5, minSize=(least, least))
+        side = round(least * min(small.shape))
+        hits = _detector().detectMultiScale(small, 1.1, 5, minSize=(side, side))
         if len(hits):
             left, top, width, tall = max(hits, key=lambda hit: (hit[2] * hit[3], *hit))
             found.append(place)

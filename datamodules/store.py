@@ -3,7 +3,8 @@
 Layout of a finished folder::
 
     <array>.<dtype>   every clip's array one after the other, little-endian, C order
-    index.csv         id, group, label, padded, source_sha256, then <array>_offset (elements), <array>_shape
+    index.csv         id, group, label, padded, source_sha256, what else the corpus says of a clip (its split), then
+                      <array>_offset (elements), <array>_shape
     skipped.csv       id, file, reason, source_sha256 of the clips that could not be used
     manifest.json     settings, synthetic or not, counts, sha256 per array file, tool versions, fingerprint
     COMPLETE          the fingerprint
@@ -102,6 +103,7 @@ class StoreWriter:
         arrays: Name of every array and its dtype, a key of ``DTYPES``.
         settings: Everything that decides the bytes, as JSON values.
         synthetic: Whether the source is a stand-in corpus.
+        columns: Columns of the index beyond those that every store has.
 
     Attributes:
         complete: The store was finished before; only `check_sources` is of use.
@@ -114,9 +116,17 @@ class StoreWriter:
             other settings or is damaged.
     """
 
-    def __init__(self, folder: Path, arrays: dict[str, str], settings: dict[str, Any], synthetic: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        arrays: dict[str, str],
+        settings: dict[str, Any],
+        synthetic: bool,
+        columns: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
         self.arrays = arrays
+        self.columns = tuple(columns)
         self.request = json.loads(
             json.dumps({"schema": SCHEMA, "synthetic": synthetic, "settings": settings, "dtypes": arrays})
         )
@@ -215,6 +225,7 @@ class StoreWriter:
         arrays: Mapping[str, np.ndarray],
         source_sha256: str = "",
         padded: int = 0,
+        columns: Mapping[str, str] | None = None,
     ) -> None:
         """Append one clip.
 
@@ -225,6 +236,7 @@ class StoreWriter:
             arrays: One array for every name of the store, already in its dtype.
             source_sha256: Hash of the file the clip came from.
             padded: Number of frames that were padded.
+            columns: Value of every further column of the index.
 
         Raises:
             DataError: The id is there already, an array has another dtype, or the disk is full.
@@ -233,6 +245,7 @@ class StoreWriter:
         if arrays.keys() != self.arrays.keys():
             raise DataError(f"clip {id}: arrays {sorted(arrays)} given, the store holds {sorted(self.arrays)}.")
         row = dict(zip(_FIXED, (id, group, str(label), str(padded), source_sha256), strict=True))
+        row |= {name: (columns or {})[name] for name in self.columns}
         for (name, dtype), end in zip(self.arrays.items(), self._journal.ends, strict=True):
             values = arrays[name]
             if values.dtype != np.dtype(DTYPES[dtype]):
@@ -279,8 +292,8 @@ class StoreWriter:
         if self._journal is None:
             return Store(self.folder).manifest
         self._journal.sync()
-        columns = [f"{name}_{part}" for name in self.arrays for part in ("offset", "shape")]
-        _write_table(self.folder / "index.csv", [*_FIXED, *columns], self.rows)
+        places = [f"{name}_{part}" for name in self.arrays for part in ("offset", "shape")]
+        _write_table(self.folder / "index.csv", [*_FIXED, *self.columns, *places], self.rows)
         self.write_skipped()
         manifest = {
             **{key: self.request[key] for key in ("schema", "synthetic", "settings")},

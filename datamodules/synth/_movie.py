@@ -11,13 +11,15 @@ BITEXACT = 0x400  # AVFMT_FLAG_BITEXACT: no dates, no version tags
 VIDEO_BITS, AUDIO_BITS = 250_000, 96_000  # per second: about 150 kB for a drawn clip
 
 
-def mp4(frames: Iterable[NDArray[np.uint8]], fps: int, sound: NDArray[np.float32], rate: int) -> bytes:
+def mp4(
+    frames: Iterable[NDArray[np.uint8]], fps: int, sound: NDArray[np.float32] | None = None, rate: int = 48_000
+) -> bytes:
     """Encode pictures (mpeg4) and stereo sound (aac) on one thread, without dates or version tags.
 
     Args:
         frames: RGB pictures ``(H, W, 3)``, all of one size.
         fps: frames per second.
-        sound: ``(2, N)`` within -1..1.
+        sound: ``(2, N)`` within -1..1; None for a silent film.
         rate: sampling rate in Hz.
     """
     buffer = io.BytesIO()
@@ -25,9 +27,11 @@ def mp4(frames: Iterable[NDArray[np.uint8]], fps: int, sound: NDArray[np.float32
         container.flags = BITEXACT
         exact = {"threads": "1", "flags": "+bitexact"}
         video = container.add_stream("mpeg4", rate=fps, options=exact)
-        # the default coder takes seven times as long and gains nothing here
-        audio = container.add_stream("aac", rate=rate, layout="stereo", options=exact | {"aac_coder": "fast"})
-        video.bit_rate, audio.bit_rate = VIDEO_BITS, AUDIO_BITS
+        video.bit_rate = VIDEO_BITS
+        if sound is not None:
+            # the default coder takes seven times as long and gains nothing here
+            audio = container.add_stream("aac", rate=rate, layout="stereo", options=exact | {"aac_coder": "fast"})
+            audio.bit_rate = AUDIO_BITS
         for i, picture in enumerate(frames):
             if i == 0:
                 video.height, video.width = picture.shape[:2]
@@ -36,8 +40,9 @@ def mp4(frames: Iterable[NDArray[np.uint8]], fps: int, sound: NDArray[np.float32
             frame.pts = i
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        block = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout="stereo")
-        block.sample_rate, block.pts = rate, 0
-        container.mux(audio.encode(block))
-        container.mux(audio.encode(None))
+        if sound is not None:
+            block = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout="stereo")
+            block.sample_rate, block.pts = rate, 0
+            container.mux(audio.encode(block))
+            container.mux(audio.encode(None))
     return buffer.getvalue()

@@ -1,0 +1,181 @@
+"""Engagement of people on video: DAiSEE and NoXi as one problem of three classes, by frame and by window.
+
+DAiSEE (Gupta et al. 2016, https://arxiv.org/abs/1609.01885): clips of 10 s of learners before a webcam, one of four
+levels per clip. NoXi (Cafaro et al. 2017, https://doi.org/10.1145/3136755.3136780): conversations of an expert and a
+novice, five levels over time. The mappings onto disengaged, neutral, engaged are those of Dresvyanskiy, Karpov and
+Minker (SPECOM 2024, https://openreview.net/forum?id=hzOQYdzfyg) and live in the preparation; splits are the corpora's
+own. Their loaders score uni-modal and fusion models on different windows; here ``require`` makes them the same.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.base import Split
+from datamodules.engagement_base import EngagementClips, EngagementDataModule, Modality
+from datamodules.store import DataError
+from datamodules.windows import FPS, Windows, find_windows, steps_of
+
+
+class EngagementFrames(EngagementDataModule):
+    """Single frames of engagement videos, for static models: those that show every modality asked for.
+
+    Batches hold ``face`` ``(B, 3, S, S)`` or ``joints`` ``(B, 17, 3)``; ids are ``<corpus>/<video>@<seconds>``.
+
+    Args:
+        roots: Folders of the corpora; their videos train one model.
+        modalities: Which of ``face``, ``body``, ``joints`` and ``affect`` to read.
+        every: Keep every n-th grid step of a video, from the first one on, in all splits.
+        protocol: ``honest``: the epoch is selected on the official validation videos, which is what the paper does.
+        fold: 0; the splits are official.
+        batch_size: Clips per step and device.
+        num_workers: Loader processes; 0 is right for memory-mapped clips.
+        missing: Rate per modality at which clips lose it; drawn per clip id.
+        class_weighting: ``balanced`` weighs the loss by inverse label mass in train.
+    """
+
+    def __init__(
+        self,
+        roots: list[str],
+        modalities: list[Modality],
+        every: int = 1,
+        protocol: Literal["paper", "honest"] = "honest",
+        fold: int = 0,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        missing: dict[str, float] | None = None,
+        class_weighting: Literal["none", "balanced"] = "none",
+    ) -> None:
+        super().__init__(roots, modalities, protocol, fold, batch_size, num_workers, missing, class_weighting)
+        if every < 1:
+            raise DataError(f"--data.every {every}: at least 1")
+        self.every = every
+
+    @property
+    def input_shapes(self) -> dict[str, list[int]]:
+        """``{"face": [3, S, S], "joints": [17, 3]}``, or ``[D]`` of embeddings."""
+        return {modality: self.shape(modality) for modality in self.modalities}
+
+    def clips(self, split: Split) -> EngagementClips:
+        """The frames of a split."""
+        grid = self.grid
+        wanted = grid.labelled.copy()
+        for modality in self.modalities:
+            wanted &= grid.seen(modality)
+        ids, groups, steps = [], [], []
+        for video in grid.videos(split):
+            begin, end = grid.first[video : video + 2]
+            found = np.flatnonzero(wanted[begin : end : self.every]) * self.every
+            ids += [f"{grid.ids[video]}@{step / FPS:g}" for step in found.tolist()]
+            groups += [grid.groups[video]] * len(found)
+            steps.append(begin + found)
+        places = np.concatenate([np.empty(0, np.int64), *steps])
+        return EngagementClips(self, ids, groups, places, self.targets(split, places, 1))
+
+    def read(self, modality: str, steps: np.ndarray) -> Tensor:
+        """Frames at these steps: uint8 ``(B, S, S, 3)``, joints ``(B, 17, 3)``, or embeddings ``(B, D)``."""
+        if modality in self.embeddings:
+            return self.embeddings[modality][torch.from_numpy(steps)]
+        return torch.from_numpy(self.grid.take(modality, steps))
+
+
+class EngagementWindows(EngagementDataModule):
+    """Windows over engagement videos by the rule of `datamodules.windows`, all modalities on one time grid.
+
+    Batches hold per modality ``(B, T, 3, S, S)`` or ``(B, T, 17, 3)``, or ``(B, T, D)`` after `use_embeddings`; ids are
+    ``<corpus>/<video>@<seconds>``. A window of embeddings is a view on the table of all steps.
+
+    Args:
+        roots: Folders of the corpora; their videos train one model.
+        modalities: Which of ``face``, ``body``, ``joints`` and ``affect`` to read.
+        window: Seconds of a window; five steps each.
+        stride: Seconds from one window to the next; half a window where not given.
+        require: Modalities that a window has to show; those read where not given. A table that compares modalities
+            names all of them, so that every row is scored on the same windows.
+        protocol: ``honest``: the epoch is selected on the official validation videos, which is what the paper does.
+        fold: 0; the splits are official.
+        batch_size: Clips per step and device.
+        num_workers: Loader processes; 0 is right for memory-mapped clips.
+        missing: Rate per modality at which clips lose it; drawn per clip id.
+        class_weighting: ``balanced`` weighs the loss by inverse label mass in train.
+    """
+
+    def __init__(
+        self,
+        roots: list[str],
+        modalities: list[Modality],
+        window: float = 4.0,
+        stride: float | None = None,
+        require: list[Modality] | None = None,
+        protocol: Literal["paper", "honest"] = "honest",
+        fold: int = 0,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        missing: dict[str, float] | None = None,
+        class_weighting: Literal["none", "balanced"] = "none",
+    ) -> None:
+        super().__init__(roots, modalities, protocol, fold, batch_size, num_workers, missing, class_weighting)
+        self.length = steps_of(window)
+        self.stride = max(1, self.length // 2) if stride is None else steps_of(stride)
+        for name, seconds, steps in (("window", window, self.length), ("stride", stride, self.stride)):
+            if steps < 1:
+                raise DataError(f"--data.{name} {seconds}: at least {1 / FPS} s, one step of the grid")
+        self.require: list[str] = list(require or modalities)
+        self._views: dict[str, Tensor] = {}
+        self._windows: dict[Split, Windows] = {}
+
+    @property
+    def input_shapes(self) -> dict[str, list[int]]:
+        """``{"face": [T, 3, S, S], "joints": [T, 17, 3]}``, or ``[T, D]`` of embeddings."""
+        return {modality: [self.length, *self.shape(modality)] for modality in self.modalities}
+
+    def windows(self, split: Split) -> Windows:
+        """Where the windows of a split lie, and what was left out."""
+        if split not in self._windows:
+            grid = self.grid
+            present = [grid.labelled, *(grid.seen(modality) for modality in self.require)]
+            found = find_windows(grid.first, grid.videos(split), present, self.length, self.stride)
+            self._windows[split] = found
+        return self._windows[split]
+
+    def clips(self, split: Split) -> EngagementClips:
+        """The windows of a split."""
+        grid, found = self.grid, self.windows(split)
+        begins = found.starts - grid.first[found.video]
+        ids = [f"{grid.ids[v]}@{step / FPS:g}" for v, step in zip(found.video, begins.tolist(), strict=True)]
+        groups = [grid.groups[video] for video in found.video]
+        return EngagementClips(self, ids, groups, found.starts, self.targets(split, found.starts, self.length))
+
+    def _why_none(self, split: Split) -> str:
+        found, videos = self.windows(split), len(self.grid.videos(split))
+        return (
+            f"of {videos} videos {found.too_short} are shorter than {self.length / FPS:g} s, and {found.unseen} "
+            f"windows show {' or '.join(self.require)} in less than half of their steps"
+        )
+
+    def use_embeddings(self, modality: str, features: Tensor) -> None:
+        """Has batches carry windows of embeddings, which are views on one table.
+
+        Args:
+            modality: Which.
+            features: float32 ``(N_items, D)``, in the order of `items`.
+
+        Raises:
+            DataError: If their number is another one.
+        """
+        super().use_embeddings(modality, features)
+        source = torch.from_numpy(self.grid.source(modality))
+        own = torch.arange(len(source))
+        table = features.contiguous() if torch.equal(source, own) else features[source]
+        steps, width = table.shape
+        count = max(0, steps - self.length + 1)
+        self._views[modality] = table.as_strided((count, self.length, width), (width, width, 1))
+
+    def read(self, modality: str, steps: np.ndarray) -> Tensor:
+        """Windows that begin at these steps: uint8 ``(B, T, S, S, 3)``, joints or embeddings ``(B, T, D)``."""
+        if modality in self._views:
+            return self._views[modality][torch.from_numpy(steps)]
+        places = self.grid.source(modality)[steps[:, None] + np.arange(self.length)]
+        return torch.from_numpy(self.grid.take(modality, places))

@@ -1,0 +1,245 @@
+"""What frames and windows of engagement videos share: options, batches, targets, class weights, items to embed."""
+
+import hashlib
+import math
+from abc import abstractmethod
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules import augment
+from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split
+from datamodules.grid import ARRAYS, Grid
+from datamodules.store import DataError
+from datamodules.windows import hard_targets, soft_targets
+
+CLASS_NAMES = ["disengaged", "neutral", "engaged"]
+Modality = Literal["face", "body", "joints", "affect"]
+
+
+class EngagementClips(ClipDataset):
+    """Frames or windows of a split as batches of contract 1.
+
+    Args:
+        data: The DataModule whose corpora and options apply.
+        ids: Name of every clip.
+        groups: Group of every clip.
+        steps: First grid step of every clip ``(N,)``.
+        targets: Soft ``(N, 3)`` or class indices ``(N,)``.
+    """
+
+    def __init__(
+        self, data: "EngagementDataModule", ids: list[str], groups: list[str], steps: np.ndarray, targets: np.ndarray
+    ) -> None:
+        self.data = data
+        self.ids = ids
+        self.groups = groups
+        self.steps = steps
+        self.targets = torch.from_numpy(targets)
+        self.present = {
+            modality: torch.tensor([not data.is_missing(modality, clip) for clip in ids], dtype=torch.bool)
+            for modality in data.modalities
+            if modality in data.missing
+        }
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.ids)
+
+    def __getitems__(self, rows: list[int]) -> Batch:
+        """The batch that these clips make."""
+        steps = self.steps[rows]
+        batch: Batch = {
+            "id": [self.ids[row] for row in rows],
+            "group": [self.groups[row] for row in rows],
+            "length": {},
+            "mask": {},
+        }
+        for modality in self.data.modalities:
+            values, present = self.data.read(modality, steps), torch.ones(len(rows), dtype=torch.bool)
+            if modality in self.present:
+                present = self.present[modality][rows]
+                values = values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
+            batch[modality], batch["mask"][modality] = values, present
+        batch["target"] = self.targets[rows]
+        return batch
+
+
+class EngagementDataModule(EmotionDataModule):
+    """What frames and windows of engagement videos share.
+
+    The class weights count the label mass of all labelled steps of the training videos, so that every model has the
+    same ones; the paper's sum to 1 over the classes, these have mean 1 over the steps, which differs in scale alone.
+
+    Args:
+        roots: Folders of the corpora; their videos train one model.
+        modalities: Which of ``face``, ``body``, ``joints`` and ``affect`` (the face for the emotion model) to read.
+        protocol: ``honest``: the epoch is selected on the official validation videos, which is what the paper does.
+        fold: 0; the splits are official.
+        batch_size: Clips per step and device.
+        num_workers: Loader processes; 0 is right for memory-mapped clips.
+        missing: Rate per modality at which clips lose it, ``{"joints": 0.3}``; drawn per clip id.
+        class_weighting: ``balanced`` weighs the loss by inverse label mass in train.
+    """
+
+    corpus = "engagement"
+    group_name = "participants or sessions"
+
+    def __init__(
+        self,
+        roots: list[str],
+        modalities: list[Modality],
+        protocol: Literal["paper", "honest"] = "honest",
+        fold: int = 0,
+        batch_size: int = 16,
+        num_workers: int = 0,
+        missing: dict[str, float] | None = None,
+        class_weighting: Literal["none", "balanced"] = "none",
+    ) -> None:
+        if not roots:
+            raise DataError("--data.roots []: name at least one corpus folder, such as data/daisee")
+        super().__init__(roots[0], fold, protocol, batch_size, num_workers, missing, class_weighting)
+        if protocol == "paper":
+            raise DataError(
+                "--data.protocol paper: the paper selects on the official validation, which is honest; use that"
+            )
+        if not modalities or len(set(modalities)) < len(modalities):
+            raise DataError(f"--data.modalities {modalities}: name each wanted one of {', '.join(ARRAYS)} once")
+        self.roots = [Path(root) for root in roots]
+        self.modalities: list[str] = list(modalities)
+        self.embeddings: dict[str, Tensor] = {}
+        if unknown := set(self.missing) - set(self.modalities):
+            raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {', '.join(self.modalities)}")
+
+    @abstractmethod
+    def clips(self, split: Split) -> EngagementClips:
+        """The clips of a split, possibly none."""
+
+    @abstractmethod
+    def read(self, modality: str, steps: np.ndarray) -> Tensor:
+        """Batched values of the clips that begin at these grid steps ``(B,)``."""
+
+    @property
+    def class_names(self) -> list[str]:
+        """Disengaged, neutral, engaged."""
+        return CLASS_NAMES
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The videos of all corpora."""
+        grid = Grid(self.roots)
+        for modality in self.modalities:
+            grid.shape(modality)
+        return grid
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the store, or of several in their order."""
+        prints = [store.fingerprint for store in self.grid.stores]
+        return prints[0] if len(prints) == 1 else hashlib.sha256("\n".join(prints).encode()).hexdigest()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the stores say that they are stand-ins."""
+        return self.grid.stores[0].synthetic
+
+    @property
+    def class_weights(self) -> list[float] | None:
+        """Inverse label mass over the steps of the training videos; None where not asked for."""
+        if self.class_weighting == "none":
+            return None
+        grid = self.grid
+        steps = grid.labelled & np.repeat(grid.splits == "train", np.diff(grid.first))
+        mass = grid.labels[steps].sum(0, dtype=np.float64)
+        return [float(mass.sum() / (np.count_nonzero(mass) * part)) if part else 0.0 for part in mass]
+
+    @property
+    def train_labels(self) -> np.ndarray:
+        """Most probable class ``(N,)`` of the training clips."""
+        clips = self._split("train")
+        assert isinstance(clips, EngagementClips)
+        return np.asarray(clips.targets.numpy().argmax(1))
+
+    def dataset(self, split: Split) -> EngagementClips:
+        """The clips of a split.
+
+        Raises:
+            DataError: If there are none.
+        """
+        clips = self.clips(split)
+        if not len(clips):
+            raise DataError(f"no {split} clips in {', '.join(map(str, self.roots))}: {self._why_none(split)}")
+        return clips
+
+    def _why_none(self, split: Split) -> str:
+        return "no video" if not len(self.grid.videos(split)) else f"no step shows {', '.join(self.modalities)}"
+
+    def targets(self, split: Split, starts: np.ndarray, length: int) -> np.ndarray:
+        """Mean label of each stretch in train, its most frequent class (of several the smallest) in evaluation."""
+        make = soft_targets if split == "train" else hard_targets
+        return make(self.grid.labels, starts, length)
+
+    def shape(self, modality: str) -> list[int]:
+        """Shape of one step of a modality as the model sees it."""
+        if modality in self.embeddings:
+            return list(self.embeddings[modality].shape[1:])
+        stored = self.grid.shape(modality)
+        return stored if modality == "joints" else [3, *stored[:2]]
+
+    def count_items(self, modality: str) -> int:
+        """Number of raw items of a modality: every grid step of every video."""
+        self._check(modality)
+        return len(self.grid)
+
+    def items(self, modality: str, start: int, stop: int) -> Tensor:
+        """Raw items as an encoder sees them, in store order.
+
+        Args:
+            modality: Which.
+            start: First item.
+            stop: One past the last.
+
+        Returns:
+            float32 ``(n, 3, S, S)`` normalised, or ``(n, 17, 3)`` joints; unseen steps are zeros.
+        """
+        self._check(modality)
+        steps = np.arange(start, min(stop, len(self.grid)))
+        values = self.to_seen(torch.from_numpy(self.grid.take(modality, steps)))
+        unseen = torch.from_numpy(~self.grid.seen(modality)[steps])
+        return values.masked_fill(unseen.view(-1, *[1] * (values.ndim - 1)), 0)
+
+    def use_embeddings(self, modality: str, features: Tensor) -> None:
+        """Has batches carry embeddings of a modality instead of its raw items.
+
+        Args:
+            modality: Which.
+            features: float32 ``(N_items, D)``, in the order of `items`.
+
+        Raises:
+            DataError: If their number is another one.
+        """
+        self._check(modality)
+        if features.ndim != 2 or len(features) != len(self.grid):
+            raise DataError(f"embeddings of {modality} are {tuple(features.shape)}, wanted are {len(self.grid)} rows")
+        self.embeddings[modality] = features
+
+    def _check(self, modality: str) -> None:
+        if modality not in self.modalities:
+            raise DataError(f"--data.modalities lacks {modality}; it has {', '.join(self.modalities)}")
+
+    @staticmethod
+    def to_seen(values: Tensor) -> Tensor:
+        """Stored values ``(..., S, S, 3)`` as the model sees them, ``(..., 3, S, S)``; what is no picture stays."""
+        if values.dtype != torch.uint8:
+            return values
+        frames = values.reshape(1, math.prod(values.shape[:-3]), *values.shape[-3:])
+        normalised = augment.to_float(frames)[0].transpose(0, 1)  # (1, 3, N, S, S) before
+        return normalised.reshape(*values.shape[:-3], *normalised.shape[1:])
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Normalises pictures on the device."""
+        return batch | {modality: self.to_seen(batch[modality]) for modality in self.modalities}

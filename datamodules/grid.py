@@ -1,0 +1,152 @@
+"""Videos of one or several prepared corpora as one axis of grid steps: labels, what was seen, pictures by step."""
+
+import itertools
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.store import DataError, Store
+from datamodules.windows import last_seen
+
+ARRAYS = {"face": "face", "affect": "face", "body": "body", "joints": "joints"}  # by modality
+SPLITS = ("train", "val", "test")
+
+
+def open_store(root: Path) -> Store:
+    """The store of an engagement corpus.
+
+    Args:
+        root: Folder of the corpus.
+
+    Raises:
+        DataError: If there is none, with the ways to get one, or if it is of another kind.
+    """
+    folder, corpus = root / "prepared", root.name
+    if not folder.exists():
+        raise DataError(
+            f"no prepared videos in {folder}. Real ones: see docs/data.md, then `python cli.py prepare {corpus} "
+            f"--source DIR`.\nA stand-in: `python cli.py synth {corpus}`, `python cli.py prepare {corpus} --source "
+            f"data/synthetic/{corpus}`, then --data.roots [data/synthetic/{corpus}]"
+        )
+    store = Store(folder)
+    if "labels" not in store.arrays or not all(row.get("split") in SPLITS for row in store.rows):
+        raise DataError(f"{folder} holds no videos with labels over time and official splits; see docs/data.md")
+    return store
+
+
+class Grid:
+    """Every step of every video of some corpora, video after video in the order of the stores.
+
+    Args:
+        roots: Folders of the corpora.
+
+    Attributes:
+        stores: One per root.
+        ids: ``<corpus>/<video>`` of every video.
+        groups: ``<corpus>/<group>`` of every video.
+        splits: ``train``, ``val`` or ``test`` of every video.
+        first: Where each video begins on the axis and, at the end, its length N: int64 ``(V + 1,)``.
+
+    Raises:
+        DataError: If a store is missing, real data and stand-ins are mixed, a video comes twice, or two splits share
+            a group.
+    """
+
+    def __init__(self, roots: list[Path]) -> None:
+        self.stores = [open_store(root) for root in roots]
+        if len({store.synthetic for store in self.stores}) > 1:
+            kinds = ", ".join(f"{store.folder} ({'SYNTHETIC' * store.synthetic or 'real'})" for store in self.stores)
+            raise DataError(f"--data.roots mixes real data and stand-ins: {kinds}")
+        self.places = [(store, row) for store in self.stores for row in range(len(store))]
+        self.ids = [store.ids[row] for store, row in self.places]
+        if len(set(self.ids)) < len(self.ids):
+            twice = next(name for name in self.ids if self.ids.count(name) > 1)
+            raise DataError(f"--data.roots: video {twice} comes twice; name each corpus once")
+        self.groups = [f"{store.ids[row].partition('/')[0]}/{store.groups[row]}" for store, row in self.places]
+        self.splits = np.array([store.rows[row]["split"] for store, row in self.places])
+        counts = [store.shape("labels", row)[0] for store, row in self.places]
+        self.first = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        owner: dict[str, str] = {}
+        for name, group, split in zip(self.ids, self.groups, self.splits.tolist(), strict=True):
+            if owner.setdefault(group, split) != split:
+                raise DataError(f"video {name}: {group} is in both {owner[group]} and {split}; prepare the corpus anew")
+        self._seen: dict[str, np.ndarray] = {}
+        self._source: dict[str, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        """Number of steps."""
+        return int(self.first[-1])
+
+    def videos(self, split: str) -> np.ndarray:
+        """The videos of a split, in order."""
+        return np.flatnonzero(self.splits == split)
+
+    def shape(self, modality: str) -> list[int]:
+        """Shape of one stored step of a modality.
+
+        Raises:
+            DataError: If a store lacks the modality or the stores differ.
+        """
+        array = ARRAYS[modality]
+        shapes = {}
+        for store in self.stores:
+            if array not in store.arrays:
+                names = ", ".join(name for name, needs in ARRAYS.items() if needs in store.arrays)
+                raise DataError(
+                    f"{store.folder} holds no {modality}; it has {names}. Prepare it from boxes or by a detector that "
+                    "gives them (docs/data.md)."
+                )
+            if len(store):
+                shapes[str(store.folder)] = list(store.shape(array, 0)[1:])
+        found = list(shapes.values())
+        if any(shape != found[0] for shape in found):
+            raise DataError(f"--data.roots: {modality} differs in size ({shapes}); prepare both with the same sizes")
+        return found[0]
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Class probabilities of every step, float32 ``(N, 3)``, NaN where there is no label."""
+        return self._whole("labels")
+
+    @cached_property
+    def labelled(self) -> np.ndarray:
+        """Which steps have a label, bool ``(N,)``."""
+        return np.asarray(~np.isnan(self.labels).any(1))
+
+    def seen(self, modality: str) -> np.ndarray:
+        """Which steps show a modality, bool ``(N,)``."""
+        array = ARRAYS[modality]
+        if array not in self._seen:
+            self._seen[array] = self._whole(f"{array}_seen").astype(bool)
+        return self._seen[array]
+
+    def source(self, modality: str) -> np.ndarray:
+        """The step that stands in where a modality is unseen, its own where it is seen: int64 ``(N,)``."""
+        array = ARRAYS[modality]
+        if array not in self._source:
+            self._source[array] = last_seen(self.seen(modality), self.first)
+        return self._source[array]
+
+    def take(self, modality: str, steps: np.ndarray) -> np.ndarray:
+        """Stored pictures or joints of some steps.
+
+        Args:
+            modality: Which.
+            steps: int64, any shape.
+
+        Returns:
+            Shape of `steps`, then of one step.
+        """
+        flat = steps.ravel()
+        video = np.searchsorted(self.first, flat, side="right") - 1
+        taken = np.empty((len(flat), *self.shape(modality)), self.stores[0].arrays[ARRAYS[modality]])
+        cuts = [0, *(np.flatnonzero(np.diff(video)) + 1), len(flat)] if len(flat) else [0]
+        for start, stop in itertools.pairwise(cuts):  # runs of one video, each one read
+            store, row = self.places[video[start]]
+            taken[start:stop] = store.read(ARRAYS[modality], row)[flat[start:stop] - self.first[video[start]]]
+        return taken.reshape(*steps.shape, *taken.shape[1:])
+
+    def _whole(self, array: str) -> np.ndarray:
+        parts = [store.read(array, row) for store, row in self.places]
+        return np.concatenate(parts) if parts else np.empty(0)

@@ -1,0 +1,132 @@
+"""Where face, body and joints are: a table by video and time, or a detector that somebody else wrote."""
+
+import csv
+import importlib
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datamodules.store import DataError
+from datamodules.windows import FPS
+
+JOINTS = 17  # COCO: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before right
+SIDES = ("left", "top", "right", "bottom")
+COLUMNS = {
+    "face": [f"face_{side}" for side in SIDES],
+    "body": [f"body_{side}" for side in SIDES],
+    "joints": [f"j{joint}_{value}" for joint in range(JOINTS) for value in ("x", "y", "score")],
+}
+WIDTHS = {"face": (4,), "body": (4,), "joints": (JOINTS, 3)}
+
+Found = dict[str, np.ndarray]  # "face" (4,), "body" (4,), "joints" (17, 3) in pixels; NaN where not found
+Detector = Callable[[np.ndarray], dict[str, Any]]
+
+
+def nothing() -> Found:
+    """What is found where nothing is."""
+    return {name: np.full(shape, np.nan) for name, shape in WIDTHS.items()}
+
+
+def read_boxes(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Reads a table of boxes and joints in pixels of the video.
+
+    Args:
+        path: CSV with columns video and time (seconds from the first frame), and those of ``COLUMNS`` for the face, the
+            body or the joints, or several of them. Empty values mean not found.
+
+    Returns:
+        Rows by video, float64 ``(n, 1 + 4 + 4 + 51)``: time, face, body, joints, sorted by time; and which of face,
+        body and joints the table has.
+
+    Raises:
+        DataError: If the table cannot be read, lacks columns or holds what is no number.
+    """
+    try:
+        file = path.open(newline="", encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"--boxes {path}: cannot be read ({error.strerror})") from None
+    with file:
+        reader = csv.reader(file)
+        names = [name.strip() for name in next(reader, [])]
+        present = [part for part, columns in COLUMNS.items() if all(name in names for name in columns)]
+        if not {"video", "time"} <= set(names) or not present:
+            raise DataError(
+                f"--boxes {path}: columns video, time and at least one of face_left ... face_bottom, body_left ... "
+                "body_bottom, j0_x ... j16_score are needed; docs/data.md shows them"
+            )
+        wanted = [name if name in names else None for part in COLUMNS for name in COLUMNS[part]]
+        places = [names.index(name) if name else -1 for name in ["time", *wanted]]
+        video = names.index("video")
+        rows: dict[str, list[list[float]]] = {}
+        try:
+            for row in reader:
+                if row:
+                    padded = [*row, ""]  # place -1: a column that is not there is empty
+                    rows.setdefault(row[video].strip(), []).append([float(padded[i] or "nan") for i in places])
+        except (ValueError, IndexError, csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"--boxes {path}, line {reader.line_num}: {error}") from None
+    tables = {}
+    for name, values in rows.items():
+        table = np.array(values)
+        if np.isnan(table[:, 0]).any():
+            raise DataError(f"--boxes {path}: a row of video {name} has no time")
+        tables[name] = table[np.argsort(table[:, 0], kind="stable")]
+    return tables, present
+
+
+def at_step(table: np.ndarray | None, step: int) -> Found:
+    """What a video's table says of a grid step: its row nearest in time, if that is within half a step."""
+    if table is None or not len(table):
+        return nothing()
+    time = step / FPS
+    row = table[np.abs(table[:, 0] - time).argmin()]
+    if abs(row[0] - time) > 0.5 / FPS + 1e-6:
+        return nothing()
+    return {"face": row[1:5], "body": row[5:9], "joints": row[9:].reshape(JOINTS, 3)}
+
+
+@lru_cache(maxsize=1)
+def load_detector(name: str) -> Detector:
+    """Imports a detector.
+
+    Args:
+        name: ``package.module:function``; the function takes an RGB picture uint8 ``(H, W, 3)`` and returns a dict with
+            ``face`` or ``body`` (left, top, right, bottom) or ``joints`` ``(17, 3)``, None where there is none.
+
+    Raises:
+        DataError: If there is no such function.
+    """
+    module, _, function = name.partition(":")
+    sys.path.insert(0, "")  # a file in the working directory will do
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise DataError(f"--detector {name}: {error}; name it package.module:function") from None
+    finally:
+        sys.path.remove("")
+    if not callable(found):
+        raise DataError(f"--detector {name}: not a function")
+    detector: Detector = found
+    return detector
+
+
+def detected(name: str, picture: np.ndarray) -> Found:
+    """What a detector says of a picture.
+
+    Raises:
+        DataError: If it returns something else than it should.
+    """
+    said = load_detector(name)(picture)
+    found = nothing()
+    for part, shape in WIDTHS.items():
+        value = said.get(part)
+        if value is not None:
+            values = np.asarray(value, np.float64)
+            if values.shape != shape:
+                raise DataError(f"--detector {name}: {part} is {values.shape}, wanted is {shape}")
+            found[part] = values
+    return found

@@ -1,0 +1,97 @@
+"""NoXi (Cafaro et al. 2017, https://doi.org/10.1145/3136755.3136780): raw videos and annotations -> store.
+
+Layout: ``<split>/<session>/{Expert,Novice}_video.mp4`` beside ``annotation_{expert,novice}.txt``; a split folder
+(train, dev or val, test) may lie below one per language. An annotation has 25 rows per second of five blank-separated
+numbers, the shares of five levels of engagement: soft in train, hard elsewhere. The two lowest become disengaged and
+the two highest engaged, as Dresvyanskiy, Karpov and Minker (SPECOM 2024) have it.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.prepare import _engagement
+from datamodules.prepare._engagement_video import Video
+from datamodules.store import DataError
+
+SPLITS = {"train": "train", "dev": "val", "val": "val", "validation": "val", "test": "test"}
+ROLES = ("Expert", "Novice")
+RATE = 25  # rows of annotation per second
+FIVE_TO_THREE = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]], np.float64)
+_SLACK = 0.01  # of the sum of a row
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the engagement corpora."""
+    _engagement.add_arguments(parser)
+
+
+def read_annotation(path: Path) -> np.ndarray:
+    """Reads the shares of five levels over time as probabilities of three classes.
+
+    Args:
+        path: 25 rows per second of five numbers.
+
+    Returns:
+        float32 ``(R, 3)``, rows of sum 1, NaN where a number is NaN.
+
+    Raises:
+        ValueError: If a row is no distribution; the message is a reason to skip the video.
+    """
+    try:
+        shares = np.loadtxt(path, ndmin=2)
+    except FileNotFoundError:
+        raise ValueError(f"no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path.name} is not a table of numbers ({error})") from None
+    if shares.shape[1] != 5 or not len(shares):
+        raise ValueError(f"{path.name} has {shares.shape[1] if len(shares) else 0} columns, not 5")
+    sums = shares.sum(1)
+    if len(bad := np.flatnonzero((np.abs(sums - 1) > _SLACK) | (shares < 0).any(1))):
+        raise ValueError(f"row {bad[0] + 1} of {path.name} sums to {sums[bad[0]]:g} or is negative")
+    return np.asarray(shares @ FIVE_TO_THREE / sums[:, None], np.float32)
+
+
+def scan(folder: Path) -> list[Video]:
+    """Lists the videos of a NoXi folder, sorted by id.
+
+    Raises:
+        DataError: The folder is missing or holds no video.
+    """
+    if not folder.is_dir():
+        raise DataError(f"--source {folder}: no such folder; docs/data.md says where to get NoXi.")
+    videos: dict[str, Video] = {}
+    for path in sorted(folder.rglob("*_video.mp4")):
+        role, place = path.stem.partition("_")[0], path.relative_to(folder)
+        if role not in ROLES or path.name.startswith("."):
+            continue
+        session = path.parent.name
+        splits = [SPLITS[part.lower()] for part in place.parts[:-2] if part.lower() in SPLITS]
+        name, labels, reason = f"{session}/{role.lower()}", None, ""
+        if not splits:
+            reason = "not below a folder train, dev or test"
+        elif name in videos:
+            reason = f"same session and role as {videos[name].name}"
+            name = place.as_posix()
+        else:
+            try:
+                labels = read_annotation(path.with_name(f"annotation_{role.lower()}.txt"))
+            except ValueError as error:
+                reason = str(error)
+        split = splits[-1] if splits else ""
+        videos[name] = Video(name, path, place.as_posix(), session, split, labels, RATE, reason=reason)
+    if not videos:
+        raise DataError(
+            f"--source {folder}: no Expert_video.mp4 or Novice_video.mp4, as in train/<session>/ (docs/data.md)."
+        )
+    return [videos[name] for name in sorted(videos)]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepares the corpus and returns the exit code.
+
+    Raises:
+        DataError: The source or an option is wrong, or the store was made otherwise.
+    """
+    return _engagement.run(args, "noxi", scan(args.source))
