@@ -120,8 +120,10 @@ def main() -> None:
             built["tables"] = TableWindows(table, names, length, stride)
 
         def build_ours() -> None:
-            data = EngagementWindows([folder], ["joints"], args.window, args.stride, batch_size=BATCH)
-            data.use_embeddings("joints", torch.from_numpy(values))
+            data = EngagementWindows(
+                [folder], ["kinesics"], args.window, args.stride, kinesics="joints", batch_size=BATCH
+            )
+            data.use_embeddings("kinesics", torch.from_numpy(values))
             data.train_dataloader()
             built["ours"] = data
 
@@ -133,14 +135,14 @@ def main() -> None:
         assert windows == len(tables)
         for row in (0, windows // 2, windows - 1):  # both sides hand over the same
             batch = ours.dataset("train").__getitems__([row])
-            torch.testing.assert_close(batch["joints"][0], tables[row][0])
+            torch.testing.assert_close(batch["kinesics"][0], tables[row][0])
             torch.testing.assert_close(batch["target"][0], tables[row][1])
         loader = DataLoader(tables, batch_size=BATCH, shuffle=True)
         # The same batches, each in an epoch's order; sums make sure that what is handed over is there.
         epoch = race(
             {
                 "recipe": timed(lambda: sum(float(batch[0, 0, 0]) for batch, _ in loader)),
-                "ours": timed(lambda: sum(float(batch["joints"][0, 0, 0]) for batch in ours.train_dataloader())),
+                "ours": timed(lambda: sum(float(batch["kinesics"][0, 0, 0]) for batch in ours.train_dataloader())),
             },
             args.rounds,
         )

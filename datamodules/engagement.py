@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import Split
-from datamodules.engagement_base import EngagementClips, EngagementDataModule, Modality
+from datamodules.engagement_base import EngagementClips, EngagementDataModule, Kinesics, Modality
 from datamodules.store import DataError
 from datamodules.windows import FPS, Windows, find_windows, steps_of
 
@@ -22,11 +22,15 @@ from datamodules.windows import FPS, Windows, find_windows, steps_of
 class EngagementFrames(EngagementDataModule):
     """Single frames of engagement videos, for static models: those that show every modality asked for.
 
-    Batches hold ``face`` ``(B, 3, S, S)`` or ``joints`` ``(B, 17, 3)``; ids are ``<corpus>/<video>@<seconds>``.
+    Batches hold ``face`` ``(B, 3, S, S)``, or ``kinesics`` likewise or as joints ``(B, 17, 3)``; ids are
+    ``<corpus>/<video>@<seconds>``.
 
     Args:
         roots: Folders of the corpora; their videos train one model.
-        modalities: Which of ``face``, ``body``, ``joints`` and ``affect`` to read.
+        modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
+        kinesics: What that modality is: ``body`` crops or ``joints``.
+        augment: Augment training pictures by `still_augment`, every frame of a window alike.
+        cache: Have frozen encoders run once, ahead of training.
         every: Keep every n-th grid step of a video, from the first one on, in all splits.
         protocol: ``honest``: the epoch is selected on the official validation videos, which is what the paper does.
         fold: 0; the splits are official.
@@ -41,6 +45,9 @@ class EngagementFrames(EngagementDataModule):
         roots: list[str],
         modalities: list[Modality],
         every: int = 1,
+        kinesics: Kinesics = "body",
+        augment: bool = True,
+        cache: bool = True,
         protocol: Literal["paper", "honest"] = "honest",
         fold: int = 0,
         batch_size: int = 64,
@@ -48,14 +55,26 @@ class EngagementFrames(EngagementDataModule):
         missing: dict[str, float] | None = None,
         class_weighting: Literal["none", "balanced"] = "none",
     ) -> None:
-        super().__init__(roots, modalities, protocol, fold, batch_size, num_workers, missing, class_weighting)
+        super().__init__(
+            roots,
+            modalities,
+            kinesics,
+            augment,
+            cache,
+            protocol,
+            fold,
+            batch_size,
+            num_workers,
+            missing,
+            class_weighting,
+        )
         if every < 1:
             raise DataError(f"--data.every {every}: at least 1")
         self.every = every
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:
-        """``{"face": [3, S, S], "joints": [17, 3]}``, or ``[D]`` of embeddings."""
+        """``{"face": [3, S, S], "kinesics": [17, 3]}``, or ``[D]`` of embeddings."""
         return {modality: self.shape(modality) for modality in self.modalities}
 
     def clips(self, split: Split) -> EngagementClips:
@@ -89,7 +108,10 @@ class EngagementWindows(EngagementDataModule):
 
     Args:
         roots: Folders of the corpora; their videos train one model.
-        modalities: Which of ``face``, ``body``, ``joints`` and ``affect`` to read.
+        modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
+        kinesics: What that modality is: ``body`` crops or ``joints``.
+        augment: Augment training pictures by `still_augment`, every frame of a window alike.
+        cache: Have frozen encoders run once, ahead of training.
         window: Seconds of a window; five steps each.
         stride: Seconds from one window to the next; half a window where not given.
         require: Modalities that a window has to show; those read where not given. A table that compares modalities
@@ -109,6 +131,9 @@ class EngagementWindows(EngagementDataModule):
         window: float = 4.0,
         stride: float | None = None,
         require: list[Modality] | None = None,
+        kinesics: Kinesics = "body",
+        augment: bool = False,
+        cache: bool = True,
         protocol: Literal["paper", "honest"] = "honest",
         fold: int = 0,
         batch_size: int = 32,
@@ -116,7 +141,19 @@ class EngagementWindows(EngagementDataModule):
         missing: dict[str, float] | None = None,
         class_weighting: Literal["none", "balanced"] = "none",
     ) -> None:
-        super().__init__(roots, modalities, protocol, fold, batch_size, num_workers, missing, class_weighting)
+        super().__init__(
+            roots,
+            modalities,
+            kinesics,
+            augment,
+            cache,
+            protocol,
+            fold,
+            batch_size,
+            num_workers,
+            missing,
+            class_weighting,
+        )
         self.length = steps_of(window)
         self.stride = max(1, self.length // 2) if stride is None else steps_of(stride)
         for name, seconds, steps in (("window", window, self.length), ("stride", stride, self.stride)):
@@ -128,7 +165,7 @@ class EngagementWindows(EngagementDataModule):
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:
-        """``{"face": [T, 3, S, S], "joints": [T, 17, 3]}``, or ``[T, D]`` of embeddings."""
+        """``{"face": [T, 3, S, S], "kinesics": [T, 17, 3]}``, or ``[T, D]`` of embeddings."""
         return {modality: [self.length, *self.shape(modality)] for modality in self.modalities}
 
     def windows(self, split: Split) -> Windows:

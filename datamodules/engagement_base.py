@@ -1,6 +1,5 @@
 """What frames and windows of engagement videos share: options, batches, targets, class weights, items to embed."""
 
-import hashlib
 import math
 from abc import abstractmethod
 from functools import cached_property
@@ -11,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules import augment
-from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split
-from datamodules.grid import ARRAYS, Grid
-from datamodules.store import DataError
+from datamodules import augment, still_augment
+from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split, global_seed
+from datamodules.grid import MODALITIES, Grid
+from datamodules.store import DataError, joint_fingerprint
 from datamodules.windows import hard_targets, soft_targets
 
 CLASS_NAMES = ["disengaged", "neutral", "engaged"]
-Modality = Literal["face", "body", "joints", "affect"]
+Modality = Literal["face", "affect", "kinesics"]
+Kinesics = Literal["body", "joints"]
 
 
 class EngagementClips(ClipDataset):
@@ -77,22 +77,29 @@ class EngagementDataModule(EmotionDataModule):
 
     Args:
         roots: Folders of the corpora; their videos train one model.
-        modalities: Which of ``face``, ``body``, ``joints`` and ``affect`` (the face for the emotion model) to read.
+        modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
+        kinesics: What that modality is: ``body`` crops or ``joints``.
+        augment: Augment training pictures by `still_augment`, every frame of a window alike.
+        cache: Have frozen encoders run once, ahead of training.
         protocol: ``honest``: the epoch is selected on the official validation videos, which is what the paper does.
         fold: 0; the splits are official.
         batch_size: Clips per step and device.
         num_workers: Loader processes; 0 is right for memory-mapped clips.
-        missing: Rate per modality at which clips lose it, ``{"joints": 0.3}``; drawn per clip id.
+        missing: Rate per modality at which clips lose it, ``{"kinesics": 0.3}``; drawn per clip id.
         class_weighting: ``balanced`` weighs the loss by inverse label mass in train.
     """
 
     corpus = "engagement"
     group_name = "participants or sessions"
+    protocols = ("honest",)
 
     def __init__(
         self,
         roots: list[str],
         modalities: list[Modality],
+        kinesics: Kinesics = "body",
+        augment: bool = False,
+        cache: bool = True,
         protocol: Literal["paper", "honest"] = "honest",
         fold: int = 0,
         batch_size: int = 16,
@@ -103,14 +110,13 @@ class EngagementDataModule(EmotionDataModule):
         if not roots:
             raise DataError("--data.roots []: name at least one corpus folder, such as data/daisee")
         super().__init__(roots[0], fold, protocol, batch_size, num_workers, missing, class_weighting)
-        if protocol == "paper":
-            raise DataError(
-                "--data.protocol paper: the paper selects on the official validation, which is honest; use that"
-            )
         if not modalities or len(set(modalities)) < len(modalities):
-            raise DataError(f"--data.modalities {modalities}: name each wanted one of {', '.join(ARRAYS)} once")
+            raise DataError(f"--data.modalities {modalities}: name each wanted one of {', '.join(MODALITIES)} once")
         self.roots = [Path(root) for root in roots]
         self.modalities: list[str] = list(modalities)
+        self.kinesics = kinesics
+        self.augment = augment
+        self.cache = cache
         self.embeddings: dict[str, Tensor] = {}
         if unknown := set(self.missing) - set(self.modalities):
             raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {', '.join(self.modalities)}")
@@ -131,7 +137,7 @@ class EngagementDataModule(EmotionDataModule):
     @cached_property
     def grid(self) -> Grid:
         """The videos of all corpora."""
-        grid = Grid(self.roots)
+        grid = Grid(self.roots, self.kinesics)
         for modality in self.modalities:
             grid.shape(modality)
         return grid
@@ -139,8 +145,12 @@ class EngagementDataModule(EmotionDataModule):
     @property
     def fingerprint(self) -> str:
         """That of the store, or of several in their order."""
-        prints = [store.fingerprint for store in self.grid.stores]
-        return prints[0] if len(prints) == 1 else hashlib.sha256("\n".join(prints).encode()).hexdigest()
+        return joint_fingerprint([store.fingerprint for store in self.grid.stores])
+
+    @property
+    def augmented(self) -> bool:  # type: ignore[override]
+        """Whether training pictures are augmented."""
+        return self.augment
 
     @property
     def synthetic(self) -> bool:
@@ -188,7 +198,7 @@ class EngagementDataModule(EmotionDataModule):
         if modality in self.embeddings:
             return list(self.embeddings[modality].shape[1:])
         stored = self.grid.shape(modality)
-        return stored if modality == "joints" else [3, *stored[:2]]
+        return [3, *stored[:2]] if len(stored) == 3 else stored
 
     def count_items(self, modality: str) -> int:
         """Number of raw items of a modality: every grid step of every video."""
@@ -241,5 +251,18 @@ class EngagementDataModule(EmotionDataModule):
         return normalised.reshape(*values.shape[:-3], *normalised.shape[1:])
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Normalises pictures on the device."""
-        return batch | {modality: self.to_seen(batch[modality]) for modality in self.modalities}
+        """Makes what the model sees, on its device: pictures augmented in training, normalised."""
+        trainer = self.trainer
+        shown = {modality: batch[modality] for modality in self.modalities}
+        if self.augment and trainer is not None and trainer.training:
+            shown = {modality: self._augmented(values, batch["id"]) for modality, values in shown.items()}
+        return batch | {modality: self.to_seen(values) for modality, values in shown.items()}
+
+    def _augmented(self, values: Tensor, ids: list[str]) -> Tensor:
+        if values.dtype != torch.uint8:
+            return values
+        assert self.trainer is not None
+        transform = still_augment.make_transform()
+        windows = values if values.ndim == 5 else values[:, None]
+        changed = still_augment.augment(windows, ids, global_seed(), self.trainer.current_epoch, transform)
+        return changed.view(values.shape)

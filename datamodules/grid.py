@@ -9,7 +9,7 @@ import numpy as np
 from datamodules.store import DataError, Store
 from datamodules.windows import last_seen
 
-ARRAYS = {"face": "face", "affect": "face", "body": "body", "joints": "joints"}  # by modality
+MODALITIES = ("face", "affect", "kinesics")
 SPLITS = ("train", "val", "test")
 
 
@@ -40,9 +40,11 @@ class Grid:
 
     Args:
         roots: Folders of the corpora.
+        kinesics: Which array the modality of that name reads, ``body`` or ``joints``.
 
     Attributes:
         stores: One per root.
+        arrays: Stored array by modality.
         ids: ``<corpus>/<video>`` of every video.
         groups: ``<corpus>/<group>`` of every video.
         splits: ``train``, ``val`` or ``test`` of every video.
@@ -53,7 +55,8 @@ class Grid:
             a group.
     """
 
-    def __init__(self, roots: list[Path]) -> None:
+    def __init__(self, roots: list[Path], kinesics: str) -> None:
+        self.arrays = dict(zip(MODALITIES, ("face", "face", kinesics), strict=True))
         self.stores = [open_store(root) for root in roots]
         if len({store.synthetic for store in self.stores}) > 1:
             kinds = ", ".join(f"{store.folder} ({'SYNTHETIC' * store.synthetic or 'real'})" for store in self.stores)
@@ -88,14 +91,14 @@ class Grid:
         Raises:
             DataError: If a store lacks the modality or the stores differ.
         """
-        array = ARRAYS[modality]
+        array = self.arrays[modality]
         shapes = {}
         for store in self.stores:
             if array not in store.arrays:
-                names = ", ".join(name for name, needs in ARRAYS.items() if needs in store.arrays)
+                names = ", ".join(name for name in ("face", "body", "joints") if name in store.arrays)
                 raise DataError(
-                    f"{store.folder} holds no {modality}; it has {names}. Prepare it from boxes or by a detector that "
-                    "gives them (docs/data.md)."
+                    f"{store.folder} holds no {array}, which {modality} reads; it has {names}. Give the other "
+                    "--data.kinesics, or prepare it from boxes or by a detector that gives them (docs/data.md)"
                 )
             if len(store):
                 shapes[str(store.folder)] = list(store.shape(array, 0)[1:])
@@ -116,14 +119,14 @@ class Grid:
 
     def seen(self, modality: str) -> np.ndarray:
         """Which steps show a modality, bool ``(N,)``."""
-        array = ARRAYS[modality]
+        array = self.arrays[modality]
         if array not in self._seen:
             self._seen[array] = self._whole(f"{array}_seen").astype(bool)
         return self._seen[array]
 
     def source(self, modality: str) -> np.ndarray:
         """The step that stands in where a modality is unseen, its own where it is seen: int64 ``(N,)``."""
-        array = ARRAYS[modality]
+        array = self.arrays[modality]
         if array not in self._source:
             self._source[array] = last_seen(self.seen(modality), self.first)
         return self._source[array]
@@ -140,11 +143,11 @@ class Grid:
         """
         flat = steps.ravel()
         video = np.searchsorted(self.first, flat, side="right") - 1
-        taken = np.empty((len(flat), *self.shape(modality)), self.stores[0].arrays[ARRAYS[modality]])
+        taken = np.empty((len(flat), *self.shape(modality)), self.stores[0].arrays[self.arrays[modality]])
         cuts = [0, *(np.flatnonzero(np.diff(video)) + 1), len(flat)] if len(flat) else [0]
         for start, stop in itertools.pairwise(cuts):  # runs of one video, each one read
             store, row = self.places[video[start]]
-            taken[start:stop] = store.read(ARRAYS[modality], row)[flat[start:stop] - self.first[video[start]]]
+            taken[start:stop] = store.read(self.arrays[modality], row)[flat[start:stop] - self.first[video[start]]]
         return taken.reshape(*steps.shape, *taken.shape[1:])
 
     def _whole(self, array: str) -> np.ndarray:

@@ -96,7 +96,7 @@ def make_transform(probability: float = 0.05, without: Collection[Operation] = (
         without: Operations to leave out.
 
     Returns:
-        A transform of one uint8 picture ``(3, H, W)``; at least one operation has to remain.
+        A transform of uint8 pictures ``(..., 3, H, W)``, all changed alike; at least one operation has to remain.
     """
     kept = [_FUNCTIONS[name] for name in OPERATIONS if name not in without]
     return v2.Compose([v2.RandomApply([function], p=probability) for function in kept])
@@ -106,22 +106,22 @@ def augment(images: Tensor, clips: list[str], seed: int, epoch: int, transform: 
     """Augments pictures, each a function of seed, epoch and clip id alone.
 
     Args:
-        images: uint8 ``(B, H, W, 3)``, on any device.
+        images: uint8 ``(B, H, W, 3)``, or ``(B, T, H, W, 3)`` for T pictures that are changed alike; on any device.
         clips: Ids, B of them.
         seed: Of the run.
         epoch: Current epoch.
         transform: Of `make_transform`.
 
     Returns:
-        uint8 ``(B, H, W, 3)``; ``images`` itself is left as it is.
+        uint8, of the same shape; ``images`` itself is left as it is.
     """
     generator = torch.default_generator  # where torchvision draws from, whatever the device
     state = generator.get_state()
     shown = []
     try:
-        for image, clip in zip(images.permute(0, 3, 1, 2), clips, strict=True):
+        for image, clip in zip(images.movedim(-1, -3), clips, strict=True):
             generator.manual_seed(int(np.random.SeedSequence([seed, epoch, *clip.encode()]).generate_state(1)[0]))
-            shown.append(transform(image).permute(1, 2, 0))
+            shown.append(transform(image).movedim(-3, -1))
     finally:
         generator.set_state(state)
     return torch.stack(shown)

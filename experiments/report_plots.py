@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments import statistics
 from experiments.results import Cell
-from experiments.sheets import STAMP, TITLES
+from experiments.sheets import METRICS, STAMP, TITLES
 from experiments.summary import COLUMNS, RowSummary, Score, Summary
 
 if TYPE_CHECKING:  # importing matplotlib costs a second: only who draws pays for it
@@ -32,7 +32,7 @@ def figures(summary: Summary) -> list[Figure]:
     headline = TITLES[summary.headline]
     scored = [(row, row.scores[summary.headline]) for row in summary.rows if summary.headline in row.scores]
     run = [row for row in summary.rows if row.cells]
-    curves = [row for row in run if any("val_accuracy" in cell.curves for cell in row.cells.values())]
+    curves = [row for row in run if any(f"val_{summary.table.metric}" in cell.curves for cell in row.cells.values())]
     drawn: list[Figure] = []
     if run:
         drawn.append(("Accuracy per fold; the bar is the mean over folds", _fold_dots(summary, run)))
@@ -43,7 +43,7 @@ def figures(summary: Summary) -> list[Figure]:
         ]
     if curves:
         drawn.append(
-            ("Learning curves: accuracy above, loss below; thin: one cell, thick: mean", _curves(summary, curves))
+            ("Learning curves: the metric above, loss below; thin: one cell, thick: mean", _curves(summary, curves))
         )
     if any(row.robustness for row in run):
         drawn.append(("Accuracy under missing modalities, without retraining", _robustness(summary, run)))
@@ -101,7 +101,7 @@ def _fold_dots(summary: Summary, rows: Sequence[RowSummary]) -> bytes:
                     axes.hlines(values.mean(), place + shift - 0.1, place + shift + 0.1, color=COLOURS[column], lw=2)
         axes.axhline(100 * summary.majority, color="grey", ls=":", lw=1, label="Majority class")
         axes.set_xticks(range(len(rows)), [row.row.label for row in rows], rotation=20, ha="right")
-        axes.set_ylabel("accuracy, %")
+        axes.set_ylabel(f"{METRICS[summary.table.metric]}, %")
         axes.grid(axis="y", alpha=0.3)
         axes.legend(fontsize=7, loc="best")
 
@@ -110,10 +110,9 @@ def _fold_dots(summary: Summary, rows: Sequence[RowSummary]) -> bytes:
 
 
 def _confusions(summary: Summary, scored: Sequence[tuple[RowSummary, Score]]) -> bytes:
-    names = summary.class_names
-
     def draw(index: int, axes: "Axes") -> None:
         row, score = scored[index]
+        names = row.class_names
         total = score.confusion.sum(1, keepdims=True)
         share = 100 * np.divide(score.confusion, total, out=np.zeros_like(score.confusion), where=total > 0)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
@@ -132,10 +131,9 @@ def _confusions(summary: Summary, scored: Sequence[tuple[RowSummary, Score]]) ->
 
 
 def _recalls(summary: Summary, scored: Sequence[tuple[RowSummary, Score]]) -> bytes:
-    names = summary.class_names
-
     def draw(index: int, axes: "Axes") -> None:
         row, score = scored[index]
+        names = row.class_names
         axes.bar(range(len(names)), 100 * np.nan_to_num(statistics.recalls(score.confusion)), color=COLOURS["honest"])
         axes.axhline(100 * score.uar, color="black", lw=1, ls="--")
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=7)
@@ -165,9 +163,9 @@ def _curves(summary: Summary, rows: Sequence[RowSummary]) -> bytes:
             _curve(axes, row, "val_loss", "", ls="-")
             axes.set_ylabel("loss", fontsize=8)
         else:
-            _curve(axes, row, "val_accuracy", "", ls="-", scale=100)
+            _curve(axes, row, f"val_{summary.table.metric}", "", ls="-", scale=100)
             axes.set_title(row.row.label, fontsize=9)
-            axes.set_ylabel("accuracy, %", fontsize=8)
+            axes.set_ylabel(f"{METRICS[summary.table.metric]}, %", fontsize=8)
         axes.set_xlabel("epoch", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
@@ -210,10 +208,10 @@ def _robustness(summary: Summary, rows: Sequence[RowSummary]) -> bytes:
             if curve := row.robustness.get(modalities[index]):
                 label = f"{row.row.label}: area {100 * curve.area:.1f}"
                 style: dict[str, Any] = {"marker": "o", "ms": 3, "color": _CYCLE[place % len(_CYCLE)]}
-                axes.plot(curve.rates, 100 * np.array(curve.accuracies), label=label, **style)
+                axes.plot(curve.rates, 100 * np.array(curve.values), label=label, **style)
         axes.axhline(100 * summary.majority, color="grey", ls=":", lw=1)
         axes.set_xlabel(f"share of clips without {modalities[index]}", fontsize=8)
-        axes.set_ylabel("accuracy, %", fontsize=8)
+        axes.set_ylabel(f"{METRICS[summary.table.metric]}, %", fontsize=8)
         axes.set_ylim(0, 100)
         axes.legend(fontsize=7)
 

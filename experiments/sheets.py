@@ -15,6 +15,7 @@ TITLES = {
     "last": "Paper protocol, last epoch",
     "honest": "Honest",
 }
+METRICS = {"accuracy": "accuracy", "uar": "unweighted average recall (UAR)"}
 NOT_RUN = "not run"
 NONE = "-"
 
@@ -41,36 +42,35 @@ def sheets(summary: Summary) -> list[Sheet]:
 
 
 def main_sheet(summary: Summary) -> Sheet:
-    """Published and measured accuracy side by side, with what is needed to judge the difference."""
+    """Published and measured figures side by side, with what is needed to judge the difference."""
     headline = TITLES[summary.headline].split(" (")[0].lower()
     header = [
         _first(summary),
         "Published (real data)" if summary.table.synthetic else "Published",
-        *(TITLES[column] for column in COLUMNS),
+        *(TITLES[column] for column in summary.columns),
         f"95 % interval ({headline})",
         "p vs row above",
-        "UAR",
+        "Accuracy" if summary.table.metric == "uar" else "UAR",
         "Macro F1",
         "n train / test",
         "Parameters (published)",
     ]
     rows = [_main_row(summary, row) for row in summary.rows]
     chance = percent(summary.majority)
-    blank = [NONE] * (len(header) - 2 - len(COLUMNS))
-    rows.append(["Majority class", NONE, *[chance] * len(COLUMNS), *blank])
+    blank = [NONE] * (len(header) - 2 - len(summary.columns))
+    rows.append(["Majority class", NONE, *[chance] * len(summary.columns), *blank])
     return Sheet(title(summary), header, rows)
 
 
 def notes(summary: Summary) -> list[str]:
     """What a reader of the tables has to know, one sentence or two each."""
     scores = [score for row in summary.rows for score in row.scores.values()]
+    other = "Accuracy" if summary.table.metric == "uar" else "UAR"
     several_seeds = any(not math.isnan(score.seed_spread) for score in scores)
     lines = [
-        f"Measured: accuracy in percent, mean over folds{' of the seed means' if several_seeds else ''} "
-        "\N{PLUS-MINUS SIGN} standard deviation over folds (ddof 1).",
-        "Optimistic: the epoch was chosen on the test fold, as the papers do. Honest: chosen on validation "
-        f"{summary.group_name} that are in neither train nor test.",
-        f"UAR, macro F1, interval (bootstrap over {summary.group_name}) and p (paired sign-flip test over "
+        f"Measured: {METRICS[summary.table.metric]} in percent, {_averaged(summary, several_seeds)}.",
+        f"{_chosen(summary)} chosen on validation {summary.group_name} that are in neither train nor test.",
+        f"{other}, macro F1, interval (bootstrap over {summary.group_name}) and p (paired sign-flip test over "
         f"{summary.group_name} against the row above, Holm-corrected) are of the column "
         f'"{TITLES[summary.headline]}"; UAR and macro F1 over the clips of all folds together.',
     ]
@@ -82,6 +82,18 @@ def notes(summary: Summary) -> list[str]:
         if row.row.published.get("note")
     ]
     return lines + summary.notes
+
+
+def _averaged(summary: Summary, several_seeds: bool) -> str:
+    if len(summary.table.folds) == 1:
+        return "mean over seeds" if several_seeds else "one run"
+    seeds = " of the seed means" if several_seeds else ""
+    return f"mean over folds{seeds} \N{PLUS-MINUS SIGN} standard deviation over folds (ddof 1)"
+
+
+def _chosen(summary: Summary) -> str:
+    optimistic = "Optimistic: the epoch was chosen on the test fold, as the papers do. "
+    return f"{optimistic if 'best' in summary.columns else ''}Honest:"
 
 
 def title(summary: Summary) -> str:
@@ -131,14 +143,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def published(row: RowSummary) -> str:
-    """The published accuracy and where it comes from."""
-    figures = row.row.published
-    return f"{figures['accuracy']:.2f} ({figures['provenance']})" if "accuracy" in figures else NONE
+def published(summary: Summary, row: RowSummary) -> str:
+    """The published figure of the table's metric and where it comes from."""
+    figures, metric = row.row.published, summary.table.metric
+    return f"{figures[metric]:.2f} ({figures['provenance']})" if metric in figures else NONE
 
 
 def measured(summary: Summary, row: RowSummary, column: str) -> str:
-    """Accuracy of one column with its spread, and how much of it was run."""
+    """The metric of one column with its spread, and how much of it was run."""
     score = row.scores.get(column)
     if not score:
         return NOT_RUN if COLUMNS[column][0] in summary.table.protocols else NONE
@@ -153,12 +165,16 @@ def _main_row(summary: Summary, row: RowSummary) -> list[str]:
         of_headline = [
             _interval(score),
             _p(row.p),
-            percent(score.uar),
+            percent(score.accuracy if summary.table.metric == "uar" else score.uar),
             percent(score.f1),
             _sizes(row, protocol),
         ]
-    columns = [measured(summary, row, column) for column in COLUMNS]
-    return [row.row.label, published(row), *columns, *of_headline, _parameters(row)]
+    columns = [measured(summary, row, column) for column in summary.columns]
+    return [row.row.label, published(summary, row), *columns, *of_headline, _parameters(row)]
+
+
+def _name(summary: Summary) -> str:
+    return "UAR, mean over folds" if summary.table.metric == "uar" else "Accuracy, mean over folds"
 
 
 def _by_corpus(summary: Summary) -> Sheet:
@@ -175,8 +191,8 @@ def _by_corpus(summary: Summary) -> Sheet:
 
 def _detail(summary: Summary) -> Sheet:
     header = [
-        _first(summary), "Column", "Cells", "n train / test", "Accuracy", "SD over folds", "SD over seeds",
-        "95 % interval", "UAR", "Macro F1",
+        _first(summary), "Column", "Cells", "n train / test", _name(summary), "SD over folds", "SD over seeds",
+        "95 % interval", "Accuracy", "UAR", "Macro F1",
     ]  # fmt: skip
     rows = [
         [
@@ -186,8 +202,7 @@ def _detail(summary: Summary) -> Sheet:
             _sizes(row, COLUMNS[column][0]),
             *map(percent, (score.mean, score.spread, score.seed_spread)),
             _interval(score),
-            percent(score.uar),
-            percent(score.f1),
+            *map(percent, (score.accuracy, score.uar, score.f1)),
         ]
         for row in summary.rows
         for column, score in row.scores.items()
@@ -237,7 +252,7 @@ def _robustness(summary: Summary) -> Sheet:
     rows = []
     for row in summary.rows:
         for modality, curve in row.robustness.items():
-            at = dict(zip(curve.rates, curve.accuracies, strict=True))
+            at = dict(zip(curve.rates, curve.values, strict=True))
             cells = [percent(at.get(rate, math.nan)) for rate in rates]
             rows.append([row.row.label, modality, TITLES[curve.column], percent(curve.area), *cells])
     return Sheet(_titled(summary, "Accuracy under missing modalities, without retraining"), header, rows)

@@ -18,6 +18,7 @@ from experiments.statistics import Array
 from experiments.table import Row, Table
 
 # Column of a table -> protocol and selection of contract 5.
+METRICS = {"accuracy": statistics.accuracy, "uar": statistics.uar}
 COLUMNS = {"best": ("paper", "best"), "last": ("paper", "last"), "honest": ("honest", "selected")}
 
 
@@ -26,13 +27,14 @@ class Score:
     """One column of one row.
 
     Attributes:
-        folds: Accuracy by fold, the mean of its seeds.
+        folds: The table's metric by fold, the mean of its seeds.
         seed_spread: Mean over folds of the standard deviation over seeds (ddof 1); NaN with one seed.
         cells: Number of cells behind it.
         planned: Number of cells the table asks for.
         groups: Seed-averaged confusion matrix per group.
-        hits: Clip id -> group and the share of seeds that were right.
-        interval: 95 % bootstrap interval of the accuracy over groups.
+        hits: Clip id -> group and what the clip adds to the metric: the share of seeds that were right, over the number
+            of clips of its class where the metric is an average over classes.
+        interval: 95 % bootstrap interval of the metric over groups.
         corpora: Seed-averaged confusion matrix per corpus, where the clips are of several: ids ``<corpus>/<clip>``.
     """
 
@@ -47,7 +49,7 @@ class Score:
 
     @property
     def mean(self) -> float:
-        """Mean over folds of the seed means."""
+        """Mean of the metric over folds of the seed means."""
         return float(np.mean(list(self.folds.values())))
 
     @property
@@ -67,6 +69,11 @@ class Score:
         return float(statistics.uar(self.confusion))
 
     @property
+    def accuracy(self) -> float:
+        """Accuracy over the clips of all folds."""
+        return float(statistics.accuracy(self.confusion))
+
+    @property
     def f1(self) -> float:
         """Macro F1 over the clips of all folds."""
         return float(statistics.macro_f1(self.confusion))
@@ -74,23 +81,23 @@ class Score:
 
 @dataclass(frozen=True)
 class Robustness:
-    """Accuracy as one modality goes missing, without retraining.
+    """The table's metric as one modality goes missing, without retraining.
 
     Attributes:
         column: The column whose cells were evaluated.
         rates: Shares of clips without the modality, ascending.
-        accuracies: Mean accuracy at each rate over the cells that were evaluated.
+        values: Mean at each rate over the cells that were evaluated.
     """
 
     column: str
     rates: list[float]
-    accuracies: list[float]
+    values: list[float]
 
     @property
     def area(self) -> float:
-        """Area under the curve over the width of the rates: the mean accuracy as the rate runs through them."""
+        """Area under the curve over the width of the rates: the mean as the rate runs through them."""
         width = self.rates[-1] - self.rates[0]
-        return float(np.trapezoid(self.accuracies, self.rates) / width) if width else np.nan
+        return float(np.trapezoid(self.values, self.rates) / width) if width else np.nan
 
 
 @dataclass(frozen=True)
@@ -111,8 +118,13 @@ class RowSummary:
     robustness: dict[str, Robustness]
     p: float = np.nan
 
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes; none without cells."""
+        return next((cell.result["class_names"] for cell in self.cells.values()), [])
+
     def optimism(self, column: str) -> float:
-        """Accuracy of the best epoch on the test fold minus that of a column, over the folds both have."""
+        """The metric of the best epoch on the test fold minus that of a column, over the folds both have."""
         best, other = self.scores.get("best"), self.scores.get(column)
         common = sorted(best.folds.keys() & other.folds.keys()) if best and other else []
         if not best or not other or not common:
@@ -126,11 +138,10 @@ class Summary:
 
     Attributes:
         table: The table.
-        rows: In the order of the table.
+        rows: Those that the table prints, in its order.
         headline: The column that UAR, F1, interval and tests are of.
-        majority: Accuracy of always naming the most frequent class; NaN without cells.
+        majority: The metric of always naming the most frequent class; NaN without cells, or if rows differ in classes.
         group_name: What the groups are.
-        class_names: Names of the classes.
         notes: What a reader has to know beside the numbers.
     """
 
@@ -139,8 +150,12 @@ class Summary:
     headline: str
     majority: float
     group_name: str
-    class_names: list[str]
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that the table's protocols have cells of."""
+        return [column for column, (protocol, _) in COLUMNS.items() if protocol in self.table.protocols]
 
 
 def summarise(table: Table, cells: Cells) -> Summary:
@@ -153,18 +168,19 @@ def summarise(table: Table, cells: Cells) -> Summary:
     Returns:
         The summary; everything in it is "not run" where there are no cells.
     """
+    shown = [row for row in table.rows if row.shown]
+    names = {row.name for row in shown}
+    cells = {key: cell for key, cell in cells.items() if key[0] in names}
     fitting = {key: cell for key, cell in cells.items() if cell.result["synthetic"] == table.synthetic}
-    rows = [_row_summary(table, row, fitting) for row in table.rows]
+    rows = [_row_summary(table, row, fitting) for row in shown]
     headline = max(("honest", "last", "best"), key=lambda column: sum(column in row.scores for row in rows))
-    targets = _targets(fitting.values())
     first: Config = next(iter(fitting.values())).result if fitting else {}
     return Summary(
         table=table,
         rows=_with_tests(rows, headline),
         headline=headline,
-        majority=statistics.majority_baseline(targets) if len(targets) else np.nan,
+        majority=_majority(table, fitting),
         group_name=first.get("group_name", "groups"),
-        class_names=first.get("class_names", []),
         notes=_notes(table, cells, fitting),
     )
 
@@ -181,11 +197,11 @@ def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
         if chosen:
             classes = len(next(iter(own.values())).result["class_names"])
             planned = len(table.folds) * len(table.seeds.get(protocol, ()))
-            scores[column] = _score(chosen, classes, planned)
-    return RowSummary(row, own, scores, _robustness(own))
+            scores[column] = _score(chosen, classes, planned, table.metric)
+    return RowSummary(row, own, scores, _robustness(own, table.metric))
 
 
-def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned: int) -> Score:
+def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned: int, metric: str) -> Score:
     by_fold: dict[int, list[Predictions]] = {}
     for (fold, _), predictions in chosen.items():
         by_fold.setdefault(fold, []).append(predictions)
@@ -194,7 +210,7 @@ def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned:
     right: dict[str, tuple[str, list[float]]] = {}
     folds, deviations = {}, []
     for fold, runs in sorted(by_fold.items()):
-        values = [_accuracy(predictions) for predictions in runs]
+        values = [_value(predictions, metric) for predictions in runs]
         folds[fold] = float(np.mean(values))
         if len(values) > 1:
             deviations.append(float(np.std(values, ddof=1)))
@@ -205,8 +221,10 @@ def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned:
                     mine = names == name
                     matrix = statistics.confusion_matrix(run.targets[mine], run.predicted[mine], classes) / len(runs)
                     totals[name] = totals.get(name, 0) + matrix
-            for clip, group, hit in zip(run.ids, run.groups, run.targets == run.predicted, strict=True):
-                right.setdefault(clip, (group, []))[1].append(float(hit))
+            share = np.ones(classes) if metric == "accuracy" else 1 / np.maximum(np.bincount(run.targets), 1)
+            hits = (run.targets == run.predicted) * share[run.targets]
+            for clip, group, hit in zip(run.ids, run.groups, hits.tolist(), strict=True):
+                right.setdefault(clip, (group, []))[1].append(hit)
     return Score(
         folds=folds,
         seed_spread=float(np.mean(deviations)) if deviations else np.nan,
@@ -214,12 +232,12 @@ def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned:
         planned=planned,
         groups=groups,
         hits={clip: (group, float(np.mean(hits))) for clip, (group, hits) in right.items()},
-        interval=statistics.bootstrap_interval(np.stack(list(groups.values()))),
+        interval=statistics.bootstrap_interval(np.stack(list(groups.values())), METRICS[metric]),
         corpora=dict(sorted(corpora.items())) if len(corpora) > 1 and "" not in corpora else {},
     )
 
 
-def _robustness(cells: Mapping[tuple[str, int, int], Cell]) -> dict[str, Robustness]:
+def _robustness(cells: Mapping[tuple[str, int, int], Cell], metric: str) -> dict[str, Robustness]:
     """Curves of the most honest column that was evaluated under missing modalities."""
     for column in ("honest", "last", "best"):
         protocol, selection = COLUMNS[column]
@@ -228,8 +246,8 @@ def _robustness(cells: Mapping[tuple[str, int, int], Cell]) -> dict[str, Robustn
             if name != protocol or selection not in cell.predictions:
                 continue
             for modality, rates in cell.missing.items():
-                curve = {0.0: _accuracy(cell.predictions[selection])}
-                curve.update((rate, _accuracy(of[selection])) for rate, of in rates.items() if selection in of)
+                curve = {0.0: _value(cell.predictions[selection], metric)}
+                curve.update((rate, _value(of[selection], metric)) for rate, of in rates.items() if selection in of)
                 if len(curve) > 1:
                     curves.setdefault(modality, []).append(curve)
         if curves:
@@ -258,6 +276,20 @@ def _paired_p(score: Score, above: Score) -> float:
         if clip in above.hits:
             differences[group] = differences.get(group, 0.0) + hits - above.hits[clip][1]
     return statistics.sign_flip_test(np.array(list(differences.values())))
+
+
+def _value(predictions: Predictions, metric: str) -> float:
+    classes = int(max(predictions.targets.max(), predictions.predicted.max())) + 1
+    return float(METRICS[metric](statistics.confusion_matrix(predictions.targets, predictions.predicted, classes)))
+
+
+def _majority(table: Table, cells: Cells) -> float:
+    targets = _targets(cells.values())
+    if not len(targets) or len({tuple(cell.result["class_names"]) for cell in cells.values()}) > 1:
+        return np.nan
+    if table.metric == "uar":  # of one class everything is found, of the others nothing
+        return 1 / len(np.unique(targets))
+    return statistics.majority_baseline(targets)
 
 
 def _accuracy(predictions: Predictions) -> float:

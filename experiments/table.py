@@ -9,10 +9,23 @@ from datamodules.store import DataError
 from experiments.settings import PROJECT, Config, read_yaml, shown
 
 PROTOCOLS = ("paper", "honest")
+METRICS = ("accuracy", "uar")
 PROVENANCES = ("reported", "authors' log", "secondary", "unverified")
-_TABLE_KEYS = {"title", "source", "corpus", "folds", "seeds", "protocols", "rows", "vary", "missing", "synthetic"}
-_ROW_KEYS = {"name", "label", "experiment", "overrides", "needs", "published"}
-_PUBLISHED_KEYS = {"accuracy", "parameters", "provenance", "note"}
+_TABLE_KEYS = {
+    "title",
+    "source",
+    "corpus",
+    "metric",
+    "folds",
+    "seeds",
+    "protocols",
+    "rows",
+    "vary",
+    "missing",
+    "synthetic",
+}
+_ROW_KEYS = {"name", "label", "experiment", "overrides", "needs", "published", "shown"}
+_PUBLISHED_KEYS = {"accuracy", "uar", "parameters", "provenance", "note"}
 _MISSING_KEYS = {"rates", "modalities", "rows"}
 _VARY_KEYS = {"option", "values", "label", "rows"}
 _SYNTHETIC_KEYS = {"synth", "prepare", "folds", "seeds", "protocols", "values"}
@@ -28,7 +41,8 @@ class Row:
         experiment: Stem of the experiment's YAML.
         overrides: Options laid over the experiment.
         needs: Submodule -> row whose cell of the same fold, seed and protocol hands over its checkpoint.
-        published: accuracy (percent), parameters, provenance, note.
+        published: accuracy and uar (percent), parameters, provenance, note.
+        shown: Whether the table prints it; a row that is not is there for those that need it.
     """
 
     name: str
@@ -37,6 +51,7 @@ class Row:
     overrides: Config
     needs: dict[str, str]
     published: Config
+    shown: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,7 @@ class Table:
         synthetic: Whether its cells run on the stand-in corpus.
         missing: Rates at which clips of the test fold lose a modality, by modality.
         missing_rows: Rows that are evaluated so.
+        metric: What is printed and compared: ``accuracy`` or ``uar``, the unweighted average recall.
         make: Options of ``synth`` and ``prepare`` that make the stand-in, under these two names.
     """
 
@@ -68,6 +84,7 @@ class Table:
     make: Config
     missing: dict[str, tuple[float, ...]] = field(default_factory=dict)
     missing_rows: tuple[str, ...] = ()
+    metric: str = "accuracy"
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -134,8 +151,16 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         seeds=_seeds(settings, path),
         synthetic=synthetic,
         make={"synth": overlay.get("synth") or {}, "prepare": overlay.get("prepare") or {}},
+        metric=_metric(content, path),
         **_missing(content.get("missing"), [row.name for row in rows], path),
     )
+
+
+def _metric(content: Config, path: Path) -> str:
+    metric = str(content.get("metric", METRICS[0]))
+    if metric not in METRICS:
+        raise DataError(f"{path}: metric: {metric} is not one of {', '.join(METRICS)}")
+    return metric
 
 
 def _missing(entry: Any, rows: list[str], path: Path) -> Config:
@@ -186,6 +211,7 @@ def _row(entry: Any, path: Path) -> Row:
         overrides=entry.get("overrides") or {},
         needs=entry.get("needs") or {},
         published=published,
+        shown=entry.get("shown", True),
     )
 
 

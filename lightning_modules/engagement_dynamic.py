@@ -29,7 +29,7 @@ class UnimodalDynamic(WindowTask):
         num_classes: Number of classes; linked from the data.
         input_shapes: ``{modality: [T, D]}`` embeddings, or ``[T, 3, S, S]`` images or ``[T, 17, 3]`` joints; linked
             from the data. T is part of the model: the weights over time are learned.
-        modality: Which one: ``face``, ``body``, ``joints``, ``affect``.
+        modality: Which one: ``face``, ``kinesics``, ``affect``.
         encoder: Makes a frame's embedding where the data hand over raw frames; it fits the checkpoint of a static
             model, ``init_from: {encoder: static.ckpt}``.
         freeze_encoder: Keep it as it is: eval mode, no gradients, and embeddings that may be made once and kept.

@@ -105,13 +105,14 @@ class CrossMultiModalEngagement(WindowTask):
         num_classes: Number of classes; linked from the data.
         input_shapes: ``{modality: [T, D]}`` embeddings, or ``[T, 3, S, S]`` images or ``[T, 17, 3]`` joints; linked
             from the data.
-        modalities: Two or three; their order matters. The paper has face, body, affect, and the pairs affect, face;
-            affect, body; body, face.
+        modalities: Two or three; their order matters. The paper has face, kinesics, affect, and the pairs affect,
+            face; affect, kinesics; kinesics, face.
         wiring: A key of `WIRINGS`; ``pair`` for two modalities and ``v1`` for three where not given.
         heads: Heads of every layer instead of the wiring's.
         dropout: Dropout of the layers.
         encoders: Make a frame's embedding, by modality, where the data hand over raw frames. They are frozen, and fit
-            the checkpoints of the static models, ``init_from: {face: static.ckpt, ...}``.
+            the checkpoints of the static models, ``init_from: {face: static.ckpt, ...}``. Those of modalities that are
+            not read are left out.
         **kwargs: See `EmotionTask`.
 
     Raises:
@@ -140,10 +141,8 @@ class CrossMultiModalEngagement(WindowTask):
             raise TaskError(
                 f"model.modalities: {kind} is a wiring of {self.wiring.modalities} modalities, not of {known}"
             )
-        if foreign := sorted(set(encoders or {}) - set(modalities)):
-            raise TaskError(f"model.encoders: {', '.join(foreign)} is not among the modalities {', '.join(modalities)}")
         self.modalities = modalities
-        self.encoders = nn.ModuleDict(encoders or {})
+        self.encoders = nn.ModuleDict({name: of for name, of in (encoders or {}).items() if name in modalities})
         self.encoders.requires_grad_(False).eval()
         sizes = {modality: self.embedding_size(modality) for modality in modalities}
         if len(set(sizes.values())) > 1:
@@ -175,13 +174,11 @@ class CrossMultiModalEngagement(WindowTask):
             checkpoints: Path by modality.
 
         Raises:
-            TaskError: If a modality has no encoder, or a checkpoint does not fit.
+            TaskError: If a checkpoint does not fit.
         """
-        for modality, path in checkpoints.items():
-            if modality not in self.encoders:
-                known = ", ".join(self.encoders) or "none"
-                raise TaskError(f"--model.init_from: no encoder of {modality!r} to fill; encoders: {known}")
-            load_weights(self.encoders[modality], path, prefix="encoder.")
+        for modality, encoder in self.encoders.items():
+            if modality in checkpoints:
+                load_weights(encoder, checkpoints[modality], prefix="encoder.")
 
     def stages(self) -> Stages:
         """Encoders (empty without any), the layers by the length of the way that leads to them, hidden layer, head."""

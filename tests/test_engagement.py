@@ -50,11 +50,13 @@ def roots(tmp_path_factory):
 
 
 def frames(roots, modalities=("face",), **options):
-    return EngagementFrames(list(roots), list(modalities), **options)
+    return EngagementFrames(list(roots), list(modalities), **{"kinesics": "joints", "augment": False, **options})
 
 
 def windows(roots, modalities=("face",), **options):
-    return EngagementWindows(list(roots), list(modalities), **{"window": 1.0, "stride": 0.4, **options})
+    return EngagementWindows(
+        list(roots), list(modalities), **{"window": 1.0, "stride": 0.4, "kinesics": "joints", **options}
+    )
 
 
 def whole(data, split):
@@ -78,19 +80,19 @@ def test_extra_columns_of_the_index_come_back(roots):
 
 
 def test_frames_are_the_seen_steps_and_carry_their_labels(roots):
-    data = frames(roots, ["face", "joints"])
+    data = frames(roots, ["face", "kinesics"])
     batch = whole(data, "train")
-    assert set(batch) == {"id", "group", "face", "joints", "length", "mask", "target"}
+    assert set(batch) == {"id", "group", "face", "kinesics", "length", "mask", "target"}
     assert len(batch["id"]) == (12 - 2) + 12 + 23 + 4
     assert batch["id"][:4] == ["daisee/v0@0", "daisee/v0@0.2", "daisee/v0@0.4", "daisee/v0@1"]
     assert set(batch["group"]) == {"daisee/g0", "daisee/g1", "noxi/g0", "noxi/g1"}
     assert (batch["face"].dtype, batch["face"].shape) == (torch.uint8, (49, SIZE, SIZE, 3))
-    assert (batch["joints"].dtype, batch["joints"].shape) == (torch.float32, (49, 17, 3))
+    assert (batch["kinesics"].dtype, batch["kinesics"].shape) == (torch.float32, (49, 17, 3))
     for row, clip in enumerate(batch["id"]):
         store = data.grid.stores[clip.startswith("noxi")]
         video = store.ids.index(clip.partition("@")[0])
         assert (batch["face"][row] == 10 * video + step_of(clip)).all()
-        np.testing.assert_array_equal(batch["joints"][row], store.read("joints", video)[step_of(clip)])
+        np.testing.assert_array_equal(batch["kinesics"][row], store.read("joints", video)[step_of(clip)])
         np.testing.assert_allclose(batch["target"][row], store.read("labels", video)[step_of(clip)], rtol=1e-6)
     assert batch["target"].dtype == torch.float32
 
@@ -122,7 +124,7 @@ def test_every_thins_all_splits(roots):
 
 def test_pictures_are_normalised_on_the_device(roots):
     for data, shape in (
-        (frames(roots, ["face", "joints"]), (3, SIZE, SIZE)),
+        (frames(roots, ["face", "kinesics"]), (3, SIZE, SIZE)),
         (windows(roots, ["face"]), (5, 3, SIZE, SIZE)),
     ):
         batch = whole(data, "train")
@@ -131,12 +133,12 @@ def test_pictures_are_normalised_on_the_device(roots):
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
         expected = (batch["face"].movedim(-1, -3) / 255 - mean) / std
         torch.testing.assert_close(seen["face"], expected, atol=1e-5, rtol=1e-5)
-        if "joints" in batch:
-            assert seen["joints"] is batch["joints"]
+        if "kinesics" in batch:
+            assert seen["kinesics"] is batch["kinesics"]
 
 
 def test_windows_follow_the_rule_and_fill_gaps(roots):
-    data = windows(roots, ["face", "joints"])
+    data = windows(roots, ["face", "kinesics"])
     assert (data.length, data.stride) == (5, 2)
     batch = whole(data, "train")
     assert batch["id"][:5] == [f"daisee/v0@{start / 5:g}" for start in (0, 2, 4, 6, 7)]
@@ -150,13 +152,13 @@ def test_windows_follow_the_rule_and_fill_gaps(roots):
 
 
 def test_unseen_windows_are_dropped_and_require_makes_rows_comparable(roots):
-    face, joints = windows(roots, ["face"]), windows(roots, ["joints"])
-    both = windows(roots, ["joints"], require=["face", "joints"])
-    ids = {name: whole(data, "test")["id"] for name, data in (("face", face), ("joints", joints), ("both", both))}
+    face, joints = windows(roots, ["face"]), windows(roots, ["kinesics"])
+    both = windows(roots, ["kinesics"], require=["face", "kinesics"])
+    ids = {name: whole(data, "test")["id"] for name, data in (("face", face), ("kinesics", joints), ("both", both))}
     # v3 of daisee shows no face before step 8: 6..10 is its first kept window
     assert [clip for clip in ids["face"] if clip.startswith("daisee")] == ["daisee/v3@1.2", "daisee/v3@1.4"]
     assert face.windows("test").unseen == 3
-    assert len([clip for clip in ids["joints"] if clip.startswith("daisee")]) == 5
+    assert len([clip for clip in ids["kinesics"] if clip.startswith("daisee")]) == 5
     assert ids["both"] == ids["face"]
     # where nothing was seen before, the first seen step stands in
     row = ids["face"].index("daisee/v3@1.4")
@@ -185,21 +187,21 @@ def test_no_window_crosses_two_people(roots):
 
 
 def test_embeddings_are_views_on_one_table_with_gaps_filled(roots):
-    data = windows(roots, ["affect", "joints"])
+    data = windows(roots, ["affect", "kinesics"])
     count = data.count_items("affect")
-    assert count == 48 + 73 == data.count_items("joints")
+    assert count == 48 + 73 == data.count_items("kinesics")
     table = torch.randn(count, 7, generator=torch.Generator().manual_seed(0))
     before = whole(data, "train")
     data.use_embeddings("affect", table)
-    data.use_embeddings("joints", table)
-    assert data.input_shapes == {"affect": [5, 7], "joints": [5, 7]}
+    data.use_embeddings("kinesics", table)
+    assert data.input_shapes == {"affect": [5, 7], "kinesics": [5, 7]}
     batch = data.on_after_batch_transfer(whole(data, "train"), 0)
     assert batch["id"] == before["id"]
     source = data.grid.source("affect")
     places = data.windows("train").starts[:, None] + np.arange(5)
     assert torch.equal(batch["affect"], table[torch.from_numpy(source[places])])
-    assert torch.equal(batch["joints"], table[torch.from_numpy(places)])
-    assert data._views["joints"].data_ptr() == table.data_ptr()  # every joint was seen: nothing was copied
+    assert torch.equal(batch["kinesics"], table[torch.from_numpy(places)])
+    assert data._views["kinesics"].data_ptr() == table.data_ptr()  # every joint was seen: nothing was copied
     assert batch["affect"].is_contiguous()
     assert "rows" in message(lambda: data.use_embeddings("affect", table[1:]))
     assert "lacks face" in message(lambda: data.use_embeddings("face", table))
@@ -228,7 +230,7 @@ def test_cached_embeddings_are_what_the_encoder_says_of_the_window(roots):
 
 
 def test_items_are_normalised_steps_in_store_order_with_zeros_where_unseen(roots):
-    data = frames(roots, ["face", "joints"])
+    data = frames(roots, ["face", "kinesics"])
     items = data.items("face", 0, data.count_items("face"))
     assert items.shape == (121, 3, SIZE, SIZE)
     unseen = ~torch.from_numpy(data.grid.seen("face"))
@@ -239,7 +241,7 @@ def test_items_are_normalised_steps_in_store_order_with_zeros_where_unseen(roots
     assert torch.equal(items[40:60], data.items("face", 40, 60))
     assert data.items("face", 118, 500).shape[0] == 3
     stored = np.concatenate([store.read("joints", row) for store in data.grid.stores for row in range(4)])
-    np.testing.assert_array_equal(data.items("joints", 0, 121), stored)
+    np.testing.assert_array_equal(data.items("kinesics", 0, 121), stored)
 
 
 def test_affect_shares_the_frames_of_the_face(roots):
@@ -248,14 +250,14 @@ def test_affect_shares_the_frames_of_the_face(roots):
 
 
 def test_missing_clips_are_zeros_and_drawn_by_id(roots):
-    data = windows(roots, ["face", "joints"], missing={"joints": 0.5})
+    data = windows(roots, ["face", "kinesics"], missing={"kinesics": 0.5})
     batch = whole(data, "train")
-    mask = batch["mask"]["joints"]
+    mask = batch["mask"]["kinesics"]
     assert 0 < int(mask.sum()) < len(mask)
     assert batch["mask"]["face"].all()
-    assert (batch["joints"][~mask] == 0).all()
-    assert (batch["joints"][mask] != 0).all()
-    assert mask.tolist() == [not data.is_missing("joints", clip) for clip in batch["id"]]
+    assert (batch["kinesics"][~mask] == 0).all()
+    assert (batch["kinesics"][mask] != 0).all()
+    assert mask.tolist() == [not data.is_missing("kinesics", clip) for clip in batch["id"]]
 
 
 def test_class_weights_count_the_label_mass_of_training_steps(roots):
@@ -297,8 +299,9 @@ def test_wrong_options_say_so_in_one_line(roots, tmp_path):
     assert "--data.every 0" in message(lambda: frames(roots, every=0))
     assert "--data.window 0.01" in message(lambda: windows(roots, window=0.01))
     assert "--data.stride 0" in message(lambda: windows(roots, stride=0))
-    assert "--data.missing" in message(lambda: frames(roots, missing={"joints": 0.1}))
-    assert "holds no body; it has face, affect, joints" in message(lambda: frames(roots, ["body"]).input_shapes)
+    assert "--data.missing" in message(lambda: frames(roots, missing={"kinesics": 0.1}))
+    asked = message(lambda: frames(roots, ["kinesics"], kinesics="body").input_shapes)
+    assert "holds no body, which kinesics reads; it has face, joints" in asked
     assert "once" in message(lambda: frames(roots, ["face", "face"]))
     assert "comes twice" in message(lambda: frames([roots[0], roots[0]]).grid)
     text = message(lambda: frames([str(tmp_path / "daisee")]).grid)

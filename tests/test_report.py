@@ -264,7 +264,7 @@ def test_robustness(project):
     curve = next(row for row in summary.rows if row.row.name == "audio").robustness["audio"]
     assert curve.rates == [0.0, 0.25, 1.0]
     means = [np.mean(accuracies[rate]) for rate in curve.rates]
-    assert curve.accuracies == pytest.approx(means)
+    assert curve.values == pytest.approx(means)
     assert curve.area == pytest.approx((means[0] + means[1]) / 2 * 0.25 + (means[1] + means[2]) / 2 * 0.75)
     assert curve.column == "honest"
     assert report.run(options("toy"), HERE) == 0
@@ -382,6 +382,35 @@ def test_a_wrong_table_is_one_line(project, change, message):
         report.run(options("toy"), HERE)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_may_be_of_recall_and_keep_rows_back(project):
+    path = Path("experiments/tables/toy.yaml")
+    text = path.read_text().replace("corpus: toy", "corpus: toy\nmetric: uar").replace("[paper, honest]", "[honest]")
+    text = text.replace("seeds: {paper: [1, 2], honest: [1]}", "seeds: [1]").replace(
+        "name: audio,", "name: audio, shown: false,"
+    )
+    path.write_text(text)
+    summary = summary_of(fill())
+    assert [row.row.name for row in summary.rows] == ["video", "pair"]
+    means = []
+    for fold in range(3):
+        found = read_cell(Path(f"runs/toy/video/honest-fold{fold}-seed1")).predictions["selected"]
+        right = found.targets == found.predicted
+        means.append(np.mean([right[found.targets == label].mean() for label in np.unique(found.targets)]))
+    score = summary.rows[0].scores["honest"]
+    assert score.mean == pytest.approx(np.mean(means))
+    assert score.interval[0] < score.uar < score.interval[1]
+    assert summary.majority == 1 / 4
+    added = [share for _, share in score.hits.values()]
+    assert sum(added) == pytest.approx(sum(means))  # every clip adds its part to the recall of its fold
+    sheet = sheets.main_sheet(summary)
+    assert sheet.header[2] == "Honest"
+    assert "Accuracy" in sheet.header
+    assert "unweighted average recall" in "".join(sheets.notes(summary))
+    path.write_text(text.replace("metric: uar", "metric: luck"))
+    with pytest.raises(DataError, match="luck is not one of accuracy, uar"):
+        read_table("toy", project=HERE)
 
 
 def test_rows_may_stand_once_per_value_of_an_option(project):
