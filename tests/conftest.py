@@ -64,3 +64,31 @@ def ravdess_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     synth.run(Namespace(out=root, clips=96, seed=0, workers=1))
     prepare.run(Namespace(source=root, out=root, workers=1))
     return root
+
+
+def stand_in(root: Path, corpus: str, *options: str, clips: int) -> Path:
+    """Makes and prepares a small stand-in through the command line."""
+    import cli
+
+    assert cli.main(["synth", corpus, "--out", str(root), "--clips", str(clips), "--workers", "1"]) == 0
+    prepare = ["prepare", corpus, "--source", str(root), "--out", str(root), "--workers", "1"]
+    assert cli.main([*prepare, *options]) == 0
+    return root
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of the emotion corpora."""
+    return stand_in(tmp_path_factory.mktemp("data") / "faces", "faces", "--size", "32", clips=120)
+
+
+@pytest.fixture(scope="session")
+def daisee(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of DAiSEE."""
+    return stand_in(tmp_path_factory.mktemp("data") / "daisee", "daisee", "--face-size", "32", clips=9)
+
+
+@pytest.fixture(scope="session")
+def noxi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of NoXi."""
+    return stand_in(tmp_path_factory.mktemp("data") / "noxi", "noxi", "--face-size", "32", clips=6)
