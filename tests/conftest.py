@@ -2,16 +2,22 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch  # noqa: F401  before any test captures stderr: its log handler keeps the stream it finds
 import numpy as np
 import pytest
+import yaml
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks; two threads on shared cores wait for each other
 os.environ["WANDB_MODE"] = "disabled"
 
+ROOT = Path(__file__).resolve().parents[1]
 FRAMES, SIZE, MFCC = 8, 16, (13, 212)
+# The stand-ins below are smaller still than those that the overlays are for: options by DataModule and modality.
+SMALLER = {("RAVDESSDataModule", "video"): {"frames": 4, "image_size": 16}}
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +98,46 @@ def daisee(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def noxi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of the prepared stand-in of NoXi."""
     return stand_in(tmp_path_factory.mktemp("data") / "noxi", "noxi", "--face-size", "32", clips=6)
+
+
+def read_experiment(name: str, overlay: bool = False) -> dict[str, Any]:
+    """Content of an experiment's YAML, or of its overlay."""
+    content: dict[str, Any] = yaml.safe_load(
+        (ROOT / "experiments" / ("synthetic" if overlay else "") / f"{name}.yaml").read_text()
+    )
+    return content
+
+
+def official(name: str) -> bool:
+    """Whether the corpus of an experiment has official splits, and so one protocol and no folds."""
+    return "protocol" in read_experiment(name)["data"]["init_args"]
+
+
+@pytest.fixture(scope="session")
+def stand_in_root(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
+    """Options that have an experiment read the stand-ins above: a fixture by the name of each corpus."""
+
+    def of(name: str) -> list[str]:
+        data = read_experiment(name, overlay=True)["data"]["init_args"]
+        if "roots" in data:
+            return ["--data.roots", str([str(request.getfixturevalue(Path(root).name)) for root in data["roots"]])]
+        return ["--data.root", str(request.getfixturevalue(Path(data["root"]).name))]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def options(stand_in_root: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
+    """The command line of an experiment on its stand-in, without the command."""
+
+    def of(name: str) -> list[str]:
+        data = read_experiment(name)["data"]
+        modalities = data["init_args"].get("modalities", ["video", "audio"])
+        words = ["--config", f"experiments/{name}.yaml", "--config", f"experiments/synthetic/{name}.yaml"]
+        words += stand_in_root(name)
+        for (kind, modality), smaller in SMALLER.items():
+            if kind == data["class_path"] and modality in modalities:
+                words += [word for key, value in smaller.items() for word in (f"--data.{key}", str(value))]
+        return words if official(name) else [*words, "--data.fold", "2"]
+
+    return of

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from conftest import official
+from conftest import read_experiment as read
 
 import cli
 from experiments import results
@@ -15,50 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("[!_]*.yaml"))
 
 
-# The stand-ins of the tests (conftest.py, a fixture by the name of each corpus) are smaller still than those that the
-# overlays are for: what to say about it, by DataModule and modality.
-SMALLER = {("RAVDESSDataModule", "video"): {"frames": 4, "image_size": 16}}
-
-
-def read(name, overlay=False):
-    return yaml.safe_load((ROOT / "experiments" / ("synthetic" if overlay else "") / f"{name}.yaml").read_text())
-
-
-def official(name):
-    """Whether the corpus has official splits, and so one protocol and no folds."""
-    return "protocol" in read(name)["data"]["init_args"]
-
-
 def cells():
     for name in EXPERIMENTS:
         for protocol in ["honest"] if official(name) else ["paper", "honest"]:
             yield name, protocol
-
-
-@pytest.fixture(scope="module")
-def corpus(request):
-    """Root of the tiny stand-in of a corpus."""
-    return lambda name: str(request.getfixturevalue(name))
-
-
-@pytest.fixture(scope="module")
-def options(corpus):
-    """The command line of an experiment on the tiny stand-ins, without the command."""
-
-    def of(name):
-        data, overlay = read(name)["data"], read(name, overlay=True)["data"]["init_args"]
-        modalities = data["init_args"].get("modalities", ["video", "audio"])
-        words = ["--config", f"experiments/{name}.yaml", "--config", f"experiments/synthetic/{name}.yaml"]
-        if "roots" in overlay:
-            words += ["--data.roots", str([corpus(Path(root).name) for root in overlay["roots"]])]
-        else:
-            words += ["--data.root", corpus(Path(overlay["root"]).name)]
-        for (kind, modality), smaller in SMALLER.items():
-            if kind == data["class_path"] and modality in modalities:
-                words += [word for key, value in smaller.items() for word in (f"--data.{key}", str(value))]
-        return words if official(name) else [*words, "--data.fold", "2"]
-
-    return of
 
 
 @pytest.fixture(scope="module")
@@ -186,11 +148,9 @@ def test_late_fusion_says_what_to_train_first(options, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_full_size_network_builds_and_its_config_survives(name, options, tmp_path, capsys):
+def test_full_size_network_builds_and_its_config_survives(name, stand_in_root, capsys):
     """The experiment as it is, without the overlay: parsed, built and printed by the real parser."""
-    words = options(name)
-    where = next(place for place, word in enumerate(words) if word in ("--data.root", "--data.roots"))
-    arguments = ["fit", *words[:2], *words[where : where + 2], "--print_config"]
+    arguments = ["fit", "--config", f"experiments/{name}.yaml", *stand_in_root(name), "--print_config"]
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
     assert stop.value.code in (0, None)
@@ -201,18 +161,19 @@ def test_full_size_network_builds_and_its_config_survives(name, options, tmp_pat
 
 
 @pytest.mark.slow
-def test_two_processes_with_mixed_precision(options, tmp_path):
+@pytest.mark.parametrize(("name", "initial"), [("cfnsr", 3), ("static_engagement_face", 7), ("engagement_fusion", 2)])
+def test_two_processes_with_mixed_precision(name, initial, options, trained, tmp_path):
     import os
     import subprocess
     import sys
 
     command = [
-        *[sys.executable, "cli.py", "fit", *options("cfnsr")],
+        *[sys.executable, "cli.py", "fit", *options(name), *trained.options(name, "honest")],
         *["--config", "experiments/_ddp.yaml", "--trainer.devices", "2", "--trainer.accelerator", "cpu"],
-        *["--trainer.sync_batchnorm", "false", "--trainer.max_epochs", "2"],
-        *["--trainer.callbacks+={class_path: GradualUnfreezing, init_args: {initial: 3}}"],
+        *["--trainer.sync_batchnorm", "false", "--trainer.max_epochs", "2", "--data.protocol", "honest"],
+        *[f"--trainer.callbacks+={{class_path: GradualUnfreezing, init_args: {{initial: {initial}}}}}"],
         *["--trainer.default_root_dir", str(tmp_path)],
     ]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=600)
     cell = results.read_cell(tmp_path)
-    assert len(cell.predictions["last"].ids) == 16
+    assert len(cell.predictions["selected"].ids) == cell.result["n_test"]  # the sampler's padding is not counted

@@ -36,6 +36,12 @@ def command(name, values):
     return [*words[3:-1], *arguments]
 
 
+def experiment(name):
+    """The experiment that a sweep varies."""
+    words = read_yaml(ROOT / "experiments" / "sweeps" / f"{name}.yaml")["command"]
+    return Path(words[words.index("--config") + 1]).stem
+
+
 def points(name, count):
     parameters = read_yaml(ROOT / "experiments" / "sweeps" / f"{name}.yaml")["parameters"]
     rng = np.random.default_rng(0)
@@ -56,11 +62,11 @@ def test_a_sweep_selects_on_validation_speakers(name):
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_every_key_reaches_the_setting_it_names(name, ravdess, capsys):
+def test_every_key_reaches_the_setting_it_names(name, stand_in_root, capsys):
     for values in points(name, 3):
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:
-            cli.main([*command(name, values), "--data.root", str(ravdess), "--print_config"])
+            cli.main([*command(name, values), *stand_in_root(experiment(name)), "--print_config"])
         assert stop.value.code in (0, None)
         printed = yaml.safe_load(capsys.readouterr().out)
         for key, value in values.items():
@@ -78,24 +84,23 @@ def test_every_key_reaches_the_setting_it_names(name, ravdess, capsys):
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_every_listed_value_is_accepted_and_a_wrong_key_is_not(name, ravdess, capsys):
+def test_every_listed_value_is_accepted_and_a_wrong_key_is_not(name, stand_in_root, capsys):
     parameters = read_yaml(ROOT / "experiments" / "sweeps" / f"{name}.yaml")["parameters"]
     for key, parameter in parameters.items():
         for value in parameter.get("values", []):
             with pytest.raises(SystemExit) as stop:
-                cli.main([*command(name, {key: value}), "--data.root", str(ravdess), "--print_config"])
+                cli.main([*command(name, {key: value}), *stand_in_root(experiment(name)), "--print_config"])
             assert stop.value.code in (0, None)
     capsys.readouterr()
     wrong = command(name, {"model.init_args.no_such_setting": 1})
-    assert cli.main([*wrong, "--data.root", str(ravdess), "--print_config"]) == 2
+    assert cli.main([*wrong, *stand_in_root(experiment(name)), "--print_config"]) == 2
     assert "no_such_setting" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_a_sampled_point_runs(name, ravdess, capsys):
-    tiny = ["--config", f"experiments/synthetic/{name}.yaml", "--data.root", str(ravdess)]
-    tiny += ["--data.frames", "4", "--data.image_size", "16", "--trainer.fast_dev_run", "true"]
-    tiny += ["--trainer.accelerator", "cpu"]
+def test_a_sampled_point_runs(name, options, capsys):
+    tiny = options(experiment(name))[2:]  # the sweep names the experiment itself
+    tiny += ["--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"]
     assert cli.main([*command(name, points(name, 6)[5]), *tiny]) == 0
 
 
@@ -120,7 +125,7 @@ def test_without_a_key_one_line_says_what_to_do(tmp_path, monkeypatch, capsys):
     assert error.count("\n") == 1
     assert "WANDB_API_KEY" in error
     assert sweep.main(["nope"]) == 2
-    assert "sweeps: cfnsr" in capsys.readouterr().err
+    assert "sweeps: cfnsr, engagement_finetuning" in capsys.readouterr().err
     assert sweep.main([]) == 2
 
 
