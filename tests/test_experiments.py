@@ -151,6 +151,7 @@ def test_late_fusion_says_what_to_train_first(options, tmp_path, capsys):
 def test_full_size_network_builds_and_its_config_survives(name, stand_in_root, capsys):
     """The experiment as it is, without the overlay: parsed, built and printed by the real parser."""
     arguments = ["fit", "--config", f"experiments/{name}.yaml", *stand_in_root(name), "--print_config"]
+    capsys.readouterr()  # of making the stand-in
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
     assert stop.value.code in (0, None)

@@ -63,10 +63,11 @@ def test_a_sweep_selects_on_validation_speakers(name):
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_key_reaches_the_setting_it_names(name, stand_in_root, capsys):
+    root = stand_in_root(experiment(name))
     for values in points(name, 3):
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:
-            cli.main([*command(name, values), *stand_in_root(experiment(name)), "--print_config"])
+            cli.main([*command(name, values), *root, "--print_config"])
         assert stop.value.code in (0, None)
         printed = yaml.safe_load(capsys.readouterr().out)
         for key, value in values.items():
