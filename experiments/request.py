@@ -152,7 +152,10 @@ def request_from_command(
     options = config.get("data", {}).get("init_args", {})
     if data is None:
         data = data_fingerprint(data_roots(config, Path("data", corpus)))
+    whole = overrides.get("model.init_args.init_from", overrides.get("model.init_from"))
     sources = config.get("model", {}).get("init_args", {}).get("init_from") or {}
+    if isinstance(whole, dict):  # an option for the whole mapping replaces that of the files
+        sources = whole
     fold, seed = int(options.get("fold", 0)), int(config.get("seed_everything") or 0)
     protocol = str(options.get("protocol", "paper"))
     sources = handed_over(sources, fold=fold, seed=seed, protocol=protocol)

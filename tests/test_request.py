@@ -131,3 +131,17 @@ def test_the_difference_names_what_changed(files):
     assert difference(old, old) == ""
     many = difference({}, {f"key{number:02d}": number for number in range(20)})
     assert many.endswith("... and 12 more")
+
+
+def test_a_whole_mapping_of_checkpoints_replaces_that_of_the_files(tmp_path, monkeypatch):
+    """As the parser has it: a row that reads fewer modalities needs fewer cells."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "experiments" / "_trainer.yaml", "trainer: {max_epochs: 1}\n")
+    write(tmp_path / "x.yaml", "model: {class_path: M, init_args: {init_from: {a: one.ckpt, b: two.ckpt}}}\n")
+
+    def needs(*options):
+        return request_from_command(["--config", "x.yaml", *options], corpus="toy", project=tmp_path)["needs"]
+
+    assert needs() == {"a": "one.ckpt", "b": "two.ckpt"}
+    assert needs("--model.init_args.init_from", '{"a": "other.ckpt"}') == {"a": "other.ckpt"}
+    assert needs("--model.init_from.a", "other.ckpt") == {"a": "other.ckpt", "b": "two.ckpt"}
