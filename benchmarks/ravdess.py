@@ -26,7 +26,7 @@ from training_step import race_step
 
 from datamodules.ravdess import RAVDESSClips, RAVDESSDataModule
 from datamodules.ravdess_clip import Job, Settings, prepare_clip
-from datamodules.store import StoreWriter
+from datamodules.store_writer import StoreWriter
 
 PARTS = ("prepare", "fetch", "augment", "step", "grouped")
 BARS = {"prepare": 1.7, "fetch": 50, "augment": 2, "step": 2.5}

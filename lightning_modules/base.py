@@ -1,27 +1,23 @@
-"""What every paper's model shares: the step, the loss, the metrics, named stages and their optimizer groups."""
+"""What every paper's model shares: the step, the loss, the metrics, starting from checkpoints."""
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Literal, cast
+from abc import abstractmethod
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from lightning_modules.encoders import TaskError as TaskError
 from lightning_modules.encoders import load_weights
 from lightning_modules.losses import CrossEntropy
 from lightning_modules.memory import keep_freed_memory
 from lightning_modules.metrics import PredictionTable, Scores, class_labels, class_scores, table_metrics
+from lightning_modules.stages import StagedModule
+from lightning_modules.stages import Stages as Stages
 
 Batch = dict[str, Any]
-Stages = dict[str, list[nn.Module | nn.Parameter]]
 
 
 def _on_cpu(values: Scores) -> Scores:
@@ -46,13 +42,11 @@ def select_clip(batch: Batch, row: int) -> Batch:
     }
 
 
-class EmotionTask(LightningModule, ABC):
+class EmotionTask(StagedModule):
     """A paper's model with everything that training, testing and predicting need.
 
-    A subclass builds its modules, and defines `forward` and `stages`; the rest is here. What the learning rate of a
-    stage is at a step is one formula: the scheduler's rate times every factor in ``lr_factors``, which callbacks
-    (warm-up, discriminative rates) fill in. The factors are applied around the optimizer step alone, so that they
-    compose with any scheduler and leave nothing behind in a checkpoint.
+    A subclass builds its modules, and defines `forward` and `stages`; the rest is here, and in `StagedModule` what the
+    learning rates are.
 
     Args:
         num_classes: Number of classes; linked from the data.
@@ -82,24 +76,19 @@ class EmotionTask(LightningModule, ABC):
         memory_format: Literal["contiguous", "channels_last_3d"] = "contiguous",
         select_by: Literal["accuracy", "uar", "f1"] = "accuracy",
     ) -> None:
-        super().__init__()
+        super().__init__(optimizer, scheduler, scheduler_interval)
         self.save_hyperparameters()
         for name in [name for name, value in self.hparams.items() if callable(value)]:
             self.hparams.pop(name)  # a checkpoint holds plain values only
         self.num_classes = num_classes
         self.input_shapes = input_shapes
         self.loss = loss or CrossEntropy()
-        self.optimizer_factory = optimizer
-        self.scheduler_factory = scheduler
-        self.scheduler_interval = scheduler_interval
         self.init_from = init_from or {}
         self.memory_format = memory_format
         self.select_by = select_by
         self.class_weights: Tensor | None
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
-        self.lr_factors: dict[str, Callable[[str, int], float]] = {}
-        self.effective_rates: dict[str, float] = {}
         self.predictions = PredictionTable()
         self._parts: list[PredictionTable] = []
         self._train_sums: Tensor | None = None
@@ -115,10 +104,6 @@ class EmotionTask(LightningModule, ABC):
             ``{"logits": (B, K), "aux": {...}}``; ``aux`` may hold ``gate`` ``(B, M)``, ``attention``, ``embedding``
             ``(B, D)`` and extra losses ``loss_<name>``.
         """
-
-    @abstractmethod
-    def stages(self) -> Stages:
-        """The layer groups from input to head; together they hold every parameter exactly once."""
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
         """Encoders that never train, so that the command line may run them once and keep what they say.
@@ -146,30 +131,6 @@ class EmotionTask(LightningModule, ABC):
             return values
         absent = ~mask.view(-1, *[1] * (values.ndim - 1))
         return values.masked_fill(absent, 0)
-
-    def stage_parameters(self) -> dict[str, list[nn.Parameter]]:
-        """Parameters of each stage, every parameter of the model exactly once.
-
-        Returns:
-            Stage name to parameters, from input to head; a stage may be empty.
-
-        Raises:
-            TypeError: If `stages` misses a parameter or names one twice: a programming error of the model's file.
-        """
-        named = {id(parameter): name for name, parameter in self.named_parameters()}
-        stages: dict[str, list[nn.Parameter]] = {}
-        seen: set[int] = set()
-        for stage, parts in self.stages().items():
-            found = [p for part in parts for p in ([part] if isinstance(part, nn.Parameter) else part.parameters())]
-            stages[stage] = found
-            for parameter in found:
-                if id(parameter) in seen:
-                    raise TypeError(f"{type(self).__name__}.stages() holds {named[id(parameter)]} twice")
-                seen.add(id(parameter))
-        missed = [name for key, name in named.items() if key not in seen]
-        if missed:
-            raise TypeError(f"{type(self).__name__}.stages() misses {', '.join(missed[:3])} ({len(missed)} in all)")
-        return stages
 
     def setup(self, stage: str) -> None:
         """Lays the weights out as asked."""
@@ -200,42 +161,6 @@ class EmotionTask(LightningModule, ABC):
                 parts = ", ".join(child for child, _ in self.named_children())
                 raise TaskError(f"--model.init_from: {type(self).__name__} has no part {name!r}; it has {parts}")
             load_weights(part, path, prefix="" if isinstance(part, EmotionTask) else f"{name}.")
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """One named group per stage, all there from the first step: unfreezing never adds any."""
-        groups = [{"params": p, "name": stage} for stage, p in self.stage_parameters().items() if p]
-        try:
-            optimizer = self.optimizer_factory(groups)
-        except (TypeError, ValueError) as error:
-            raise TaskError(f"--model.optimizer: {error}") from error
-        if self.scheduler_factory is None:
-            return optimizer
-        scheduler = self.scheduler_factory(optimizer)
-        config: dict[str, Any] = {"scheduler": scheduler, "interval": self.scheduler_interval}
-        if isinstance(scheduler, ReduceLROnPlateau):
-            config["monitor"] = scheduler.monitor
-        return cast(OptimizerLRScheduler, {"optimizer": optimizer, "lr_scheduler": config})
-
-    @contextmanager
-    def _factored_rates(self, optimizer: Optimizer) -> Iterator[None]:
-        scheduled = [group["lr"] for group in optimizer.param_groups]
-        for group in optimizer.param_groups:
-            for factor in self.lr_factors.values():
-                group["lr"] = group["lr"] * factor(group["name"], self.global_step)
-            self.effective_rates[group["name"]] = float(group["lr"])
-        try:
-            yield
-        finally:
-            for group, rate in zip(optimizer.param_groups, scheduled, strict=True):
-                group["lr"] = rate
-
-    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        """Steps with the effective rates: the scheduler's times ``lr_factors``."""
-        with self._factored_rates(optimizer):
-            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if self.trainer.loggers and self.global_step % every == 0:
-            self.log_dict({f"lr/{stage}": rate for stage, rate in self.effective_rates.items()}, on_epoch=False)
 
     def task_loss(self, logits: Any, target: Any) -> Tensor:
         """The loss of an output by itself; a model with several tasks defines its own.

@@ -41,7 +41,7 @@ def realdata() -> Path:
 @pytest.fixture(scope="session")
 def ravdess(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of a tiny prepared RAVDESS: 24 speakers x 4 clips, brightness and pitch follow the emotion."""
-    from datamodules.store import StoreWriter
+    from datamodules.store_writer import StoreWriter
 
     root = tmp_path_factory.mktemp("ravdess")
     rng = np.random.default_rng(0)

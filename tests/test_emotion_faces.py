@@ -11,7 +11,8 @@ from datamodules.base import ClipDataset
 from datamodules.emotion_faces import CLASS_NAMES, EmotionFacesDataModule
 from datamodules.prepare._face_index import CATEGORIES, SPLITS
 from datamodules.prepare._face_pictures import ARRAYS, Settings
-from datamodules.store import DataError, StoreWriter
+from datamodules.store import DataError
+from datamodules.store_writer import StoreWriter
 
 SIDE = 24
 # corpus: categories?, arousal and valence?, stills per split

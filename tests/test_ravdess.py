@@ -12,7 +12,8 @@ from tiny import trainer
 
 from datamodules import augment
 from datamodules.ravdess import CLASS_NAMES, SPLITS, RAVDESSDataModule
-from datamodules.store import DataError, StoreWriter
+from datamodules.store import DataError
+from datamodules.store_writer import StoreWriter
 from lightning_modules.base import EmotionTask
 
 FRAMES, SIZE = 8, 16  # of the fixture

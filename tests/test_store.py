@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datamodules.store import DataError, Store, StoreWriter
+from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
 
 ARRAYS = {"video": "u8", "mfcc": "f32"}
 SETTINGS = {"size": 8, "face": "none"}

@@ -26,7 +26,8 @@ from datamodules.prepare._engagement_video import (
     Video,
     prepare_video,
 )
-from datamodules.store import DataError, Store, StoreWriter
+from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
 
 STAND_IN_SIZES = {"face": 64, "body": 64}
 

@@ -28,7 +28,8 @@ from datamodules.parallel import ordered
 from datamodules.prepare._face_corpora import CORPORA, Corpus, index
 from datamodules.prepare._face_index import SPLITS, Files, Still, assign_splits, once
 from datamodules.prepare._face_pictures import ARRAYS, Settings, file_hash, prepare_stills, source_hash
-from datamodules.store import DataError, Store, StoreWriter
+from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
 
 FRAMES_A_JOB = 32  # of one video
 UNFINISHED = " (incomplete)"  # what a stand-in says of itself while it is being written

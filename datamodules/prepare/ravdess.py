@@ -22,7 +22,8 @@ from tqdm import tqdm
 from datamodules.parallel import ordered
 from datamodules.preview import write_contact_sheet
 from datamodules.ravdess_clip import Face, Job, Settings, prepare_clip
-from datamodules.store import DataError, Store, StoreWriter
+from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
 
 CLASS_NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 _NAME = re.compile(r"0[123]-0[12]-0[1-8]-0[12]-0[12]-0[12]-(0[1-9]|1\d|2[0-4])")
