@@ -104,7 +104,7 @@ class EngagementWindows(EngagementDataModule):
     """Windows over engagement videos by the rule of `datamodules.windows`, all modalities on one time grid.
 
     Batches hold per modality ``(B, T, 3, S, S)`` or ``(B, T, 17, 3)``, or ``(B, T, D)`` after `use_embeddings`; ids are
-    ``<corpus>/<video>@<seconds>``. A window of embeddings is a view on the table of all steps.
+    ``<corpus>/<video>@<from>-<to>`` in seconds. A window of embeddings is a view on the table of all steps.
 
     Args:
         roots: Folders of the corpora; their videos train one model.
@@ -181,7 +181,8 @@ class EngagementWindows(EngagementDataModule):
         """The windows of a split."""
         grid, found = self.grid, self.windows(split)
         begins = found.starts - grid.first[found.video]
-        ids = [f"{grid.ids[v]}@{step / FPS:g}" for v, step in zip(found.video, begins.tolist(), strict=True)]
+        stretches = [f"{step / FPS:g}-{(step + self.length) / FPS:g}" for step in begins.tolist()]
+        ids = [f"{grid.ids[video]}@{stretch}" for video, stretch in zip(found.video, stretches, strict=True)]
         groups = [grid.groups[video] for video in found.video]
         return EngagementClips(self, ids, groups, found.starts, self.targets(split, found.starts, self.length))
 

@@ -178,22 +178,23 @@ def _missing(entry: Any, rows: list[str], path: Path) -> Config:
 
 
 def _varied(rows: list[Row], entry: Any, values: Any, path: Path) -> tuple[Row, ...]:
-    """Has some rows stand once per value of an option, ``<row>-<value>``; ``values`` are those of the stand-in."""
+    """Has some rows stand once per value of an option, ``<row>-<value>``, after the others.
+
+    ``values`` are those of the stand-in.
+    """
     if entry is None:
         return tuple(rows)
     _require(entry, path, "vary", required=_VARY_KEYS, known=_VARY_KEYS)
     names = [row.name for row in rows]
     if unknown := [str(name) for name in entry["rows"] if name not in names]:
         raise DataError(f"{path}: vary: rows: {', '.join(unknown)} is no row")
-    found = []
-    for row in rows:
-        if row.name not in entry["rows"]:
-            found.append(row)
-            continue
-        for value in values or entry["values"]:
-            label = str(entry["label"]).format(label=row.label, value=value)
-            overrides = {**row.overrides, entry["option"]: value}
-            found.append(replace(row, name=f"{row.name}-{value}", label=label, overrides=overrides))
+    found = [row for row in rows if row.name not in entry["rows"]]
+    for value in values or entry["values"]:  # rows of one value together: a row is compared with the one above it
+        for row in rows:
+            if row.name in entry["rows"]:
+                label = str(entry["label"]).format(label=row.label, value=value)
+                overrides = {**row.overrides, entry["option"]: value}
+                found.append(replace(row, name=f"{row.name}-{value}", label=label, overrides=overrides))
     return tuple(found)
 
 

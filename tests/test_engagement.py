@@ -66,7 +66,7 @@ def whole(data, split):
 
 
 def step_of(clip):
-    return round(5 * float(clip.partition("@")[2]))
+    return round(5 * float(clip.partition("@")[2].partition("-")[0]))
 
 
 def message(action):
@@ -142,7 +142,7 @@ def test_windows_follow_the_rule_and_fill_gaps(roots):
     data = windows(roots, ["face", "kinesics"])
     assert (data.length, data.stride) == (5, 2)
     batch = whole(data, "train")
-    assert batch["id"][:5] == [f"daisee/v0@{start / 5:g}" for start in (0, 2, 4, 6, 7)]
+    assert batch["id"][:5] == [f"daisee/v0@{start / 5:g}-{(start + 5) / 5:g}" for start in (0, 2, 4, 6, 7)]
     assert sum(clip.startswith("noxi/v0") for clip in batch["id"]) == 10  # 0, 2, ... 18
     assert data.windows("train").too_short == 1
     filled = {3: 2, 4: 2}
@@ -157,12 +157,12 @@ def test_unseen_windows_are_dropped_and_require_makes_rows_comparable(roots):
     both = windows(roots, ["kinesics"], require=["face", "kinesics"])
     ids = {name: whole(data, "test")["id"] for name, data in (("face", face), ("kinesics", joints), ("both", both))}
     # v3 of daisee shows no face before step 8: 6..10 is its first kept window
-    assert [clip for clip in ids["face"] if clip.startswith("daisee")] == ["daisee/v3@1.2", "daisee/v3@1.4"]
+    assert [clip for clip in ids["face"] if clip.startswith("daisee")] == ["daisee/v3@1.2-2.2", "daisee/v3@1.4-2.4"]
     assert face.windows("test").unseen == 3
     assert len([clip for clip in ids["kinesics"] if clip.startswith("daisee")]) == 5
     assert ids["both"] == ids["face"]
     # where nothing was seen before, the first seen step stands in
-    row = ids["face"].index("daisee/v3@1.4")
+    row = ids["face"].index("daisee/v3@1.4-2.4")
     assert whole(face, "test")["face"][row, :, 0, 0, 0].tolist() == [38, 38, 39, 40, 41]
 
 

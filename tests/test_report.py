@@ -419,10 +419,10 @@ def test_rows_may_stand_once_per_value_of_an_option(project):
     overlay = text.replace("synthetic:\n", f"{vary}synthetic:\n  values: [2]\n").replace(", audio: audio}", "}")
     Path("experiments/tables/toy.yaml").write_text(overlay)
     table = read_table("toy", project=HERE)
-    assert [row.name for row in table.rows] == ["video", "audio-1", "audio-8", "pair"]
+    assert [row.name for row in table.rows] == ["video", "pair", "audio-1", "audio-8"]
     assert table.row("audio-8").label == "Audio alone, 8 s"
     assert table.row("audio-8").overrides == {"data.window": 8}
-    assert [row.name for row in read_table("toy", synthetic=True, project=HERE).rows] == ["video", "audio-2", "pair"]
+    assert [row.name for row in read_table("toy", synthetic=True, project=HERE).rows] == ["video", "pair", "audio-2"]
     Path("experiments/tables/toy.yaml").write_text(overlay.replace("rows: [audio]", "rows: [radio]"))
     with pytest.raises(DataError, match="radio is no row"):
         read_table("toy", project=HERE)
