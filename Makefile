@@ -54,7 +54,7 @@ reproduce-all: $(READY) ## every paper's table [DATA=synthetic] [DRY=1] [WORKERS
 sweep: $(READY) ## a Weights & Biases sweep and an agent: make sweep EXP=cfnsr
 	@$(RUN) -m experiments.sweep $(EXP)
 
-report: $(READY) ## all tables from result files: Markdown, LaTeX, HTML
+report: $(READY) ## all tables from result files, committed ones where nothing was run: Markdown, LaTeX, HTML
 	$(CLI) report $(OVERLAY) $(ARGS)
 
 bench: $(READY) ## the papers' recipes and ours, side by side

@@ -25,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", choices=("real", "synthetic"), default="real", help="synthetic: the stand-in's runs")
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="folder of all runs")
     parser.add_argument(
-        "--results", type=Path, metavar="DIR", help=f"read committed result files ({RESULTS}) instead of runs"
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help=f"read result files in DIR instead of runs; default for a table without runs: {RESULTS}",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report; default RUNS/[synthetic/]report")
     parser.add_argument("--commit", action="store_true", help=f"write compact result files into {RESULTS}")
@@ -64,7 +67,7 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
         for planner in planners:
             for path in write_committed(planner.table, read_cells(planner.table, args.runs), RESULTS):
                 print(f"wrote {path}")
-    summaries = [summary_of(planner, args.results) for planner in planners]
+    summaries = [summary_of(planner, args.results or _where_no_runs_are(planner)) for planner in planners]
     for summary in summaries if args.readme else ():
         if args.tables or has_block(args.readme, summary.table.name):
             update_readme(args.readme, summary.table.name, readme_block(summary))
@@ -76,6 +79,15 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
     for line in lines:
         print(line)
     return 0
+
+
+def _where_no_runs_are(planner: Planner) -> Path | None:
+    """The committed results, where a table has some and this machine has no run of it."""
+    table = planner.table
+    if table.synthetic or not (RESULTS / table.name).is_dir() or read_cells(table, planner.runs):
+        return None
+    print(f"{table.name}: not run here; the report is on the committed results in {RESULTS / table.name}")
+    return RESULTS
 
 
 def summary_of(planner: Planner, results: Path | None = None) -> Summary:

@@ -28,8 +28,8 @@ from experiments.sheets import duration
 
 _POLL = 0.2  # seconds between looks at the running cells
 _GRACE = 10.0  # seconds that an interrupted cell has to end by itself
+_NAMED = ("lightning_modules", "datamodules", "callbacks")  # packages whose classes YAML names
 _TAIL = 12  # lines of a failed cell's log
-_WARM = "experiments.train"  # what every cell imports
 
 
 @dataclass
@@ -101,7 +101,7 @@ def run_jobs(
     if workers > 1:  # known to the process that cells are forked from, whose libraries read it once
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([_WARM] if (program.parent / f"{_WARM.replace('.', '/')}.py").exists() else [])
+    context.set_forkserver_preload(_imports(program.parent))
     progress = _Progress(len(pending), workers, {row: list(times) for row, times in seconds.items()})
     try:
         while pending or running:
@@ -133,6 +133,14 @@ def run_jobs(
         raise
     finally:
         progress.close()
+
+
+def _imports(project: Path) -> list[str]:
+    """What every cell imports: the training command and all that YAML can name."""
+    train = "experiments/train.py"
+    named = [path for package in _NAMED for path in sorted((project / package).glob("[!_]*.py"))]
+    paths = [project / train, *named] if (project / train).exists() else []
+    return [".".join(path.relative_to(project).with_suffix("").parts) for path in paths]
 
 
 def typed(program: Path, command: Sequence[str]) -> str:

@@ -285,8 +285,11 @@ def test_committed_results_rebuild_the_report(project, capsys):
     assert committed.read_bytes() == first  # nothing is lost twice
     for path in sorted(Path("runs").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
-    assert report.run(options("toy", "--results", "docs/results"), HERE) == 0
-    assert Path("runs/report/toy.md").read_text() == from_runs
+    for arguments in (["--results", "docs/results"], []):  # without runs the committed ones are what there is
+        Path("runs/report/toy.md").unlink(missing_ok=True)
+        assert report.run(options("toy", *arguments), HERE) == 0
+        assert Path("runs/report/toy.md").read_text() == from_runs
+    assert "the committed results in docs/results/toy" in capsys.readouterr().out
     assert Path("runs/report/toy.html").read_text() == pictures
     cells = read_committed(planner.table, Path("docs/results"))
     probabilities = cells["pair", "paper", 0, 1].predictions["best"].probabilities
