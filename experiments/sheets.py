@@ -146,7 +146,7 @@ def duration(seconds: float) -> str:
 def published(summary: Summary, row: RowSummary) -> str:
     """The published figure of the table's metric and where it comes from."""
     figures, metric = row.row.published, summary.table.metric
-    return f"{figures[metric]:.2f} ({figures['provenance']})" if metric in figures else NONE
+    return f"{figures[metric]:.2f} ({figures['provenance']})" if metric in figures else summary.table.unpublished
 
 
 def measured(summary: Summary, row: RowSummary, column: str) -> str:

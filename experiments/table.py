@@ -70,6 +70,7 @@ class Table:
         missing: Rates at which clips of the test fold lose a modality, by modality.
         missing_rows: Rows that are evaluated so.
         metric: What is printed and compared: ``accuracy`` or ``uar``, the unweighted average recall.
+        unpublished: What stands where a row has no published figure.
         make: Options of ``synth`` and ``prepare`` that make the stand-in, under these two names.
     """
 
@@ -85,6 +86,7 @@ class Table:
     missing: dict[str, tuple[float, ...]] = field(default_factory=dict)
     missing_rows: tuple[str, ...] = ()
     metric: str = "accuracy"
+    unpublished: str = "-"
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -152,6 +154,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         synthetic=synthetic,
         make={"synth": overlay.get("synth") or {}, "prepare": overlay.get("prepare") or {}},
         metric=_metric(content, path),
+        unpublished=str(content.get("unpublished", "-")),
         **_missing(content.get("missing"), [row.name for row in rows], path),
     )
 

@@ -389,7 +389,11 @@ def test_a_wrong_table_is_one_line(project, change, message):
 
 def test_a_table_may_be_of_recall_and_keep_rows_back(project):
     path = Path("experiments/tables/toy.yaml")
-    text = path.read_text().replace("corpus: toy", "corpus: toy\nmetric: uar").replace("[paper, honest]", "[honest]")
+    text = (
+        path.read_text()
+        .replace("corpus: toy", "corpus: toy\nmetric: uar\nunpublished: lost")
+        .replace("[paper, honest]", "[honest]")
+    )
     text = text.replace("seeds: {paper: [1, 2], honest: [1]}", "seeds: [1]").replace(
         "name: audio,", "name: audio, shown: false,"
     )
@@ -409,6 +413,7 @@ def test_a_table_may_be_of_recall_and_keep_rows_back(project):
     assert sum(added) == pytest.approx(sum(means))  # every clip adds its part to the recall of its fold
     sheet = sheets.main_sheet(summary)
     assert sheet.header[2] == "Honest"
+    assert sheet.rows[0][1] == "lost"  # an accuracy was published, no recall
     assert "Accuracy" in sheet.header
     assert "unweighted average recall" in "".join(sheets.notes(summary))
     path.write_text(text.replace("metric: uar", "metric: luck"))
