@@ -21,6 +21,7 @@ _TABLE_KEYS = {
     "protocols",
     "rows",
     "vary",
+    "unpublished",
     "missing",
     "synthetic",
 }
