@@ -33,7 +33,7 @@ class Score:
         planned: Number of cells the table asks for.
         groups: Seed-averaged confusion matrix per group.
         hits: Clip id -> group and what the clip adds to the metric: the share of seeds that were right, over the number
-            of clips of its class where the metric is an average over classes.
+            of classes and of clips of its own where the metric is an average over classes.
         interval: 95 % bootstrap interval of the metric over groups.
         corpora: Seed-averaged confusion matrix per corpus, where the clips are of several: ids ``<corpus>/<clip>``.
     """
@@ -221,7 +221,8 @@ def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned:
                     mine = names == name
                     matrix = statistics.confusion_matrix(run.targets[mine], run.predicted[mine], classes) / len(runs)
                     totals[name] = totals.get(name, 0) + matrix
-            share = np.ones(classes) if metric == "accuracy" else 1 / np.maximum(np.bincount(run.targets), 1)
+            counts = np.bincount(run.targets, minlength=classes)
+            share = np.ones(classes) if metric == "accuracy" else 1 / np.maximum(counts, 1) / np.count_nonzero(counts)
             hits = (run.targets == run.predicted) * share[run.targets]
             for clip, group, hit in zip(run.ids, run.groups, hits.tolist(), strict=True):
                 right.setdefault(clip, (group, []))[1].append(hit)
