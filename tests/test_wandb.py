@@ -16,6 +16,7 @@ KEY = "0123456789" * 4
 @pytest.fixture
 def clean(tmp_path, monkeypatch):
     """A home without a login, and an environment that says nothing about W&B."""
+    wandb.teardown()  # what an earlier test set up keeps the mode it found
     names = ["NETRC", *(f"WANDB_{name}" for name in ("MODE", "API_KEY", "BASE_URL", "IDENTITY_TOKEN_FILE", "SILENT"))]
     for name in [*names, "WANDB_INIT_TIMEOUT", "WANDB_FINISH_TIMEOUT"]:
         monkeypatch.setenv(name, "")  # so that what the logger sets is taken back
