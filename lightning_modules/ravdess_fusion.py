@@ -27,8 +27,8 @@ class ConcatFC(AudioVideoTask):
         input_shapes: ``{"video": [3, T, H, W], "audio": [n_mfcc, T]}``; linked from the data.
         video: The video network; the paper's where not given, or `ActionUnitNet`.
         audio: The audio network; the paper's where not given.
-        hidden: Units of the hidden layer.
-        head_dropout: Dropout of the audio features before it.
+        hidden: Units of the hidden layer; without one (null) a linear layer reads the features.
+        head_dropout: Dropout of the audio features before the head.
         **kwargs: See `EmotionTask`.
 
     Raises:
@@ -41,14 +41,14 @@ class ConcatFC(AudioVideoTask):
         input_shapes: dict[str, list[int]],
         video: VideoNetwork | None = None,
         audio: MFCCNet | None = None,
-        hidden: int = 256,
+        hidden: int | None = 256,
         head_dropout: float = 0.4,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, video, audio, **kwargs)
         self.head_dropout = nn.Dropout(head_dropout)
         width = self.video.channels + self.audio.channels * self.audio_steps
-        self.head = _two_layers(width, hidden, num_classes)
+        self.head = _two_layers(width, hidden, num_classes) if hidden else nn.Linear(width, num_classes)
 
     def stages(self) -> Stages:
         """Video stages, audio network, head."""

@@ -70,6 +70,14 @@ def test_parameters_are_the_published_ones_without_the_unused(kind, published, d
     assert stages.get("fusion", 0) == {MMTM: 1_116_720 + 4_463_712, MSAF: 5_356 + 19_288}.get(kind, 0)
 
 
+def test_concatenation_without_a_hidden_layer():
+    model = ConcatFC(8, UNITS, video=ActionUnitNet(UNITS["video"][0]), hidden=None)
+    output = model(batch(UNITS))
+    features = output["aux"]["embedding"].shape[1]
+    assert sum(p.numel() for p in model.head.parameters()) == 8 * features + 8
+    torch.testing.assert_close(output["logits"], model.head(output["aux"]["embedding"]))
+
+
 @pytest.mark.parametrize("kind", [ConcatFC, MMTM, MSAF])
 def test_shapes_at_the_papers_size(kind):
     with torch.device("meta"):
