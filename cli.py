@@ -77,6 +77,15 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
     return int(module.run(parser.parse_args(arguments[1:])))
 
 
+def _look_for_configs(arguments: Sequence[str]) -> None:
+    """Refuses a config that is not there, seconds before torch could."""
+    request = importlib.import_module("experiments.request")
+    for path in request.parse_command(list(arguments))[0]:
+        if not path.is_file():
+            error = importlib.import_module("datamodules.store").DataError
+            raise error(f"--config {path}: there is no such file; the experiments are in experiments/*.yaml")
+
+
 def dispatch(arguments: Sequence[str]) -> int:
     """Hands a command line to whoever carries it out."""
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -91,6 +100,7 @@ def dispatch(arguments: Sequence[str]) -> int:
         module.add_arguments(parser)
         return int(module.run(parser.parse_args(arguments[1:])))
     if command in TRAINING:
+        _look_for_configs(arguments[1:])
         return int(importlib.import_module("experiments.train").main(arguments))
     known = ", ".join((*TRAINING, *PER_CORPUS, *TABLES))
     print(f"error: there is no command {command!r}; the commands are {known}", file=sys.stderr)

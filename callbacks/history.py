@@ -15,8 +15,9 @@ SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_uar")
 
 
 class History(Callback):
-    """Keeps ``metrics.csv`` in the run's folder: one row per epoch with every logged metric and every stage's rate.
+    """Keeps ``metrics.csv`` in the run's folder.
 
+    One row per epoch: every logged metric, how many parameters trained, the rate of every stage, 0 where it is frozen.
     Lightning's `CSVLogger` deletes the file when a run is resumed; here the epochs before the resumed one stay.
     Where no progress bar can be drawn, every epoch is also printed as one line.
     """
@@ -24,6 +25,7 @@ class History(Callback):
     def __init__(self) -> None:
         self._rows: list[dict[str, str]] = []
         self._started = 0.0
+        self._frozen_ever = False
 
     @property
     def seconds(self) -> float:
@@ -56,7 +58,13 @@ class History(Callback):
         values: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         values["seconds"] = f"{time.perf_counter() - self._started:.3f}"
         values |= {name: f"{float(value):.6g}" for name, value in sorted(metrics.items()) if "/" not in name}
-        values |= {f"lr/{stage}": f"{rate:.6g}" for stage, rate in pl_module.effective_rates.items()}
+        trained = {
+            stage: sum(p.numel() for p in parameters if p.requires_grad)
+            for stage, parameters in pl_module.stage_parameters().items()
+        }
+        values["trainable"] = sum(trained.values())
+        rates = pl_module.effective_rates.items()
+        values |= {f"lr/{stage}": f"{rate if trained[stage] else 0:.6g}" for stage, rate in rates}
         self._rows.append({name: str(value) for name, value in values.items()})
         path = Path(trainer.default_root_dir) / "metrics.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,4 +76,7 @@ class History(Callback):
         os.replace(temporary, path)
         if trainer.progress_bar_callback is None and trainer.max_epochs:
             shown = "  ".join(f"{name} {values[name]}" for name in SHOWN if name in values)
+            if self._frozen_ever or values["trainable"] < sum(p.numel() for p in pl_module.parameters()):
+                self._frozen_ever = True
+                shown += f"  trainable {values['trainable']:,}"
             print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {shown}", file=sys.stderr, flush=True)

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from lightning_modules.base import Batch, EmotionTask, select_clip
@@ -70,12 +72,20 @@ def draw_curves(history: list[dict[str, str]]) -> Figure:
     panels["learning rate"] = [name for name in history[0] if name.startswith("lr/")]
     epochs = [int(row["epoch"]) + 1 for row in history]
     for axis, (title, names) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for name in names:
+        colours: list[Any] = [f"C{number}" for number in range(len(names))]
+        if len(names) > 10:  # stages from input to head; the default colours would come twice
+            colours = [colormaps["viridis"](number / len(names)) for number in range(len(names))]
+        for name, colour in zip(names, colours, strict=True):
             values = [float(row.get(name) or "nan") for row in history]
-            axis.plot(epochs, values, marker="." if len(epochs) < 30 else "", label=name.removeprefix("lr/"))
+            marker = "." if len(epochs) < 30 else ""
+            axis.plot(epochs, values, marker=marker, color=colour, label=name.removeprefix("lr/"))
         axis.set(title=title, xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=7)
+        if len(names) > 6:  # beside the curves
+            axis.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1, 1))
+        elif names:
+            axis.legend(fontsize=7)
     return figure
 
 
@@ -109,6 +119,12 @@ def draw_attention(video: Tensor, attention: Tensor, titles: list[str]) -> Figur
     return figure
 
 
+def plot_folder(trainer: Trainer) -> Path:
+    """``plots`` of the run; ``plots-test`` once it has a result, whose pictures a later test must not replace."""
+    folder = Path(trainer.default_root_dir)
+    return folder / ("plots-test" if (folder / "result.json").exists() else "plots")
+
+
 class ResultPlots(Callback):
     """Writes ``plots/confusion.png`` after every test run, and ``plots/curves.png`` where ``metrics.csv`` is."""
 
@@ -118,13 +134,14 @@ class ResultPlots(Callback):
         if not trainer.is_global_zero:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        folder, table = Path(trainer.default_root_dir), pl_module.predictions
+        folder, table = plot_folder(trainer), pl_module.predictions
         labelled = table.labels >= 0
         figure = draw_confusion(table.labels[labelled], table.scores.argmax(1)[labelled], data.class_names)
-        save(figure, folder / "plots" / "confusion.png", data.synthetic)
-        if (folder / "metrics.csv").exists():
-            with (folder / "metrics.csv").open(newline="") as file:
-                save(draw_curves(list(csv.DictReader(file))), folder / "plots" / "curves.png", data.synthetic)
+        save(figure, folder / "confusion.png", data.synthetic)
+        history = folder.with_name("metrics.csv")
+        if folder.name == "plots" and history.exists():
+            with history.open(newline="") as file:
+                save(draw_curves(list(csv.DictReader(file))), folder / "curves.png", data.synthetic)
 
 
 class AttentionPlot(Callback):
@@ -167,4 +184,4 @@ class AttentionPlot(Callback):
         video = torch.cat([self._shown[label]["video"] for label in outputs]).float().cpu()
         attention = torch.cat([output["aux"]["attention"] for output in outputs.values()]).float().cpu()
         figure = draw_attention(video, attention, titles)
-        save(figure, Path(trainer.default_root_dir) / "plots" / "attention.png", data.synthetic)
+        save(figure, plot_folder(trainer) / "attention.png", data.synthetic)

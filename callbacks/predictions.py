@@ -65,9 +65,16 @@ class PredictionWriter(Callback):
             write_predictions(path, task, data.class_names)
             rank_zero_info(f"predictions: {path}")
 
+    @staticmethod
+    def _lost(trainer: Trainer) -> str:
+        """What the clips lost, as part of a file name: such predictions are not those of the same clips whole."""
+        missing: dict[str, float] = trainer.datamodule.missing  # type: ignore[attr-defined]
+        return "".join(f"-{modality}-missing-{rate:g}" for modality, rate in sorted(missing.items()) if rate)
+
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the predictions of the test run."""
-        self._write(trainer, pl_module, f"predictions-{self.selection}.csv")
+        lost = self._lost(trainer) if self.selection == "test" else ""
+        self._write(trainer, pl_module, f"predictions-{self.selection}{lost}.csv")
 
     def on_predict_batch_end(
         self,
@@ -84,7 +91,7 @@ class PredictionWriter(Callback):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the predictions, and the embeddings where there are any."""
-        self._write(trainer, pl_module, "predictions.csv")
+        self._write(trainer, pl_module, f"predictions{self._lost(trainer)}.csv")
         if self._embeddings:
             parts, self._embeddings = self._embeddings, []
             suffix = f"-{trainer.global_rank}" if trainer.world_size > 1 else ""

@@ -9,6 +9,7 @@ for the same; and frozen BatchNorm and dropout stay active (Lightning-AI/pytorch
 """
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
 from lightning_modules.base import EmotionTask, TaskError
@@ -72,7 +73,9 @@ class GradualUnfreezing(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuses a schedule that does not fit the model, and a strategy that waits for frozen gradients."""
         assert isinstance(pl_module, EmotionTask)
-        self.trainable(list(pl_module.stages()), 0)
+        stages = list(pl_module.stages())
+        if len(self.trainable(stages, 0)) == len(stages):
+            rank_zero_warn(f"GradualUnfreezing: all {len(stages)} stages train from the start; nothing is ever frozen")
         unused = getattr(trainer.strategy, "_ddp_kwargs", {}).get("find_unused_parameters", False)
         if stage == "fit" and trainer.world_size > 1 and not unused:
             raise TaskError(

@@ -157,9 +157,9 @@ class EngagementWindows(EngagementDataModule):
         self.length = steps_of(window)
         self.stride = max(1, self.length // 2) if stride is None else steps_of(stride)
         for name, seconds, steps in (("window", window, self.length), ("stride", stride, self.stride)):
-            if steps < 1:
-                raise DataError(f"--data.{name} {seconds}: at least {1 / FPS} s, one step of the grid")
-        self.require: list[str] = list(require or modalities)
+            if steps < 1 or (seconds is not None and abs(FPS * seconds - steps) > 1e-6):
+                raise DataError(f"--data.{name} {seconds}: give a multiple of {1 / FPS} s, the step of the grid")
+        self.require = list(require or modalities)
         self._views: dict[str, Tensor] = {}
         self._windows: dict[Split, Windows] = {}
 

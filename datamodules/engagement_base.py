@@ -117,6 +117,7 @@ class EngagementDataModule(EmotionDataModule):
         self.kinesics = kinesics
         self.augment = augment
         self.cache = cache
+        self.require: list[str] = []
         self.embeddings: dict[str, Tensor] = {}
         if unknown := set(self.missing) - set(self.modalities):
             raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {', '.join(self.modalities)}")
@@ -138,8 +139,16 @@ class EngagementDataModule(EmotionDataModule):
     def grid(self) -> Grid:
         """The videos of all corpora."""
         grid = Grid(self.roots, self.kinesics)
-        for modality in self.modalities:
-            grid.shape(modality)
+        for modality in dict.fromkeys([*self.modalities, *self.require]):
+            try:
+                grid.shape(modality)
+            except DataError as error:
+                if modality in self.modalities:
+                    raise
+                shown = ", ".join(self.modalities)
+                raise DataError(
+                    f"--data.require names {modality}: {error}.\nOr give --data.require [{shown}]"
+                ) from None
         return grid
 
     @property

@@ -11,6 +11,7 @@ from datamodules.windows import last_seen
 
 MODALITIES = ("face", "affect", "kinesics")
 SPLITS = ("train", "val", "test")
+CORPORA = ("daisee", "noxi")
 
 
 def open_store(root: Path) -> Store:
@@ -22,7 +23,7 @@ def open_store(root: Path) -> Store:
     Raises:
         DataError: If there is none, with the ways to get one, or if it is of another kind.
     """
-    folder, corpus = root / "prepared", root.name
+    folder, corpus = root / "prepared", root.name if root.name in CORPORA else "daisee"
     if not folder.exists():
         raise DataError(
             f"no prepared videos in {folder}. Real ones: see docs/data.md, then `python cli.py prepare {corpus} "
@@ -87,6 +88,9 @@ class Grid:
 
     def shape(self, modality: str) -> list[int]:
         """Shape of one stored step of a modality.
+
+        Args:
+            modality: Which.
 
         Raises:
             DataError: If a store lacks the modality or the stores differ.

@@ -21,6 +21,7 @@ class Journal:
     Attributes:
         header: First line of the log, None in a new one.
         records: The whole records, in order.
+        begun: Whether the log holds more than its header, believed or not.
 
     Raises:
         BlockingIOError: Another process has the log open.
@@ -31,6 +32,7 @@ class Journal:
         self.files = list(files)
         self.header: Any = None
         self.records: list[Any] = []
+        self.begun = False
         self._ends: list[list[int]] = []
         self._positions: list[int] = []  # of the end of each line of the log
         self._open: list[IO[bytes]] = []
@@ -47,6 +49,7 @@ class Journal:
                 break
             content = json.loads(line)
             if self._positions:
+                self.begun = True
                 # After a power cut the log can be ahead of the bytes: such a record never happened.
                 if any(end > size for end, size in zip(content["ends"], sizes, strict=True)):
                     break
@@ -63,7 +66,8 @@ class Journal:
 
     def start(self, header: Any, keep: int | None = None) -> None:
         """Cut log and files back to the first `keep` records (default: all) and open them for more."""
-        if not self._positions:
+        if not self.begun and header != self.header:  # of an empty log nothing is worth keeping
+            self._positions = []
             self._log.truncate(0)
             self._write(header)
         self.header = header

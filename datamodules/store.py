@@ -35,6 +35,12 @@ class DataError(ValueError):
     exit_code = 2
 
 
+def stand_in_mark(source: Path) -> Path | None:
+    """The file that marks a raw corpus as a stand-in, in its folder or in one above: part of a stand-in is one too."""
+    folder = source.resolve()
+    return next((mark for part in (folder, *folder.parents) if (mark := part / "SYNTHETIC").is_file()), None)
+
+
 def sha256_file(*paths: Path) -> str:
     """Hash the bytes of one file, or of several one after the other."""
     digest = hashlib.sha256()

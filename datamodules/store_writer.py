@@ -106,7 +106,7 @@ class StoreWriter:
             raise self._unwritable(error) from None
         except ValueError as error:
             raise DataError(f"{folder}: journal.jsonl is damaged ({error}); delete the folder.") from None
-        if self._journal.header is not None:
+        if self._journal.begun:
             self._refuse_other_request(self._journal.header)
         try:
             self._restart()

@@ -77,7 +77,13 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
                 rank_zero_info(
                     f"{modality}: {count:,} items once through the frozen {type(encoder).__name__}: {folder}"
                 )
-                width = _compute(encoder, data, modality, path)
+                try:
+                    width = _compute(encoder, data, modality, path)
+                except ValueError as error:  # of the encoder or the data, not of the disk
+                    raise UsageError(
+                        f"the frozen {type(encoder).__name__} cannot read {modality} of shape "
+                        f"{list(data.items(modality, 0, 1).shape[1:])}: {error}"
+                    ) from error
                 manifest = {"schema": 1, "key": key, "modality": modality, "items": count, "width": width}
                 manifest |= {"source": data.fingerprint, "synthetic": data.synthetic, "encoder": str(encoder)}
                 write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
@@ -85,6 +91,8 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
         width = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["width"]
         # Copy on write: torch wants memory it may write to.
         return torch.from_numpy(np.memmap(path, np.float32, "c", shape=(count, width)))
+    except UsageError:
+        raise
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{folder}: the embeddings cannot be kept or read ({error}); delete that folder") from error
 

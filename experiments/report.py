@@ -84,7 +84,12 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
 def _where_no_runs_are(planner: Planner) -> Path | None:
     """The committed results, where a table has some and this machine has no run of it."""
     table = planner.table
-    if table.synthetic or not (RESULTS / table.name).is_dir() or read_cells(table, planner.runs):
+    if table.synthetic or not (RESULTS / table.name).is_dir():
+        return None
+    if here := len(read_cells(table, planner.runs)):
+        more = len(read_committed(table, RESULTS)) - here
+        if more > 0:
+            print(f"{table.name}: on the {here} cells run here; with --results {RESULTS} on {more} more")
         return None
     print(f"{table.name}: not run here; the report is on the committed results in {RESULTS / table.name}")
     return RESULTS

@@ -100,9 +100,6 @@ class EmotionCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses, after refusing values that a link would silently replace."""
         configs, overrides = request.parse_command(self.arguments[1:])
-        for path in configs:
-            if not path.is_file():
-                raise UsageError(f"--config {path}: there is no such file; the experiments are in experiments/*.yaml")
         given = request.read_config(configs, overrides).get("model", {}).get("init_args", {})
         if linked := [name for name in LINKS if name in given]:
             raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
@@ -315,14 +312,29 @@ class EmotionCLI(LightningCLI):
                 "request_hash": request.request_hash(self.request),
             },
         )
+        labelled, whole = int((self.model.predictions.labels >= 0).sum()), sizes["test"]
+        counted = f"{whole} clips" if labelled == whole else f"the {labelled} of {whole} clips that have a class"
         for selection, metrics in selections.items():
-            note = " (chosen on the test fold: optimistic)" if selection == "best" else ""
+            note = " (chosen on the clips that it is scored on: optimistic)" if selection == "best" else ""
             epoch = "nothing trained" if metrics["epoch"] is None else f"epoch {metrics['epoch'] + 1}"
             print(
                 f"{selection}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
-                f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {sizes['test']} clips"
+                f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {counted}"
             )
         print(f"result: {folder / 'result.json'}")
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except RuntimeError as error:  # torch's, when other options made a model of another shape
+            path = self.config_init[subcommand].get("ckpt_path")
+            if not path or "loading state_dict" not in str(error):
+                raise
+            first = str(error).splitlines()[1].strip()
+            raise UsageError(
+                f"--ckpt_path {path}: it does not fit the model that these options make ({first}).\n"
+                "Give the --data options that it was trained with"
+            ) from error
 
 
 class _Built(EmotionCLI):

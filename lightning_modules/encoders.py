@@ -34,7 +34,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise TaskError(f"weights: there is no file {path}; train it first or correct the path")
+        raise TaskError(f"weights: there is no file {path}; train it first, fetch it, or correct the path")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -71,7 +71,7 @@ class WindowTask(EmotionTask):
         shape = self.input_shapes.get(modality)
         if shape is None:
             raise TaskError(
-                f"{name} reads {modality}, which the data lack; they hand over {', '.join(self.input_shapes)}"
+                f"{name} reads {modality}, which the data lack: --data.modalities has {', '.join(self.input_shapes)}"
             )
         encoder = self.frame_encoders().get(modality)
         if encoder is None and len(shape) != 2:

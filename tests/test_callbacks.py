@@ -1,6 +1,7 @@
 """Rates, unfreezing and warm-up: against their formulas, together, resumed, and on two replicas."""
 
 import copy
+import csv
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import torch
 from lightning.pytorch.cli import ReduceLROnPlateau
 from tiny import TinyData, TinyTask, trainer
 
+from callbacks.checkpoints import AtomicCheckpointIO
 from callbacks.collapse import CollapseGuard, TrainingCollapsed
 from callbacks.history import History
 from callbacks.layer_lr import DiscriminativeLR
@@ -144,6 +146,37 @@ def test_stages_unfreeze_from_the_head_down(tmp_path):
         ["bottom", "head", "middle", "scale"],
     ]
     assert [modes["bottom"] for modes in spy.training] == [False, False, False, True]
+
+
+def test_history_says_what_trained_and_that_frozen_stages_have_no_rate(tmp_path):
+    task = TinyTask()
+    fit(tmp_path, task, epochs=2, callbacks=[GradualUnfreezing(1, 1), History()])
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    head = sum(p.numel() for p in task.head.parameters())
+    assert int(rows[0]["trainable"]) == head < int(rows[1]["trainable"])
+    assert float(rows[0]["lr/head"]) > 0
+    assert float(rows[0]["lr/bottom"]) == float(rows[1]["lr/bottom"]) == 0
+
+
+def test_unfreezing_that_freezes_nothing_says_so(tmp_path):
+    with pytest.warns(UserWarning, match="nothing is ever frozen"):
+        fit(tmp_path, epochs=1, callbacks=[GradualUnfreezing(70)])
+
+
+def test_an_interrupt_while_a_checkpoint_is_written_is_an_interrupt(tmp_path, monkeypatch):
+    def interrupted(checkpoint, file):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("unexpected pos")
+
+    (tmp_path / "a.ckpt").write_bytes(b"the last one")
+    monkeypatch.setattr(torch, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        AtomicCheckpointIO().save_checkpoint({}, tmp_path / "a.ckpt")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ckpt"]
+    assert (tmp_path / "a.ckpt").read_bytes() == b"the last one"
 
 
 def test_schedule_by_name():

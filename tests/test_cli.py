@@ -127,6 +127,21 @@ def test_a_checkpoint_is_scored_on_the_speakers_its_run_held_out(ravdess, audio_
     assert "fold 2" in err
 
 
+def test_a_checkpoint_that_the_data_options_do_not_fit_is_named(ravdess, audio_run, capsys, monkeypatch):
+    checkpoint = str(audio_run / "checkpoints" / "best.ckpt")
+    monkeypatch.setattr("lightning_modules.ravdess_rivals.AudioOnly.load_state_dict", _refuse_shapes)
+    test = ["test", *AUDIO[1:3], "--data.root", str(ravdess), "--ckpt_path", checkpoint]
+    code, _, err = run(capsys, *test)
+    assert code == 2
+    assert checkpoint in err
+    assert "size mismatch for head.weight" in err
+    assert "Traceback" not in err
+
+
+def _refuse_shapes(self, state, **options):
+    raise RuntimeError("Error(s) in loading state_dict for AudioOnly:\n\tsize mismatch for head.weight: [8] and [9]")
+
+
 def test_a_checkpoint_of_another_model_is_refused(ravdess, audio_run, capsys):
     checkpoint = str(audio_run / "checkpoints" / "best.ckpt")
     code, _, err = run(capsys, "test", *BASE[1:], "--data.root", str(ravdess), "--ckpt_path", checkpoint)

@@ -95,6 +95,20 @@ def test_other_weights_or_other_data_are_another_store(task, tmp_path):
     assert len(list((tmp_path / "embeddings").iterdir())) == 3
 
 
+def test_an_encoder_that_cannot_read_the_items_is_no_broken_store(task, tmp_path):
+    class Narrow(Items):
+        def items(self, modality, start, stop):
+            return super().items(modality, start, stop)[:, :3]
+
+    def refuse(items):
+        raise ValueError("five values wanted")
+
+    task.encoder.forward = refuse
+    with pytest.raises(UsageError, match=r"frozen Encoder cannot read audio of shape \[3\]: five values") as error:
+        embed.use_frozen_encoders(task, Narrow(tmp_path))
+    assert "delete" not in str(error.value)
+
+
 def test_an_interrupted_run_ends_with_the_same_bytes(task, tmp_path, monkeypatch):
     monkeypatch.setattr(embed, "CHUNK", 16)
     monkeypatch.setattr(embed, "BATCH", 8)

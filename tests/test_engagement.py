@@ -300,6 +300,11 @@ def test_wrong_options_say_so_in_one_line(roots, tmp_path):
     assert "--data.every 0" in message(lambda: frames(roots, every=0))
     assert "--data.window 0.01" in message(lambda: windows(roots, window=0.01))
     assert "--data.stride 0" in message(lambda: windows(roots, stride=0))
+    assert "multiple of 0.2 s" in message(lambda: windows(roots, window=0.5))
+    lacking = message(lambda: windows(roots, require=["face", "kinesics"], kinesics="body").dataset("train"))
+    assert "--data.require names kinesics" in lacking
+    assert "holds no body" in lacking
+    assert "--data.require [face]" in lacking
     assert "--data.missing" in message(lambda: frames(roots, missing={"kinesics": 0.1}))
     asked = message(lambda: frames(roots, ["kinesics"], kinesics="body").input_shapes)
     assert "holds no body, which kinesics reads; it has face, joints" in asked

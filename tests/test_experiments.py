@@ -136,7 +136,7 @@ def test_late_fusion_is_made_of_the_same_selection_of_its_parts_and_carries_on(
     assert cli.main(fit) == 0
     assert {path.name: path.read_text() for path in run.glob("predictions-*.csv")} == files
     assert "carrying on from last.ckpt" in caplog.text
-    assert "best, nothing trained (chosen on the test fold: optimistic)" in capfd.readouterr().out
+    assert "best, nothing trained (chosen on the clips that it is scored on: optimistic)" in capfd.readouterr().out
 
 
 def test_late_fusion_says_what_to_train_first(options, tmp_path, capsys):

@@ -152,6 +152,18 @@ def test_a_fit_and_its_test_leave_both_pictures_stamped(tmp_path, monkeypatch):
     run.test(task, datamodule=data, verbose=False)
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"confusion.png", "curves.png"}
     assert stamps == [True, True]  # TinyData says that it is synthetic
+    (tmp_path / "result.json").touch()
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "plots").iterdir()}
+    run.test(task, datamodule=data, verbose=False)  # of a finished run: beside its own pictures
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "plots").iterdir()} == before
+    assert {path.name for path in (tmp_path / "plots-test").iterdir()} == {"confusion.png"}
+
+
+def test_many_stages_have_colours_of_their_own_and_a_legend_beside_them():
+    row = {"epoch": "0", "train_loss": "2"} | {f"lr/stage{number}": "0.1" for number in range(15)}
+    rate = draw_curves([row, {**row, "epoch": "1"}]).axes[2]
+    assert len({line.get_color() for line in rate.lines}) == 15
+    assert all(float(tick).is_integer() for tick in rate.get_xticks())
 
 
 def test_stamp_is_in_the_picture(tmp_path):

@@ -48,6 +48,14 @@ def test_one_row_per_clip_with_probabilities(tmp_path):
         assert np.argmax(found) == logits[place].argmax()
 
 
+def test_predictions_of_clips_that_lost_a_modality_have_a_file_of_their_own(tmp_path):
+    task, run = TinyTask(), trainer(tmp_path, 1, [PredictionWriter()])
+    run.test(task, datamodule=TinyData(missing={"audio": 0.5}), verbose=False)
+    assert [path.name for path in tmp_path.glob("*.csv")] == ["predictions-test-audio-missing-0.5.csv"]
+    run.predict(task, datamodule=TinyData(missing={"audio": 1.0}), return_predictions=False)
+    assert (tmp_path / "predictions-audio-missing-1.csv").exists()
+
+
 def test_ids_with_commas_and_quotes_come_back(tmp_path):
     ids = ['a,b "c"', "d\ne", "é"]
     write_predictions(tmp_path / "p.csv", task_with(np.eye(3), [0, 1, 2], ids), NAMES)

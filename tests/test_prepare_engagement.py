@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import re
 
 import cv2
 import numpy as np
@@ -224,6 +225,10 @@ def test_a_table_is_read_by_nearest_time(tmp_path):
         ("video,time,face_left,face_top,face_right,face_bottom\na,0,1,1,2,x\n", "line 2"),
         ("video,time,face_left,face_top,face_right,face_bottom\na,0,1\n", "line 2"),
         ("video,time,face_left,face_top,face_right,face_bottom\na,,1,1,2,2\n", "no time"),
+        ("video,time,face_left,face_top,face_right,face_bottom\n", "no rows"),
+        ("video,time,face_left,face_top,face_right,face_bottom\na,0,9,1,2,2\n", "line 2: the face box ends"),
+        ("video,time,face_left,face_top,face_right,face_bottom\na,0,1\n", "3 values for 6 columns"),
+        ("video,time,face_lft,face_top,face_right,face_bottom,body_left,body_top,body_right,body_bottom\n", "face_lft"),
     ],
 )
 def test_bad_tables_are_refused(tmp_path, text, message):
@@ -305,24 +310,53 @@ def test_options_that_cannot_be_are_refused(corpus, tmp_path):
         (["--boxes", str(corpus / "boxes.csv"), "--detector", "a:b"], "exclude each other"),
         (["--boxes", str(tmp_path / "none.csv")], "cannot be read"),
         (["--detector", "no_such_module:function"], "--detector no_such_module:function"),
+        (["--detector", "json"], "package.module:function"),
     ):
         with pytest.raises(DataError, match=message):
             daisee.run(arguments(corpus, tmp_path / "out", *options))
     write_boxes(tmp_path / "other.csv", [{"video": "x", "time": 0} | box("face", 1, 1, 9, 9)], ["face"])
-    with pytest.raises(DataError, match="it names them like 1100011002"):
+    with pytest.raises(DataError, match="where they have names like 1100011002"):
         daisee.run(arguments(corpus, tmp_path / "out", "--boxes", str(tmp_path / "other.csv")))
     (corpus / "boxes.csv").unlink()
     with pytest.raises(DataError, match="--parts joints: there are only face"):
         daisee.run(arguments(corpus, tmp_path / "out", "--parts", "joints"))
 
 
-def test_a_detector_of_the_user_is_asked_for_every_step(corpus, tmp_path, monkeypatch):
+def test_a_binary_file_is_no_table(tmp_path):
+    (tmp_path / "b.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(DataError, match="no table"):
+        read_boxes(tmp_path / "b.csv")
+
+
+def test_boxes_at_times_outside_the_videos_are_pointed_out(corpus, tmp_path, capsys):
+    with (corpus / "boxes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    late = [{**row, "time": 1000 * float(row["time"])} for row in rows]
+    write_boxes(tmp_path / "ms.csv", late + [row for row in rows if float(row["time"]) == 0])
+    run = daisee.run(arguments(corpus, tmp_path / "out", "--boxes", str(tmp_path / "ms.csv"), "--max-skipped", "9"))
+    captured = capsys.readouterr()
+    assert run == 0
+    seen = re.search(r"face seen in ([\d.]+)%", captured.out)
+    assert seen
+    assert ("warning: face seen in" in captured.err) == (float(seen[1]) < 5)
+
+
+def test_part_of_a_stand_in_is_a_stand_in(corpus, tmp_path):
+    (corpus.parent / "SYNTHETIC").write_text("drawn\n")
+    assert prepare("daisee", corpus, tmp_path / "out").synthetic
+
+
+def test_a_detector_of_the_user_is_asked_for_every_step(corpus, tmp_path, monkeypatch, capsys):
     (tmp_path / "my_detector.py").write_text(
         "import numpy as np\n"
         "def find(picture):\n"
         "    assert picture.dtype == np.uint8 and picture.shape == (64, 96, 3)\n"
         "    bright = picture.mean() > 60\n"
         "    return {'face': (30, 20, 50, 40) if bright else None, 'body': [10, 12, 74, 44]}\n"
+        "def fails(picture):\n"
+        "    return picture.nothing\n"
+        "def number(picture):\n"
+        "    return 3\n"
         "def wrong(picture):\n"
         "    return {'face': (1, 2)}\n"
     )
@@ -334,7 +368,12 @@ def test_a_detector_of_the_user_is_asked_for_every_step(corpus, tmp_path, monkey
     assert store.read("body_seen", 0).all()
     assert set(store.arrays) == {"face", "body", "face_seen", "body_seen", "labels"}
     assert store.manifest["settings"]["boxes"] == "my_detector:find"
-    assert daisee.run(arguments(corpus, tmp_path / "b", "--detector", "my_detector:wrong")) == 1
+    capsys.readouterr()
+    for number, (name, words) in enumerate((("wrong", "wanted is"), ("fails", "AttributeError"), ("number", "int"))):
+        assert daisee.run(arguments(corpus, tmp_path / f"b{number}", "--detector", f"my_detector:{name}")) == 1
+        said = capsys.readouterr().err
+        assert f"--detector my_detector:{name}" in said
+        assert words in said
 
 
 def test_the_built_in_detector_says_where_there_is_no_face(corpus, tmp_path, capsys):

@@ -162,6 +162,12 @@ def test_finished_store_is_left_alone(folder):
     assert everything(folder) == before
 
 
+def test_other_settings_are_taken_where_nothing_was_written_yet(tmp_path):
+    open_writer(tmp_path / "s").close()
+    fill(open_writer(tmp_path / "s", settings={"size": 9, "face": "none"}), range(2)).finish()
+    assert Store(tmp_path / "s").manifest["settings"]["size"] == 9
+
+
 @pytest.mark.parametrize("finished", [True, False])
 @pytest.mark.parametrize(
     ("change", "message"),

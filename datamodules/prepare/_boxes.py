@@ -51,12 +51,20 @@ def read_boxes(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         raise DataError(f"--boxes {path}: cannot be read ({error.strerror})") from None
     with file:
         reader = csv.reader(file)
-        names = [name.strip() for name in next(reader, [])]
+        try:
+            names = [name.strip() for name in next(reader, [])]
+        except (csv.Error, UnicodeDecodeError):
+            raise DataError(f"--boxes {path}: no table as CSV") from None
         present = [part for part, columns in COLUMNS.items() if all(name in names for name in columns)]
         if not {"video", "time"} <= set(names) or not present:
             raise DataError(
                 f"--boxes {path}: columns video, time and at least one of face_left ... face_bottom, body_left ... "
                 "body_bottom, j0_x ... j16_score are needed; docs/data.md shows them"
+            )
+        known = ["video", "time", *(name for part in present for name in COLUMNS[part])]
+        if unknown := [name for name in names if name not in known]:
+            raise DataError(
+                f"--boxes {path}: column {unknown[0]!r} is none of docs/data.md, or others of its part are not there"
             )
         wanted = [name if name in names else None for part in COLUMNS for name in COLUMNS[part]]
         places = [names.index(name) if name else -1 for name in ["time", *wanted]]
@@ -65,10 +73,18 @@ def read_boxes(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         try:
             for row in reader:
                 if row:
+                    if len(row) != len(names):
+                        raise ValueError(f"{len(row)} values for {len(names)} columns")
                     padded = [*row, ""]  # place -1: a column that is not there is empty
-                    rows.setdefault(row[video].strip(), []).append([float(padded[i] or "nan") for i in places])
-        except (ValueError, IndexError, csv.Error, UnicodeDecodeError) as error:
+                    numbers = [float(padded[i] or "nan") for i in places]
+                    for part, (left, top, right, bottom) in (("face", numbers[1:5]), ("body", numbers[5:9])):
+                        if right <= left or bottom <= top:  # False where one of them is NaN
+                            raise ValueError(f"the {part} box ends before it begins")
+                    rows.setdefault(row[video].strip(), []).append(numbers)
+        except (ValueError, csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"--boxes {path}, line {reader.line_num}: {error}") from None
+    if not rows:
+        raise DataError(f"--boxes {path}: the table has no rows")
     tables = {}
     for name, values in rows.items():
         table = np.array(values)
@@ -101,6 +117,8 @@ def load_detector(name: str) -> Detector:
         DataError: If there is no such function.
     """
     module, _, function = name.partition(":")
+    if not module or not function:
+        raise DataError(f"--detector {name}: name it package.module:function")
     sys.path.insert(0, "")  # a file in the working directory will do
     try:
         found = getattr(importlib.import_module(module), function)
@@ -120,7 +138,13 @@ def detected(name: str, picture: np.ndarray) -> Found:
     Raises:
         DataError: If it returns something else than it should.
     """
-    said = load_detector(name)(picture)
+    detector = load_detector(name)
+    try:
+        said = detector(picture)
+    except Exception as error:  # somebody else's code
+        raise DataError(f"--detector {name} failed on a picture {picture.shape}: {error!r}") from error
+    if not isinstance(said, dict):
+        raise DataError(f"--detector {name}: returned a {type(said).__name__}, wanted is a dict; see docs/data.md")
     found = nothing()
     for part, shape in WIDTHS.items():
         value = said.get(part)

@@ -26,9 +26,10 @@ from datamodules.prepare._engagement_video import (
     Video,
     prepare_video,
 )
-from datamodules.store import DataError, Store
+from datamodules.store import DataError, Store, stand_in_mark
 from datamodules.store_writer import StoreWriter
 
+SELDOM = 0.05  # share of the steps below which a part is more likely misread than unseen
 STAND_IN_SIZES = {"face": 64, "body": 64}
 
 
@@ -62,9 +63,9 @@ def run(args: argparse.Namespace, corpus: str, videos: Sequence[Video]) -> int:
         DataError: The source or an option is wrong, or the store was made otherwise.
     """
     began = time.monotonic()
-    marker = args.source / "SYNTHETIC"
-    synthetic = marker.is_file()
-    if synthetic and marker.read_text(encoding="utf-8").strip().endswith("(incomplete)"):
+    marker = stand_in_mark(args.source)
+    synthetic = marker is not None
+    if marker and marker.read_text(encoding="utf-8").strip().endswith("(incomplete)"):
         raise DataError(f"--source {args.source}: a stand-in that is not finished; run `cli.py synth {corpus}` again")
     videos, settings, said = _settings(args, corpus, videos, synthetic=synthetic)
     folder = (args.out or Path("data", *(["synthetic"] if synthetic else []), corpus)) / "prepared"
@@ -120,7 +121,7 @@ def _settings(
         rows, given = read_boxes(table)
         if not rows.keys() & {video.id for video in videos}:
             raise DataError(
-                f"--boxes {table}: none of its videos is in {args.source}; it names them like {videos[0].id}"
+                f"--boxes {table}: none of its videos is in {args.source}, where they have names like {videos[0].id}"
             )
         if "joints" in given and "body" not in given:
             given = [*given[:-1], "body", "joints"]
@@ -164,6 +165,12 @@ def _print_summary(store: Store, seconds: float) -> None:
     for part in store.manifest["settings"]["parts"]:
         marks = np.concatenate([store.read(f"{part}_seen", i) for i in range(len(store))] or [np.zeros(1)])
         seen += f", {part} seen in {marks.mean():.1%} of the steps"
+        if marks.mean() < SELDOM:
+            print(
+                f"warning: {part} seen in {marks.mean():.1%} of the steps: are the times of the boxes in seconds, the "
+                "sides in pixels of the video?",
+                file=sys.stderr,
+            )
     splits = ", ".join(
         f"{sum(row['split'] == split for row in store.rows)} {split}" for split in ("train", "val", "test")
     )
