@@ -127,7 +127,7 @@ class VGAFDataModule(EmotionDataModule):
             raise DataError(f"--data.validation {validation}: a share between 0 and 1")
         if split_seed < 0:
             raise DataError(f"--data.split_seed {split_seed}: a whole number from 0")
-        self.frames = {"audio": 5, "video": 5} | dict(frames or {})
+        self.frames: dict[Modality, int] = {"audio": 5, "video": 5, **(frames or {})}
         self.groups = group_count(self.frames, self.modalities)
         self.number = folder_number(self.frames[modality] for modality in self.modalities)
         self.synth_rate = synth_rate
@@ -153,8 +153,9 @@ class VGAFDataModule(EmotionDataModule):
         if not real_folder(root, self.number).is_dir():
             raise DataError(
                 f"no VGAF tensors in {real_folder(root, self.number)}. Real corpus: see docs/data.md, then `python "
-                f"cli.py prepare vgaf --source DIR --frames {self.number}`.\nA stand-in: `python cli.py synth vgaf`, `python "
-                "cli.py prepare vgaf --source data/synthetic/vgaf`, then `--data.root data/synthetic/vgaf`"
+                f"cli.py prepare vgaf --source DIR --frames {self.number}`.\nA stand-in: `python cli.py synth vgaf`, "
+                f"`python cli.py prepare vgaf --source data/synthetic/vgaf --frames {self.number}`, then `--data.root "
+                "data/synthetic/vgaf`"
             )
         index = read_index(root)
         if index and (changed := sorted({name for name, _ in text_digests(root).items() ^ index.texts.items()})):
@@ -182,7 +183,7 @@ class VGAFDataModule(EmotionDataModule):
                     f"--data.synth_rate {self.synth_rate}: no synthetic clips in {folder}; see docs/data.md"
                 )
             clips += [clip for clip in synthetic_clips(folder) if f"{clip.part}/{clip.name}" not in skipped]
-        frames = {modality: self.frames[modality] for modality in self.modalities}
+        frames = {str(modality): self.frames[modality] for modality in self.modalities}
         headers = check(root, clips, frames, self.number, index)
         if "video" in self.modalities:
             self._check_range(clips[0])
@@ -292,7 +293,7 @@ class VGAFDataModule(EmotionDataModule):
         stop = min(stop, self.count_items(modality))
         first, last = start // self.groups, -(-stop // self.groups)
         frames = self.read("video", range(first, last), torch.ones(last - first, dtype=torch.bool))
-        grouped = frames.unflatten(1, (self.groups, -1)).flatten(0, 1)
+        grouped = frames.view(-1, frames.shape[1] // self.groups, *frames.shape[2:])
         return self.to_seen(grouped[start - first * self.groups : stop - first * self.groups])
 
     def items_key(self, modality: str) -> str:
@@ -315,7 +316,7 @@ class VGAFDataModule(EmotionDataModule):
             raise DataError(
                 f"embeddings of {modality} are {tuple(values.shape)}, wanted {self.count_items(modality)} rows"
             )
-        self.embeddings = values.unflatten(0, (-1, self.groups))
+        self.embeddings = values.view(-1, self.groups, values.shape[1])
 
     def to_seen(self, frames: Tensor) -> Tensor:
         """Stored frames ``(..., 3, H, W)`` as the model sees them: float32, normalised."""

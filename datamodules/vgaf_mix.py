@@ -32,9 +32,7 @@ def carve(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         if len(rows) < 2:
-            raise DataError(
-                f"--data.protocol honest: Train has one clip of {CLASS_NAMES[label]}; there must be one to validate on too"
-            )
+            raise DataError(f"--data.protocol honest: Train has one clip of {CLASS_NAMES[label]}, and none would train")
         count = min(max(1, round(share * len(rows))), len(rows) - 1)
         drawn[rng.permutation(rows)[:count]] = True
     return drawn

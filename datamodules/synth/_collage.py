@@ -1,8 +1,8 @@
 """Cut-out faces on a background: how synthetic clips of group emotion are drawn.
 
 The recipe is that of Augusma, Vaufreydaz and Letué (ICMI 2023): a background, several faces of one emotion, each
-scaled, perhaps rotated, put where it overlaps no other. Their code decodes and scales every face again for every frame; here a
-face is decoded once and kept at the largest size that is drawn. Their faces take a new place in every frame, the
+scaled, perhaps rotated, put where it overlaps no other. Their code decodes and scales every face again for every frame;
+here a face is decoded once and kept at the largest size that is drawn. Their faces take a new place in every frame, the
 ``redraw`` motion; under ``true`` they drift.
 """
 
@@ -94,7 +94,8 @@ def read_picture(path: Path, size: int | None = None) -> Image:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise DataError(f"{path} is no picture that can be read; remove it")
-    return np.asarray(image if size is None else _resize(image, size), np.uint8)
+    picture: Image = np.asarray(image, np.uint8)
+    return picture if size is None else _resize(picture, size)
 
 
 def _resize(image: Image, size: int) -> Image:
@@ -116,7 +117,7 @@ def read_cutout(path: Path, size: int) -> Cutout:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGRA)
     elif image.shape[2] == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
-    return make_cutout(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), size, str(path))
+    return make_cutout(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), np.uint8), size, str(path))
 
 
 def make_cutout(image: Image, size: int, name: str) -> Cutout:
@@ -296,7 +297,7 @@ def draw_clip(
     plans = trajectories(cutouts, recipe, np.random.default_rng([*key, 0])) if recipe.motion == "true" else []
     for number in wanted:
         if recipe.motion == "true":
-            places: list[Place | None] = [plan and plan[number] for plan in plans]
+            places: list[Place | None] = [plan[number] if plan else None for plan in plans]
             frames.append(draw_places(background, cutouts, places))
         else:
             rng = np.random.default_rng([*key, 1, number])
