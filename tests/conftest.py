@@ -100,6 +100,12 @@ def noxi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stand_in(tmp_path_factory.mktemp("data") / "noxi", "noxi", "--face-size", "32", clips=6)
 
 
+@pytest.fixture(scope="session")
+def vgaf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of VGAF."""
+    return stand_in(tmp_path_factory.mktemp("data") / "vgaf", "vgaf", clips=27)
+
+
 def read_experiment(name: str, overlay: bool = False) -> dict[str, Any]:
     """Content of an experiment's YAML, or of its overlay."""
     content: dict[str, Any] = yaml.safe_load(
