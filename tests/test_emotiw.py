@@ -9,7 +9,10 @@ from tiny import trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
+import cli
 from callbacks.unfreezing import GradualUnfreezing
+from experiments import embed, results
+from experiments.train import build
 from lightning_modules.base import TaskError, select_clip
 from lightning_modules.emotiw import AudioEncoder, EmotiW, VideoEncoder, pool_segments
 from lightning_modules.losses import FocalLoss
@@ -423,3 +426,63 @@ def test_a_mistake_is_one_line(make, message):
 def test_stored_steps_that_do_not_divide_are_one_line():
     with pytest.raises(TaskError, match="3 steps cannot be pooled into 2"):
         pool_segments(torch.zeros(1, 3, 4), 2)
+
+
+def command(name, root, *options):
+    files = [f"experiments/emotiw_{name}.yaml", f"experiments/synthetic/emotiw_{name}.yaml"]
+    return ["fit", *(word for file in files for word in ("--config", file)), "--data.root", str(root), *options]
+
+
+def test_the_store_says_what_the_backbone_does(vgaf, tmp_path):
+    root = tmp_path / "vgaf"
+    root.symlink_to(vgaf, target_is_directory=True)
+    built = build(command("fusion", root, "--model.init_args.init_from", "{}"))
+    model, data = built.model.eval(), built.datamodule
+    raw = data.on_after_batch_transfer(data.dataset("test").__getitems__([0, 3, 5]), 0)
+    assert raw["video"].ndim == 5
+    made = embed.embeddings(model.video, data, "video").clone()
+    assert torch.equal(embed.embeddings(model.video, data, "video"), made)
+    data.use_embeddings("video", made)
+    data._datasets.clear()
+    kept = data.on_after_batch_transfer(data.dataset("test").__getitems__([0, 3, 5]), 0)
+    assert kept["video"].shape == (3, 5, 64)
+    assert kept["id"] == raw["id"]
+    torch.testing.assert_close(model(kept)["logits"], model(raw)["logits"])
+
+
+def test_fit_fills_the_store_and_can_do_without(vgaf, tmp_path, caplog):
+    root = tmp_path / "vgaf"
+    root.mkdir()
+    for part in vgaf.iterdir():
+        if part.name != "embeddings":
+            (root / part.name).symlink_to(part)
+    once = ["--trainer.max_epochs", "1", "--model.init_args.init_from", "{}", "--trainer.accelerator", "cpu"]
+    found = {}
+    for cache in ("true", "false"):
+        run = ["--trainer.default_root_dir", str(tmp_path / cache), "--data.cache", cache]
+        caplog.clear()
+        assert cli.main(command("fusion", root, *once, *run)) == 0
+        assert ("once through the frozen VideoEncoder" in caplog.text) == (cache == "true")
+        assert (tmp_path / cache / "plots" / "attention.png").exists()
+        found[cache] = results.read_cell(tmp_path / cache).predictions["last"]
+    assert len(list((root / "embeddings").iterdir())) == 1
+    torch.testing.assert_close(*(torch.tensor(found[cache].probabilities) for cache in found), rtol=0.02, atol=0.01)
+
+
+def test_the_released_preset_lies_over_any_experiment_with_audio(vgaf):
+    released = ["--config", "experiments/_emotiw_released.yaml"]
+    for name in ("audio", "fusion"):
+        model = build([*command(name, vgaf), *released]).model
+        assert not [module for module in model.audio.modules() if isinstance(module, nn.GroupNorm)]
+        assert model.audio.channels == 128  # the rest of the overlay stays
+        optimizer = model.configure_optimizers()
+        assert isinstance(optimizer, torch.optim.SGD)
+        assert {(group["lr"], group["momentum"]) for group in optimizer.param_groups} == {(1e-5, 0.9)}
+
+
+def test_a_checkpoint_that_is_not_there_is_one_line(vgaf, tmp_path, capfd):
+    run = ["--trainer.default_root_dir", str(tmp_path / "run")]
+    assert cli.main(command("fusion", vgaf, *run)) == 2
+    error = capfd.readouterr().err
+    assert "runs/synthetic/emotiw_video/paper-fold0-seed0/checkpoints/best.ckpt; train it first" in error
+    assert "Traceback" not in error
