@@ -94,7 +94,7 @@ def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], hel
         clip, source = row["clip"] or "", row["source"] or ""
         name = source_clip(source, set(parts)) if source else None
         if (row.get("split") or "").lower() in ("val", "validation", "test") or (name and parts[name] != "Train"):
-            refused.append(f"{clip} has {row.get("file") or source} of {source}")
+            refused.append(f"{clip} has {row.get('file') or source} of {source}")
         elif name:
             sources.setdefault(clip, set()).add(name)
     if refused:
