@@ -208,6 +208,10 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         )
     if args.audio and args.format != "pt":
         raise DataError("--audio goes with --format pt; `cli.py prepare vgaf` gives sounds to PNG frames")
+    if args.audio and (args.audio.name != "Train" or not args.audio.is_dir()):
+        raise DataError(
+            f"--audio {args.audio}: name the folder Train of VGAF_Tensors_all_5 or _75; no other clip may train"
+        )
     return recipe
 
 
@@ -357,10 +361,6 @@ def _sounds(args: argparse.Namespace, videos: Sequence[Video], output: Output, s
     """Puts spectrograms of real training clips under the names of the synthetic ones, as the authors do."""
     if not args.audio:
         return []
-    if args.audio.name != "Train" or not args.audio.is_dir():
-        raise DataError(
-            f"--audio {args.audio}: name the folder Train of VGAF_Tensors_all_5 or _75; no other clip may train"
-        )
     labels = read_labels(args.audio.parent.parent / "Train_labels.txt", first=1)
     counts = [n for n in dict.fromkeys((5, output.frames)) if any(args.audio.glob(f"*.mp4.spec.{n}.pt"))]
     if not counts:
