@@ -60,7 +60,7 @@ class WebhookNotifier(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tells of a new best epoch."""
         score = trainer.callback_metrics.get(self.monitor)
-        if trainer.sanity_checking or score is None or not float(score) > self._best:
+        if trainer.sanity_checking or trainer.state.fn != "fit" or score is None or not float(score) > self._best:
             return
         self._best = float(score)
         self._send(trainer, "best", trainer.current_epoch + 1)
@@ -71,8 +71,9 @@ class WebhookNotifier(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Tells that training did not end well."""
-        stopped = isinstance(exception, KeyboardInterrupt | SystemExit)
-        self._send(trainer, "end", trainer.current_epoch, status="interrupted" if stopped else "failed")
+        if trainer.state.fn == "fit":
+            stopped = isinstance(exception, KeyboardInterrupt | SystemExit)
+            self._send(trainer, "end", trainer.current_epoch, status="interrupted" if stopped else "failed")
 
     def _send(self, trainer: Trainer, event: str, epoch: int, **more: str) -> None:
         if self._off or not trainer.is_global_zero:

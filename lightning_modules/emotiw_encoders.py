@@ -48,7 +48,9 @@ class AudioEncoder(nn.Module):
         super().__init__()
         self.channels = size = 32 * width
         if width < 1 or size % heads:
-            raise TaskError(f"model.audio: width {width} and heads {heads}: heads must divide 32 x width channels")
+            raise TaskError(
+                f"model.audio: width {width} is at least 1, and heads {heads} must divide its 32 x width channels"
+            )
         ladder = [1, width, 2 * width, 2 * width, *[4 * width] * 3, *[8 * width] * 3, *[16 * width] * 3]
         blocks = [
             nn.Sequential(
@@ -167,7 +169,8 @@ class VideoEncoder(nn.Module):
         if isinstance(freeze, int):
             if not 1 <= freeze <= len(blocks):
                 raise TaskError(
-                    f"model.video.freeze: {freeze} is none of the last 1 to {len(blocks)} blocks that train"
+                    f"model.video.freeze: {freeze}; give all, none, blocks, or how many of the last {len(blocks)} "
+                    "blocks train"
                 )
             trained = [*blocks[-freeze:], "tail"]
             return [name for name in self._groups if name not in trained]

@@ -151,6 +151,12 @@ def test_a_slow_server_delays_nothing_but_the_end_and_that_by_the_timeout(hook, 
     assert time.perf_counter() - before < 15  # one answer alone would take 30
 
 
+def test_a_checkpoint_that_is_scored_again_is_no_news(hook, tmp_path):
+    notifier = WebhookNotifier(SecretStr(hook.url))
+    trainer(tmp_path, callbacks=[notifier]).validate(TinyTask(), datamodule=TinyData(), verbose=False)
+    assert notifier._thread is None
+
+
 def test_other_ranks_say_nothing(hook, tmp_path, monkeypatch):
     notifier = WebhookNotifier(SecretStr(hook.url))
     run = trainer(tmp_path, callbacks=[notifier])
