@@ -276,10 +276,9 @@ class VGAFDataModule(EmotionDataModule):
         for place, row in enumerate(rows):
             if present[place]:
                 path = place_of(root, self.clips[row], modality, self.frames[modality], self.number)
-                tensor = read_tensor(path)
-                if tensor.is_floating_point() and not tensor.isfinite().all():
+                values[place] = read_tensor(path)
+                if values.is_floating_point() and not values[place].isfinite().all():
                     raise DataError(f"{path} holds values that are not finite; make it anew")
-                values[place] = tensor
         return values
 
     def count_items(self, modality: str) -> int:

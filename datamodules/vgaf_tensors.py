@@ -45,19 +45,17 @@ class Header:
         return f"{self.dtype} {'x'.join(map(str, self.shape))}"
 
 
-def read_tensor(path: Path, mmap: bool = False) -> Tensor:
-    """Reads the tensor of a file; nothing in it is executed.
+def read_tensor(path: Path) -> Tensor:
+    """Maps the tensor of a file into memory, so that only what is used of it is read; nothing in it is executed.
 
     Args:
         path: A ``.pt`` file that holds one plain tensor.
-        mmap: Map the file instead of reading it: right where shape and type are all that is wanted. A whole tensor is
-            read faster than its pages are faulted in.
 
     Raises:
         DataError: If the file is missing, damaged or holds something else.
     """
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
     except Exception as error:  # torch raises a dozen kinds for a damaged file
@@ -74,7 +72,7 @@ def read_header(path: Path) -> Header:
     Raises:
         DataError: As `read_tensor`.
     """
-    tensor = read_tensor(path, mmap=True)
+    tensor = read_tensor(path)
     return Header(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
 
 

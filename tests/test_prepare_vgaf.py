@@ -321,3 +321,34 @@ def test_silence_and_short_sound():
     short = spectrograms(rng.integers(-99, 99, 300).astype(np.int16), 75, 106)
     assert short.shape == (75, 1, 106, 106)
     assert np.isfinite(short).all()
+
+
+@pytest.mark.realdata
+def test_real_films_become_tensors(realdata, tmp_path):
+    """Real clips under VGAF's names, and odd files, of which the broken ones are skipped with a reason."""
+    clips = sorted((realdata / "ravdess/av_clips").glob("*.mp4"))[:4]
+    odd = sorted((realdata / "media/odd").glob("*.mp4"))
+    for split, files in (("Train", [*clips, *odd]), ("Val", clips[:1])):
+        (tmp_path / split).mkdir()
+        for i, path in enumerate(files):
+            (tmp_path / split / f"{split}_{i}.mp4").write_bytes(path.read_bytes())
+        lines = [f"{split}_{i} {i % 3 + 1}" for i in range(len(files))]
+        (tmp_path / f"{split}_labels.txt").write_text("\n".join(["Vid_name Label", *lines]) + "\n")
+    out = tmp_path / "out"
+    assert run(tmp_path, out, "--size", "224", "--spectrogram-size", "128", "--max-skipped", "99") == 0
+    with (out / "prepared/frames-5/skipped.csv").open() as file:
+        skipped = {row["id"]: row["reason"] for row in csv.DictReader(file)}
+    assert skipped
+    assert len(skipped) < len(odd)
+    assert all(skipped.values())
+    assert not any(f"Train/Train_{i}" in skipped for i in range(len(clips)))
+    data = VGAFDataModule(str(out))
+    assert data.input_shapes == {"video": [5, 3, 224, 224], "audio": [5, 1, 128, 128]}
+    batch = data.dataset("train").__getitems__([0, 1, 2, 3])
+    assert (batch["video"].float().std((1, 2, 3, 4)) > 20).all()
+    for sound in batch["audio"]:
+        torch.testing.assert_close(sound.std(), torch.tensor(1.0), atol=1e-3, rtol=0)
+    for i, path in enumerate(clips):
+        frame = read_clip(path, lambda seconds: middles(5) * seconds).frames[2]
+        small = cv2.resize(to_rgb(frame), (224, 224), interpolation=cv2.INTER_AREA)
+        assert np.abs(batch["video"][i, 2].permute(1, 2, 0).numpy().astype(int) - small).mean() < 3

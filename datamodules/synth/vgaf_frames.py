@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for field in fields(Recipe):
         if field.name != "motion":
             option, value = f"--{field.name.replace('_', '-')}", getattr(paper, field.name)
-            parser.add_argument(option, type=type(value), default=value, help=f"(default: {value})")
+            parser.add_argument(option, type=type(value), default=value, metavar="N", help=f"(default: {value})")
     parser.add_argument(
         "--motion",
         choices=["redraw", "true"],
