@@ -29,7 +29,8 @@ from PIL import Image
 from timing import race, timed
 
 from datamodules.synth._collage import Recipe, read_cutout
-from datamodules.synth.vgaf_frames import Output, Video, draw
+from datamodules.synth._vgaf_plan import Video
+from datamodules.synth.vgaf_frames import Output, draw
 
 BAR = 10
 

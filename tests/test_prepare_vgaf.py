@@ -258,6 +258,13 @@ def test_a_tensor_that_went_away_is_named(corpus, tmp_path, capsys):
     assert "T_1.mp4.img.5.pt was made and is gone; delete" in text
 
 
+def test_tensors_of_somebody_else_are_never_overwritten(copy, prepared, capsys):
+    shutil.copytree(prepared / "VGAF_Tensors_all_5", copy / "VGAF_Tensors_all_5")
+    text = message(capsys, "prepare", "vgaf", "--source", copy, "--out", copy, *OPTIONS)
+    assert "T_0.mp4.img.5.pt is there (9 such files) and was not made by this command" in text
+    assert run(copy, copy, "--frames", "75") == 0
+
+
 @pytest.mark.parametrize(
     ("more", "text"),
     [

@@ -152,6 +152,11 @@ def _make(args: argparse.Namespace, out: Path, settings: Settings, *, synthetic:
         jobs += synthetic_jobs(drawn, out, number)
     print(f"{len(jobs)} clips, {sum(job.synthetic for job in jobs)} of them synthetic, {settings.frames} frames each")
     folder = out / "prepared" / f"frames-{settings.frames}"
+    if not folder.exists() and (there := [path for job in jobs if (path := job.file("img", settings.frames)).exists()]):
+        raise DataError(
+            f"{there[0]} is there ({len(there)} such files) and was not made by this command: without videos in --source it "
+            "would be indexed.\nDelete them to make them anew, or write elsewhere with --out"
+        )
     writer = StoreWriter(folder, {}, settings.manifest(), synthetic, columns=("part",))
     with closing(writer):
         fresh = not writer.complete
@@ -206,7 +211,9 @@ def _check_written(jobs: Sequence[Job], settings: Settings, folder: Path) -> Non
     for job in jobs:
         for path in job.files(settings):
             if not path.is_file() and not (job.synthetic and ".spec." in path.name):
-                raise DataError(f"{path} was made and is gone; delete {folder} and run the same command again")
+                raise DataError(
+                    f"{path} was made and is gone; delete {folder} and {path.parent}, then run the same again"
+                )
 
 
 def _finish(root: Path, began: float, *, synthetic: bool) -> int:
