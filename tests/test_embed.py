@@ -95,6 +95,20 @@ def test_other_weights_or_other_data_are_another_store(task, tmp_path):
     assert len(list((tmp_path / "embeddings").iterdir())) == 3
 
 
+def test_options_that_change_the_items_are_another_store(task, tmp_path):
+    class Normalised(Items):
+        def items_key(self, modality):
+            return f"{modality} halved"
+
+        def items(self, modality, start, stop):
+            return super().items(modality, start, stop) / 2
+
+    whole, half = embedded(task, tmp_path).values, Normalised(tmp_path)
+    embed.use_frozen_encoders(task, half)
+    assert len(list((tmp_path / "embeddings").iterdir())) == 2
+    assert not torch.equal(half.values, whole)
+
+
 def test_an_interrupted_run_ends_with_the_same_bytes(task, tmp_path, monkeypatch):
     monkeypatch.setattr(embed, "CHUNK", 16)
     monkeypatch.setattr(embed, "BATCH", 8)

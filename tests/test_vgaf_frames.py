@@ -294,6 +294,7 @@ def test_stopped_it_carries_on_to_the_same_bytes(inputs, tmp_path, monkeypatch):
         patched.setattr(vgaf_frames, "draw", stop)
         assert generate(inputs, tmp_path / "out") == 130
     assert not (tmp_path / "out/generator.json").exists()
+    (tmp_path / "out/Positive/.bar_Video_9.7.tmp").mkdir()
     assert not (tmp_path / "out/Positive_labels.txt").exists()
     assert generate(inputs, tmp_path / "out") == 0
     assert snapshot(tmp_path / "out") == snapshot(tmp_path / "straight")

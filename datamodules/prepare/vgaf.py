@@ -154,8 +154,8 @@ def _make(args: argparse.Namespace, out: Path, settings: Settings, *, synthetic:
     folder = out / "prepared" / f"frames-{settings.frames}"
     if not folder.exists() and (there := [path for job in jobs if (path := job.file("img", settings.frames)).exists()]):
         raise DataError(
-            f"{there[0]} is there ({len(there)} such files) and was not made by this command: without videos in --source it "
-            "would be indexed.\nDelete them to make them anew, or write elsewhere with --out"
+            f"{there[0]} is there, one of {len(there)} that this command did not make.\n"
+            "Delete them to make them anew, or write elsewhere with --out"
         )
     writer = StoreWriter(folder, {}, settings.manifest(), synthetic, columns=("part",))
     with closing(writer):
@@ -212,8 +212,11 @@ def _check_written(jobs: Sequence[Job], settings: Settings, folder: Path) -> Non
         for path in job.files(settings):
             if not path.is_file() and not (job.synthetic and ".spec." in path.name):
                 raise DataError(
-                    f"{path} was made and is gone; delete {folder} and {path.parent}, then run the same again"
+                    f"{path} was made and is gone; delete {folder} and {path.parent.parent} and run the same again"
                 )
+    for place in {job.target.parent for job in jobs}:
+        for path in place.glob(".*.tmp"):  # of a worker that was killed
+            path.unlink()
 
 
 def _finish(root: Path, began: float, *, synthetic: bool) -> int:

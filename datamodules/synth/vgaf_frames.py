@@ -131,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
         for file, placed, dropped in record["faces"]
     ]
     for label in labels:
+        for path in (folder / label).glob(".*.tmp"):  # of a worker that was killed
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         names = [video.name for video in videos if video.label == label]
         text = "\n".join(["Vid_name Label", *(f"{name} {CLASS_NAMES.index(label)}" for name in names)])
         write_atomic(folder / f"{label}_labels.txt", text + "\n")
