@@ -58,7 +58,7 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
         parser.epilog = f"cli.py {command} CORPUS --help tells the options of a corpus"
         parser.print_help()
         return 0 if arguments else 2
-    corpus = parser.parse_args(arguments[:1]).corpus
+    corpus = parser.parse_args([arguments[0].replace("-", "_")]).corpus
     module = importlib.import_module(f"datamodules.{command}.{corpus}")
     parser = argparse.ArgumentParser(
         allow_abbrev=False, prog=f"cli.py {command} {corpus}", description=(module.__doc__ or "").split("\n")[0]

@@ -119,6 +119,24 @@ def draw_attention(video: Tensor, attention: Tensor, titles: list[str]) -> Figur
     return figure
 
 
+def draw_matrices(attention: Tensor, titles: list[str]) -> Figure:
+    """Draws which step of a sequence each clip's steps attended to.
+
+    Args:
+        attention: ``(N, T, S)``; rows sum to 1.
+        titles: One per clip.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(3.4 * len(titles), 3.4), layout="constrained")
+    for axis, matrix, title in zip(figure.subplots(1, len(titles), squeeze=False)[0], attention, titles, strict=True):
+        axis.imshow(matrix.numpy(), cmap="Blues", vmin=0, vmax=max(float(matrix.max()), 2 / matrix.shape[1]))
+        axis.set(xlabel="step attended to", ylabel="attending step")
+        axis.set_title(title.replace(": ", ":\n", 1), fontsize=8)
+    return figure
+
+
 def plot_folder(trainer: Trainer) -> Path:
     """``plots`` of the run; ``plots-test`` once it has a result, whose pictures a later test must not replace."""
     folder = Path(trainer.default_root_dir)
@@ -145,7 +163,9 @@ class ResultPlots(Callback):
 
 
 class AttentionPlot(Callback):
-    """Writes ``plots/attention.png`` after a test run of a model that gives ``aux["attention"]`` over its video.
+    """Writes ``plots/attention.png`` after a test run of a model that gives ``aux["attention"]``.
+
+    Maps ``(B, T', H', W')`` are drawn over the video, matrices ``(B, T, S)`` between steps as they are.
 
     Args:
         clips: How many clips to show, of different classes as far as they go.
@@ -163,8 +183,10 @@ class AttentionPlot(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Keeps the first clip of each of the first classes."""
-        faces = "video" in batch and batch["video"].ndim == 5  # action units come without
-        if not trainer.is_global_zero or not faces or batch["target"].ndim != 1:
+        pictures = any(isinstance(value, Tensor) and value.ndim == 5 for value in batch.values())
+        if not trainer.is_global_zero or not pictures or not isinstance(batch["target"], Tensor):
+            return
+        if batch["target"].ndim != 1:
             return
         for row, label in enumerate(batch["target"].tolist()):
             if label not in self._shown and len(self._shown) < self.clips:
@@ -181,7 +203,10 @@ class AttentionPlot(Callback):
             f"predicted {data.class_names[int(output['logits'].argmax())]}"
             for label, output in outputs.items()
         ]
-        video = torch.cat([self._shown[label]["video"] for label in outputs]).float().cpu()
         attention = torch.cat([output["aux"]["attention"] for output in outputs.values()]).float().cpu()
-        figure = draw_attention(video, attention, titles)
+        if attention.ndim == 3:
+            figure = draw_matrices(attention, titles)
+        else:
+            video = torch.cat([self._shown[label]["video"] for label in outputs]).float().cpu()
+            figure = draw_attention(video, attention, titles)
         save(figure, plot_folder(trainer) / "attention.png", data.synthetic)

@@ -202,6 +202,17 @@ class EmotionDataModule(LightningDataModule):
         """
         raise NotImplementedError
 
+    def items_key(self, modality: str) -> str:
+        """What items depend on besides the prepared files and their number: options of the DataModule.
+
+        Args:
+            modality: Its key.
+
+        Returns:
+            Part of the key under which their embeddings are kept.
+        """
+        return ""
+
     def use_embeddings(self, modality: str, values: Tensor) -> None:
         """Hands out embeddings instead of items from now on.
 

@@ -17,12 +17,21 @@ def _hz(mel: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def _filters(rate: int) -> list[tuple[int, np.ndarray]]:
-    """First bin and weights of every triangle, each of unit area (Slaney's normalisation)."""
+def mel_filters(rate: int, fft: int = _FFT, mels: int = _MELS) -> list[tuple[int, np.ndarray]]:
+    """Triangles on Slaney's mel scale, each of unit area.
+
+    Args:
+        rate: Sampling rate in Hz.
+        fft: Samples of a frame.
+        mels: Number of triangles.
+
+    Returns:
+        First bin and weights of every triangle.
+    """
     nyquist = rate / 2
     top = 15 + 27 * np.log(nyquist / 1000) / np.log(6.4) if nyquist > 1000 else nyquist * 3 / 200
-    edges = _hz(np.linspace(0, top, _MELS + 2))
-    bins = np.fft.rfftfreq(_FFT, 1 / rate)
+    edges = _hz(np.linspace(0, top, mels + 2))
+    bins = np.fft.rfftfreq(fft, 1 / rate)
     filters = []
     for low, centre, high in zip(edges, edges[1:], edges[2:], strict=False):
         weights = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clip(0)
@@ -57,7 +66,7 @@ def mfcc(wave: np.ndarray, rate: int, count: int = 13) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP]
     spectrum = np.fft.rfft(frames * window)
     power = np.ascontiguousarray((spectrum.real**2 + spectrum.imag**2).T)
-    mel = np.stack([(power[first : first + len(w)] * w[:, None]).sum(axis=0) for first, w in _filters(rate)])
+    mel = np.stack([(power[first : first + len(w)] * w[:, None]).sum(axis=0) for first, w in mel_filters(rate)])
     decibel = 10 * np.log10(mel.clip(1e-10))
     decibel = decibel.clip(decibel.max() - 80)
     coefficients = np.einsum("cm,mt->ct", _cosines(count), decibel, optimize=False)

@@ -28,7 +28,7 @@ _ELSEWHERE = frozenset(
 # Callbacks that only watch: a new plot does not make a new cell.
 _WATCHERS = frozenset(
     {"AttentionPlot", "History", "LearningRateMonitor", "ModelProfile", "PredictionWriter", "ResultPlots",
-     "RichProgressBar", "TQDMProgressBar"}
+     "RichProgressBar", "TQDMProgressBar", "WebhookNotifier"}
 )  # fmt: skip
 _DIFF_LINES = 8
 

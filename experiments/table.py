@@ -29,7 +29,7 @@ _ROW_KEYS = {"name", "label", "experiment", "overrides", "needs", "published", "
 _PUBLISHED_KEYS = {"accuracy", "uar", "parameters", "provenance", "note"}
 _MISSING_KEYS = {"rates", "modalities", "rows"}
 _VARY_KEYS = {"option", "values", "label", "rows"}
-_SYNTHETIC_KEYS = {"synth", "prepare", "folds", "seeds", "protocols", "values"}
+_SYNTHETIC_KEYS = {"synth", "prepare", "folds", "seeds", "protocols", "values", "rows"}
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
     if not isinstance(content["rows"], list):
         raise DataError(f"{path}: rows: expected a list, found {content['rows']!r}")
     rows = _varied([_row(entry, path) for entry in content["rows"]], content.get("vary"), overlay.get("values"), path)
+    rows = _kept(rows, overlay.get("rows"), path)
     _check_rows(rows, path)
     return Table(
         name=path.stem,
@@ -200,6 +201,16 @@ def _varied(rows: list[Row], entry: Any, values: Any, path: Path) -> tuple[Row, 
                 overrides = {**row.overrides, entry["option"]: value}
                 found.append(replace(row, name=f"{row.name}-{value}", label=label, overrides=overrides))
     return tuple(found)
+
+
+def _kept(rows: tuple[Row, ...], names: Any, path: Path) -> tuple[Row, ...]:
+    """The rows that the stand-in has; all where none are named."""
+    if names is None:
+        return rows
+    known = [row.name for row in rows]
+    if not isinstance(names, list) or not names or not set(names) <= set(known):
+        raise DataError(f"{path}: synthetic: rows: expected some of {', '.join(known)}, found {names!r}")
+    return tuple(row for row in rows if row.name in names)
 
 
 def _row(entry: Any, path: Path) -> Row:

@@ -109,6 +109,20 @@ def test_an_encoder_that_cannot_read_the_items_is_no_broken_store(task, tmp_path
     assert "delete" not in str(error.value)
 
 
+def test_options_that_change_the_items_are_another_store(task, tmp_path):
+    class Normalised(Items):
+        def items_key(self, modality):
+            return f"{modality} halved"
+
+        def items(self, modality, start, stop):
+            return super().items(modality, start, stop) / 2
+
+    whole, half = embedded(task, tmp_path).values, Normalised(tmp_path)
+    embed.use_frozen_encoders(task, half)
+    assert len(list((tmp_path / "embeddings").iterdir())) == 2
+    assert not torch.equal(half.values, whole)
+
+
 def test_an_interrupted_run_ends_with_the_same_bytes(task, tmp_path, monkeypatch):
     monkeypatch.setattr(embed, "CHUNK", 16)
     monkeypatch.setattr(embed, "BATCH", 8)

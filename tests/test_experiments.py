@@ -162,7 +162,9 @@ def test_full_size_network_builds_and_its_config_survives(name, stand_in_root, c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "initial"), [("cfnsr", 3), ("static_engagement_face", 7), ("engagement_fusion", 2)])
+@pytest.mark.parametrize(
+    ("name", "initial"), [("cfnsr", 3), ("static_engagement_face", 7), ("engagement_fusion", 2), ("emotiw_fusion", 2)]
+)
 def test_two_processes_with_mixed_precision(name, initial, options, trained, tmp_path):
     import os
     import subprocess

@@ -77,6 +77,8 @@ def test_package_inits_are_empty():
         ["prepare", "ravdess", "--help"],
         ["synth", "--help"],
         ["synth", "ravdess", "--help"],
+        ["prepare", "vgaf", "--help"],
+        ["synth", "vgaf-frames", "--help"],
         ["report", "--help"],
         ["reproduce", "--help"],
         ["nonsense"],

@@ -11,7 +11,7 @@ from torch import nn
 
 from callbacks import plots
 from callbacks.history import History
-from callbacks.plots import AttentionPlot, ResultPlots, draw_attention, draw_confusion, draw_curves, save
+from callbacks.plots import AttentionPlot, ResultPlots, draw_attention, draw_confusion, draw_curves, draw_matrices, save
 from datamodules.ravdess import CLASS_NAMES, RAVDESSDataModule
 from lightning_modules.base import EmotionTask
 
@@ -114,6 +114,17 @@ def test_frames_are_from_the_time_of_the_map(tmp_path):
     width = len(row)
     assert row[round(0.125 * width)] < 0.2  # the plain frame of the first half
     assert row[round(0.625 * width)] > 0.8  # and of the second
+
+
+def test_matrices_are_drawn_as_they_are():
+    attention = torch.eye(3).expand(2, 3, 3).clone()
+    attention[1] = 1 / 3
+    figure = draw_matrices(attention, ["a: x", "b: y"])
+    first, second = (axis.images[0] for axis in figure.axes)
+    assert first.get_array().tolist() == torch.eye(3).tolist()
+    assert first.get_clim() == (0, 1)
+    assert second.get_clim() == pytest.approx((0, 2 / 3))  # an even row is neither blank nor dark
+    assert figure.axes[1].get_title() == "b:\ny"
 
 
 def test_confusion_matrix_counts_true_by_row():

@@ -436,6 +436,17 @@ def test_rows_may_stand_once_per_value_of_an_option(project):
         read_table("toy", project=HERE)
 
 
+def test_the_stand_in_may_have_some_rows_alone(project):
+    text = Path("experiments/tables/toy.yaml").read_text()
+    Path("experiments/tables/toy.yaml").write_text(text.replace("synthetic:\n", "synthetic:\n  rows: [audio]\n"))
+    assert [row.name for row in read_table("toy", synthetic=True, project=HERE).rows] == ["audio"]
+    assert len(read_table("toy", project=HERE).rows) == 3
+    for wrong, message in (("[radio]", "some of video, audio, pair"), ("audio", "some of"), ("[pair]", "is no row")):
+        Path("experiments/tables/toy.yaml").write_text(text.replace("synthetic:\n", f"synthetic:\n  rows: {wrong}\n"))
+        with pytest.raises(DataError, match=message):
+            read_table("toy", synthetic=True, project=HERE)
+
+
 def test_a_missing_table_lists_those_there_are(project):
     with pytest.raises(DataError, match=r"no table 'nope' .*; tables: toy"):
         report.run(options("nope"), HERE)

@@ -2,15 +2,18 @@
 
 import os
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 from tiny import TinyData, TinyTask, trainer
 
+import cli
 from callbacks.wandb import ResilientWandbLogger
 
 wandb = pytest.importorskip("wandb")  # ruff would sort an import by whether a folder wandb/ of offline runs is there
 KEY = "0123456789" * 4
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -161,3 +164,35 @@ def test_a_healthy_run_is_on_disk(clean):
         wandb.teardown()  # the record is written by another process
     (record,) = clean.glob("wandb/offline-run-*/run-*.wandb")
     assert b"the: config" in record.read_bytes()
+
+
+def test_tensorboard_and_wandb_by_yaml(clean, ravdess, monkeypatch):
+    """The lines in the header of experiments/emotiw_fusion.yaml."""
+    monkeypatch.setenv("WANDB_DIR", "")  # so that the folder that the command line sets is taken back
+    monkeypatch.delenv("WANDB_DIR")
+    header = (ROOT / "experiments" / "emotiw_fusion.yaml").read_text().splitlines()
+    start = header.index("#   trainer:")
+    lines = [line.removeprefix("#   ") for line in header[start : start + 4]]
+    events = clean / "events"
+    (clean / "both.yaml").write_text("\n".join(lines).replace("runs/tensorboard", str(events)))
+    command = [
+        "fit",
+        "--config",
+        str(ROOT / "experiments" / "ravdess_audio.yaml"),
+        "--config",
+        str(clean / "both.yaml"),
+    ]
+    command += ["--data.root", str(ravdess), "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
+    try:
+        assert cli.main([*command, "--trainer.default_root_dir", str(clean / "run")]) == 0
+    finally:
+        wandb.finish()
+        wandb.teardown()
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (folder,) = {path.parent for path in events.rglob("events.out.tfevents.*")}
+    found = EventAccumulator(str(folder)).Reload().Tags()["scalars"]
+    assert {"train_loss", "val_accuracy", "test_accuracy"} <= set(found)
+    (record,) = (clean / "run").glob("wandb/offline-run-*/run-*.wandb")
+    assert b"val_accuracy" in record.read_bytes()
+    assert (clean / "run" / "result.json").exists()

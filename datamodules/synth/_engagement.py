@@ -215,7 +215,7 @@ def run(args: argparse.Namespace, corpus: str, version: int, films: list[Film], 
         raise DataError(f"--workers {args.workers}: at least 1")
     began, marker = time.monotonic(), out / MARKER
     request = f"affectzoo synth {corpus}, version {version}, seed {seed}, clips {len(films)}"
-    _refuse_other(out, marker, request)
+    refuse_other(out, marker, request)
     missing = [film for film in films if not (out / film.file).is_file()]
     others = [*texts, "boxes.csv"]
     if not missing and all((out / name).is_file() for name in others) and marker.read_text().strip() == request:
@@ -245,7 +245,12 @@ def run(args: argparse.Namespace, corpus: str, version: int, films: list[Film], 
     return 0
 
 
-def _refuse_other(out: Path, marker: Path, request: str) -> None:
+def refuse_other(out: Path, marker: Path, request: str) -> None:
+    """Keeps a stand-in out of a folder that holds something else.
+
+    Raises:
+        DataError: The folder holds another stand-in, or files without a marker.
+    """
     if out.exists() and not out.is_dir():
         raise DataError(f"--out {out} is a file: name a folder")
     if marker.is_file():

@@ -1,0 +1,251 @@
+"""VGAF (EmotiW 2023): videos -> tensors of frames and spectrograms, or an index of tensors made elsewhere.
+
+Tensors go into the layout of the released code (`datamodules.vgaf_layout`), which says nothing of how they were made:
+frames at the middles of equal segments, whole, squashed to a square; spectrograms as in `datamodules.spectrogram`. PNG
+frames of synthetic clips (`synth vgaf-frames`) in ``<source>/Synthetic`` become tensors too; they have no sound of
+their own and are given that of a training clip of the same class, as the authors do.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from datamodules.parallel import ordered
+from datamodules.prepare._vgaf_clip import Job, Settings, prepare_clip
+from datamodules.prepare._vgaf_synthetic import copy_file, finish_synthetic, synthetic_jobs
+from datamodules.store import DataError, Store, read_table
+from datamodules.store_writer import StoreWriter
+from datamodules.vgaf_layout import SETS, SPLITS, folder_number, read_labels, real_folder
+
+SIZES, STAND_IN_SIZES = (224, 128), (32, 106)  # pixels of a frame; of a spectrogram, 106 being the least for the model
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this corpus."""
+    parser.add_argument(
+        "--frames", type=int, nargs="+", default=[5], metavar="N", help="5, 75 or both: frames per clip (default: 5)"
+    )
+    parser.add_argument("--size", type=int, help="side of the frames in pixels (default: 224; of a stand-in 32)")
+    parser.add_argument(
+        "--fit",
+        choices=["squash", "letterbox"],
+        default="squash",
+        help="how a frame becomes a square (default: squash)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=["uint8", "float32"],
+        default="uint8",
+        help="of the frames (default: uint8, a quarter the size)",
+    )
+    parser.add_argument(
+        "--spectrogram-size", type=int, help="mel bands and steps (default: 128; of a stand-in 106; at least 106)"
+    )
+    parser.add_argument(
+        "--synthetic", type=Path, metavar="DIR", help="PNG frames of synthetic clips (default: DIR/Synthetic if there)"
+    )
+    parser.add_argument("--seed", type=int, default=2023, help="of the draw of their sounds (default: 2023)")
+    parser.add_argument("--max-skipped", type=int, default=0, metavar="N", help="accept N unusable clips")
+
+
+def scan(folder: Path, out: Path, number: int) -> list[Job]:
+    """Lists the videos of a VGAF folder, train first, in the order of their names.
+
+    Args:
+        folder: Holds ``Train``, ``Val`` and their label files.
+        out: The corpus folder to fill.
+        number: 5 or 75: which folder of tensors.
+
+    Raises:
+        DataError: The folder or a label file is missing or wrong, or there is no video.
+    """
+    jobs, found = [], 0
+    for split in SPLITS:
+        labels = read_labels(folder / f"{split}_labels.txt", first=1)
+        videos = {
+            path.name.removesuffix(".mp4"): path for path in (folder / split).glob("*.mp4") if path.name[0] != "."
+        }
+        found += len(videos)
+        for name in sorted(labels.keys() | videos.keys()):
+            path = videos.get(name, folder / split / f"{name}.mp4")
+            reason = "" if name in labels else f"no label in {split}_labels.txt"
+            target = real_folder(out, number) / split / f"{name}.mp4"
+            place = path.relative_to(folder).as_posix()
+            jobs.append(Job(f"{split}/{name}", labels.get(name, 0), path, place, target, reason=reason))
+    if not found:
+        raise DataError(f"--source {folder}: no .mp4 in {folder / 'Train'} or {folder / 'Val'}; see docs/data.md")
+    return jobs
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepares the corpus and returns the exit code.
+
+    Raises:
+        DataError: The source or an option is wrong, or the tensors were made otherwise.
+    """
+    began, source = time.monotonic(), args.source
+    _check_options(args)
+    if not source.is_dir():
+        raise DataError(f"--source {source}: no such folder; docs/data.md says where to get VGAF")
+    marker = source / "SYNTHETIC"
+    synthetic = marker.is_file()
+    if synthetic and marker.read_text(encoding="utf-8").strip().endswith("(incomplete)"):
+        raise DataError(f"--source {source}: a stand-in that is not finished; run `cli.py synth vgaf` again")
+    if not any((source / split).is_dir() for split in SPLITS):
+        return _index_alone(args, synthetic=synthetic)
+    out = args.out or Path("data", *(["synthetic"] if synthetic else []), "vgaf")
+    sizes = STAND_IN_SIZES if synthetic else SIZES
+    size, spectrogram = args.size or sizes[0], args.spectrogram_size or sizes[1]
+    for frames in sorted(set(args.frames)):
+        settings = Settings(frames, size, args.fit, args.dtype, spectrogram, args.seed)
+        code = _make(args, out, settings, synthetic=synthetic)
+        if code:
+            return code
+    return _finish(out, began, synthetic=synthetic)
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    if args.workers is not None and args.workers < 1:
+        raise DataError(f"--workers {args.workers}: at least 1")
+    if args.max_skipped < 0:
+        raise DataError(f"--max-skipped {args.max_skipped}: at least 0")
+    if min(args.frames) < 1:
+        raise DataError(f"--frames {min(args.frames)}: at least 1")
+    if args.size is not None and args.size < 16:
+        raise DataError(f"--size {args.size}: give at least 16 pixels")
+    if args.spectrogram_size is not None and args.spectrogram_size < 106:
+        raise DataError(f"--spectrogram-size {args.spectrogram_size}: the audio network needs at least 106")
+    if args.seed < 0:
+        raise DataError(f"--seed {args.seed}: a whole number from 0")
+    if args.synthetic and not args.synthetic.is_dir():
+        raise DataError(f"--synthetic {args.synthetic}: no such folder; `cli.py synth vgaf-frames` fills one")
+
+
+def _index_alone(args: argparse.Namespace, *, synthetic: bool) -> int:
+    """Indexes a folder of tensors where it is."""
+    began, root = time.monotonic(), args.source
+    if not any((root / name).is_dir() for name in SETS):
+        raise DataError(
+            f"--source {root}: neither videos (Train, Val) nor tensors (VGAF_Tensors_all_5) in it; see docs/data.md"
+        )
+    if args.out and args.out.resolve() != root.resolve():
+        raise DataError(f"--out {args.out}: tensors are indexed where they are, in {root}; leave the option out")
+    return _finish(root, began, synthetic=synthetic)
+
+
+def _make(args: argparse.Namespace, out: Path, settings: Settings, *, synthetic: bool) -> int:
+    """Makes the tensors of one number of frames; returns the exit code."""
+    number = folder_number([settings.frames])
+    drawn = args.synthetic or args.source / "Synthetic"
+    jobs = scan(args.source, out, number)
+    if drawn.is_dir():
+        jobs += synthetic_jobs(drawn, out, number)
+    print(f"{len(jobs)} clips, {sum(job.synthetic for job in jobs)} of them synthetic, {settings.frames} frames each")
+    folder = out / "prepared" / f"frames-{settings.frames}"
+    if not folder.exists() and (there := [path for job in jobs if (path := job.file("img", settings.frames)).exists()]):
+        raise DataError(
+            f"{there[0]} is there, one of {len(there)} that this command did not make.\n"
+            "Delete them to make them anew, or write elsewhere with --out"
+        )
+    writer = StoreWriter(folder, {}, settings.manifest(), synthetic, columns=("part",))
+    with closing(writer):
+        fresh = not writer.complete
+        try:
+            _write_clips(writer, jobs, settings, args.workers or os.cpu_count() or 1)
+        except KeyboardInterrupt:
+            done = f"{len(writer.done)} of {len(jobs)}"
+            print(f"\nstopped after {done} clips; the same command carries on.", file=sys.stderr)
+            return 130
+        if fresh and len(writer.skipped) > args.max_skipped:
+            count, first = len(writer.skipped), writer.skipped[0]
+            print(
+                f"error: {count} clips cannot be used, the first {first['file']} ({first['reason']}); "
+                f"all are in {writer.write_skipped()}.\n"
+                f"Repair or remove them and run again, or do without them: --max-skipped {count}.",
+                file=sys.stderr,
+            )
+            return 1
+        used = {row["id"] for row in writer.rows}
+        kept = [job for job in jobs if job.id in used]
+        _check_written(kept, settings, folder)
+        for split in SPLITS:
+            copy_file(args.source / f"{split}_labels.txt", out / f"{split}_labels.txt")
+        if drawn.is_dir():
+            finish_synthetic(kept, drawn, out, settings)
+        writer.finish({name: version(name) for name in ("av", "numpy", "opencv-python-headless", "torch")})
+    return 0
+
+
+def _write_clips(writer: StoreWriter, jobs: Sequence[Job], settings: Settings, workers: int) -> None:
+    known = [job for job in jobs if job.id in writer.done]
+    with ThreadPoolExecutor() as threads:
+        hashes = dict(zip([job.id for job in known], threads.map(Job.sha256, known), strict=True))
+    writer.check_sources([job.id for job in jobs], hashes)
+    if writer.complete:
+        return
+    if writer.done:
+        print(f"carrying on after {len(writer.done)} clips")
+    todo = jobs[len(writer.done) :]
+    results = ordered(partial(prepare_clip, settings=settings), todo, workers)
+    with closing(results), tqdm(total=len(jobs), initial=len(writer.done), unit="clip", disable=None) as bar:
+        for job, result in zip(todo, results, strict=True):
+            part, name = job.id.split("/", 1)
+            if result.reason:
+                writer.skip(job.id, job.name, result.reason, result.sha256)
+            else:
+                writer.add(job.id, name, job.label, {}, result.sha256, columns={"part": part})
+            bar.update()
+
+
+def _check_written(jobs: Sequence[Job], settings: Settings, folder: Path) -> None:
+    for job in jobs:
+        for path in job.files(settings):
+            if not path.is_file() and not (job.synthetic and ".spec." in path.name):
+                raise DataError(
+                    f"{path} was made and is gone; delete {folder} and {path.parent.parent} and run the same again"
+                )
+    for place in {job.target.parent for job in jobs}:
+        for path in place.glob(".*.tmp"):  # of a worker that was killed
+            path.unlink()
+
+
+def _finish(root: Path, began: float, *, synthetic: bool) -> int:
+    """Writes the index of everything below the corpus folder and says what there is."""
+    from datamodules.vgaf_tensors import read_index, write_index  # torch
+
+    sets: dict[str, Any] = {}
+    for folder in sorted((root / "prepared").glob("frames-*")):
+        if not (folder / "COMPLETE").exists():
+            continue
+        store = Store(folder)
+        frames = store.manifest["settings"]["frames"]
+        sets[str(frames)] = {
+            "folder": folder_number([frames]),
+            "settings": store.manifest["settings"],
+            "counts": store.manifest["counts"],
+            "skipped": [row["id"] for row in read_table(folder / "skipped.csv")],
+            "versions": store.manifest["versions"],
+        }
+        if store.synthetic != synthetic:
+            raise DataError(f"{root} holds a stand-in and real clips; write elsewhere with --out")
+    manifest = write_index(root, synthetic=synthetic, about={"sets": sets})
+    assert read_index(root) is not None
+    said = ", ".join(
+        f"{made['counts']['used']} clips of {frames} frames ({made['counts']['skipped']} skipped)"
+        for frames, made in sets.items()
+    )
+    print(
+        f"{said or 'tensors made elsewhere'}: {manifest['tensors']} tensors in {time.monotonic() - began:.0f} s; "
+        f"fingerprint {manifest['fingerprint'][:12]}{' (SYNTHETIC)' * synthetic}; {root}"
+    )
+    return 0

@@ -1,0 +1,333 @@
+"""VGAF, group emotion in the wild (Sharma et al.; EmotiW 2023): 5-second clips, Positive, Neutral, Negative.
+
+Read from tensors of frames and spectrograms as the code released with Augusma, Vaufreydaz and Letué, "Multimodal group
+emotion recognition in-the-wild using privacy-compliant features" (ICMI 2023, https://arxiv.org/abs/2312.05265), has
+them; `prepare vgaf` makes them of the challenge's videos. Their loader checks nothing before a worker meets it, draws
+synthetic clips unstratified and looks for unforeseen frame counts in the folder of 75; the train folder is theirs too.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
+from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split
+from datamodules.store import DataError
+from datamodules.vgaf_layout import (
+    CLASS_NAMES,
+    Clip,
+    Modality,
+    fingerprint_of,
+    folder_number,
+    group_count,
+    real_clips,
+    real_folder,
+    some,
+    synthetic_clips,
+    synthetic_folder,
+    tensor_digests,
+    text_digests,
+)
+from datamodules.vgaf_mix import carve, mix, untainted
+from datamodules.vgaf_tensors import Header, Index, check, place_of, read_index, read_tensor
+
+STATISTICS = {"half": ((0.5,) * 3, (0.5,) * 3), "imagenet": (IMAGENET_MEAN, IMAGENET_STD)}
+
+
+class VGAFClips(ClipDataset):
+    """Clips of one split as batches.
+
+    Args:
+        data: The DataModule whose options apply.
+        rows: Rows of its clips that belong to the split.
+    """
+
+    def __init__(self, data: "VGAFDataModule", rows: np.ndarray) -> None:
+        self.data = data
+        self.rows = rows
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.rows)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """The batch of contract 1 that these clips make."""
+        data, rows = self.data, self.rows[indices]
+        clips = [data.clips[row] for row in rows]
+        ids = [clip.id for clip in clips]
+        batch: Batch = {"id": ids, "group": list(ids), "length": {}, "mask": {}}
+        for modality in data.modalities:
+            present = torch.tensor([not data.is_missing(modality, clip) for clip in ids])
+            values = data.read(modality, rows, present)
+            batch[modality], batch["mask"][modality] = values, present
+        batch["target"] = torch.tensor([clip.label for clip in clips])
+        return batch
+
+
+class VGAFDataModule(EmotionDataModule):
+    """Frames and spectrograms of VGAF clips, real and synthetic.
+
+    Batches hold ``video`` ``(B, NV, 3, H, W)`` and ``audio`` float32 ``(B, NA, 1, H, W)``; the device sees video
+    normalised. After `use_embeddings` ``video`` is ``(B, G, D)``: one embedding for each of G groups of NV / G
+    consecutive frames. VGAF names no speakers: the group is the clip.
+
+    Args:
+        root: Folder of the tensors, in the layout of `datamodules.vgaf_layout`.
+        frames: Frames per clip and modality; where they differ one must be a multiple of the other.
+        modalities: What to read; the files of the other are not needed.
+        synth_rate: Share of the training clips that is synthetic; 1 trains on synthetic clips alone.
+        split_seed: Of the draw of synthetic clips and of the clips that validate.
+        validation: Share of Train that validates under ``honest``.
+        normalization: Mean and deviation of the pixels: ``half`` (0.5, of the paper's backbone), ``imagenet``, or
+            ``none`` for tensors that were normalised when they were made.
+        cache: Have a frozen video encoder run once, ahead of training.
+        protocol: ``paper`` selects the epoch on Val and reports on it, as the paper does; ``honest`` selects on clips
+            carved out of Train. VGAF's test labels were never released.
+        fold: 0; the splits are official.
+        batch_size: Clips per step and device.
+        num_workers: Loader processes.
+        missing: Rate per modality at which clips lose it; drawn per clip id.
+        class_weighting: ``balanced`` weighs the loss by inverse class frequency in train.
+    """
+
+    corpus = "vgaf"
+    group_name = "clips"
+
+    def __init__(
+        self,
+        root: str = "data/vgaf",
+        frames: dict[Modality, int] | None = None,
+        modalities: list[Modality] | None = None,
+        synth_rate: float = 0.0,
+        split_seed: int = 2023,
+        validation: float = 0.15,
+        normalization: Literal["half", "imagenet", "none"] = "half",
+        cache: bool = True,
+        protocol: Literal["paper", "honest"] = "paper",
+        fold: int = 0,
+        batch_size: int = 4,
+        num_workers: int = 0,
+        missing: dict[str, float] | None = None,
+        class_weighting: Literal["none", "balanced"] = "none",
+    ) -> None:
+        super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
+        self.modalities: list[Modality] = ["video", "audio"] if modalities is None else list(modalities)
+        if not self.modalities or len(set(self.modalities)) < len(self.modalities):
+            raise DataError(f"--data.modalities {self.modalities}: name video, audio or both, each once")
+        if unknown := set(self.missing) - set(self.modalities):
+            raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {', '.join(self.modalities)}")
+        if not 0 <= synth_rate <= 1:
+            raise DataError(f"--data.synth_rate {synth_rate}: a share from 0 to 1")
+        if not 0 < validation < 1:
+            raise DataError(f"--data.validation {validation}: a share between 0 and 1")
+        if split_seed < 0:
+            raise DataError(f"--data.split_seed {split_seed}: a whole number from 0")
+        self.frames: dict[Modality, int] = {"audio": 5, "video": 5, **(frames or {})}
+        self.groups = group_count(self.frames, self.modalities)
+        self.number = folder_number(self.frames[modality] for modality in self.modalities)
+        self.synth_rate = synth_rate
+        self.split_seed = split_seed
+        self.validation = validation
+        self.normalization = normalization
+        self.cache = cache
+        self.embeddings: Tensor | None = None
+
+    @property
+    def class_names(self) -> list[str]:
+        """Positive, Neutral, Negative."""
+        return CLASS_NAMES
+
+    @cached_property
+    def index(self) -> Index | None:
+        """What `prepare vgaf` wrote of the folder; None where the tensors came from elsewhere.
+
+        Raises:
+            DataError: If there is no corpus, or its label files changed since.
+        """
+        root = Path(self.root)
+        if not real_folder(root, self.number).is_dir():
+            raise DataError(
+                f"no VGAF tensors in {real_folder(root, self.number)}. Real corpus: see docs/data.md, then `python "
+                f"cli.py prepare vgaf --source DIR --frames {self.number}`.\nA stand-in: `python cli.py synth vgaf`, "
+                f"`python cli.py prepare vgaf --source data/synthetic/vgaf --frames {self.number}`, then `--data.root "
+                "data/synthetic/vgaf`"
+            )
+        index = read_index(root)
+        if index and (changed := sorted({name for name, _ in text_digests(root).items() ^ index.texts.items()})):
+            raise DataError(f"{root}: {some(changed)} changed since it was prepared; run `cli.py prepare vgaf` again")
+        return index
+
+    @cached_property
+    def clips(self) -> list[Clip]:
+        """All clips in one order: Train, Val, then, where any are wanted, all synthetic ones; every file is checked.
+
+        Raises:
+            DataError: If a label file or a tensor is missing or wrong; all of it is told at once.
+        """
+        return self._checked[0]
+
+    @cached_property
+    def _checked(self) -> tuple[list[Clip], dict[str, Header]]:
+        index, root = self.index, Path(self.root)
+        skipped = index.skipped(self.number) if index else set()
+        clips = [clip for clip in real_clips(root) if f"{clip.part}/{clip.name}" not in skipped]
+        if self.synth_rate:
+            folder = synthetic_folder(root, self.number)
+            if not folder.is_dir():
+                raise DataError(
+                    f"--data.synth_rate {self.synth_rate}: no synthetic clips in {folder}; see docs/data.md"
+                )
+            clips += [clip for clip in synthetic_clips(folder) if f"{clip.part}/{clip.name}" not in skipped]
+        frames = {str(modality): self.frames[modality] for modality in self.modalities}
+        headers = check(root, clips, frames, self.number, index)
+        if "video" in self.modalities:
+            self._check_range(clips[0])
+        return clips, headers
+
+    def _check_range(self, clip: Clip) -> None:
+        """Floats are taken for 0 to 1; what was normalised before, or is in 0 to 255, would be wrong in silence."""
+        path = place_of(Path(self.root), clip, "video", self.frames["video"], self.number)
+        values = read_tensor(path)
+        if self.normalization == "none" or values.dtype == torch.uint8:
+            return
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0 and high <= 1):
+            raise DataError(
+                f"{path} holds {low:.2f} to {high:.2f}, expected 0 to 1 (or uint8): where the tensors are normalised "
+                "already, give --data.normalization none"
+            )
+
+    @cached_property
+    def rows(self) -> dict[str, np.ndarray]:
+        """Rows of the clips per split.
+
+        Raises:
+            DataError: If too few synthetic clips are there, or one was made of what is scored.
+        """
+        clips = self.clips
+        real = [clip for clip in clips if not clip.synthetic]
+        train = np.flatnonzero([clip.part == "Train" for clip in real])
+        rows = {"train": train, "test": np.flatnonzero([clip.part == "Val" for clip in real])}
+        held: set[str] = set()
+        if self.protocol == "honest":
+            drawn = carve(self._labels[train], self.validation, self.split_seed)
+            rows |= {"train": train[~drawn], "val": train[drawn]}
+            held = {clips[row].name for row in rows["val"]}
+        if self.synth_rate:
+            synthetic, folder = clips[len(real) :], synthetic_folder(Path(self.root), self.number)
+            clean = untainted(folder, synthetic, real, held)
+            pool = len(real) + np.flatnonzero(clean)
+            kept = rows["train"] if self.synth_rate < 1 else np.empty(0, np.int64)
+            seed, left_out = self.split_seed, int((~clean).sum())
+            chosen = pool[mix(self._labels[pool], len(kept), self.synth_rate, seed, left_out)]
+            rows["train"] = np.concatenate([kept, chosen])
+        return rows
+
+    @cached_property
+    def _labels(self) -> np.ndarray:
+        return np.array([clip.label for clip in self.clips])
+
+    @property
+    def train_labels(self) -> np.ndarray:
+        """Class indices of the training clips, synthetic ones included."""
+        return np.asarray(self._labels[self.rows["train"]])
+
+    def dataset(self, split: Split) -> VGAFClips:
+        """The clips of a split."""
+        return VGAFClips(self, self.rows[split])
+
+    @property
+    def input_shapes(self) -> dict[str, list[int]]:
+        """``{"video": [NV, 3, H, W], "audio": [NA, 1, H, W]}`` of what is read, whether or not it is embedded."""
+        return {modality: list(self._checked[1][modality].shape) for modality in self.modalities}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """That of the preparation; without one, the same taken from the files as they are."""
+        if self.index:
+            return str(self.index.manifest["fingerprint"])
+        root = Path(self.root)
+        return fingerprint_of(text_digests(root), tensor_digests(root), synthetic=self.synthetic)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the corpus is a stand-in; synthetic clips beside real ones do not make it one."""
+        return bool(self.index.manifest["synthetic"]) if self.index else (Path(self.root) / "SYNTHETIC").exists()
+
+    def read(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
+        """Frames of clips, or embeddings, zeros where a clip lost them: ``(B, N, C, H, W)`` or ``(B, G, D)``.
+
+        Args:
+            modality: Which.
+            rows: Rows of the clips.
+            present: bool ``(B,)``; the files of absent clips are not opened.
+        """
+        if modality == "video" and self.embeddings is not None:
+            table = self.embeddings[torch.as_tensor(np.asarray(rows))]
+            return table.masked_fill(~present.view(-1, 1, 1), 0)
+        root, header = Path(self.root), self._checked[1][modality]
+        dtype = torch.float32 if modality == "audio" else getattr(torch, header.dtype)
+        values = torch.zeros(len(rows), *header.shape, dtype=dtype)
+        for place, row in enumerate(rows):
+            if present[place]:
+                path = place_of(root, self.clips[row], modality, self.frames[modality], self.number)
+                values[place] = read_tensor(path)
+                if values.is_floating_point() and not values[place].isfinite().all():
+                    raise DataError(f"{path} holds values that are not finite; make it anew")
+        return values
+
+    def count_items(self, modality: str) -> int:
+        """Number of groups of frames over all clips."""
+        if modality != "video" or "video" not in self.modalities:
+            return super().count_items(modality)
+        return len(self.clips) * self.groups
+
+    def items(self, modality: str, start: int, stop: int) -> Tensor:
+        """Groups of consecutive frames, float ``(stop - start, NV / G, 3, H, W)`` normalised, clip after clip."""
+        stop = min(stop, self.count_items(modality))
+        first, last = start // self.groups, -(-stop // self.groups)
+        frames = self.read("video", range(first, last), torch.ones(last - first, dtype=torch.bool))
+        grouped = frames.view(-1, frames.shape[1] // self.groups, *frames.shape[2:])
+        return self.to_seen(grouped[start - first * self.groups : stop - first * self.groups])
+
+    def items_key(self, modality: str) -> str:
+        """What items depend on besides the files and their number."""
+        return (
+            f"{self.frames['video']} frames from {self.number}, {self.normalization}, synthetic {self.synth_rate > 0}"
+        )
+
+    def use_embeddings(self, modality: str, values: Tensor) -> None:
+        """Has batches carry an embedding of each group of frames.
+
+        Args:
+            modality: ``video``.
+            values: float32 ``(clips * G, D)`` in the order of `items`.
+
+        Raises:
+            DataError: If their number is another one.
+        """
+        if values.ndim != 2 or len(values) != self.count_items(modality):
+            raise DataError(
+                f"embeddings of {modality} are {tuple(values.shape)}, wanted {self.count_items(modality)} rows"
+            )
+        self.embeddings = values.view(-1, self.groups, values.shape[1])
+
+    def to_seen(self, frames: Tensor) -> Tensor:
+        """Stored frames ``(..., 3, H, W)`` as the model sees them: float32, normalised."""
+        scaled = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
+        if self.normalization == "none":
+            return scaled
+        mean, std = (torch.tensor(part, device=frames.device).view(3, 1, 1) for part in STATISTICS[self.normalization])
+        return (scaled - mean) / std
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Makes what the model sees, on its device; absent clips stay zeros."""
+        if "video" not in self.modalities or self.embeddings is not None:
+            return batch
+        absent = ~batch["mask"]["video"].view(-1, 1, 1, 1, 1)
+        return batch | {"video": self.to_seen(batch["video"]).masked_fill(absent, 0)}

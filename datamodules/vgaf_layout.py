@@ -1,0 +1,250 @@
+"""Where the tensors and labels of VGAF lie: folders, file names, label files, and a digest of what is there. No torch.
+
+The layout is that of the code released with Augusma, Vaufreydaz and Letué (ICMI 2023), so that a folder made for it is
+read as it stands::
+
+    Train_labels.txt  Val_labels.txt                   Vid_name Label, separated by blanks; labels 1, 2, 3
+    VGAF_Tensors_all_5/{Train,Val}/<clip>.mp4.img.5.pt, <clip>.mp4.spec.5.pt
+    VGAF_Tensors_all_75/...                            every pair of frame counts but 5 and 5
+    Synthetic2661_all_5/<class>/<clip>.synt.img.5.pt, <clip>.synt.spec.5.pt
+    Synthetic2661_all_5/<class>_labels.txt             labels 0, 1, 2
+    Synthetic2661_all_5/sources.csv                    ours, optional: which clip a face or a sound comes from
+    prepared/                                          ours, optional: what `prepare vgaf` says of all this
+"""
+
+import csv
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from datamodules.store import DataError, sha256_file
+
+CLASS_NAMES = ["Positive", "Neutral", "Negative"]
+SPLITS = ("Train", "Val")
+SETS = ("VGAF_Tensors_all_5", "VGAF_Tensors_all_75", "Synthetic2661_all_5", "Synthetic2661_all_75")
+SOURCES = "sources.csv"
+Modality = Literal["video", "audio"]
+KINDS: dict[str, str] = {"video": "img", "audio": "spec"}
+SEGMENTS = 5  # what 75 frames are grouped into where no spectrograms say so: a group a second
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip as the label files name it.
+
+    Attributes:
+        name: ``Vid_name``.
+        part: ``Train``, ``Val``, or the class of a synthetic clip.
+        label: Class index from 0.
+        synthetic: Whether a generator drew it.
+    """
+
+    name: str
+    part: str
+    label: int
+    synthetic: bool = False
+
+    @property
+    def id(self) -> str:
+        """Unique over real and synthetic clips."""
+        return f"synthetic/{self.part}/{self.name}" if self.synthetic else self.name
+
+    def file(self, modality: str, count: int) -> str:
+        """Name of its tensor of so many frames."""
+        return f"{self.name}.{'synt' if self.synthetic else 'mp4'}.{KINDS[modality]}.{count}.pt"
+
+
+def folder_number(frames: Iterable[int]) -> int:
+    """5 where all counts are 5, else 75: the ending of the folders that hold tensors of these counts."""
+    return 5 if set(frames) == {5} else 75
+
+
+def group_count(frames: Mapping[Modality, int], modalities: Sequence[Modality]) -> int:
+    """Number of groups that the video frames of a clip fall into: one per spectrogram, or one a second without them.
+
+    Args:
+        frames: Frames of video and of audio.
+        modalities: Which of them are read.
+
+    Raises:
+        DataError: If the counts do not go together.
+    """
+    if unknown := set(frames) - {"video", "audio"}:
+        raise DataError(f"--data.frames names {', '.join(sorted(unknown))}; give video and audio")
+    if min(frames.values()) < 1:
+        raise DataError(f"--data.frames {frames}: at least 1 each")
+    video, audio = frames["video"], frames["audio"]
+    if len(modalities) == 1:
+        return SEGMENTS if video % SEGMENTS == 0 else video
+    if max(video, audio) % min(video, audio):
+        raise DataError(
+            f"--data.frames: {video} of video and {audio} of audio do not go together; one must be a multiple of the "
+            "other"
+        )
+    return min(video, audio)
+
+
+def real_folder(root: Path, number: int) -> Path:
+    """Folder of the tensors of real clips."""
+    return root / f"VGAF_Tensors_all_{number}"
+
+
+def synthetic_folder(root: Path, number: int) -> Path:
+    """Folder of the tensors of synthetic clips."""
+    return root / f"Synthetic2661_all_{number}"
+
+
+def read_labels(path: Path, first: int) -> dict[str, int]:
+    """Reads a label file.
+
+    Args:
+        path: Blank-separated text with a header that names ``Vid_name`` and ``Label``.
+        first: What the file calls class 0.
+
+    Returns:
+        Class index by clip, in the order of the file.
+
+    Raises:
+        DataError: If it cannot be read, a column is missing, or lines are wrong; all of them are told.
+    """
+    try:
+        lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such label file; docs/data.md shows the layout of VGAF") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: the label file cannot be read ({error})") from None
+    header = lines[0] if lines else []
+    if not {"Vid_name", "Label"} <= set(header):
+        raise DataError(f"{path}: its first line must name the columns Vid_name and Label, not {' '.join(header)!r}")
+    name_at, label_at = header.index("Vid_name"), header.index("Label")
+    labels: dict[str, int] = {}
+    wrong = []
+    valid = {str(first + place): place for place in range(len(CLASS_NAMES))}
+    for number, values in enumerate(lines[1:], start=2):
+        if not values:
+            continue
+        if len(values) != len(header):
+            wrong.append(f"line {number} has {len(values)} values for {len(header)} columns")
+        elif values[label_at] not in valid:
+            wrong.append(f"line {number}: label {values[label_at]} is none of {', '.join(valid)}")
+        elif values[name_at] in labels:
+            wrong.append(f"line {number}: {values[name_at]} comes twice")
+        else:
+            labels[values[name_at]] = valid[values[label_at]]
+    if wrong or not labels:
+        raise DataError(f"{path}: {some(wrong) or 'it names no clip'}; mend the file")
+    return labels
+
+
+def some(problems: list[str], shown: int = 4) -> str:
+    """The first few of many, and how many more."""
+    more = [f"and {len(problems) - shown} more"] if len(problems) > shown else []
+    return "; ".join(problems[:shown] + more)
+
+
+def real_clips(root: Path) -> list[Clip]:
+    """Clips of both label files, train first.
+
+    Raises:
+        DataError: If a label file is missing or wrong, or a clip is in both.
+    """
+    labels = {split: read_labels(root / f"{split}_labels.txt", first=1) for split in SPLITS}
+    if shared := sorted(set(labels["Train"]) & set(labels["Val"])):
+        raise DataError(f"{root}: {len(shared)} clips are in both Train and Val: {some(shared)}; mend the label files")
+    return [Clip(name, split, label) for split in SPLITS for name, label in labels[split].items()]
+
+
+def synthetic_clips(folder: Path) -> list[Clip]:
+    """Clips of the label files of a synthetic folder.
+
+    Raises:
+        DataError: If a label file is missing or wrong, or labels a clip otherwise than its folder does.
+    """
+    clips = []
+    for place, part in enumerate(CLASS_NAMES):
+        path = folder / f"{part}_labels.txt"
+        for name, label in read_labels(path, first=0).items():
+            if label != place:
+                raise DataError(f"{path}: {name} is labelled {label}, the folder {part} is {place}; mend the file")
+            clips.append(Clip(name, part, label, synthetic=True))
+    return clips
+
+
+def read_sources(folder: Path) -> list[dict[str, str]]:
+    """Rows of ``sources.csv``: which clip a face or a sound of a synthetic clip comes from; none where there is none.
+
+    Raises:
+        DataError: If it cannot be read or lacks a column.
+    """
+    path = folder / SOURCES
+    if not path.exists():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    if rows and not {"clip", "source"} <= rows[0].keys():
+        raise DataError(f"{path}: it needs columns clip and source; docs/data.md shows one")
+    return rows
+
+
+def source_clip(source: str, names: set[str]) -> str | None:
+    """The clip that a source stands for: the longest name that it, or a folder it is in, begins with.
+
+    Args:
+        source: A clip, or a file cut out of one: ``<clip>_face3.png``, ``<clip>/3.png``.
+        names: Names of all clips.
+
+    Returns:
+        The clip, None where it is no clip of the corpus.
+    """
+    for part in reversed(source.replace("\\", "/").split("/")):
+        ends = [place for place, letter in enumerate(part) if letter in "_-. "] + [len(part)]
+        if found := next((part[:end] for end in reversed(ends) if part[:end] in names), None):
+            return found
+    return None
+
+
+def archive_digest(path: Path) -> str:
+    """What identifies the content of a ``.pt`` file, from the last bytes of it alone.
+
+    torch writes zip archives, and a zip ends with names, sizes and CRC-32 of all it holds. So a change anywhere shows,
+    and 45 MB need not be read at every start.
+
+    Args:
+        path: The file.
+
+    Returns:
+        32 hexadecimal digits; empty where it is no archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = [(part.filename, part.file_size, part.CRC) for part in archive.infolist()]
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return ""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+
+
+def text_digests(root: Path) -> dict[str, str]:
+    """SHA-256 of every label and source file there is, by path below the root."""
+    paths = [root / f"{split}_labels.txt" for split in SPLITS]
+    for name in SETS:
+        paths += [root / name / f"{part}_labels.txt" for part in CLASS_NAMES] + [root / name / SOURCES]
+    return {path.relative_to(root).as_posix(): sha256_file(path) for path in paths if path.is_file()}
+
+
+def tensor_digests(root: Path) -> dict[str, str]:
+    """Digest of every tensor there is, by path below the root, sorted."""
+    paths = sorted(path for name in SETS for path in (root / name).glob("*/*.pt") if not path.name.startswith("."))
+    return {path.relative_to(root).as_posix(): archive_digest(path) for path in paths}
+
+
+def fingerprint_of(texts: dict[str, str], tensors: dict[str, str], *, synthetic: bool) -> str:
+    """What identifies a folder of tensors: its label files and tensors, and whether it is a stand-in."""
+    content = json.dumps(["vgaf", synthetic, texts, tensors], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -1,0 +1,365 @@
+"""prepare vgaf, end to end over small films that the tests make."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from test_media import number, picture, tone, write_clip
+
+import cli
+from datamodules.frames import to_rgb
+from datamodules.letterbox import letter_box
+from datamodules.media import read_clip
+from datamodules.prepare import vgaf as prepare
+from datamodules.prepare._vgaf_clip import middles
+from datamodules.spectrogram import FFT, RATE, spectrograms
+from datamodules.store import DataError
+from datamodules.vgaf import VGAFDataModule
+from datamodules.vgaf_layout import read_sources
+from experiments.request import data_fingerprint
+
+ROOT = Path(__file__).resolve().parents[1]
+OPTIONS = ["--size", "32", "--spectrogram-size", "106", "--workers", "1"]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Six films to train, three to validate, of 3 s and 30 numbered frames, and three synthetic clips."""
+    folder = tmp_path_factory.mktemp("raw")
+    for split, count in (("Train", 6), ("Val", 3)):
+        (folder / split).mkdir()
+        for i in range(count):
+            write_clip(folder / split / f"{split[0]}_{i}.mp4", options={"qscale": str(2 + i)}, rate=16000)
+        lines = [f"{split[0]}_{i} {i % 3 + 1}" for i in range(count)]
+        (folder / f"{split}_labels.txt").write_text("\n".join(["Vid_name Label", *lines]) + "\n")
+    for label, part in enumerate(("Positive", "Neutral", "Negative")):
+        clip = folder / f"Synthetic/{part}/bar_Video_0"
+        clip.mkdir(parents=True)
+        for k in range(12):
+            cv2.imwrite(str(clip / f"{k}.png"), picture(k, 96, 96)[..., ::-1])
+        (folder / f"Synthetic/{part}_labels.txt").write_text(f"Vid_name Label\nbar_Video_0 {label}\n")
+    (folder / "Synthetic/sources.csv").write_text("clip,kind,file,source\nPositive/bar_Video_0,face,a.png,T_0\n")
+    return folder
+
+
+@pytest.fixture
+def copy(corpus, tmp_path):
+    """The same, to be spoilt."""
+    return Path(shutil.copytree(corpus, tmp_path / "copy"))
+
+
+def run(source, out, *more):
+    return cli.main(["prepare", "vgaf", "--source", str(source), "--out", str(out), *OPTIONS, *more])
+
+
+def everything(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def message(capsys, *arguments, code=2):
+    assert cli.main([str(word) for word in arguments]) == code
+    text = capsys.readouterr().err.strip()
+    assert text.startswith("error:")
+    assert len(text.splitlines()) <= 2
+    return text
+
+
+@pytest.fixture(scope="module")
+def prepared(corpus, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "vgaf"
+    assert run(corpus, out, "--frames", "5", "75") == 0
+    return out
+
+
+def test_the_layout_is_the_released_one(prepared):
+    for ending, names in ((5, ["img.5", "spec.5"]), (75, ["img.75", "spec.5", "spec.75"])):
+        for split, count in (("Train", 6), ("Val", 3)):
+            found = sorted(path.name for path in (prepared / f"VGAF_Tensors_all_{ending}" / split).iterdir())
+            assert found == sorted(f"{split[0]}_{i}.mp4.{name}.pt" for i in range(count) for name in names)
+        folder = prepared / f"Synthetic2661_all_{ending}/Neutral"
+        assert sorted(path.name for path in folder.iterdir()) == [f"bar_Video_0.synt.{name}.pt" for name in names]
+    assert (prepared / "Val_labels.txt").read_text().splitlines()[:2] == ["Vid_name Label", "V_0 1"]
+    assert (prepared / "Synthetic2661_all_75/Negative_labels.txt").read_text() == "Vid_name Label\nbar_Video_0 2\n"
+
+
+def test_frames_are_those_at_the_middles_of_equal_segments(corpus, prepared):
+    for count in (5, 75):
+        frames = torch.load(prepared / f"VGAF_Tensors_all_{count}/Train/T_1.mp4.img.{count}.pt")
+        assert frames.dtype == torch.uint8
+        assert frames.shape == (count, 3, 32, 32)
+        clip = read_clip(corpus / "Train/T_1.mp4", lambda seconds, n=count: middles(n) * seconds)
+        numbers = [number(to_rgb(frame)) for frame in clip.frames]
+        assert numbers == [int((i + 0.5) * 30 / count) for i in range(count)]
+        for frame, stored in zip(clip.frames, frames, strict=True):
+            small = cv2.resize(to_rgb(frame), (32, 32), interpolation=cv2.INTER_AREA)
+            np.testing.assert_array_equal(stored.permute(1, 2, 0), small)
+
+
+def test_spectrograms_are_of_the_clips_sound(corpus, prepared):
+    wave = read_clip(corpus / "Train/T_1.mp4", lambda seconds: middles(5) * seconds, [RATE]).waves[RATE]
+    for folder, count in ((5, 5), (75, 5), (75, 75)):
+        stored = torch.load(prepared / f"VGAF_Tensors_all_{folder}/Train/T_1.mp4.spec.{count}.pt")
+        assert stored.dtype == torch.float32
+        np.testing.assert_array_equal(stored, spectrograms(wave, count, 106))
+        assert abs(float(stored.mean())) < 1e-4
+        assert float(stored.std()) == pytest.approx(1, abs=1e-3)
+
+
+def test_synthetic_clips_get_frames_spread_over_theirs_and_the_sound_of_a_training_clip_of_their_class(prepared):
+    frames = torch.load(prepared / "Synthetic2661_all_5/Neutral/bar_Video_0.synt.img.5.pt")
+    expected = [cv2.resize(picture(k, 96, 96), (32, 32), interpolation=cv2.INTER_AREA) for k in (1, 3, 6, 8, 10)]
+    np.testing.assert_array_equal(frames.permute(0, 2, 3, 1), np.stack(expected))
+    rows = read_sources(prepared / "Synthetic2661_all_5")
+    assert rows[0] == dict.fromkeys(rows[0], "") | {
+        "clip": "Positive/bar_Video_0", "kind": "face", "file": "a.png", "source": "T_0"
+    }  # fmt: skip
+    for row, label in zip(rows[1:], (0, 1, 2), strict=True):
+        assert row["kind"] == "sound"
+        assert int(row["source"][2:]) % 3 == label
+        part, name = row["clip"].split("/")
+        sound = prepared / f"Synthetic2661_all_5/{part}/{name}.synt.spec.5.pt"
+        assert sound.read_bytes() == (prepared / f"VGAF_Tensors_all_5/Train/{row['source']}.mp4.spec.5.pt").read_bytes()
+
+
+def test_the_data_module_reads_it_and_the_planner_knows_its_fingerprint(prepared):
+    for frames in ({}, {"video": 75}, {"video": 75, "audio": 75}):
+        data = VGAFDataModule(str(prepared), frames, synth_rate=1 / 3)
+        assert data.split_sizes() == {"val": 0, "train": 9, "test": 3}
+        assert data.fingerprint == data_fingerprint([prepared])
+        assert not data.synthetic
+    manifest = json.loads((prepared / "prepared/manifest.json").read_text())
+    assert manifest["sets"]["75"]["counts"] == {"used": 12, "skipped": 0, "padded": 0}
+    assert manifest["sets"]["5"]["settings"] == {
+        "recipe": 1, "rate": 16000, "fft": 1024, "frames": 5, "size": 32, "fit": "squash", "dtype": "uint8",
+        "spectrogram_size": 106, "seed": 2023,
+    }  # fmt: skip
+
+
+def test_workers_change_no_byte_and_a_second_run_neither(corpus, tmp_path, capsys):
+    assert run(corpus, tmp_path / "one") == 0
+    assert "12 clips of 5 frames (0 skipped): 24 tensors" in capsys.readouterr().out
+    assert run(corpus, tmp_path / "two", "--workers", "2") == 0
+    first = everything(tmp_path / "one")
+    assert everything(tmp_path / "two") == first
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*.pt")}
+    assert run(corpus, tmp_path / "one") == 0
+    assert everything(tmp_path / "one") == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*.pt")} == stamps
+
+
+def test_stopped_it_is_not_taken_for_whole_and_ends_with_the_same_bytes(corpus, tmp_path, monkeypatch, capsys):
+    assert run(corpus, tmp_path / "straight") == 0
+    whole, calls = prepare.prepare_clip, []
+
+    def stop(job, settings):
+        calls.append(job.id)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return whole(job, settings)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(prepare, "prepare_clip", stop)
+        assert run(corpus, tmp_path / "out") == 130
+    assert "stopped after 4 of 12 clips" in capsys.readouterr().err
+    with pytest.raises(DataError, match="not finished"):
+        VGAFDataModule(str(tmp_path / "out")).split_sizes()
+    torch.save(torch.zeros(3), tmp_path / "out/VGAF_Tensors_all_5/Train/T_5.mp4.img.5.pt")  # half of a clip
+    (tmp_path / "out/VGAF_Tensors_all_5/Train/.T_4.mp4.img.5.pt.99.tmp").write_bytes(b"half of a file")
+    assert run(corpus, tmp_path / "out") == 0
+    assert "carrying on after 4 clips" in capsys.readouterr().out
+    assert everything(tmp_path / "out") == everything(tmp_path / "straight")
+
+
+@pytest.mark.slow
+def test_killed_with_its_workers_it_carries_on_to_the_same_bytes(corpus, tmp_path):
+    assert run(corpus, tmp_path / "straight", "--frames", "75") == 0
+    command = [sys.executable, "cli.py", "prepare", "vgaf", "--source", corpus, "--out", tmp_path / "out", *OPTIONS]
+    process = subprocess.Popen(
+        [*map(str, command), "--frames", "75", "--workers", "2"], cwd=ROOT, start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    journal, deadline = tmp_path / "out/prepared/frames-75/journal.jsonl", time.monotonic() + 60
+    while not (journal.exists() and journal.read_bytes().count(b"\n") > 2):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "out/prepared/COMPLETE").exists()
+    assert run(corpus, tmp_path / "out", "--frames", "75") == 0
+    assert everything(tmp_path / "out") == everything(tmp_path / "straight")
+
+
+def test_letterboxed_floats(corpus, tmp_path):
+    assert run(corpus, tmp_path, "--fit", "letterbox", "--dtype", "float32") == 0
+    frames = torch.load(tmp_path / "VGAF_Tensors_all_5/Val/V_0.mp4.img.5.pt")
+    clip = read_clip(corpus / "Val/V_0.mp4", lambda seconds: middles(5) * seconds)
+    expected = np.stack([letter_box(to_rgb(frame), 32) for frame in clip.frames])
+    np.testing.assert_allclose(frames.permute(0, 2, 3, 1), expected / 255, atol=1e-7)
+    assert VGAFDataModule(str(tmp_path)).split_sizes()["train"] == 6
+
+
+def test_unusable_clips_are_listed_and_left_out_on_demand(copy, tmp_path, capsys):
+    (copy / "Train/T_2.mp4").write_bytes(b"")
+    (copy / "Val/V_1.mp4").unlink()
+    write_clip(copy / "Train/T_9.mp4")
+    write_clip(copy / "Train/T_3.mp4", audio=None)
+    text = message(capsys, "prepare", "vgaf", "--source", copy, "--out", tmp_path / "out", *OPTIONS, code=1)
+    assert "4 clips cannot be used, the first Train/T_2.mp4 (empty file (0 bytes))" in text
+    assert "--max-skipped 4" in text
+    assert run(copy, tmp_path / "out", "--max-skipped", "4") == 0
+    with (tmp_path / "out/prepared/frames-5/skipped.csv").open() as file:
+        reasons = {row["id"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons == {
+        "Train/T_2": "empty file (0 bytes)", "Train/T_3": "no audio stream",
+        "Train/T_9": "no label in Train_labels.txt", "Val/V_1": "no such file",
+    }  # fmt: skip
+    data = VGAFDataModule(str(tmp_path / "out"))
+    assert data.split_sizes() == {"val": 0, "train": 4, "test": 2}
+    assert data.dataset("train")[0]["id"] == ["T_0"]
+
+
+def test_tensors_made_elsewhere_are_indexed_where_they_are(prepared, tmp_path, capsys):
+    folder = Path(shutil.copytree(prepared, tmp_path / "theirs"))
+    shutil.rmtree(folder / "prepared")
+    assert cli.main(["prepare", "vgaf", "--source", str(folder)]) == 0
+    assert "tensors made elsewhere: 60 tensors" in capsys.readouterr().out
+    assert VGAFDataModule(str(folder)).fingerprint == VGAFDataModule(str(prepared)).fingerprint
+    text = message(capsys, "prepare", "vgaf", "--source", folder, "--out", tmp_path / "other")
+    assert "tensors are indexed where they are" in text
+    path = folder / "VGAF_Tensors_all_5/Train/T_0.mp4.img.5.pt"
+    path.write_bytes(path.read_bytes()[:-99])
+    assert "T_0.mp4.img.5.pt is no plain tensor file" in message(capsys, "prepare", "vgaf", "--source", folder)
+
+
+def test_other_settings_or_sources_are_refused(copy, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(copy, out) == 0
+    base = ["prepare", "vgaf", "--source", copy, "--out", out, *OPTIONS]
+    assert "size was 32, now 48" in message(capsys, *base, "--size", "48")
+    write_clip(copy / "Train/T_1.mp4", options={"qscale": "9"})
+    assert "the file of clip Train/T_1 changed" in message(capsys, *base)
+
+
+def test_a_tensor_that_went_away_is_named(corpus, tmp_path, capsys):
+    assert run(corpus, tmp_path / "out") == 0
+    (tmp_path / "out/VGAF_Tensors_all_5/Train/T_1.mp4.img.5.pt").unlink()
+    text = message(capsys, "prepare", "vgaf", "--source", corpus, "--out", tmp_path / "out", *OPTIONS)
+    assert "T_1.mp4.img.5.pt was made and is gone; delete" in text
+    shutil.rmtree(tmp_path / "out/prepared/frames-5")
+    shutil.rmtree(tmp_path / "out/VGAF_Tensors_all_5")
+    shutil.rmtree(tmp_path / "out/Synthetic2661_all_5")
+    assert run(corpus, tmp_path / "out") == 0
+
+
+def test_tensors_of_somebody_else_are_never_overwritten(copy, prepared, capsys):
+    shutil.copytree(prepared / "VGAF_Tensors_all_5", copy / "VGAF_Tensors_all_5")
+    text = message(capsys, "prepare", "vgaf", "--source", copy, "--out", copy, *OPTIONS)
+    assert "T_0.mp4.img.5.pt is there, one of 9 that this command did not make" in text
+    assert run(copy, copy, "--frames", "75") == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--frames", "0"], "--frames 0"),
+        (["--size", "8"], "--size 8"),
+        (["--spectrogram-size", "100"], "needs at least 106"),
+        (["--max-skipped", "-1"], "--max-skipped -1"),
+        (["--workers", "0"], "--workers 0"),
+        (["--synthetic", "nowhere"], "--synthetic nowhere"),
+        (["--seed", "-2"], "--seed -2"),
+    ],
+)
+def test_wrong_options(corpus, tmp_path, capsys, more, text):
+    assert text in message(capsys, "prepare", "vgaf", "--source", corpus, "--out", tmp_path, *OPTIONS, *more)
+
+
+def test_wrong_sources(copy, tmp_path, capsys):
+    assert "no such folder" in message(capsys, "prepare", "vgaf", "--source", tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "neither videos" in message(capsys, "prepare", "vgaf", "--source", tmp_path / "empty")
+    (copy / "SYNTHETIC").write_text("affectzoo synth vgaf (incomplete)\n")
+    assert "not finished" in message(capsys, "prepare", "vgaf", "--source", copy)
+    (copy / "SYNTHETIC").unlink()
+    (copy / "Val_labels.txt").unlink()
+    assert "Val_labels.txt: no such label file" in message(capsys, "prepare", "vgaf", "--source", copy)
+
+
+def test_a_tone_is_a_line_at_its_pitch_in_every_segment_it_lasts():
+    """1 kHz for the first half of 5 s, nothing after: bands from low to high, time in order."""
+    wave = np.zeros(5 * RATE, np.int16)
+    wave[: len(wave) // 2] = 8000 * np.sin(2 * np.pi * 1000 * np.arange(len(wave) // 2) / RATE)
+    pictures = spectrograms(wave, 5)
+    assert pictures.shape == (5, 1, 128, 128)
+    line = pictures[:, 0].argmax(1)  # band by segment and instant
+    mel = 15 / (15 + 27 * np.log(8) / np.log(6.4))  # where 1 kHz lies between 0 and 8 kHz
+    assert np.abs(line[:2] - (mel * 129 - 1)).max() <= 1
+    assert pictures[0].max() > pictures[4].max() + 3
+    assert (pictures[2, 0, :, :60].max(0) > 1).all()
+    assert (pictures[2, 0, :, 70:].max(0) < 0).all()
+
+
+def test_spectrograms_equal_librosa(tmp_path):
+    librosa = pytest.importorskip("librosa")
+    wave = (tone(5, RATE, 1)[0] * 9000).astype(np.int16) + np.random.default_rng(0).integers(
+        -500, 500, 5 * RATE, np.int16
+    )
+    # An instant is the middle of its hop of 125 samples; librosa's frames are centred at multiples of it.
+    shifted = np.pad(wave[62:] / 32768, (0, 62))
+    mel = librosa.feature.melspectrogram(
+        y=shifted, sr=RATE, n_fft=FFT, hop_length=125, n_mels=128, pad_mode="constant"
+    )[:, : 5 * 128]
+    decibel = librosa.power_to_db(mel, ref=1.0, top_db=80)
+    expected = (decibel - decibel.mean()) / decibel.std()
+    ours = spectrograms(wave, 5)[:, 0].transpose(1, 0, 2).reshape(128, 640)
+    np.testing.assert_allclose(ours[:, 8:-8], expected[:, 8:-8], atol=6e-3)  # edges shift the mean
+
+
+def test_silence_and_short_sound():
+    assert not spectrograms(np.zeros(RATE, np.int16), 5).any()
+    rng = np.random.default_rng(0)
+    short = spectrograms(rng.integers(-99, 99, 300).astype(np.int16), 75, 106)
+    assert short.shape == (75, 1, 106, 106)
+    assert np.isfinite(short).all()
+
+
+@pytest.mark.realdata
+def test_real_films_become_tensors(realdata, tmp_path):
+    """Real clips under VGAF's names, and odd files, of which the broken ones are skipped with a reason."""
+    clips = sorted((realdata / "ravdess/av_clips").glob("*.mp4"))[:4]
+    odd = sorted((realdata / "media/odd").glob("*.mp4"))
+    for split, files in (("Train", [*clips, *odd]), ("Val", clips[:1])):
+        (tmp_path / split).mkdir()
+        for i, path in enumerate(files):
+            (tmp_path / split / f"{split}_{i}.mp4").write_bytes(path.read_bytes())
+        lines = [f"{split}_{i} {i % 3 + 1}" for i in range(len(files))]
+        (tmp_path / f"{split}_labels.txt").write_text("\n".join(["Vid_name Label", *lines]) + "\n")
+    out = tmp_path / "out"
+    assert run(tmp_path, out, "--size", "224", "--spectrogram-size", "128", "--max-skipped", "99") == 0
+    with (out / "prepared/frames-5/skipped.csv").open() as file:
+        skipped = {row["id"]: row["reason"] for row in csv.DictReader(file)}
+    assert skipped
+    assert len(skipped) < len(odd)
+    assert all(skipped.values())
+    assert not any(f"Train/Train_{i}" in skipped for i in range(len(clips)))
+    data = VGAFDataModule(str(out))
+    assert data.input_shapes == {"video": [5, 3, 224, 224], "audio": [5, 1, 128, 128]}
+    batch = data.dataset("train").__getitems__([0, 1, 2, 3])
+    assert (batch["video"].float().std((1, 2, 3, 4)) > 20).all()
+    for sound in batch["audio"]:
+        torch.testing.assert_close(sound.std(), torch.tensor(1.0), atol=1e-3, rtol=0)
+    for i, path in enumerate(clips):
+        frame = read_clip(path, lambda seconds: middles(5) * seconds).frames[2]
+        small = cv2.resize(to_rgb(frame), (224, 224), interpolation=cv2.INTER_AREA)
+        assert np.abs(batch["video"][i, 2].permute(1, 2, 0).numpy().astype(int) - small).mean() < 3
