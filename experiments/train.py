@@ -39,7 +39,7 @@ from experiments.provenance import commit, device_name
 from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parent
-LINKS = ("num_classes", "input_shapes", "class_weights")
+LINKS = ("num_classes", "input_shapes", "class_weights", "class_names", "vocabulary_sizes")
 RECORDERS = (History, PredictionWriter, ResultPlots, AttentionPlot)
 COMMANDS = ("fit", "validate", "test", "predict")
 
