@@ -167,6 +167,11 @@ class EmotionDataModule(LightningDataModule):
         return {name: len(values) + 1 for name, values in self.vocabularies.items()}
 
     @property
+    def clip_attributes(self) -> dict[str, dict[str, str]]:
+        """What is known of the people in clips, value by name, by clip id: results are broken down by it."""
+        return {}
+
+    @property
     def leaked(self) -> bool:
         """Whether the model sees something that the label was made of, or that comes after it."""
         return False
@@ -233,6 +238,11 @@ class EmotionDataModule(LightningDataModule):
             stop: Item after the last.
         """
         raise NotImplementedError
+
+    @property
+    def item_settings(self) -> dict[str, bool]:
+        """What items depend on beside the store and their shape; stored embeddings are kept apart by it."""
+        return {}
 
     def use_embeddings(self, modality: str, values: Tensor) -> None:
         """Hands out embeddings instead of items from now on.

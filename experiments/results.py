@@ -5,7 +5,7 @@
     request.json                  what the cell was asked to be
     config.yaml                   the resolved settings
     metrics.csv                   one row per epoch: epoch, step, train_loss, val_loss, val_accuracy, ...
-    predictions-<selection>.csv   id, group, target, p_<class> ...; selection best, last or selected
+    predictions-<selection>.csv   id, group, target, p_<class>, ...; selection best, last or selected
     missing/<modality>-<rate>/predictions-<selection>.csv   the same under missing modalities, rate as 0.25
     plots/*.png                   pictures worth a place in the report
     checkpoints/                  best.ckpt, last.ckpt
@@ -29,6 +29,7 @@ from experiments.request import cell_name, request_hash
 from experiments.settings import Config
 
 SCHEMA = 1
+_OTHERS = ("gate_", "attr_")  # columns of predictions that some models and corpora have
 _DRAWN_ANEW = ("confusion", "curves")  # pictures of one run that a report draws itself, over all of them
 State = Literal["done", "missing", "partial", "changed"]
 
@@ -71,6 +72,8 @@ class Predictions:
         targets: ``(N,)`` class indices.
         predicted: ``(N,)`` class indices.
         probabilities: ``(N, K)``; None where only the decisions were kept.
+        gates: Weight ``(N,)`` by modality, where the model has gates.
+        attributes: What is known of the clips: values in their order, by name.
     """
 
     ids: list[str]
@@ -78,6 +81,8 @@ class Predictions:
     targets: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64] | None = None
+    gates: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    attributes: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -244,7 +249,8 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
     """Reads a prediction file; a clip that a distributed sampler repeated is kept once.
 
     Args:
-        path: CSV with columns id, group, target and ``p_<class>`` per class.
+        path: CSV with columns id, group, target and ``p_<class>`` per class; ``gate_<modality>`` and ``attr_<name>``
+            where there are any.
         class_names: Names of the classes in order of their index.
 
     Returns:
@@ -264,13 +270,17 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
         probabilities = np.array([[float(row[name]) for name in columns] for row in rows]).reshape(-1, len(columns))
         targets = np.array([int(row["target"]) for row in rows], dtype=np.int64)
         groups = [row["group"] for row in rows]
+        others = {prefix: [name for name in rows[0] if name.startswith(prefix)] if rows else [] for prefix in _OTHERS}
+        gates = {name.removeprefix("gate_"): np.array([float(row[name]) for row in rows]) for name in others["gate_"]}
+        attributes = {name.removeprefix("attr_"): [row[name] for row in rows] for name in others["attr_"]}
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: expected columns id, group, target, {', '.join(columns)} ({error})") from error
     if not rows or not np.isfinite(probabilities).all():
         raise DataError(f"{path}: {'no rows' if not rows else 'a probability is not finite'}; run the cell again")
-    return Predictions([row["id"] for row in rows], groups, targets, probabilities.argmax(1), probabilities)
+    ids, predicted = [row["id"] for row in rows], probabilities.argmax(1)
+    return Predictions(ids, groups, targets, predicted, probabilities, gates, attributes)
 
 
 def read_curves(path: Path) -> dict[str, list[float]]:

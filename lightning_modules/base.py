@@ -121,6 +121,10 @@ class EmotionTask(StagedModule):
         """
         return {}
 
+    def gate_names(self) -> list[str]:
+        """What the columns of ``aux["gate"]`` are, where its weights per clip are worth keeping."""
+        return []
+
     @staticmethod
     def observed(batch: Batch, modality: str) -> Tensor:
         """One modality with the rows of absent clips set to zero, whatever stood there.
@@ -230,10 +234,21 @@ class EmotionTask(StagedModule):
     def _collect(self, batch: Batch) -> dict[str, Any]:
         output: dict[str, Any] = self(batch)
         table = PredictionTable(
-            batch["id"], batch["group"], _on_cpu(output["logits"]), _on_cpu(batch.get("target", torch.empty(0)))
+            batch["id"],
+            batch["group"],
+            _on_cpu(output["logits"]),
+            _on_cpu(batch.get("target", torch.empty(0))),
+            self._weights(output.get("aux", {})),
         )
         self._parts.append(table)
         return output
+
+    def _weights(self, aux: dict[str, Any]) -> dict[str, Tensor]:
+        names = self.gate_names()
+        columns = {f"gate_{name}": aux["gate"][:, place] for place, name in enumerate(names)}
+        if names and "abstain" in aux:
+            columns["abstain"] = aux["abstain"]
+        return {name: values.detach().float().cpu() for name, values in columns.items()}
 
     def _finish_table(self) -> PredictionTable:
         self.predictions, self._parts = PredictionTable.concatenate(self._parts).gathered(), []

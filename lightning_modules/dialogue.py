@@ -59,7 +59,7 @@ class DialogueTask(EmotionTask):
                 f"{name} reads {', '.join(lacking)}, which the data lack; they hand over {', '.join(input_shapes)}"
             )
         if lacking := [modality for modality in modalities if modality not in encoders]:
-            raise TaskError(f"model.encoders: {name} needs one of {', '.join(lacking)}; it has {', '.join(encoders)}")
+            raise TaskError(f"model.encoders: {name} needs encoders of {', '.join(lacking)}; it has {', '.join(encoders)}")
         for modality in modalities:
             encoder, shape = encoders[modality], input_shapes[modality][1:]
             accepts: Any = getattr(encoder, "accepts", None)
