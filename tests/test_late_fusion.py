@@ -117,7 +117,7 @@ def test_branches_stay_as_they_are_while_it_trains(tmp_path):
 def test_the_static_average_does_not_train(tmp_path):
     paths, *_ = branches(tmp_path)
     model = fusion(StaticAverage, init_from=paths)
-    with pytest.raises(TaskError, match="leave --trainer.max_epochs at 0"):
+    with pytest.raises(TaskError, match=r"leave --trainer\.max_epochs at 0"):
         trainer(tmp_path, epochs=1).fit(model, DataLoader([dialogues()], batch_size=None))
 
 
