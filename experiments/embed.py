@@ -115,6 +115,7 @@ def _compute(encoder: nn.Module, data: EmotionDataModule, modality: str, path: P
 def _key(encoder: nn.Module, data: EmotionDataModule, modality: str) -> str:
     digest = hashlib.sha256()
     about: list[Any] = [data.fingerprint, modality, data.count_items(modality), str(encoder), BATCH]
+    about += [data.item_settings] if data.item_settings else []
     digest.update(json.dumps([*about, list(data.items(modality, 0, 1).shape[1:])]).encode())
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())

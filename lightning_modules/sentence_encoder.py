@@ -57,7 +57,9 @@ class SentenceEncoder(nn.Module):
         self, source: str | None = None, sha256: str | None = None, options: dict[str, Any] | None = None
     ) -> None:
         super().__init__()
-        from transformers import AutoModel, BertConfig, BertModel  # seconds of import that other models do not pay
+        # Seconds of import that other models do not pay.
+        from transformers import AutoModel, BertConfig, BertModel
+        from transformers.utils import logging
 
         if (source is None) == (options is None):
             raise TaskError("encoder: give either a source of weights, or options of a network with random ones")
@@ -69,6 +71,8 @@ class SentenceEncoder(nn.Module):
             found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none, there is no such file"
             if sha256 is not None and found != sha256:
                 raise TaskError(f"encoder.sha256: {path} has {found}, expected {sha256}; do not use these weights")
+            logging.set_verbosity_error()
+            logging.disable_progress_bar()
             # The pooler on top of the first token is part of the file but of no sentence embedding.
             self.network = AutoModel.from_pretrained(str(folder), local_files_only=True, add_pooling_layer=False)
         self.dim = int(self.network.config.hidden_size)  # type: ignore[union-attr, arg-type]
