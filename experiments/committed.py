@@ -113,9 +113,14 @@ def _packed_predictions(predictions: Predictions, clips: list[Config], with_prob
         "groups": [predictions.groups[index] for index in order],
         "targets": predictions.targets[order].tolist(),
     }
+    if predictions.attributes:
+        fold["attributes"] = {name: [of[index] for index in order] for name, of in predictions.attributes.items()}
     if fold not in clips:
         clips.append(fold)
     packed: Config = {"clips": clips.index(fold), "predicted": predictions.predicted[order].tolist()}
+    if with_probabilities and predictions.gates:
+        gates = predictions.gates.items()
+        packed["gates"] = {name: np.rint(of[order] * _UNIT).astype(int).tolist() for name, of in gates}
     if with_probabilities and predictions.probabilities is not None:
         packed["probabilities"] = np.rint(predictions.probabilities[order] * _UNIT).astype(int).tolist()
     return packed
@@ -147,6 +152,8 @@ def _unpacked_predictions(packed: Mapping[str, Any], clips: list[Config]) -> Pre
         targets=np.array(fold["targets"], dtype=np.int64),
         predicted=np.array(packed["predicted"], dtype=np.int64),
         probabilities=None if probabilities is None else np.array(probabilities) / _UNIT,
+        gates={name: np.array(of) / _UNIT for name, of in packed.get("gates", {}).items()},
+        attributes=fold.get("attributes", {}),
     )
 
 

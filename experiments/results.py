@@ -7,6 +7,7 @@
     metrics.csv                   one row per epoch: epoch, step, train_loss, val_loss, val_accuracy, ...
     predictions-<selection>.csv   id, group, target, p_<class>, ...; selection best, last or selected
     missing/<modality>-<rate>/predictions-<selection>.csv   the same under missing modalities, rate as 0.25
+    missing/only_<modality>+<modality>-1.00/...             the same with these modalities alone
     plots/*.png                   pictures worth a place in the report
     checkpoints/                  best.ckpt, last.ckpt
     log.txt                       what the run printed, where `reproduce` started it
@@ -16,7 +17,7 @@
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from experiments.request import cell_name, request_hash
 from experiments.settings import Config
 
 SCHEMA = 1
+_ONLY = "only_"
 _OTHERS = ("gate_", "attr_")  # columns of predictions that some models and corpora have
 _DRAWN_ANEW = ("confusion", "curves")  # pictures of one run that a report draws itself, over all of them
 State = Literal["done", "missing", "partial", "changed"]
@@ -135,6 +137,16 @@ def run_directory(
 def missing_predictions(directory: Path, modality: str, rate: float, selection: str) -> Path:
     """Where a cell keeps its predictions of a test fold whose clips lose a modality at a rate."""
     return directory / "missing" / f"{modality}-{rate:.2f}" / f"predictions-{selection}.csv"
+
+
+def subset_name(modalities: Iterable[str]) -> str:
+    """What stands for the modality that goes missing where it is all but these."""
+    return _ONLY + "+".join(modalities)
+
+
+def subset_of(name: str) -> tuple[str, ...]:
+    """The modalities that are left under a name of `subset_name`; none for the name of a modality."""
+    return tuple(name.removeprefix(_ONLY).split("+")) if name.startswith(_ONLY) else ()
 
 
 def write_json(path: Path, content: Any) -> None:
