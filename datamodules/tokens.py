@@ -49,26 +49,24 @@ class Tokens:
     """
 
     def __init__(self, source: str) -> None:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # without it a missing network costs a minute of retries
-        from transformers import AutoTokenizer  # seconds of import that other corpora do not pay
-
         folder = source_folder(source)
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(
-                str(folder or source), local_files_only=folder is not None
-            )
-        except Exception as error:  # transformers raises many kinds
+            self._tokenizer, special = _load(folder, source)
+        except Exception as error:  # both libraries raise many kinds
             reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
             raise DataError(
                 f"--tokenizer {source}: no tokenizer there ({reason}).\n"
                 "Name a folder with tokenizer.json, or fetch it once where there is a network"
             ) from error
-        if self.tokenizer.pad_token_id != 0:
+        padding = self._tokenizer.token_to_id(special["pad_token"])
+        if padding != 0:
             raise DataError(
-                f"--tokenizer {source}: it pads with id {self.tokenizer.pad_token_id}; give one that pads with 0, like BERT's"
+                f"--tokenizer {source}: it pads with id {padding}; give one that pads with 0, like those of BERT"
             )
+        self._tokenizer.no_padding()
+        self._separator = special["sep_token"]
         paths = [folder / name for name in _FILES if folder is not None and (folder / name).exists()]
-        self.settings = {"size": len(self.tokenizer)}
+        self.settings = {"size": self._tokenizer.get_vocab_size()}
         self.settings |= {"sha256": sha256_file(paths[0])} if paths else {"name": source}
 
     def __call__(self, texts: Sequence[str], length: int) -> np.ndarray:
@@ -83,15 +81,32 @@ class Tokens:
         """
         ids = np.zeros((len(texts), length), np.int32)
         if texts:
-            found = self.tokenizer(list(texts), truncation=True, max_length=length)["input_ids"]
+            self._tokenizer.enable_truncation(length)
+            found = self._tokenizer.encode_batch(list(texts))
             for row, (text, own) in enumerate(zip(texts, found, strict=True)):
                 if text.strip():
-                    ids[row, : len(own)] = own
+                    ids[row, : len(own.ids)] = own.ids
         return ids
 
     def joined(self, parts: Sequence[str]) -> str:
         """Several texts as one, told apart by the tokenizer's separator."""
-        return f" {self.tokenizer.sep_token} ".join(part.strip() for part in parts if part.strip())
+        return f" {self._separator} ".join(part.strip() for part in parts if part.strip())
+
+
+def _load(folder: Path | None, source: str) -> tuple[Any, dict[str, str]]:
+    """The tokenizer and the names of its special tokens; a ``tokenizer.json`` is read without transformers' weight."""
+    if folder is not None and (folder / _FILES[0]).is_file():
+        from tokenizers import Tokenizer
+
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        named = {name: config[name] for name in ("pad_token", "sep_token")}
+        special = {name: value["content"] if isinstance(value, dict) else value for name, value in named.items()}
+        return Tokenizer.from_file(str(folder / _FILES[0])), special
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # without it a missing network costs a minute of retries
+    from transformers import AutoTokenizer
+
+    loaded: Any = AutoTokenizer.from_pretrained(str(folder or source), local_files_only=folder is not None)
+    return loaded.backend_tokenizer, {"pad_token": loaded.pad_token, "sep_token": loaded.sep_token}
 
 
 def train_wordpiece(texts: Sequence[str], folder: Path, size: int = 1024) -> None:

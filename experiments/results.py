@@ -44,6 +44,7 @@ RESULT: dict[str, Any] = {
     "seed": int,
     "protocol": str,
     "synthetic": bool,
+    "leaked": bool,  # the model saw what its labels were made of, or what came after them
     "corpus": str,
     "class_names": list,
     "group_name": str,  # what the groups are: speakers or clips
@@ -62,6 +63,7 @@ RESULT: dict[str, Any] = {
     "data_fingerprint": str,
     "request_hash": str,
 }
+_LATER = {"leaked": False}  # fields that results of an earlier version lack
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def write_result(directory: Path, result: Mapping[str, Any]) -> None:
         ValueError: If a field is missing, unknown or of the wrong type, if a selection has no predictions, or if the
             request hash is not that of the recorded request.
     """
-    complete = {"schema": SCHEMA, **result}
+    complete = {"schema": SCHEMA, **_LATER, **result}
     if problem := _problem(complete):
         raise ValueError(f"result of {directory}: {problem}")
     for selection in complete["selections"]:
@@ -234,7 +236,7 @@ def read_cell(directory: Path) -> Cell:
     Raises:
         DataError: If a file is missing, damaged or of another schema.
     """
-    result = read_json(directory / "result.json")
+    result = {**_LATER, **read_json(directory / "result.json")}
     if problem := _problem(result):
         raise DataError(f"{directory / 'result.json'}: {problem}; delete its folder and run the cell again")
     names = result["class_names"]

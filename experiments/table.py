@@ -22,6 +22,7 @@ _TABLE_KEYS = {
     "rows",
     "vary",
     "unpublished",
+    "top3",
     "missing",
     "synthetic",
 }
@@ -73,6 +74,7 @@ class Table:
         missing_rows: Rows that are evaluated under either.
         metric: What is printed and compared: ``accuracy`` or ``uar``, the unweighted average recall.
         unpublished: What stands where a row has no published figure.
+        top3: Whether it shows how often the class is among the three most probable.
         make: Options of ``synth`` and ``prepare`` that make the stand-in, under these two names.
     """
 
@@ -90,6 +92,7 @@ class Table:
     missing_rows: tuple[str, ...] = ()
     metric: str = "accuracy"
     unpublished: str = "-"
+    top3: bool = False
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -158,6 +161,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         make={"synth": overlay.get("synth") or {}, "prepare": overlay.get("prepare") or {}},
         metric=_metric(content, path),
         unpublished=str(content.get("unpublished", "-")),
+        top3=content.get("top3", False) is True,
         **_missing(content.get("missing"), [row.name for row in rows], path),
     )
 

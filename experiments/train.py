@@ -297,6 +297,7 @@ class EmotionCLI(LightningCLI):
                 "seed": self.config["fit"].seed_everything,
                 "protocol": data.protocol,
                 "synthetic": data.synthetic,
+                "leaked": data.leaked,
                 "corpus": data.corpus,
                 "class_names": data.class_names,
                 "group_name": data.group_name,
@@ -318,8 +319,9 @@ class EmotionCLI(LightningCLI):
         for selection, metrics in selections.items():
             note = " (chosen on the test fold: optimistic)" if selection == "best" else ""
             epoch = "nothing trained" if metrics["epoch"] is None else f"epoch {metrics['epoch'] + 1}"
+            stamp = "LEAKED: " if data.leaked else ""
             print(
-                f"{selection}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
+                f"{stamp}{selection}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
                 f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {sizes['test']} clips"
             )
         print(f"result: {folder / 'result.json'}")

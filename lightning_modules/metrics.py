@@ -189,7 +189,8 @@ def classification_metrics(logits: Tensor, target: Tensor) -> dict[str, float]:
         target: ``(N,)`` class indices.
 
     Returns:
-        ``accuracy``, ``uar``, ``precision`` and ``f1``, each between 0 and 1.
+        ``accuracy``, ``uar``, ``precision``, ``f1`` and, of more than three classes, ``top3``: the share of clips whose
+        class is among the three most probable; each between 0 and 1.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 2.0], [0.0, 2.0, 0.0]])
@@ -201,9 +202,12 @@ def classification_metrics(logits: Tensor, target: Tensor) -> dict[str, float]:
     recall = multiclass_recall(predicted, target, classes, average=None)
     precision = multiclass_precision(predicted, target, classes, average=None)
     f1 = multiclass_f1_score(predicted, target, classes, average=None)
-    return {
+    metrics = {
         "accuracy": multiclass_accuracy(predicted, target, classes, average="micro").item(),
         "uar": recall[present].mean().item(),
         "precision": precision[present].mean().item(),
         "f1": f1[present].mean().item(),
     }
+    if classes > 3:
+        metrics["top3"] = (logits.topk(3).indices == target[:, None]).any(1).float().mean().item()
+    return metrics
