@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments import statistics
+from experiments import breakdown, statistics
 from experiments.summary import COLUMNS, RowSummary, Score, Summary
 
 STAMP = "SYNTHETIC"
@@ -37,7 +37,10 @@ class Sheet:
 
 def sheets(summary: Summary) -> list[Sheet]:
     """The tables of a report, the main one first; those without content are left out."""
-    others = [_by_corpus(summary), _detail(summary), _optimism(summary), _cost(summary), _robustness(summary)]
+    others = [
+        _by_corpus(summary), _detail(summary), _optimism(summary), _subsets(summary), _fairness(summary),
+        _weights(summary), _cost(summary), _robustness(summary),
+    ]  # fmt: skip
     return [main_sheet(summary), *(sheet for sheet in others if sheet.rows)]
 
 
@@ -256,6 +259,52 @@ def _robustness(summary: Summary) -> Sheet:
             cells = [percent(at.get(rate, math.nan)) for rate in rates]
             rows.append([row.row.label, modality, TITLES[curve.column], percent(curve.area), *cells])
     return Sheet(_titled(summary, "Accuracy under missing modalities, without retraining"), header, rows)
+
+
+def _subsets(summary: Summary) -> Sheet:
+    subsets = [subset for subset in summary.table.subsets if any(subset in row.subsets for row in summary.rows)]
+    whole = {name for subset in subsets for name in subset}
+    named = ["all" if set(subset) == whole else " + ".join(subset) for subset in subsets]
+    rows = [
+        [row.row.label, *(percent(row.subsets.get(subset, math.nan)) for subset in subsets)]
+        for row in summary.rows
+        if row.subsets
+    ]
+    title = "Modalities that are there, all others lost, without retraining"
+    return Sheet(_titled(summary, f"{title}: {METRICS[summary.table.metric]}"), [_first(summary), *named], rows)
+
+
+def _fairness(summary: Summary) -> Sheet:
+    runs = {row.row.label: breakdown.reported(row, summary.headline) for row in summary.rows}
+    runs = {label: of for label, of in runs.items() if any(run.attributes for run in of)}
+    found = dict.fromkeys(group for of in runs.values() for group in breakdown.groups(of))
+    rows = []
+    for name, value in found:
+        cells = {label: breakdown.accuracies(of, name, value) for label, of in runs.items()}
+        clips = max(count for count, _, _ in cells.values())
+        shown = [
+            percent(mean) + ("" if math.isnan(half) else f" \N{PLUS-MINUS SIGN} {100 * half:.1f}")
+            for _, mean, half in cells.values()
+        ]
+        rows.append([f"{name}: {value}", f"{clips}", *shown])
+    title = "Accuracy by group of people, with half of a 95 % interval"
+    return Sheet(_titled(summary, title), [_first(summary), "Clips", *runs], rows)
+
+
+def _weights(summary: Summary) -> Sheet:
+    rows: list[list[str]] = []
+    modalities: dict[str, None] = {}
+    found = []
+    for row in summary.rows:
+        runs = [run for run in breakdown.reported(row, summary.headline) if run.gates]
+        for (name, value), by in breakdown.weights(runs, row.class_names).items():
+            modalities.update(dict.fromkeys(by))
+            found.append((row.row.label, f"{name}: {value}", by))
+    for label, group, by in found:
+        means = [percent(float(by[m].mean()) if len(by.get(m, ())) else math.nan) for m in modalities]
+        rows.append([label, group, *means, breakdown.heaviest(by)])
+    header = [_first(summary), "Clips of", *modalities, "Heaviest"]
+    return Sheet(_titled(summary, "Mean weight of a modality where it is there, percent"), header, rows)
 
 
 def _first(summary: Summary) -> str:

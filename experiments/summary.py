@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from experiments import statistics
 from experiments.cells import Cells
-from experiments.results import Cell, Predictions
+from experiments.results import Cell, Predictions, subset_name, subset_of
 from experiments.settings import Config
 from experiments.statistics import Array
 from experiments.table import Row, Table
@@ -109,6 +109,7 @@ class RowSummary:
         cells: Its finished cells by protocol, fold and seed.
         scores: By column; a column without cells is left out.
         robustness: By modality.
+        subsets: The metric by the modalities that are left, of the column of `robustness`.
         p: Holm-corrected p value against the nearest row above that has cells; NaN where not tested.
     """
 
@@ -116,6 +117,7 @@ class RowSummary:
     cells: dict[tuple[str, int, int], Cell]
     scores: dict[str, Score]
     robustness: dict[str, Robustness]
+    subsets: dict[tuple[str, ...], float]
     p: float = np.nan
 
     @property
@@ -198,7 +200,7 @@ def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
             classes = len(next(iter(own.values())).result["class_names"])
             planned = len(table.folds) * len(table.seeds.get(protocol, ()))
             scores[column] = _score(chosen, classes, planned, table.metric)
-    return RowSummary(row, own, scores, _robustness(own, table.metric))
+    return RowSummary(row, own, scores, _robustness(own, table.metric), _subsets(table, own))
 
 
 def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned: int, metric: str) -> Score:
@@ -247,12 +249,32 @@ def _robustness(cells: Mapping[tuple[str, int, int], Cell], metric: str) -> dict
             if name != protocol or selection not in cell.predictions:
                 continue
             for modality, rates in cell.missing.items():
+                if subset_of(modality):
+                    continue
                 curve = {0.0: _value(cell.predictions[selection], metric)}
                 curve.update((rate, _value(of[selection], metric)) for rate, of in rates.items() if selection in of)
                 if len(curve) > 1:
                     curves.setdefault(modality, []).append(curve)
         if curves:
             return {modality: _robustness_curve(column, of) for modality, of in sorted(curves.items())}
+    return {}
+
+
+def _subsets(table: Table, cells: Mapping[tuple[str, int, int], Cell]) -> dict[tuple[str, ...], float]:
+    """The metric with some modalities alone, in the order of the table; the whole set is the cells' own."""
+    for column in ("honest", "last"):
+        protocol, selection = COLUMNS[column]
+        own = [cell for (name, _, _), cell in cells.items() if name == protocol and selection in cell.predictions]
+        found: dict[tuple[str, ...], float] = {}
+        for subset in table.subsets:
+            lost = [cell.missing.get(subset_name(subset), {}).get(1.0, {}).get(selection) for cell in own]
+            if set(subset) == {name for names in table.subsets for name in names}:
+                lost = [cell.predictions[selection] for cell in own]
+            values = [_value(predictions, table.metric) for predictions in lost if predictions]
+            if values and len(values) == len(own):
+                found[subset] = float(np.mean(values))
+        if found:
+            return found
     return {}
 
 

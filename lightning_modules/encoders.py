@@ -1,6 +1,7 @@
 """The one place where pretrained networks are made and weights load. No code that a file brings along is run."""
 
 import difflib
+import os
 import zipfile
 from pathlib import Path
 from typing import Any, Literal
@@ -221,7 +222,13 @@ def load_transformers_weights(network: nn.Module, weights: str) -> None:
     logging.disable_progress_bar()
     try:
         found, report = kind.from_pretrained(
-            weights, output_loading_info=True, trust_remote_code=False, torch_dtype=torch.float32, **options
+            weights,
+            output_loading_info=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            # The library reads the variable when it is imported, which may have been before it was set.
+            local_files_only=os.environ.get("HF_HUB_OFFLINE") == "1",
+            **options,
         )
     except Exception as error:  # the hub's client raises many kinds
         raise TaskError(
