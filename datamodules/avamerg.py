@@ -14,20 +14,13 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from datamodules.avamerg_manifest import ATTRIBUTES
 from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split
 from datamodules.dialogues import MODALITIES, PER_UTTERANCE, RATE, RESPONSE, SPEAKER, Dialogues, seen_video
 from datamodules.emotion_labels import label_map as labels_of
+from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies, indices
 from datamodules.store import DataError, Store
 
 Modality = Literal["text", "audio", "video", "meta"]
-PROFILE = ("age", "gender", "timbre")
-FIELDS = (*(f"{who}_{name}" for who in ("speaker", "listener") for name in PROFILE), "topic")
-ORDER = {
-    "age": ["child", "young", "middle-aged", "elderly"],
-    "gender": ["male", "female"],
-    "timbre": ["high", "mid", "low"],
-}
 
 
 class AvaMERGClips(ClipDataset):
@@ -90,11 +83,11 @@ class AvaMERGClips(ClipDataset):
 class AvaMERGDataModule(EmotionDataModule):
     """Conversations up to the turn whose emotion is asked for.
 
-    Batches hold, with U utterances: ``text`` int64 ``(B, U, L)`` ids and ``context`` ``(B, L')``, 0 = padding; ``audio``
-    float32 ``(B, U, S)``, 16 kHz mono, zeros after the end; ``video`` uint8 ``(B, U, T, S, S, 3)``, on the device float32
-    ``(B, U, 3, T, S, S)``; ``meta`` int64 ``(B, F)`` in the order of `FIELDS`, 0 = unknown; ``role`` ``(B, U)``, 0 none,
-    1 speaker, 2 listener. ``utterance_mask`` says per modality which utterances have it. After `use_embeddings` a
-    modality is ``(B, U, D)``, the context ``(B, D)``.
+    Batches hold, with U utterances: ``text`` int64 ``(B, U, L)`` ids and ``context`` ``(B, L')``, 0 = padding;
+    ``audio`` float32 ``(B, U, S)``, 16 kHz mono, zeros after the end; ``video`` uint8 ``(B, U, T, S, S, 3)``, on the
+    device float32 ``(B, U, 3, T, S, S)``; ``meta`` int64 ``(B, F)`` in the order of `profiles.FIELDS`, 0 = unknown;
+    ``role`` ``(B, U)``, 0 none, 1 speaker, 2 listener. ``utterance_mask`` says per modality which utterances have it.
+    After `use_embeddings` a modality is ``(B, U, D)``, the context ``(B, D)``.
 
     Args:
         root: Folder of the corpus; the store is ``<root>/prepared``.
@@ -225,7 +218,9 @@ class AvaMERGDataModule(EmotionDataModule):
         """
         found = np.array([row["split"] == split for row in self.store.rows]) & (self.targets.numpy() >= 0)
         if not found.any():
-            raise DataError(f"{self.store.folder}: no {split} conversations; prepare a source that has all three splits")
+            raise DataError(
+                f"{self.store.folder}: no {split} conversations; prepare a source that has all three splits"
+            )
         return np.flatnonzero(found)
 
     @property
@@ -236,31 +231,22 @@ class AvaMERGDataModule(EmotionDataModule):
     @property
     def fields(self) -> list[str]:
         """Names of the columns of ``meta``."""
-        return [*FIELDS, *(["speaker_id", "listener_id"] if self.profile_ids else [])]
+        return [*FIELDS, *(IDS if self.profile_ids else ())]
 
     @cached_property
     def vocabularies(self) -> dict[str, list[str]]:
         """Values per field that train has; both profiles share the lists of their attributes."""
-        rows = [self.store.rows[row] for row in self.rows("train")]
-        shared = {
-            name: _ordered({row[f"{who}_{name}"] for row in rows for who in ("speaker", "listener")}, ORDER.get(name, []))
-            for name in ATTRIBUTES
-        }
-        topics = _ordered({row["topic"] for row in rows}, [])
-        return {field: topics if field == "topic" else shared[field.partition("_")[2]] for field in self.fields}
+        return fit_vocabularies([self.store.rows[row] for row in self.rows("train")], self.fields)
 
     @cached_property
     def meta(self) -> Tensor:
         """Index of every conversation's values, int64 ``(N, F)``, 0 = unknown."""
-        places = {field: {value: i for i, value in enumerate(of, 1)} for field, of in self.vocabularies.items()}
-        return torch.tensor([[places[field].get(row[field], 0) for field in self.fields] for row in self.store.rows])
+        return indices(self.store.rows, self.vocabularies)
 
     @property
     def clip_attributes(self) -> dict[str, dict[str, str]]:
         """Age, gender and timbre of the speaker by conversation; ``unknown`` where the manifest has none."""
-        return {
-            row["id"]: {name: row[f"speaker_{name}"] or "unknown" for name in PROFILE} for row in self.store.rows
-        }
+        return {row["id"]: {name: row[f"speaker_{name}"] or "unknown" for name in PROFILE} for row in self.store.rows}
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:
@@ -337,9 +323,10 @@ class AvaMERGDataModule(EmotionDataModule):
         self.embeddings[modality] = values
 
     def _check(self, modality: str) -> None:
-        if modality not in (*PER_UTTERANCE, "context") or (
-            "text" if modality == "context" else modality
-        ) not in self.modalities:
+        if (
+            modality not in (*PER_UTTERANCE, "context")
+            or ("text" if modality == "context" else modality) not in self.modalities
+        ):
             raise DataError(
                 f"--data.modalities lacks {modality} for a frozen encoder; it has {', '.join(self.modalities)}"
             )
@@ -349,12 +336,7 @@ class AvaMERGDataModule(EmotionDataModule):
         video = batch.get("video")
         if video is None or video.dtype != torch.uint8:
             return batch
-        seen = seen_video(video.flatten(0, 1)).unflatten(0, video.shape[:2])
+        frames = seen_video(video.flatten(0, 1))
+        seen = frames.view(*video.shape[:2], *frames.shape[1:])
         absent = ~batch["utterance_mask"]["video"]
         return {**batch, "video": seen.masked_fill(absent.view(*absent.shape, 1, 1, 1, 1), 0)}
-
-
-def _ordered(found: set[str], known: list[str]) -> list[str]:
-    """Values without the empty one: the known ones in their order, then the others by name."""
-    rest = found - {""}
-    return [*(value for value in known if value in rest), *sorted(rest - set(known))]

@@ -76,7 +76,8 @@ class Dialogues:
     def utterances(self, row: int, limit: int) -> np.ndarray:
         """Numbers of a conversation's last utterances, at most ``limit`` of them: the label is of its last turn."""
         begin, end = self.first[row : row + 2]
-        return (begin + np.flatnonzero(self.used[begin:end]))[-limit:]
+        found: np.ndarray = begin + np.flatnonzero(self.used[begin:end])
+        return found[-limit:]
 
     @cached_property
     def _owner(self) -> np.ndarray:
@@ -90,11 +91,13 @@ class Dialogues:
     def text(self, utterance: int) -> np.ndarray:
         """Token ids int32 ``(L,)``."""
         row, place = self.place(utterance)
-        return self.store.read("text", row)[place, : self.text_tokens]
+        ids: np.ndarray = self.store.read("text", row)[place, : self.text_tokens]
+        return ids
 
     def context(self, row: int) -> np.ndarray:
         """Token ids int32 ``(L',)`` of a conversation's context."""
-        return self.store.read(self._context, row)[: self.context_tokens]
+        ids: np.ndarray = self.store.read(self._context, row)[: self.context_tokens]
+        return ids
 
     def audio(self, utterance: int) -> np.ndarray:
         """float32 ``(S,)``, see `normalised_wave`."""
@@ -106,7 +109,8 @@ class Dialogues:
     def video(self, utterance: int) -> np.ndarray:
         """uint8 ``(T, S, S, 3)``; the utterance has one."""
         row, place = self.place(utterance)
-        return self.store.read("video", row)[int(self.store.read("video_seen", row)[:place].sum())]
+        film: np.ndarray = self.store.read("video", row)[int(self.store.read("video_seen", row)[:place].sum())]
+        return film
 
     @cached_property
     def items(self) -> dict[str, np.ndarray]:

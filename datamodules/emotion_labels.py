@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datamodules.store import DataError
 
 EMOTIONS = (
-    "afraid", "angry", "annoyed", "anticipating", "anxious", "apprehensive", "ashamed", "caring", "confident", "content",
+    "afraid", "angry", "annoyed", "anticipating", "anxious", "apprehensive", "ashamed", "caring", "confident",
+    "content",
     "devastated", "disappointed", "disgusted", "embarrassed", "excited", "faithful", "furious", "grateful", "guilty",
     "hopeful", "impressed", "jealous", "joyful", "lonely", "nostalgic", "prepared", "proud", "sad", "sentimental",
     "surprised", "terrified", "trusting",
@@ -18,8 +19,8 @@ COARSE = ("happy", "contempt")  # AvaMERG's coarse emotions that are none of the
 CLASSLESS = ("tired",)  # a word that AvaMERG's labels hold and no map has a class for
 
 _SYNONYMS = {
-    "anxious": "conflicted anxiety worried uneasy stressed concerned burdened overwhelmed worry nervous stress confusion "
-    "concern overwhelm",
+    "anxious": "conflicted anxiety worried uneasy stressed concerned burdened overwhelmed worry nervous stress "
+    "confusion concern overwhelm",
     "afraid": "vulnerability helplessness fear fragile vulnerable fearful helpless",
     "sad": "sadness melancholy heavy-hearted melancholic frustrated",
     "sentimental": "pensive reflective thoughtful",

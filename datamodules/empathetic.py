@@ -1,4 +1,4 @@
-"""EmpatheticDialogues (Rashkin et al. 2019, https://aclanthology.org/P19-1534): one text and one emotion a conversation.
+"""EmpatheticDialogues (Rashkin et al. 2019, https://aclanthology.org/P19-1534): one text, one emotion each.
 
 The splits are the corpus's own. Labels are made of the 32 emotions by a map of `emotion_labels`, when the batch is
 read: one store serves every map.
@@ -139,7 +139,9 @@ class EmpatheticDataModule(EmotionDataModule):
         """
         found = np.array([row["split"] == split for row in self.store.rows])
         if not found.any():
-            raise DataError(f"{self.store.folder}: no {split} conversations; prepare a source that has all three splits")
+            raise DataError(
+                f"{self.store.folder}: no {split} conversations; prepare a source that has all three splits"
+            )
         return np.flatnonzero(found)
 
     @property

@@ -1,4 +1,4 @@
-"""Text to token ids: a transformers tokenizer from a folder, an installed package, or the hub's cache. No torch here."""
+"""Text to token ids: a transformers tokenizer from a folder, a package or the hub's cache. No torch here."""
 
 import importlib.util
 import json

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments import breakdown, statistics
-from experiments.summary import COLUMNS, RowSummary, Score, Summary
+from experiments.summary import COLUMNS, LEAKED, RowSummary, Score, Summary
 
 STAMP = "SYNTHETIC"
 TITLES = {
@@ -55,13 +55,14 @@ def main_sheet(summary: Summary) -> Sheet:
         "p vs row above",
         "Accuracy" if summary.table.metric == "uar" else "UAR",
         "Macro F1",
+        *(["Top-3"] if summary.table.top3 else []),
         "n train / test",
         "Parameters (published)",
     ]
     rows = [_main_row(summary, row) for row in summary.rows]
-    chance = percent(summary.majority)
     blank = [NONE] * (len(header) - 2 - len(summary.columns))
-    rows.append(["Majority class", NONE, *[chance] * len(summary.columns), *blank])
+    for name, chance in summary.baselines.items():
+        rows.append([name, NONE, *[percent(chance)] * len(summary.columns), *blank])
     return Sheet(title(summary), header, rows)
 
 
@@ -100,8 +101,10 @@ def _chosen(summary: Summary) -> str:
 
 
 def title(summary: Summary) -> str:
-    """Heading of a table, stamped where it is synthetic."""
-    return f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
+    """Heading of a table, stamped where it is synthetic and where a row of it leaked."""
+    own = f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
+    leaked = any(row.row.label.startswith(f"{LEAKED}: ") for row in summary.rows)
+    return f"{own} ({LEAKED} rows saw what labels were made of)" if leaked else own
 
 
 def markdown(sheet: Sheet) -> str:
@@ -162,7 +165,7 @@ def measured(summary: Summary, row: RowSummary, column: str) -> str:
 
 def _main_row(summary: Summary, row: RowSummary) -> list[str]:
     score = row.scores.get(summary.headline)
-    of_headline = [NONE] * 5
+    of_headline = [NONE] * (6 if summary.table.top3 else 5)
     if score:
         protocol = COLUMNS[summary.headline][0]
         of_headline = [
@@ -170,6 +173,7 @@ def _main_row(summary: Summary, row: RowSummary) -> list[str]:
             _p(row.p),
             percent(score.accuracy if summary.table.metric == "uar" else score.uar),
             percent(score.f1),
+            *([percent(score.top3)] if summary.table.top3 else []),
             _sizes(row, protocol),
         ]
     columns = [measured(summary, row, column) for column in summary.columns]

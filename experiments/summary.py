@@ -17,8 +17,9 @@ from experiments.settings import Config
 from experiments.statistics import Array
 from experiments.table import Row, Table
 
-# Column of a table -> protocol and selection of contract 5.
 METRICS = {"accuracy": statistics.accuracy, "uar": statistics.uar}
+LEAKED = "LEAKED"  # stands before whatever is shown of a model that saw what its labels were made of
+# Column of a table -> protocol and selection of contract 5.
 COLUMNS = {"best": ("paper", "best"), "last": ("paper", "last"), "honest": ("honest", "selected")}
 
 
@@ -35,6 +36,7 @@ class Score:
         hits: Clip id -> group and what the clip adds to the metric: the share of seeds that were right, over the number
             of classes and of clips of its own where the metric is an average over classes.
         interval: 95 % bootstrap interval of the metric over groups.
+        top3: Share of clips whose class is among the three most probable, mean over runs; NaN without probabilities.
         corpora: Seed-averaged confusion matrix per corpus, where the clips are of several: ids ``<corpus>/<clip>``.
     """
 
@@ -45,6 +47,7 @@ class Score:
     groups: dict[str, Array]
     hits: dict[str, tuple[str, float]]
     interval: tuple[float, float]
+    top3: float = np.nan
     corpora: dict[str, Array] = field(default_factory=dict)
 
     @property
@@ -143,6 +146,7 @@ class Summary:
         rows: Those that the table prints, in its order.
         headline: The column that UAR, F1, interval and tests are of.
         majority: The metric of always naming the most frequent class; NaN without cells, or if rows differ in classes.
+        baselines: The same by what the table calls it, one for each set of classes that its rows have.
         group_name: What the groups are.
         notes: What a reader has to know beside the numbers.
     """
@@ -152,6 +156,7 @@ class Summary:
     headline: str
     majority: float
     group_name: str
+    baselines: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -183,12 +188,15 @@ def summarise(table: Table, cells: Cells) -> Summary:
         headline=headline,
         majority=_majority(table, fitting),
         group_name=first.get("group_name", "groups"),
+        baselines=_baselines(table, fitting),
         notes=_notes(table, cells, fitting),
     )
 
 
 def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
     own = {key[1:]: cell for key, cell in cells.items() if key[0] == row.name}
+    if any(cell.result.get("leaked") for cell in own.values()):
+        row = replace(row, label=f"{LEAKED}: {row.label}")
     scores = {}
     for column, (protocol, selection) in COLUMNS.items():
         chosen = {
@@ -236,6 +244,7 @@ def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned:
         groups=groups,
         hits={clip: (group, float(np.mean(hits))) for clip, (group, hits) in right.items()},
         interval=statistics.bootstrap_interval(np.stack(list(groups.values())), METRICS[metric]),
+        top3=float(np.mean([_top3(run) for runs in by_fold.values() for run in runs])),
         corpora=dict(sorted(corpora.items())) if len(corpora) > 1 and "" not in corpora else {},
     )
 
@@ -285,11 +294,13 @@ def _robustness_curve(column: str, curves: list[dict[float, float]]) -> Robustne
 
 def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
     values: list[float] = []
-    above: Score | None = None
+    above: RowSummary | None = None
     for row in rows:
         score = row.scores.get(column)
-        values.append(_paired_p(score, above) if score and above else np.nan)
-        above = score or above
+        # Hits among other classes are no comparison.
+        alike = above is not None and above.class_names == row.class_names
+        values.append(_paired_p(score, above.scores[column]) if score and above and alike else np.nan)
+        above = row if score else above
     return [replace(row, p=p) for row, p in zip(rows, statistics.holm(values), strict=True)]
 
 
@@ -306,6 +317,17 @@ def _value(predictions: Predictions, metric: str) -> float:
     return float(METRICS[metric](statistics.confusion_matrix(predictions.targets, predictions.predicted, classes)))
 
 
+def _baselines(table: Table, cells: Cells) -> dict[str, float]:
+    sets = dict.fromkeys(tuple(cell.result["class_names"]) for cell in cells.values())
+    if len(sets) < 2:
+        return {"Majority class": _majority(table, cells)}
+    own = {
+        names: {key: cell for key, cell in cells.items() if tuple(cell.result["class_names"]) == names}
+        for names in sets
+    }
+    return {f"Majority of {len(names)} classes": _majority(table, found) for names, found in own.items()}
+
+
 def _majority(table: Table, cells: Cells) -> float:
     targets = _targets(cells.values())
     if not len(targets) or len({tuple(cell.result["class_names"]) for cell in cells.values()}) > 1:
@@ -313,6 +335,13 @@ def _majority(table: Table, cells: Cells) -> float:
     if table.metric == "uar":  # of one class everything is found, of the others nothing
         return 1 / len(np.unique(targets))
     return statistics.majority_baseline(targets)
+
+
+def _top3(predictions: Predictions) -> float:
+    if predictions.probabilities is None:
+        return np.nan
+    best = np.argsort(-predictions.probabilities, axis=1, kind="stable")[:, :3]
+    return float(np.mean((best == predictions.targets[:, None]).any(1)))
 
 
 def _accuracy(predictions: Predictions) -> float:

@@ -64,15 +64,15 @@ class SentenceEncoder(nn.Module):
         if (source is None) == (options is None):
             raise TaskError("encoder: give either a source of weights, or options of a network with random ones")
         if source is None:
-            self.network: nn.Module = BertModel(BertConfig(**(options or {})), add_pooling_layer=False)
+            self.network: nn.Module = BertModel(BertConfig(**(options or {})), add_pooling_layer=False)  # type: ignore[no-untyped-call]
         else:
             folder = source_folder(source)
             path = folder / "model.safetensors"
             found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none, there is no such file"
             if sha256 is not None and found != sha256:
                 raise TaskError(f"encoder.sha256: {path} has {found}, expected {sha256}; do not use these weights")
-            logging.set_verbosity_error()
-            logging.disable_progress_bar()
+            logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+            logging.disable_progress_bar()  # type: ignore[no-untyped-call]
             # The pooler on top of the first token is part of the file but of no sentence embedding.
             self.network = AutoModel.from_pretrained(str(folder), local_files_only=True, add_pooling_layer=False)
         self.dim = int(self.network.config.hidden_size)  # type: ignore[union-attr, arg-type]

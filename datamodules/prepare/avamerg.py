@@ -1,4 +1,4 @@
-"""AvaMERG (Zhang et al. 2025, https://arxiv.org/abs/2502.04976): manifests and media -> store, one entry a conversation.
+"""AvaMERG (Zhang et al. 2025, https://arxiv.org/abs/2502.04976): manifests and media -> one store.
 
 Every wav and mp4 that a manifest names is looked for. One that is missing or does not decode leaves its utterance
 without that modality and stands in ``prepared/missing.csv``; nothing is filled in.
@@ -149,7 +149,9 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--source {args.source}: a stand-in that is not finished; run `cli.py synth {CORPUS}` again")
     defaults = (32, 48, 4, 32) if synthetic else (128, 256, 8, 224)
     asked = (args.text_tokens, args.context_tokens, args.frames, args.size)
-    text, context, frames, size = (own if own is not None else usual for own, usual in zip(asked, defaults, strict=True))
+    text, context, frames, size = (
+        own if own is not None else usual for own, usual in zip(asked, defaults, strict=True)
+    )
     for name, value, least in (("text-tokens", text, 4), ("context-tokens", context, 4), ("frames", frames, 1),
                                ("size", size, 8), ("seconds", args.seconds, 0.1)):  # fmt: skip
         if value < least:
@@ -255,8 +257,10 @@ def _summary(store: Store, dialogues: Sequence[Dialogue], unusable: int, seconds
     said += "".join(f", {count} dropped ({reason})" for reason, count in sorted(dropped.items()))
     named = [said for one in dialogues for said in one.utterances if not (one.problem or one.dropped)]
     lost = Counter(modality for row in store.rows for _, modality, _, _ in json.loads(row["missing"]))
-    said += "".join(f"; {lost[name]} of {sum(bool(getattr(one, name)) for one in named)} {name} files missing or unusable"
-                    for name in ("audio", "video"))
+    said += "".join(
+        f"; {lost[name]} of {sum(bool(getattr(one, name)) for one in named)} {name} files missing or unusable"
+        for name in ("audio", "video")
+    )
     print(
         f"{said}, all in {store.folder / 'missing.csv'}; {seconds:.0f} s; fingerprint {store.fingerprint[:12]}"
         f"{' (SYNTHETIC)' * store.synthetic}; {store.folder}"

@@ -8,7 +8,12 @@ TOPICS = {
     "Travel": ("the train ride", "our trip", "the airport"),
     "Pets": ("my dog", "the cat", "the kitten"),
 }
-OPENINGS = ("You know, it is about {}.", "Let me tell you about {}.", "Today it was {} again.", "I keep thinking of {}.")
+OPENINGS = (
+    "You know, it is about {}.",
+    "Let me tell you about {}.",
+    "Today it was {} again.",
+    "I keep thinking of {}.",
+)
 SAYINGS = (
     (
         "It was wonderful, I could dance and sing!",

@@ -119,7 +119,11 @@ def entry(scene: Scene, seed: int) -> dict[str, Any]:
         return texts[int(rng.integers(len(texts)))]
 
     told, topic = scene.shown["text"], pick(tuple(TOPICS))
-    words = [pick(OPENINGS).format(pick(TOPICS[topic])) + " " + pick(SAYINGS[told]), pick(LISTENING), pick(SAYINGS[told])]
+    words = [
+        pick(OPENINGS).format(pick(TOPICS[topic])) + " " + pick(SAYINGS[told]),
+        pick(LISTENING),
+        pick(SAYINGS[told]),
+    ]
     emotion = pick(CLASSES[scene.label])
     dialogue: list[dict[str, Any]] = [
         {
@@ -199,7 +203,8 @@ def _folder(out: Path, kind: str) -> Path:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Says what this corpus is; it has no options beyond the common ones."""
     parser.epilog = (
-        f"Invented dialogues in which the speaker's age decides what tells the emotion: {DIALOGUES}, or --clips of them."
+        "Invented dialogues in which the speaker's age decides which modality tells the emotion: "
+        f"{DIALOGUES}, or --clips of them."
     )
 
 
@@ -234,7 +239,9 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(
             f"cannot write {error.filename or out}: {error.strerror}; the same command carries on"
         ) from None
-    print(f"{out}: {count} dialogues, seed {seed}, {time.monotonic() - began:.0f} s. SYNTHETIC: invented, no real person")
+    print(
+        f"{out}: {count} dialogues, seed {seed}, {time.monotonic() - began:.0f} s. SYNTHETIC: invented, no real person"
+    )
     return 0
 
 

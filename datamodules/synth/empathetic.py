@@ -82,11 +82,15 @@ def run(args: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=True)
         write_atomic(marker, f"{request}{UNFINISHED}\n")
         for name, own in lines.items():
-            write_atomic(out / f"{name}.csv", "\n".join([HEADER if form == "official" else "prompt,context", *own]) + "\n")
+            write_atomic(
+                out / f"{name}.csv", "\n".join([HEADER if form == "official" else "prompt,context", *own]) + "\n"
+            )
         train_wordpiece(texts, out / "tokenizer")
         write_atomic(marker, f"{request}\n")
     except OSError as error:
-        raise DataError(f"cannot write {error.filename or out}: {error.strerror}; the same command carries on") from None
+        raise DataError(
+            f"cannot write {error.filename or out}: {error.strerror}; the same command carries on"
+        ) from None
     print(f"{out}: {count} conversations, seed {seed}. SYNTHETIC: invented, no real person")
     return 0
 
@@ -97,7 +101,16 @@ def _official(number: int, split: str, emotion: str, prompt: str, said: list[str
     people = (f"{split}{number % 40}", f"{split}{40 + number % 40}")
     rows = []
     for index, text in enumerate(said):
-        fields = [f"hit:{number}_conv:{2 * number}", str(index + 1), emotion, prompt, people[index % 2], text, rating, ""]
+        fields = [
+            f"hit:{number}_conv:{2 * number}",
+            str(index + 1),
+            emotion,
+            prompt,
+            people[index % 2],
+            text,
+            rating,
+            "",
+        ]
         line = ",".join(field.replace(",", "_comma_") for field in fields)
         rows.append(line + ",17|4" * (split == "test" and number % 5 == 0))
     return rows
