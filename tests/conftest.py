@@ -100,6 +100,18 @@ def noxi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stand_in(tmp_path_factory.mktemp("data") / "noxi", "noxi", "--face-size", "32", clips=6)
 
 
+@pytest.fixture(scope="session")
+def empathetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of EmpatheticDialogues: three utterances a conversation, read by their prompts."""
+    return stand_in(tmp_path_factory.mktemp("data") / "empathetic", "empathetic", clips=160)
+
+
+@pytest.fixture(scope="session")
+def avamerg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of AvaMERG."""
+    return stand_in(tmp_path_factory.mktemp("data") / "avamerg", "avamerg", "--size", "32", clips=40)
+
+
 def read_experiment(name: str, overlay: bool = False) -> dict[str, Any]:
     """Content of an experiment's YAML, or of its overlay."""
     content: dict[str, Any] = yaml.safe_load(
