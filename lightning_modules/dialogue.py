@@ -59,7 +59,9 @@ class DialogueTask(EmotionTask):
                 f"{name} reads {', '.join(lacking)}, which the data lack; they hand over {', '.join(input_shapes)}"
             )
         if lacking := [modality for modality in modalities if modality not in encoders]:
-            raise TaskError(f"model.encoders: {name} needs encoders of {', '.join(lacking)}; it has {', '.join(encoders)}")
+            raise TaskError(
+                f"model.encoders: {name} needs encoders of {', '.join(lacking)}; it has {', '.join(encoders)}"
+            )
         for modality in modalities:
             encoder, shape = encoders[modality], input_shapes[modality][1:]
             accepts: Any = getattr(encoder, "accepts", None)
@@ -211,6 +213,8 @@ class MetadataTables(nn.Module):
             width = (widths or {}).get(kind, 32)
             known[place] = (max(rows, known.get(place, (0, 0))[0]), width)
         self.tables = nn.ModuleDict({place: nn.Embedding(*shape) for place, shape in known.items()})
+        for table in self.tables.values():
+            nn.init.normal_(table.weight, std=0.1)  # of 1, who is speaking drowns what is said: a key to memorise by
         self.width = sum(known[place][1] for place in self.places)
 
     def each(self, meta: Tensor) -> list[Tensor]:
