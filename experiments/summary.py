@@ -318,14 +318,17 @@ def _value(predictions: Predictions, metric: str) -> float:
 
 
 def _baselines(table: Table, cells: Cells) -> dict[str, float]:
-    sets = dict.fromkeys(tuple(cell.result["class_names"]) for cell in cells.values())
-    if len(sets) < 2:
+    of_row = {key[0]: tuple(cell.result["class_names"]) for key, cell in cells.items()}
+    if len(set(of_row.values())) < 2:
         return {"Majority class": _majority(table, cells)}
-    own = {
-        names: {key: cell for key, cell in cells.items() if tuple(cell.result["class_names"]) == names}
-        for names in sets
+    first: dict[tuple[str, ...], str] = {}
+    for row in table.rows:
+        if row.name in of_row:
+            first.setdefault(of_row[row.name], row.label)
+    return {
+        f"Majority class of {label}": _majority(table, {key: cells[key] for key in cells if of_row[key[0]] == names})
+        for names, label in first.items()
     }
-    return {f"Majority of {len(names)} classes": _majority(table, found) for names, found in own.items()}
 
 
 def _majority(table: Table, cells: Cells) -> float:

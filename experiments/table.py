@@ -161,9 +161,16 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         make={"synth": overlay.get("synth") or {}, "prepare": overlay.get("prepare") or {}},
         metric=_metric(content, path),
         unpublished=str(content.get("unpublished", "-")),
-        top3=content.get("top3", False) is True,
+        top3=_yes_or_no(content, "top3", path),
         **_missing(content.get("missing"), [row.name for row in rows], path),
     )
+
+
+def _yes_or_no(content: Config, name: str, path: Path) -> bool:
+    value = content.get(name, False)
+    if not isinstance(value, bool):
+        raise DataError(f"{path}: {name}: expected true or false, found {value!r}")
+    return value
 
 
 def _metric(content: Config, path: Path) -> str:

@@ -421,6 +421,69 @@ def test_a_table_may_be_of_recall_and_keep_rows_back(project):
         read_table("toy", project=HERE)
 
 
+def test_top_3_is_that_of_the_probabilities(project):
+    path = Path("experiments/tables/toy.yaml")
+    text = path.read_text()
+    path.write_text(text.replace("corpus: toy", "corpus: toy\ntop3: true"))
+    summary = summary_of(fill())
+    found = []
+    for fold in range(3):
+        of = read_cell(Path(f"runs/toy/video/honest-fold{fold}-seed1")).predictions["selected"]
+        found.append(metrics.top_k_accuracy_score(of.targets, of.probabilities, k=3, labels=range(4)))
+    assert summary.rows[0].scores["honest"].top3 == pytest.approx(np.mean(found))
+    text = sheets.markdown(sheets.main_sheet(summary))
+    assert column(text, "Top-3")["Video alone"] == f"{100 * np.mean(found):.2f}"
+    assert column(text, "Top-3")["Majority class"] == "-"
+    path.write_text(path.read_text().replace("top3: true", "top3: perhaps"))
+    with pytest.raises(DataError, match="top3: expected true or false"):
+        read_table("toy", project=HERE)
+
+
+def alter(row, **changes):
+    for path in Path("runs/toy", row).rglob("result.json"):
+        write_json(path, {**read_json(path), **changes})
+
+
+def test_rows_with_other_classes_have_a_baseline_of_their_own_and_are_not_compared(project):
+    planner = fill(protocols=["honest"])
+    for path in Path("runs/toy/pair").rglob("predictions-*.csv"):
+        path.write_text(path.read_text().replace("p_calm", "p_still"))
+    alter("pair", class_names=["still", "happy", "sad", "angry"])
+    summary = summary_of(planner)
+    assert np.isnan(summary.majority)
+    assert np.isfinite(summary.rows[1].p)
+    assert np.isnan(summary.rows[2].p)
+    targets = read_cell(Path("runs/toy/video/honest-fold0-seed1")).predictions["selected"].targets
+    share = max(np.bincount(targets)) / len(targets)  # the toy's folds hold the same labels
+    assert summary.baselines == pytest.approx(
+        {f"Majority class of {name}": share for name in ("Video alone", "Pair_50 %")}
+    )
+    text = sheets.markdown(sheets.main_sheet(summary))
+    assert column(text, "Honest")["Majority class of Pair_50 %"] == f"{100 * share:.2f}"
+
+
+def test_what_leaked_is_stamped_wherever_it_is_shown(project, capsys):
+    planner = fill()
+    assert "LEAKED" not in sheets.markdown(sheets.main_sheet(summary_of(planner)))
+    alter("audio", leaked=True)
+    summary = summary_of(planner)
+    for sheet in sheets.sheets(summary):
+        assert not any(row[0] == "Audio alone" for row in sheet.rows)
+    assert "LEAKED" in sheets.title(summary)
+    assert report.run(options("toy"), HERE) == 0
+    assert "LEAKED: Audio alone" in capsys.readouterr().out
+    for name in ("toy.md", "toy.tex", "toy.html"):
+        text = (Path("runs/report") / name).read_text()
+        assert text.count("Audio alone") == text.count("LEAKED: Audio alone")
+
+
+def test_a_result_of_before_the_stamp_did_not_leak(project):
+    fill(rows=["audio"])
+    for path in Path("runs/toy/audio").rglob("result.json"):
+        write_json(path, {name: value for name, value in read_json(path).items() if name != "leaked"})
+    assert read_cell(path.parent).result["leaked"] is False
+
+
 def test_rows_may_stand_once_per_value_of_an_option(project):
     text = Path("experiments/tables/toy.yaml").read_text()
     vary = 'vary: {option: data.window, values: [1, 8], label: "{label}, {value} s", rows: [audio]}\n'
