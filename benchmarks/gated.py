@@ -1,4 +1,4 @@
-"""Gated fusion from stored embeddings, beside the same model whose frozen encoders run at every step: one run, turn by turn.
+"""Gated fusion from stored embeddings, beside the same model whose frozen encoders run at every step: in one run.
 
     python benchmarks/gated.py [--rounds 3] [--steps 50] [--out FILE.json]
 
@@ -32,9 +32,8 @@ from lightning_modules.losses import FocalLoss
 
 BATCH, CLASSES, BAR = 4, 7, 300
 SHAPES = {"text": [64], "audio": [48_000], "video": [3, 8, 224, 224]}
-SIZES = {f"{who}_{field}": 5 for who in ("speaker", "listener") for field in ("age", "gender", "timbre")} | {
-    "topic": 15
-}
+SIZES = {f"{who}_{field}": 5 for who in ("speaker", "listener") for field in ("age", "gender", "timbre")}
+SIZES |= {"topic": 15}
 
 
 def raw(count: int) -> dict[str, Tensor]:

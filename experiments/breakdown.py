@@ -30,8 +30,8 @@ def groups(runs: list[Predictions]) -> Iterator[tuple[str, str]]:
     for run in runs:
         for name, values in run.attributes.items():
             found.setdefault(name, {}).update(dict.fromkeys(values))
-    for name, values in found.items():
-        yield from ((name, value) for value in sorted(values) if value)
+    for name, known in found.items():
+        yield from ((name, value) for value in sorted(known) if value)
 
 
 def accuracies(runs: list[Predictions], name: str, value: str) -> tuple[int, float, float]:
@@ -82,9 +82,8 @@ def weights(runs: list[Predictions], class_names: list[str]) -> dict[tuple[str, 
     joined = {key: {modality: np.concatenate(of) for modality, of in by.items()} for key, by in found.items()}
     order = {name: place for place, name in enumerate(class_names)}
     names = list(dict.fromkeys(name for name, _ in joined))
-    return dict(
-        sorted(joined.items(), key=lambda item: (names.index(item[0][0]), order.get(item[0][1], 0), item[0][1]))
-    )
+    keys = sorted(joined, key=lambda key: (names.index(key[0]), order.get(key[1], 0), key[1]))
+    return {key: joined[key] for key in keys}
 
 
 def heaviest(by: Mapping[str, Values]) -> str:

@@ -2,44 +2,31 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
-from experiments import breakdown, statistics
+from experiments import group_sheets, statistics
+from experiments.sheet import METRICS as METRICS
+from experiments.sheet import NONE as NONE
+from experiments.sheet import STAMP as STAMP
+from experiments.sheet import Sheet as Sheet
+from experiments.sheet import first, titled
+from experiments.sheet import percent as percent
 from experiments.summary import COLUMNS, LEAKED, RowSummary, Score, Summary
 
-STAMP = "SYNTHETIC"
 TITLES = {
     "best": "Paper protocol, best epoch (optimistic)",
     "last": "Paper protocol, last epoch",
     "honest": "Honest",
 }
-METRICS = {"accuracy": "accuracy", "uar": "unweighted average recall (UAR)"}
 NOT_RUN = "not run"
-NONE = "-"
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """One table as text.
-
-    Attributes:
-        title: Heading.
-        header: Column titles.
-        rows: Cells as text.
-    """
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
 
 
 def sheets(summary: Summary) -> list[Sheet]:
     """The tables of a report, the main one first; those without content are left out."""
     others = [
-        _by_corpus(summary), _detail(summary), _optimism(summary), _subsets(summary), _fairness(summary),
-        _weights(summary), _cost(summary), _robustness(summary),
+        _by_corpus(summary), _detail(summary), _optimism(summary), group_sheets.subsets(summary),
+        group_sheets.fairness(summary), group_sheets.weights(summary), _cost(summary), _robustness(summary),
     ]  # fmt: skip
     return [main_sheet(summary), *(sheet for sheet in others if sheet.rows)]
 
@@ -48,7 +35,7 @@ def main_sheet(summary: Summary) -> Sheet:
     """Published and measured figures side by side, with what is needed to judge the difference."""
     headline = TITLES[summary.headline].split(" (")[0].lower()
     header = [
-        _first(summary),
+        first(summary),
         "Published (real data)" if summary.table.synthetic else "Published",
         *(TITLES[column] for column in summary.columns),
         f"95 % interval ({headline})",
@@ -125,11 +112,6 @@ def latex(sheet: Sheet) -> str:
     )
 
 
-def percent(value: float) -> str:
-    """A share as a percentage with two decimals."""
-    return NONE if math.isnan(value) else f"{100 * value:.2f}"
-
-
 def quantity(value: float | None, unit: str = "") -> str:
     """A number in thousands, millions or billions."""
     if value is None or math.isnan(value):
@@ -185,7 +167,7 @@ def _name(summary: Summary) -> str:
 
 
 def _by_corpus(summary: Summary) -> Sheet:
-    header = [_first(summary), "Corpus", "Clips", "UAR", "Macro precision", "Macro F1", "Accuracy"]
+    header = [first(summary), "Corpus", "Clips", "UAR", "Macro precision", "Macro F1", "Accuracy"]
     metrics = (statistics.uar, statistics.macro_precision, statistics.macro_f1, statistics.accuracy)
     rows = [
         [row.row.label, corpus, f"{confusion.sum():.0f}", *(percent(float(metric(confusion))) for metric in metrics)]
@@ -193,12 +175,12 @@ def _by_corpus(summary: Summary) -> Sheet:
         if (score := row.scores.get(summary.headline))
         for corpus, confusion in score.corpora.items()
     ]
-    return Sheet(_titled(summary, f'By corpus, column "{TITLES[summary.headline]}"'), header, rows)
+    return Sheet(titled(summary, f'By corpus, column "{TITLES[summary.headline]}"'), header, rows)
 
 
 def _detail(summary: Summary) -> Sheet:
     header = [
-        _first(summary), "Column", "Cells", "n train / test", _name(summary), "SD over folds", "SD over seeds",
+        first(summary), "Column", "Cells", "n train / test", _name(summary), "SD over folds", "SD over seeds",
         "95 % interval", "Accuracy", "UAR", "Macro F1",
     ]  # fmt: skip
     rows = [
@@ -214,25 +196,25 @@ def _detail(summary: Summary) -> Sheet:
         for row in summary.rows
         for column, score in row.scores.items()
     ]
-    return Sheet(_titled(summary, "Every column"), header, rows)
+    return Sheet(titled(summary, "Every column"), header, rows)
 
 
 def _optimism(summary: Summary) -> Sheet:
-    header = [_first(summary), "Best epoch - last epoch", "Best epoch - honest"]
+    header = [first(summary), "Best epoch - last epoch", "Best epoch - honest"]
     rows = []
     for row in summary.rows:
         gaps = [row.optimism(column) for column in ("last", "honest")]
         if not all(map(math.isnan, gaps)):
             rows.append([row.row.label, *(NONE if math.isnan(gap) else f"{100 * gap:+.2f}" for gap in gaps)])
-    return Sheet(_titled(summary, "Optimism: points that choosing the epoch on the test fold adds"), header, rows)
+    return Sheet(titled(summary, "Optimism: points that choosing the epoch on the test fold adds"), header, rows)
 
 
 def _cost(summary: Summary) -> Sheet:
     header = [
-        _first(summary), "Parameters", "Published", "Trainable", "FLOPs, one clip", "Latency, one clip (median)",
+        first(summary), "Parameters", "Published", "Trainable", "FLOPs, one clip", "Latency, one clip (median)",
         "Peak memory", "Training time per cell", "Device",
     ]  # fmt: skip
-    return Sheet(_titled(summary, "Cost"), header, [_cost_row(row) for row in summary.rows if row.cells])
+    return Sheet(titled(summary, "Cost"), header, [_cost_row(row) for row in summary.rows if row.cells])
 
 
 def _cost_row(row: RowSummary) -> list[str]:
@@ -255,68 +237,14 @@ def _cost_row(row: RowSummary) -> list[str]:
 
 def _robustness(summary: Summary) -> Sheet:
     rates = sorted({rate for row in summary.rows for of in row.robustness.values() for rate in of.rates})
-    header = [_first(summary), "Modality that goes missing", "Column", "Area", *(f"{rate:.0%}" for rate in rates)]
+    header = [first(summary), "Modality that goes missing", "Column", "Area", *(f"{rate:.0%}" for rate in rates)]
     rows = []
     for row in summary.rows:
         for modality, curve in row.robustness.items():
             at = dict(zip(curve.rates, curve.values, strict=True))
             cells = [percent(at.get(rate, math.nan)) for rate in rates]
             rows.append([row.row.label, modality, TITLES[curve.column], percent(curve.area), *cells])
-    return Sheet(_titled(summary, "Accuracy under missing modalities, without retraining"), header, rows)
-
-
-def _subsets(summary: Summary) -> Sheet:
-    subsets = [subset for subset in summary.table.subsets if any(subset in row.subsets for row in summary.rows)]
-    whole = {name for subset in subsets for name in subset}
-    named = ["all" if set(subset) == whole else " + ".join(subset) for subset in subsets]
-    rows = [
-        [row.row.label, *(percent(row.subsets.get(subset, math.nan)) for subset in subsets)]
-        for row in summary.rows
-        if row.subsets
-    ]
-    title = "Modalities that are there, all others lost, without retraining"
-    return Sheet(_titled(summary, f"{title}: {METRICS[summary.table.metric]}"), [_first(summary), *named], rows)
-
-
-def _fairness(summary: Summary) -> Sheet:
-    runs = {row.row.label: breakdown.reported(row, summary.headline) for row in summary.rows}
-    runs = {label: of for label, of in runs.items() if any(run.attributes for run in of)}
-    found = dict.fromkeys(group for of in runs.values() for group in breakdown.groups(of))
-    rows = []
-    for name, value in found:
-        cells = {label: breakdown.accuracies(of, name, value) for label, of in runs.items()}
-        clips = max(count for count, _, _ in cells.values())
-        shown = [
-            percent(mean) + ("" if math.isnan(half) else f" \N{PLUS-MINUS SIGN} {100 * half:.1f}")
-            for _, mean, half in cells.values()
-        ]
-        rows.append([f"{name}: {value}", f"{clips}", *shown])
-    title = "Accuracy by group of people, with half of a 95 % interval"
-    return Sheet(_titled(summary, title), [_first(summary), "Clips", *runs], rows)
-
-
-def _weights(summary: Summary) -> Sheet:
-    rows: list[list[str]] = []
-    modalities: dict[str, None] = {}
-    found = []
-    for row in summary.rows:
-        runs = [run for run in breakdown.reported(row, summary.headline) if run.gates]
-        for (name, value), by in breakdown.weights(runs, row.class_names).items():
-            modalities.update(dict.fromkeys(by))
-            found.append((row.row.label, f"{name}: {value}", by))
-    for label, group, by in found:
-        means = [percent(float(by[m].mean()) if len(by.get(m, ())) else math.nan) for m in modalities]
-        rows.append([label, group, *means, breakdown.heaviest(by)])
-    header = [_first(summary), "Clips of", *modalities, "Heaviest"]
-    return Sheet(_titled(summary, "Mean weight of a modality where it is there, percent"), header, rows)
-
-
-def _first(summary: Summary) -> str:
-    return STAMP if summary.table.synthetic else "Row"
-
-
-def _titled(summary: Summary, text: str) -> str:
-    return f"{STAMP}: {text}" if summary.table.synthetic else text
+    return Sheet(titled(summary, "Accuracy under missing modalities, without retraining"), header, rows)
 
 
 def _with_spread(mean: float, spread: float) -> str:
