@@ -77,7 +77,8 @@ def notes(summary: Summary) -> list[str]:
 
 def _averaged(summary: Summary, several_seeds: bool) -> str:
     if len(summary.table.folds) == 1:
-        return "mean over seeds" if several_seeds else "one run"
+        spread = "mean over seeds \N{PLUS-MINUS SIGN} standard deviation over seeds (ddof 1)"
+        return spread if several_seeds else "one run"
     seeds = " of the seed means" if several_seeds else ""
     return f"mean over folds{seeds} \N{PLUS-MINUS SIGN} standard deviation over folds (ddof 1)"
 
@@ -142,7 +143,8 @@ def measured(summary: Summary, row: RowSummary, column: str) -> str:
     score = row.scores.get(column)
     if not score:
         return NOT_RUN if COLUMNS[column][0] in summary.table.protocols else NONE
-    return f"{_with_spread(score.mean, score.spread)}{_coverage(summary, score)}"
+    spread = score.seed_spread if len(summary.table.folds) == 1 else score.spread
+    return f"{_with_spread(score.mean, spread)}{_coverage(summary, score)}"
 
 
 def _main_row(summary: Summary, row: RowSummary) -> list[str]:

@@ -214,9 +214,8 @@ class MetadataTables(nn.Module):
             known[place] = (max(rows, known.get(place, (0, 0))[0]), width)
         self.tables = nn.ModuleDict({place: nn.Embedding(*shape) for place, shape in known.items()})
         for table in self.tables.values():
-            nn.init.normal_(
-                table.get_parameter("weight"), std=0.1
-            )  # of 1, who is speaking drowns what is said: a key to memorise by
+            # With torch's 1, who is speaking drowns what is said, and becomes a key to memorise by.
+            nn.init.normal_(table.get_parameter("weight"), std=0.1)
         self.width = sum(known[place][1] for place in self.places)
 
     def each(self, meta: Tensor) -> list[Tensor]:
