@@ -76,6 +76,7 @@ class Predictions:
         targets: ``(N,)`` class indices.
         predicted: ``(N,)`` class indices.
         probabilities: ``(N, K)``; None where only the decisions were kept.
+        best: ``(N, 3)`` the most probable classes in order, where they were kept instead of many probabilities.
         gates: Weight ``(N,)`` by modality, where the model has gates.
         attributes: What is known of the clips: values in their order, by name.
     """
@@ -85,6 +86,7 @@ class Predictions:
     targets: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64] | None = None
+    best: npt.NDArray[np.int64] | None = None
     gates: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     attributes: dict[str, list[str]] = field(default_factory=dict)
 
@@ -294,7 +296,7 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
     if not rows or not np.isfinite(probabilities).all():
         raise DataError(f"{path}: {'no rows' if not rows else 'a probability is not finite'}; run the cell again")
     ids, predicted = [row["id"] for row in rows], probabilities.argmax(1)
-    return Predictions(ids, groups, targets, predicted, probabilities, gates, attributes)
+    return Predictions(ids, groups, targets, predicted, probabilities, gates=gates, attributes=attributes)
 
 
 def read_curves(path: Path) -> dict[str, list[float]]:

@@ -340,10 +340,17 @@ def _majority(table: Table, cells: Cells) -> float:
     return statistics.majority_baseline(targets)
 
 
+def most_probable(probabilities: Array) -> npt.NDArray[np.int64]:
+    """The three most probable classes of every clip, int64 ``(N, 3)``; of equal ones the smaller index first."""
+    return np.argsort(-probabilities, axis=1, kind="stable")[:, :3]
+
+
 def _top3(predictions: Predictions) -> float:
-    if predictions.probabilities is None:
+    best = predictions.best
+    if predictions.probabilities is not None:
+        best = most_probable(predictions.probabilities)
+    if best is None:
         return np.nan
-    best = np.argsort(-predictions.probabilities, axis=1, kind="stable")[:, :3]
     return float(np.mean((best == predictions.targets[:, None]).any(1)))
 
 

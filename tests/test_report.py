@@ -439,6 +439,31 @@ def test_top_3_is_that_of_the_probabilities(project):
         read_table("toy", project=HERE)
 
 
+def test_of_many_classes_the_three_most_probable_are_committed(project, monkeypatch):
+    planner = fill(rows=["audio"], protocols=["honest"])
+    cells = read_cells(planner.table, Path("runs"))
+    monkeypatch.setattr("experiments.committed._MANY", 3)
+    (path,) = write_committed(planner.table, cells, Path("results"))
+    assert "probabilities" not in path.read_text()
+    whole, kept = (
+        summarise(planner.table, cells),
+        summarise(planner.table, read_committed(planner.table, Path("results"))),
+    )
+    assert kept.rows[1].scores["honest"].top3 == pytest.approx(whole.rows[1].scores["honest"].top3)
+    assert kept.rows[1].scores["honest"].mean == whole.rows[1].scores["honest"].mean
+
+
+def test_one_fold_shows_the_spread_over_seeds(project):
+    path = Path("experiments/tables/toy.yaml")
+    path.write_text(path.read_text().replace("folds: [0, 1, 2]", "folds: [1]"))
+    summary = summary_of(fill(rows=["audio"], protocols=["paper"]))
+    seeds = [read_cell(Path(f"runs/toy/audio/paper-fold1-seed{seed}")).result["selections"]["last"] for seed in (1, 2)]
+    spread = np.std([of["accuracy"] for of in seeds], ddof=1)
+    text = sheets.markdown(sheets.main_sheet(summary))
+    assert column(text, "Paper protocol, last")["Audio alone"].endswith(f"\N{PLUS-MINUS SIGN} {100 * spread:.2f}")
+    assert "standard deviation over seeds" in sheets.notes(summary)[0]
+
+
 def alter(row, **changes):
     for path in Path("runs/toy", row).rglob("result.json"):
         write_json(path, {**read_json(path), **changes})
