@@ -63,12 +63,12 @@ def weights(runs: list[Predictions], class_names: list[str]) -> dict[tuple[str, 
     """Weights of every modality over all runs, by class and by every attribute's value.
 
     Args:
-        runs: One per cell, with gates.
+        runs: One per cell.
         class_names: Names of the classes.
 
     Returns:
-        ``{(what, value): {modality: (N,)}}`` with "class" as the first what; clips where a modality is absent are left
-        out of its weights.
+        ``{(what, value): {modality: (N,)}}`` with "class" as the first what, none without gates; clips where a modality
+        is absent are left out of its weights.
     """
     found: dict[tuple[str, str], dict[str, list[Values]]] = {}
     for run in runs:
@@ -84,6 +84,20 @@ def weights(runs: list[Predictions], class_names: list[str]) -> dict[tuple[str, 
     names = list(dict.fromkeys(name for name, _ in joined))
     keys = sorted(joined, key=lambda key: (names.index(key[0]), order.get(key[1], 0), key[1]))
     return {key: joined[key] for key in keys}
+
+
+def adaptive(runs: list[Predictions]) -> bool:
+    """Whether weights differ from clip to clip, beyond what the modalities that are there make of them."""
+    return any(len(np.unique(gate[gate > 0].round(4))) > 4 for run in runs for gate in run.gates.values())
+
+
+def overall(runs: list[Predictions]) -> dict[str, Values]:
+    """Weights of every modality over all clips that have it."""
+    found: dict[str, list[Values]] = {}
+    for run in runs:
+        for modality, gate in run.gates.items():
+            found.setdefault(modality, []).append(gate[gate > 0])
+    return {modality: np.concatenate(of) for modality, of in found.items()}
 
 
 def heaviest(by: Mapping[str, Values]) -> str:

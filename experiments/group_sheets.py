@@ -40,15 +40,18 @@ def fairness(summary: Summary) -> Sheet:
 
 
 def weights(summary: Summary) -> Sheet:
-    """Mean weights of the modalities by class and by group of people."""
+    """Mean weights of the modalities; by class and by group of people where a model decides them clip by clip."""
     rows: list[list[str]] = []
     modalities: dict[str, None] = {}
     found = []
     for row in summary.rows:
-        runs = [run for run in breakdown.reported(row, summary.headline) if run.gates]
-        for (name, value), by in breakdown.weights(runs, row.class_names).items():
-            modalities.update(dict.fromkeys(by))
-            found.append((row.row.label, f"{name}: {value}", by))
+        runs = breakdown.reported(row, summary.headline)
+        if every := breakdown.overall(runs):
+            modalities.update(dict.fromkeys(every))
+            found.append((row.row.label, "all", every))
+        if breakdown.adaptive(runs):
+            of = breakdown.weights(runs, row.class_names).items()
+            found += [(row.row.label, f"{name}: {value}", by) for (name, value), by in of]
     for label, group, by in found:
         means = [percent(float(by[m].mean()) if len(by.get(m, ())) else math.nan) for m in modalities]
         rows.append([label, group, *means, breakdown.heaviest(by)])

@@ -50,8 +50,8 @@ def figures(summary: Summary) -> list[Figure]:
     gated = [(row, by) for row in run if (by := _gates(summary, row))]
     drawn += [
         (
-            f"Weights of the modalities that are there, {row.row.label} ({headline}); box: quartiles, dotted: what the "
-            "softmax of sigmoids can reach with as many modalities",
+            f"Weights of the modalities that are there, {row.row.label} ({headline}); bar: mean, dots: clips; lines: "
+            "between which weights the softmax of sigmoids keeps three modalities (dense) and two (loose)",
             _weights(summary, by),
         )
         for row, by in gated
@@ -61,9 +61,8 @@ def figures(summary: Summary) -> list[Figure]:
 
 def _gates(summary: Summary, row: RowSummary) -> dict[tuple[str, str], dict[str, breakdown.Values]]:
     """Weights by class and group; none for a model whose weights are the same for all."""
-    runs = [run for run in breakdown.reported(row, summary.headline) if run.gates]
-    vary = any(len(np.unique(gate[gate > 0].round(4))) > 4 for run in runs for gate in run.gates.values())
-    return breakdown.weights(runs, row.class_names) if vary else {}
+    runs = breakdown.reported(row, summary.headline)
+    return breakdown.weights(runs, row.class_names) if breakdown.adaptive(runs) else {}
 
 
 def run_pictures(summary: Summary) -> list[Figure]:
@@ -224,14 +223,11 @@ def _weights(summary: Summary, by: dict[tuple[str, str], dict[str, breakdown.Val
         values = [value for name, value in by if name == names[index]]
         for place, modality in enumerate(modalities):
             shown = [by[names[index], value][modality] for value in values]
-            middle = np.arange(len(values)) + (place - (len(modalities) - 1) / 2) * 0.25
-            boxes = axes.boxplot(
-                [of if len(of) else [np.nan] for of in shown], positions=middle, widths=0.2, patch_artist=True,
-                showfliers=False, medianprops={"color": "black"}, manage_ticks=False,
-            )  # fmt: skip
-            for box in boxes["boxes"]:
-                box.set(facecolor=_CYCLE[place], alpha=0.7)
-            axes.plot([], [], color=_CYCLE[place], lw=6, alpha=0.7, label=modality)
+            middle = np.arange(len(values)) + (place - (len(modalities) - 1) / 2) * 0.26
+            means = [of.mean() if len(of) else np.nan for of in shown]
+            axes.bar(middle, means, width=0.24, color=_CYCLE[place], alpha=0.6, label=modality)
+            for at, of in zip(middle, shown, strict=True):
+                axes.scatter(np.linspace(at - 0.09, at + 0.09, len(of)), of, s=2, color="black", alpha=0.35)
         for count, style in ((len(modalities), ":"), (2, (0, (1, 4)))):
             for bound in breakdown.bounds(count):
                 axes.axhline(bound, color="grey", ls=style, lw=1)

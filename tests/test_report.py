@@ -371,7 +371,7 @@ def test_the_projects_own_readme_is_up_to_date():
         (("experiment: audio}", "experiment: sound}"), "sound.yaml: No such file"),
         (("rows:", "rows: none\nextra:"), "unknown key extra"),
         (("  - {name: video", "  -- {name: video"), "not valid YAML"),
-        (("synthetic:", "missing: {rates: [0.5]}\nsynthetic:"), "missing: modalities is missing"),
+        (("synthetic:", "missing: {rates: [0.5]}\nsynthetic:"), "missing: give rates and modalities"),
         (("synthetic:", "missing: {rates: [2], modalities: [audio]}\nsynthetic:"), "numbers from 0 to 1"),
         (("synthetic:", "missing: {rates: [1], modalities: [audio], rows: [x]}\nsynthetic:"), "x is no row"),
     ],
