@@ -58,6 +58,7 @@ class BertText(UtteranceEncoder):
         super().__init__(network.config.hidden_size, weights)
         self.network: nn.Module = network
         self.limit: int = network.config.max_position_embeddings
+        self.vocabulary: int = network.config.vocab_size
         self.pooling = pooling
 
     def accepts(self, shape: list[int]) -> bool:
@@ -71,6 +72,11 @@ class BertText(UtteranceEncoder):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Embeds token ids ``(N, L)``, int64, 0 = padding, to ``(N, channels)``."""
+        if (highest := int(ids.max())) >= self.vocabulary:
+            raise TaskError(
+                f"the tokenizer of the data knows id {highest}, the encoder {self.vocabulary} ids; prepare the data with "
+                "the tokenizer of its weights"
+            )
         tokens = ids != 0
         tokens[:, 0] = True  # attention over nothing is not a number
         longest = int(tokens.sum(1).max())

@@ -144,6 +144,11 @@ def test_weights_that_are_not_there_or_not_whole_are_one_error(tmp_path):
         bert(weights=str(tmp_path)).load_pretrained()
 
 
+def test_ids_of_another_tokenizer_are_one_line():
+    with pytest.raises(TaskError, match="knows id 50, the encoder 50 ids"):
+        bert()(torch.tensor([[2, 50, 3]]))
+
+
 def test_a_config_that_cannot_be_is_one_line():
     with pytest.raises(TaskError, match="transformers cannot build bert") as caught:
         BertText({**BERT, "num_attention_heads": 3})
