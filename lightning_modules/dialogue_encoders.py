@@ -74,8 +74,8 @@ class BertText(UtteranceEncoder):
         """Embeds token ids ``(N, L)``, int64, 0 = padding, to ``(N, channels)``."""
         if (highest := int(ids.max())) >= self.vocabulary:
             raise TaskError(
-                f"the tokenizer of the data knows id {highest}, the encoder {self.vocabulary} ids; prepare the data with "
-                "the tokenizer of its weights"
+                f"the tokenizer of the data knows id {highest}, the encoder {self.vocabulary} ids; prepare the data "
+                "with the tokenizer of its weights"
             )
         tokens = ids != 0
         tokens[:, 0] = True  # attention over nothing is not a number
