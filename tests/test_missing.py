@@ -112,9 +112,8 @@ def test_only_finished_cells_of_the_named_rows_are_pending(project):
 
 def test_a_subset_is_all_others_lost_and_the_whole_set_is_there_already(project):
     path = project / "experiments" / "tables" / "toy.yaml"
-    text = path.read_text().replace(
-        "rates: [0, 1], modalities: [audio, video]", "subsets: [[audio], [video], [audio, video]]"
-    )
+    subsets = "subsets: [[audio], [video], [audio, video]]"
+    text = path.read_text().replace("rates: [0, 1], modalities: [audio, video]", subsets)
     path.write_text(text)
     paper, _ = planned("pair")
     assert paper.losses == (("only_audio", 1.0), ("only_video", 1.0))
