@@ -78,7 +78,16 @@ class SentenceEncoder(nn.Module):
         self.dim = int(self.network.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Embeds texts; one without any token becomes zeros."""
+        """Embeds texts; one without any token becomes zeros.
+
+        Raises:
+            TaskError: If an id is none of the network's: the texts were prepared with another tokenizer.
+        """
+        rows = int(self.network.config.vocab_size)  # type: ignore[union-attr, arg-type]
+        if len(ids) and (highest := int(ids.max())) >= rows:
+            raise TaskError(
+                f"encoder: the texts hold the token id {highest}, the network knows {rows}; prepare with its tokenizer"
+            )
         seen = ids != 0
         longest = max(1, int(seen.sum(1).max())) if len(ids) else 1  # padding goes last
         ids, seen = ids[:, :longest], seen[:, :longest]

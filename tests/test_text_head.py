@@ -65,6 +65,11 @@ def test_a_text_without_tokens_is_zeros(encoder):
         assert not encoder(texts(0)).any()
 
 
+def test_texts_of_another_tokenizer_are_refused(encoder):
+    with pytest.raises(TaskError, match="the texts hold the token id 60, the network knows 60"):
+        encoder(torch.tensor([[3, 60, 0]]))
+
+
 def test_weights_come_from_a_folder_whose_hash_fits(folder):
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     encoder = SentenceEncoder(str(folder), digest).eval()
