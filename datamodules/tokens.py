@@ -56,7 +56,7 @@ class Tokens:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
             raise DataError(
                 f"--tokenizer {source}: no tokenizer there ({reason}).\n"
-                "Name a folder with tokenizer.json, or fetch it once where there is a network"
+                "Name a folder with tokenizer.json, or fetch it once where there is a network with HF_HUB_OFFLINE=0"
             ) from error
         padding = self._tokenizer.token_to_id(special["pad_token"])
         if padding != 0:
