@@ -12,16 +12,20 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_modules.base import EmotionTask
 
 
-def write_predictions(path: Path, task: EmotionTask, class_names: list[str]) -> None:
+def write_predictions(
+    path: Path, task: EmotionTask, class_names: list[str], attributes: dict[str, dict[str, str]] | None = None
+) -> None:
     """Writes the task's last prediction table as CSV (contract 5).
 
-    Columns: id, group, target (class index; empty without a label), ``p_<class>`` with the class probabilities, and of
-    every task without classes ``target_<task>`` (empty without a label) and ``pred_<task>``.
+    Columns: id, group, target (class index; empty without a label), ``p_<class>`` with the class probabilities, of
+    every task without classes ``target_<task>`` (empty without a label) and ``pred_<task>``, ``gate_<modality>`` where
+    a model weighs modalities, and ``attr_<name>`` of what is known of a clip.
 
     Args:
         path: File to write; it appears whole or not at all.
         task: The model after a test or predict run.
         class_names: Names in order of the class index.
+        attributes: Value by name, by clip.
     """
     table = task.predictions
     probabilities = table.scores.double().softmax(1).tolist()
@@ -31,6 +35,10 @@ def write_predictions(path: Path, task: EmotionTask, class_names: list[str]) -> 
     for name, (said, true) in table.values.items():
         columns[f"target_{name}"] = ["" if value != value else f"{value:.6g}" for value in true.tolist()]
         columns[f"pred_{name}"] = [f"{value:.6g}" for value in said.tolist()]
+    columns |= {name: [f"{value:.6g}" for value in of.tolist()] for name, of in table.weights.items()}
+    known = [(attributes or {}).get(clip, {}) for clip in table.ids]
+    for name in dict.fromkeys(name for of in known for name in of):
+        columns[f"attr_{name}"] = [of.get(name, "") for of in known]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", newline="") as file:
@@ -62,7 +70,7 @@ class PredictionWriter(Callback):
         if trainer.is_global_zero and not trainer.sanity_checking:
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
             path = Path(trainer.default_root_dir) / name
-            write_predictions(path, task, data.class_names)
+            write_predictions(path, task, data.class_names, data.clip_attributes)
             rank_zero_info(f"predictions: {path}")
 
     @staticmethod

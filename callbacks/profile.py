@@ -50,7 +50,8 @@ class ModelProfile(Callback):
         clip = select_clip(batch, 0)
         with trainer.precision_plugin.forward_context():
             counter = FlopCounterMode(display=False)
-            with counter:
+            # torch cannot count through a parametrised weight (wav2vec 2.0 has one) in inference mode.
+            with torch.inference_mode(False), torch.no_grad(), counter:
                 pl_module(clip)
             self.result["flops"] = counter.get_total_flops()
             self.result["latency_ms"] = self._latency(pl_module, clip)

@@ -157,6 +157,43 @@ class EmotionDataModule(LightningDataModule):
         return [float(counts.sum() / (np.count_nonzero(counts) * count)) if count else 0.0 for count in counts]
 
     @property
+    def vocabularies(self) -> dict[str, list[str]]:
+        """Known values per field of ``meta``, fitted on train alone: index 1 and up; 0 is unknown."""
+        return {}
+
+    @property
+    def vocabulary_sizes(self) -> dict[str, int]:
+        """Number of indices per field of ``meta``, that of unknown included."""
+        return {name: len(values) + 1 for name, values in self.vocabularies.items()}
+
+    @property
+    def clip_attributes(self) -> dict[str, dict[str, str]]:
+        """What is known of the people in clips, value by name, by clip id: results are broken down by it."""
+        return {}
+
+    @property
+    def leaked(self) -> bool:
+        """Whether the model sees something that the label was made of, or that comes after it."""
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the indices of a checkpoint's model mean."""
+        return {"class_names": self.class_names, "vocabularies": self.vocabularies}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuses a checkpoint whose indices mean something else.
+
+        Raises:
+            DataError: If its classes or vocabularies are not those of this data.
+        """
+        for name, own in self.state_dict().items():
+            if (stored := state_dict.get(name, own)) != own:
+                raise DataError(
+                    f"--ckpt_path: the checkpoint was trained with other {name.replace('_', ' ')} ({stored}) than "
+                    f"--data has ({own}); evaluate it on the data and label map of its run"
+                )
+
+    @property
     def selections(self) -> list[str]:
         """Names of the checkpoints whose predictions are results: contract 5."""
         return ["best", "last"] if self.protocol == "paper" else ["selected"]

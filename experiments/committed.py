@@ -1,8 +1,8 @@
 """Results worth committing: one compact file per row, numbers and no data, from which the report is rebuilt.
 
 ``docs/results/<table>/<row>.json`` holds the clips of each fold once, and per cell its ``result.json``, its curves,
-the predicted classes and the probabilities in units of 1/10,000. The predicted classes stand beside the
-probabilities because rounding may make a tie.
+the predicted classes and the probabilities in units of 1/10,000, or of many classes the three most probable. The
+predicted classes stand beside the probabilities because rounding may make a tie.
 """
 
 import json
@@ -16,10 +16,12 @@ from datamodules.store import DataError, write_atomic
 from experiments.cells import CellKey, Cells
 from experiments.results import Cell, Predictions, read_json
 from experiments.settings import Config
+from experiments.summary import most_probable
 from experiments.table import Table
 
 SCHEMA = 1
 _UNIT = 10_000
+_MANY = 10  # of more classes the three most probable are kept instead of all probabilities
 _CURVES = ("epoch", "train_loss", "val_loss", "val_accuracy", "val_uar", "val_f1")
 
 
@@ -113,10 +115,17 @@ def _packed_predictions(predictions: Predictions, clips: list[Config], with_prob
         "groups": [predictions.groups[index] for index in order],
         "targets": predictions.targets[order].tolist(),
     }
+    if predictions.attributes:
+        fold["attributes"] = {name: [of[index] for index in order] for name, of in predictions.attributes.items()}
     if fold not in clips:
         clips.append(fold)
     packed: Config = {"clips": clips.index(fold), "predicted": predictions.predicted[order].tolist()}
-    if with_probabilities and predictions.probabilities is not None:
+    if with_probabilities and predictions.gates:
+        gates = predictions.gates.items()
+        packed["gates"] = {name: np.rint(of[order] * _UNIT).astype(int).tolist() for name, of in gates}
+    if with_probabilities and predictions.probabilities is not None and predictions.probabilities.shape[1] > _MANY:
+        packed["best"] = most_probable(predictions.probabilities[order]).tolist()
+    elif with_probabilities and predictions.probabilities is not None:
         packed["probabilities"] = np.rint(predictions.probabilities[order] * _UNIT).astype(int).tolist()
     return packed
 
@@ -140,13 +149,16 @@ def _unpacked(packed: Mapping[str, Any], clips: list[Config]) -> Cell:
 
 def _unpacked_predictions(packed: Mapping[str, Any], clips: list[Config]) -> Predictions:
     fold = clips[packed["clips"]]
-    probabilities = packed.get("probabilities")
+    probabilities, best = packed.get("probabilities"), packed.get("best")
     return Predictions(
         ids=fold["ids"],
         groups=fold["groups"],
         targets=np.array(fold["targets"], dtype=np.int64),
         predicted=np.array(packed["predicted"], dtype=np.int64),
         probabilities=None if probabilities is None else np.array(probabilities) / _UNIT,
+        best=None if best is None else np.array(best, dtype=np.int64),
+        gates={name: np.array(of) / _UNIT for name, of in packed.get("gates", {}).items()},
+        attributes=fold.get("attributes", {}),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from datamodules.store import DataError
 from experiments.plan import Job
-from experiments.results import missing_predictions
+from experiments.results import missing_predictions, subset_name, subset_of
 from experiments.table import Table
 
 REPORTED = {"paper": "last", "honest": "selected"}  # of the best epoch on the test fold no robustness is claimed
@@ -30,7 +30,8 @@ class Evaluation:
         directory: Its folder.
         command: The command that trained it, without ``cli.py``.
         selection: Which checkpoint.
-        losses: Modality and rate of each evaluation.
+        losses: Modality and rate of each evaluation; in place of a modality what `subset_name` calls a subset.
+        modalities: All that subsets are of.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Evaluation:
     command: list[str]
     selection: str
     losses: tuple[tuple[str, float], ...]
+    modalities: tuple[str, ...] = ()
 
 
 def pending(table: Table, jobs: Sequence[Job], done: Collection[Path]) -> list[Evaluation]:
@@ -52,19 +54,21 @@ def pending(table: Table, jobs: Sequence[Job], done: Collection[Path]) -> list[E
         One entry per finished cell with something to do.
     """
     found = []
+    modalities = tuple(dict.fromkeys(name for subset in table.subsets for name in subset))
+    wanted = [(modality, rate) for modality, rates in table.missing.items() for rate in rates]
+    wanted += [(subset_name(subset), 1.0) for subset in table.subsets if set(subset) != set(modalities)]
     for job in jobs:
         if job.directory not in done or job.row.rpartition("/")[2] not in table.missing_rows:
             continue
         selection = REPORTED[job.request["protocol"]]
         losses = tuple(
             (modality, rate)
-            for modality, rates in table.missing.items()
-            for rate in rates
+            for modality, rate in wanted
             # Nothing lost is what the cell's own predictions say.
             if rate > 0 and not missing_predictions(job.directory, modality, rate, selection).exists()
         )
         if losses:
-            found.append(Evaluation(job.name, job.directory, job.command, selection, losses))
+            found.append(Evaluation(job.name, job.directory, job.command, selection, losses, modalities))
     return found
 
 
@@ -133,10 +137,13 @@ def _evaluate(evaluation: Evaluation) -> None:
     run.model.load_state_dict(state)
     use_frozen_encoders(run.model, run.datamodule, checkpoint)
     for modality, rate in evaluation.losses:
-        if modality not in run.datamodule.input_shapes:
+        left, known = subset_of(modality), run.datamodule.input_shapes
+        # A row that reads fewer modalities than the table's subsets are of loses those that it reads.
+        lost = [name for name in evaluation.modalities if name in known and name not in left] if left else [modality]
+        if not left and modality not in known:
             raise DataError(f"missing: modalities: the data have no {modality!r}; correct the table")
         folder = missing_predictions(evaluation.directory, modality, rate, evaluation.selection).parent
-        run.datamodule.lose({modality: rate})
+        run.datamodule.lose(dict.fromkeys(lost, rate))
         trainer = Trainer(
             accelerator=run.config.fit.trainer.accelerator,
             devices=1,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments import statistics
+from experiments import breakdown, statistics
 from experiments.results import Cell
 from experiments.sheets import METRICS, STAMP, TITLES
 from experiments.summary import COLUMNS, RowSummary, Score, Summary
@@ -47,7 +47,22 @@ def figures(summary: Summary) -> list[Figure]:
         )
     if any(row.robustness for row in run):
         drawn.append(("Accuracy under missing modalities, without retraining", _robustness(summary, run)))
+    gated = [(row, by) for row in run if (by := _gates(summary, row))]
+    drawn += [
+        (
+            f"Weights of the modalities that are there, {row.row.label} ({headline}); bar: mean, dots: clips; lines: "
+            "between which weights the softmax of sigmoids keeps three modalities (dense) and two (loose)",
+            _weights(summary, by),
+        )
+        for row, by in gated
+    ]
     return drawn
+
+
+def _gates(summary: Summary, row: RowSummary) -> dict[tuple[str, str], dict[str, breakdown.Values]]:
+    """Weights by class and group; none for a model whose weights are the same for all."""
+    runs = breakdown.reported(row, summary.headline)
+    return breakdown.weights(runs, row.class_names) if breakdown.adaptive(runs) else {}
 
 
 def run_pictures(summary: Summary) -> list[Figure]:
@@ -198,6 +213,34 @@ def _points(cell: Cell, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     epochs = cell.curves.get("epoch", list(range(len(values))))
     pairs = [(epoch + 1, value) for epoch, value in zip(epochs, values, strict=True) if not math.isnan(value)]
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
+
+
+def _weights(summary: Summary, by: dict[tuple[str, str], dict[str, breakdown.Values]]) -> bytes:
+    names = list(dict.fromkeys(name for name, _ in by))
+    modalities = list(next(iter(by.values())))
+
+    def draw(index: int, axes: "Axes") -> None:
+        values = [value for name, value in by if name == names[index]]
+        for place, modality in enumerate(modalities):
+            shown = [by[names[index], value][modality] for value in values]
+            middle = np.arange(len(values)) + (place - (len(modalities) - 1) / 2) * 0.26
+            means = [of.mean() if len(of) else np.nan for of in shown]
+            axes.bar(middle, means, width=0.24, color=_CYCLE[place], alpha=0.6, label=modality)
+            for at, of in zip(middle, shown, strict=True):
+                axes.scatter(np.linspace(at - 0.09, at + 0.09, len(of)), of, s=2, color="black", alpha=0.35)
+        for count, style in ((len(modalities), ":"), (2, (0, (1, 4)))):
+            for bound in breakdown.bounds(count):
+                axes.axhline(bound, color="grey", ls=style, lw=1)
+        clips = [max(len(of) for of in by[names[index], value].values()) for value in values]
+        labels = [f"{value}\n{count}" for value, count in zip(values, clips, strict=True)]
+        axes.set_xticks(range(len(values)), labels, fontsize=7)
+        axes.set_ylim(0, 1)
+        axes.set_title(f"by {names[index]}", fontsize=9)
+        axes.set_ylabel("weight", fontsize=8)
+        if index == 0:
+            axes.legend(fontsize=7, loc="upper right")
+
+    return _grid(summary, len(names), draw, across=2, size=(5.4, 3.2))
 
 
 def _robustness(summary: Summary, rows: Sequence[RowSummary]) -> bytes:

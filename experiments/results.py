@@ -5,8 +5,9 @@
     request.json                  what the cell was asked to be
     config.yaml                   the resolved settings
     metrics.csv                   one row per epoch: epoch, step, train_loss, val_loss, val_accuracy, ...
-    predictions-<selection>.csv   id, group, target, p_<class> ...; selection best, last or selected
+    predictions-<selection>.csv   id, group, target, p_<class>, ...; selection best, last or selected
     missing/<modality>-<rate>/predictions-<selection>.csv   the same under missing modalities, rate as 0.25
+    missing/only_<modality>+<modality>-1.00/...             the same with these modalities alone
     plots/*.png                   pictures worth a place in the report
     checkpoints/                  best.ckpt, last.ckpt
     log.txt                       what the run printed, where `reproduce` started it
@@ -16,7 +17,7 @@
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,8 @@ from experiments.request import cell_name, request_hash
 from experiments.settings import Config
 
 SCHEMA = 1
+_ONLY = "only_"
+_OTHERS = ("gate_", "attr_")  # columns of predictions that some models and corpora have
 _DRAWN_ANEW = ("confusion", "curves")  # pictures of one run that a report draws itself, over all of them
 State = Literal["done", "missing", "partial", "changed"]
 
@@ -41,6 +44,7 @@ RESULT: dict[str, Any] = {
     "seed": int,
     "protocol": str,
     "synthetic": bool,
+    "leaked": bool,  # the model saw what its labels were made of, or what came after them
     "corpus": str,
     "class_names": list,
     "group_name": str,  # what the groups are: speakers or clips
@@ -59,6 +63,7 @@ RESULT: dict[str, Any] = {
     "data_fingerprint": str,
     "request_hash": str,
 }
+_LATER = {"leaked": False}  # fields that results of an earlier version lack
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,9 @@ class Predictions:
         targets: ``(N,)`` class indices.
         predicted: ``(N,)`` class indices.
         probabilities: ``(N, K)``; None where only the decisions were kept.
+        best: ``(N, 3)`` the most probable classes in order, where they were kept instead of many probabilities.
+        gates: Weight ``(N,)`` by modality, where the model has gates.
+        attributes: What is known of the clips: values in their order, by name.
     """
 
     ids: list[str]
@@ -78,6 +86,9 @@ class Predictions:
     targets: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64] | None = None
+    best: npt.NDArray[np.int64] | None = None
+    gates: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    attributes: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,6 +141,16 @@ def run_directory(
 def missing_predictions(directory: Path, modality: str, rate: float, selection: str) -> Path:
     """Where a cell keeps its predictions of a test fold whose clips lose a modality at a rate."""
     return directory / "missing" / f"{modality}-{rate:.2f}" / f"predictions-{selection}.csv"
+
+
+def subset_name(modalities: Iterable[str]) -> str:
+    """What stands for the modality that goes missing where it is all but these."""
+    return _ONLY + "+".join(modalities)
+
+
+def subset_of(name: str) -> tuple[str, ...]:
+    """The modalities that are left under a name of `subset_name`; none for the name of a modality."""
+    return tuple(name.removeprefix(_ONLY).split("+")) if name.startswith(_ONLY) else ()
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -194,7 +215,7 @@ def write_result(directory: Path, result: Mapping[str, Any]) -> None:
         ValueError: If a field is missing, unknown or of the wrong type, if a selection has no predictions, or if the
             request hash is not that of the recorded request.
     """
-    complete = {"schema": SCHEMA, **result}
+    complete = {"schema": SCHEMA, **_LATER, **result}
     if problem := _problem(complete):
         raise ValueError(f"result of {directory}: {problem}")
     for selection in complete["selections"]:
@@ -217,7 +238,7 @@ def read_cell(directory: Path) -> Cell:
     Raises:
         DataError: If a file is missing, damaged or of another schema.
     """
-    result = read_json(directory / "result.json")
+    result = {**_LATER, **read_json(directory / "result.json")}
     if problem := _problem(result):
         raise DataError(f"{directory / 'result.json'}: {problem}; delete its folder and run the cell again")
     names = result["class_names"]
@@ -244,7 +265,8 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
     """Reads a prediction file; a clip that a distributed sampler repeated is kept once.
 
     Args:
-        path: CSV with columns id, group, target and ``p_<class>`` per class.
+        path: CSV with columns id, group, target and ``p_<class>`` per class; ``gate_<modality>`` and ``attr_<name>``
+            where there are any.
         class_names: Names of the classes in order of their index.
 
     Returns:
@@ -264,13 +286,17 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
         probabilities = np.array([[float(row[name]) for name in columns] for row in rows]).reshape(-1, len(columns))
         targets = np.array([int(row["target"]) for row in rows], dtype=np.int64)
         groups = [row["group"] for row in rows]
+        others = {prefix: [name for name in rows[0] if name.startswith(prefix)] if rows else [] for prefix in _OTHERS}
+        gates = {name.removeprefix("gate_"): np.array([float(row[name]) for row in rows]) for name in others["gate_"]}
+        attributes = {name.removeprefix("attr_"): [row[name] for row in rows] for name in others["attr_"]}
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: expected columns id, group, target, {', '.join(columns)} ({error})") from error
     if not rows or not np.isfinite(probabilities).all():
         raise DataError(f"{path}: {'no rows' if not rows else 'a probability is not finite'}; run the cell again")
-    return Predictions([row["id"] for row in rows], groups, targets, probabilities.argmax(1), probabilities)
+    ids, predicted = [row["id"] for row in rows], probabilities.argmax(1)
+    return Predictions(ids, groups, targets, predicted, probabilities, gates=gates, attributes=attributes)
 
 
 def read_curves(path: Path) -> dict[str, list[float]]:

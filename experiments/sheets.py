@@ -2,42 +2,32 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
-from experiments import statistics
-from experiments.summary import COLUMNS, RowSummary, Score, Summary
+from experiments import group_sheets, statistics
+from experiments.sheet import METRICS as METRICS
+from experiments.sheet import NONE as NONE
+from experiments.sheet import STAMP as STAMP
+from experiments.sheet import Sheet as Sheet
+from experiments.sheet import first, titled
+from experiments.sheet import percent as percent
+from experiments.summary import COLUMNS, LEAKED, RowSummary, Score, Summary
 
-STAMP = "SYNTHETIC"
 TITLES = {
     "best": "Paper protocol, best epoch (optimistic)",
     "last": "Paper protocol, last epoch",
     "honest": "Honest",
 }
-METRICS = {"accuracy": "accuracy", "uar": "unweighted average recall (UAR)"}
 NOT_RUN = "not run"
-NONE = "-"
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """One table as text.
-
-    Attributes:
-        title: Heading.
-        header: Column titles.
-        rows: Cells as text.
-    """
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
 
 
 def sheets(summary: Summary) -> list[Sheet]:
     """The tables of a report, the main one first; those without content are left out."""
-    others = [_by_corpus(summary), _detail(summary), _optimism(summary), _cost(summary), _robustness(summary)]
+    others = [
+        _by_corpus(summary), _detail(summary), _optimism(summary), group_sheets.subsets(summary),
+        group_sheets.fairness(summary), group_sheets.weights(summary), _cost(summary), _robustness(summary),
+    ]  # fmt: skip
     return [main_sheet(summary), *(sheet for sheet in others if sheet.rows)]
 
 
@@ -45,20 +35,21 @@ def main_sheet(summary: Summary) -> Sheet:
     """Published and measured figures side by side, with what is needed to judge the difference."""
     headline = TITLES[summary.headline].split(" (")[0].lower()
     header = [
-        _first(summary),
+        first(summary),
         "Published (real data)" if summary.table.synthetic else "Published",
         *(TITLES[column] for column in summary.columns),
         f"95 % interval ({headline})",
         "p vs row above",
         "Accuracy" if summary.table.metric == "uar" else "UAR",
         "Macro F1",
+        *(["Top-3"] if summary.table.top3 else []),
         "n train / test",
         "Parameters (published)",
     ]
     rows = [_main_row(summary, row) for row in summary.rows]
-    chance = percent(summary.majority)
     blank = [NONE] * (len(header) - 2 - len(summary.columns))
-    rows.append(["Majority class", NONE, *[chance] * len(summary.columns), *blank])
+    for name, chance in summary.baselines.items():
+        rows.append([name, NONE, *[percent(chance)] * len(summary.columns), *blank])
     return Sheet(title(summary), header, rows)
 
 
@@ -86,7 +77,8 @@ def notes(summary: Summary) -> list[str]:
 
 def _averaged(summary: Summary, several_seeds: bool) -> str:
     if len(summary.table.folds) == 1:
-        return "mean over seeds" if several_seeds else "one run"
+        spread = "mean over seeds \N{PLUS-MINUS SIGN} standard deviation over seeds (ddof 1)"
+        return spread if several_seeds else "one run"
     seeds = " of the seed means" if several_seeds else ""
     return f"mean over folds{seeds} \N{PLUS-MINUS SIGN} standard deviation over folds (ddof 1)"
 
@@ -97,8 +89,10 @@ def _chosen(summary: Summary) -> str:
 
 
 def title(summary: Summary) -> str:
-    """Heading of a table, stamped where it is synthetic."""
-    return f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
+    """Heading of a table, stamped where it is synthetic and where a row of it leaked."""
+    own = f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
+    leaked = any(row.row.label.startswith(f"{LEAKED}: ") for row in summary.rows)
+    return f"{own} ({LEAKED} rows saw what labels were made of)" if leaked else own
 
 
 def markdown(sheet: Sheet) -> str:
@@ -117,11 +111,6 @@ def latex(sheet: Sheet) -> str:
         f"\\begin{{table}}\n\\caption{{{_latex_text(sheet.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
         "\\end{tabular}\n\\end{table}\n"
     )
-
-
-def percent(value: float) -> str:
-    """A share as a percentage with two decimals."""
-    return NONE if math.isnan(value) else f"{100 * value:.2f}"
 
 
 def quantity(value: float | None, unit: str = "") -> str:
@@ -154,12 +143,13 @@ def measured(summary: Summary, row: RowSummary, column: str) -> str:
     score = row.scores.get(column)
     if not score:
         return NOT_RUN if COLUMNS[column][0] in summary.table.protocols else NONE
-    return f"{_with_spread(score.mean, score.spread)}{_coverage(summary, score)}"
+    spread = score.seed_spread if len(summary.table.folds) == 1 else score.spread
+    return f"{_with_spread(score.mean, spread)}{_coverage(summary, score)}"
 
 
 def _main_row(summary: Summary, row: RowSummary) -> list[str]:
     score = row.scores.get(summary.headline)
-    of_headline = [NONE] * 5
+    of_headline = [NONE] * (6 if summary.table.top3 else 5)
     if score:
         protocol = COLUMNS[summary.headline][0]
         of_headline = [
@@ -167,6 +157,7 @@ def _main_row(summary: Summary, row: RowSummary) -> list[str]:
             _p(row.p),
             percent(score.accuracy if summary.table.metric == "uar" else score.uar),
             percent(score.f1),
+            *([percent(score.top3)] if summary.table.top3 else []),
             _sizes(row, protocol),
         ]
     columns = [measured(summary, row, column) for column in summary.columns]
@@ -178,7 +169,7 @@ def _name(summary: Summary) -> str:
 
 
 def _by_corpus(summary: Summary) -> Sheet:
-    header = [_first(summary), "Corpus", "Clips", "UAR", "Macro precision", "Macro F1", "Accuracy"]
+    header = [first(summary), "Corpus", "Clips", "UAR", "Macro precision", "Macro F1", "Accuracy"]
     metrics = (statistics.uar, statistics.macro_precision, statistics.macro_f1, statistics.accuracy)
     rows = [
         [row.row.label, corpus, f"{confusion.sum():.0f}", *(percent(float(metric(confusion))) for metric in metrics)]
@@ -186,12 +177,12 @@ def _by_corpus(summary: Summary) -> Sheet:
         if (score := row.scores.get(summary.headline))
         for corpus, confusion in score.corpora.items()
     ]
-    return Sheet(_titled(summary, f'By corpus, column "{TITLES[summary.headline]}"'), header, rows)
+    return Sheet(titled(summary, f'By corpus, column "{TITLES[summary.headline]}"'), header, rows)
 
 
 def _detail(summary: Summary) -> Sheet:
     header = [
-        _first(summary), "Column", "Cells", "n train / test", _name(summary), "SD over folds", "SD over seeds",
+        first(summary), "Column", "Cells", "n train / test", _name(summary), "SD over folds", "SD over seeds",
         "95 % interval", "Accuracy", "UAR", "Macro F1",
     ]  # fmt: skip
     rows = [
@@ -207,25 +198,25 @@ def _detail(summary: Summary) -> Sheet:
         for row in summary.rows
         for column, score in row.scores.items()
     ]
-    return Sheet(_titled(summary, "Every column"), header, rows)
+    return Sheet(titled(summary, "Every column"), header, rows)
 
 
 def _optimism(summary: Summary) -> Sheet:
-    header = [_first(summary), "Best epoch - last epoch", "Best epoch - honest"]
+    header = [first(summary), "Best epoch - last epoch", "Best epoch - honest"]
     rows = []
     for row in summary.rows:
         gaps = [row.optimism(column) for column in ("last", "honest")]
         if not all(map(math.isnan, gaps)):
             rows.append([row.row.label, *(NONE if math.isnan(gap) else f"{100 * gap:+.2f}" for gap in gaps)])
-    return Sheet(_titled(summary, "Optimism: points that choosing the epoch on the test fold adds"), header, rows)
+    return Sheet(titled(summary, "Optimism: points that choosing the epoch on the test fold adds"), header, rows)
 
 
 def _cost(summary: Summary) -> Sheet:
     header = [
-        _first(summary), "Parameters", "Published", "Trainable", "FLOPs, one clip", "Latency, one clip (median)",
+        first(summary), "Parameters", "Published", "Trainable", "FLOPs, one clip", "Latency, one clip (median)",
         "Peak memory", "Training time per cell", "Device",
     ]  # fmt: skip
-    return Sheet(_titled(summary, "Cost"), header, [_cost_row(row) for row in summary.rows if row.cells])
+    return Sheet(titled(summary, "Cost"), header, [_cost_row(row) for row in summary.rows if row.cells])
 
 
 def _cost_row(row: RowSummary) -> list[str]:
@@ -248,22 +239,14 @@ def _cost_row(row: RowSummary) -> list[str]:
 
 def _robustness(summary: Summary) -> Sheet:
     rates = sorted({rate for row in summary.rows for of in row.robustness.values() for rate in of.rates})
-    header = [_first(summary), "Modality that goes missing", "Column", "Area", *(f"{rate:.0%}" for rate in rates)]
+    header = [first(summary), "Modality that goes missing", "Column", "Area", *(f"{rate:.0%}" for rate in rates)]
     rows = []
     for row in summary.rows:
         for modality, curve in row.robustness.items():
             at = dict(zip(curve.rates, curve.values, strict=True))
             cells = [percent(at.get(rate, math.nan)) for rate in rates]
             rows.append([row.row.label, modality, TITLES[curve.column], percent(curve.area), *cells])
-    return Sheet(_titled(summary, "Accuracy under missing modalities, without retraining"), header, rows)
-
-
-def _first(summary: Summary) -> str:
-    return STAMP if summary.table.synthetic else "Row"
-
-
-def _titled(summary: Summary, text: str) -> str:
-    return f"{STAMP}: {text}" if summary.table.synthetic else text
+    return Sheet(titled(summary, "Accuracy under missing modalities, without retraining"), header, rows)
 
 
 def _with_spread(mean: float, spread: float) -> str:

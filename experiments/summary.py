@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from experiments import statistics
 from experiments.cells import Cells
-from experiments.results import Cell, Predictions
+from experiments.results import Cell, Predictions, subset_name, subset_of
 from experiments.settings import Config
 from experiments.statistics import Array
 from experiments.table import Row, Table
 
-# Column of a table -> protocol and selection of contract 5.
 METRICS = {"accuracy": statistics.accuracy, "uar": statistics.uar}
+LEAKED = "LEAKED"  # stands before whatever is shown of a model that saw what its labels were made of
+# Column of a table -> protocol and selection of contract 5.
 COLUMNS = {"best": ("paper", "best"), "last": ("paper", "last"), "honest": ("honest", "selected")}
 
 
@@ -35,6 +36,7 @@ class Score:
         hits: Clip id -> group and what the clip adds to the metric: the share of seeds that were right, over the number
             of classes and of clips of its own where the metric is an average over classes.
         interval: 95 % bootstrap interval of the metric over groups.
+        top3: Share of clips whose class is among the three most probable, mean over runs; NaN without probabilities.
         corpora: Seed-averaged confusion matrix per corpus, where the clips are of several: ids ``<corpus>/<clip>``.
     """
 
@@ -45,6 +47,7 @@ class Score:
     groups: dict[str, Array]
     hits: dict[str, tuple[str, float]]
     interval: tuple[float, float]
+    top3: float = np.nan
     corpora: dict[str, Array] = field(default_factory=dict)
 
     @property
@@ -109,6 +112,7 @@ class RowSummary:
         cells: Its finished cells by protocol, fold and seed.
         scores: By column; a column without cells is left out.
         robustness: By modality.
+        subsets: The metric by the modalities that are left, of the column of `robustness`.
         p: Holm-corrected p value against the nearest row above that has cells; NaN where not tested.
     """
 
@@ -116,6 +120,7 @@ class RowSummary:
     cells: dict[tuple[str, int, int], Cell]
     scores: dict[str, Score]
     robustness: dict[str, Robustness]
+    subsets: dict[tuple[str, ...], float]
     p: float = np.nan
 
     @property
@@ -141,6 +146,7 @@ class Summary:
         rows: Those that the table prints, in its order.
         headline: The column that UAR, F1, interval and tests are of.
         majority: The metric of always naming the most frequent class; NaN without cells, or if rows differ in classes.
+        baselines: The same by what the table calls it, one for each set of classes that its rows have.
         group_name: What the groups are.
         notes: What a reader has to know beside the numbers.
     """
@@ -150,6 +156,7 @@ class Summary:
     headline: str
     majority: float
     group_name: str
+    baselines: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -181,12 +188,15 @@ def summarise(table: Table, cells: Cells) -> Summary:
         headline=headline,
         majority=_majority(table, fitting),
         group_name=first.get("group_name", "groups"),
+        baselines=_baselines(table, fitting),
         notes=_notes(table, cells, fitting),
     )
 
 
 def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
     own = {key[1:]: cell for key, cell in cells.items() if key[0] == row.name}
+    if any(cell.result.get("leaked") for cell in own.values()):
+        row = replace(row, label=f"{LEAKED}: {row.label}")
     scores = {}
     for column, (protocol, selection) in COLUMNS.items():
         chosen = {
@@ -198,7 +208,7 @@ def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
             classes = len(next(iter(own.values())).result["class_names"])
             planned = len(table.folds) * len(table.seeds.get(protocol, ()))
             scores[column] = _score(chosen, classes, planned, table.metric)
-    return RowSummary(row, own, scores, _robustness(own, table.metric))
+    return RowSummary(row, own, scores, _robustness(own, table.metric), _subsets(table, own))
 
 
 def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned: int, metric: str) -> Score:
@@ -234,6 +244,7 @@ def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned:
         groups=groups,
         hits={clip: (group, float(np.mean(hits))) for clip, (group, hits) in right.items()},
         interval=statistics.bootstrap_interval(np.stack(list(groups.values())), METRICS[metric]),
+        top3=float(np.mean([_top3(run) for runs in by_fold.values() for run in runs])),
         corpora=dict(sorted(corpora.items())) if len(corpora) > 1 and "" not in corpora else {},
     )
 
@@ -247,12 +258,32 @@ def _robustness(cells: Mapping[tuple[str, int, int], Cell], metric: str) -> dict
             if name != protocol or selection not in cell.predictions:
                 continue
             for modality, rates in cell.missing.items():
+                if subset_of(modality):
+                    continue
                 curve = {0.0: _value(cell.predictions[selection], metric)}
                 curve.update((rate, _value(of[selection], metric)) for rate, of in rates.items() if selection in of)
                 if len(curve) > 1:
                     curves.setdefault(modality, []).append(curve)
         if curves:
             return {modality: _robustness_curve(column, of) for modality, of in sorted(curves.items())}
+    return {}
+
+
+def _subsets(table: Table, cells: Mapping[tuple[str, int, int], Cell]) -> dict[tuple[str, ...], float]:
+    """The metric with some modalities alone, in the order of the table; the whole set is the cells' own."""
+    for column in ("honest", "last"):
+        protocol, selection = COLUMNS[column]
+        own = [cell for (name, _, _), cell in cells.items() if name == protocol and selection in cell.predictions]
+        found: dict[tuple[str, ...], float] = {}
+        for subset in table.subsets:
+            lost = [cell.missing.get(subset_name(subset), {}).get(1.0, {}).get(selection) for cell in own]
+            if set(subset) == {name for names in table.subsets for name in names}:
+                lost = [cell.predictions[selection] for cell in own]
+            values = [_value(predictions, table.metric) for predictions in lost if predictions]
+            if values and len(values) == len(own):
+                found[subset] = float(np.mean(values))
+        if found:
+            return found
     return {}
 
 
@@ -263,11 +294,13 @@ def _robustness_curve(column: str, curves: list[dict[float, float]]) -> Robustne
 
 def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
     values: list[float] = []
-    above: Score | None = None
+    above: RowSummary | None = None
     for row in rows:
         score = row.scores.get(column)
-        values.append(_paired_p(score, above) if score and above else np.nan)
-        above = score or above
+        # Hits among other classes are no comparison.
+        alike = above is not None and above.class_names == row.class_names
+        values.append(_paired_p(score, above.scores[column]) if score and above and alike else np.nan)
+        above = row if score else above
     return [replace(row, p=p) for row, p in zip(rows, statistics.holm(values), strict=True)]
 
 
@@ -284,6 +317,20 @@ def _value(predictions: Predictions, metric: str) -> float:
     return float(METRICS[metric](statistics.confusion_matrix(predictions.targets, predictions.predicted, classes)))
 
 
+def _baselines(table: Table, cells: Cells) -> dict[str, float]:
+    of_row = {key[0]: tuple(cell.result["class_names"]) for key, cell in cells.items()}
+    if len(set(of_row.values())) < 2:
+        return {"Majority class": _majority(table, cells)}
+    first: dict[tuple[str, ...], str] = {}
+    for row in table.rows:
+        if row.name in of_row:
+            first.setdefault(of_row[row.name], row.label)
+    return {
+        f"Majority class of {label}": _majority(table, {key: cells[key] for key in cells if of_row[key[0]] == names})
+        for names, label in first.items()
+    }
+
+
 def _majority(table: Table, cells: Cells) -> float:
     targets = _targets(cells.values())
     if not len(targets) or len({tuple(cell.result["class_names"]) for cell in cells.values()}) > 1:
@@ -291,6 +338,20 @@ def _majority(table: Table, cells: Cells) -> float:
     if table.metric == "uar":  # of one class everything is found, of the others nothing
         return 1 / len(np.unique(targets))
     return statistics.majority_baseline(targets)
+
+
+def most_probable(probabilities: Array) -> npt.NDArray[np.int64]:
+    """The three most probable classes of every clip, int64 ``(N, 3)``; of equal ones the smaller index first."""
+    return np.argsort(-probabilities, axis=1, kind="stable")[:, :3]
+
+
+def _top3(predictions: Predictions) -> float:
+    best = predictions.best
+    if predictions.probabilities is not None:
+        best = most_probable(predictions.probabilities)
+    if best is None:
+        return np.nan
+    return float(np.mean((best == predictions.targets[:, None]).any(1)))
 
 
 def _accuracy(predictions: Predictions) -> float:

@@ -22,12 +22,13 @@ _TABLE_KEYS = {
     "rows",
     "vary",
     "unpublished",
+    "top3",
     "missing",
     "synthetic",
 }
 _ROW_KEYS = {"name", "label", "experiment", "overrides", "needs", "published", "shown"}
 _PUBLISHED_KEYS = {"accuracy", "uar", "parameters", "provenance", "note"}
-_MISSING_KEYS = {"rates", "modalities", "rows"}
+_MISSING_KEYS = {"rates", "modalities", "subsets", "rows"}
 _VARY_KEYS = {"option", "values", "label", "rows"}
 _SYNTHETIC_KEYS = {"synth", "prepare", "folds", "seeds", "protocols", "values", "rows"}
 
@@ -69,9 +70,11 @@ class Table:
         seeds: Seeds by protocol; its keys are the protocols.
         synthetic: Whether its cells run on the stand-in corpus.
         missing: Rates at which clips of the test fold lose a modality, by modality.
-        missing_rows: Rows that are evaluated so.
+        subsets: Modalities that clips of the test fold are left with, all others lost; of those in any subset.
+        missing_rows: Rows that are evaluated under either.
         metric: What is printed and compared: ``accuracy`` or ``uar``, the unweighted average recall.
         unpublished: What stands where a row has no published figure.
+        top3: Whether it shows how often the class is among the three most probable.
         make: Options of ``synth`` and ``prepare`` that make the stand-in, under these two names.
     """
 
@@ -85,9 +88,11 @@ class Table:
     synthetic: bool
     make: Config
     missing: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    subsets: tuple[tuple[str, ...], ...] = ()
     missing_rows: tuple[str, ...] = ()
     metric: str = "accuracy"
     unpublished: str = "-"
+    top3: bool = False
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -157,8 +162,16 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         make={"synth": overlay.get("synth") or {}, "prepare": overlay.get("prepare") or {}},
         metric=_metric(content, path),
         unpublished=str(content.get("unpublished", "-")),
+        top3=_yes_or_no(content, "top3", path),
         **_missing(content.get("missing"), [row.name for row in rows], path),
     )
+
+
+def _yes_or_no(content: Config, name: str, path: Path) -> bool:
+    value = content.get(name, False)
+    if not isinstance(value, bool):
+        raise DataError(f"{path}: {name}: expected true or false, found {value!r}")
+    return value
 
 
 def _metric(content: Config, path: Path) -> str:
@@ -171,15 +184,24 @@ def _metric(content: Config, path: Path) -> str:
 def _missing(entry: Any, rows: list[str], path: Path) -> Config:
     if entry is None:
         return {}
-    _require(entry, path, "missing", required={"rates", "modalities"}, known=_MISSING_KEYS)
-    rates, modalities, named = entry["rates"], entry["modalities"], entry.get("rows", rows)
+    _require(entry, path, "missing", required=set(), known=_MISSING_KEYS)
+    if ("rates" in entry) != ("modalities" in entry) or not {"rates", "subsets"} & entry.keys():
+        raise DataError(f"{path}: missing: give rates and modalities, or subsets, or all three")
+    rates, modalities, named = entry.get("rates", []), entry.get("modalities", []), entry.get("rows", rows)
+    subsets = entry.get("subsets", [])
+    if not isinstance(subsets, list) or not all(isinstance(of, list) and of for of in subsets):
+        raise DataError(f"{path}: missing: subsets: expected lists of modalities, found {subsets!r}")
     if not isinstance(rates, list) or not all(type(rate) in (int, float) and 0 <= rate <= 1 for rate in rates):
         raise DataError(f"{path}: missing: rates: expected a list of numbers from 0 to 1, found {rates!r}")
     if not isinstance(modalities, list) or not isinstance(named, list):
         raise DataError(f"{path}: missing: modalities and rows are lists of names")
     if unknown := [str(name) for name in named if name not in rows]:
         raise DataError(f"{path}: missing: rows: {', '.join(unknown)} is no row")
-    return {"missing": {name: tuple(map(float, rates)) for name in modalities}, "missing_rows": tuple(named)}
+    return {
+        "missing": {name: tuple(map(float, rates)) for name in modalities},
+        "subsets": tuple(tuple(map(str, of)) for of in subsets),
+        "missing_rows": tuple(named),
+    }
 
 
 def _varied(rows: list[Row], entry: Any, values: Any, path: Path) -> tuple[Row, ...]:

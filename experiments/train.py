@@ -39,7 +39,7 @@ from experiments.provenance import commit, device_name
 from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parent
-LINKS = ("num_classes", "input_shapes", "class_weights")
+LINKS = ("num_classes", "input_shapes", "class_weights", "class_names", "vocabulary_sizes")
 RECORDERS = (History, PredictionWriter, ResultPlots, AttentionPlot)
 COMMANDS = ("fit", "validate", "test", "predict")
 
@@ -294,6 +294,7 @@ class EmotionCLI(LightningCLI):
                 "seed": self.config["fit"].seed_everything,
                 "protocol": data.protocol,
                 "synthetic": data.synthetic,
+                "leaked": data.leaked,
                 "corpus": data.corpus,
                 "class_names": data.class_names,
                 "group_name": data.group_name,
@@ -317,8 +318,9 @@ class EmotionCLI(LightningCLI):
         for selection, metrics in selections.items():
             note = " (chosen on the clips that it is scored on: optimistic)" if selection == "best" else ""
             epoch = "nothing trained" if metrics["epoch"] is None else f"epoch {metrics['epoch'] + 1}"
+            stamp = "LEAKED: " if data.leaked else ""
             print(
-                f"{selection}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
+                f"{stamp}{selection}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
                 f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {counted}"
             )
         print(f"result: {folder / 'result.json'}")

@@ -53,6 +53,9 @@ class EmotionTask(StagedModule):
         input_shapes: Shape of one clip per modality as `forward` sees it, ``{"video": [3, T, H, W]}``; linked from
             the data.
         class_weights: Loss weight per class; linked from the data (``data.class_weighting``).
+        class_names: Names of the classes; linked from the data, kept in the checkpoint.
+        vocabulary_sizes: Rows of an embedding per field of ``meta``, the one for unknown (0) included; linked from the
+            data.
         loss: Called as ``loss(logits, target, weight=...)``; cross-entropy where not given.
         optimizer: Built over one named parameter group per stage.
         scheduler: Built over the optimizer.
@@ -75,6 +78,8 @@ class EmotionTask(StagedModule):
         init_from: dict[str, str] | None = None,
         memory_format: Literal["contiguous", "channels_last_3d"] = "contiguous",
         select_by: Literal["accuracy", "uar", "f1"] = "accuracy",
+        class_names: list[str] | None = None,
+        vocabulary_sizes: dict[str, int] | None = None,
     ) -> None:
         super().__init__(optimizer, scheduler, scheduler_interval)
         self.save_hyperparameters()
@@ -82,6 +87,8 @@ class EmotionTask(StagedModule):
             self.hparams.pop(name)  # a checkpoint holds plain values only
         self.num_classes = num_classes
         self.input_shapes = input_shapes
+        self.class_names = class_names or [str(label) for label in range(num_classes)]
+        self.vocabulary_sizes = vocabulary_sizes or {}
         self.loss = loss or CrossEntropy()
         self.init_from = init_from or {}
         self.memory_format = memory_format
@@ -113,6 +120,10 @@ class EmotionTask(StagedModule):
             place of the modality.
         """
         return {}
+
+    def gate_names(self) -> list[str]:
+        """What the columns of ``aux["gate"]`` are, where its weights per clip are worth keeping."""
+        return []
 
     @staticmethod
     def observed(batch: Batch, modality: str) -> Tensor:
@@ -223,10 +234,21 @@ class EmotionTask(StagedModule):
     def _collect(self, batch: Batch) -> dict[str, Any]:
         output: dict[str, Any] = self(batch)
         table = PredictionTable(
-            batch["id"], batch["group"], _on_cpu(output["logits"]), _on_cpu(batch.get("target", torch.empty(0)))
+            batch["id"],
+            batch["group"],
+            _on_cpu(output["logits"]),
+            _on_cpu(batch.get("target", torch.empty(0))),
+            self._weights(output.get("aux", {})),
         )
         self._parts.append(table)
         return output
+
+    def _weights(self, aux: dict[str, Any]) -> dict[str, Tensor]:
+        names = self.gate_names()
+        columns = {f"gate_{name}": aux["gate"][:, place] for place, name in enumerate(names)}
+        if names and "abstain" in aux:
+            columns["abstain"] = aux["abstain"]
+        return {name: values.detach().float().cpu() for name, values in columns.items()}
 
     def _finish_table(self) -> PredictionTable:
         self.predictions, self._parts = PredictionTable.concatenate(self._parts).gathered(), []

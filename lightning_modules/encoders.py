@@ -1,9 +1,10 @@
 """The one place where pretrained networks are made and weights load. No code that a file brings along is run."""
 
 import difflib
+import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
@@ -33,21 +34,41 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         TaskError: If the file is missing, damaged, or holds more than plain weights.
     """
     path = Path(path)
+    content = _read(path)
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise TaskError(f"weights: {path} holds no state dict; name a Lightning checkpoint or a saved state dict")
+    return state
+
+
+def read_hyper_parameters(path: str | Path) -> dict[str, Any]:
+    """Reads what a Lightning checkpoint says of its model's arguments.
+
+    Args:
+        path: The checkpoint.
+
+    Returns:
+        Arguments by name; none where the file records none.
+
+    Raises:
+        TaskError: If the file is missing, damaged, or holds more than plain values and weights.
+    """
+    content = _read(Path(path))
+    return dict(content.get("hyper_parameters") or {}) if isinstance(content, dict) else {}
+
+
+def _read(path: Path) -> Any:
     if not path.is_file():
         raise TaskError(f"weights: there is no file {path}; train it first, fetch it, or correct the path")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         # Files of the time before torch 1.6, as many published weights are, cannot be memory-mapped.
-        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # torch raises many kinds, by where the damage is
         raise TaskError(
             f"weights: {path} is damaged, or not a checkpoint that can be read without running code"
         ) from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise TaskError(f"weights: {path} holds no state dict; name a Lightning checkpoint or a saved state dict")
-    return state
 
 
 def load_weights(module: nn.Module, path: str | Path, prefix: str = "") -> None:
@@ -151,6 +172,73 @@ def _torchvision_renamed(state: dict[str, Tensor], wanted: list[str]) -> dict[st
     given = {key: value for key, value in state.items() if not key.startswith("classifier.")}
     kinds = [[key.rpartition(".")[2] for key in keys] for keys in (given, wanted)]
     return dict(zip(wanted, given.values(), strict=True)) if kinds[0] == kinds[1] else state
+
+
+def transformers_network(kind: Literal["bert", "wav2vec2"], config: dict[str, Any]) -> nn.Module:
+    """A network of transformers without weights: `load_transformers_weights` fills it.
+
+    Args:
+        kind: ``bert`` (without its pooling layer) or ``wav2vec2`` (without masking of its own in training).
+        config: What differs from the base size of that kind.
+
+    Returns:
+        The network; its ``config`` says its sizes.
+
+    Raises:
+        TaskError: If the library cannot build it so.
+    """
+    import transformers  # seconds of import that runs without it do not pay
+
+    try:
+        network: nn.Module
+        if kind == "bert":
+            bert: Any = transformers.BertModel  # the library's own types are incomplete
+            network = bert(transformers.BertConfig(**config), add_pooling_layer=False)
+        else:
+            options = {"apply_spec_augment": False, "layerdrop": 0.0, **config}
+            network = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**options))
+    except Exception as error:  # the library checks its options in many ways
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TaskError(f"config: transformers cannot build {kind} with {config}: {reason}") from error
+    return network
+
+
+def load_transformers_weights(network: nn.Module, weights: str) -> None:
+    """Fills a network of `transformers_network` with pretrained weights; those of heads and poolers are left out.
+
+    Args:
+        network: The network.
+        weights: A folder with ``config.json`` and the weights, or a name on the Hugging Face hub.
+
+    Raises:
+        TaskError: If the weights cannot be had, are incomplete, or do not fit.
+    """
+    from transformers.utils import logging as library
+
+    logging: Any = library
+    kind: Any = type(network)
+    options: dict[str, Any] = {"add_pooling_layer": False} if kind.__name__ == "BertModel" else {}
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        found, report = kind.from_pretrained(
+            weights,
+            output_loading_info=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            # The library reads the variable when it is imported, which may have been before it was set.
+            local_files_only=os.environ.get("HF_HUB_OFFLINE") == "1",
+            **options,
+        )
+    except Exception as error:  # the hub's client raises many kinds
+        raise TaskError(
+            f"weights: those of {weights!r} could not be had: there is no such folder, and the hub or its cache does "
+            "not give them.\nName a local folder in `weights`, or fetch them once with HF_HUB_OFFLINE=0"
+        ) from error
+    # What only pretraining used may be absent; a network half of random numbers may not be.
+    if missing := sorted(key for key in report["missing_keys"] if "masked_spec_embed" not in key):
+        raise TaskError(f"weights: {weights} is no {kind.__name__}: it lacks {_some(missing)}")
+    _fill(network, dict(found.state_dict()), f"{weights} does not fit the config of the encoder")
 
 
 CONTAINERS = ("blocks", "stages", "layers", "features")

@@ -54,12 +54,14 @@ class PredictionTable:
         logits: ``(N, K)`` class scores, or those and values ``(N,)`` by task; float32 on the CPU.
         target: ``(N,)`` class indices or ``(N, K)`` soft targets, or a dict by task; empty when predicting without
             labels.
+        weights: Other columns worth keeping, ``(N,)`` each: what a model's gates gave each modality.
     """
 
     ids: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     logits: Scores = field(default_factory=lambda: torch.empty(0))
     target: Scores = field(default_factory=lambda: torch.empty(0))
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def concatenate(cls, parts: "list[PredictionTable]") -> "PredictionTable":
@@ -92,6 +94,7 @@ class PredictionTable:
             [groups[row] for row in first],
             joined([part.logits for part in parts]),
             joined([part.target for part in parts]),
+            {name: torch.cat([part.weights[name] for part in parts])[first] for name in parts[0].weights},
         )
 
     def gathered(self) -> "PredictionTable":
@@ -140,7 +143,8 @@ class PredictionTable:
         ids, groups = (
             [name for name, keep in zip(names, kept, strict=True) if keep] for names in (self.ids, self.groups)
         )
-        return PredictionTable(ids, groups, of(self.logits), of(self.target))
+        weights = {name: values[wanted] for name, values in self.weights.items()}
+        return PredictionTable(ids, groups, of(self.logits), of(self.target), weights)
 
     @property
     def sources(self) -> dict[str, "PredictionTable"]:
@@ -185,7 +189,8 @@ def classification_metrics(logits: Tensor, target: Tensor) -> dict[str, float]:
         target: ``(N,)`` class indices.
 
     Returns:
-        ``accuracy``, ``uar``, ``precision`` and ``f1``, each between 0 and 1.
+        ``accuracy``, ``uar``, ``precision``, ``f1`` and, of more than three classes, ``top3``: the share of clips whose
+        class is among the three most probable; each between 0 and 1.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 2.0], [0.0, 2.0, 0.0]])
@@ -197,9 +202,12 @@ def classification_metrics(logits: Tensor, target: Tensor) -> dict[str, float]:
     recall = multiclass_recall(predicted, target, classes, average=None)
     precision = multiclass_precision(predicted, target, classes, average=None)
     f1 = multiclass_f1_score(predicted, target, classes, average=None)
-    return {
+    metrics = {
         "accuracy": multiclass_accuracy(predicted, target, classes, average="micro").item(),
         "uar": recall[present].mean().item(),
         "precision": precision[present].mean().item(),
         "f1": f1[present].mean().item(),
     }
+    if classes > 3:
+        metrics["top3"] = (logits.topk(3).indices == target[:, None]).any(1).float().mean().item()
+    return metrics

@@ -107,6 +107,18 @@ def vgaf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stand_in(tmp_path_factory.mktemp("data") / "vgaf", "vgaf", clips=27)
 
 
+@pytest.fixture(scope="session")
+def empathetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of EmpatheticDialogues: three utterances a conversation, read by their prompts."""
+    return stand_in(tmp_path_factory.mktemp("data") / "empathetic", "empathetic", clips=160)
+
+
+@pytest.fixture(scope="session")
+def avamerg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of AvaMERG."""
+    return stand_in(tmp_path_factory.mktemp("data") / "avamerg", "avamerg", "--size", "32", clips=40)
+
+
 def read_experiment(name: str, overlay: bool = False) -> dict[str, Any]:
     """Content of an experiment's YAML, or of its overlay."""
     content: dict[str, Any] = yaml.safe_load(
@@ -149,3 +161,41 @@ def options(stand_in_root: Callable[[str], list[str]]) -> Callable[[str], list[s
         return words if unfolded else [*words, "--data.fold", "2"]
 
     return of
+
+
+def parts(name: str) -> dict[str, str]:
+    """What an experiment starts from: experiment by part."""
+    sources = read_experiment(name)["model"].get("init_args", {}).get("init_from", {})
+    found = {part: Path(path).parts for part, path in sources.items()}
+    assert all(path[0] == "runs" and path[2:] == ("{cell}", "checkpoints", "best.ckpt") for path in found.values())
+    return {part: path[1] for part, path in found.items()}
+
+
+@pytest.fixture(scope="session")
+def trained(options: Callable[[str], list[str]], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The checkpoint of an experiment that another one starts from; each is trained once.
+
+    Its ``options`` are those that name the checkpoints an experiment starts from.
+    """
+    import cli
+
+    folder = tmp_path_factory.mktemp("trained")
+
+    def checkpoint(name: str, protocol: str) -> str:
+        run = folder / name / protocol
+        if not run.exists():
+            command = ["fit", *options(name), *started(name, protocol), "--trainer.max_epochs", "2"]
+            place = ["--trainer.default_root_dir", str(run), "--data.protocol", protocol]
+            assert cli.main([*command, *place]) == 0
+        return str(run / "checkpoints" / "best.ckpt")
+
+    def started(name: str, protocol: str) -> list[str]:
+        return [
+            word
+            for part, source in parts(name).items()
+            for word in (f"--model.init_from.{part}", checkpoint(source, protocol))
+        ]
+
+    given: Any = checkpoint
+    given.options = started
+    return given

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import official
+from conftest import official, parts
 from conftest import read_experiment as read
 
 import cli
@@ -21,39 +21,6 @@ def cells():
     for name in EXPERIMENTS:
         for protocol in ["honest"] if official(name) else ["paper", "honest"]:
             yield name, protocol
-
-
-@pytest.fixture(scope="module")
-def trained(options, tmp_path_factory):
-    """The checkpoint of an experiment that another one starts from; each is trained once."""
-    folder = tmp_path_factory.mktemp("trained")
-
-    def checkpoint(name, protocol):
-        run = folder / name / protocol
-        if not run.exists():
-            command = ["fit", *options(name), *started(name, protocol), "--trainer.max_epochs", "2"]
-            place = ["--trainer.default_root_dir", str(run), "--data.protocol", protocol]
-            assert cli.main([*command, *place]) == 0
-        return str(run / "checkpoints" / "best.ckpt")
-
-    def started(name, protocol):
-        """Options that name the checkpoints an experiment starts from."""
-        return [
-            word
-            for part, source in parts(name).items()
-            for word in (f"--model.init_from.{part}", checkpoint(source, protocol))
-        ]
-
-    checkpoint.options = started
-    return checkpoint
-
-
-def parts(name):
-    """What the experiment starts from: experiment by part."""
-    sources = read(name)["model"].get("init_args", {}).get("init_from", {})
-    found = {part: Path(path).parts for part, path in sources.items()}
-    assert all(path[0] == "runs" and path[2:] == ("{cell}", "checkpoints", "best.ckpt") for path in found.values())
-    return {part: path[1] for part, path in found.items()}
 
 
 def test_there_are_experiments():
@@ -163,7 +130,14 @@ def test_full_size_network_builds_and_its_config_survives(name, stand_in_root, c
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "initial"), [("cfnsr", 3), ("static_engagement_face", 7), ("engagement_fusion", 2), ("emotiw_fusion", 2)]
+    ("name", "initial"),
+    [
+        ("cfnsr", 3),
+        ("static_engagement_face", 7),
+        ("engagement_fusion", 2),
+        ("emotiw_fusion", 2),
+        ("gated_fusion", 2),
+    ],
 )
 def test_two_processes_with_mixed_precision(name, initial, options, trained, tmp_path):
     import os

@@ -63,3 +63,9 @@ def test_soft_targets_are_deduplicated_and_give_the_most_probable_class():
 def test_gathering_changes_nothing_outside_distributed_runs():
     one = table("ab", [0.0, 0.1], [0, 1])
     assert one.gathered() is one
+
+
+def test_top3_is_there_where_it_says_something():
+    logits = torch.tensor([[4.0, 3, 2, 1], [1, 2, 3, 4], [4, 3, 2, 1]])
+    assert classification_metrics(logits, torch.tensor([2, 0, 0]))["top3"] == pytest.approx(2 / 3)
+    assert "top3" not in classification_metrics(logits[:, :3], torch.tensor([2, 0, 0]))

@@ -26,7 +26,7 @@ protocols: [paper, honest]
 rows:
   - {name: audio, label: Audio, experiment: ravdess_features, overrides: {model.class_path: AudioOnly, SIZE}}
   - {name: concat, label: Concat, experiment: ravdess_features, overrides: {model.class_path: ConcatFC, SIZE}}
-missing: {rates: [0, 0.5, 1], modalities: [video, audio], rows: [concat]}
+missing: {rates: [0, 0.5, 1], modalities: [video, audio], subsets: [[video], [video, audio]], rows: [concat]}
 """
 
 
@@ -43,14 +43,17 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     size = f'trainer.max_epochs: 2, data.init_args.root: "{ravdess_features}"'
     table.write_text(TABLE.replace("SIZE", size) + "synthetic: {}\n")
     assert run(str(table), "--data", "synthetic", "--runs", str(runs), "--dry-run") == 0
-    assert "8 evaluations under missing modalities of 2 cells" in capsys.readouterr().out
+    assert "10 evaluations under missing modalities of 2 cells" in capsys.readouterr().out
     assert run(str(table), "--data", "synthetic", "--runs", str(runs)) == 0
     cells = {name: runs / "synthetic" / "tiny" / name for name in ("audio", "concat")}
     assert not list(cells["audio"].rglob("missing"))
     folder = cells["concat"] / "paper-fold2-seed1"
     found = read_cell(folder)
-    assert found.missing.keys() == {"video", "audio"}
-    for rates in found.missing.values():
+    assert found.missing.keys() == {"video", "audio", "only_video"}
+    # With the video alone is without the audio.
+    alone, without = (folder / "missing" / f"{name}-1.00" for name in ("only_video", "audio"))
+    assert [path.read_text() for path in alone.iterdir()] == [path.read_text() for path in without.iterdir()]
+    for rates in (found.missing[modality] for modality in ("video", "audio")):
         assert rates.keys() == {0.5, 1.0}  # at 0 the cell's own predictions stand
         for of in rates.values():
             assert of.keys() == {"last"}
@@ -105,6 +108,16 @@ def test_only_finished_cells_of_the_named_rows_are_pending(project):
     path.parent.mkdir(parents=True)
     path.touch()
     assert planned("pair")[0].losses == (("video", 1.0),)
+
+
+def test_a_subset_is_all_others_lost_and_the_whole_set_is_there_already(project):
+    path = project / "experiments" / "tables" / "toy.yaml"
+    subsets = "subsets: [[audio], [video], [audio, video]]"
+    text = path.read_text().replace("rates: [0, 1], modalities: [audio, video]", subsets)
+    path.write_text(text)
+    paper, _ = planned("pair")
+    assert paper.losses == (("only_audio", 1.0), ("only_video", 1.0))
+    assert paper.modalities == ("audio", "video")
 
 
 def test_a_cell_that_fails_is_named_and_stops_no_other(project, capsys):

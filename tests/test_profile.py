@@ -73,3 +73,16 @@ def test_trainable_is_counted_at_the_start_of_training_and_the_first_test_is_mea
         run.test(task, datamodule=TinyData(), verbose=False)
     assert profile.result["parameters"]["trainable"] == MIDDLE + HEAD
     assert task.sizes == [1, 1, 1, 8, 8]
+
+
+def test_a_parametrised_weight_can_be_counted(tmp_path):
+    """In inference mode torch's counter stops at one."""
+
+    class Normed(TinyTask):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.head = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(8, 3))
+
+    profile = ModelProfile(repeats=1)
+    trainer(tmp_path, callbacks=[profile]).test(Normed(), datamodule=TinyData(), verbose=False)
+    assert profile.result["flops"] > 0

@@ -371,7 +371,7 @@ def test_the_projects_own_readme_is_up_to_date():
         (("experiment: audio}", "experiment: sound}"), "sound.yaml: No such file"),
         (("rows:", "rows: none\nextra:"), "unknown key extra"),
         (("  - {name: video", "  -- {name: video"), "not valid YAML"),
-        (("synthetic:", "missing: {rates: [0.5]}\nsynthetic:"), "missing: modalities is missing"),
+        (("synthetic:", "missing: {rates: [0.5]}\nsynthetic:"), "missing: give rates and modalities"),
         (("synthetic:", "missing: {rates: [2], modalities: [audio]}\nsynthetic:"), "numbers from 0 to 1"),
         (("synthetic:", "missing: {rates: [1], modalities: [audio], rows: [x]}\nsynthetic:"), "x is no row"),
     ],
@@ -419,6 +419,94 @@ def test_a_table_may_be_of_recall_and_keep_rows_back(project):
     path.write_text(text.replace("metric: uar", "metric: luck"))
     with pytest.raises(DataError, match="luck is not one of accuracy, uar"):
         read_table("toy", project=HERE)
+
+
+def test_top_3_is_that_of_the_probabilities(project):
+    path = Path("experiments/tables/toy.yaml")
+    text = path.read_text()
+    path.write_text(text.replace("corpus: toy", "corpus: toy\ntop3: true"))
+    summary = summary_of(fill())
+    found = []
+    for fold in range(3):
+        of = read_cell(Path(f"runs/toy/video/honest-fold{fold}-seed1")).predictions["selected"]
+        found.append(metrics.top_k_accuracy_score(of.targets, of.probabilities, k=3, labels=range(4)))
+    assert summary.rows[0].scores["honest"].top3 == pytest.approx(np.mean(found))
+    text = sheets.markdown(sheets.main_sheet(summary))
+    assert column(text, "Top-3")["Video alone"] == f"{100 * np.mean(found):.2f}"
+    assert column(text, "Top-3")["Majority class"] == "-"
+    path.write_text(path.read_text().replace("top3: true", "top3: perhaps"))
+    with pytest.raises(DataError, match="top3: expected true or false"):
+        read_table("toy", project=HERE)
+
+
+def test_of_many_classes_the_three_most_probable_are_committed(project, monkeypatch):
+    planner = fill(rows=["audio"], protocols=["honest"])
+    cells = read_cells(planner.table, Path("runs"))
+    monkeypatch.setattr("experiments.committed._MANY", 3)
+    (path,) = write_committed(planner.table, cells, Path("results"))
+    assert "probabilities" not in path.read_text()
+    whole, kept = (
+        summarise(planner.table, cells),
+        summarise(planner.table, read_committed(planner.table, Path("results"))),
+    )
+    assert kept.rows[1].scores["honest"].top3 == pytest.approx(whole.rows[1].scores["honest"].top3)
+    assert kept.rows[1].scores["honest"].mean == whole.rows[1].scores["honest"].mean
+
+
+def test_one_fold_shows_the_spread_over_seeds(project):
+    path = Path("experiments/tables/toy.yaml")
+    path.write_text(path.read_text().replace("folds: [0, 1, 2]", "folds: [1]"))
+    summary = summary_of(fill(rows=["audio"], protocols=["paper"]))
+    seeds = [read_cell(Path(f"runs/toy/audio/paper-fold1-seed{seed}")).result["selections"]["last"] for seed in (1, 2)]
+    spread = np.std([of["accuracy"] for of in seeds], ddof=1)
+    text = sheets.markdown(sheets.main_sheet(summary))
+    assert column(text, "Paper protocol, last")["Audio alone"].endswith(f"\N{PLUS-MINUS SIGN} {100 * spread:.2f}")
+    assert "standard deviation over seeds" in sheets.notes(summary)[0]
+
+
+def alter(row, **changes):
+    for path in Path("runs/toy", row).rglob("result.json"):
+        write_json(path, {**read_json(path), **changes})
+
+
+def test_rows_with_other_classes_have_a_baseline_of_their_own_and_are_not_compared(project):
+    planner = fill(protocols=["honest"])
+    for path in Path("runs/toy/pair").rglob("predictions-*.csv"):
+        path.write_text(path.read_text().replace("p_calm", "p_still"))
+    alter("pair", class_names=["still", "happy", "sad", "angry"])
+    summary = summary_of(planner)
+    assert np.isnan(summary.majority)
+    assert np.isfinite(summary.rows[1].p)
+    assert np.isnan(summary.rows[2].p)
+    targets = read_cell(Path("runs/toy/video/honest-fold0-seed1")).predictions["selected"].targets
+    share = max(np.bincount(targets)) / len(targets)  # the toy's folds hold the same labels
+    assert summary.baselines == pytest.approx(
+        {f"Majority class of {name}": share for name in ("Video alone", "Pair_50 %")}
+    )
+    text = sheets.markdown(sheets.main_sheet(summary))
+    assert column(text, "Honest")["Majority class of Pair_50 %"] == f"{100 * share:.2f}"
+
+
+def test_what_leaked_is_stamped_wherever_it_is_shown(project, capsys):
+    planner = fill()
+    assert "LEAKED" not in sheets.markdown(sheets.main_sheet(summary_of(planner)))
+    alter("audio", leaked=True)
+    summary = summary_of(planner)
+    for sheet in sheets.sheets(summary):
+        assert not any(row[0] == "Audio alone" for row in sheet.rows)
+    assert "LEAKED" in sheets.title(summary)
+    assert report.run(options("toy"), HERE) == 0
+    assert "LEAKED: Audio alone" in capsys.readouterr().out
+    for name in ("toy.md", "toy.tex", "toy.html"):
+        text = (Path("runs/report") / name).read_text()
+        assert text.count("Audio alone") == text.count("LEAKED: Audio alone")
+
+
+def test_a_result_of_before_the_stamp_did_not_leak(project):
+    fill(rows=["audio"])
+    for path in Path("runs/toy/audio").rglob("result.json"):
+        write_json(path, {name: value for name, value in read_json(path).items() if name != "leaked"})
+    assert read_cell(path.parent).result["leaked"] is False
 
 
 def test_rows_may_stand_once_per_value_of_an_option(project):

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import read_experiment
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 import cli
@@ -100,11 +99,10 @@ def test_every_listed_value_is_accepted_and_a_wrong_key_is_not(name, stand_in_ro
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_a_sampled_point_runs(name, options, capsys):
+def test_a_sampled_point_runs(name, options, trained, capsys):
     tiny = options(experiment(name))[2:]  # the sweep names the experiment itself
+    tiny += trained.options(experiment(name), "honest")
     tiny += ["--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"]
-    if "init_from" in read_experiment(experiment(name))["model"]["init_args"]:
-        tiny += ["--model.init_args.init_from", "{}"]  # which no run of this test has trained
     assert cli.main([*command(name, points(name, 6)[5]), *tiny]) == 0
 
 
@@ -129,7 +127,7 @@ def test_without_a_key_one_line_says_what_to_do(tmp_path, monkeypatch, capsys):
     assert error.count("\n") == 1
     assert "WANDB_API_KEY" in error
     assert sweep.main(["nope"]) == 2
-    assert "sweeps: cfnsr, emotiw, engagement_finetuning" in capsys.readouterr().err
+    assert "sweeps: cfnsr, emotiw, engagement_finetuning, gated_fusion, gated_late" in capsys.readouterr().err
     assert sweep.main([]) == 2
 
 

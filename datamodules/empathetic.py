@@ -1,0 +1,173 @@
+"""EmpatheticDialogues (Rashkin et al. 2019, https://aclanthology.org/P19-1534): one text, one emotion each.
+
+The splits are the corpus's own. Labels are made of the 32 emotions by a map of `emotion_labels`, when the batch is
+read: one store serves every map.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split
+from datamodules.emotion_labels import label_map as labels_of
+from datamodules.store import DataError, Store
+
+
+class EmpatheticClips(ClipDataset):
+    """Conversations of a split as batches of contract 1.
+
+    Args:
+        data: The DataModule whose store and options apply.
+        rows: Rows of the store.
+    """
+
+    def __init__(self, data: "EmpatheticDataModule", rows: np.ndarray) -> None:
+        self.data = data
+        self.rows = rows
+        ids = data.store.ids
+        kept = torch.tensor([not data.is_missing("text", ids[row]) for row in rows], dtype=torch.bool)
+        self.present = kept & data.texts[torch.from_numpy(rows)].any(1)
+
+    def __len__(self) -> int:
+        """Number of conversations."""
+        return len(self.rows)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """The batch that these conversations make."""
+        data, rows = self.data, self.rows[indices]
+        present = self.present[indices]
+        values = (data.texts if data.embeddings is None else data.embeddings)[torch.from_numpy(rows)]
+        return {
+            "id": [data.store.ids[row] for row in rows],
+            "group": [data.store.groups[row] for row in rows],
+            "text": values.masked_fill(~present[:, None], 0),
+            "length": {"text": (data.texts[torch.from_numpy(rows)] > 0).sum(1) * present},
+            "mask": {"text": present},
+            "target": data.targets[torch.from_numpy(rows)],
+        }
+
+
+class EmpatheticDataModule(EmotionDataModule):
+    """Texts of EmpatheticDialogues, or of a corpus in its format.
+
+    Batches hold ``text`` int64 ids ``(B, L)`` with 0 = padding, or ``(B, D)`` after `use_embeddings`.
+
+    Args:
+        root: Folder of the corpus; the store is ``<root>/prepared``.
+        label_map: ``ed32`` for the 32 emotions, or one of the maps onto seven: ``avamerg``, ``mimamo``,
+            ``late_fusion``.
+        cache: Have frozen encoders run once, ahead of training.
+        protocol: ``honest``: the epoch is selected on the official validation split.
+        fold: 0; the splits are official.
+        batch_size: Conversations per step and device.
+        num_workers: Loader processes; 0 is right for what is in memory.
+        missing: Rate at which conversations lose their text, ``{"text": 0.3}``.
+        class_weighting: ``balanced`` weighs the loss by inverse class frequency in train.
+    """
+
+    corpus = "empathetic"
+    protocols = ("honest",)
+
+    def __init__(
+        self,
+        root: str = "data/empathetic",
+        label_map: Literal["avamerg", "mimamo", "late_fusion", "ed32"] = "ed32",
+        cache: bool = True,
+        protocol: Literal["paper", "honest"] = "honest",
+        fold: int = 0,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        missing: dict[str, float] | None = None,
+        class_weighting: Literal["none", "balanced"] = "none",
+    ) -> None:
+        super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
+        self.cache = cache
+        self.embeddings: Tensor | None = None
+        self._map = labels_of(label_map)
+        if unknown := set(self.missing) - {"text"}:
+            raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; there is text")
+
+    @cached_property
+    def store(self) -> Store:
+        """The prepared conversations."""
+        return Store(Path(self.root) / "prepared")
+
+    @cached_property
+    def texts(self) -> Tensor:
+        """Token ids of all conversations, int64 ``(N, L)``."""
+        return torch.from_numpy(np.stack([self.store.read("text", row) for row in range(len(self.store))])).long()
+
+    @cached_property
+    def targets(self) -> Tensor:
+        """Class indices of all conversations, int64 ``(N,)``."""
+        return torch.tensor([self._map.index(row["emotion"]) for row in self.store.rows])
+
+    @property
+    def group_name(self) -> str:  # type: ignore[override]
+        """Speakers, or prompts where the corpus names no speaker."""
+        return str(self.store.manifest["settings"]["groups"])
+
+    @property
+    def class_names(self) -> list[str]:
+        """Classes of the label map."""
+        return list(self._map.classes)
+
+    @property
+    def input_shapes(self) -> dict[str, list[int]]:
+        """``{"text": [L]}``, or ``[D]`` of embeddings."""
+        return {"text": list((self.texts if self.embeddings is None else self.embeddings).shape[1:])}
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the store."""
+        return self.store.fingerprint
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the store says that it is a stand-in."""
+        return self.store.synthetic
+
+    def rows(self, split: Split) -> np.ndarray:
+        """Rows of the store that belong to a split.
+
+        Raises:
+            DataError: If there are none.
+        """
+        found = np.array([row["split"] == split for row in self.store.rows])
+        if not found.any():
+            raise DataError(
+                f"{self.store.folder}: no {split} conversations; prepare a source that has all three splits"
+            )
+        return np.flatnonzero(found)
+
+    @property
+    def train_labels(self) -> np.ndarray:
+        """Class indices of the training conversations."""
+        return np.asarray(self.targets.numpy()[self.rows("train")])
+
+    def dataset(self, split: Split) -> EmpatheticClips:
+        """The conversations of a split."""
+        return EmpatheticClips(self, self.rows(split))
+
+    def count_items(self, modality: str) -> int:
+        """Number of texts."""
+        if modality != "text":
+            return super().count_items(modality)
+        return len(self.store)
+
+    def items(self, modality: str, start: int, stop: int) -> Tensor:
+        """Token ids int64 ``(n, L)`` in store order."""
+        return self.texts[start:stop]
+
+    def use_embeddings(self, modality: str, values: Tensor) -> None:
+        """Hands out embeddings in place of token ids.
+
+        Args:
+            modality: ``text``.
+            values: float32 ``(N, D)``.
+        """
+        self.embeddings = values

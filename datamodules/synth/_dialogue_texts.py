@@ -1,0 +1,49 @@
+"""What people say in the invented dialogues: by class for the speaker, the same for all from the listener."""
+
+# Four classes of the label map `avamerg`, each with the emotions that make it.
+CLASSES = (("joyful", "excited", "grateful"), ("angry", "furious"), ("sad", "lonely"), ("terrified", "afraid"))
+TOPICS = {
+    "Work & Career": ("my new job", "the meeting", "my colleague"),
+    "Family": ("my sister", "our house", "my son"),
+    "Travel": ("the train ride", "our trip", "the airport"),
+    "Pets": ("my dog", "the cat", "the kitten"),
+}
+OPENINGS = (
+    "You know, it is about {}.",
+    "Let me tell you about {}.",
+    "Today it was {} again.",
+    "I keep thinking of {}.",
+)
+SAYINGS = (
+    (
+        "It was wonderful, I could dance and sing!",
+        "What a delightful surprise, I am smiling all day.",
+        "I won a prize and we had a great party.",
+        "Such luck, I love it and I laugh.",
+    ),
+    (
+        "It is unfair, I want to shout and slam the door.",
+        "How dare they cheat me, I was boiling.",
+        "They lied and insulted me, it is outrageous.",
+        "I hit the table, this rude nonsense must stop.",
+    ),
+    (
+        "I cried all night and miss them so much.",
+        "Nothing helps, I feel empty and alone.",
+        "It broke my heart, tears came to my eyes.",
+        "We said goodbye and I mourn the loss.",
+    ),
+    (
+        "I was shaking and wanted to hide in the dark.",
+        "A noise made me scream, my heart raced.",
+        "There was danger and I froze in panic.",
+        "I dread it, a shadow followed me.",
+    ),
+)
+LISTENING = ("Oh, tell me more.", "And what happened then?", "I see, go on.", "Really? How was that?")
+ECHOES = (
+    "That is lovely, congratulations!",
+    "No wonder that you are angry.",
+    "I am sorry for your loss.",
+    "That must have been scary.",
+)

@@ -1,0 +1,122 @@
+"""Stand-in for EmpatheticDialogues in its official format: invented conversations about the 32 emotions.
+
+Every emotion has words of its own, and a share of the prompts borrows those of another emotion, so that nothing reads
+them all right. Files: ``train.csv``, ``valid.csv``, ``test.csv``, ``tokenizer/`` and ``SYNTHETIC``. A conversation
+depends on the seed and its number alone. ``--form prompts`` writes tables of prompts instead.
+"""
+
+import argparse
+import csv
+import io
+from pathlib import Path
+
+from datamodules.emotion_labels import EMOTIONS
+from datamodules.empathetic_files import HEADER
+from datamodules.store import DataError, write_atomic
+from datamodules.synth._dialogue_texts import LISTENING, OPENINGS, TOPICS
+from datamodules.synth._engagement import MARKER, UNFINISHED, _refuse_other, rng_of
+from datamodules.tokens import train_wordpiece
+
+VERSION = 1  # raise it when the bytes change
+OUT = Path("data/synthetic/empathetic")
+CONVERSATIONS, LEAST = 960, 96
+SPLITS = ("train", "train", "train", "valid", "test")  # of one block of 32 conversations after the other
+BORROWED = 0.2  # share of prompts with the words of another emotion
+WORDS = 4  # of an emotion
+_SYLLABLES = ("ba", "do", "ki", "lu", "me", "no", "pa", "ri", "so", "tu", "va", "ze")
+
+
+def words_of(emotion: str) -> list[str]:
+    """The invented words of an emotion, the same for every seed."""
+    rng = rng_of("empathetic words", VERSION, emotion)
+    return ["".join(_SYLLABLES[i] for i in rng.integers(len(_SYLLABLES), size=3)) for _ in range(WORDS)]
+
+
+def conversation(number: int, seed: int) -> tuple[str, str, list[str]]:
+    """Emotion, prompt and utterances of a conversation, the speaker's first."""
+    rng = rng_of("empathetic", VERSION, seed, number)
+    emotion = EMOTIONS[number % len(EMOTIONS)]
+    told = EMOTIONS[int(rng.integers(len(EMOTIONS)))] if rng.random() < BORROWED else emotion
+    words = words_of(told)
+
+    def say() -> str:
+        return " ".join(words[i] for i in rng.permutation(WORDS)[: WORDS - 1])
+
+    things = [thing for of in TOPICS.values() for thing in of]
+    opening = OPENINGS[int(rng.integers(len(OPENINGS)))].format(things[int(rng.integers(len(things)))])
+    prompt = f"{say()}, {say()} {number}"
+    return emotion, prompt, [f"{opening} {say()}!", LISTENING[int(rng.integers(len(LISTENING)))], f"Well, {say()}."]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the form of the files."""
+    parser.add_argument("--form", choices=["official", "prompts"], default="official", help="(default: official)")
+    parser.epilog = f"Invented conversations: {CONVERSATIONS}, or --clips of them."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the corpus.
+
+    Raises:
+        DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
+    """
+    out, seed = args.out or OUT, args.seed or 0
+    count = CONVERSATIONS if args.clips is None else args.clips
+    if not LEAST <= count <= 99_999:
+        raise DataError(f"--clips {count}: give a number from {LEAST} to 99999")
+    marker, form = out / MARKER, args.form
+    request = f"affectzoo synth empathetic, version {VERSION}, seed {seed}, clips {count}, {form}"
+    _refuse_other(out, marker, request)
+    if marker.is_file() and marker.read_text(encoding="utf-8").strip() == request:
+        print(f"{out}: {count} conversations are there already (seed {seed})")
+        return 0
+    texts: list[str] = []
+    lines: dict[str, list[str]] = {name: [] for name in dict.fromkeys(SPLITS)}
+    for number in range(count):
+        # At least one block for each split, however few there are.
+        split = SPLITS[(len(SPLITS) - 1 - number // len(EMOTIONS)) % len(SPLITS)]
+        emotion, prompt, said = conversation(number, seed)
+        texts += [prompt, *said]
+        lines[split] += _official(number, split, emotion, prompt, said) if form == "official" else _row(prompt, emotion)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomic(marker, f"{request}{UNFINISHED}\n")
+        for name, own in lines.items():
+            write_atomic(
+                out / f"{name}.csv", "\n".join([HEADER if form == "official" else "prompt,context", *own]) + "\n"
+            )
+        train_wordpiece(texts, out / "tokenizer")
+        write_atomic(marker, f"{request}\n")
+    except OSError as error:
+        raise DataError(
+            f"cannot write {error.filename or out}: {error.strerror}; the same command carries on"
+        ) from None
+    print(f"{out}: {count} conversations, seed {seed}. SYNTHETIC: invented, no real person")
+    return 0
+
+
+def _official(number: int, split: str, emotion: str, prompt: str, said: list[str]) -> list[str]:
+    # Every fifth test line has a field of retrieval candidates, and some ratings hold text, as in the real files.
+    rating = "5|5|5_I have clicked the button|4|5" if number % 7 == 0 else "5|5|5_4|4|5"
+    people = (f"{split}{number % 40}", f"{split}{40 + number % 40}")
+    rows = []
+    for index, text in enumerate(said):
+        fields = [
+            f"hit:{number}_conv:{2 * number}",
+            str(index + 1),
+            emotion,
+            prompt,
+            people[index % 2],
+            text,
+            rating,
+            "",
+        ]
+        line = ",".join(field.replace(",", "_comma_") for field in fields)
+        rows.append(line + ",17|4" * (split == "test" and number % 5 == 0))
+    return rows
+
+
+def _row(prompt: str, emotion: str) -> list[str]:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow([prompt, emotion])
+    return [text.getvalue()]

@@ -1,0 +1,140 @@
+"""What a report says of groups of people and of gates, from made-up predictions."""
+
+import numpy as np
+import pytest
+from fabricated import CLASSES, make_project
+
+from experiments import breakdown, group_sheets
+from experiments.plan import Planner
+from experiments.report import summary_of
+from experiments.report_plots import figures
+from experiments.results import Predictions, read_predictions, subset_name, subset_of
+from experiments.table import read_table
+from lightning_modules.gates import reachable
+
+AGES = ["young", "old", "young", "old", ""]
+HEADER = "id,group,target,p_calm,p_happy,p_sad,p_angry,gate_text,gate_video,abstain,attr_age\n"
+
+
+def run(predicted, gates=None, ages=AGES):
+    ids = [f"c{row}" for row in range(len(predicted))]
+    return Predictions(
+        ids,
+        ids,
+        np.array([0, 1, 2, 3, 0][: len(predicted)]),
+        np.array(predicted),
+        gates={name: np.array(of) for name, of in (gates or {}).items()},
+        attributes={"age": ages[: len(predicted)]},
+    )
+
+
+def test_accuracy_of_a_group_counts_every_clip_once():
+    runs = [run([0, 0, 2, 3, 0]), run([0, 1, 0, 3, 0])]
+    assert list(breakdown.groups(runs)) == [("age", "old"), ("age", "young")]
+    clips, mean, half = breakdown.accuracies(runs, "age", "young")
+    assert (clips, mean) == (2, 0.75)
+    assert half == pytest.approx(1.96 * np.std([1, 0.5], ddof=1) / np.sqrt(2))
+    assert breakdown.accuracies(runs, "age", "old")[:2] == (2, 0.75)
+    assert breakdown.accuracies(runs, "age", "nobody")[0] == 0
+
+
+def test_weights_leave_out_clips_that_lack_the_modality():
+    gates = {"text": [0.6, 0.0, 0.2, 0.5, 0.5], "video": [0.4, 1.0, 0.8, 0.5, 0.5]}
+    by = breakdown.weights([run([0, 1, 2, 3, 0], gates)], CLASSES)
+    assert list(by) == [*(("class", name) for name in CLASSES), ("age", "old"), ("age", "young")]
+    assert by["age", "young"]["text"].tolist() == [0.6, 0.2]
+    assert by["age", "old"]["text"].tolist() == [0.5]
+    assert by["age", "old"]["video"].tolist() == [1.0, 0.5]
+    assert breakdown.heaviest(by["age", "old"]) == "video"
+    assert breakdown.heaviest({"text": np.array([]), "video": np.array([0.1])}) == "video"
+
+
+def test_the_bounds_are_those_of_the_gates():
+    for count in (2, 3, 5):
+        assert breakdown.bounds(count) == pytest.approx(reachable(count))
+
+
+def test_columns_of_gates_and_attributes_are_read(tmp_path):
+    path = tmp_path / "predictions-selected.csv"
+    path.write_text(HEADER + "a,a,1,0.1,0.7,0.1,0.1,0.25,0.75,0,young\nb,b,0,0.1,0.7,0.1,0.1,0,0,1,\n")
+    found = read_predictions(path, CLASSES)
+    assert found.gates["video"].tolist() == [0.75, 0.0]
+    assert found.attributes == {"age": ["young", ""]}
+
+
+def test_names_of_subsets_are_no_names_of_modalities():
+    assert subset_of(subset_name(["text", "audio"])) == ("text", "audio")
+    assert subset_of("audio") == ()
+
+
+@pytest.fixture
+def summary(tmp_path, monkeypatch):
+    """A table whose one row has gates, attributes and a subset."""
+    monkeypatch.chdir(make_project(tmp_path))
+    path = tmp_path / "experiments" / "tables" / "toy.yaml"
+    path.write_text(path.read_text() + "missing: {subsets: [[text], [text, video]], rows: [pair]}\n")
+    from fabricated import make_cell
+
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "runs/toy/pair/honest-fold0-seed1"
+    table = read_table("toy", project=tmp_path)
+    planner = Planner(table, tmp_path / "runs", tmp_path)
+    data = dict.fromkeys(("video", "audio", "pair"), "f" * 64)
+    make_cell(folder, planner.request(table.row("pair"), "honest", 0, 1, data), row="pair")
+    file = folder / "predictions-selected.csv"
+    lines = file.read_text().splitlines()
+    wider = [lines[0] + ",gate_text,gate_video,attr_age"]
+    for place, line in enumerate(lines[1:]):
+        old = place % 2
+        gate = rng.uniform(0.6, 0.73) if old else rng.uniform(0.27, 0.4)
+        wider.append(f"{line},{gate:.4f},{1 - gate:.4f},{('young', 'old')[old]}")
+    file.write_text("\n".join(wider) + "\n")
+    alone = folder / "missing" / "only_text-1.00" / "predictions-selected.csv"
+    alone.parent.mkdir(parents=True)
+    alone.write_text("\n".join(lines) + "\n")
+    return summary_of(planner)
+
+
+def test_the_report_shows_groups_weights_and_subsets(summary):
+    fairness, weights, subsets = (
+        of(summary) for of in (group_sheets.fairness, group_sheets.weights, group_sheets.subsets)
+    )
+    assert [row[:2] for row in fairness.rows] == [["age: old", "40"], ["age: young", "40"]]
+    heaviest = {row[1]: row[-1] for row in weights.rows}
+    assert heaviest["age: old"] == "text"
+    assert heaviest["age: young"] == "video"
+    assert subsets.header[1:] == ["text", "all"]
+    assert subsets.rows[0][1] == subsets.rows[0][2]  # the same file twice
+    assert not summary.rows[-1].robustness
+    captions = [caption for caption, _ in figures(summary)]
+    assert any("Weights of the modalities" in caption for caption in captions)
+
+
+def test_committed_results_keep_gates_and_attributes(summary, tmp_path):
+    from experiments.cells import read_cells
+    from experiments.committed import read_committed, write_committed
+
+    cells = read_cells(summary.table, tmp_path / "runs")
+    write_committed(summary.table, cells, tmp_path / "results")
+    again = read_committed(summary.table, tmp_path / "results")
+    (key,) = cells
+    own, kept = (of[key].predictions["selected"] for of in (cells, again))
+    order = np.argsort(own.ids)
+    assert kept.attributes["age"] == [own.attributes["age"][row] for row in order]
+    np.testing.assert_allclose(kept.gates["text"], own.gates["text"][order], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{rates: [0, 1]}", "give rates and modalities, or subsets"),
+        ("{rows: [pair]}", "give rates and modalities, or subsets"),
+        ("{subsets: [text]}", "subsets: expected lists of modalities"),
+    ],
+)
+def test_a_table_that_asks_for_half_of_it_is_one_line(entry, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    path = tmp_path / "experiments" / "tables" / "toy.yaml"
+    path.write_text(path.read_text() + f"missing: {entry}\n")
+    with pytest.raises(Exception, match=message):
+        read_table("toy", project=tmp_path)
