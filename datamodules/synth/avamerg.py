@@ -29,7 +29,7 @@ from tqdm import tqdm
 from datamodules.parallel import ordered
 from datamodules.store import DataError, write_atomic
 from datamodules.synth._dialogue_texts import CLASSES, ECHOES, LISTENING, OPENINGS, SAYINGS, TOPICS
-from datamodules.synth._engagement import MARKER, UNFINISHED, _refuse_other, rng_of
+from datamodules.synth._engagement import MARKER, UNFINISHED, refuse_other, rng_of
 from datamodules.synth._face import Expression, landmarks, make_person, paint
 from datamodules.synth._movie import mp4
 from datamodules.synth._voice import Manner, make_speaker, speak
@@ -222,7 +222,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--workers {args.workers}: at least 1")
     began, marker = time.monotonic(), out / MARKER
     request = f"affectzoo synth avamerg, version {VERSION}, seed {seed}, clips {count}"
-    _refuse_other(out, marker, request)
+    refuse_other(out, marker, request)
     if marker.is_file() and marker.read_text(encoding="utf-8").strip() == request:
         print(f"{out}: {count} dialogues are there already (seed {seed})")
         return 0

@@ -14,7 +14,7 @@ from datamodules.emotion_labels import EMOTIONS
 from datamodules.empathetic_files import HEADER
 from datamodules.store import DataError, write_atomic
 from datamodules.synth._dialogue_texts import LISTENING, OPENINGS, TOPICS
-from datamodules.synth._engagement import MARKER, UNFINISHED, _refuse_other, rng_of
+from datamodules.synth._engagement import MARKER, UNFINISHED, refuse_other, rng_of
 from datamodules.tokens import train_wordpiece
 
 VERSION = 1  # raise it when the bytes change
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--clips {count}: give a number from {LEAST} to 99999")
     marker, form = out / MARKER, args.form
     request = f"affectzoo synth empathetic, version {VERSION}, seed {seed}, clips {count}, {form}"
-    _refuse_other(out, marker, request)
+    refuse_other(out, marker, request)
     if marker.is_file() and marker.read_text(encoding="utf-8").strip() == request:
         print(f"{out}: {count} conversations are there already (seed {seed})")
         return 0
