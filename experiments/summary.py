@@ -305,10 +305,12 @@ def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
 
 
 def _paired_p(score: Score, above: Score) -> float:
+    """NaN where the rows were scored on different clips: what those add to an average over classes has another scale."""
+    if score.hits.keys() != above.hits.keys():
+        return np.nan
     differences: dict[str, float] = {}
     for clip, (group, hits) in score.hits.items():
-        if clip in above.hits:
-            differences[group] = differences.get(group, 0.0) + hits - above.hits[clip][1]
+        differences[group] = differences.get(group, 0.0) + hits - above.hits[clip][1]
     return statistics.sign_flip_test(np.array(list(differences.values())))
 
 

@@ -92,6 +92,15 @@ def test_optimism_compares_the_folds_that_both_have(project):
     assert row.optimism("last") == pytest.approx(row.scores["best"].mean - row.scores["last"].mean)
 
 
+def test_rows_scored_on_other_clips_are_not_paired(project):
+    fill(protocols=["honest"])
+    for path in Path("runs/toy/pair").rglob("predictions-*.csv"):
+        path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")  # one clip less
+    rows = {row.row.name: row for row in summary_of(Planner(read_table("toy", project=HERE), Path("runs"), HERE)).rows}
+    assert np.isfinite(rows["audio"].p)
+    assert np.isnan(rows["pair"].p)
+
+
 def test_a_real_difference_is_significant_and_none_is_not(project):
     rows = {row.row.name: row for row in summary_of(fill()).rows}
     assert np.isnan(rows["video"].p)
