@@ -15,7 +15,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.avamerg_clips import AvaMERGClips
-from datamodules.base import Batch, EmotionDataModule, Split
+from datamodules.base import EmotionDataModule
+from datamodules.clips import Batch, Split
 from datamodules.dialogues import MODALITIES, PER_UTTERANCE, RATE, Dialogues, seen_video
 from datamodules.emotion_labels import label_map as labels_of
 from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies, indices

@@ -14,7 +14,8 @@ import torch
 
 from datamodules import still_augment
 from datamodules.augment import to_float
-from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split, global_seed
+from datamodules.base import EmotionDataModule
+from datamodules.clips import Batch, ClipDataset, Split, global_seed
 from datamodules.near_duplicates import left_out
 from datamodules.store import DataError, Store
 

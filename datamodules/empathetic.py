@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split
+from datamodules.base import EmotionDataModule
+from datamodules.clips import Batch, ClipDataset, Split
 from datamodules.emotion_labels import label_map as labels_of
 from datamodules.store import DataError, Store
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import Split
+from datamodules.clips import Split
 from datamodules.engagement_base import EngagementClips, EngagementDataModule, Kinesics, Modality
 from datamodules.store import DataError
 from datamodules.windows import FPS, Windows, find_windows, steps_of

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from datamodules import augment, still_augment
-from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split, global_seed
+from datamodules.base import EmotionDataModule
+from datamodules.clips import Batch, ClipDataset, Split, global_seed
 from datamodules.grid import MODALITIES, Grid
 from datamodules.store import DataError, joint_fingerprint
 from datamodules.windows import hard_targets, soft_targets

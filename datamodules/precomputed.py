@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split
+from datamodules.base import EmotionDataModule
+from datamodules.clips import Batch, ClipDataset, Split
 from datamodules.store import DataError, sha256_file
 
 COLUMNS = ("id", "group", "target", "fold")

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from datamodules import augment
-from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split, global_seed
+from datamodules.base import EmotionDataModule
+from datamodules.clips import Batch, ClipDataset, Split, global_seed
 from datamodules.store import DataError, Store
 
 CLASS_NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]

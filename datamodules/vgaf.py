@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
-from datamodules.base import Batch, ClipDataset, EmotionDataModule, Split
+from datamodules.base import EmotionDataModule
+from datamodules.clips import Batch, ClipDataset, Split
 from datamodules.store import DataError
 from datamodules.vgaf_layout import (
     CLASS_NAMES,

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.results import Predictions
-from experiments.summary import COLUMNS, RowSummary
+from experiments.robustness import COLUMNS
+from experiments.summary import RowSummary
 
 Values = npt.NDArray[np.float64]
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from experiments import breakdown, statistics
 from experiments.results import Cell
+from experiments.robustness import COLUMNS
 from experiments.sheets import METRICS, STAMP, TITLES
-from experiments.summary import COLUMNS, RowSummary, Score, Summary
+from experiments.summary import RowSummary, Score, Summary
 
 if TYPE_CHECKING:  # importing matplotlib costs a second: only who draws pays for it
     from matplotlib.axes import Axes

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 import numpy as np
 
 from experiments import group_sheets, statistics
+from experiments.robustness import COLUMNS
 from experiments.sheet import METRICS as METRICS
 from experiments.sheet import NONE as NONE
 from experiments.sheet import STAMP as STAMP
 from experiments.sheet import Sheet as Sheet
 from experiments.sheet import first, titled
 from experiments.sheet import percent as percent
-from experiments.summary import COLUMNS, LEAKED, RowSummary, Score, Summary
+from experiments.summary import LEAKED, RowSummary, Score, Summary
 
 TITLES = {
     "best": "Paper protocol, best epoch (optimistic)",

@@ -118,6 +118,9 @@ def holm(values: Sequence[float]) -> list[float]:
     return [float(value) for value in corrected]
 
 
+METRICS = {"accuracy": accuracy, "uar": uar}
+
+
 def _hits(confusion: Array) -> Array:
     diagonal: Array = np.diagonal(confusion, axis1=-2, axis2=-1)
     return diagonal

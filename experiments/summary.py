@@ -12,15 +12,13 @@ import numpy.typing as npt
 
 from experiments import statistics
 from experiments.cells import Cells
-from experiments.results import Cell, Predictions, subset_name, subset_of
+from experiments.results import Cell, Predictions
+from experiments.robustness import COLUMNS, Robustness, alone, curves, metric_of
 from experiments.settings import Config
 from experiments.statistics import Array
 from experiments.table import Row, Table
 
-METRICS = {"accuracy": statistics.accuracy, "uar": statistics.uar}
 LEAKED = "LEAKED"  # stands before whatever is shown of a model that saw what its labels were made of
-# Column of a table -> protocol and selection of contract 5.
-COLUMNS = {"best": ("paper", "best"), "last": ("paper", "last"), "honest": ("honest", "selected")}
 
 
 @dataclass(frozen=True)
@@ -80,27 +78,6 @@ class Score:
     def f1(self) -> float:
         """Macro F1 over the clips of all folds."""
         return float(statistics.macro_f1(self.confusion))
-
-
-@dataclass(frozen=True)
-class Robustness:
-    """The table's metric as one modality goes missing, without retraining.
-
-    Attributes:
-        column: The column whose cells were evaluated.
-        rates: Shares of clips without the modality, ascending.
-        values: Mean at each rate over the cells that were evaluated.
-    """
-
-    column: str
-    rates: list[float]
-    values: list[float]
-
-    @property
-    def area(self) -> float:
-        """Area under the curve over the width of the rates: the mean as the rate runs through them."""
-        width = self.rates[-1] - self.rates[0]
-        return float(np.trapezoid(self.values, self.rates) / width) if width else np.nan
 
 
 @dataclass(frozen=True)
@@ -208,7 +185,7 @@ def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
             classes = len(next(iter(own.values())).result["class_names"])
             planned = len(table.folds) * len(table.seeds.get(protocol, ()))
             scores[column] = _score(chosen, classes, planned, table.metric)
-    return RowSummary(row, own, scores, _robustness(own, table.metric), _subsets(table, own))
+    return RowSummary(row, own, scores, curves(own, table.metric), alone(table, own))
 
 
 def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned: int, metric: str) -> Score:
@@ -220,7 +197,7 @@ def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned:
     right: dict[str, tuple[str, list[float]]] = {}
     folds, deviations = {}, []
     for fold, runs in sorted(by_fold.items()):
-        values = [_value(predictions, metric) for predictions in runs]
+        values = [metric_of(predictions, metric) for predictions in runs]
         folds[fold] = float(np.mean(values))
         if len(values) > 1:
             deviations.append(float(np.std(values, ddof=1)))
@@ -243,53 +220,10 @@ def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned:
         planned=planned,
         groups=groups,
         hits={clip: (group, float(np.mean(hits))) for clip, (group, hits) in right.items()},
-        interval=statistics.bootstrap_interval(np.stack(list(groups.values())), METRICS[metric]),
+        interval=statistics.bootstrap_interval(np.stack(list(groups.values())), statistics.METRICS[metric]),
         top3=float(np.mean([_top3(run) for runs in by_fold.values() for run in runs])),
         corpora=dict(sorted(corpora.items())) if len(corpora) > 1 and "" not in corpora else {},
     )
-
-
-def _robustness(cells: Mapping[tuple[str, int, int], Cell], metric: str) -> dict[str, Robustness]:
-    """Curves of the most honest column that was evaluated under missing modalities."""
-    for column in ("honest", "last", "best"):
-        protocol, selection = COLUMNS[column]
-        curves: dict[str, list[dict[float, float]]] = {}
-        for (name, _, _), cell in cells.items():
-            if name != protocol or selection not in cell.predictions:
-                continue
-            for modality, rates in cell.missing.items():
-                if subset_of(modality):
-                    continue
-                curve = {0.0: _value(cell.predictions[selection], metric)}
-                curve.update((rate, _value(of[selection], metric)) for rate, of in rates.items() if selection in of)
-                if len(curve) > 1:
-                    curves.setdefault(modality, []).append(curve)
-        if curves:
-            return {modality: _robustness_curve(column, of) for modality, of in sorted(curves.items())}
-    return {}
-
-
-def _subsets(table: Table, cells: Mapping[tuple[str, int, int], Cell]) -> dict[tuple[str, ...], float]:
-    """The metric with some modalities alone, in the order of the table; the whole set is the cells' own."""
-    for column in ("honest", "last"):
-        protocol, selection = COLUMNS[column]
-        own = [cell for (name, _, _), cell in cells.items() if name == protocol and selection in cell.predictions]
-        found: dict[tuple[str, ...], float] = {}
-        for subset in table.subsets:
-            lost = [cell.missing.get(subset_name(subset), {}).get(1.0, {}).get(selection) for cell in own]
-            if set(subset) == {name for names in table.subsets for name in names}:
-                lost = [cell.predictions[selection] for cell in own]
-            values = [_value(predictions, table.metric) for predictions in lost if predictions]
-            if values and len(values) == len(own):
-                found[subset] = float(np.mean(values))
-        if found:
-            return found
-    return {}
-
-
-def _robustness_curve(column: str, curves: list[dict[float, float]]) -> Robustness:
-    rates = sorted(set.intersection(*map(set, curves)))
-    return Robustness(column, rates, [float(np.mean([curve[rate] for curve in curves])) for rate in rates])
 
 
 def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
@@ -305,18 +239,13 @@ def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
 
 
 def _paired_p(score: Score, above: Score) -> float:
-    """NaN where the rows were scored on different clips: what those add to an average over classes has another scale."""
+    """NaN where the rows were scored on other clips: in an average over classes theirs have another weight."""
     if score.hits.keys() != above.hits.keys():
         return np.nan
     differences: dict[str, float] = {}
     for clip, (group, hits) in score.hits.items():
         differences[group] = differences.get(group, 0.0) + hits - above.hits[clip][1]
     return statistics.sign_flip_test(np.array(list(differences.values())))
-
-
-def _value(predictions: Predictions, metric: str) -> float:
-    classes = int(max(predictions.targets.max(), predictions.predicted.max())) + 1
-    return float(METRICS[metric](statistics.confusion_matrix(predictions.targets, predictions.predicted, classes)))
 
 
 def _baselines(table: Table, cells: Cells) -> dict[str, float]:

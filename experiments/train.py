@@ -8,7 +8,6 @@ errors of one or two lines.
 import importlib
 import os
 import pkgutil
-import platform
 import shutil
 import sys
 from collections.abc import Sequence
@@ -17,9 +16,9 @@ from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -35,7 +34,7 @@ from experiments import request, results
 from experiments.checkpoints import read_checkpoint, same_selection
 from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, quiet
-from experiments.provenance import commit, device_name
+from experiments.record import RecordConfig, record_result
 from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parent
@@ -53,21 +52,6 @@ def import_all() -> None:
     for package in (lightning_modules, datamodules, callbacks):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
-
-
-class RecordConfig(SaveConfigCallback):
-    """Writes ``config.yaml`` into the run's folder and hands the resolved settings to the loggers."""
-
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Called once, on the first rank."""
-        if stage != "fit":
-            return
-        folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        text = self.parser.dump(self.config, skip_none=False)
-        (folder / "config.yaml").write_text(text)
-        for logger in trainer.loggers:
-            logger.log_hyperparams({"config": text})
 
 
 class EmotionCLI(LightningCLI):
@@ -276,54 +260,15 @@ class EmotionCLI(LightningCLI):
                 name.removeprefix("test_"): value for name, value in metrics.items() if name != "test_loss"
             }
         if trainer.is_global_zero:
-            self._report({selection: selections[selection] for selection in data.selections})
-
-    def _report(self, selections: dict[str, dict[str, Any]]) -> None:
-        trainer: Any = self.trainer
-        data = self.datamodule
-        folder = Path(trainer.default_root_dir)
-        profile = next((c.result for c in trainer.callbacks if isinstance(c, ModelProfile)), {})
-        history = next(c for c in trainer.callbacks if isinstance(c, History))
-        sizes = data.split_sizes()
-        results.write_result(
-            folder,
-            {
-                "experiment": self._experiment(),
-                "row": folder.parent.name if folder.parent.parent.name != "runs" else None,
-                "fold": data.fold,
-                "seed": self.config["fit"].seed_everything,
-                "protocol": data.protocol,
-                "synthetic": data.synthetic,
-                "leaked": data.leaked,
-                "corpus": data.corpus,
-                "class_names": data.class_names,
-                "group_name": data.group_name,
-                "selections": selections,
-                **{f"n_{split}": sizes[split] for split in ("train", "val", "test")},
-                "parameters": profile["parameters"],
-                **{name: profile.get(name) for name in ("flops", "latency_ms", "peak_memory_mb")},
-                "seconds": history.seconds,
-                "device": device_name(trainer),
-                "versions": {
-                    "python": platform.python_version(),
-                    **{name: importlib.import_module(name).__version__ for name in ("torch", "lightning", "numpy")},
-                },
-                "commit": commit(),
-                "data_fingerprint": data.fingerprint,
-                "request_hash": request.request_hash(self.request),
-            },
-        )
-        labelled, whole = int((self.model.predictions.labels >= 0).sum()), sizes["test"]
-        counted = f"{whole} clips" if labelled == whole else f"the {labelled} of {whole} clips that have a class"
-        for selection, metrics in selections.items():
-            note = " (chosen on the clips that it is scored on: optimistic)" if selection == "best" else ""
-            epoch = "nothing trained" if metrics["epoch"] is None else f"epoch {metrics['epoch'] + 1}"
-            stamp = "LEAKED: " if data.leaked else ""
-            print(
-                f"{stamp}{selection}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
-                f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {counted}"
+            record_result(
+                trainer,
+                self.model,
+                data,
+                {selection: selections[selection] for selection in data.selections},
+                experiment=self._experiment(),
+                seed=self.config["fit"].seed_everything,
+                request_hash=request.request_hash(self.request),
             )
-        print(f"result: {folder / 'result.json'}")
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:

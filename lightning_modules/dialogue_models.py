@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Batch, Stages, TaskError
 from lightning_modules.dialogue import DialogueTask, MetadataTables, last_step, recurrent, utterances
-from lightning_modules.fusion import BatchNorm
+from lightning_modules.layers import BatchNorm
 
 Variant = Literal["document", "released"]
 RELEASED_WIDTHS = {"age": 16, "gender": 8, "timbre": 8}  # of the tables; all others 32

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Stages
 from lightning_modules.encoders import TaskError, backbone_stages, load_backbone_weights, timm_backbone
-from lightning_modules.fusion import Positions
+from lightning_modules.layers import Positions
 from lightning_modules.windows import Frozen
 
 SMALLEST = 106  # pixels that four times three unpadded convolutions and a pooling need

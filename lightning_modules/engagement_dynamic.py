@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from lightning_modules.base import Batch, Stages
-from lightning_modules.fusion import AttentionLayer, BatchNorm
+from lightning_modules.layers import AttentionLayer, BatchNorm
 from lightning_modules.windows import WindowTask
 
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Batch, Stages, TaskError
 from lightning_modules.encoders import load_weights
-from lightning_modules.fusion import AttentionLayer, BatchNorm, Positions
+from lightning_modules.layers import AttentionLayer, BatchNorm, Positions
 from lightning_modules.windows import WindowTask
 
 

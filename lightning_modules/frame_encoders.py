@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Stages
 from lightning_modules.encoders import TaskError, backbone_stages, load_backbone_weights, timm_backbone
-from lightning_modules.fusion import BatchNorm
+from lightning_modules.layers import BatchNorm
 from lightning_modules.pose import JOINTS, UPPER_BODY, PoseNetwork, draw_heatmaps
 
 

@@ -1,6 +1,6 @@
 """Fusion layers: two feature tensors, or two score vectors, become one. They know channels and nothing of the networks.
 
-Features are ``(B, C, ...)`` with any number of places, sequences ``(B, T, D)``; scores are ``(B, M, K)`` of M
+Features are ``(B, C, ...)`` with any number of places; scores are ``(B, M, K)`` of M
 modalities.
 
 Compact bilinear pooling: Fukui et al., "Multimodal Compact Bilinear Pooling for Visual Question Answering and Visual
@@ -8,8 +8,7 @@ Grounding", EMNLP 2016, https://arxiv.org/abs/1606.01847. MMTM: Vaezi Joze et al
 CNN Fusion", CVPR 2020, https://arxiv.org/abs/1911.08670, code https://github.com/haamoon/mmtm (MIT). MSAF: Su et al.,
 "MSAF: Multimodal Split Attention Fusion", 2020, https://arxiv.org/abs/2012.07175, code https://github.com/anita-hu/MSAF
 (MIT). Multiplicative combination: Liu et al., "Learn to Combine Modalities in Multimodal Deep Learning", 2018,
-https://arxiv.org/abs/1805.11730. Attention and positions: Vaswani et al., "Attention Is All You Need", NeurIPS 2017,
-https://arxiv.org/abs/1706.03762, in the form of the engagement papers.
+https://arxiv.org/abs/1805.11730.
 """
 
 from typing import Literal
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from lightning_modules.backbones import pooled
 from lightning_modules.encoders import TaskError
+from lightning_modules.layers import BatchNorm
 
 
 def averaging(logits: Tensor, present: Tensor) -> Tensor:
@@ -86,16 +86,6 @@ def multiplication(logits: Tensor, present: Tensor) -> Tensor:
         tensor([[0.8571, 0.1429]])
     """
     return multiplicative(logits, present, beta=0.0)
-
-
-class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation ``(B, C)`` that takes the running statistics for one clip, which has none of its own."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalises ``(B, C)``."""
-        if self.training and len(x) > 1:
-            return super().forward(x)
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 class CompactBilinearPooling(nn.Module):
@@ -246,89 +236,3 @@ class MSAFBlock(nn.Module):
 
 def _scaled(features: Tensor, gain: Tensor) -> Tensor:
     return features * gain.view(*gain.shape, *[1] * (features.ndim - 2))
-
-
-def sine_positions(steps: int, dim: int, device: torch.device | None = None) -> Tensor:
-    """Fixed position vectors: sines and cosines in turn, ``sin(t / 10000^(2i / dim))``, positions counted from 0.
-
-    Args:
-        steps: Number of positions.
-        dim: Their even length.
-        device: Where they go.
-
-    Returns:
-        ``(steps, dim)``.
-    """
-    frequencies = 10000 ** -(torch.arange(0, dim, 2, device=device) / dim)
-    angles = torch.arange(steps, device=device)[:, None] * frequencies
-    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
-
-
-class Positions(nn.Module):
-    """Adds `sine_positions` to sequences of any length; no parameters.
-
-    Args:
-        dropout: Dropout of the sum.
-    """
-
-    def __init__(self, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(B, T, D)`` to ``(B, T, D)``."""
-        placed: Tensor = self.dropout(x + sine_positions(x.shape[1], x.shape[2], x.device).to(x.dtype))
-        return placed
-
-
-class AttentionLayer(nn.Module):
-    """What one sequence finds in another, then a feed-forward network as wide as the sequence; normalised after each.
-
-    ``q = place(query)``, ``k = place(context)``, ``v = place(context)`` with `Positions`, each with its own dropout;
-    ``x = LN(drop(MHA(q, k, v)) + q)``; ``y = LN(drop(W_2 ReLU(drop(W_1 x + b_1)) + b_2) + x)``. The projections of the
-    attention have no biases. ``6 D^2 + 6 D`` parameters.
-
-    Args:
-        dim: Channels of both sequences, D.
-        heads: Attention heads.
-        dropout: Dropout of the attention's result, of the hidden units and of the feed-forward network's result.
-        positions: Have positions.
-
-    Raises:
-        TaskError: If the heads do not divide the channels.
-
-    Example:
-        >>> layer = AttentionLayer(256, heads=8)
-        >>> layer(torch.ones(2, 40, 256), torch.ones(2, 40, 256)).shape, sum(p.numel() for p in layer.parameters())
-        (torch.Size([2, 40, 256]), 394752)
-    """
-
-    def __init__(self, dim: int, heads: int, dropout: float = 0.1, positions: bool = True) -> None:
-        super().__init__()
-        if dim % heads:
-            raise TaskError(f"model.heads: {heads} does not divide the {dim} channels")
-        self.place = Positions() if positions else nn.Identity()
-        self.attention = nn.MultiheadAttention(dim, heads, bias=False, batch_first=True)
-        self.attention_norm = nn.LayerNorm(dim)
-        self.feed_forward = nn.Sequential(nn.Linear(dim, dim), nn.Dropout(dropout), nn.ReLU(), nn.Linear(dim, dim))
-        self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, query: Tensor, context: Tensor, present: Tensor | None = None) -> Tensor:
-        """Attends from ``query`` ``(B, T, D)`` to ``context`` ``(B, S, D)``.
-
-        Args:
-            query: Asks; its places are those of the result.
-            context: Answers.
-            present: Which clips have a context, bool ``(B,)``; the others find nothing. All have where None.
-
-        Returns:
-            ``(B, T, D)``.
-        """
-        q = self.place(query)
-        found = self.attention(q, self.place(context), self.place(context), need_weights=False)[0]
-        if present is not None:
-            found = found.masked_fill(~present[:, None, None], 0)
-        x = self.attention_norm(self.dropout(found) + q)
-        y: Tensor = self.norm(self.dropout(self.feed_forward(x)) + x)
-        return y

@@ -9,7 +9,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from tiny import CLASSES, PER_SPEAKER, SPEAKERS, TinyData
 
-from datamodules.base import uniform_draw
+from datamodules.clips import uniform_draw
 from datamodules.store import DataError
 
 

@@ -7,7 +7,7 @@ import torch
 from torchvision.transforms.v2 import functional as F
 
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
-from datamodules.base import ClipDataset
+from datamodules.clips import ClipDataset
 from datamodules.emotion_faces import CLASS_NAMES, EmotionFacesDataModule
 from datamodules.prepare._face_index import CATEGORIES, SPLITS
 from datamodules.prepare._face_pictures import ARRAYS, Settings
