@@ -70,7 +70,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     command += ["--data.root", str(ravdess_features), "--data.fold", "2", "--data.missing.audio", "0.5"]
     command += ["--trainer.default_root_dir", str(tmp_path / "test")]
     assert cli.main([*command, "--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]) == 0
-    expected = (tmp_path / "test" / "predictions-test.csv").read_text()
+    expected = (tmp_path / "test" / "predictions-test-audio-missing-0.5.csv").read_text()
     assert (folder / "missing" / "audio-0.50" / "predictions-last.csv").read_text() == expected
 
     before = {

@@ -102,7 +102,7 @@ def test_p06_model_options_beside_a_checkpoint_are_refused_and_data_options_coun
     assert cli.main(base) == 0
     present = (tmp_path / "predictions-test.csv").read_text()
     assert cli.main([*base, "--data.missing", "{audio: 1.0}"]) == 0
-    assert (tmp_path / "predictions-test.csv").read_text() != present
+    assert (tmp_path / "predictions-test-audio-missing-1.csv").read_text() != present
 
 
 def test_p07_linked_arguments_are_in_the_checkpoint(run):
