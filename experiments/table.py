@@ -22,6 +22,7 @@ _TABLE_KEYS = {
     "rows",
     "vary",
     "unpublished",
+    "real_features",
     "top3",
     "missing",
     "synthetic",
@@ -75,6 +76,8 @@ class Table:
         metric: What is printed and compared: ``accuracy`` or ``uar``, the unweighted average recall.
         unpublished: What stands where a row has no published figure.
         top3: Whether it shows how often the class is among the three most probable.
+        real_features: Whether it is our measurement on real features, of which a stand-in says little: among several
+            tables its stand-in is left out.
         make: Options of ``synth`` and ``prepare`` that make the stand-in, under these two names.
     """
 
@@ -92,6 +95,7 @@ class Table:
     missing_rows: tuple[str, ...] = ()
     metric: str = "accuracy"
     unpublished: str = "-"
+    real_features: bool = False
     top3: bool = False
 
     @property
@@ -162,6 +166,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         make={"synth": overlay.get("synth") or {}, "prepare": overlay.get("prepare") or {}},
         metric=_metric(content, path),
         unpublished=str(content.get("unpublished", "-")),
+        real_features=bool(content.get("real_features", False)),
         top3=_yes_or_no(content, "top3", path),
         **_missing(content.get("missing"), [row.name for row in rows], path),
     )

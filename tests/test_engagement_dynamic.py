@@ -158,7 +158,10 @@ def test_the_encoder_is_injected_by_its_class():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: small(modality="face").embedding_size("body"), "reads body, which the data lack: --data.modalities has face"),
+        (
+            lambda: small(modality="face").embedding_size("body"),
+            "reads body, which the data lack: --data.modalities has face",
+        ),
         (lambda: small(IMAGES), "face comes as raw frames .* name its encoder"),
         (lambda: small(encoder=nn.Linear(2, 2)), "Linear is no encoder of face"),
         (lambda: small(encoder=TinyEncoder(channels=8)), "embeddings of 16 channels, but the encoder's have 8"),

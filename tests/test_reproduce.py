@@ -43,6 +43,19 @@ def run(*arguments):
     return reproduce.run(options(*arguments), HERE)
 
 
+def test_stand_ins_of_real_features_are_made_only_where_asked_for_alone(project, capsys):
+    toy = Path("experiments/tables/toy.yaml")
+    toy.with_name("features.yaml").write_text(f"real_features: true\n{toy.read_text()}")
+    assert run("toy", "features", "--data", "synthetic", "--dry-run") == 0
+    both = capsys.readouterr().out
+    assert "features: left out, a table of real features" in both
+    assert "run       features/" not in both
+    assert run("features", "--data", "synthetic", "--dry-run") == 0
+    assert "run       features/" in capsys.readouterr().out
+    assert run("toy", "features", "--dry-run") == 0
+    assert "left out" not in capsys.readouterr().out
+
+
 def starts():
     """Cells that the fake cli.py was started for, in order, and whether it found something to continue."""
     path = Path("starts.txt")
