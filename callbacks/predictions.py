@@ -75,9 +75,10 @@ class PredictionWriter(Callback):
 
     @staticmethod
     def _lost(trainer: Trainer) -> str:
-        """What the clips lost, as part of a file name: such predictions are not those of the same clips whole."""
-        missing: dict[str, float] = trainer.datamodule.missing  # type: ignore[attr-defined]
-        return "".join(f"-{modality}-missing-{rate:g}" for modality, rate in sorted(missing.items()) if rate)
+        """What the clips lost, or leaked, as part of a file name: then they are not those of the clips as they are."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        lost = "".join(f"-{modality}-missing-{rate:g}" for modality, rate in sorted(data.missing.items()) if rate)
+        return f"{lost}-leaked" if data.leaked else lost
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the predictions of the test run."""

@@ -44,7 +44,7 @@ class AvaMERGDataModule(EmotionDataModule):
         audio_seconds: Length that recordings are cut or padded to.
         profile_ids: Have ``meta`` end with the ids of both profiles. They are the same in all splits: a shortcut.
         use_chain_of_empathy: Have the context go on with what the label was taken from. Stamps results LEAKED.
-        use_response: Have the listener's response be an utterance. Stamps results LEAKED.
+        use_response: Have the listener's response be one more utterance. Stamps results LEAKED.
         cache: Have frozen encoders run once, ahead of training.
         protocol: ``honest``: the epoch is selected on conversations that are in neither train nor test.
         fold: 0; the split is in the store.
@@ -92,7 +92,7 @@ class AvaMERGDataModule(EmotionDataModule):
         ):
             if value < least:
                 raise DataError(f"--data.{name} {value}: at least {least}")
-        self.utterances = utterances
+        self.utterances = utterances + use_response  # the response takes no utterance's place
         self.text_tokens = text_tokens
         self.context_tokens = context_tokens
         self.samples = round(audio_seconds * RATE)
@@ -121,9 +121,13 @@ class AvaMERGDataModule(EmotionDataModule):
         )
 
     @property
-    def leaked(self) -> bool:
-        """Whether the model sees what the label was taken from, or what was answered to it."""
-        return self.use_chain_of_empathy or self.use_response
+    def leaks(self) -> dict[str, str]:
+        """The chain of empathy, which the label was taken from, and what was answered to the turn."""
+        asked = {
+            "use_chain_of_empathy": self.use_chain_of_empathy and "context",
+            "use_response": self.use_response and "listener",
+        }
+        return {option: part for option, part in asked.items() if part}
 
     def items_key(self, modality: str) -> str:
         """What the items depend on beside the store and their shape."""

@@ -129,9 +129,14 @@ class EmotionDataModule(LightningDataModule):
         return {}
 
     @property
+    def leaks(self) -> dict[str, str]:
+        """Options that hand out what the label was made of, or came after it, and the part that a model must read."""
+        return {}
+
+    @property
     def leaked(self) -> bool:
-        """Whether the model sees something that the label was made of, or that comes after it."""
-        return False
+        """Whether an option of `leaks` is on."""
+        return bool(self.leaks)
 
     def state_dict(self) -> dict[str, Any]:
         """What the indices of a checkpoint's model mean."""

@@ -65,6 +65,8 @@ class VGAFClips(ClipDataset):
         for modality in data.modalities:
             present = torch.tensor([not data.is_missing(modality, clip) for clip in ids])
             values = data.read(modality, rows, present)
+            if modality == "audio":
+                present = present & values.flatten(1).any(1)  # a silent clip says nothing
             batch[modality], batch["mask"][modality] = values, present
         batch["target"] = torch.tensor([clip.label for clip in clips])
         return batch

@@ -190,6 +190,9 @@ def read_sources(folder: Path) -> list[dict[str, str]]:
         raise DataError(f"{path}: cannot be read ({error})") from None
     if rows and not {"clip", "source"} <= rows[0].keys():
         raise DataError(f"{path}: it needs columns clip and source; docs/data.md shows one")
+    for line, row in enumerate(rows, start=2):
+        if not row["clip"] or not row["source"]:
+            raise DataError(f"{path}, line {line}: clip or source is empty")
     return rows
 
 

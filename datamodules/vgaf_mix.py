@@ -5,9 +5,10 @@ Both are stratified and drawn from a seed of the data, not of the run, so that e
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules.store import DataError
 from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, Clip, read_sources, some, source_clip
@@ -85,18 +86,29 @@ def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], hel
         bool ``(N,)`` over the synthetic clips.
 
     Raises:
-        DataError: If a source is a clip outside Train.
+        DataError: If a source is a clip outside Train, or a row is of no synthetic clip.
     """
     parts = {clip.name: clip.part for clip in real}
+    made = {f"{clip.part}/{clip.name}" for clip in synthetic}
     sources: dict[str, set[str]] = {}
     refused: list[str] = []
+    unknown = 0
     for row in read_sources(folder):
-        clip, source = row["clip"] or "", row["source"] or ""
-        name = source_clip(source, set(parts)) if source else None
-        if (row.get("split") or "").lower() in ("val", "validation", "test") or (name and parts[name] != "Train"):
+        clip, source = row["clip"], row["source"]
+        if clip not in made:
+            raise DataError(f"{folder / SOURCES}: {clip!r} is no synthetic clip there; they are named {min(made)}")
+        name = source_clip(source, set(parts))
+        said = {(row.get("split") or "").lower(), *(part.lower() for part in PurePosixPath(source).parts[:-1])}
+        if said & {"val", "validation", "test"} or (name and parts[name] != "Train"):
             refused.append(f"{clip} has {row.get('file') or source} of {source}")
         elif name:
             sources.setdefault(clip, set()).add(name)
+        else:
+            unknown += 1
+    if unknown:
+        rank_zero_warn(
+            f"{folder / SOURCES}: {unknown} sources are no clip of Train or Val; whether of Test is not known"
+        )
     if refused:
         raise DataError(
             f"{folder / SOURCES}: faces and sound of synthetic clips must come from Train alone, {len(refused)} do "

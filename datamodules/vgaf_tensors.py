@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,9 @@ def read_tensor(path: Path) -> Tensor:
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
     except Exception as error:  # torch raises a dozen kinds for a damaged file
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        reason = "damaged, or not written by torch.save"
+        if zipfile.is_zipfile(path):
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise DataError(f"{path} is no plain tensor file ({reason})") from None
     if not isinstance(content, Tensor) or content.layout != torch.strided or content.is_quantized:
         raise DataError(f"{path} holds a {type(content).__name__}, not one plain tensor")

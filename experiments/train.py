@@ -119,6 +119,15 @@ class EmotionCLI(LightningCLI):
         recorded = results.recorded_request(checkpoint.parent.parent)
         data = self.config[self.config["subcommand"]].data.init_args
         given = request.read_config(*request.parse_command(self.arguments[1:])).get("data", {}).get("init_args", {})
+        trained = recorded.get("settings", {}).get("data", {}).get("init_args", {})
+        for name in ("use_chain_of_empathy", "use_response"):  # other inputs than those it was trained on
+            if name in data:
+                if bool(given.get(name, trained.get(name))) != bool(trained.get(name)):
+                    raise UsageError(
+                        f"--data.{name}: the checkpoint's run had {str(bool(trained.get(name))).lower()} there; "
+                        "evaluate it on what it was trained on"
+                    )
+                data[name] = bool(trained.get(name))
         for name in ("fold", "protocol"):
             if name not in recorded or name not in data:
                 continue
@@ -222,6 +231,12 @@ class EmotionCLI(LightningCLI):
         self.model.init_from = request.handed_over(
             self.model.init_from, fold=data.fold, seed=self.config["fit"].seed_everything, protocol=data.protocol
         )
+        for option, part in data.leaks.items():
+            if part not in self.model.parts_read():
+                raise UsageError(
+                    f"--data.{option}: {type(self.model).__name__} does not read the {part}, so that nothing "
+                    "would leak; leave it out"
+                )
         if not trainer.fast_dev_run:
             rank_zero_info(f"run folder: {trainer.default_root_dir}")
         self._use_embeddings()
@@ -231,6 +246,13 @@ class EmotionCLI(LightningCLI):
         self._use_embeddings()
 
     before_test = before_predict = before_validate
+
+    def after_test(self) -> None:
+        """Says so where the model was shown what its labels were made of."""
+        if self.datamodule.leaked:
+            print(f"LEAKED: the model was given {', '.join(self.datamodule.leaks)}")
+
+    after_predict = after_validate = after_test
 
     def _use_embeddings(self) -> None:
         path = self.config_init[self.subcommand].get("ckpt_path")

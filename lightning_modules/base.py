@@ -112,6 +112,10 @@ class EmotionTask(StagedModule):
             ``(B, D)`` and extra losses ``loss_<name>``.
         """
 
+    def parts_read(self) -> set[str]:
+        """Parts of a clip beside its modalities that the model reads: a leak through another part would be none."""
+        return set()
+
     def frozen_encoders(self) -> dict[str, nn.Module]:
         """Encoders that never train, so that the command line may run them once and keep what they say.
 
@@ -171,7 +175,10 @@ class EmotionTask(StagedModule):
             if not isinstance(part, nn.Module):
                 parts = ", ".join(child for child, _ in self.named_children())
                 raise TaskError(f"--model.init_from: {type(self).__name__} has no part {name!r}; it has {parts}")
-            load_weights(part, path, prefix="" if isinstance(part, EmotionTask) else f"{name}.")
+            try:
+                load_weights(part, path, prefix="" if isinstance(part, EmotionTask) else f"{name}.")
+            except TaskError as error:
+                raise TaskError(f"--model.init_from.{name}: {str(error).removeprefix('weights: ')}") from error
 
     def task_loss(self, logits: Any, target: Any) -> Tensor:
         """The loss of an output by itself; a model with several tasks defines its own.

@@ -122,6 +122,10 @@ class DialogueTask(EmotionTask):
                         f"the frozen encoder of {modality} has random weights; name pretrained ones in its `weights`"
                     )
 
+    def parts_read(self) -> set[str]:
+        """What the listener says; a model that hears the speaker alone, or reads the context too, says so."""
+        return {"listener"}
+
     def heard(self, batch: Batch, modality: str) -> Tensor:
         """Which utterances have a modality, bool ``(B, U)``.
 

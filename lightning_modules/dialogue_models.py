@@ -83,6 +83,10 @@ class AudioTextMetadata(DialogueTask):
         found = super().frozen_encoders()
         return {**found, "context": found["text"]} if found and self.variant == "released" else found
 
+    def parts_read(self) -> set[str]:
+        """The listener, and in the released variant the context."""
+        return {"listener", "context"} if self.variant == "released" else {"listener"}
+
     def stages(self) -> Stages:
         """Encoders, metadata, what stands before the LSTM, the LSTM, its attention, classifier."""
         before: list[nn.Module | nn.Parameter] = []

@@ -103,6 +103,10 @@ class AdaptiveGatedFusion(DialogueTask):
             "classifier": [self.null, self.classifier, self.class_bias],
         }
 
+    def parts_read(self) -> set[str]:
+        """Nothing beside the modalities: it hears the speaker alone."""
+        return set()
+
     def gate_names(self) -> list[str]:
         """What the columns of ``aux["gate"]`` are."""
         return self.modalities

@@ -108,6 +108,10 @@ class TwoBranches(EmotionTask):
         """Both branches, which never train."""
         return {name: [Frozen(getattr(self, name))] for name in BRANCHES}
 
+    def parts_read(self) -> set[str]:
+        """What a branch reads."""
+        return set().union(*(getattr(self, name).parts_read() for name in BRANCHES))
+
     def gate_names(self) -> list[str]:
         """What the columns of ``aux["gate"]`` are."""
         return list(BRANCHES)

@@ -138,7 +138,7 @@ def test_the_response_and_the_chain_are_off_and_stamped_when_on(tmp_path):
     assert plain["context"][0].tolist() == context.tolist()
     data, told = batch(use_response=True)
     assert data.leaked
-    assert told["role"].tolist() == [[1, 2, 2]]
+    assert told["role"].tolist() == [[1, 2, 2, 0]]  # no place of the three is taken
     assert data.count_items("text") == 9
     assert told["text"][0, 2].tolist() == tokens(["I am sorry"], 8)[0].tolist()
     data, told = batch(use_chain_of_empathy=True)
@@ -147,6 +147,11 @@ def test_the_response_and_the_chain_are_off_and_stamped_when_on(tmp_path):
     assert told["role"].tolist() == [[1, 2, 0]]
     longer = tokens(["the speaker lost a dog [SEP] a loss [SEP] feeling sad [SEP] x"], 10)[0]
     assert told["context"][0].tolist() == longer.tolist() != context.tolist()
+
+
+def test_a_source_without_any_of_its_media_is_pointed_out(tmp_path, capsys):
+    assert prepare(write(tmp_path / "raw", **three()), tmp_path / "out") == 0
+    assert "none of the media files" in capsys.readouterr().err
 
 
 def test_duplicates(tmp_path, capsys):

@@ -114,6 +114,22 @@ def test_late_fusion_says_what_to_train_first(options, tmp_path, capsys):
     assert "Traceback" not in error
 
 
+def test_a_leak_that_the_model_cannot_read_is_refused_and_one_it_can_is_stamped(options, trained, tmp_path, capsys):
+    fused = ["fit", *options("gated_fusion"), *trained.options("gated_fusion", "honest")]
+    for option, part in (("use_chain_of_empathy", "context"), ("use_response", "listener")):
+        assert cli.main([*fused, "--trainer.default_root_dir", str(tmp_path), f"--data.{option}", "true"]) == 2
+        assert f"--data.{option}: AdaptiveGatedFusion does not read the {part}" in capsys.readouterr().err
+    run = ["--trainer.default_root_dir", str(tmp_path / "leaky"), "--trainer.max_epochs", "1"]
+    assert cli.main(["fit", *options("gated_audio_text"), *run, "--data.use_response", "true"]) == 0
+    assert "LEAKED: selected" in capsys.readouterr().out
+    best = ["--ckpt_path", str(tmp_path / "leaky" / "checkpoints" / "best.ckpt")]
+    assert cli.main(["test", *options("gated_audio_text"), *best]) == 0  # on what it was trained on
+    assert "LEAKED" in capsys.readouterr().out
+    assert (tmp_path / "leaky" / "predictions-test-leaked.csv").exists()
+    assert cli.main(["test", *options("gated_audio_text"), *best, "--data.use_response", "false"]) == 2
+    assert "--data.use_response: the checkpoint's run had true there" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_full_size_network_builds_and_its_config_survives(name, stand_in_root, capsys):
     """The experiment as it is, without the overlay: parsed, built and printed by the real parser."""

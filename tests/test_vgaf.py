@@ -31,7 +31,7 @@ def image(place, count):
 
 
 def sound(place, count):
-    return torch.full((count, 1, SIZE, SIZE), place / 10.0)
+    return torch.full((count, 1, SIZE, SIZE), (place + 1) / 10.0)  # all zeros would be silence
 
 
 def write(folder, name, video, audio, place, kind="mp4"):
@@ -348,6 +348,30 @@ def sources(root, rows):
         writer.writerows(rows)
 
 
+def test_a_list_of_sources_with_holes_is_refused(root):
+    for row, words in (
+        ({"clip": "Positive/bar_Video_1", "source": ""}, "line 2: clip or source is empty"),
+        ({"clip": "bar_Video_1", "source": "1_0.png"}, "'bar_Video_1' is no synthetic clip"),
+    ):
+        sources(root, [row])
+        assert words in message(VGAFDataModule(str(root), synth_rate=0.1).split_sizes)
+
+
+def test_sources_that_nobody_knows_are_counted(root):
+    sources(root, [{"clip": "Positive/bar_Video_1", "source": "9_99_face.png"}])
+    with pytest.warns(UserWarning, match="1 sources are no clip of Train or Val"):
+        VGAFDataModule(str(root), synth_rate=0.1).split_sizes()
+
+
+def test_a_silent_clip_has_no_sound(root):
+    path = root / "VGAF_Tensors_all_5/Val/2_0.mp4.spec.5.pt"
+    torch.save(torch.zeros(5, 1, SIZE, SIZE), path)
+    batch = every(VGAFDataModule(str(root)), "test")
+    silent = [clip.endswith("2_0") for clip in batch["id"]]
+    assert sum(silent) == 1
+    assert batch["mask"]["audio"].tolist() == [not found for found in silent]
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -355,6 +379,8 @@ def sources(root, rows):
         {"source": "2_1_face3.png"},
         {"source": "faces/Positive/2_1/0.png"},
         {"source": "somebody.png", "split": "Test"},
+        {"source": "Test/9_99.png"},
+        {"source": "Val/9_98_face0.png"},
     ],
 )
 def test_faces_of_clips_that_are_scored_are_refused(root, row):

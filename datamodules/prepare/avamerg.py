@@ -167,6 +167,12 @@ def run(args: argparse.Namespace) -> int:
     recorded["tokenizer"] = tokens.settings
     root = args.out or Path("data", *(["synthetic"] if synthetic else []), CORPUS)
     print(f"{len(dialogues)} conversations, {sum(map(len, media.by_name.values()))} media files")
+    named = any(said.audio or said.video for one in dialogues for said in one.utterances)
+    if named and not any(media.by_name.values()):
+        print(
+            f"warning: --source {args.source}: none of the media files that its manifests name; text alone is kept",
+            file=sys.stderr,
+        )
     writer = StoreWriter(root / "prepared", ARRAYS, recorded, synthetic, columns=(*COLUMNS, "missing"))
     with closing(writer):
         fresh = not writer.complete

@@ -25,7 +25,7 @@ from datamodules.prepare._vgaf_clip import Job, Settings, prepare_clip
 from datamodules.prepare._vgaf_synthetic import copy_file, finish_synthetic, synthetic_jobs
 from datamodules.store import DataError, Store, read_table
 from datamodules.store_writer import StoreWriter
-from datamodules.vgaf_layout import SETS, SPLITS, folder_number, read_labels, real_folder
+from datamodules.vgaf_layout import SETS, SPLITS, folder_number, read_labels, real_clips, real_folder
 
 SIZES, STAND_IN_SIZES = (224, 128), (32, 106)  # pixels of a frame; of a spectrogram, 106 being the least for the model
 
@@ -138,6 +138,7 @@ def _index_alone(args: argparse.Namespace, *, synthetic: bool) -> int:
         raise DataError(
             f"--source {root}: neither videos (Train, Val) nor tensors (VGAF_Tensors_all_5) in it; see docs/data.md"
         )
+    real_clips(root)
     if args.out and args.out.resolve() != root.resolve():
         raise DataError(f"--out {args.out}: tensors are indexed where they are, in {root}; leave the option out")
     return _finish(root, began, synthetic=synthetic)
