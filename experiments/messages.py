@@ -3,9 +3,12 @@
 import logging
 import re
 import warnings
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
+
+from experiments.settings import PROJECT
 
 # Advice of Lightning that does not apply here: clips are memory-mapped, folders and seeds are set on purpose.
 NOISE = (
@@ -49,8 +52,21 @@ class UsageError(ValueError):
     exit_code = 2
 
 
+_format_of_python = warnings.formatwarning
+
+
+def _format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Our own warnings are for users, who have no use for a line of source; those of libraries say where they are."""
+    if Path(filename).is_relative_to(PROJECT) and "site-packages" not in filename:
+        return f"warning: {message}\n"
+    return _format_of_python(message, category, filename, lineno, line)
+
+
 def quiet() -> None:
     """Keeps what does not apply here off the screen."""
+    warnings.formatwarning = _format_warning
     for pattern in NOISE:
         warnings.filterwarnings("ignore", pattern)
     for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):

@@ -1,11 +1,15 @@
 """The command line as a user meets it: wrong input is one or two lines and exit code 2."""
 
 import json
+import sys
+import warnings
 
 import pytest
 import torch
 
 import cli
+from experiments.messages import quiet
+from experiments.settings import PROJECT
 
 BASE = ["fit", "--config", "experiments/cfnsr.yaml"]
 
@@ -79,6 +83,19 @@ def test_wrong_option_is_one_or_two_lines(ravdess, tmp_path, capsys, extra, word
     for word in words:
         assert word in message
     assert "Traceback" not in err
+
+
+def test_warnings_of_the_project_are_one_line_and_those_of_libraries_say_where(capsys, monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    quiet()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", lambda *w, **_: sys.stderr.write(warnings.formatwarning(*w[:4])))
+        warnings.warn_explicit("two things", UserWarning, str(PROJECT / "lightning_modules" / "x.py"), 3)
+        warnings.warn_explicit("a third", UserWarning, str(PROJECT / ".venv" / "site-packages" / "x.py"), 3)
+    ours, theirs = capsys.readouterr().err.splitlines()
+    assert ours == "warning: two things"
+    assert theirs.endswith("x.py:3: UserWarning: a third")
 
 
 def test_data_that_is_not_prepared_names_both_ways_on(tmp_path, capsys):
