@@ -147,7 +147,10 @@ class Planner:
         found = []
         for key, cell in cells.items():
             name, protocol, fold, seed = key
-            data = dict.fromkeys(self._config, cell.result["data_fingerprint"])
+            data: dict[str, str | None] = {}
+            for row in self._config:  # a row that this one needs may be of another corpus
+                of = cells.get((row, protocol, fold, seed), cell)
+                data[row] = of.result["data_fingerprint"]
             request = self.request(self.table.row(name), protocol, fold, seed, data)
             if request_hash(request) != cell.result["request_hash"]:
                 found.append(key)

@@ -83,6 +83,16 @@ def test_the_numbers_are_those_of_the_predictions(project):
     assert "optimistic" in text
 
 
+def test_rows_that_need_a_row_of_another_corpus_are_not_outdated(project, monkeypatch):
+    monkeypatch.setattr(Planner, "_fingerprint", lambda self, row: "faces" if row.name == "video" else "windows")
+    planner = fill(protocols=["honest"])
+    for path in Path("runs/toy").rglob("result.json"):
+        own = "faces" if path.parents[1].name == "video" else "windows"
+        write_json(path, {**read_json(path), "data_fingerprint": own})
+    assert "video" in planner.table.row("pair").needs.values()
+    assert not [note for note in summary_of(planner).notes if "other settings" in note]
+
+
 def test_optimism_compares_the_folds_that_both_have(project):
     fill(protocols=["paper"])
     fill(protocols=["honest"], folds=[1])
