@@ -159,6 +159,9 @@ ENCODER = str({**TINY, "vocab_size": 1024, "max_position_embeddings": 64}).repla
 class ContextHead(TextHead):
     """Reads the context of a dialogue instead of its utterances."""
 
+    def parts_read(self):
+        return {"context"}
+
     def frozen_encoders(self):
         return {"context": self.encoder}
 
