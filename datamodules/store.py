@@ -35,10 +35,22 @@ class DataError(ValueError):
     exit_code = 2
 
 
-def stand_in_mark(source: Path) -> Path | None:
-    """The file that marks a raw corpus as a stand-in, in its folder or in one above: part of a stand-in is one too."""
+def is_stand_in(source: Path, corpus: str) -> bool:
+    """Whether a raw corpus is a stand-in: it or a folder above it is marked so, part of a stand-in being one too.
+
+    Args:
+        source: Folder of the raw corpus.
+        corpus: Its name on the command line.
+
+    Raises:
+        DataError: If the stand-in is not finished.
+    """
     folder = source.resolve()
-    return next((mark for part in (folder, *folder.parents) if (mark := part / "SYNTHETIC").is_file()), None)
+    marks = (part / "SYNTHETIC" for part in (folder, *folder.parents))
+    mark = next((mark for mark in marks if mark.is_file()), None)
+    if mark and mark.read_text(encoding="utf-8").strip().endswith("(incomplete)"):
+        raise DataError(f"--source {source}: a stand-in that is not finished; run `cli.py synth {corpus}` again")
+    return mark is not None
 
 
 def sha256_file(*paths: Path) -> str:

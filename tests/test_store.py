@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datamodules.store import DataError, Store
+from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 
 ARRAYS = {"video": "u8", "mfcc": "f32"}
@@ -338,3 +338,15 @@ def test_a_full_disk_says_so(tmp_path):
         writer._journal._open[0] = full
         with pytest.raises(DataError, match="No space left"):
             writer.add("c0", "00", 0, clip(0))
+
+
+def test_part_of_a_stand_in_is_one_and_an_unfinished_one_is_refused(tmp_path):
+    part = tmp_path / "corpus" / "Actor_01"
+    part.mkdir(parents=True)
+    assert not is_stand_in(part, "ravdess")
+    (tmp_path / "corpus" / "SYNTHETIC").write_text("drawn\n")
+    assert is_stand_in(part, "ravdess")
+    assert is_stand_in(part.parent, "ravdess")
+    (tmp_path / "corpus" / "SYNTHETIC").write_text("drawn (incomplete)\n")
+    with pytest.raises(DataError, match="synth ravdess"):
+        is_stand_in(part, "ravdess")

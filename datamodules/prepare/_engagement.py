@@ -26,7 +26,7 @@ from datamodules.prepare._engagement_video import (
     Video,
     prepare_video,
 )
-from datamodules.store import DataError, Store, stand_in_mark
+from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 
 SELDOM = 0.05  # share of the steps below which a part is more likely misread than unseen
@@ -63,10 +63,7 @@ def run(args: argparse.Namespace, corpus: str, videos: Sequence[Video]) -> int:
         DataError: The source or an option is wrong, or the store was made otherwise.
     """
     began = time.monotonic()
-    marker = stand_in_mark(args.source)
-    synthetic = marker is not None
-    if marker and marker.read_text(encoding="utf-8").strip().endswith("(incomplete)"):
-        raise DataError(f"--source {args.source}: a stand-in that is not finished; run `cli.py synth {corpus}` again")
+    synthetic = is_stand_in(args.source, corpus)
     videos, settings, said = _settings(args, corpus, videos, synthetic=synthetic)
     folder = (args.out or Path("data", *(["synthetic"] if synthetic else []), corpus)) / "prepared"
     print(f"{len(videos)} videos, {said}")

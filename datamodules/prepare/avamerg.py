@@ -28,7 +28,7 @@ from datamodules.emotion_labels import KNOWN
 from datamodules.frames import to_rgb
 from datamodules.media import MediaError, read_clip, spread
 from datamodules.parallel import ordered
-from datamodules.store import DataError, Store, sha256_file, write_atomic
+from datamodules.store import DataError, Store, is_stand_in, sha256_file, write_atomic
 from datamodules.store_writer import StoreWriter
 from datamodules.tokens import Tokens
 
@@ -143,10 +143,7 @@ def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
     if not args.source.is_dir():
         raise DataError(f"--source {args.source}: no such folder; docs/data.md says what it holds")
-    marker = args.source / "SYNTHETIC"
-    synthetic = marker.is_file()
-    if synthetic and marker.read_text(encoding="utf-8").strip().endswith("(incomplete)"):
-        raise DataError(f"--source {args.source}: a stand-in that is not finished; run `cli.py synth {CORPUS}` again")
+    synthetic = is_stand_in(args.source, CORPUS)
     defaults = (32, 48, 4, 32) if synthetic else (128, 256, 8, 224)
     asked = (args.text_tokens, args.context_tokens, args.frames, args.size)
     text, context, frames, size = (

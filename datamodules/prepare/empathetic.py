@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from datamodules.emotion_labels import EMOTIONS
 from datamodules.empathetic_files import Conversation, Corpus, read_corpus
-from datamodules.store import DataError, Store
+from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 from datamodules.tokens import Tokens
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     corpus = read_corpus(args.source)
     if args.level == "conversation" and not corpus.official:
         raise DataError("--level conversation: a table of prompts holds no conversations; get the official files")
-    synthetic = (args.source / "SYNTHETIC").is_file()
+    synthetic = is_stand_in(args.source, CORPUS)
     own = args.source / "tokenizer"
     tokens = Tokens(args.tokenizer or (str(own) if own.is_dir() else TOKENIZER))
     root = args.out or Path("data", *(["synthetic"] if synthetic else []), CORPUS)

@@ -28,7 +28,7 @@ from datamodules.parallel import ordered
 from datamodules.prepare._face_corpora import CORPORA, Corpus, index
 from datamodules.prepare._face_index import SPLITS, Files, Still, assign_splits, once
 from datamodules.prepare._face_pictures import ARRAYS, Settings, file_hash, prepare_stills, source_hash
-from datamodules.store import DataError, Store, stand_in_mark
+from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 
 FRAMES_A_JOB = 32  # of one video
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     _check_options(args)
     source = scan(args.source)
     settings = Settings(args.size, args.margin)
-    synthetic = stand_in_mark(args.source) is not None
+    synthetic = is_stand_in(args.source, "faces")
     folder = (args.out or Path("data/synthetic/faces" if synthetic else "data/faces")) / "prepared"
     print(f"{len(source.stills)} stills of {', '.join(source.corpora)}")
     with closing(StoreWriter(folder, ARRAYS, settings.manifest(), synthetic)) as writer:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from datamodules.parallel import ordered
 from datamodules.preview import write_contact_sheet
 from datamodules.ravdess_clip import Face, Job, Settings, prepare_clip
-from datamodules.store import DataError, Store, stand_in_mark
+from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 
 CLASS_NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--preview: {args.source} holds audio alone; leave the option out.")
     face, found = _face(args, source)
     settings = Settings(source.video, face, args.margin, args.crop, args.size, args.audio)
-    synthetic = stand_in_mark(args.source) is not None
+    synthetic = is_stand_in(args.source, "ravdess")
     folder = (args.out or Path("data/synthetic/ravdess" if synthetic else "data/ravdess")) / "prepared"
     print(f"{len(source.jobs)} clips, {found}")
     with closing(StoreWriter(folder, settings.arrays, settings.manifest(), synthetic)) as writer:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.store import DataError, sha256_file, stand_in_mark, write_atomic
+from datamodules.store import DataError, is_stand_in, sha256_file, write_atomic
 
 CORPUS = "ravdess_features"
 FILES = ("au_mfcc.npz", "mfcc_44k.npz")
@@ -142,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if not args.source.is_dir():
         raise DataError(f"--source {args.source}: no such folder; docs/data.md says what it holds")
-    synthetic = stand_in_mark(args.source) is not None
+    synthetic = is_stand_in(args.source, "ravdess_features")
     root = args.out or Path("data", *(["synthetic"] if synthetic else []), CORPUS)
     folder = root / "prepared"
     with SPLITS.open(newline="", encoding="utf-8") as file:

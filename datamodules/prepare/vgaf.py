@@ -23,7 +23,7 @@ from tqdm import tqdm
 from datamodules.parallel import ordered
 from datamodules.prepare._vgaf_clip import Job, Settings, prepare_clip
 from datamodules.prepare._vgaf_synthetic import copy_file, finish_synthetic, synthetic_jobs
-from datamodules.store import DataError, Store, read_table
+from datamodules.store import DataError, Store, is_stand_in, read_table
 from datamodules.store_writer import StoreWriter
 from datamodules.vgaf_layout import SETS, SPLITS, folder_number, read_labels, real_clips, real_folder
 
@@ -97,10 +97,7 @@ def run(args: argparse.Namespace) -> int:
     _check_options(args)
     if not source.is_dir():
         raise DataError(f"--source {source}: no such folder; docs/data.md says where to get VGAF")
-    marker = source / "SYNTHETIC"
-    synthetic = marker.is_file()
-    if synthetic and marker.read_text(encoding="utf-8").strip().endswith("(incomplete)"):
-        raise DataError(f"--source {source}: a stand-in that is not finished; run `cli.py synth vgaf` again")
+    synthetic = is_stand_in(source, "vgaf")
     if not any((source / split).is_dir() for split in SPLITS):
         return _index_alone(args, synthetic=synthetic)
     out = args.out or Path("data", *(["synthetic"] if synthetic else []), "vgaf")
