@@ -68,9 +68,24 @@ def test_mfcc_net_has_the_papers_parameters_and_shapes():
     network = MFCCNet()
     assert parameters(network) == 20_704
     assert network.eval()(torch.rand(2, 13, 212)).shape == (2, 64, 26)
-    kinds = [type(layer).__name__ for layer in network.layers]
-    assert kinds[:3] == ["Conv1d", "ReLU", "BatchNorm1d"]  # this order, not Conv-BN-ReLU
-    assert kinds[3:8] == ["Conv1d", "ReLU", "MaxPool1d", "BatchNorm1d", "Dropout"]
+
+
+def test_mfcc_net_is_the_papers_1d_network():
+    torch.manual_seed(0)
+    network, mfcc = MFCCNet(dropout=0.0), torch.randn(4, 13, 212)
+    twin = nn.Sequential(  # in the paper's order, not Conv-BN-ReLU
+        nn.Conv1d(13, 32, 7, padding=2), nn.ReLU(), nn.BatchNorm1d(32),
+        nn.Conv1d(32, 32, 7, padding=2), nn.ReLU(), nn.MaxPool1d(8), nn.BatchNorm1d(32), nn.Dropout(0.0),
+        nn.Conv1d(32, 64, 5, padding=2), nn.ReLU(), nn.BatchNorm1d(64),
+    )  # fmt: skip
+    flat = {f"layers.{name}": value for name, value in twin.state_dict().items()}
+    network.load_state_dict({k: v.unsqueeze(2) if v.ndim == 3 else v for k, v in flat.items()})
+    pull = torch.randn(4, 64, 26)
+    for model in (network, twin):
+        (model(mfcc) * pull).sum().backward()
+    for ours, theirs in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad.view(ours.shape), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(network.eval()(mfcc), twin.eval()(mfcc), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("frames", [12, 13, 19, 20, 100, 211, 212, 219, 220])
