@@ -16,7 +16,7 @@ from torch import Tensor
 
 from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split
-from datamodules.store import DataError, sha256_file
+from datamodules.store import STAND_IN, DataError, sha256_file
 
 COLUMNS = ("id", "group", "target", "fold")
 
@@ -294,7 +294,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
     @property
     def synthetic(self) -> bool:
         """Whether the folder is marked as a stand-in."""
-        return bool(self.manifest.get("synthetic")) or (Path(self.root) / "SYNTHETIC").exists()
+        return bool(self.manifest.get("synthetic")) or (Path(self.root) / STAND_IN).exists()
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:

@@ -26,6 +26,7 @@ import numpy as np
 
 SCHEMA = 1
 DTYPES = {"u8": "|u1", "i16": "<i2", "i32": "<i4", "i64": "<i8", "f16": "<f2", "f32": "<f4"}
+STAND_IN, UNFINISHED = "SYNTHETIC", " (incomplete)"  # the file that marks a stand-in, and its end until all is there
 ANEW = "delete the folder and prepare again."
 
 
@@ -46,9 +47,9 @@ def is_stand_in(source: Path, corpus: str) -> bool:
         DataError: If the stand-in is not finished.
     """
     folder = source.resolve()
-    marks = (part / "SYNTHETIC" for part in (folder, *folder.parents))
+    marks = (part / STAND_IN for part in (folder, *folder.parents))
     mark = next((mark for mark in marks if mark.is_file()), None)
-    if mark and mark.read_text(encoding="utf-8").strip().endswith("(incomplete)"):
+    if mark and mark.read_text(encoding="utf-8").strip().endswith(UNFINISHED):
         raise DataError(f"--source {source}: a stand-in that is not finished; run `cli.py synth {corpus}` again")
     return mark is not None
 

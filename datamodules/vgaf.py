@@ -18,7 +18,7 @@ from torch import Tensor
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
 from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split
-from datamodules.store import DataError
+from datamodules.store import STAND_IN, DataError
 from datamodules.vgaf_layout import (
     CLASS_NAMES,
     Clip,
@@ -260,7 +260,7 @@ class VGAFDataModule(EmotionDataModule):
     @property
     def synthetic(self) -> bool:
         """Whether the corpus is a stand-in; synthetic clips beside real ones do not make it one."""
-        return bool(self.index.manifest["synthetic"]) if self.index else (Path(self.root) / "SYNTHETIC").exists()
+        return bool(self.index.manifest["synthetic"]) if self.index else (Path(self.root) / STAND_IN).exists()
 
     def read(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
         """Frames of clips, or embeddings, zeros where a clip lost them: ``(B, N, C, H, W)`` or ``(B, G, D)``.

@@ -159,7 +159,7 @@ def test_duplicates(tmp_path, capsys):
     splits["train"] = [*splits["train"], *copy.deepcopy(splits["train"])]
     assert prepare(write(tmp_path / "twice", **splits), tmp_path / "out") == 1
     assert (
-        "1 conversations cannot be used, the first 00000#2 (conversation 00000 was there before)"
+        "1 conversations cannot be used, the first train.json: 00000#2 (conversation 00000 was there before)"
         in capsys.readouterr().err
     )
     assert prepare(tmp_path / "twice", tmp_path / "out", "--max-skipped", "1") == 0

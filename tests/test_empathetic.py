@@ -66,7 +66,7 @@ def test_broken_lines_are_listed_and_have_to_be_accepted(corpus, tmp_path, capsy
     path.write_text(path.read_text() + "hit:9_conv:9,1,sad,too few\nf,one,sad,p,1,u,5,\n")
     assert prepare(corpus, tmp_path / "out") == 1
     error = capsys.readouterr().err
-    assert "2 lines cannot be used, the first train.csv:6 (4 fields instead of 8)" in error
+    assert "2 texts cannot be used, the first train.csv:6 (4 fields instead of 8)" in error
     assert "--max-skipped 2" in error
     assert prepare(corpus, tmp_path / "out", "--max-skipped", "2") == 0
     assert "2 lines unusable" in capsys.readouterr().out

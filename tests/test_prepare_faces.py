@@ -488,7 +488,7 @@ def test_synthetic_source_is_marked_and_an_unfinished_one_refused(source, tmp_pa
     monkeypatch.chdir(tmp_path)
     args = arguments(source, tmp_path)
     args.out = None
-    with pytest.raises(DataError, match="unfinished stand-in"):
+    with pytest.raises(DataError, match="a stand-in that is not finished"):
         faces.run(args)
     (source / "SYNTHETIC").write_text("somebody\n")
     assert faces.run(args) == 0

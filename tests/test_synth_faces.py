@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from datamodules.prepare import faces as prepare
-from datamodules.store import DataError, Store
+from datamodules.store import DataError, Store, is_stand_in
 from datamodules.synth import faces
 
 
@@ -105,8 +105,8 @@ def test_stopped_it_is_never_taken_for_whole_and_ends_with_the_same_bytes(corpus
         patched.setattr(*((faces, "_afew_va") if place == "drawing" else (faces.os, "replace")), stop)
         with pytest.raises(KeyboardInterrupt):
             faces.run(arguments(out))
-    with pytest.raises(DataError, match="unfinished stand-in"):
-        prepare.scan(out)
+    with pytest.raises(DataError, match="a stand-in that is not finished"):
+        is_stand_in(out, "faces")
     assert faces.run(arguments(out)) == 0
     assert snapshot(out) == snapshot(corpus)
 

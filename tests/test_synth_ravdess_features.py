@@ -74,7 +74,7 @@ def test_run_again_changes_nothing_and_what_is_there_is_kept(tmp_path, capsys):
     with pytest.raises(DataError, match="another corpus"):
         make(tmp_path, seed=3)
     (tmp_path / "SYNTHETIC").unlink()
-    with pytest.raises(DataError, match="may be real"):
+    with pytest.raises(DataError, match="may be the real corpus"):
         make(tmp_path)
     with pytest.raises(DataError, match="--clips 0"):
         make(tmp_path / "new", clips=0)

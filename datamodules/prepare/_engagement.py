@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from datamodules.prepare._engagement_video import (
     Video,
     prepare_video,
 )
+from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 
@@ -65,27 +65,12 @@ def run(args: argparse.Namespace, corpus: str, videos: Sequence[Video]) -> int:
     began = time.monotonic()
     synthetic = is_stand_in(args.source, corpus)
     videos, settings, said = _settings(args, corpus, videos, synthetic=synthetic)
-    folder = (args.out or Path("data", *(["synthetic"] if synthetic else []), corpus)) / "prepared"
+    folder = corpus_root(args, corpus, synthetic=synthetic) / "prepared"
     print(f"{len(videos)} videos, {said}")
     writer = StoreWriter(folder, settings.arrays, settings.manifest(), synthetic, columns=("split",))
-    with closing(writer):
-        fresh = not writer.complete
-        try:
-            _write_videos(writer, corpus, videos, settings, args.workers or os.cpu_count() or 1)
-        except KeyboardInterrupt:
-            done = f"{len(writer.done)} of {len(videos)}"
-            print(f"\nstopped after {done} videos; the same command carries on.", file=sys.stderr)
-            return 130
-        if fresh and len(writer.skipped) > args.max_skipped:
-            count, first = len(writer.skipped), writer.skipped[0]
-            print(
-                f"error: {count} videos cannot be used, the first {first['file']} ({first['reason']}); "
-                f"all are in {writer.write_skipped()}.\n"
-                f"Repair or remove them and run again, or do without them: --max-skipped {count}.",
-                file=sys.stderr,
-            )
-            return 1
-        writer.finish({name: version(name) for name in ("av", "numpy", "opencv-python-headless")})
+    write = partial(_write_videos, writer, corpus, videos, settings, args.workers or os.cpu_count() or 1)
+    if code := fill(writer, write, args, len(videos), "videos", ("av", "numpy", "opencv-python-headless")):
+        return code
     _print_summary(Store(folder), time.monotonic() - began)
     return 0
 
@@ -94,10 +79,7 @@ def _settings(
     args: argparse.Namespace, corpus: str, videos: Sequence[Video], *, synthetic: bool
 ) -> tuple[list[Video], Settings, str]:
     """Checks the options, hands each video its boxes, and says where they come from."""
-    if args.workers is not None and args.workers < 1:
-        raise DataError(f"--workers {args.workers}: at least 1.")
-    if args.max_skipped < 0:
-        raise DataError(f"--max-skipped {args.max_skipped}: at least 0.")
+    check_common(args)
     if args.boxes and args.detector:
         raise DataError("--boxes and --detector exclude each other; leave one out.")
     defaults = STAND_IN_SIZES if synthetic else SIZES

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ from datamodules.emotion_labels import KNOWN
 from datamodules.frames import to_rgb
 from datamodules.media import MediaError, read_clip, spread
 from datamodules.parallel import ordered
+from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.store import DataError, Store, is_stand_in, sha256_file, write_atomic
 from datamodules.store_writer import StoreWriter
 from datamodules.tokens import Tokens
@@ -153,8 +153,7 @@ def run(args: argparse.Namespace) -> int:
                                ("size", size, 8), ("seconds", args.seconds, 0.1)):  # fmt: skip
         if value < least:
             raise DataError(f"--{name} {value}: at least {least}")
-    if args.workers is not None and args.workers < 1:
-        raise DataError(f"--workers {args.workers}: at least 1")
+    check_common(args)
     dialogues = read_manifests(args.source)
     media = Media.under(args.source)
     own = args.source / "tokenizer"
@@ -162,7 +161,7 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings(frames, size, args.seconds)
     recorded = {**vars(settings), "text_tokens": text, "context_tokens": context, "rate": RATE}
     recorded["tokenizer"] = tokens.settings
-    root = args.out or Path("data", *(["synthetic"] if synthetic else []), CORPUS)
+    root = corpus_root(args, CORPUS, synthetic=synthetic)
     print(f"{len(dialogues)} conversations, {sum(map(len, media.by_name.values()))} media files")
     named = any(said.audio or said.video for one in dialogues for said in one.utterances)
     if named and not any(media.by_name.values()):
@@ -171,27 +170,22 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     writer = StoreWriter(root / "prepared", ARRAYS, recorded, synthetic, columns=(*COLUMNS, "missing"))
-    with closing(writer):
-        fresh = not writer.complete
-        try:
-            _write(writer, dialogues, media, settings, tokens, (text, context), args.workers or os.cpu_count() or 1)
-        except KeyboardInterrupt:
-            done = f"{len(writer.done)} of {len(dialogues)}"
-            print(f"\nstopped after {done} conversations; the same command carries on.", file=sys.stderr)
-            return 130
-        dropped = {one.id for one in dialogues if one.dropped}
-        unusable = [row for row in writer.skipped if row["id"] not in dropped]
-        if fresh and len(unusable) > args.max_skipped:
-            first = unusable[0]
-            print(
-                f"error: {len(unusable)} conversations cannot be used, the first {first['id']} ({first['reason']}); "
-                f"all are in {writer.write_skipped()}.\n"
-                f"Repair the manifests, or do without them: --max-skipped {len(unusable)}.",
-                file=sys.stderr,
-            )
-            return 1
-        write_missing(writer.folder / "missing.csv", writer.rows)
-        writer.finish({name: version(name) for name in ("av", "numpy", "transformers", "tokenizers")})
+    dropped = {one.id for one in dialogues if one.dropped}
+    workers = args.workers or os.cpu_count() or 1
+    write = partial(_write, writer, dialogues, media, settings, tokens, (text, context), workers)
+    code = fill(
+        writer,
+        write,
+        args,
+        len(dialogues),
+        "conversations",
+        ("av", "numpy", "transformers", "tokenizers"),
+        left_out=dropped,
+        last=lambda: write_missing(writer.folder / "missing.csv", writer.rows),
+    )
+    if code:
+        return code
+    unusable = [row for row in writer.skipped if row["id"] not in dropped]
     _summary(Store(root / "prepared"), dialogues, len(unusable), time.monotonic() - began)
     return 0
 
@@ -216,7 +210,7 @@ def _write(
     with closing(results), tqdm(total=len(dialogues), initial=len(writer.done), unit="dialogue", disable=None) as bar:
         for one, found in zip(todo, results, strict=True):
             if reason := one.problem or one.dropped:
-                writer.skip(one.id, one.split, reason, found.sha256)
+                writer.skip(one.id, f"{one.split}.json: {one.id}", reason, found.sha256)
             else:
                 columns = {"split": one.split, "emotion": one.emotion, "topic": one.topic, **one.profiles}
                 columns["missing"] = json.dumps(found.missing)

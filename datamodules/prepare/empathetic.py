@@ -6,16 +6,14 @@ answers come after the feeling was told and are not stored.
 """
 
 import argparse
-import sys
 import time
-from contextlib import closing
-from importlib.metadata import version
-from pathlib import Path
+from functools import partial
 
 from tqdm import tqdm
 
 from datamodules.emotion_labels import EMOTIONS
 from datamodules.empathetic_files import Conversation, Corpus, read_corpus
+from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 from datamodules.tokens import Tokens
@@ -46,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
         DataError: The source or an option is wrong, or the store was made otherwise.
     """
     began = time.monotonic()
+    check_common(args)
     if not args.source.is_dir():
         raise DataError(f"--source {args.source}: no such folder; docs/data.md says what it holds")
     length = LENGTHS[args.level] if args.tokens is None else args.tokens
@@ -57,28 +56,16 @@ def run(args: argparse.Namespace) -> int:
     synthetic = is_stand_in(args.source, CORPUS)
     own = args.source / "tokenizer"
     tokens = Tokens(args.tokenizer or (str(own) if own.is_dir() else TOKENIZER))
-    root = args.out or Path("data", *(["synthetic"] if synthetic else []), CORPUS)
+    root = corpus_root(args, CORPUS, synthetic=synthetic)
     settings = {"level": args.level, "tokens": length, "tokenizer": tokens.settings}
     settings["groups"] = "speakers" if corpus.official else "prompts"
+    overlaps = corpus.overlaps()
     writer = StoreWriter(root / "prepared", {"text": "i32"}, settings, synthetic, columns=("split", "emotion"))
-    with closing(writer):
-        overlaps = corpus.overlaps()
-        fresh = not writer.complete
-        try:
-            _write(writer, corpus, overlaps, tokens, args.level, length)
-        except KeyboardInterrupt:
-            print(f"\nstopped after {len(writer.done)} conversations; the same command carries on.", file=sys.stderr)
-            return 130
-        unusable = [row for row in writer.skipped if row["id"] not in overlaps]
-        if fresh and len(unusable) > args.max_skipped:
-            print(
-                f"error: {len(unusable)} lines cannot be used, the first {unusable[0]['file']} "
-                f"({unusable[0]['reason']}); all are in {writer.write_skipped()}.\n"
-                f"Repair the files, or do without: --max-skipped {len(unusable)}.",
-                file=sys.stderr,
-            )
-            return 1
-        writer.finish({name: version(name) for name in ("numpy", "transformers", "tokenizers")})
+    write = partial(_write, writer, corpus, overlaps, tokens, args.level, length)
+    count, packages = len(corpus.conversations) + len(corpus.problems), ("numpy", "transformers", "tokenizers")
+    if code := fill(writer, write, args, count, "texts", packages, left_out=overlaps):
+        return code
+    unusable = [row for row in writer.skipped if row["id"] not in overlaps]
     _summary(Store(root / "prepared"), corpus, overlaps, len(unusable), time.monotonic() - began)
     return 0
 

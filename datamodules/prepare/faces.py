@@ -8,7 +8,6 @@ corpus takes for a face follow Dresvyanskiy et al. (SPECOM 2024).
 import argparse
 import os
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 
@@ -28,11 +26,11 @@ from datamodules.parallel import ordered
 from datamodules.prepare._face_corpora import CORPORA, Corpus, index
 from datamodules.prepare._face_index import SPLITS, Files, Still, assign_splits, once
 from datamodules.prepare._face_pictures import ARRAYS, Settings, file_hash, prepare_stills, source_hash
+from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 
 FRAMES_A_JOB = 32  # of one video
-UNFINISHED = " (incomplete)"  # what a stand-in says of itself while it is being written
 
 
 @dataclass
@@ -67,14 +65,10 @@ def scan(folder: Path) -> Source:
     """Read the label files of every corpus in a folder.
 
     Raises:
-        DataError: The folder is missing, holds no corpus or an unfinished stand-in, or a label file is not as it
-            should be.
+        DataError: The folder is missing, holds no corpus, or a label file is not as it should be.
     """
     if not folder.is_dir():
         raise DataError(f"--source {folder}: no such folder; docs/data.md says where to get the emotion corpora.")
-    marker = folder / "SYNTHETIC"
-    if marker.is_file() and marker.read_text(encoding="utf-8").strip().endswith(UNFINISHED):
-        raise DataError(f"--source {folder}: an unfinished stand-in; run the same `cli.py synth faces` again.")
     source = Source([], [])
     for place in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         if place.name == "prepared":
@@ -115,32 +109,22 @@ def run(args: argparse.Namespace) -> int:
     """
     began = time.monotonic()
     _check_options(args)
+    synthetic = is_stand_in(args.source, "faces")
     source = scan(args.source)
     settings = Settings(args.size, args.margin)
-    synthetic = is_stand_in(args.source, "faces")
-    folder = (args.out or Path("data/synthetic/faces" if synthetic else "data/faces")) / "prepared"
+    folder = corpus_root(args, "faces", synthetic=synthetic) / "prepared"
     print(f"{len(source.stills)} stills of {', '.join(source.corpora)}")
-    with closing(StoreWriter(folder, ARRAYS, settings.manifest(), synthetic)) as writer:
-        fresh = not writer.complete
-        try:
-            _write_stills(writer, source, settings, args.workers or os.cpu_count() or 1)
-        except KeyboardInterrupt:
-            done = f"{len(writer.done)} of {len(source.stills)}"
-            print(f"\nstopped after {done} stills; the same command carries on.", file=sys.stderr)
-            return 130
-        if fresh and len(writer.skipped) > args.max_skipped:
-            _report_skipped(writer)
-            return 1
-        writer.finish({name: version(name) for name in ("av", "numpy", "opencv-python-headless", "pillow")})
+    writer = StoreWriter(folder, ARRAYS, settings.manifest(), synthetic)
+    write = partial(_write_stills, writer, source, settings, args.workers or os.cpu_count() or 1)
+    packages = ("av", "numpy", "opencv-python-headless", "pillow")
+    if code := fill(writer, write, args, len(source.stills), "stills", packages):
+        return code
     _print_summary(Store(folder), source, time.monotonic() - began)
     return 0
 
 
 def _check_options(args: argparse.Namespace) -> None:
-    if args.workers is not None and args.workers < 1:
-        raise DataError(f"--workers {args.workers}: at least 1.")
-    if args.max_skipped < 0:
-        raise DataError(f"--max-skipped {args.max_skipped}: at least 0.")
+    check_common(args)
     if args.size < 8:
         raise DataError(f"--size {args.size}: give at least 8 pixels.")
     if args.margin < 0:
@@ -176,16 +160,6 @@ def _write_stills(writer: StoreWriter, source: Source, settings: Settings, worke
 def source_root(still: Still) -> Path:
     """The folder that holds the folder of a still's corpus."""
     return next((path.parent for path in still.path.parents if path.name == still.corpus), still.path.parent)
-
-
-def _report_skipped(writer: StoreWriter) -> None:
-    count, first = len(writer.skipped), writer.skipped[0]
-    print(
-        f"error: {count} stills cannot be used, the first {first['id']} ({first['reason']}); "
-        f"all are in {writer.write_skipped()}.\n"
-        f"Repair or remove them and run again, or do without them: --max-skipped {count}.",
-        file=sys.stderr,
-    )
 
 
 def _print_summary(store: Store, source: Source, seconds: float) -> None:

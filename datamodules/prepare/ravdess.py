@@ -7,19 +7,18 @@ give waveform and MFCC.
 import argparse
 import os
 import re
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 from tqdm import tqdm
 
 from datamodules.parallel import ordered
+from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.preview import write_contact_sheet
 from datamodules.ravdess_clip import Face, Job, Settings, prepare_clip
 from datamodules.store import DataError, Store, is_stand_in
@@ -118,20 +117,12 @@ def run(args: argparse.Namespace) -> int:
     face, found = _face(args, source)
     settings = Settings(source.video, face, args.margin, args.crop, args.size, args.audio)
     synthetic = is_stand_in(args.source, "ravdess")
-    folder = (args.out or Path("data/synthetic/ravdess" if synthetic else "data/ravdess")) / "prepared"
+    folder = corpus_root(args, "ravdess", synthetic=synthetic) / "prepared"
     print(f"{len(source.jobs)} clips, {found}")
-    with closing(StoreWriter(folder, settings.arrays, settings.manifest(), synthetic)) as writer:
-        fresh = not writer.complete
-        try:
-            _write_clips(writer, source.jobs, settings, args.workers or os.cpu_count() or 1)
-        except KeyboardInterrupt:
-            done = f"{len(writer.done)} of {len(source.jobs)}"
-            print(f"\nstopped after {done} clips; the same command carries on.", file=sys.stderr)
-            return 130
-        if fresh and len(writer.skipped) > args.max_skipped:
-            _report_skipped(writer)
-            return 1
-        writer.finish({name: version(name) for name in ("av", "numpy", "opencv-python-headless")})
+    writer = StoreWriter(folder, settings.arrays, settings.manifest(), synthetic)
+    write = partial(_write_clips, writer, source.jobs, settings, args.workers or os.cpu_count() or 1)
+    if code := fill(writer, write, args, len(source.jobs), "clips", ("av", "numpy", "opencv-python-headless")):
+        return code
     store = Store(folder)
     _print_summary(store, source, time.monotonic() - began)
     if args.preview:
@@ -141,10 +132,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_options(args: argparse.Namespace) -> None:
-    if args.workers is not None and args.workers < 1:
-        raise DataError(f"--workers {args.workers}: at least 1.")
-    if args.max_skipped < 0:
-        raise DataError(f"--max-skipped {args.max_skipped}: at least 0.")
+    check_common(args)
     if args.size < 8:
         raise DataError(f"--size {args.size}: give at least 8 pixels.")
     if args.audio < 1000:
@@ -192,16 +180,6 @@ def _write_clips(writer: StoreWriter, jobs: Sequence[Job], settings: Settings, w
                 emotion, actor = int(job.id[6:8]), job.id[-2:]
                 writer.add(job.id, actor, emotion - 1, result.arrays, result.sha256, result.padded)
             bar.update()
-
-
-def _report_skipped(writer: StoreWriter) -> None:
-    count, first = len(writer.skipped), writer.skipped[0]
-    print(
-        f"error: {count} clips cannot be used, the first {first['file']} ({first['reason']}); "
-        f"all are in {writer.write_skipped()}.\n"
-        f"Repair or remove them and run again, or do without them: --max-skipped {count}.",
-        file=sys.stderr,
-    )
 
 
 def _print_summary(store: Store, source: Source, seconds: float) -> None:

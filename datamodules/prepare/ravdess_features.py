@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.prepare._fill import corpus_root
 from datamodules.store import DataError, is_stand_in, sha256_file, write_atomic
 
 CORPUS = "ravdess_features"
@@ -143,8 +144,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.source.is_dir():
         raise DataError(f"--source {args.source}: no such folder; docs/data.md says what it holds")
     synthetic = is_stand_in(args.source, "ravdess_features")
-    root = args.out or Path("data", *(["synthetic"] if synthetic else []), CORPUS)
-    folder = root / "prepared"
+    folder = corpus_root(args, CORPUS, synthetic=synthetic) / "prepared"
     with SPLITS.open(newline="", encoding="utf-8") as file:
         folds = {row["clip"]: int(row["fold"]) for row in csv.DictReader(file)}
     index, features = join(args.source, folds, whole=not synthetic)

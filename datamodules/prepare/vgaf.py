@@ -8,19 +8,18 @@ their own and are given that of a training clip of the same class, as the author
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from datamodules.parallel import ordered
+from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.prepare._vgaf_clip import Job, Settings, prepare_clip
 from datamodules.prepare._vgaf_synthetic import copy_file, finish_synthetic, synthetic_jobs
 from datamodules.store import DataError, Store, is_stand_in, read_table
@@ -100,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     synthetic = is_stand_in(source, "vgaf")
     if not any((source / split).is_dir() for split in SPLITS):
         return _index_alone(args, synthetic=synthetic)
-    out = args.out or Path("data", *(["synthetic"] if synthetic else []), "vgaf")
+    out = corpus_root(args, "vgaf", synthetic=synthetic)
     sizes = STAND_IN_SIZES if synthetic else SIZES
     size, spectrogram = args.size or sizes[0], args.spectrogram_size or sizes[1]
     for frames in sorted(set(args.frames)):
@@ -112,10 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_options(args: argparse.Namespace) -> None:
-    if args.workers is not None and args.workers < 1:
-        raise DataError(f"--workers {args.workers}: at least 1")
-    if args.max_skipped < 0:
-        raise DataError(f"--max-skipped {args.max_skipped}: at least 0")
+    check_common(args)
     if min(args.frames) < 1:
         raise DataError(f"--frames {min(args.frames)}: at least 1")
     if args.size is not None and args.size < 16:
@@ -156,23 +152,8 @@ def _make(args: argparse.Namespace, out: Path, settings: Settings, *, synthetic:
             "Delete them to make them anew, or write elsewhere with --out"
         )
     writer = StoreWriter(folder, {}, settings.manifest(), synthetic, columns=("part",))
-    with closing(writer):
-        fresh = not writer.complete
-        try:
-            _write_clips(writer, jobs, settings, args.workers or os.cpu_count() or 1)
-        except KeyboardInterrupt:
-            done = f"{len(writer.done)} of {len(jobs)}"
-            print(f"\nstopped after {done} clips; the same command carries on.", file=sys.stderr)
-            return 130
-        if fresh and len(writer.skipped) > args.max_skipped:
-            count, first = len(writer.skipped), writer.skipped[0]
-            print(
-                f"error: {count} clips cannot be used, the first {first['file']} ({first['reason']}); "
-                f"all are in {writer.write_skipped()}.\n"
-                f"Repair or remove them and run again, or do without them: --max-skipped {count}.",
-                file=sys.stderr,
-            )
-            return 1
+
+    def complete() -> None:
         used = {row["id"] for row in writer.rows}
         kept = [job for job in jobs if job.id in used]
         _check_written(kept, settings, folder)
@@ -180,8 +161,10 @@ def _make(args: argparse.Namespace, out: Path, settings: Settings, *, synthetic:
             copy_file(args.source / f"{split}_labels.txt", out / f"{split}_labels.txt")
         if drawn.is_dir():
             finish_synthetic(kept, drawn, out, settings)
-        writer.finish({name: version(name) for name in ("av", "numpy", "opencv-python-headless", "torch")})
-    return 0
+
+    write = partial(_write_clips, writer, jobs, settings, args.workers or os.cpu_count() or 1)
+    packages = ("av", "numpy", "opencv-python-headless", "torch")
+    return fill(writer, write, args, len(jobs), "clips", packages, last=complete)
 
 
 def _write_clips(writer: StoreWriter, jobs: Sequence[Job], settings: Settings, workers: int) -> None:

@@ -16,10 +16,7 @@ depends on the seed and its name alone. ``boxes.csv`` has what a pose tool would
 not found, so that preparing needs no detector.
 """
 
-import argparse
-import hashlib
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -30,14 +27,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from datamodules.parallel import ordered
-from datamodules.store import DataError, write_atomic
+from datamodules.store import write_atomic
 from datamodules.synth._body import JOINTS, body_joints, paint_body
 from datamodules.synth._face import Expression, Person, landmarks, make_person, paint, place
 from datamodules.synth._movie import mp4
+from datamodules.synth._stand_in import StandIn, rng_of
 
 Array = NDArray[np.float64]
 
-MARKER, UNFINISHED = "SYNTHETIC", " (incomplete)"
 STEPS = 5  # per second: the grid of the preparation
 SIZE, FPS = (128, 128), 10
 USUAL, SELDOM = 0.8, 0.2  # chance of closed eyes, and of hands up, at a step
@@ -92,12 +89,6 @@ class Scene:
     pose: Array
     joints: Array
     light: float
-
-
-def rng_of(*what: object) -> np.random.Generator:
-    """A generator that depends on the key alone."""
-    key = "/".join(map(str, what))
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))
 
 
 def act(film: Film, key: tuple[object, ...]) -> Scene:
@@ -197,70 +188,33 @@ def _write(film: Film, out: Path, key: tuple[object, ...]) -> None:
     os.replace(temporary, path)
 
 
-def run(args: argparse.Namespace, corpus: str, version: int, films: list[Film], texts: dict[str, str]) -> int:
+def run(stand_in: StandIn, corpus: str, version: int, films: list[Film], texts: dict[str, str]) -> int:
     """Writes a stand-in corpus, or what is missing of it.
 
     Args:
-        args: Options of the command line.
+        stand_in: What was asked for.
         corpus: Its name.
         version: Of the drawings; raised when the bytes change.
         films: Its videos.
         texts: Content of its label files by path.
 
     Raises:
-        DataError: ``--out`` holds something else, cannot be written, or an option is out of range.
+        DataError: ``--out`` holds something else or cannot be written.
     """
-    out, seed = args.out or Path("data", "synthetic", corpus), args.seed or 0
-    if args.workers is not None and args.workers < 1:
-        raise DataError(f"--workers {args.workers}: at least 1")
-    began, marker = time.monotonic(), out / MARKER
-    request = f"affectzoo synth {corpus}, version {version}, seed {seed}, clips {len(films)}"
-    refuse_other(out, marker, request)
+    out, key = stand_in.out, (corpus, version, stand_in.seed)
+    there = stand_in.is_there()
     missing = [film for film in films if not (out / film.file).is_file()]
-    others = [*texts, "boxes.csv"]
-    if not missing and all((out / name).is_file() for name in others) and marker.read_text().strip() == request:
-        print(f"{out}: {len(films)} videos are there already (seed {seed})")
+    kept = len(films) - len(missing)
+    if there and not missing and all((out / name).is_file() for name in [*texts, "boxes.csv"]):
+        stand_in.tell("videos", kept)
         return 0
-    key = (corpus, version, seed)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomic(marker, f"{request}{UNFINISHED}\n")
-        work = ordered(partial(_write, out=out, key=key), missing, args.workers or os.cpu_count() or 1)
+    with stand_in.writing():
+        work = ordered(partial(_write, out=out, key=key), missing, stand_in.workers or os.cpu_count() or 1)
         for _ in tqdm(work, f"synth {corpus}", len(missing), unit="video", disable=None):
             pass
         lines = [line for film in films for line in found(film, act(film, key), key)]
         for name, text in {**texts, "boxes.csv": "\n".join([",".join(HEADER), *lines]) + "\n"}.items():
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomic(out / name, text)
-        write_atomic(marker, f"{request}\n")
-    except OSError as error:
-        raise DataError(
-            f"cannot write {error.filename or out}: {error.strerror}; the same command carries on"
-        ) from None
-    kept = f", {len(films) - len(missing)} of them kept" if len(missing) < len(films) else ""
-    print(
-        f"{out}: {len(films)} videos{kept}, seed {seed}, {time.monotonic() - began:.0f} s. "
-        "SYNTHETIC: drawn, no real person"
-    )
+    stand_in.tell("videos", kept)
     return 0
-
-
-def refuse_other(out: Path, marker: Path, request: str) -> None:
-    """Keeps a stand-in out of a folder that holds something else.
-
-    Raises:
-        DataError: The folder holds another stand-in, or files without a marker.
-    """
-    if out.exists() and not out.is_dir():
-        raise DataError(f"--out {out} is a file: name a folder")
-    if marker.is_file():
-        there = marker.read_text(encoding="utf-8", errors="replace").strip()
-        if there.removesuffix(UNFINISHED) != request:
-            raise DataError(
-                f"{out} holds another corpus ({there}; asked: {request}).\nDelete the folder or give another with --out"
-            )
-    elif any(out.glob("*")):
-        raise DataError(
-            f"{out} holds {next(out.glob('*')).name} but no {MARKER} file: it may be the real corpus.\n"
-            "Nothing was written: give another folder with --out"
-        )

@@ -16,7 +16,6 @@ import argparse
 import io
 import json
 import os
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,17 +26,16 @@ import soundfile
 from tqdm import tqdm
 
 from datamodules.parallel import ordered
-from datamodules.store import DataError, write_atomic
+from datamodules.store import write_atomic
 from datamodules.synth._dialogue_texts import CLASSES, ECHOES, LISTENING, OPENINGS, SAYINGS, TOPICS
-from datamodules.synth._engagement import MARKER, UNFINISHED, refuse_other, rng_of
 from datamodules.synth._face import Expression, landmarks, make_person, paint
 from datamodules.synth._movie import mp4
+from datamodules.synth._stand_in import StandIn, rng_of
 from datamodules.synth._voice import Manner, make_speaker, speak
 from datamodules.tokens import train_wordpiece
 
 VERSION = 1  # raise it when the bytes change
-OUT = Path("data/synthetic/avamerg")
-DIALOGUES, LEAST = 240, 35
+DIALOGUES, LEAST, MOST = 240, 35, 9999
 RATE, SECONDS, FPS, SIZE = 16_000, 1.2, 5, (64, 64)
 AGES = {"child": "video", "young": "text", "middle-aged": "audio", "elderly": "video"}  # what tells the class
 AGE_SHARES = (0.17, 0.33, 0.33, 0.17)
@@ -214,34 +212,19 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    out, seed = args.out or OUT, args.seed or 0
-    count = DIALOGUES if args.clips is None else args.clips
-    if not LEAST <= count <= 9999:
-        raise DataError(f"--clips {count}: give a number from {LEAST} to 9999")
-    if args.workers is not None and args.workers < 1:
-        raise DataError(f"--workers {args.workers}: at least 1")
-    began, marker = time.monotonic(), out / MARKER
-    request = f"affectzoo synth avamerg, version {VERSION}, seed {seed}, clips {count}"
-    refuse_other(out, marker, request)
-    if marker.is_file() and marker.read_text(encoding="utf-8").strip() == request:
-        print(f"{out}: {count} dialogues are there already (seed {seed})")
+    stand_in = StandIn.asked(args, "avamerg", VERSION, DIALOGUES, LEAST, MOST)
+    out, seed, count = stand_in.out, stand_in.seed, stand_in.clips
+    if stand_in.is_there():
+        stand_in.tell("dialogues", count)
         return 0
-    try:
+    with stand_in.writing():
         for kind in ("audio", "video"):
             _folder(out, kind).mkdir(parents=True, exist_ok=True)
-        write_atomic(marker, f"{request}{UNFINISHED}\n")
-        work = ordered(partial(_write, out=out, seed=seed), range(count), args.workers or os.cpu_count() or 1)
+        work = ordered(partial(_write, out=out, seed=seed), range(count), stand_in.workers or os.cpu_count() or 1)
         for _ in tqdm(work, "synth avamerg", count, unit="dialogue", disable=None):
             pass
         _write_manifests(out, [plan(number, seed) for number in range(count)], seed)
-        write_atomic(marker, f"{request}\n")
-    except OSError as error:
-        raise DataError(
-            f"cannot write {error.filename or out}: {error.strerror}; the same command carries on"
-        ) from None
-    print(
-        f"{out}: {count} dialogues, seed {seed}, {time.monotonic() - began:.0f} s. SYNTHETIC: invented, no real person"
-    )
+    stand_in.tell("dialogues")
     return 0
 
 

@@ -6,14 +6,12 @@ levels apart is in `datamodules.synth._engagement`; levels 1 and 2 look alike, a
 """
 
 import argparse
-from pathlib import Path
 
-from datamodules.store import DataError
 from datamodules.synth import _engagement
-from datamodules.synth._engagement import STEPS, Film, rng_of
+from datamodules.synth._engagement import STEPS, Film
+from datamodules.synth._stand_in import StandIn, rng_of
 
 VERSION = 1  # raise it when the bytes of a film change
-OUT = Path("data/synthetic/daisee")
 USERS, CLIPS, SECONDS = 60, 180, 8
 LEAST = 6  # users: every split has one
 PER_USER = 3  # one clip of every class
@@ -50,10 +48,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    seed, clips = args.seed or 0, CLIPS if args.clips is None else args.clips
-    if not LEAST <= clips <= CLIPS:
-        raise DataError(f"--clips {clips}: give a number from {LEAST} to {CLIPS}")
-    planned = plan(clips, seed)
+    stand_in = StandIn.asked(args, "daisee", VERSION, CLIPS, LEAST, CLIPS)
+    planned = plan(stand_in.clips, stand_in.seed)
     films = [
         Film(clip, f"DataSet/{split}/{user}/{clip}/{clip}.mp4", user, (CLASS_OF_LEVEL[level],) * (SECONDS * STEPS))
         for split, user, clip, level in planned
@@ -65,4 +61,4 @@ def run(args: argparse.Namespace) -> int:
         + "\n"
         for name in ("Train", "Validation", "Test")
     }
-    return _engagement.run(args, "daisee", VERSION, films, texts)
+    return _engagement.run(stand_in, "daisee", VERSION, films, texts)

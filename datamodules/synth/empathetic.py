@@ -8,18 +8,16 @@ depends on the seed and its number alone. ``--form prompts`` writes tables of pr
 import argparse
 import csv
 import io
-from pathlib import Path
 
 from datamodules.emotion_labels import EMOTIONS
 from datamodules.empathetic_files import HEADER
-from datamodules.store import DataError, write_atomic
+from datamodules.store import write_atomic
 from datamodules.synth._dialogue_texts import LISTENING, OPENINGS, TOPICS
-from datamodules.synth._engagement import MARKER, UNFINISHED, refuse_other, rng_of
+from datamodules.synth._stand_in import StandIn, rng_of
 from datamodules.tokens import train_wordpiece
 
 VERSION = 1  # raise it when the bytes change
-OUT = Path("data/synthetic/empathetic")
-CONVERSATIONS, LEAST = 960, 96
+CONVERSATIONS, LEAST, MOST = 960, 96, 99_999
 SPLITS = ("train", "train", "train", "valid", "test")  # of one block of 32 conversations after the other
 BORROWED = 0.2  # share of prompts with the words of another emotion
 WORDS = 4  # of an emotion
@@ -60,38 +58,25 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    out, seed = args.out or OUT, args.seed or 0
-    count = CONVERSATIONS if args.clips is None else args.clips
-    if not LEAST <= count <= 99_999:
-        raise DataError(f"--clips {count}: give a number from {LEAST} to 99999")
-    marker, form = out / MARKER, args.form
-    request = f"affectzoo synth empathetic, version {VERSION}, seed {seed}, clips {count}, {form}"
-    refuse_other(out, marker, request)
-    if marker.is_file() and marker.read_text(encoding="utf-8").strip() == request:
-        print(f"{out}: {count} conversations are there already (seed {seed})")
+    form = args.form
+    stand_in = StandIn.asked(args, "empathetic", VERSION, CONVERSATIONS, LEAST, MOST, f", {form}")
+    if stand_in.is_there():
+        stand_in.tell("conversations", stand_in.clips)
         return 0
     texts: list[str] = []
     lines: dict[str, list[str]] = {name: [] for name in dict.fromkeys(SPLITS)}
-    for number in range(count):
+    for number in range(stand_in.clips):
         # At least one block for each split, however few there are.
         split = SPLITS[(len(SPLITS) - 1 - number // len(EMOTIONS)) % len(SPLITS)]
-        emotion, prompt, said = conversation(number, seed)
+        emotion, prompt, said = conversation(number, stand_in.seed)
         texts += [prompt, *said]
         lines[split] += _official(number, split, emotion, prompt, said) if form == "official" else _row(prompt, emotion)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomic(marker, f"{request}{UNFINISHED}\n")
+    with stand_in.writing():
         for name, own in lines.items():
-            write_atomic(
-                out / f"{name}.csv", "\n".join([HEADER if form == "official" else "prompt,context", *own]) + "\n"
-            )
-        train_wordpiece(texts, out / "tokenizer")
-        write_atomic(marker, f"{request}\n")
-    except OSError as error:
-        raise DataError(
-            f"cannot write {error.filename or out}: {error.strerror}; the same command carries on"
-        ) from None
-    print(f"{out}: {count} conversations, seed {seed}. SYNTHETIC: invented, no real person")
+            header = HEADER if form == "official" else "prompt,context"
+            write_atomic(stand_in.out / f"{name}.csv", "\n".join([header, *own]) + "\n")
+        train_wordpiece(texts, stand_in.out / "tokenizer")
+    stand_in.tell("conversations")
     return 0
 
 

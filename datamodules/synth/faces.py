@@ -21,7 +21,6 @@ import io
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,12 +28,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from datamodules.store import DataError, write_atomic
+from datamodules.store import write_atomic
 from datamodules.synth._face import Array, Expression, Image, landmarks, make_person, paint, place
+from datamodules.synth._stand_in import StandIn
 
 VERSION = 1  # raise it when the bytes of a picture change
-OUT = Path("data/synthetic/faces")
-MARKER, UNFINISHED, PARTIAL = "SYNTHETIC", " (incomplete)", ".partial"
+PARTIAL = ".partial"
 CORPORA = ("affectnet", "raf_db", "afew_va")
 CLIPS, LEAST, MOST = 1200, 120, 100_000  # fewer would leave a split without a category
 
@@ -185,43 +184,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _refuse_foreign(out: Path) -> None:
-    """Never mix drawn pictures into real ones."""
-    if out.exists() and not out.is_dir():
-        raise DataError(f"--out {out} is a file: name a folder")
-    if found := [name for name in CORPORA if (out / name).exists()]:
-        raise DataError(
-            f"{out} holds {found[0]} but no {MARKER} file: it may be the real corpus.\n"
-            "Nothing was written: give another folder with --out"
-        )
-
-
 def run(args: argparse.Namespace) -> int:
     """Write the corpora.
 
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    out, seed = args.out or OUT, args.seed or 0
-    clips = CLIPS if args.clips is None else args.clips
-    if not LEAST <= clips <= MOST:
-        raise DataError(f"--clips {clips}: give a number from {LEAST} to {MOST}")
-    began, marker, stage = time.monotonic(), out / MARKER, out / PARTIAL
-    request = f"affectzoo synth faces, version {VERSION}, seed {seed}, clips {clips}"
-    if marker.is_file():
-        found = marker.read_text(encoding="utf-8", errors="replace").strip()
-        if found.removesuffix(UNFINISHED) != request:
-            raise DataError(
-                f"{out} holds another corpus ({found}; asked: {request}).\nDelete the folder or give another with --out"
-            )
-        if found == request and all((out / name).is_dir() for name in CORPORA):
-            print(f"{out}: {clips} pictures are there already (seed {seed})")
-            return 0
-    else:
-        _refuse_foreign(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomic(marker, f"{request}{UNFINISHED}\n")
+    stand_in = StandIn.asked(args, "faces", VERSION, CLIPS, LEAST, MOST)
+    out, seed, clips = stand_in.out, stand_in.seed, stand_in.clips
+    if stand_in.is_there() and all((out / name).is_dir() for name in CORPORA):
+        stand_in.tell("pictures", clips)
+        return 0
+    stage = out / PARTIAL
+    with stand_in.writing():
         shutil.rmtree(stage, ignore_errors=True)  # a few seconds' work: drawn anew, not carried on
         raf_db, afew_va = 3 * clips // 10, clips // 5 // FRAMES * FRAMES
         with tqdm(desc="synth faces", total=clips, unit="picture", disable=None) as bar:
@@ -232,8 +207,5 @@ def run(args: argparse.Namespace) -> int:
             shutil.rmtree(out / name, ignore_errors=True)  # of a run that was killed here: the marker says ours
             os.replace(stage / name, out / name)
         stage.rmdir()
-        write_atomic(marker, f"{request}\n")
-    except OSError as error:
-        raise DataError(f"cannot write {error.filename or out}: {error.strerror}; run the same command again") from None
-    print(f"{out}: {clips} pictures, seed {seed}, {time.monotonic() - began:.0f} s. SYNTHETIC: drawn, no real person")
+    stand_in.tell("pictures")
     return 0

@@ -7,19 +7,18 @@ Files: ``{train,dev,test}/<session>/{Expert,Novice}_video.mp4`` (128 x 128, 10 f
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.store import DataError
 from datamodules.synth import _engagement
-from datamodules.synth._engagement import STEPS, Film, rng_of
+from datamodules.synth._engagement import STEPS, Film
+from datamodules.synth._stand_in import StandIn, rng_of
 
 Array = NDArray[np.float64]
 
 VERSION = 1  # raise it when the bytes of a film change
-OUT = Path("data/synthetic/noxi")
 CLIPS, SECONDS, RATE = 32, 24, 25
 SPLITS = ("train", "dev", "test", "train")  # of one session after the other
 ROLES = ("Expert", "Novice")
@@ -60,15 +59,15 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    seed, clips = args.seed or 0, CLIPS if args.clips is None else args.clips
-    if not 6 <= clips <= CLIPS or clips % 2:
-        raise DataError(f"--clips {clips}: give an even number from 6 to {CLIPS}: two roles, three splits")
+    stand_in = StandIn.asked(args, "noxi", VERSION, CLIPS, 6, CLIPS)
+    if stand_in.clips % 2:
+        raise DataError(f"--clips {stand_in.clips}: give an even number, each session has two roles")
     films, texts = [], {}
-    for number in range(clips // 2):
+    for number in range(stand_in.clips // 2):
         split, session = SPLITS[number % len(SPLITS)], f"{number + 1:03d}_2016-03-17_Drawn"
         for role in ROLES:
             name = f"{session}/{role.lower()}"
-            values = engagement(name, seed)
+            values = engagement(name, stand_in.seed)
             levels = shares(values, hard=split != "train")
             texts[f"{split}/{session}/annotation_{role.lower()}.txt"] = "".join(
                 " ".join(f"{share:.4f}" for share in row) + "\n" for row in levels
@@ -76,4 +75,4 @@ def run(args: argparse.Namespace) -> int:
             nearest = shares(values, hard=True).argmax(1)[:: RATE // STEPS]
             classes = tuple(int(level) for level in np.array([0, 0, 1, 2, 2])[nearest])
             films.append(Film(name, f"{split}/{session}/{role}_video.mp4", name, classes))
-    return _engagement.run(args, "noxi", VERSION, films, texts)
+    return _engagement.run(stand_in, "noxi", VERSION, films, texts)

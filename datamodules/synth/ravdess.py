@@ -33,7 +33,6 @@ import re
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -44,15 +43,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from datamodules.store import DataError, write_atomic
+from datamodules.store import DataError
 from datamodules.synth._face import Expression, landmarks, make_person, paint, place
 from datamodules.synth._movie import mp4
 from datamodules.synth._openface import table
+from datamodules.synth._stand_in import StandIn
 from datamodules.synth._voice import Manner, make_speaker, speak
 
 VERSION = 1  # raise it when the bytes of a clip change
-OUT = Path("data/synthetic/ravdess")
-MARKER, UNFINISHED = "SYNTHETIC", " (incomplete)"
 PARTIAL, PART = ".partial", ".part"  # folder and suffix of the files until all are there
 ACTORS, CLIPS = 24, 1440
 SIZE, FPS, RATE = (320, 180), 15, 48_000
@@ -203,18 +201,6 @@ def _write_all(stage: Path, seed: int, names: list[str], workers: int) -> Iterat
         pool.shutdown(cancel_futures=True)
 
 
-def _refuse_foreign(out: Path) -> None:
-    """Never mix drawn clips into real ones."""
-    if out.exists() and not out.is_dir():
-        raise DataError(f"--out {out} is a file: name a folder")
-    for path in itertools.chain(out.glob("*"), out.glob("*/*")):
-        if RAVDESS_NAME.fullmatch(path.name):
-            raise DataError(
-                f"{out} holds {path.relative_to(out)} but no {MARKER} file: it may be the real corpus.\n"
-                "Nothing was written: give another folder with --out"
-            )
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what this corpus is; it has no options beyond the common ones."""
     parser.epilog = (
@@ -229,55 +215,32 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    out, seed = args.out or OUT, args.seed or 0
-    clips = CLIPS if args.clips is None else args.clips
-    if not 1 <= clips <= CLIPS:
-        raise DataError(f"--clips {clips}: give a number from 1 to {CLIPS}")
-    if args.workers is not None and args.workers < 1:
-        raise DataError(f"--workers {args.workers}: at least 1")
-    began, marker, stage = time.monotonic(), out / MARKER, out / PARTIAL
-    request = f"affectzoo synth ravdess, version {VERSION}, seed {seed}, clips {clips}"
-    if marker.is_file():
-        found = marker.read_text(encoding="utf-8", errors="replace").strip()
-        if found.removesuffix(UNFINISHED) != request:
-            raise DataError(
-                f"{out} holds another corpus ({found}; asked: {request}).\nDelete the folder or give another with --out"
-            )
-    else:
-        _refuse_foreign(out)
-        found = ""
-    names = plan(clips, seed)
+    stand_in = StandIn.asked(args, "ravdess", VERSION, CLIPS, 1, CLIPS)
+    out, seed, stage = stand_in.out, stand_in.seed, stand_in.out / PARTIAL
+    there, names = stand_in.is_there(), plan(stand_in.clips, seed)
 
     def whole(file: str) -> bool:
         return any(path.is_file() and path.stat().st_size > 0 for path in (out / file, stage / (file + PART)))
 
     missing = [name for name in names if not all(map(whole, _files(name)))]
-    if found == request and not missing:
-        print(f"{out}: {clips} clips are there already (seed {seed})")
+    kept = len(names) - len(missing)
+    if there and not missing:
+        stand_in.tell("clips", kept)
         return 0
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomic(marker, f"{request}{UNFINISHED}\n")
-        workers = max(1, min(args.workers or os.cpu_count() or 1, len(missing)))
-        work = _write_all(stage, seed, missing, workers)
-        for _ in tqdm(work, "synth ravdess", len(missing), unit="clip", disable=None):
-            pass
-        for file in itertools.chain.from_iterable(map(_files, names)):
-            if (part := stage / (file + PART)).exists():
-                (out / file).parent.mkdir(exist_ok=True)
-                os.replace(part, out / file)
-        shutil.rmtree(stage, ignore_errors=True)
-        write_atomic(marker, f"{request}\n")
+        with stand_in.writing():
+            workers = max(1, min(stand_in.workers or os.cpu_count() or 1, len(missing)))
+            work = _write_all(stage, seed, missing, workers)
+            for _ in tqdm(work, "synth ravdess", len(missing), unit="clip", disable=None):
+                pass
+            for file in itertools.chain.from_iterable(map(_files, names)):
+                if (part := stage / (file + PART)).exists():
+                    (out / file).parent.mkdir(exist_ok=True)
+                    os.replace(part, out / file)
+            shutil.rmtree(stage, ignore_errors=True)
     except BrokenProcessPool:
         raise DataError(
             f"a worker died (out of memory?); the same command carries on in {out}: try fewer --workers"
         ) from None
-    except OSError as error:
-        raise DataError(
-            f"cannot write {error.filename or out}: {error.strerror}; the same command carries on"
-        ) from None
-    kept = f", {clips - len(missing)} of them kept" if len(missing) < clips else ""
-    print(
-        f"{out}: {clips} clips{kept}, seed {seed}, {time.monotonic() - began:.0f} s. SYNTHETIC: drawn, no real person"
-    )
+    stand_in.tell("clips", kept)
     return 0

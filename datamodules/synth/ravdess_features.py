@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.store import DataError, write_atomic
-from datamodules.synth.ravdess import CLIPS, LOOKS, MARKER, SIGNAL, SOUNDS, UNFINISHED, plan
+from datamodules.synth._stand_in import StandIn
+from datamodules.synth.ravdess import CLIPS, LOOKS, SIGNAL, SOUNDS, plan
 
 VERSION = 1  # raise it when the bytes change
-OUT = Path("data/synthetic/ravdess_features")
 FILES = ("au_mfcc.npz", "mfcc_44k.npz")
 UNITS, SUMMARY, COEFFICIENTS, FRAMES = 35, 259, 13, 212
 ROOM = np.array([-420.0, 60.0, *[0.0] * 11])[:, None]  # coefficients of a quiet room: level and tilt
@@ -55,36 +54,23 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, or ``--clips`` is out of range.
     """
-    out, seed = args.out or OUT, args.seed or 0
-    clips = CLIPS if args.clips is None else args.clips
-    if not 1 <= clips <= CLIPS:
-        raise DataError(f"--clips {clips}: give a number from 1 to {CLIPS}")
-    marker, there = out / MARKER, [name for name in FILES if (out / name).exists()]
-    request = f"affectzoo synth ravdess_features, version {VERSION}, seed {seed}, clips {clips}"
-    found = marker.read_text(encoding="utf-8", errors="replace").strip() if marker.is_file() else ""
-    if there and not found:
-        raise DataError(f"{out} holds {there[0]} but no {MARKER} file: it may be real; give another folder with --out")
-    if found and found.removesuffix(UNFINISHED) != request:
-        raise DataError(
-            f"{out} holds another corpus ({found}; asked: {request}).\nDelete the folder or give another with --out"
-        )
-    if found == request and len(there) == len(FILES):
-        print(f"{out}: {clips} trials are there already (seed {seed})")
+    stand_in = StandIn.asked(args, "ravdess_features", VERSION, CLIPS, 1, CLIPS)
+    out, seed, clips = stand_in.out, stand_in.seed, stand_in.clips
+    if stand_in.is_there() and all((out / name).is_file() for name in FILES):
+        stand_in.tell("trials", clips)
         return 0
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomic(marker, f"{request}{UNFINISHED}\n")
-    names = np.array(sorted(plan(clips, seed)))
-    units, cepstra = (np.stack(arrays) for arrays in zip(*(make_clip(name, seed) for name in names), strict=True))
-    fields = np.array([[int(field) for field in name.split("-")] for name in names])
-    order = np.lexsort((fields[:, 6], *fields[:, 5:1:-1].T))  # by emotion, the actor last: the real file's order
-    summary = np.random.default_rng([VERSION, seed, 3]).normal(0, 1, (clips, SUMMARY)).astype(np.float32)
-    content = {"names": names, "au": units, "mfcc": summary, "emotion": fields[:, 2] - 1, "actor": fields[:, 6]}
-    _save(out / FILES[0], {name: values[order] for name, values in content.items()})
-    order = np.lexsort((*fields[:, 5:1:-1].T, fields[:, 6]))  # actor by actor
-    audio = np.array([f"03{name[2:]}" for name in names])
-    _save(out / FILES[1], {"mfcc": cepstra[order], "clip_id": audio[order]})
-    write_atomic(marker, f"{request}\n")
-    print(f"{out}: {clips} trials, seed {seed}. SYNTHETIC: invented, no real person")
+    with stand_in.writing():
+        names = np.array(sorted(plan(clips, seed)))
+        units, cepstra = (np.stack(arrays) for arrays in zip(*(make_clip(name, seed) for name in names), strict=True))
+        fields = np.array([[int(field) for field in name.split("-")] for name in names])
+        order = np.lexsort((fields[:, 6], *fields[:, 5:1:-1].T))  # by emotion, the actor last: the real file's order
+        summary = np.random.default_rng([VERSION, seed, 3]).normal(0, 1, (clips, SUMMARY)).astype(np.float32)
+        content = {"names": names, "au": units, "mfcc": summary, "emotion": fields[:, 2] - 1, "actor": fields[:, 6]}
+        _save(out / FILES[0], {name: values[order] for name, values in content.items()})
+        order = np.lexsort((*fields[:, 5:1:-1].T, fields[:, 6]))  # actor by actor
+        audio = np.array([f"03{name[2:]}" for name in names])
+        _save(out / FILES[1], {"mfcc": cepstra[order], "clip_id": audio[order]})
+    stand_in.tell("trials")
     return 0
 
 

@@ -21,7 +21,6 @@ on, ``Synthetic/`` (clips of that generator's making, as PNG frames, as many as 
 
 import argparse
 import os
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -34,16 +33,14 @@ from tqdm import tqdm
 from datamodules.parallel import ordered
 from datamodules.prepare._vgaf_clip import write_bytes
 from datamodules.prepare._vgaf_synthetic import COLUMNS, write_sources
-from datamodules.store import DataError, write_atomic
 from datamodules.synth._collage import Cutout, Recipe, draw_clip, make_cutout
-from datamodules.synth._engagement import MARKER, UNFINISHED, refuse_other, rng_of
 from datamodules.synth._face import Expression, landmarks, make_person, paint
 from datamodules.synth._movie import mp4
+from datamodules.synth._stand_in import StandIn, rng_of
 from datamodules.synth._voice import Manner, make_speaker, speak
 from datamodules.vgaf_layout import CLASS_NAMES
 
 VERSION = 1  # raise it when the bytes of a clip change
-OUT = Path("data/synthetic/vgaf")
 CLIPS, LEAST = 180, 9
 SIZE, FPS, SECONDS, RATE = 96, 10, 3, 16_000
 FACE = 64  # pixels of a cut-out
@@ -209,24 +206,16 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    out, seed = args.out or OUT, args.seed or 0
-    clips = CLIPS if args.clips is None else args.clips
-    if not LEAST <= clips <= CLIPS:
-        raise DataError(f"--clips {clips}: give a number from {LEAST} to {CLIPS}")
-    if args.workers is not None and args.workers < 1:
-        raise DataError(f"--workers {args.workers}: at least 1")
-    began, marker = time.monotonic(), out / MARKER
-    request = f"affectzoo synth vgaf, version {VERSION}, seed {seed}, clips {clips}"
-    refuse_other(out, marker, request)
-    key, planned = ("vgaf", VERSION, seed), plan(clips)
+    stand_in = StandIn.asked(args, "vgaf", VERSION, CLIPS, LEAST, CLIPS)
+    out, there = stand_in.out, stand_in.is_there()
+    key, planned = ("vgaf", VERSION, stand_in.seed), plan(stand_in.clips)
     missing = [job for job in planned if not (out / job[0] / f"{job[1]}.mp4").is_file()]
-    if not missing and marker.read_text(encoding="utf-8").strip() == request:
-        print(f"{out}: {clips} clips are there already (seed {seed})")
+    kept = len(planned) - len(missing)
+    if there and not missing:
+        stand_in.tell("clips", kept)
         return 0
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomic(marker, f"{request}{UNFINISHED}\n")
-        work = ordered(partial(_write, out=out, key=key), missing, args.workers or os.cpu_count() or 1)
+    with stand_in.writing():
+        work = ordered(partial(_write, out=out, key=key), missing, stand_in.workers or os.cpu_count() or 1)
         for _ in tqdm(work, "synth vgaf", len(missing), unit="clip", disable=None):
             pass
         files, rows = _drawn(planned, key)
@@ -238,13 +227,5 @@ def run(args: argparse.Namespace) -> int:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             write_bytes(out / name, content)
         write_sources(out / "Synthetic", rows)
-        write_atomic(marker, f"{request}\n")
-    except OSError as error:
-        raise DataError(
-            f"cannot write {error.filename or out}: {error.strerror}; the same command carries on"
-        ) from None
-    kept = f", {clips - len(missing)} of them kept" if len(missing) < clips else ""
-    print(
-        f"{out}: {clips} clips{kept}, seed {seed}, {time.monotonic() - began:.0f} s. SYNTHETIC: drawn, no real person"
-    )
+    stand_in.tell("clips", kept)
     return 0
