@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 HERE = Path(__file__).resolve().parent
 TRAINING = {
@@ -25,6 +26,17 @@ TABLES = {
     "reproduce": "run the missing cells of paper tables, then report",
     "report": "Markdown, LaTeX and HTML tables from result files",
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line instead of a page of usage; takes no abbreviations."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Ends with the message."""
+        self.exit(2, f"error: {message}; python {self.prog} --help tells the options\n")
 
 
 def corpora(command: str) -> list[str]:
@@ -52,7 +64,7 @@ def overview() -> str:
 def per_corpus(command: str, arguments: Sequence[str]) -> int:
     """Runs ``prepare`` or ``synth`` for one corpus."""
     known = corpora(command)
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog=f"cli.py {command}", description=PER_CORPUS[command])
+    parser = Parser(prog=f"cli.py {command}", description=PER_CORPUS[command])
     parser.add_argument("corpus", choices=known, metavar="CORPUS", help=", ".join(known))
     if not arguments or arguments[0] in ("-h", "--help"):
         parser.epilog = f"cli.py {command} CORPUS --help tells the options of a corpus"
@@ -60,9 +72,7 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     corpus = parser.parse_args([arguments[0].replace("-", "_")]).corpus
     module = importlib.import_module(f"datamodules.{command}.{corpus}")
-    parser = argparse.ArgumentParser(
-        allow_abbrev=False, prog=f"cli.py {command} {corpus}", description=(module.__doc__ or "").split("\n")[0]
-    )
+    parser = Parser(prog=f"cli.py {command} {arguments[0]}", description=(module.__doc__ or "").split("\n")[0])
     workers = os.cpu_count() or 1
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes (default: all cores)")
     if command == "prepare":
@@ -96,7 +106,7 @@ def dispatch(arguments: Sequence[str]) -> int:
         return per_corpus(command, arguments[1:])
     if command in TABLES:
         module = importlib.import_module(f"experiments.{command}")
-        parser = argparse.ArgumentParser(allow_abbrev=False, prog=f"cli.py {command}", description=TABLES[command])
+        parser = Parser(prog=f"cli.py {command}", description=TABLES[command])
         module.add_arguments(parser)
         return int(module.run(parser.parse_args(arguments[1:])))
     if command in TRAINING:

@@ -10,6 +10,7 @@ settings (imports, parsing). Bar: a cell takes at most 1.5 times the loop, plus 
 
 import argparse
 import copy
+import os
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if not torch.cuda.is_available():  # as the command line does: else every step of the loop asks the driver again
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     print(f"{args.epochs} epochs, {args.rounds} rounds, CPU seconds (wall seconds)")
     print(f"{'row':15} {'bare loop':>15} {'start-up':>15} {'cell':>15}  (cell - start-up) / loop, bar {BAR}")
     with tempfile.TemporaryDirectory() as folder:

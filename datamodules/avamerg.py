@@ -7,7 +7,7 @@ fields, and the listener's response that follows, are off; a run that turns them
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -57,6 +57,8 @@ class AvaMERGDataModule(EmotionDataModule):
     corpus = "avamerg"
     group_name = "conversations"
     protocols = ("honest",)
+    # The label was taken from the chain of empathy; the response answers the turn that is scored.
+    leak_options: ClassVar[dict[str, str]] = {"use_chain_of_empathy": "context", "use_response": "listener"}
 
     def __init__(
         self,
@@ -119,15 +121,6 @@ class AvaMERGDataModule(EmotionDataModule):
             self.use_response,
             self.use_chain_of_empathy,
         )
-
-    @property
-    def leaks(self) -> dict[str, str]:
-        """The chain of empathy, which the label was taken from, and what was answered to the turn."""
-        asked = {
-            "use_chain_of_empathy": self.use_chain_of_empathy and "context",
-            "use_response": self.use_response and "listener",
-        }
-        return {option: part for option, part in asked.items() if part}
 
     def items_key(self, modality: str) -> str:
         """What the items depend on beside the store and their shape."""

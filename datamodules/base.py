@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -38,6 +38,8 @@ class EmotionDataModule(LightningDataModule):
     protocols: tuple[str, ...] = ("paper", "honest")
     cache = True  # whether frozen encoders run once, ahead of training; an argument where a corpus has items for them
     augmented = False
+    # Options that hand out what the label was made of, or came after it, and the part of a clip that a model must read.
+    leak_options: ClassVar[dict[str, str]] = {}
 
     def __init__(
         self,
@@ -130,8 +132,8 @@ class EmotionDataModule(LightningDataModule):
 
     @property
     def leaks(self) -> dict[str, str]:
-        """Options that hand out what the label was made of, or came after it, and the part that a model must read."""
-        return {}
+        """Those of ``leak_options`` that are on."""
+        return {option: part for option, part in self.leak_options.items() if getattr(self, option)}
 
     @property
     def leaked(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from experiments.results import Predictions
+from experiments.predictions import Predictions
 from experiments.robustness import COLUMNS
 from experiments.summary import RowSummary
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from datamodules.store import DataError, write_atomic
 from experiments.cells import CellKey, Cells
-from experiments.results import Cell, Predictions, read_json
+from experiments.predictions import Predictions
+from experiments.results import Cell, read_json
 from experiments.settings import Config
 from experiments.summary import most_probable
 from experiments.table import Table

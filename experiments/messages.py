@@ -116,6 +116,7 @@ def condense(message: str) -> str:
         ):
             text = text.replace("Expected a ", "expected ")
             text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", text)
+            text = re.sub(r"Literal\[([^]]*)\]", lambda names: "one of " + names[1].replace("'", ""), text)
             given = re.search(r"Given value: (.{1,80})$", message)
             value = f". Got value: {given[1]}" if given and option and "Got value" not in text else ""
             return f"--{'.'.join(option)}: {text}{value}" if option else text

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from datamodules.store import DataError
 from experiments.plan import Job
-from experiments.results import missing_predictions, subset_name, subset_of
+from experiments.predictions import missing_predictions, subset_name, subset_of
 from experiments.table import Table
 
 REPORTED = {"paper": "last", "honest": "selected"}  # of the best epoch on the test fold no robustness is claimed

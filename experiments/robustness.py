@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments import statistics
-from experiments.results import Cell, Predictions, subset_name, subset_of
+from experiments.predictions import Predictions, subset_name, subset_of
+from experiments.results import Cell
 from experiments.table import Table
 
 # Column of a table -> protocol and selection of contract 5.

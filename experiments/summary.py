@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from experiments import statistics
 from experiments.cells import Cells
-from experiments.results import Cell, Predictions
+from experiments.predictions import Predictions
+from experiments.results import Cell
 from experiments.robustness import COLUMNS, Robustness, alone, curves, metric_of
 from experiments.settings import Config
 from experiments.statistics import Array

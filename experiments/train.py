@@ -31,7 +31,7 @@ from callbacks.predictions import PredictionWriter
 from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
 from experiments import request, results
-from experiments.checkpoints import read_checkpoint, same_selection
+from experiments.checkpoints import keep_to_its_run, read_checkpoint, same_selection
 from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, quiet
 from experiments.record import RecordConfig, record_result
@@ -111,32 +111,10 @@ class EmotionCLI(LightningCLI):
             if stored.rpartition(".")[2] != asked.rpartition(".")[2]:
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
             if command != "fit":
-                self._keep_to_its_fold(Path(path))
+                data = self.config[command].data
+                given = request.read_config(*request.parse_command(self.arguments[1:])).get("data", {})
+                keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
         super()._parse_ckpt_path()
-
-    def _keep_to_its_fold(self, checkpoint: Path) -> None:
-        """Scores a checkpoint on the speakers that its own run held out, not on those that trained it."""
-        recorded = results.recorded_request(checkpoint.parent.parent)
-        data = self.config[self.config["subcommand"]].data.init_args
-        given = request.read_config(*request.parse_command(self.arguments[1:])).get("data", {}).get("init_args", {})
-        trained = recorded.get("settings", {}).get("data", {}).get("init_args", {})
-        for name in ("use_chain_of_empathy", "use_response"):  # other inputs than those it was trained on
-            if name in data:
-                if bool(given.get(name, trained.get(name))) != bool(trained.get(name)):
-                    raise UsageError(
-                        f"--data.{name}: the checkpoint's run had {str(bool(trained.get(name))).lower()} there; "
-                        "evaluate it on what it was trained on"
-                    )
-                data[name] = bool(trained.get(name))
-        for name in ("fold", "protocol"):
-            if name not in recorded or name not in data:
-                continue
-            if given.get(name, recorded[name]) != recorded[name]:
-                raise UsageError(
-                    f"--data.{name} {given[name]}: the checkpoint's run has {name} {recorded[name]}; "
-                    "other speakers would be speakers that trained it"
-                )
-            data[name] = recorded[name]
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer over the run's folder."""

@@ -6,9 +6,9 @@ from fabricated import CLASSES, make_project
 
 from experiments import breakdown, group_sheets
 from experiments.plan import Planner
+from experiments.predictions import Predictions, read_predictions, subset_name, subset_of
 from experiments.report import summary_of
 from experiments.report_plots import figures
-from experiments.results import Predictions, read_predictions, subset_name, subset_of
 from experiments.table import read_table
 from lightning_modules.gates import reachable
 

@@ -34,11 +34,23 @@ def test_no_command_is_wrong_usage(capsys):
     assert "fitt" in err
 
 
-def test_unknown_corpus_names_those_there_are(capsys):
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["prepare", "nonsense", "--source", "."], ["'nonsense'", "ravdess"]),
+        (["prepare", "ravdess"], ["--source", "python cli.py prepare ravdess --help"]),
+        (["synth", "vgaf-frames"], ["--faces", "python cli.py synth vgaf-frames --help"]),
+        (["report", "--data", "nope"], ["'nope'", "synthetic"]),
+    ],
+)
+def test_a_light_command_says_in_one_line_what_is_wrong(command, words, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main(["prepare", "nonsense", "--source", "."])
+        cli.main(command)
     assert stop.value.code == 2
-    assert "ravdess" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+    assert all(word in error for word in words)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +64,7 @@ def test_unknown_corpus_names_those_there_are(capsys):
         (["--trainer.callbacks+={class_path: Warmup, init_args: {stepps: 3}}"], ["stepps"]),
         (["--trainer.callbacks+={class_path: Warmup, init_args: {steps: 0}}"], ["steps is 0"]),
         (["--data.fold", "7"], ["--data.fold 7", "0 to 5"]),
-        (["--data.protocol", "best"], ["--data.protocol", "paper", "honest"]),
+        (["--data.protocol", "best"], ["--data.protocol: expected one of paper, honest. Got value: best"]),
         (["--data.missing", "{audio: 2}"], ["missing", "between 0 and 1"]),
         (["--data.missing", "{face: 0.5}"], ["missing", "face"]),
         (["--data.modalities", "[audio]"], ["video"]),

@@ -7,7 +7,8 @@ import pytest
 from fabricated import CLASSES, make_cell, write, write_predictions
 
 from datamodules.store import DataError
-from experiments.results import read_cell, read_json, read_predictions, run_directory, state, write_json, write_result
+from experiments.predictions import read_predictions
+from experiments.results import read_cell, read_json, run_directory, state, write_json, write_result
 
 REQUEST = {"fold": 0, "seed": 1, "protocol": "paper", "settings": {"lr": 0.001}}
 OTHER = {**REQUEST, "settings": {"lr": 0.002}}

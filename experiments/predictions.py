@@ -1,0 +1,99 @@
+"""What a model said about each clip of a test fold, and where a run keeps it.
+
+A run's folder holds::
+
+    predictions-<selection>.csv   id, group, target, p_<class>, ...; selection best, last or selected
+    missing/<modality>-<rate>/predictions-<selection>.csv   the same under missing modalities, rate as 0.25
+    missing/only_<modality>+<modality>-1.00/...             the same with these modalities alone
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from datamodules.store import DataError
+
+_ONLY = "only_"
+_OTHERS = ("gate_", "attr_")  # columns that some models and corpora have
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said about the clips of a test fold, each clip once.
+
+    Attributes:
+        ids: Clip ids.
+        groups: The unit of folds and of the bootstrap, one per clip.
+        targets: ``(N,)`` class indices.
+        predicted: ``(N,)`` class indices.
+        probabilities: ``(N, K)``; None where only the decisions were kept.
+        best: ``(N, 3)`` the most probable classes in order, where they were kept instead of many probabilities.
+        gates: Weight ``(N,)`` by modality, where the model has gates.
+        attributes: What is known of the clips: values in their order, by name.
+    """
+
+    ids: list[str]
+    groups: list[str]
+    targets: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64] | None = None
+    best: npt.NDArray[np.int64] | None = None
+    gates: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    attributes: dict[str, list[str]] = field(default_factory=dict)
+
+
+def missing_predictions(directory: Path, modality: str, rate: float, selection: str) -> Path:
+    """Where a cell keeps its predictions of a test fold whose clips lose a modality at a rate."""
+    return directory / "missing" / f"{modality}-{rate:.2f}" / f"predictions-{selection}.csv"
+
+
+def subset_name(modalities: Iterable[str]) -> str:
+    """What stands for the modality that goes missing where it is all but these."""
+    return _ONLY + "+".join(modalities)
+
+
+def subset_of(name: str) -> tuple[str, ...]:
+    """The modalities that are left under a name of `subset_name`; none for the name of a modality."""
+    return tuple(name.removeprefix(_ONLY).split("+")) if name.startswith(_ONLY) else ()
+
+
+def read_predictions(path: Path, class_names: list[str]) -> Predictions:
+    """Reads a prediction file; a clip that a distributed sampler repeated is kept once.
+
+    Args:
+        path: CSV with columns id, group, target and ``p_<class>`` per class; ``gate_<modality>`` and ``attr_<name>``
+            where there are any.
+        class_names: Names of the classes in order of their index.
+
+    Returns:
+        The predictions, clips in order of first appearance.
+
+    Raises:
+        DataError: If a column is missing or a cell is no number.
+    """
+    columns = [f"p_{name}" for name in class_names]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            first: dict[str, dict[str, str]] = {}
+            for row in csv.DictReader(file):
+                if row["target"]:  # else it has labels of another task alone
+                    first.setdefault(row["id"], row)
+        rows = list(first.values())
+        probabilities = np.array([[float(row[name]) for name in columns] for row in rows]).reshape(-1, len(columns))
+        targets = np.array([int(row["target"]) for row in rows], dtype=np.int64)
+        groups = [row["group"] for row in rows]
+        others = {prefix: [name for name in rows[0] if name.startswith(prefix)] if rows else [] for prefix in _OTHERS}
+        gates = {name.removeprefix("gate_"): np.array([float(row[name]) for row in rows]) for name in others["gate_"]}
+        attributes = {name.removeprefix("attr_"): [row[name] for row in rows] for name in others["attr_"]}
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: expected columns id, group, target, {', '.join(columns)} ({error})") from error
+    if not rows or not np.isfinite(probabilities).all():
+        raise DataError(f"{path}: {'no rows' if not rows else 'a probability is not finite'}; run the cell again")
+    ids, predicted = [row["id"] for row in rows], probabilities.argmax(1)
+    return Predictions(ids, groups, targets, predicted, probabilities, gates=gates, attributes=attributes)
