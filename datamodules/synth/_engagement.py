@@ -206,8 +206,7 @@ def run(stand_in: StandIn, corpus: str, version: int, films: list[Film], texts: 
     missing = [film for film in films if not (out / film.file).is_file()]
     kept = len(films) - len(missing)
     if there and not missing and all((out / name).is_file() for name in [*texts, "boxes.csv"]):
-        stand_in.tell("videos", kept)
-        return 0
+        return stand_in.already("videos")
     with stand_in.writing():
         work = ordered(partial(_write, out=out, key=key), missing, stand_in.workers or os.cpu_count() or 1)
         for _ in tqdm(work, f"synth {corpus}", len(missing), unit="video", disable=None):
@@ -216,5 +215,4 @@ def run(stand_in: StandIn, corpus: str, version: int, films: list[Film], texts: 
         for name, text in {**texts, "boxes.csv": "\n".join([",".join(HEADER), *lines]) + "\n"}.items():
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomic(out / name, text)
-    stand_in.tell("videos", kept)
-    return 0
+    return stand_in.tell("videos", kept)

@@ -104,19 +104,32 @@ class StandIn:
                 f"cannot write {error.filename or self.out}: {error.strerror}; the same command carries on"
             ) from None
 
-    def tell(self, unit: str, kept: int = 0) -> None:
+    def already(self, unit: str) -> int:
+        """Prints that nothing was left to do.
+
+        Args:
+            unit: What a clip is called, in the plural.
+
+        Returns:
+            The exit code.
+        """
+        print(f"{self.out}: {self.clips} {unit} are there already (seed {self.seed})")
+        return 0
+
+    def tell(self, unit: str, kept: int = 0) -> int:
         """Prints what was written.
 
         Args:
             unit: What a clip is called, in the plural.
-            kept: How many were there already.
+            kept: How many were there before.
+
+        Returns:
+            The exit code.
         """
-        if kept == self.clips:
-            print(f"{self.out}: {self.clips} {unit} are there already (seed {self.seed})")
-            return
         of_them = f", {kept} of them kept" if kept else ""
         seconds = time.monotonic() - self.began
         print(f"{self.out}: {self.clips} {unit}{of_them}, seed {self.seed}, {seconds:.0f} s. SYNTHETIC: no real person")
+        return 0
 
 
 def rng_of(*what: object) -> np.random.Generator:

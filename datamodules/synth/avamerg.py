@@ -215,8 +215,7 @@ def run(args: argparse.Namespace) -> int:
     stand_in = StandIn.asked(args, "avamerg", VERSION, DIALOGUES, LEAST, MOST)
     out, seed, count = stand_in.out, stand_in.seed, stand_in.clips
     if stand_in.is_there():
-        stand_in.tell("dialogues", count)
-        return 0
+        return stand_in.already("dialogues")
     with stand_in.writing():
         for kind in ("audio", "video"):
             _folder(out, kind).mkdir(parents=True, exist_ok=True)
@@ -224,8 +223,7 @@ def run(args: argparse.Namespace) -> int:
         for _ in tqdm(work, "synth avamerg", count, unit="dialogue", disable=None):
             pass
         _write_manifests(out, [plan(number, seed) for number in range(count)], seed)
-    stand_in.tell("dialogues")
-    return 0
+    return stand_in.tell("dialogues")
 
 
 def _write_manifests(out: Path, scenes: list[Scene], seed: int) -> None:

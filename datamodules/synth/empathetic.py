@@ -61,8 +61,7 @@ def run(args: argparse.Namespace) -> int:
     form = args.form
     stand_in = StandIn.asked(args, "empathetic", VERSION, CONVERSATIONS, LEAST, MOST, f", {form}")
     if stand_in.is_there():
-        stand_in.tell("conversations", stand_in.clips)
-        return 0
+        return stand_in.already("conversations")
     texts: list[str] = []
     lines: dict[str, list[str]] = {name: [] for name in dict.fromkeys(SPLITS)}
     for number in range(stand_in.clips):
@@ -76,8 +75,7 @@ def run(args: argparse.Namespace) -> int:
             header = HEADER if form == "official" else "prompt,context"
             write_atomic(stand_in.out / f"{name}.csv", "\n".join([header, *own]) + "\n")
         train_wordpiece(texts, stand_in.out / "tokenizer")
-    stand_in.tell("conversations")
-    return 0
+    return stand_in.tell("conversations")
 
 
 def _official(number: int, split: str, emotion: str, prompt: str, said: list[str]) -> list[str]:

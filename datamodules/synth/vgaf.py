@@ -212,8 +212,7 @@ def run(args: argparse.Namespace) -> int:
     missing = [job for job in planned if not (out / job[0] / f"{job[1]}.mp4").is_file()]
     kept = len(planned) - len(missing)
     if there and not missing:
-        stand_in.tell("clips", kept)
-        return 0
+        return stand_in.already("clips")
     with stand_in.writing():
         work = ordered(partial(_write, out=out, key=key), missing, stand_in.workers or os.cpu_count() or 1)
         for _ in tqdm(work, "synth vgaf", len(missing), unit="clip", disable=None):
@@ -227,5 +226,4 @@ def run(args: argparse.Namespace) -> int:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             write_bytes(out / name, content)
         write_sources(out / "Synthetic", rows)
-    stand_in.tell("clips", kept)
-    return 0
+    return stand_in.tell("clips", kept)
