@@ -8,7 +8,6 @@ errors of one or two lines.
 import importlib
 import os
 import pkgutil
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,16 +34,13 @@ from experiments.checkpoints import keep_to_its_run, read_checkpoint, same_selec
 from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, quiet
 from experiments.record import RecordConfig, record_result
+from experiments.run_folder import Finished, begin
 from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parent
 LINKS = ("num_classes", "input_shapes", "class_weights", "class_names", "vocabulary_sizes")
 RECORDERS = (History, PredictionWriter, ResultPlots, AttentionPlot)
 COMMANDS = ("fit", "validate", "test", "predict")
-
-
-class Finished(Exception):
-    """There is nothing left to do."""
 
 
 def import_all() -> None:
@@ -165,29 +161,11 @@ class EmotionCLI(LightningCLI):
                 self._experiment(), data.protocol, data.fold, config.seed_everything, synthetic=data.synthetic
             )
         )
-        if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-            self._resume(folder, results.state(folder, self.request))
-            return folder
-        if config.overwrite and (folder / "request.json").exists():  # never in a folder that is no run's
-            for pattern in ("result.json", "request.json", "metrics.csv", "predictions*.csv"):
-                for path in folder.glob(pattern):
-                    path.unlink()
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        state = results.state(folder, self.request)
-        if state == "done":
-            raise Finished(f"{folder} holds the finished run; --overwrite true runs it again")
-        if state == "changed":
-            raise UsageError(
-                f"{folder} holds a run with other settings:\n"
-                f"{request.difference(results.recorded_request(folder), self.request)}\n"
-                "Use --trainer.default_root_dir DIR for a new one, or --overwrite true to throw that one away"
-            )
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            state = begin(folder, self.request, overwrite=config.overwrite)
+        else:
+            state = results.state(folder, self.request)
         self._resume(folder, state)
-        shutil.rmtree(folder / "missing", ignore_errors=True)  # of another training
-        try:
-            results.write_json(folder / "request.json", self.request)
-        except OSError as error:
-            raise UsageError(f"--trainer.default_root_dir {folder}: {error.strerror}") from error
         return folder
 
     def _sweep_directory(self) -> Path | None:

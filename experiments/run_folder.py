@@ -1,0 +1,49 @@
+"""What a fresh start does to the folder of a run: nothing finished is lost, nothing changed is mixed in."""
+
+import shutil
+from pathlib import Path
+
+from experiments import request, results
+from experiments.messages import UsageError
+from experiments.settings import Config
+
+
+class Finished(Exception):
+    """There is nothing left to do."""
+
+
+def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
+    """Makes a folder ready for the run that is asked for and records what that is.
+
+    Args:
+        folder: Folder of the run.
+        wanted: Its request.
+        overwrite: Throw away what an earlier run left there.
+
+    Returns:
+        ``missing`` for a run that starts, ``partial`` for one that carries on.
+
+    Raises:
+        Finished: If the folder holds the finished run.
+        UsageError: If it holds a run with other settings, or cannot be written.
+    """
+    if overwrite and (folder / "request.json").exists():  # never in a folder that is no run's
+        for pattern in ("result.json", "request.json", "metrics.csv", "predictions*.csv"):
+            for path in folder.glob(pattern):
+                path.unlink()
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    state = results.state(folder, wanted)
+    if state == "done":
+        raise Finished(f"{folder} holds the finished run; --overwrite true runs it again")
+    if state == "changed":
+        raise UsageError(
+            f"{folder} holds a run with other settings:\n"
+            f"{request.difference(results.recorded_request(folder), wanted)}\n"
+            "Use --trainer.default_root_dir DIR for a new one, or --overwrite true to throw that one away"
+        )
+    shutil.rmtree(folder / "missing", ignore_errors=True)  # of another training
+    try:
+        results.write_json(folder / "request.json", wanted)
+    except OSError as error:
+        raise UsageError(f"--trainer.default_root_dir {folder}: {error.strerror}") from error
+    return state
