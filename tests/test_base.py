@@ -165,6 +165,35 @@ def test_predictions_do_not_depend_on_batch_size(tmp_path):
         assert torch.equal(table.target, tables[0].target)
 
 
+class Noisy(TinyTask):
+    """Notes the state that dropout draws from at every step."""
+
+    rank = 0
+    global_rank = property(lambda self: self.rank)
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seen = []
+
+    def training_step(self, batch, batch_idx):
+        self.seen.append(torch.initial_seed())
+        return super().training_step(batch, batch_idx)
+
+
+def test_dropout_differs_with_seed_epoch_batch_and_rank_and_with_nothing_else(tmp_path):
+    def seeds(seed, rank):
+        seed_everything(seed, verbose=False)
+        task = Noisy()
+        task.rank = rank
+        trainer(tmp_path / f"{seed}-{rank}", epochs=3).fit(task, datamodule=TinyData())
+        return task.seen
+
+    first = seeds(0, 0)
+    assert len(first) == 3 * 5  # 40 training clips in batches of 8
+    assert seeds(0, 0) == first
+    assert len({*first, *seeds(0, 1), *seeds(1, 0)}) == 3 * len(first)
+
+
 def test_every_run_starts_an_empty_table(tmp_path):
     task, data = Plain(), TinyData()
     run = trainer(tmp_path)

@@ -211,6 +211,17 @@ def test_padding_behind_length_does_not_count():
     assert not torch.allclose(model(whole)["logits"][2], logits[2])
 
 
+def test_without_lengths_the_query_is_the_last_audio_step():
+    """As the features table runs it: the same as with every clip's full length given, in output and attention."""
+    model, whole = small(cross_modal=True).eval(), batch()
+    given = {**whole, "length": {"audio": torch.full((4,), whole["audio"].shape[-1])}}
+    without = model({**whole, "length": {}})
+    for found, expected in zip(torch.utils._pytree.tree_leaves(without), torch.utils._pytree.tree_leaves(model(given))):
+        assert torch.equal(found, expected)
+    shorter = {**whole, "length": {"audio": torch.full((4,), 28)}}
+    assert not torch.equal(model(shorter)["aux"]["attention"], without["aux"]["attention"])
+
+
 @pytest.mark.parametrize("modality", ["video", "audio"])
 @pytest.mark.parametrize("value", [0.0, 1e4, float("nan"), float("inf")])
 def test_what_stands_in_an_absent_modality_is_never_seen(modality, value):

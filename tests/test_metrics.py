@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_score
 
-from lightning_modules.metrics import PredictionTable, classification_metrics
+from lightning_modules.metrics import PredictionTable, class_labels, classification_metrics
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
@@ -22,6 +22,8 @@ def test_equal_to_sklearn_with_absent_classes_too(held, seed):
     assert found["uar"] == pytest.approx(balanced_accuracy_score(target, predicted))
     expected = f1_score(target, predicted, labels=present, average="macro", zero_division=0)
     assert found["f1"] == pytest.approx(expected)
+    expected = precision_score(target, predicted, labels=present, average="macro", zero_division=0)
+    assert found["precision"] == pytest.approx(expected)
 
 
 def test_a_clip_of_another_class_only_costs_recall_and_precision():
@@ -58,6 +60,16 @@ def test_soft_targets_are_deduplicated_and_give_the_most_probable_class():
     joined = PredictionTable.concatenate([table("ab", [0.0, 0.1], soft), table("a", [0.0], soft[:1])])
     torch.testing.assert_close(joined.target, torch.tensor(soft))
     assert joined.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("task", [False, True])
+def test_a_soft_target_with_a_hole_is_no_class(task):
+    nan = float("nan")
+    soft = torch.tensor([[0.1, 0.9], [nan, nan], [0.7, 0.3], [nan, 0.4]])
+    logits, target = torch.zeros(4, 2), soft
+    labels = class_labels({"emotion": logits, "value": torch.zeros(4)}, {"emotion": target}) if task else None
+    labels = class_labels(logits, target) if labels is None else labels
+    assert labels.tolist() == [1, -1, 0, -1]
 
 
 def test_gathering_changes_nothing_outside_distributed_runs():

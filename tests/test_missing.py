@@ -1,12 +1,14 @@
 """Trained cells scored again under missing modalities."""
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fabricated import make_project
 
 import cli
@@ -72,6 +74,16 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     assert cli.main([*command, "--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]) == 0
     expected = (tmp_path / "test" / "predictions-test-audio-missing-0.5.csv").read_text()
     assert (folder / "missing" / "audio-0.50" / "predictions-last.csv").read_text() == expected
+
+    # Each selection is scored with its own checkpoint: the other one of the cell is made useless first.
+    for cell, other in ((folder, "best.ckpt"), (cells["concat"] / "honest-fold2-seed1", "last.ckpt")):
+        scored = {path.name: path.read_bytes() for path in (cell / "missing" / "audio-0.50").iterdir()}
+        content = torch.load(cell / "checkpoints" / other, weights_only=True)
+        content["state_dict"] = {name: torch.zeros_like(value) for name, value in content["state_dict"].items()}
+        torch.save(content, cell / "checkpoints" / other)
+        shutil.rmtree(cell / "missing")
+        assert run(str(table), "--data", "synthetic", "--runs", str(runs)) == 0
+        assert {path.name: path.read_bytes() for path in (cell / "missing" / "audio-0.50").iterdir()} == scored
 
     before = {
         path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file() and "report" not in path.parts

@@ -10,6 +10,7 @@ import torch
 from tiny import CLASSES, PER_SPEAKER, TinyData, TinyTask, trainer
 
 from callbacks.predictions import PredictionWriter, write_predictions
+from experiments.predictions import read_predictions
 from lightning_modules.metrics import PredictionTable
 
 NAMES = ["low", "mid", "high"]
@@ -60,6 +61,15 @@ def test_ids_with_commas_and_quotes_come_back(tmp_path):
     ids = ['a,b "c"', "d\ne", "é"]
     write_predictions(tmp_path / "p.csv", task_with(np.eye(3), [0, 1, 2], ids), NAMES)
     assert {row["id"]: row["target"] for row in read(tmp_path / "p.csv")} == dict(zip(ids, "012", strict=True))
+
+
+def test_of_a_clip_that_comes_twice_the_first_row_counts(tmp_path):
+    """The padding of a distributed sampler comes last; files of other programs are read the same way."""
+    path = tmp_path / "p.csv"
+    path.write_text("id,group,target,p_low,p_mid,p_high\na,1,0,1,0,0\nb,1,1,0,1,0\na,2,2,0,0,1\n")
+    found = read_predictions(path, NAMES)
+    assert (found.ids, found.groups) == (["a", "b"], ["1", "1"])
+    assert found.targets.tolist() == found.predicted.tolist() == [0, 1]
 
 
 def test_without_labels_the_target_is_empty(tmp_path):

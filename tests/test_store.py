@@ -260,6 +260,7 @@ def test_fingerprint_follows_data_settings_and_kind_but_not_tools(tmp_path):
         ("video.u8", None, r"store/video\.u8 is missing"),
         ("video.u8", b"", "0 bytes instead of"),
         ("video.u8", b"xx", "2 bytes instead of"),
+        ("video.u8", bytes(10_000), "10000 bytes instead of"),
     ],
 )
 def test_damage_is_found_on_opening(folder, file, damage, message):
