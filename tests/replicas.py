@@ -24,3 +24,6 @@ run.fit(task, datamodule=TinyData(batch_size=3))
 torch.save(task.state_dict(), folder / f"rank{run.global_rank}.pt")
 run.test(task, datamodule=TinyData(batch_size=3), verbose=False)
 torch.save(run.callback_metrics["test_accuracy"], folder / f"accuracy{run.global_rank}.pt")
+# Both replicas leave the group while both are whole: what its threads do during an interpreter's end may abort it.
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()

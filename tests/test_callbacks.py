@@ -261,10 +261,10 @@ def test_one_class_for_every_clip_stops_after_patience(tmp_path):
 
 
 def run_ddp(folder):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, "tests/replicas.py", str(folder)], cwd=ROOT, env=environment, check=True, timeout=300
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
+    command = [sys.executable, "tests/replicas.py", str(folder)]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr  # a death after the work says here what it died of
     return [torch.load(folder / f"rank{rank}.pt") for rank in (0, 1)]
 
 
