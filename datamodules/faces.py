@@ -10,7 +10,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from datamodules.frames import Box, shown_size, to_gray, to_rgb
-from datamodules.media import MediaError
+from datamodules.media_file import MediaError
 
 _POINTS = 68
 _LEAST = 2  # pixels; a thinner box shows nothing

@@ -8,7 +8,8 @@ import numpy as np
 
 from datamodules.faces import crop, detect_boxes, landmark_boxes
 from datamodules.frames import shown_size
-from datamodules.media import MediaError, read_clip, spread
+from datamodules.media import read_clip, spread
+from datamodules.media_file import MediaError
 from datamodules.mfcc import mfcc
 from datamodules.store import sha256_file
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from datamodules.faces import crop, detect_boxes, landmark_boxes
-from datamodules.media import MediaError, read_clip, spread
+from datamodules.media import read_clip, spread
+from datamodules.media_file import MediaError
 
 SIZE = (320, 240)
 

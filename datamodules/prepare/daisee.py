@@ -62,7 +62,7 @@ def scan(folder: Path) -> list[Video]:
         for path in paths:
             if path.name.startswith("."):
                 continue
-            place, clip = path.relative_to(folder).as_posix(), path.stem
+            place, clip = plain(path.relative_to(folder).as_posix()), plain(path.stem)
             level, parts = labels.get(clip), path.relative_to(data / name).parts
             reason, vector = "", None
             if clip in videos:

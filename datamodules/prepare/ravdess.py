@@ -21,7 +21,7 @@ from datamodules.parallel import ordered
 from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.preview import write_contact_sheet
 from datamodules.ravdess_clip import Face, Job, Settings, prepare_clip
-from datamodules.store import DataError, Store, is_stand_in
+from datamodules.store import DataError, Store, is_stand_in, plain
 from datamodules.store_writer import StoreWriter
 
 CLASS_NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
@@ -79,7 +79,7 @@ def scan(folder: Path) -> Source:
     clips: dict[str, dict[str, Job]] = {"01": {}, "03": {}}
     bad: list[Job] = []
     for path in sorted(files):
-        stem, suffix, name = path.stem, path.suffix.lower(), path.relative_to(folder).as_posix()
+        stem, suffix, name = path.stem, path.suffix.lower(), plain(path.relative_to(folder).as_posix())
         modality, channel = stem[:2], stem[3:5]
         if not _NAME.fullmatch(stem):
             bad.append(Job(name, path, name, reason="not named like a RAVDESS clip"))
