@@ -13,7 +13,7 @@ import cv2
 import librosa
 import numpy as np
 import pytest
-from test_faces import openface
+from test_landmarks import openface
 from test_media import RATE, tone, write_clip, write_wav
 
 from datamodules import ravdess_clip

@@ -13,7 +13,7 @@ import numpy as np
 
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
-from datamodules.store import DataError
+from datamodules.store import DataError, plain
 
 SPLITS = {"Train": "train", "Validation": "val", "Test": "test"}
 FOUR_TO_THREE = (0, 1, 1, 2)
