@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.store import DataError
+from datamodules.store import DataError, check_regular, plain
 
 CATEGORIES = ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"]
 LETTERS = {"N": 0, "H": 1, "Sa": 2, "Su": 3, "F": 4, "D": 5, "A": 6, "C": 7}  # of the paper
@@ -59,12 +59,12 @@ class Still:
     @property
     def id(self) -> str:
         """Key in the store."""
-        return f"{self.corpus}/{self.clip}"
+        return plain(f"{self.corpus}/{self.clip}")
 
     @property
     def group(self) -> str:
         """The subject, or the still itself where nobody is named."""
-        return f"{self.corpus}/{self.subject}" if self.subject else self.id
+        return plain(f"{self.corpus}/{self.subject}") if self.subject else self.id
 
     @property
     def described(self) -> str:
@@ -130,6 +130,7 @@ def read_table(
         DataError: The file cannot be read, or a column or a value is missing.
     """
     try:
+        check_regular(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             first = [name.strip() for name in next(reader, [])]
@@ -159,6 +160,7 @@ def read_text(path: Path) -> str:
         DataError: It cannot be read.
     """
     try:
+        check_regular(path)
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); get the file anew.") from None

@@ -13,7 +13,7 @@ import numpy as np
 
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
-from datamodules.store import DataError
+from datamodules.store import DataError, plain
 
 SPLITS = {"Train": "train", "Validation": "val", "Test": "test"}
 FOUR_TO_THREE = (0, 1, 1, 2)
@@ -62,7 +62,7 @@ def scan(folder: Path) -> list[Video]:
         for path in paths:
             if path.name.startswith("."):
                 continue
-            place, clip = path.relative_to(folder).as_posix(), path.stem
+            place, clip = plain(path.relative_to(folder).as_posix()), plain(path.stem)
             level, parts = labels.get(clip), path.relative_to(data / name).parts
             reason, vector = "", None
             if clip in videos:

@@ -13,7 +13,7 @@ import numpy as np
 
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
-from datamodules.store import DataError
+from datamodules.store import DataError, check_regular, plain
 
 SPLITS = {"train": "train", "dev": "val", "val": "val", "validation": "val", "test": "test"}
 ROLES = ("Expert", "Novice")
@@ -40,6 +40,7 @@ def read_annotation(path: Path) -> np.ndarray:
         ValueError: If a row is no distribution; the message is a reason to skip the video.
     """
     try:
+        check_regular(path)
         shares = np.loadtxt(path, ndmin=2)
     except FileNotFoundError:
         raise ValueError(f"no {path.name}") from None
@@ -63,10 +64,10 @@ def scan(folder: Path) -> list[Video]:
         raise DataError(f"--source {folder}: no such folder; docs/data.md says where to get NoXi.")
     videos: dict[str, Video] = {}
     for path in sorted(folder.rglob("*_video.mp4")):
-        role, place = path.stem.partition("_")[0], path.relative_to(folder)
+        role, place = path.stem.partition("_")[0], Path(plain(str(path.relative_to(folder))))
         if role not in ROLES or path.name.startswith("."):
             continue
-        session = path.parent.name
+        session = plain(path.parent.name)
         splits = [SPLITS[part.lower()] for part in place.parts[:-2] if part.lower() in SPLITS]
         name, labels, reason = f"{session}/{role.lower()}", None, ""
         if not splits:
