@@ -199,12 +199,20 @@ class MetadataTables(nn.Module):
         sizes: Rows by field.
         widths: Width of a field's embedding, by its name without ``speaker_`` or ``listener_``; 32 where not given.
         shared: Have speaker and listener share the tables of their age, gender and timbre, as the released code does.
+        deviation: Of the initial weights, drawn from a normal distribution. With torch's 1, who is speaking drowns what
+            is said, and becomes a key to memorise by.
 
     Raises:
         TaskError: If there is no field.
     """
 
-    def __init__(self, sizes: dict[str, int], widths: dict[str, int] | None = None, shared: bool = False) -> None:
+    def __init__(
+        self,
+        sizes: dict[str, int],
+        widths: dict[str, int] | None = None,
+        shared: bool = False,
+        deviation: float = 0.1,
+    ) -> None:
         super().__init__()
         if not sizes:
             raise TaskError("the data have no metadata: they know no field of `meta`")
@@ -218,8 +226,7 @@ class MetadataTables(nn.Module):
             known[place] = (max(rows, known.get(place, (0, 0))[0]), width)
         self.tables = nn.ModuleDict({place: nn.Embedding(*shape) for place, shape in known.items()})
         for table in self.tables.values():
-            # With torch's 1, who is speaking drowns what is said, and becomes a key to memorise by.
-            nn.init.normal_(table.get_parameter("weight"), std=0.1)
+            nn.init.normal_(table.get_parameter("weight"), std=deviation)
         self.width = sum(known[place][1] for place in self.places)
 
     def each(self, meta: Tensor) -> list[Tensor]:

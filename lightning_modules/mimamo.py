@@ -10,6 +10,8 @@ What differs from it by default:
 - The released metadata are one vector, repeated for every utterance: attention over equal keys gives the same answer
   whatever is asked. Here every field is a token (``metadata: tokens``).
 - Padding counts for nothing; an utterance without video is not attended to.
+
+Initial weights are drawn as released, with either form of the metadata: see `lightning_modules.dialogue_weights`.
 """
 
 from typing import Any, Literal
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Batch, Stages, TaskError
 from lightning_modules.dialogue import DialogueTask, MetadataTables, last_step, recurrent, utterances
+from lightning_modules.dialogue_weights import draw_each_third, draw_released
 
 RELEASED_WIDTHS = {"age": 32, "gender": 16, "timbre": 16, "id": 64}  # of the tables; all others 32
 
@@ -83,6 +86,10 @@ class MIMAMONet(DialogueTask):
             _normed(256, 128, dropout),
             nn.Linear(128, num_classes),
         )
+        draw_released(self, leave=("encoders", "loss"))
+        for block in self.blocks:
+            for attention in block.other.values():  # of which the released query, key and value are separate
+                draw_each_third(attention)
 
     def stages(self) -> Stages:
         """Encoder, metadata, roles, the rounds of attention, LSTM with its attention, classifier."""
