@@ -83,7 +83,7 @@ class AudioTextMetadata(DialogueTask):
     def frozen_encoders(self) -> dict[str, nn.Module]:
         """Those of text and audio; the released variant's context goes through that of text."""
         found = super().frozen_encoders()
-        return {**found, "context": found["text"]} if found and self.variant == "released" else found
+        return {**found, "context": found["text"]} if "text" in found and self.variant == "released" else found
 
     def parts_read(self) -> set[str]:
         """The listener, and in the released variant the context."""

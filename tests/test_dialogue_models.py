@@ -5,9 +5,13 @@ import math
 import pytest
 import torch
 from dialogues import CLASSES, NAMES, SHAPES, SIZES, dialogues, encoders, with_content
+from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 from torch.nn.functional import linear
 
+import cli
+from experiments import results
+from experiments.train import build
 from lightning_modules.base import TaskError, select_clip
 from lightning_modules.dialogue import MetadataTables
 from lightning_modules.dialogue_encoders import BertText, VideoConvNet, VideoTransformer, Wav2Vec2Audio
@@ -266,3 +270,41 @@ def test_repeated_metadata_are_the_same_answer_whatever_is_asked():
 def test_heads_that_do_not_divide_are_one_line():
     with pytest.raises(TaskError, match=r"model.heads: 5 does not divide the 24 channels"):
         MIMAMONet(CLASSES, SHAPES, encoders(), heads=5, vocabulary_sizes=SIZES)
+
+
+def test_encoders_freeze_by_name():
+    model = small("released", freeze_encoders=["audio"])
+    assert list(model.frozen_encoders()) == ["audio"]
+    output = model.train()(dialogues(4))
+    assert not model.encoders["audio"].training
+    assert model.encoders["text"].training
+    model.compute_loss(output, dialogues(4)).backward()
+    learning = {name.split(".")[1] for name, p in model.encoders.named_parameters("encoders") if p.grad is not None}
+    assert learning == {"text"}
+    assert list(small("released", freeze_encoders=["text"]).frozen_encoders()) == ["text", "context"]
+    with pytest.raises(TaskError, match=r"model\.freeze_encoders: .* no encoder of video; it has text"):
+        small("released", freeze_encoders=["video"])
+
+
+def test_the_released_recipe_lies_over_the_audio_text_experiment(options, tmp_path, capsys):
+    released = ["--config", "experiments/_gated_audio_text_released.yaml", "--trainer.default_root_dir", str(tmp_path)]
+    command = ["fit", *options("gated_audio_text"), *released]
+    built = build(command)
+    model, trainer = built.model, built.trainer
+    assert model.variant == "released"
+    assert [type(layer) for layer in model.meta][1:] == [nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    assert model.dropout.p == 0.2
+    assert list(model.frozen_encoders()) == ["audio"]
+    assert (trainer.accumulate_grad_batches, trainer.gradient_clip_val) == (2, 1.0)
+    stops = [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]
+    assert [(stop.monitor, stop.patience, stop.mode) for stop in stops] == [
+        ("val_score", 10, "max"),
+        ("val_loss", 5, "min"),
+    ]
+    assert built.datamodule.batch_size == 6
+    assert built.datamodule.samples == 16_000
+    assert cli.main([*command, "--trainer.max_epochs", "1"]) == 0
+    rates = results.read_cell(tmp_path).curves["lr/encoder_text"]
+    steps = math.ceil(built.datamodule.split_sizes()["train"] / 6 / 2)
+    last = steps - 1  # of the steps, counted from 0; the scheduler counts them too, and not the batches
+    assert rates[-1] == pytest.approx(1e-5 * (0.001 + 0.999 * last / 500) * (1 - last / 61_750), rel=1e-4)

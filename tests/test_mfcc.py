@@ -48,7 +48,7 @@ from datamodules.mfcc import mfcc
 from datamodules.spectrogram import spectrograms
 rng, seconds = np.random.default_rng(0), np.arange(80_000) / 16_000
 for pitch in (110, 170, 240):
-    wave = 0.2 * np.sign((pitch * seconds) % 1 - 0.3) * np.abs(5 * seconds % 1 - 0.5) + rng.normal(0, 1e-3, len(seconds))
+    wave = np.sign(pitch * seconds % 1 - 0.3) * np.abs(seconds % 1 - 0.5) / 5 + rng.normal(0, 1e-3, len(seconds))
     print(hashlib.sha256(mfcc(wave, 44100).tobytes()).hexdigest())
     print(hashlib.sha256(spectrograms((20_000 * wave).astype(np.int16), 5).tobytes()).hexdigest())
 """
