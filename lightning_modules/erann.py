@@ -56,7 +56,8 @@ class LogMel(nn.Module):
                 wave.float(), 0, window, len(window), self.hop, len(window), 2.0, False, pad_mode="constant"
             )
             mel = (power.transpose(1, 2) @ self.get_buffer("filters")).transpose(1, 2)
-            return amplitude_to_DB(mel, multiplier=10.0, amin=1e-10, db_multiplier=0.0)
+            decibel: Tensor = amplitude_to_DB(mel, multiplier=10.0, amin=1e-10, db_multiplier=0.0)
+            return decibel
 
 
 class ResidualBlock(nn.Module):

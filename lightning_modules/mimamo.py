@@ -87,9 +87,6 @@ class MIMAMONet(DialogueTask):
             nn.Linear(128, num_classes),
         )
         draw_released(self, leave=("encoders", "loss"))
-        for block in self.blocks:
-            for attention in block.other.values():  # of which the released query, key and value are separate
-                draw_each_third(attention)
 
     def stages(self) -> Stages:
         """Encoder, metadata, roles, the rounds of attention, LSTM with its attention, classifier."""
@@ -146,7 +143,10 @@ class MutualAttention(nn.Module):
         super().__init__()
         parts = ("first", "second")
         self.itself = nn.ModuleDict({p: nn.MultiheadAttention(dim, heads, dropout, batch_first=True) for p in parts})
-        self.other = nn.ModuleDict({p: nn.MultiheadAttention(dim, heads, dropout, batch_first=True) for p in parts})
+        other = {part: nn.MultiheadAttention(dim, heads, dropout, batch_first=True) for part in parts}
+        for attention in other.values():  # the released query, key and value are separate in these alone
+            draw_each_third(attention)
+        self.other = nn.ModuleDict(other)
         self.join = nn.ModuleDict({p: _normed(2 * dim, dim, dropout) for p in parts})
         self.norms = nn.ModuleDict({p: nn.ModuleList(nn.LayerNorm(dim) for _ in range(2)) for p in parts})
 
