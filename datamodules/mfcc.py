@@ -1,7 +1,9 @@
-"""MFCC as librosa 0.11 computes them, in numpy.
+"""MFCC as librosa 0.11 computes them, in numpy, and the one bank of mel filters of what is stored.
 
-Sums run in a fixed order and never through BLAS, whose threads could change the last bit from machine load to
-machine load.
+Why not librosa itself: what is stored has a fingerprint, and must be the same to the byte wherever it is made. librosa
+works in the wave's float32 and multiplies matrices in BLAS; most of its values change their last bits with the
+processor's instructions, BLAS' kernel and its threads. Here everything is float64, sums run in a fixed order and never
+through BLAS, and the result is rounded to float32 once (docs/data.md, "Mel filters", has the figures).
 """
 
 from functools import lru_cache

@@ -29,7 +29,7 @@ class DialogueTask(EmotionTask):
             data.
         modalities: Those it reads.
         encoders: Make an utterance's embedding, by modality: `UtteranceEncoder`. Those not read are left out.
-        freeze_encoders: Whether they stay as they are; otherwise they train.
+        freeze_encoders: Whether they stay as they are; otherwise they train. Or those that stay, by modality.
         metadata_dropout: Share of training dialogues whose metadata are unknown, all of them.
         **kwargs: See `EmotionTask`.
 
@@ -43,7 +43,7 @@ class DialogueTask(EmotionTask):
         input_shapes: dict[str, list[int]],
         modalities: list[str],
         encoders: dict[str, nn.Module],
-        freeze_encoders: bool = True,
+        freeze_encoders: bool | list[str] = True,
         metadata_dropout: float = 0.1,
         **kwargs: Any,
     ) -> None:
@@ -51,7 +51,6 @@ class DialogueTask(EmotionTask):
         if any(isinstance(value, nn.Module) for value in (self.hparams.get("encoders") or {}).values()):
             self.hparams.pop("encoders")  # a checkpoint holds plain values only
         self.modalities = modalities
-        self.freeze_encoders = freeze_encoders
         self.metadata_dropout = metadata_dropout
         name = type(self).__name__
         if lacking := [of for of in (*modalities, "meta") if of not in input_shapes]:
@@ -71,18 +70,24 @@ class DialogueTask(EmotionTask):
                     "change its options, or those of the data"
                 )
         self.encoders = nn.ModuleDict({modality: encoders[modality] for modality in modalities})
-        if freeze_encoders:
-            self.encoders.requires_grad_(False).eval()
+        named = freeze_encoders if isinstance(freeze_encoders, list) else modalities if freeze_encoders else []
+        if unknown := [modality for modality in named if modality not in modalities]:
+            raise TaskError(
+                f"model.freeze_encoders: {name} has no encoder of {', '.join(unknown)}; it has {', '.join(modalities)}"
+            )
+        self.frozen = frozenset(named)
+        for modality in self.frozen:
+            self.encoders[modality].requires_grad_(False).eval()
         self.channels = {modality: int(encoders[modality].channels) for modality in modalities}  # type: ignore[arg-type]
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
-        """The encoders by modality; none where they train."""
-        return dict(self.encoders.items()) if self.freeze_encoders else {}
+        """The encoders by modality; none of those that train."""
+        return {modality: encoder for modality, encoder in self.encoders.items() if modality in self.frozen}
 
     def encoder_stages(self) -> Stages:
         """One stage per encoder; those that are frozen stay so whatever is asked of the stage."""
         return {
-            f"encoder_{modality}": [Frozen(encoder) if self.freeze_encoders else encoder]
+            f"encoder_{modality}": [Frozen(encoder) if modality in self.frozen else encoder]
             for modality, encoder in self.encoders.items()
         }
 
@@ -159,7 +164,7 @@ class DialogueTask(EmotionTask):
         items = values[there]  # padding costs nothing
         if not len(items):
             return torch.zeros(*there.shape, size, device=values.device)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_encoders):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and modality not in self.frozen):
             said: Tensor = self.encoders[modality](items)
         made = said.new_zeros(*there.shape, size)
         made[there] = said
@@ -199,12 +204,20 @@ class MetadataTables(nn.Module):
         sizes: Rows by field.
         widths: Width of a field's embedding, by its name without ``speaker_`` or ``listener_``; 32 where not given.
         shared: Have speaker and listener share the tables of their age, gender and timbre, as the released code does.
+        deviation: Of the initial weights, drawn from a normal distribution. With torch's 1, who is speaking drowns what
+            is said, and becomes a key to memorise by.
 
     Raises:
         TaskError: If there is no field.
     """
 
-    def __init__(self, sizes: dict[str, int], widths: dict[str, int] | None = None, shared: bool = False) -> None:
+    def __init__(
+        self,
+        sizes: dict[str, int],
+        widths: dict[str, int] | None = None,
+        shared: bool = False,
+        deviation: float = 0.1,
+    ) -> None:
         super().__init__()
         if not sizes:
             raise TaskError("the data have no metadata: they know no field of `meta`")
@@ -218,8 +231,7 @@ class MetadataTables(nn.Module):
             known[place] = (max(rows, known.get(place, (0, 0))[0]), width)
         self.tables = nn.ModuleDict({place: nn.Embedding(*shape) for place, shape in known.items()})
         for table in self.tables.values():
-            # With torch's 1, who is speaking drowns what is said, and becomes a key to memorise by.
-            nn.init.normal_(table.get_parameter("weight"), std=0.1)
+            nn.init.normal_(table.get_parameter("weight"), std=deviation)
         self.width = sum(known[place][1] for place in self.places)
 
     def each(self, meta: Tensor) -> list[Tensor]:

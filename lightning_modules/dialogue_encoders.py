@@ -2,7 +2,8 @@
 
 Text: Devlin et al., "BERT", NAACL 2019, https://arxiv.org/abs/1810.04805. Speech: Baevski et al., "wav2vec 2.0",
 NeurIPS 2020, https://arxiv.org/abs/2006.11477. Both are networks of transformers at base size unless told otherwise.
-Video: two networks of the gated-fusion paper (see `lightning_modules.gated_fusion`), written from their layer sizes.
+Video: two networks of the gated-fusion paper (see `lightning_modules.gated_fusion`), written from their layer sizes;
+without pretrained weights they start from the released initial ones (`lightning_modules.dialogue_weights`).
 
 Padding never counts, whatever its length: token 0 is padding, and so are the zeros at the end of a wave. The released
 code pools padding as if it were speech.
@@ -14,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.dialogue_weights import draw_released
 from lightning_modules.encoders import TaskError, load_transformers_weights, load_weights, transformers_network
 
 
@@ -198,6 +200,8 @@ class VideoTransformer(UtteranceEncoder):
         self.norm = nn.LayerNorm(dim)
         self.layers = transformer(dim, heads, layers, dropout)
         self.residual = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(dim, dim))
+        draw_released(self)
+        nn.init.kaiming_normal_(self.patches.weight, mode="fan_out", nonlinearity="relu")  # as released
 
     def accepts(self, shape: list[int]) -> bool:
         """Videos ``[3, T, H, W]`` of just that size."""
@@ -260,6 +264,7 @@ class VideoConvNet(UtteranceEncoder):
         self.linear = nn.Linear(third * 49, dim)
         self.place = nn.Parameter(0.02 * torch.randn(dim))
         self.layers = transformer(dim, heads, layers, 0.1)
+        draw_released(self)
 
     def accepts(self, shape: list[int]) -> bool:
         """Videos ``[3, T, H, W]`` of at least two frames and 16 pixels."""

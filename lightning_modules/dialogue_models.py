@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Batch, Stages, TaskError
 from lightning_modules.dialogue import DialogueTask, MetadataTables, last_step, recurrent, utterances
+from lightning_modules.dialogue_weights import draw_released
 from lightning_modules.layers import BatchNorm
 
 Variant = Literal["document", "released"]
@@ -30,7 +31,8 @@ class AudioTextMetadata(DialogueTask):
 
     ``document``: ``x_t = [a_t; t_t; m]`` (768 + 768 + 256), one LSTM layer of 512, its last valid step, two linear
     layers: 4,988,935 parameters beside the metadata and the encoders. ``released``: text, narrowed audio and role
-    through two bidirectional layers and attention, the context and the metadata beside it.
+    through two bidirectional layers and attention, the context and the metadata beside it, with torch's own initial
+    weights throughout.
 
     Args:
         num_classes: Number of classes; linked from the data.
@@ -69,8 +71,8 @@ class AudioTextMetadata(DialogueTask):
             self.classifier = _layers([units, units, num_classes], dropout=0.0)
             return
         units = hidden or 256
-        tables = MetadataTables(self.vocabulary_sizes, RELEASED_WIDTHS, shared=True)
-        self.meta = nn.Sequential(tables, *_layers([tables.width, 128, 64], dropout, last=True))
+        tables = MetadataTables(self.vocabulary_sizes, RELEASED_WIDTHS, shared=True, deviation=1.0)
+        self.meta = nn.Sequential(tables, *_layers([tables.width, 128, 64], dropout))
         self.context = nn.Linear(text, 256)
         self.narrow = _layers([audio, 512, 256], dropout, last=True)
         self.roles = nn.Embedding(ROLES, 16)
@@ -81,7 +83,7 @@ class AudioTextMetadata(DialogueTask):
     def frozen_encoders(self) -> dict[str, nn.Module]:
         """Those of text and audio; the released variant's context goes through that of text."""
         found = super().frozen_encoders()
-        return {**found, "context": found["text"]} if found and self.variant == "released" else found
+        return {**found, "context": found["text"]} if "text" in found and self.variant == "released" else found
 
     def parts_read(self) -> set[str]:
         """The listener, and in the released variant the context."""
@@ -128,7 +130,8 @@ class VideoMetadata(DialogueTask):
     """Video and metadata as in the released video-only model (20,656,511 parameters with the released vocabularies).
 
     Its "cross-modal attention" has one token, and so weight 1: two linear maps. BatchNorm takes its running statistics
-    for a batch of one.
+    for a batch of one. Initial weights are drawn as released (`draw_released`). The released encoder has a dropout of
+    0.3 too: an option of `VideoTransformer`, where it is 0.1.
 
     Args:
         num_classes: Number of classes; linked from the data.
@@ -171,6 +174,7 @@ class VideoMetadata(DialogueTask):
         self.self_attention = nn.MultiheadAttention(final, 8, dropout, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.classifier = _layers([final, 512, 256, 128, num_classes], dropout, BatchNorm, nn.GELU)
+        draw_released(self, leave=("encoders", "loss"))
 
     def stages(self) -> Stages:
         """Encoder, metadata, the LSTM of the video, that of both, classifier."""

@@ -9,7 +9,8 @@ What is our choice, because no source tells it:
 - ``s_m`` of the RAVDESS network: the size (W = 4, 24.0 million) fits every value. Here 0.
 - The front end: 128 mel bands of 1380 samples every 345 at 44.1 kHz are what others take with this family; band edges
   (0 to 22.05 kHz, HTK scale), decibels, and the batch norm of each band are ours.
-- The clip's length (``data.wave_seconds``), the optimizer, no pretraining; the paper studies transfer from AudioSet.
+- The clip's length (``data.wave_seconds``), the optimizer, the initial weights, which are torch's, and no pretraining;
+  the paper studies transfer from AudioSet.
 """
 
 import math
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchaudio.functional import amplitude_to_DB, melscale_fbanks, spectrogram
 
 from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.encoders import TaskError
@@ -26,27 +28,10 @@ RATE = 44100
 _SLOPE = 0.01
 
 
-def mel_filters(rate: int, bins: int, bands: int) -> Tensor:
-    """Triangles of height 1 on the HTK mel scale, from 0 Hz to half the rate.
-
-    Args:
-        rate: Sampling rate in Hz.
-        bins: Bins of the spectrum, from 0 Hz to half the rate.
-        bands: Number of triangles.
-
-    Returns:
-        ``(bands, bins)``.
-    """
-    top = 2595 * math.log10(1 + rate / 2 / 700)
-    edges = 700 * (10 ** (torch.linspace(0, 1, bands + 2, dtype=torch.float64) * top / 2595) - 1)
-    frequencies = torch.linspace(0, rate / 2, bins, dtype=torch.float64)
-    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising, falling = (frequencies - low) / (centre - low), (high - frequencies) / (high - centre)
-    return torch.minimum(rising, falling).clamp_min(0).float()
-
-
 class LogMel(nn.Module):
-    """Log-mel spectrogram in decibels, made on the device; no parameters.
+    """Log-mel spectrogram in decibels, made on the device by torchaudio's functions; no parameters.
+
+    Nothing of it is in a checkpoint: torchaudio's modules of the same kind would add their window and filters there.
 
     Args:
         rate: Sampling rate in Hz.
@@ -59,23 +44,20 @@ class LogMel(nn.Module):
         super().__init__()
         self.hop = hop
         self.register_buffer("window", torch.hann_window(window), persistent=False)
-        self.register_buffer("filters", mel_filters(rate, window // 2 + 1, bands), persistent=False)
+        with torch.device("cpu"):  # torchaudio looks for bands without a bin, and a meta device has no values
+            filters = melscale_fbanks(window // 2 + 1, 0.0, rate / 2, bands, rate, mel_scale="htk")
+        self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:
         """Maps ``(B, S)`` in -1 .. 1 to ``(B, bands, 1 + S // hop)``; silence is -100 dB."""
         with torch.autocast(wave.device.type, enabled=False):  # there is no FFT in half precision
             window = self.get_buffer("window")
-            spectrum = torch.stft(
-                wave.float(),
-                len(window),
-                self.hop,
-                window=window,
-                center=True,
-                pad_mode="constant",
-                return_complex=True,
+            power = spectrogram(
+                wave.float(), 0, window, len(window), self.hop, len(window), 2.0, False, pad_mode="constant"
             )
-            power = self.get_buffer("filters") @ spectrum.abs().square()
-            return 10 * power.clamp_min(1e-10).log10()
+            mel = (power.transpose(1, 2) @ self.get_buffer("filters")).transpose(1, 2)
+            decibel: Tensor = amplitude_to_DB(mel, multiplier=10.0, amin=1e-10, db_multiplier=0.0)
+            return decibel
 
 
 class ResidualBlock(nn.Module):

@@ -1,7 +1,8 @@
-"""Late fusion of two trained branches: nine numbers that are learned, or a mean that is not.
+"""Late fusion of two trained branches: nine numbers that are learned, or one, or a mean that is not.
 
-The fusion behind the published figures of the document of `lightning_modules.gated_fusion`:
-``z = s_0 z_video + s_1 z_audiotext + b``, ``s = softmax(w)``. It is global: the same weights for every dialogue.
+The fusions behind the published figures of the document of `lightning_modules.gated_fusion`:
+``z = s_0 z_video + s_1 z_audiotext + b``, ``s = softmax(w)``, and before it ``z = s z_video + (1 - s) z_audiotext``,
+``s = sigmoid(w)``. They are global: the same weights for every dialogue.
 
 What differs from the released code:
 - Both branches must have been trained on the same classes, in the same order. The released one adds the scores of two
@@ -9,7 +10,7 @@ What differs from the released code:
 - The branches stay in eval mode. Theirs were switched to training with the fusion: dropout was on, and the BatchNorm of
   "frozen" networks went on adapting.
 - The documents' initial weights, 0.6 and 0.4, are those after the softmax. The released code takes its softmax of 0.6
-  and 0.4, which is 0.5498 and 0.4502 (``initial: released``).
+  and 0.4, which is 0.5498 and 0.4502 (``initial: released``). Likewise the one weight: 0.7, and its sigmoid, 0.6682.
 - A branch that has none of its modalities is left out, and the weight of the other is 1.
 """
 
@@ -133,6 +134,21 @@ class TwoBranches(EmotionTask):
         present = torch.stack([heard["video"], heard["audio"] | heard["text"]], dim=1)
         return logits, present, torch.cat([output["aux"]["embedding"] for output in outputs], dim=1)
 
+    def weighed(self, batch: Batch, weights: Tensor) -> dict[str, Any]:
+        """What the branches say, weighed.
+
+        Args:
+            batch: A batch of dialogues.
+            weights: Of video and audio-text, before the softmax, ``(2,)``.
+
+        Returns:
+            ``logits`` ``(B, K)``; ``aux``: ``gate`` ``(B, 2)``, ``abstain`` bool ``(B,)``, ``embedding`` ``(B, D)``.
+        """
+        logits, present, embedding = self.scored(batch)
+        gate = masked_softmax(weights.expand(len(logits), -1), present)
+        fused = (gate.unsqueeze(2) * logits).sum(1)
+        return {"logits": fused, "aux": {"gate": gate, "abstain": ~present.any(1), "embedding": embedding}}
+
 
 class StaticAverage(TwoBranches):
     """The mean of both branches' class probabilities; trains nothing.
@@ -196,8 +212,7 @@ class WeightedLateFusion(TwoBranches):
 
     def on_fit_end(self) -> None:
         """Says what was learned."""
-        video, audio_text = self.weights.detach().softmax(0).tolist()
-        rank_zero_info(f"weights: video {100 * video:.2f} %, audio-text {100 * audio_text:.2f} %")
+        _say(self.weights)
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """Scores a batch of dialogues.
@@ -208,10 +223,56 @@ class WeightedLateFusion(TwoBranches):
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``gate`` ``(B, 2)``, ``abstain`` bool ``(B,)``, ``embedding`` ``(B, D)``.
         """
-        logits, present, embedding = self.scored(batch)
-        gate = masked_softmax(self.weights.expand(len(logits), -1), present)
-        fused = (gate.unsqueeze(2) * logits).sum(1) + self.class_bias
-        return {"logits": fused, "aux": {"gate": gate, "abstain": ~present.any(1), "embedding": embedding}}
+        output = self.weighed(batch, self.weights)
+        return {**output, "logits": output["logits"] + self.class_bias}
+
+
+class OneWeightLateFusion(TwoBranches):
+    """One weight between the scores of both branches, the released code's earlier fusion: 1 parameter that trains.
+
+    Args:
+        initial: Initial weight of the video: the ``stated`` 0.7, or the ``released`` 0.67.
+        **kwargs: See `TwoBranches` and `EmotionTask`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        input_shapes: dict[str, list[int]],
+        encoders: dict[str, nn.Module],
+        initial: Literal["stated", "released"] = "stated",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes, input_shapes, encoders, **kwargs)
+        start = torch.tensor(0.7)
+        self.weight = nn.Parameter(start.logit() if initial == "stated" else start)
+
+    def stages(self) -> Stages:
+        """Both branches, which never train; the weight."""
+        return {**super().stages(), "fusion": [self.weight]}
+
+    def on_fit_end(self) -> None:
+        """Says what was learned."""
+        _say(self._both())
+
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """Scores a batch of dialogues.
+
+        Args:
+            batch: As the branches read it.
+
+        Returns:
+            ``logits`` ``(B, K)``; ``aux``: ``gate`` ``(B, 2)``, ``abstain`` bool ``(B,)``, ``embedding`` ``(B, D)``.
+        """
+        return self.weighed(batch, self._both())
+
+    def _both(self) -> Tensor:
+        return torch.stack([self.weight, torch.zeros_like(self.weight)])  # softmax of (w, 0) is sigmoid of w
+
+
+def _say(weights: Tensor) -> None:
+    video, audio_text = weights.detach().softmax(0).tolist()
+    rank_zero_info(f"weights: video {100 * video:.2f} %, audio-text {100 * audio_text:.2f} %")
 
 
 def _listed(names: list[str] | None) -> str:

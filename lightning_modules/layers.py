@@ -4,6 +4,8 @@ Attention and positions: Vaswani et al., "Attention Is All You Need", NeurIPS 20
 the form of the engagement papers.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -59,7 +61,7 @@ class AttentionLayer(nn.Module):
 
     ``q = place(query)``, ``k = place(context)``, ``v = place(context)`` with `Positions`, each with its own dropout;
     ``x = LN(drop(MHA(q, k, v)) + q)``; ``y = LN(drop(W_2 ReLU(drop(W_1 x + b_1)) + b_2) + x)``. The projections of the
-    attention have no biases. ``6 D^2 + 6 D`` parameters.
+    attention have no biases, and start from what torch draws for a linear layer. ``6 D^2 + 6 D`` parameters.
 
     Args:
         dim: Channels of both sequences, D.
@@ -82,6 +84,9 @@ class AttentionLayer(nn.Module):
             raise TaskError(f"model.heads: {heads} does not divide the {dim} channels")
         self.place = Positions() if positions else nn.Identity()
         self.attention = nn.MultiheadAttention(dim, heads, bias=False, batch_first=True)
+        # The papers' query, key and value are linear layers of their own: +-1 / sqrt(D), where torch's packed ones have
+        # Xavier's +-sqrt(3 / (2 D)).
+        nn.init.kaiming_uniform_(self.attention.in_proj_weight, a=math.sqrt(5))
         self.attention_norm = nn.LayerNorm(dim)
         self.feed_forward = nn.Sequential(nn.Linear(dim, dim), nn.Dropout(dropout), nn.ReLU(), nn.Linear(dim, dim))
         self.norm = nn.LayerNorm(dim)

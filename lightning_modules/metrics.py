@@ -189,8 +189,8 @@ def classification_metrics(logits: Tensor, target: Tensor) -> dict[str, float]:
         target: ``(N,)`` class indices.
 
     Returns:
-        ``accuracy``, ``uar``, ``precision``, ``f1`` and, of more than three classes, ``top3``: the share of clips whose
-        class is among the three most probable; each between 0 and 1.
+        ``accuracy``, ``uar``, ``precision``, ``f1`` and, of more than so many classes, ``top2``, ``top3`` and ``top4``:
+        the share of clips whose class is among that many most probable ones; each between 0 and 1.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 2.0], [0.0, 2.0, 0.0]])
@@ -208,6 +208,7 @@ def classification_metrics(logits: Tensor, target: Tensor) -> dict[str, float]:
         "precision": precision[present].mean().item(),
         "f1": f1[present].mean().item(),
     }
-    if classes > 3:
-        metrics["top3"] = (logits.topk(3).indices == target[:, None]).any(1).float().mean().item()
+    for k in (2, 3, 4):
+        if classes > k:
+            metrics[f"top{k}"] = (logits.topk(k).indices == target[:, None]).any(1).float().mean().item()
     return metrics

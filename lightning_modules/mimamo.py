@@ -10,6 +10,8 @@ What differs from it by default:
 - The released metadata are one vector, repeated for every utterance: attention over equal keys gives the same answer
   whatever is asked. Here every field is a token (``metadata: tokens``).
 - Padding counts for nothing; an utterance without video is not attended to.
+
+Initial weights are drawn as released, with either form of the metadata: see `lightning_modules.dialogue_weights`.
 """
 
 from typing import Any, Literal
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Batch, Stages, TaskError
 from lightning_modules.dialogue import DialogueTask, MetadataTables, last_step, recurrent, utterances
+from lightning_modules.dialogue_weights import draw_each_third, draw_released
 
 RELEASED_WIDTHS = {"age": 32, "gender": 16, "timbre": 16, "id": 64}  # of the tables; all others 32
 
@@ -83,6 +86,7 @@ class MIMAMONet(DialogueTask):
             _normed(256, 128, dropout),
             nn.Linear(128, num_classes),
         )
+        draw_released(self, leave=("encoders", "loss"))
 
     def stages(self) -> Stages:
         """Encoder, metadata, roles, the rounds of attention, LSTM with its attention, classifier."""
@@ -139,7 +143,10 @@ class MutualAttention(nn.Module):
         super().__init__()
         parts = ("first", "second")
         self.itself = nn.ModuleDict({p: nn.MultiheadAttention(dim, heads, dropout, batch_first=True) for p in parts})
-        self.other = nn.ModuleDict({p: nn.MultiheadAttention(dim, heads, dropout, batch_first=True) for p in parts})
+        other = {part: nn.MultiheadAttention(dim, heads, dropout, batch_first=True) for part in parts}
+        for attention in other.values():  # the released query, key and value are separate in these alone
+            draw_each_third(attention)
+        self.other = nn.ModuleDict(other)
         self.join = nn.ModuleDict({p: _normed(2 * dim, dim, dropout) for p in parts})
         self.norms = nn.ModuleDict({p: nn.ModuleList(nn.LayerNorm(dim) for _ in range(2)) for p in parts})
 

@@ -3,7 +3,9 @@
 Each is a small head, or a pair of layers of `lightning_modules.fusion` (papers and licences there), over the two
 networks of `lightning_modules.backbones`. Only MSAF was released as trained here. Of the others the table of MSAF and
 CFN-SR gives a parameter count; it fits what stands below, with the heads of the two networks alone (29,712 parameters)
-carried along and never used. Those are left out here. All can start from the checkpoints of the networks alone.
+carried along and never used. Those are left out here. All can start from the checkpoints of the networks alone; what
+they add starts from torch's initial weights, as the released code of MSAF and of MMTM does (Fukui et al. draw the
+classifier over their pooling by Xavier).
 """
 
 from typing import Any, Literal

@@ -6,7 +6,9 @@ https://github.com/icmi-2024-cross-multi-modal/icmi-cross-multi-modal. The loss 
 Lin et al., ICCV 2017, https://arxiv.org/abs/1708.02002.
 
 What differs from the released code:
-- EfficientNet comes from timm, which has the same layers and parameters as torchvision's; weights of either fit.
+- EfficientNet comes from timm, which has the same layers and parameters as torchvision's; weights of either fit. The
+  released code starts from torchvision's ``IMAGENET1K_V2``, which a file gives (``weights: efficientnet_b1.pth``);
+  ``weights: timm`` are timm's own, trained otherwise. Without any, timm draws depthwise convolutions wider.
 - The pose network gives its 17 heat maps, of which the first 13 are read, on any device. The released one does so on a
   GPU alone: on a CPU its last layer is missing, and 13 of 32 unnamed features are read instead.
 - Frozen layers are frozen: the released BatchNorms in them go on adapting, those of the pose network too.

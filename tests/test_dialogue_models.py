@@ -1,12 +1,19 @@
-"""The branches: their published sizes, their description, padding and what is missing."""
+"""The branches: their published sizes, their description, initial weights, padding and what is missing."""
+
+import math
 
 import pytest
 import torch
 from dialogues import CLASSES, NAMES, SHAPES, SIZES, dialogues, encoders, with_content
+from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 from torch.nn.functional import linear
 
+import cli
+from experiments import results
+from experiments.train import build
 from lightning_modules.base import TaskError, select_clip
+from lightning_modules.dialogue import MetadataTables
 from lightning_modules.dialogue_encoders import BertText, VideoConvNet, VideoTransformer, Wav2Vec2Audio
 from lightning_modules.dialogue_models import AudioTextMetadata, VideoMetadata
 from lightning_modules.mimamo import MIMAMONet
@@ -71,6 +78,19 @@ def test_the_released_audio_text_model_has_its_parameters():
     assert count(model) + pooler - 41_505 * 32 == 210_469_087
 
 
+def test_the_released_metadata_layers_end_in_a_linear_one():
+    model = full_size("released", RELEASED)
+    tables, first, *rest, last = model.meta
+    assert [type(layer) for layer in model.meta] == [MetadataTables, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    assert [(layer.in_features, layer.out_features) for layer in (first, last)] == [(256, 128), (128, 64)]
+    assert rest[1].p == 0.3
+    assert [type(layer) for layer in model.narrow] == [nn.Linear, nn.ReLU, nn.Dropout] * 2
+    names = {name.removeprefix("meta.") for name in model.state_dict() if name.startswith("meta.")}
+    assert names - {f"0.tables.{name}.weight" for name in tables.tables} == {
+        "1.weight", "1.bias", "4.weight", "4.bias"
+    }  # fmt: skip
+
+
 def test_the_released_video_models_have_their_parameters():
     assert count(full_size("mimamo_released", RELEASED)) == 27_116_247
     assert count(full_size("mimamo_released", RELEASED)) - 41_505 * 32 == 25_788_087
@@ -82,6 +102,63 @@ def test_the_released_video_models_have_their_parameters():
 def test_without_the_vocabularies_of_sentences_ours_are_smaller():
     sizes = {kind: count(full_size(kind, OURS)) for kind in ("video", "mimamo", "mimamo_released")}
     assert sizes == {"video": 19_261_023, "mimamo": 22_812_519, "mimamo_released": 25_689_815}
+
+
+def fills(weight, bound):
+    """Whether weights are as if drawn evenly between plus and minus a bound."""
+    evenly = weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1) if weight.numel() > 500 else True
+    return evenly and 0.8 * bound < weight.abs().max() <= bound * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("kind", ["video", "mimamo", "mimamo_released"])
+def test_released_video_models_start_from_their_own_weights(kind):
+    """Xavier for linear layers and tables, Xavier and orthogonal for LSTMs, no biases; the encoders' too."""
+    model = small(kind)
+    drawn = {nn.Linear: 0, nn.Embedding: 0, nn.LSTM: 0}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            drawn[nn.Linear if isinstance(module, nn.Linear) else nn.Embedding] += 1
+            assert fills(module.weight, math.sqrt(6 / sum(module.weight.shape))), name
+            assert getattr(module, "bias", None) is None or not module.bias.any(), name
+        elif isinstance(module, nn.LSTM):
+            drawn[nn.LSTM] += 1
+            for part, weight in module.named_parameters():
+                if "bias" in part:
+                    assert not weight.any()
+                elif "_ih_" in part:
+                    assert fills(weight, math.sqrt(6 / sum(weight.shape))), (name, part)
+                else:
+                    torch.testing.assert_close(weight.T @ weight, torch.eye(weight.shape[1]))
+    assert min(drawn.values()) > 0
+    if kind == "video":
+        assert model.encoders["video"].patches.weight.std().item() == pytest.approx(math.sqrt(2 / (24 * 64)), rel=0.05)
+        return
+    for block in model.blocks:  # self-attention has one matrix there, attention to the other three
+        for part in ("first", "second"):
+            assert fills(block.itself[part].in_proj_weight, math.sqrt(6 / (4 * 24)))
+            assert all(fills(third, math.sqrt(6 / (2 * 24))) for third in block.other[part].in_proj_weight.chunk(3))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_building_a_model_leaves_the_weights_of_an_encoder_as_they_are(kind):
+    made = encoders()
+    for parameter in (p for encoder in made.values() for p in encoder.parameters()):
+        nn.init.constant_(parameter, 0.25)
+    given = {"vocabulary_sizes": SIZES}
+    if kind in ("document", "released"):
+        model = AudioTextMetadata(CLASSES, SHAPES, made, kind, **given)
+    else:
+        model = VideoMetadata(CLASSES, SHAPES, made, **given) if kind == "video" else MIMAMONet(
+            CLASSES, SHAPES, made, heads=2, **given
+        )  # fmt: skip
+    assert all((p == 0.25).all() for p in model.encoders.parameters())
+
+
+def test_tables_of_the_released_audio_text_model_start_as_torch_draws_them():
+    sizes = {"event": 3000}
+    for kind, deviation in (("released", 1.0), ("document", 0.1)):
+        model = AudioTextMetadata(CLASSES, SHAPES, encoders(), kind, vocabulary_sizes=sizes)
+        assert model.meta[0].tables["event"].weight.std().item() == pytest.approx(deviation, rel=0.02)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -193,3 +270,41 @@ def test_repeated_metadata_are_the_same_answer_whatever_is_asked():
 def test_heads_that_do_not_divide_are_one_line():
     with pytest.raises(TaskError, match=r"model.heads: 5 does not divide the 24 channels"):
         MIMAMONet(CLASSES, SHAPES, encoders(), heads=5, vocabulary_sizes=SIZES)
+
+
+def test_encoders_freeze_by_name():
+    model = small("released", freeze_encoders=["audio"])
+    assert list(model.frozen_encoders()) == ["audio"]
+    output = model.train()(dialogues(4))
+    assert not model.encoders["audio"].training
+    assert model.encoders["text"].training
+    model.compute_loss(output, dialogues(4)).backward()
+    learning = {name.split(".")[1] for name, p in model.encoders.named_parameters("encoders") if p.grad is not None}
+    assert learning == {"text"}
+    assert list(small("released", freeze_encoders=["text"]).frozen_encoders()) == ["text", "context"]
+    with pytest.raises(TaskError, match=r"model\.freeze_encoders: .* no encoder of video; it has text"):
+        small("released", freeze_encoders=["video"])
+
+
+def test_the_released_recipe_lies_over_the_audio_text_experiment(options, tmp_path, capsys):
+    released = ["--config", "experiments/_gated_audio_text_released.yaml", "--trainer.default_root_dir", str(tmp_path)]
+    command = ["fit", *options("gated_audio_text"), *released]
+    built = build(command)
+    model, trainer = built.model, built.trainer
+    assert model.variant == "released"
+    assert [type(layer) for layer in model.meta][1:] == [nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    assert model.dropout.p == 0.2
+    assert list(model.frozen_encoders()) == ["audio"]
+    assert (trainer.accumulate_grad_batches, trainer.gradient_clip_val) == (2, 1.0)
+    stops = [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]
+    assert [(stop.monitor, stop.patience, stop.mode) for stop in stops] == [
+        ("val_score", 10, "max"),
+        ("val_loss", 5, "min"),
+    ]
+    assert built.datamodule.batch_size == 6
+    assert built.datamodule.samples == 16_000
+    assert cli.main([*command, "--trainer.max_epochs", "1"]) == 0
+    rates = results.read_cell(tmp_path).curves["lr/encoder_text"]
+    steps = math.ceil(built.datamodule.split_sizes()["train"] / 6 / 2)
+    last = steps - 1  # of the steps, counted from 0; the scheduler counts them too, and not the batches
+    assert rates[-1] == pytest.approx(1e-5 * (0.001 + 0.999 * last / 500) * (1 - last / 61_750), rel=1e-4)

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
+import torchaudio
 from torch import nn
 
 from lightning_modules.encoders import TaskError
-from lightning_modules.erann import ERANN, LogMel, ResidualBlock, mel_filters
+from lightning_modules.erann import ERANN, LogMel, ResidualBlock
 
 SHAPES = {"wave": [22050]}
 
@@ -51,9 +52,20 @@ def test_log_mel_is_that_of_librosa():
 
 
 def test_every_band_sees_something():
-    filters = mel_filters(44100, 691, 128)
-    assert filters.sum(1).min() > 0
+    filters = LogMel().get_buffer("filters")
+    assert filters.shape == (691, 128)
+    assert filters.sum(0).min() > 0
     assert filters.max() <= 1
+
+
+def test_the_front_end_is_torchaudios_and_not_in_the_checkpoint():
+    """The formula of torchaudio's module, without the buffers that it saves; checkpoints of earlier versions load."""
+    module = torchaudio.transforms.MelSpectrogram(
+        44100, n_fft=1380, hop_length=345, n_mels=128, mel_scale="htk", norm=None, pad_mode="constant"
+    )
+    wave = 0.1 * torch.randn(2, 20000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(LogMel()(wave), 10 * module(wave).log10(), rtol=0, atol=0)
+    assert not [name for name in small().state_dict() if name.startswith("front")]
 
 
 @pytest.mark.parametrize("stride", [(1, 1), (2, 2), (2, 4)])

@@ -1,8 +1,10 @@
 """The house rules of imports: who may see whom, and what the light commands load."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,16 @@ def test_no_paper_imports_another_paper():
         for name in imports(path):
             parts = name.split(".")
             assert not (parts[0] == "lightning_modules" and parts[1:2] and parts[1] in PAPERS), f"{path.name}: {name}"
+
+
+def test_every_requirement_is_imported():
+    """What only tests import belongs to the extra for development."""
+    modules = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml"}
+    seen = {name.split(".")[0] for package in PACKAGES for path in files(package) for name in imports(path)}
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = [re.split(r"[^\w.-]", requirement)[0] for requirement in wanted]
+    assert "torchaudio" in names
+    assert [name for name in names if modules.get(name, name) not in seen] == []
 
 
 def test_package_inits_are_empty():

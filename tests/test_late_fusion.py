@@ -6,9 +6,11 @@ from dialogues import CLASSES, NAMES, SHAPES, SIZES, dialogues, encoders
 from tiny import trainer
 from torch.utils.data import DataLoader
 
+from experiments.table import read_table
+from experiments.train import build
 from lightning_modules.base import TaskError
 from lightning_modules.dialogue_models import AudioTextMetadata
-from lightning_modules.late_fusion import StaticAverage, WeightedLateFusion
+from lightning_modules.late_fusion import OneWeightLateFusion, StaticAverage, WeightedLateFusion
 from lightning_modules.mimamo import MIMAMONet
 
 VIDEO = {"heads": 2, "blocks": 1, "hidden": 8}
@@ -45,6 +47,39 @@ def test_it_trains_a_weight_per_branch_and_a_bias_per_class(initial, expected):
     )
 
 
+@pytest.mark.parametrize(("initial", "expected"), [("stated", 0.7), ("released", 0.6682)])
+def test_one_weight_is_all_that_the_earlier_fusion_trains(initial, expected, tmp_path):
+    paths, video, audio_text = branches(tmp_path)
+    model = fusion(OneWeightLateFusion, initial=initial).eval()
+    model.start_from(paths)
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 1
+    assert [name for name in model.state_dict() if not name.startswith(("video.", "audio_text."))] == ["weight"]
+    assert model.weight.sigmoid().item() == pytest.approx(expected, abs=1e-4)
+    batch = dialogues()
+    with torch.no_grad():
+        model.weight.fill_(-2.1401)  # the published 10.5 % and 89.5 %, the other way round
+        first, second = (branch(batch)["logits"] for branch in (video, audio_text))
+    output = model(batch)
+    torch.testing.assert_close(output["logits"], 0.1053 * first + 0.8947 * second, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(output["aux"]["gate"], torch.tensor([[0.1053, 0.8947]]).expand(3, -1), atol=1e-4, rtol=0)
+    output["logits"].square().sum().backward()
+    assert model.weight.grad.item() != 0
+    stages = model.stage_parameters()
+    assert list(stages) == ["video", "audio_text", "fusion"]
+    assert stages["fusion"] == [model.weight]
+    model.validation_step(batch, 0)
+    torch.testing.assert_close(model._finish_table().weights["gate_video"], torch.full((3,), 0.1053), atol=1e-4, rtol=0)
+
+
+def test_the_row_of_one_weight_has_the_released_rate(options):
+    row = read_table("gated_fusion").row("one_weight")
+    words = [word for name, value in row.overrides.items() for word in (f"--{name}", str(value))]
+    model = build(["fit", *options(row.experiment), *words, "--model.init_args.init_from", "{}"]).model
+    assert type(model) is OneWeightLateFusion
+    (group,) = model.configure_optimizers().param_groups[2:]
+    assert (group["name"], group["lr"], group["weight_decay"]) == ("fusion", 1e-2, 1e-6)
+
+
 def test_the_published_weights_are_a_difference_of_0_783():
     torch.testing.assert_close(
         torch.tensor([0.0, 0.7834]).softmax(0), torch.tensor([0.3136, 0.6864]), atol=1e-4, rtol=0
@@ -68,7 +103,7 @@ def test_it_is_its_description(tmp_path):
     assert not any(p.requires_grad for p in static.parameters())
 
 
-@pytest.mark.parametrize("kind", [WeightedLateFusion, StaticAverage])
+@pytest.mark.parametrize("kind", [WeightedLateFusion, OneWeightLateFusion, StaticAverage])
 def test_a_branch_without_its_modalities_is_left_out(kind):
     model = fusion(kind).eval()
     absent = [("video", 0), ("text", 1), ("audio", 1), ("text", 2), *((name, 3) for name in ("text", "audio", "video"))]

@@ -45,6 +45,15 @@ def test_an_attention_layer_has_the_released_parameters_without_the_dead_ones(di
     assert parameters(AttentionLayer(dim, heads)) == released - 2 * dim
 
 
+def test_query_key_and_value_start_as_linear_layers_of_their_own():
+    """Released: three linear layers without biases, deviation 0.0361; torch's packed ones have 0.0443."""
+    torch.manual_seed(0)
+    attention = AttentionLayer(256, 8).attention
+    for weight in (*attention.in_proj_weight.chunk(3), attention.out_proj.weight):
+        assert weight.std().item() == pytest.approx(1 / math.sqrt(3 * 256), rel=0.01)
+        assert 0.999 / 16 < weight.abs().max() <= 1 / 16
+
+
 def attention_by_its_formulas(layer, query, context, heads, positions=True, answered=True):
     """The layer without dropout, written out."""
 

@@ -77,7 +77,11 @@ def test_gathering_changes_nothing_outside_distributed_runs():
     assert one.gathered() is one
 
 
-def test_top3_is_there_where_it_says_something():
-    logits = torch.tensor([[4.0, 3, 2, 1], [1, 2, 3, 4], [4, 3, 2, 1]])
-    assert classification_metrics(logits, torch.tensor([2, 0, 0]))["top3"] == pytest.approx(2 / 3)
-    assert "top3" not in classification_metrics(logits[:, :3], torch.tensor([2, 0, 0]))
+def test_the_most_probable_few_are_there_where_they_say_something():
+    """Places of the true class: third, second of four, first, fourth; last of five."""
+    logits = torch.tensor([[5.0, 4, 3, 2, 1], [1, 2, 3, 4, 5], [5, 4, 3, 2, 1], [5, 4, 3, 2, 1], [5, 4, 3, 2, 1]])
+    found = classification_metrics(logits, torch.tensor([2, 3, 0, 3, 4]))
+    assert [found[f"top{k}"] for k in (2, 3, 4)] == pytest.approx([2 / 5, 3 / 5, 4 / 5])
+    for classes, names in ((2, set()), (3, {"top2"}), (4, {"top2", "top3"}), (5, {"top2", "top3", "top4"})):
+        fewer = classification_metrics(logits[:3, :classes], torch.zeros(3, dtype=torch.long))
+        assert {name for name in fewer if name.startswith("top")} == names
