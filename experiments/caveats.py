@@ -1,5 +1,6 @@
 """What the figures of a table stand on, one sentence or two each: from result files, so that nobody types a number."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from experiments import statistics
@@ -53,24 +54,27 @@ def inference(summary: Summary) -> list[str]:
     groups = summary.group_name
     single = [row.row.label for row, score in scored if score.seeds == 1]
     several = len(single) < len(scored)
-    counted = "all sign patterns counted (exact)"
-    if drawn := [row for row in summary.rows if row.drawn]:
-        labels = ", ".join(row.row.label for row in drawn)
-        counted += f", but in {labels}: {drawn[0].drawn:,} random ones"
-    lines = [
-        f"Interval: bootstrap of {groups}{' and seeds' if several else ''}, {statistics.RESAMPLES:,} resamples. "
-        f"p: paired sign-flip test over {groups} against the row above, {counted}; Holm-corrected."
-    ]
-    if several:
+    tested = any(not math.isnan(row.p) for row in summary.rows)
+    lines = [f"Interval: bootstrap of {groups}{' and seeds' if several else ''}, {statistics.RESAMPLES:,} resamples."]
+    if tested:
+        counted = "all sign patterns counted (exact)"
+        if drawn := [row for row in summary.rows if row.drawn]:
+            labels = ", ".join(row.row.label for row in drawn)
+            counted += f", but in {labels}: {drawn[0].drawn:,} random ones"
         lines.append(
-            "Several seeds: those of a clip are averaged before rows are paired, and the interval resamples them too; "
-            "p is conditional on the training runs that were made."
+            f"p: paired sign-flip test over {groups} against the row above, {counted}; corrected by Holm's method."
+        )
+    if several and tested:
+        lines.append(
+            "Several seeds: those of a clip are averaged before rows are paired; p is conditional on the training runs "
+            "that were made."
         )
     if single:
         which = f" ({', '.join(single)})" if several else ""
+        what = "interval and p are" if tested else "the interval is"
         lines.append(
-            f"One training run per fold{which}: interval and p are conditional on it, and say nothing of how another "
-            "run of the same row would differ."
+            f"One training run per fold{which}: {what} conditional on it, which leaves out how another run of the same "
+            "row would differ."
         )
     return lines
 

@@ -124,14 +124,14 @@ def test_a_note_says_what_p_and_interval_are_conditional_on(project):
     notes = "\n".join(sheets.notes(summary_of(planner)))
     assert "One training run per fold: interval and p are conditional on it" in notes
     assert "bootstrap of speakers, 10,000 resamples" in notes
-    assert "all sign patterns counted (exact); Holm-corrected" in notes
+    assert "all sign patterns counted (exact); corrected by Holm" in notes
     assert "Several seeds" not in notes
     for path in Path("runs/toy").rglob("honest-*"):
         path.rename(path.with_name(path.name.replace("honest", "aside")))
     fill(protocols=["paper"])
     notes = "\n".join(sheets.notes(summary_of(planner)))
     assert "bootstrap of speakers and seeds" in notes
-    assert "p is conditional on the training runs that were made" in notes
+    assert "averaged before rows are paired; p is conditional on the training runs that were made" in notes
     assert "One training run" not in notes
     assert "of the seed means (seeds: paper 2)" in notes
     for path in Path("runs/toy/audio").glob("paper-fold1-seed2"):
