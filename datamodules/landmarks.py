@@ -1,4 +1,4 @@
-"""Boxes of one face from an OpenFace table, whose rows are faces in frames: rows can be missing, frames hold several."""
+"""Boxes of one face from an OpenFace table: a row is a face in a frame, rows can be missing, frames hold several."""
 
 import math
 from collections.abc import Iterable, Iterator
