@@ -157,4 +157,4 @@ def _walk(groups: Iterable[np.ndarray], boxes: np.ndarray, own: np.ndarray, last
 
 
 def _sides(box: np.ndarray) -> np.ndarray:
-    return box[2:] - box[:2]
+    return np.asarray(box[2:] - box[:2])

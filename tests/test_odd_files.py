@@ -4,6 +4,9 @@ import csv
 import os
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +22,7 @@ from datamodules.prepare._face_index import Still
 from datamodules.prepare._face_pictures import read_picture
 from datamodules.store import check_regular, plain, sha256_file
 
+ROOT = Path(__file__).resolve().parents[1]
 BAD = b"\xff\xfe"  # no UTF-8
 
 
@@ -281,6 +285,37 @@ def test_nothing_is_hashed_that_is_no_regular_file(tmp_path, make):
     check_regular(tmp_path / "b")
     (tmp_path / "c").symlink_to("b")
     assert sha256_file(tmp_path / "c") == sha256_file(tmp_path / "b")
+
+
+def test_a_source_folder_whose_name_is_no_text(raw, tmp_path):
+    source = tmp_path / os.fsdecode(BAD)
+    raw(ravdess, source)
+    command = ["prepare", "ravdess", "--source", str(source), "--out", str(tmp_path / "out"), "--workers", "1"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "cli.py", *command], cwd=ROOT, env=environment, capture_output=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        b"error: 2 clips cannot be used, the first Actor_01/01-01-01-01-01-01-01.mp4 (its name"
+    )
+    assert b"\\udcff" in done.stdout
+
+
+def test_a_frame_of_a_drawn_clip_that_is_a_fifo(raw, tmp_path):
+    raw(vgaf, tmp_path / "raw")
+    for part, label in (("Positive", 0), ("Neutral", 1), ("Negative", 2)):
+        for clip in ("x", "y") if part == "Positive" else ("x",):
+            (tmp_path / f"raw/Synthetic/{part}/{clip}").mkdir(parents=True)
+            for k in range(5):
+                image = np.full((32, 32, 3), 40 * k, np.uint8)
+                cv2.imwrite(str(tmp_path / f"raw/Synthetic/{part}/{clip}/{k}.png"), image)
+        names = ["x", "y"] if part == "Positive" else ["x"]
+        lines = ["Vid_name Label", *(f"{name} {label}" for name in names)]
+        (tmp_path / f"raw/Synthetic/{part}_labels.txt").write_text("\n".join(lines) + "\n")
+    whole(tmp_path / "raw/Train/b.mp4")
+    (tmp_path / "raw/Synthetic/Positive/y/2.png").unlink()
+    os.mkfifo(tmp_path / "raw/Synthetic/Positive/y/2.png")
+    assert prepare(vgaf, tmp_path / "raw", tmp_path / "out") == 0
+    assert reasons(tmp_path / "out", vgaf) == ["cannot be read (not a regular file)"]
 
 
 def test_a_picture_and_its_still_whose_name_is_no_text(tmp_path):
