@@ -67,7 +67,7 @@ def check_regular(path: Path) -> None:
 
 
 def plain(name: str) -> str:
-    """Return a text that UTF-8 can hold: the bytes of a file name that are no UTF-8 are written out, as \\udcff."""
+    """Return a text that UTF-8 can hold: bytes of a file name that are none are written out as escapes."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

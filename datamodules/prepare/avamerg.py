@@ -210,7 +210,10 @@ def _write(
         print(f"carrying on after {len(writer.done)} conversations")
     todo = dialogues[len(writer.done) :]
     results = ordered(partial(read_media, media=media, settings=settings), todo, workers)
-    with contextlib.closing(results), tqdm(total=len(dialogues), initial=len(writer.done), unit="dialogue", disable=None) as bar:
+    with (
+        contextlib.closing(results),
+        tqdm(total=len(dialogues), initial=len(writer.done), unit="dialogue", disable=None) as bar,
+    ):
         for one, found in zip(todo, results, strict=True):
             if reason := one.problem or one.dropped:
                 writer.skip(one.id, f"{one.split}.json: {one.id}", reason, found.sha256)

@@ -45,7 +45,8 @@ def read_annotation(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise ValueError(f"no {path.name}") from None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path.name} is not a table of numbers ({error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path.name} is not a table of numbers ({reason})") from None
     if shares.shape[1] != 5 or not len(shares):
         raise ValueError(f"{path.name} has {shares.shape[1] if len(shares) else 0} columns, not 5")
     sums = shares.sum(1)
