@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datamodules.store import joint_fingerprint, sha256_file
+from datamodules.store import DataError, joint_fingerprint, sha256_file
+from experiments.plain_yaml import TooMuch
 from experiments.settings import PROJECT, Config, merge, parse_value, read_yaml
 
 # Settings that say where and on what, not what: a cell stays the same cell without them. Checkpoints to start from
@@ -188,6 +189,9 @@ def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
 
     Returns:
         The files in order, and the values by dotted name.
+
+    Raises:
+        DataError: If a value is a bomb.
     """
     configs: list[Path] = []
     overrides: Config = {}
@@ -202,7 +206,10 @@ def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
         if key == "config":
             configs.append(Path(value))
         else:
-            overrides[key] = parse_value(value)
+            try:
+                overrides[key] = parse_value(value)
+            except TooMuch as error:
+                raise DataError(f"--{key}: {error}") from error
     return configs, overrides
 
 

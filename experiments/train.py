@@ -29,7 +29,7 @@ from callbacks.plots import AttentionPlot, ResultPlots
 from callbacks.predictions import PredictionWriter
 from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
-from experiments import request, results
+from experiments import class_paths, request, results
 from experiments.checkpoints import keep_to_its_run, read_checkpoint, same_selection
 from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, quiet
@@ -56,7 +56,7 @@ class EmotionCLI(LightningCLI):
     def __init__(self, arguments: Sequence[str]) -> None:
         self.arguments = list(arguments)
         self.resumed_from: Path | None = None
-        default = {"default_config_files": [str(HERE / "_trainer.yaml")]}
+        default = {"default_config_files": [str(HERE / "_trainer.yaml")], "epilog": class_paths.HELP}
         super().__init__(
             EmotionTask,
             EmotionDataModule,
@@ -102,15 +102,24 @@ class EmotionCLI(LightningCLI):
         if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
         if path:
-            stored = read_checkpoint(Path(path), "--ckpt_path ")["hyper_parameters"].get("_class_path", "")
-            asked = self.config[command].model.class_path
-            if stored.rpartition(".")[2] != asked.rpartition(".")[2]:
+            arguments = class_paths.all_as_now(read_checkpoint(Path(path), "--ckpt_path ")["hyper_parameters"])
+            stored, asked = arguments.pop("_class_path", ""), self.config[command].model.class_path
+            if stored != asked:
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
             if command != "fit":
                 data = self.config[command].data
                 given = request.read_config(*request.parse_command(self.arguments[1:])).get("data", {})
                 keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
-        super()._parse_ckpt_path()
+            arguments.pop("_instantiator", None)
+            model = {"class_path": stored, "dict_kwargs": arguments}
+            try:
+                self.config = self.parser.parse_object({command: {"model": model}}, self.config)
+            except UsageError as error:
+                raise UsageError(f"--ckpt_path {path}: of its model's arguments, {error}") from error
+
+    def before_instantiate_classes(self) -> None:
+        """Checks what was parsed before anything of it is called."""
+        class_paths.check_classes(self.config[self.config["subcommand"]])
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer over the run's folder."""
@@ -280,7 +289,9 @@ def build(arguments: Sequence[str]) -> EmotionCLI:
     """
     quiet()
     import_all()
-    return _Built([*arguments, "--trainer.fast_dev_run", "true"])
+    allowed, arguments = class_paths.split(arguments)
+    with class_paths.guarded(allowed):
+        return _Built([*arguments, "--trainer.fast_dev_run", "true"])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -297,8 +308,10 @@ def main(arguments: Sequence[str]) -> int:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     quiet()
     import_all()
+    allowed, arguments = class_paths.split(arguments)
     try:
-        EmotionCLI(arguments)
+        with class_paths.guarded(allowed):
+            EmotionCLI(arguments)
     except Finished as done:
         print(done)
     except SystemExit as stop:  # Lightning's way out after Ctrl-C (1) and SIGTERM; the parser's after --help (0)
