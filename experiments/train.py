@@ -79,8 +79,7 @@ class EmotionCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses, after refusing values that a link would silently replace."""
-        configs, overrides = request.parse_command(self.arguments[1:])
-        given = request.read_config(configs, overrides).get("model", {}).get("init_args", {})
+        given = request.read_command(self.arguments[1:]).get("model", {}).get("init_args", {})
         if linked := [name for name in LINKS if name in given]:
             raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
         super().parse_arguments(parser, args)
@@ -108,7 +107,7 @@ class EmotionCLI(LightningCLI):
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
             if command != "fit":
                 data = self.config[command].data
-                given = request.read_config(*request.parse_command(self.arguments[1:])).get("data", {})
+                given = request.read_command(self.arguments[1:]).get("data", {})
                 keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
             arguments.pop("_instantiator", None)
             model = {"class_path": stored, "dict_kwargs": arguments}
