@@ -14,19 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import tensor_files
 from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split
 from datamodules.store import STAND_IN, DataError, sha256_file
+from tensor_files import TensorFileError
 
 COLUMNS = ("id", "group", "target", "fold")
 
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def read_index(path: Path) -> list[dict[str, str]]:
@@ -76,15 +74,9 @@ def read_feature(path: Path) -> np.ndarray:
         DataError: If the file is damaged or holds something else.
     """
     try:
-        if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and numpy raise a dozen kinds for a damaged file
-        raise DataError(f"{path}: not a plain tensor file ({_reason(error)})") from error
-    if not isinstance(content, Tensor) or content.layout != torch.strided or content.is_quantized:
-        raise DataError(f"{path}: holds a {type(content).__name__}, expected one plain tensor")
-    content = content.detach()
-    return np.asarray((content.float() if content.dtype == torch.bfloat16 else content).numpy())
+        return tensor_files.read_feature(path)
+    except TensorFileError as error:
+        raise DataError(f"{error}; make it anew") from error
 
 
 class PrecomputedClips(ClipDataset):
@@ -235,14 +227,12 @@ class PrecomputedTensorDataModule(EmotionDataModule):
 
     def _read_npz(self, path: Path, name: str) -> np.ndarray:
         try:
-            with np.load(path, allow_pickle=False) as content:
-                if absent := [key for key in ("id", name) if key not in content]:
-                    raise DataError(f"{path}: no array {', '.join(absent)}; it holds {', '.join(content)}")
-                ids, values = np.atleast_1d(content["id"]).astype(str).tolist(), np.atleast_1d(content[name])
-        except DataError:
-            raise
-        except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds for a damaged file
-            raise DataError(f"{path}: not a plain .npz file ({_reason(error)})") from error
+            content = tensor_files.read_npz(path, ("id", name))
+            if absent := [key for key in ("id", name) if key not in content]:
+                raise DataError(f"{path}: no array {', '.join(absent)}; it holds {_some(tensor_files.npz_names(path))}")
+            ids, values = np.atleast_1d(content["id"]).astype(str).tolist(), np.atleast_1d(content[name])
+        except (TensorFileError, UnicodeError) as error:
+            raise DataError(f"{error}; make it anew") from error
         rows = {clip: row for row, clip in enumerate(ids)}
         if not len(rows) == len(ids) == len(values):
             raise DataError(f"{path}: {len(ids)} ids, {len(rows)} of them different, for {len(values)} rows of {name}")
