@@ -5,7 +5,6 @@ Everything is checked before the first step, and every problem of a kind is told
 
 import csv
 import hashlib
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +16,7 @@ from torch import Tensor
 import tensor_files
 from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split
-from datamodules.store import STAND_IN, DataError, sha256_file
+from datamodules.store import STAND_IN, DataError, read_object, sha256_file
 from tensor_files import TensorFileError
 
 COLUMNS = ("id", "group", "target", "fold")
@@ -180,7 +179,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         path = self.index_path.with_name("manifest.json")
         if not path.exists():
             return {}
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_object(path, f"delete {path.parent} and prepare the corpus again")
         for name, digest in manifest["files"].items():
             file = path.with_name(name)
             if not file.exists() or sha256_file(file) != digest:

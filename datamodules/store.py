@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.plain_json import parse_json
+
 SCHEMA = 1
 DTYPES = {"u8": "|u1", "i16": "<i2", "i32": "<i4", "i64": "<i8", "f16": "<f2", "f32": "<f4"}
 STAND_IN, UNFINISHED = "SYNTHETIC", " (incomplete)"  # the file that marks a stand-in, and its end until all is there
@@ -34,6 +36,27 @@ class DataError(ValueError):
     """A mistake in the data or in an option about it: one or two lines that end with the next step."""
 
     exit_code = 2
+
+
+def read_object(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one, for the message.
+
+    Raises:
+        DataError: If the file is missing, damaged, or holds something else.
+    """
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged (it holds no object); {remedy}")
+    return content
 
 
 def is_stand_in(source: Path, corpus: str) -> bool:
@@ -120,7 +143,7 @@ class Store:
             raise DataError(f"{folder}: not finished; run the same `cli.py prepare` again, it carries on.")
         path = folder / "manifest.json"
         try:
-            self.manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            self.manifest: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
             self.fingerprint: str = self.manifest["fingerprint"]
             self.synthetic: bool = self.manifest["synthetic"]
             files = self.manifest["arrays"]

@@ -40,13 +40,13 @@ def read_checkpoint(path: Path, option: str = "", remedy: str = "", *, resume: b
         raise UsageError(f"{whole}: it {reason}{remedy}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{whole}: it holds a {type(content).__name__}{remedy}")
-    if wrong := [name for name, kind in _PARTS.items() if type(content.get(name)) is not kind]:
+    if wrong := [name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)]:
         raise UsageError(f"{whole}: no {', '.join(wrong)} in it, or of another kind{remedy}")
     if odd := [name for name, value in content["state_dict"].items() if not isinstance(value, Tensor)]:
         raise UsageError(f"{whole}: state_dict holds {odd[0]!r}, which is no tensor{remedy}")
     if not isinstance(content["hyper_parameters"].get("_class_path"), str):
         raise UsageError(f"{whole}: its hyper_parameters do not name a model (_class_path){remedy}")
-    if resume and (lacking := [name for name, kind in _TRAINING.items() if type(content.get(name)) is not kind]):
+    if resume and (lacking := [name for name, kind in _TRAINING.items() if not isinstance(content.get(name), kind)]):
         raise UsageError(
             f"{option}{path}: it holds a model but not where its training was: no {', '.join(lacking)}{remedy}"
         )

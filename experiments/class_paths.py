@@ -17,7 +17,7 @@ from datamodules.store import DataError
 from experiments.plain_yaml import limited
 
 OPTION = "--allow-import"
-HELP = f"{OPTION} PACKAGE: classes of this package may be named, from the working directory too; can be repeated"
+HELP = "a package of your own, whose classes may be named; from the working directory too; can be repeated"
 PACKAGES = ("lightning_modules", "datamodules", "callbacks")
 # Where the library defines what can be named here: modules, optimizers, schedulers, metrics, and parts of a trainer.
 LIBRARIES = (

@@ -18,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from datamodules.base import EmotionDataModule
+from datamodules.plain_json import parse_json
 from datamodules.store import write_atomic
 from experiments.messages import UsageError
 from lightning_modules.base import EmotionTask
@@ -91,7 +92,7 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
                 manifest |= {"source": data.fingerprint, "synthetic": data.synthetic, "encoder": str(encoder)}
                 write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
                 write_atomic(folder / "COMPLETE", key + "\n")
-        width = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["width"]
+        width = parse_json((folder / "manifest.json").read_text(encoding="utf-8"))["width"]
         # Copy on write: torch wants memory it may write to.
         return torch.from_numpy(np.memmap(path, np.float32, "c", shape=(count, width)))
     except UsageError:

@@ -115,8 +115,8 @@ def condense(message: str) -> str:
         if missing := re.fullmatch(r"Expected a dot import path string: (.+)", text):
             return f"--{'.'.join(option)}: there is no class {missing[1]}"
         if text and not re.match(
-            r"Does not validate|Problem with given class_path '.+':$|Subtypes?\b|Subclass types|Errors:|Expected a path but|Not a valid|Given value|"
-            r"a class path|a dict w",
+            r"Does not validate|Problem with given class_path '.+':$|Subtypes?\b|Subclass types|Errors:|"
+            r"Expected a path but|Not a valid|Given value|a class path|a dict w",
             text,
         ):
             text = text.replace("Expected a ", "expected ")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from datamodules.store import DataError
+from experiments import class_paths
 from experiments.cells import CellKey, Cells
 from experiments.request import (
     data_fingerprint,
@@ -70,13 +71,15 @@ class Planner:
         table: The table.
         runs: Folder of all runs.
         project: Folder that holds ``experiments/`` and ``datamodules/``.
+        allowed: The user's own packages, whose classes an experiment may name.
 
     Raises:
         DataError: If an experiment of the table is missing or not readable.
     """
 
-    def __init__(self, table: Table, runs: Path, project: Path = PROJECT) -> None:
+    def __init__(self, table: Table, runs: Path, project: Path = PROJECT, allowed: Sequence[str] = ()) -> None:
         self.table = table
+        self.allowed = allowed
         self.runs = runs
         self.project = project
         self._config = {row.name: read_config(self._files(row), row.overrides) for row in table.rows}
@@ -175,11 +178,13 @@ class Planner:
             options["model.init_args.init_from"] = {
                 module: str(path / "checkpoints" / "best.ckpt") for module, path in needs.items()
             }
-        command = ["fit"]
+        command = ["fit", *(word for name in self.allowed for word in (class_paths.OPTION, name))]
         for path in self._files(row)[1:]:
             command += ["--config", os.path.relpath(path)]
         for name, value in options.items():
-            command += [f"--{name}", _as_option(value)]
+            text = _as_option(value)
+            # What begins like an option would be read as one.
+            command += [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
         return Job(
             name=f"{self.table.name}/{row.name}/{directory.name}",
             row=f"{self.table.name}/{row.name}",

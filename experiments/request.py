@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datamodules.store import DataError, joint_fingerprint, sha256_file
+from datamodules.store import DataError, joint_fingerprint, read_object, sha256_file
 from experiments.elsewhere import without_elsewhere
 from experiments.plain_yaml import TooMuch
 from experiments.settings import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
@@ -71,8 +71,7 @@ def data_manifest(root: Path) -> Config | None:
     folder = root / "prepared"
     if not (folder / "COMPLETE").exists():
         return None
-    manifest: Config = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return manifest
+    return read_object(folder / "manifest.json", "prepare the corpus again")
 
 
 def data_fingerprint(roots: Sequence[Path]) -> str | None:
@@ -262,7 +261,7 @@ def _as_class(value: Any) -> Config:
 def _checkpoint_hash(path: Path) -> str:
     cell = path.parent.parent / "request.json"
     if cell.exists():
-        return request_hash(json.loads(cell.read_text(encoding="utf-8")))
+        return request_hash(read_object(cell, "that run is of no use"))
     return sha256_file(path) if path.exists() else str(path)
 
 

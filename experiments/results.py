@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from datamodules.store import DataError, write_atomic
+from datamodules.store import DataError, read_object, write_atomic
 from experiments.predictions import Predictions, read_predictions
 from experiments.request import cell_name, request_hash
 from experiments.settings import Config
@@ -124,13 +124,7 @@ def read_json(path: Path) -> Config:
     Raises:
         DataError: If the file is missing or damaged.
     """
-    try:
-        content: Config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is damaged ({error}): delete its folder and run the cell again") from error
-    return content
+    return read_object(path, "delete its folder and run the cell again")
 
 
 def state(directory: Path, request: Config) -> State:

@@ -1,5 +1,6 @@
 """Reads and merges YAML as the command line does."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from experiments import plain_yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 Config = dict[str, Any]
+SETTING = re.compile(r"[A-Za-z_][\w.]*\+?")  # dotted name of one; options of the command line alone have a hyphen
 CLASS_KEYS = frozenset({"class_path", "init_args", "dict_kwargs"})
 
 

@@ -56,7 +56,10 @@ class EmotionCLI(LightningCLI):
     def __init__(self, arguments: Sequence[str]) -> None:
         self.arguments = list(arguments)
         self.resumed_from: Path | None = None
-        default = {"default_config_files": [str(HERE / "_trainer.yaml")], "epilog": class_paths.HELP}
+        default = {
+            "default_config_files": [str(HERE / "_trainer.yaml")],
+            "epilog": f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}",
+        }
         super().__init__(
             EmotionTask,
             EmotionDataModule,

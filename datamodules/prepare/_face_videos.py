@@ -4,7 +4,6 @@ Labels are mapped as Dresvyanskiy et al. (SPECOM 2024) map them. None of these p
 corpus yet: they follow the corpora's documentation and the paper's own preprocessing.
 """
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.media import MediaError
+from datamodules.plain_json import parse_json
 from datamodules.prepare._face_index import LETTERS, PICTURES, Files, Still, box_of, number, read_text
 from datamodules.prepare._face_pictures import count_frames
 from datamodules.store import DataError
@@ -100,7 +100,7 @@ def afew_va(files: Files, ignored: Counter[str]) -> Iterator[Still]:
             continue
         found = True
         try:
-            content = json.loads(read_text(path))
+            content = parse_json(read_text(path))
             frames: dict[str, Any] = content["frames"]
             actor = str(content.get("actor") or "").strip()
             for name, frame in sorted(frames.items()):

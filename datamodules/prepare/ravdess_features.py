@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.plain_json import parse_json
 from datamodules.prepare._fill import corpus_root
 from datamodules.store import DataError, is_stand_in, sha256_file, write_atomic
 from tensor_files import TensorFileError, read_npz
@@ -172,7 +173,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{path} is missing; delete the folder and prepare again")
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         return {key: manifest[key] for key in ("settings", "synthetic", "files", "fingerprint")}
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{path} is damaged; delete the folder and prepare again") from None
