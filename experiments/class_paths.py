@@ -7,6 +7,7 @@ are listed here. A user's own package is named on the command line, which nobody
 import contextlib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -133,8 +134,8 @@ def check_classes(value: Any, name: str = "") -> None:
         for item in value:
             check_classes(item, name)
         return
-    elif isinstance(value, str) and name in _PARTS and "." in value:
-        raise DataError(f"--{name}: {refusal(value)}")  # accepted as the name of one that Lightning knows
+    elif isinstance(value, str) and name in _PARTS and (path := re.search(r"[^\W\d]\w*(\.\w+)+", value)):
+        raise DataError(f"--{name}: {refusal(path[0])}")  # was taken for the name of one that Lightning knows
     elif callable(value) and not isinstance(value, type | os.PathLike):
         raise DataError(f"--{name}: {getattr(value, '__name__', value)} is no class; a class path names a class")
     else:
