@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from datamodules.store import DataError
 from experiments import class_paths
@@ -182,9 +182,7 @@ class Planner:
         for path in self._files(row)[1:]:
             command += ["--config", os.path.relpath(path)]
         for name, value in options.items():
-            text = _as_option(value)
-            # What begins like an option would be read as one.
-            command += [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
+            command += option(name, value if isinstance(value, str) else json.dumps(value))
         return Job(
             name=f"{self.table.name}/{row.name}/{directory.name}",
             row=f"{self.table.name}/{row.name}",
@@ -232,5 +230,6 @@ def _chosen(option: str, wanted: Collection[Name] | None, known: Sequence[Name])
     return [value for value in known if value in wanted]
 
 
-def _as_option(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def option(name: str, value: str) -> list[str]:
+    """The words of an option; a value that begins like an option would be read as one."""
+    return [f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value]

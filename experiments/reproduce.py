@@ -13,7 +13,7 @@ from pathlib import Path
 from datamodules.store import DataError
 from experiments import class_paths
 from experiments.missing import evaluate_all, pending
-from experiments.plan import Job, Planner, Selection
+from experiments.plan import Job, Planner, Selection, option
 from experiments.report import report_folder, summary_of, write_report
 from experiments.request import data_manifest, difference
 from experiments.results import State, read_json, recorded_request, state
@@ -144,7 +144,7 @@ def _options(table: Table, command: str, corpus: str) -> list[str]:
     options = table.make[command]
     if any(isinstance(value, dict) for value in options.values()):
         options = options.get(corpus, {})
-    return [f"--{name}={value}" for name, value in options.items()]
+    return [word for name, value in options.items() for word in option(name, str(value))]
 
 
 def _refusals(jobs: Sequence[Job], states: dict[Path, State]) -> dict[str, str]:
