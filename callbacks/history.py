@@ -18,6 +18,7 @@ class History(Callback):
     """Keeps ``metrics.csv`` in the run's folder.
 
     One row per epoch: every logged metric, how many parameters trained, the rate of every stage, 0 where it is frozen.
+    An epoch that was not validated has no ``val_*``.
     Lightning's `CSVLogger` deletes the file when a run is resumed; here the epochs before the resumed one stay.
     Where no progress bar can be drawn, every epoch is also printed as one line.
     """
@@ -26,6 +27,7 @@ class History(Callback):
         self._rows: list[dict[str, str]] = []
         self._started = 0.0
         self._frozen_ever = False
+        self._validated = False  # in this epoch; Lightning keeps the metrics of the last one that was
 
     @property
     def seconds(self) -> float:
@@ -49,10 +51,22 @@ class History(Callback):
         with path.open(newline="") as file:
             return [dict(row) for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Nothing is known of the epoch yet."""
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes that the epoch has scores of its own."""
+        self._validated = not trainer.sanity_checking
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Appends the epoch and rewrites the file."""
         assert isinstance(pl_module, EmotionTask)
-        metrics = trainer.callback_metrics
+        metrics = {
+            name: value
+            for name, value in trainer.callback_metrics.items()
+            if self._validated or not name.startswith("val_")
+        }
         if not trainer.is_global_zero:
             return
         values: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}

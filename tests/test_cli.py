@@ -199,14 +199,6 @@ def test_damaged_last_checkpoint_of_a_killed_run_is_named(ravdess, tmp_path, cap
     assert "delete the folder" in err
 
 
-@pytest.mark.parametrize("option", [["--trainer.max_steps", "2"], ["--trainer.callbacks", "[]"]], ids=" ".join)
-def test_unusual_training_still_ends_with_a_result(ravdess, tmp_path, capsys, option):
-    fit = [*AUDIO, "--data.root", str(ravdess), "--trainer.default_root_dir", str(tmp_path)]
-    assert run(capsys, *fit, *option)[0] == 0
-    assert (tmp_path / "result.json").exists()
-    assert (tmp_path / "predictions-best.csv").exists()
-
-
 def test_run_folder_that_cannot_be_made_is_named(ravdess, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     fit = [*AUDIO, "--data.root", str(ravdess), "--trainer.default_root_dir", str(tmp_path / "file" / "run")]
