@@ -1,7 +1,6 @@
 """Metrics of every epoch in one CSV file, whatever logger is chosen."""
 
 import csv
-import os
 import sys
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from callbacks.files import replacing
 from lightning_modules.base import EmotionTask
 
 SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_uar")
@@ -81,13 +81,10 @@ class History(Callback):
         values |= {f"lr/{stage}": f"{rate if trained[stage] else 0:.6g}" for stage, rate in rates}
         self._rows.append({name: str(value) for name, value in values.items()})
         path = Path(trainer.default_root_dir) / "metrics.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(".metrics.csv.tmp")
-        with temporary.open("w", newline="") as file:
+        with replacing(path, sync=False) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(dict.fromkeys(name for row in self._rows for name in row)))
             writer.writeheader()
             writer.writerows(self._rows)
-        os.replace(temporary, path)
         if trainer.progress_bar_callback is None and trainer.max_epochs:
             shown = "  ".join(f"{name} {values[name]}" for name in SHOWN if name in values)
             if self._frozen_ever or values["trainable"] < sum(p.numel() for p in pl_module.parameters()):

@@ -5,6 +5,7 @@ which a killed run carries on and a changed one is refused, a test of the select
 errors of one or two lines.
 """
 
+import contextlib
 import importlib
 import os
 import pkgutil
@@ -35,7 +36,7 @@ from experiments.checkpoints import keep_to_its_run, read_checkpoint
 from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, quiet
 from experiments.record import RecordConfig, record_result
-from experiments.run_folder import Finished, begin
+from experiments.run_folder import Finished, begin, enter
 from experiments.score import score_selections
 from lightning_modules.base import EmotionTask
 
@@ -55,7 +56,8 @@ def import_all() -> None:
 class EmotionCLI(LightningCLI):
     """``fit``, ``validate``, ``test`` and ``predict``."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], held: contextlib.ExitStack | None = None) -> None:
+        self.held = held or contextlib.ExitStack()  # what is let go when the command has ended
         self.arguments = list(arguments)
         self.resumed_from: Path | None = None
         default = {"default_config_files": [str(HERE / "_trainer.yaml")]}
@@ -163,6 +165,7 @@ class EmotionCLI(LightningCLI):
             )
         )
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            enter(folder, self.held)
             state = begin(folder, self.request, overwrite=config.overwrite)
         else:
             state = results.state(folder, self.request)
@@ -288,7 +291,8 @@ def main(arguments: Sequence[str]) -> int:
     quiet()
     import_all()
     try:
-        EmotionCLI(arguments)
+        with contextlib.ExitStack() as held:
+            EmotionCLI(arguments, held)
     except Finished as done:
         print(done)
     except SystemExit as stop:  # Lightning's way out after Ctrl-C (1) and SIGTERM; the parser's after --help (0)
