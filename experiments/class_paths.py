@@ -167,8 +167,10 @@ def as_now(path: Any) -> Any:
     Returns:
         The path; as it came where it is none of this project's, or no such class is there.
     """
-    if not isinstance(path, str) or path.partition(".")[0] not in PACKAGES or _loaded(path) is not None:
+    if not isinstance(path, str) or path.partition(".")[0] not in PACKAGES:
         return path
+    if isinstance(known := _loaded(path), type):
+        return f"{known.__module__}.{known.__qualname__}"
     name = path.rpartition(".")[2]
     modules = [module for known, module in list(sys.modules.items()) if known.partition(".")[0] in PACKAGES]
     found = [vars(module).get(name) for module in modules]

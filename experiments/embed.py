@@ -5,7 +5,6 @@
 its weights, the preparation and its fingerprint. Killed at any point, filling goes on after the last whole chunk.
 """
 
-import fcntl
 import hashlib
 import inspect
 import json
@@ -18,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from datamodules.base import EmotionDataModule
+from datamodules.locks import in_turn
 from datamodules.plain_json import parse_json
 from datamodules.store import write_atomic
 from experiments.messages import UsageError
@@ -72,8 +72,7 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
     folder = Path(data.root) / "embeddings" / key[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("a") as lock:  # ranks and cells that want the same
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with in_turn(folder):  # ranks and cells that want the same
             path = folder / f"{modality}.f32"
             if (folder / "COMPLETE").exists():
                 rank_zero_info(f"{modality}: {count:,} embeddings of {type(encoder).__name__} are in {folder}")

@@ -5,6 +5,7 @@ which a killed run carries on and a changed one is refused, a test of the select
 errors of one or two lines.
 """
 
+import contextlib
 import importlib
 import os
 import pkgutil
@@ -28,13 +29,15 @@ from callbacks.history import History
 from callbacks.plots import AttentionPlot, ResultPlots
 from callbacks.predictions import PredictionWriter
 from callbacks.profile import ModelProfile
+from callbacks.selection import SelectionGuard
 from datamodules.base import EmotionDataModule
 from experiments import class_paths, request, results
-from experiments.checkpoints import keep_to_its_run, read_checkpoint, same_selection
+from experiments.checkpoints import keep_to_its_run, read_checkpoint
 from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, quiet
 from experiments.record import RecordConfig, record_result
-from experiments.run_folder import Finished, begin
+from experiments.run_folder import Finished, begin, enter
+from experiments.score import score_selections
 from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parent
@@ -53,7 +56,8 @@ def import_all() -> None:
 class EmotionCLI(LightningCLI):
     """``fit``, ``validate``, ``test`` and ``predict``."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], held: contextlib.ExitStack | None = None) -> None:
+        self.held = held or contextlib.ExitStack()  # what is let go when the command has ended
         self.arguments = list(arguments)
         self.resumed_from: Path | None = None
         default = {
@@ -105,7 +109,7 @@ class EmotionCLI(LightningCLI):
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
         if path:
             arguments = class_paths.all_as_now(read_checkpoint(Path(path), "--ckpt_path ")["hyper_parameters"])
-            stored, asked = arguments.pop("_class_path", ""), self.config[command].model.class_path
+            stored, asked = arguments.pop("_class_path"), class_paths.as_now(self.config[command].model.class_path)
             if stored != asked:
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
             if command != "fit":
@@ -138,7 +142,7 @@ class EmotionCLI(LightningCLI):
                     callback.dirpath = str(folder / "checkpoints")
             options.callbacks += [
                 kind()  # a result is made of what these record
-                for kind in (History, PredictionWriter, ModelProfile)
+                for kind in (SelectionGuard, History, PredictionWriter, ModelProfile)
                 if not any(isinstance(callback, kind) for callback in options.callbacks)
             ]
         if not sys.stderr.isatty():
@@ -173,6 +177,7 @@ class EmotionCLI(LightningCLI):
             )
         )
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            enter(folder, self.held)
             state = begin(folder, self.request, overwrite=config.overwrite)
         else:
             state = results.state(folder, self.request)
@@ -232,28 +237,13 @@ class EmotionCLI(LightningCLI):
         if trainer.fast_dev_run:
             trainer.test(self.model, datamodule=data, verbose=False)
             return
-        folder = Path(trainer.default_root_dir) / "checkpoints"
-        writer = next(callback for callback in trainer.callbacks if isinstance(callback, PredictionWriter))
-        selections: dict[str, dict[str, Any]] = {}
-        for selection in reversed(data.selections):  # the selected one last: its plots stay
-            path = folder / ("last.ckpt" if selection == "last" else "best.ckpt")
-            if trainer.max_epochs == 0:  # nothing was trained: every selection is made of that selection of its parts
-                self.model.start_from({part: same_selection(p, path) for part, p in self.model.init_from.items()})
-                trainer.save_checkpoint(path, weights_only=False)
-            elif not path.exists():  # training stopped inside its first epoch
-                trainer.save_checkpoint(path)
-            epoch = read_checkpoint(path, "", "; delete the folder to start again")["epoch"]
-            writer.selection = selection
-            metrics = trainer.test(self.model, datamodule=data, ckpt_path=str(path), verbose=False)[0]
-            selections[selection] = {"epoch": epoch if trainer.max_epochs else None} | {
-                name.removeprefix("test_"): value for name, value in metrics.items() if name != "test_loss"
-            }
+        selections = score_selections(trainer, self.model, data)
         if trainer.is_global_zero:
             record_result(
                 trainer,
                 self.model,
                 data,
-                {selection: selections[selection] for selection in data.selections},
+                selections,
                 experiment=self._experiment(),
                 seed=self.config["fit"].seed_everything,
                 request_hash=request.request_hash(self.request),
@@ -262,6 +252,10 @@ class EmotionCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
+        except ValueError as error:  # Lightning's, when it has counted the batches
+            if "`val_check_interval`" not in str(error):
+                raise
+            raise UsageError(f"--trainer.val_check_interval: {str(error).strip().partition('. ')[0]}") from error
         except RuntimeError as error:  # torch's, when other options made a model of another shape
             path = self.config_init[subcommand].get("ckpt_path")
             if not path or "loading state_dict" not in str(error):
@@ -312,8 +306,8 @@ def main(arguments: Sequence[str]) -> int:
     import_all()
     allowed, arguments = class_paths.split(arguments)
     try:
-        with class_paths.guarded(allowed):
-            EmotionCLI(arguments)
+        with class_paths.guarded(allowed), contextlib.ExitStack() as held:
+            EmotionCLI(arguments, held)
     except Finished as done:
         print(done)
     except SystemExit as stop:  # Lightning's way out after Ctrl-C (1) and SIGTERM; the parser's after --help (0)
