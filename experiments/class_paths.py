@@ -169,12 +169,12 @@ def as_now(path: Any) -> Any:
     """
     if not isinstance(path, str) or path.partition(".")[0] not in PACKAGES:
         return path
-    if isinstance(known := _loaded(path), type):
-        return f"{known.__module__}.{known.__qualname__}"
+    if isinstance(kind := _loaded(path), type):
+        return f"{kind.__module__}.{kind.__qualname__}"
     name = path.rpartition(".")[2]
     modules = [module for known, module in list(sys.modules.items()) if known.partition(".")[0] in PACKAGES]
     found = [vars(module).get(name) for module in modules]
-    own = {kind.__module__ for kind in found if isinstance(kind, type) and kind.__module__.split(".")[0] in PACKAGES}
+    own = {one.__module__ for one in found if isinstance(one, type) and one.__module__.split(".")[0] in PACKAGES}
     return f"{own.pop()}.{name}" if len(own) == 1 else path
 
 

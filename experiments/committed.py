@@ -16,8 +16,8 @@ from datamodules.store import DataError, write_atomic
 from experiments.cells import CellKey, Cells
 from experiments.predictions import Predictions
 from experiments.results import Cell, read_json
+from experiments.scores import most_probable
 from experiments.settings import Config
-from experiments.summary import most_probable
 from experiments.table import Table
 
 SCHEMA = 1

@@ -29,7 +29,7 @@ _TABLE_KEYS = {
     "synthetic",
 }
 _ROW_KEYS = {"name", "label", "experiment", "overrides", "needs", "published", "shown"}
-_PUBLISHED_KEYS = {"accuracy", "uar", "parameters", "provenance", "note"}
+_PUBLISHED_KEYS = {"accuracy", "uar", "parameters", "n", "provenance", "note"}
 _MISSING_KEYS = {"rates", "modalities", "subsets", "rows"}
 _VARY_KEYS = {"option", "values", "label", "rows"}
 _NOT_OF_A_TABLE = {"detector", "out", "source", "workers"}
@@ -46,7 +46,7 @@ class Row:
         experiment: Stem of the experiment's YAML.
         overrides: Options laid over the experiment.
         needs: Submodule -> row whose cell of the same fold, seed and protocol hands over its checkpoint.
-        published: accuracy and uar (percent), parameters, provenance, note.
+        published: accuracy and uar (percent), parameters, n (clips of train / test), provenance, note.
         shown: Whether the table prints it; a row that is not is there for those that need it.
     """
 
