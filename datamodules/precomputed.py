@@ -50,7 +50,7 @@ def read_index(path: Path) -> list[Row]:
         for name in ("id", "group"):
             if not row[name]:
                 raise DataError(f"{row.where}: {name} is empty")
-    clips, copies = settle((row["id"], row, row.where) for row in rows)
+    clips, copies = settle((row["id"], row, row.place) for row in rows)
     if copies:
         rank_zero_warn(f"{path}: {copies} rows come twice and count once")
     return list(clips.values())

@@ -39,7 +39,7 @@ def read_labels(path: Path, copies: Counter[str]) -> dict[str, str]:
         DataError: If it cannot be read, lacks a column or labels a clip twice differently.
     """
     rows = Table(path, ("ClipID", "Engagement"))
-    labels, twice = settle((Path(row["ClipID"]).stem, row["Engagement"], row.where) for row in rows)
+    labels, twice = settle((Path(row["ClipID"]).stem, row["Engagement"], row.place) for row in rows)
     if twice:
         copies[f"rows of {path.name} that come twice"] += twice
     return labels
