@@ -62,5 +62,6 @@ def plain_path(name: str, where: str) -> str:
 
 
 def some(names: list[str], shown: int = 3) -> str:
-    """Return the first names, and how many more there are."""
-    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+    """Return the first names, what cannot be shown written out, and how many more there are."""
+    first = (name if name.isprintable() else ascii(name)[1:-1] for name in names[:shown])
+    return ", ".join(first) + (f" and {len(names) - shown} more" if len(names) > shown else "")

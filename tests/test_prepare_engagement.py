@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from datamodules.letterbox import letter_box
-from datamodules.media import MediaError
+from datamodules.media_file import MediaError
 from datamodules.prepare import _engagement, daisee, noxi
 from datamodules.prepare._boxes import COLUMNS, at_step, read_boxes
 from datamodules.prepare._grid_frames import grid_frames

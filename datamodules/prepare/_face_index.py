@@ -11,7 +11,7 @@ import numpy as np
 from datamodules.names import plain_path
 from datamodules.prepare._fill import check_groups
 from datamodules.prepare._matches import tell_unmatched
-from datamodules.store import DataError
+from datamodules.store import DataError, check_regular, plain
 from datamodules.tables import settle
 
 CATEGORIES = ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"]
@@ -66,12 +66,12 @@ class Still:
     @property
     def id(self) -> str:
         """Key in the store."""
-        return f"{self.corpus}/{self.clip}"
+        return plain(f"{self.corpus}/{self.clip}")
 
     @property
     def group(self) -> str:
         """The subject, or the still itself where nobody is named."""
-        return f"{self.corpus}/{self.subject}" if self.subject else self.id
+        return plain(f"{self.corpus}/{self.subject}") if self.subject else self.id
 
     @property
     def described(self) -> str:
@@ -154,6 +154,7 @@ def read_text(path: Path) -> str:
         DataError: It cannot be read.
     """
     try:
+        check_regular(path)
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); get the file anew.") from None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.media import MediaError
+from datamodules.media_file import MediaError
 from datamodules.names import check_name
 from datamodules.prepare._face_index import LETTERS, PICTURES, VIDEOS, Files, Still, box_of, number, read_text
 from datamodules.prepare._face_pictures import count_frames

@@ -15,7 +15,7 @@ import numpy as np
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
 from datamodules.prepare._matches import tell_counts, tell_unmatched
-from datamodules.store import DataError
+from datamodules.store import DataError, plain
 from datamodules.tables import Table, settle
 
 SPLITS = {"Train": "train", "Validation": "val", "Test": "test"}
@@ -75,7 +75,7 @@ def scan(folder: Path) -> list[Video]:
         labels = read_labels(table, copies) if paths or table.exists() else {}
         tell_unmatched(name, labels, {path.stem for path in paths})
         for path in paths:
-            place, clip = path.relative_to(folder).as_posix(), path.stem
+            place, clip = plain(path.relative_to(folder).as_posix()), plain(path.stem)
             level, who = labels.get(clip), participant(path.relative_to(data / name).parts)
             reason, vector = "", None
             if clip in videos:
