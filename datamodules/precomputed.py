@@ -16,7 +16,7 @@ from torch import Tensor
 
 from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split
-from datamodules.names import some
+from datamodules.names import check_name, some
 from datamodules.store import STAND_IN, DataError, sha256_file
 from datamodules.tables import Row, read_table, settle
 
@@ -182,8 +182,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not path.exists():
             return {}
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        check_name(manifest["corpus"], f"{path}: corpus")
         for name, digest in manifest["files"].items():
-            file = path.with_name(name)
+            file = path.with_name(check_name(name, f"{path}: files"))
             if not file.exists() or sha256_file(file) != digest:
                 raise DataError(f"{file} is not what was prepared: delete {path.parent} and prepare the corpus again")
         return manifest
