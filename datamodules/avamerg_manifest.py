@@ -204,7 +204,7 @@ def _read(path: Path, split: str) -> list[Dialogue]:
 
 
 def _dialogue(entry: Any, split: str, where: str) -> Dialogue:
-    name, turn = str(entry["conversation_id"]), entry["turn"]
+    name, turn = str(entry["conversation_id"]).strip(), entry["turn"]
     where = f"{where} ({name})"
     chain = turn.get("chain_of_empathy") or {}
     word, dropped, emotion = str(chain.get("speaker_emotion") or "").strip(), "", ""

@@ -211,9 +211,11 @@ def test_duplicates(tmp_path, capsys):
         in capsys.readouterr().err
     )
     assert prepare(tmp_path / "twice", tmp_path / "out", "--max-skipped", "1") == 0
-    splits["test"] = [*splits["test"], entry("00000")]
-    assert prepare(write(tmp_path / "shared", **splits), tmp_path / "other") == 2
-    assert "conversation 00000 is in both train and test" in capsys.readouterr().err
+    for name in ("00000", " 00000"):
+        splits = three()
+        splits["test"] = [*splits["test"], entry("00000") | {"conversation_id": name}]
+        assert prepare(write(tmp_path / "shared", **splits), tmp_path / "other") == 2
+        assert "conversation 00000 is in both train and test" in capsys.readouterr().err
 
 
 def test_labels_without_a_class_are_dropped_and_counted(tmp_path, capsys):
