@@ -380,6 +380,30 @@ def test_what_lacks_its_other_half_is_counted_and_told(tmp_path, capsys):
     ]
 
 
+def test_one_clip_in_two_places_is_one_where_the_files_are_equal(tmp_path):
+    for place, clip in (("DC", "a01"), ("DC", "d01"), ("JE", "a01"), ("copy/DC", "a01")):
+        (tmp_path / "savee" / place).mkdir(parents=True, exist_ok=True)
+        write_clip(tmp_path / f"savee/{place}/{clip}.avi", frames=4, fps=25, audio=None)
+    source = faces.scan(tmp_path)
+    assert [still.id for still in source.stills] == [f"savee/{clip}/0000.00" for clip in ("DC/a01", "DC/d01", "JE/a01")]
+    assert source.ignored == {"savee rows that come twice": 1}
+    write_clip(tmp_path / "savee/copy/DC/a01.avi", frames=5, fps=25, audio=None)
+    with pytest.raises(DataError, match=r"DC/a01.avi: 'savee/DC/a01/0000.00' has content .* in .*copy/DC/a01.avi"):
+        faces.scan(tmp_path)
+
+
+def test_two_videos_of_one_recording_are_refused_unless_equal(tmp_path):
+    for axis in ("arousal", "valence"):
+        write(tmp_path / f"recola/REC_labels_{axis}_100Hz_gold_shifted.csv", "REC0016_0.00,0.1\nREC0017_0.00,0.1\n")
+    for path in ("a/P16.mp4", "b/P16.mp4", "P17.mp4"):
+        (tmp_path / "recola" / path).parent.mkdir(exist_ok=True)
+        write_clip(tmp_path / "recola" / path, frames=4, fps=25, audio=None)
+    assert [still.clip for still in parse(tmp_path / "recola")[0]] == ["P16/0000.00", "P17/0000.00"]
+    write_clip(tmp_path / "recola/b/P16.mp4", frames=5, fps=25, audio=None)
+    with pytest.raises(DataError, match=r"b/P16.mp4: 'P16' is .*, but .* in .*a/P16.mp4"):
+        parse(tmp_path / "recola")
+
+
 def test_no_subject_is_in_two_splits_and_names_are_compared_whole():
     names = ["S1/a1", "S1/a10", "S1/a11", "S1/a"] + [f"p{i}" for i in range(36)]
     stills = [Still("x", f"{name}/{i}", Path("x"), subject=name) for name in names for i in range(5)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from datamodules.names import plain_path
 from datamodules.prepare._fill import check_groups
-from datamodules.prepare._matches import tell_unmatched
+from datamodules.prepare._matches import content_hash, tell_unmatched
 from datamodules.store import DataError, check_regular, plain
 from datamodules.tables import settle
 
@@ -20,7 +20,6 @@ SPLITS = ["train", "val", "test"]
 SEED = 101095  # of the paper's splits
 SHARES = (0.8, 0.1, 0.1)
 NAN = float("nan")
-_TOLD = ("category", "arousal", "valence", "subject", "split", "time", "box", "path", "pixels", "reason")  # by a row
 PICTURES = (".jpg", ".jpeg", ".png")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".m4v")
 
@@ -253,12 +252,17 @@ def once(stills: Iterable[Still], ignored: Counter[str]) -> list[Still]:
     """
     stills = list(stills)
     times = Counter(still.id for still in stills)
+    double = [still for still in stills if times[still.id] > 1]
+    hashes = {path: content_hash(path) for path in {still.path for still in double}}
     _, copies = settle(
-        # NaN is no NaN, but is written like one.
-        (still.id, {name: str(getattr(still, name)) for name in _TOLD}, still.where or str(still.path))
-        for still in stills
-        if times[still.id] > 1
+        (still.id, {**_told(still), "content": hashes[still.path]}, still.where or str(still.path)) for still in double
     )
     if copies:
         ignored[f"{stills[0].corpus} rows that come twice"] += copies
     return list({still.id: still for still in reversed(stills)}.values())[::-1]
+
+
+def _told(still: Still) -> dict[str, str]:
+    """What a row says of a still, as text: NaN is no NaN, but is written like one."""
+    names = ("category", "arousal", "valence", "subject", "split", "time", "box", "pixels", "reason")
+    return {name: str(getattr(still, name)) for name in names}

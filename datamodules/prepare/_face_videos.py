@@ -17,6 +17,7 @@ from datamodules.media_file import MediaError
 from datamodules.names import check_name
 from datamodules.prepare._face_index import LETTERS, PICTURES, VIDEOS, Files, Still, box_of, number, read_text
 from datamodules.prepare._face_pictures import count_frames
+from datamodules.prepare._matches import one_of_each
 from datamodules.store import DataError
 from datamodules.tables import Place, Table, settle
 
@@ -46,10 +47,11 @@ def gold(files: Files, ignored: Counter[str], prefix: str, every: int, video: Ca
         labels[axis] = defaultdict(dict)
         for (recording, hundredth), value in values.items():
             labels[axis][recording][hundredth] = value
-    videos = {path.stem: path for path in files if path.suffix.lower() in VIDEOS}
-    for recording in sorted(labels["arousal"].keys() | labels["valence"].keys()):
+    recordings = {name: video(name) for name in sorted(labels["arousal"].keys() | labels["valence"].keys())}
+    wanted = set(recordings.values())
+    videos = one_of_each(path for path in files if path.suffix.lower() in VIDEOS and path.stem in wanted)
+    for recording, stem in recordings.items():
         arousal, valence = (labels[axis].get(recording, {}) for axis in ("arousal", "valence"))
-        stem = video(recording)
         path = videos.get(stem, files.folder / f"{stem}.mp4")
         files.named.add(path)
         try:

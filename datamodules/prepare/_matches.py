@@ -1,10 +1,12 @@
-"""What a preparation says of labels and files that lack their other half, and of rows that say nothing new."""
+"""Files and the labels, boxes or landmarks that go with them: what lacks its other half is told, and what is double."""
 
-from collections import Counter
-from collections.abc import Collection
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from datamodules.names import some
+from datamodules.store import sha256_file
+from datamodules.tables import settle
 
 
 def unmatched(labels: Collection[str], files: Collection[str], file: str = "video", label: str = "label") -> str:
@@ -34,6 +36,27 @@ def tell_counts(counts: Counter[str]) -> None:
     """Print what was left aside, one kind a line, with its number."""
     for what, count in sorted(counts.items()):
         print(f"  {count} {what} left aside")
+
+
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 of a file; empty where it cannot be read."""
+    try:
+        return sha256_file(path)
+    except OSError:
+        return ""
+
+
+def one_of_each(paths: Iterable[Path]) -> dict[str, Path]:
+    """Return a file for each name without its ending, of equal ones the last.
+
+    Raises:
+        DataError: Two files of one name differ; both are named.
+    """
+    files: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        files[path.stem].append(path)
+    settle((name, content_hash(path), str(path)) for name, of in files.items() if len(of) > 1 for path in of)
+    return {name: of[-1] for name, of in files.items()}
 
 
 def folders_in(folder: Path) -> set[str]:
