@@ -10,7 +10,9 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from datamodules.emotion_labels import CLASSLESS, canonical
+from datamodules.plain_json import parse_json
 from datamodules.store import DataError
+from datamodules.tables import settle
 
 SPLITS = ("train", "val", "test")
 ROLES = ("speaker", "listener", "listener_response")
@@ -54,6 +56,7 @@ class Dialogue:
         sha256: Hash of the conversation as the manifest has it.
         problem: Why it cannot be used; empty where it can.
         dropped: Why there is no class for it; empty where there is one.
+        where: Manifest and number, for messages.
     """
 
     id: str
@@ -67,6 +70,7 @@ class Dialogue:
     sha256: str
     problem: str = ""
     dropped: str = ""
+    where: str = ""
 
 
 @dataclass
@@ -93,17 +97,18 @@ class Media:
         return media
 
     def find(self, named: str) -> tuple[Path | None, str]:
-        """The file that a manifest names.
+        """The file that a manifest names, inside the folder whatever the manifest says.
 
         Args:
-            named: A path with slashes of either kind, or a name.
+            named: A path with slashes of either kind, or a name. A link inside the folder is the user's own and is
+                followed: the cache of a hub is made of them.
 
         Returns:
             The path, or None and the reason.
         """
-        if not named:
-            return None, "the manifest names no file"
         parts = PureWindowsPath(named).parts
+        if not parts:
+            return None, "the manifest names no file"
         inside = self.folder.joinpath(*parts)
         if not PureWindowsPath(named).is_absolute() and ".." not in parts and inside.is_file():
             return inside, ""
@@ -124,7 +129,7 @@ def read_manifests(folder: Path) -> list[Dialogue]:
 
     Raises:
         DataError: If there is no manifest or more than one for a split, one is not as expected or names an unknown
-            emotion, or a conversation is in two splits.
+            emotion, or a conversation is in two splits or there twice and differs.
     """
     paths = [path for place in (folder, folder / "json") for path in sorted(place.glob("*.json"))]
     named = {split: [path for path in paths if split in path.stem.lower()] for split in SPLITS}
@@ -156,6 +161,9 @@ def read_manifests(folder: Path) -> list[Dialogue]:
 
 
 def _without_repetitions(dialogues: Sequence[Dialogue]) -> list[Dialogue]:
+    settle(
+        (one.id, {"emotion": one.emotion, "context": one.context, "hash": one.sha256}, one.where) for one in dialogues
+    )
     times: dict[str, int] = {}
     kept = []
     for one in dialogues:
@@ -177,7 +185,7 @@ def _drawn(dialogues: list[Dialogue]) -> list[Dialogue]:
 
 def _read(path: Path, split: str) -> list[Dialogue]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON ({error}); get the file anew") from None
     if not isinstance(content, list):
@@ -197,7 +205,7 @@ def _read(path: Path, split: str) -> list[Dialogue]:
 
 
 def _dialogue(entry: Any, split: str, where: str) -> Dialogue:
-    name, turn = str(entry["conversation_id"]), entry["turn"]
+    name, turn = str(entry["conversation_id"]).strip(), entry["turn"]
     where = f"{where} ({name})"
     chain = turn.get("chain_of_empathy") or {}
     word, dropped, emotion = str(chain.get("speaker_emotion") or "").strip(), "", ""
@@ -225,6 +233,7 @@ def _dialogue(entry: Any, split: str, where: str) -> Dialogue:
         sha256=hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest(),
         dropped=dropped,
         problem="" if turn["dialogue"] else "it has no utterance",
+        where=where,
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from datamodules.plain_json import parse_json
+
 
 class Journal:
     """A log of records, each of which appended bytes to some files.
@@ -47,7 +49,7 @@ class Journal:
         for line in self._log:
             if not line.endswith(b"\n"):  # killed in the middle of a line
                 break
-            content = json.loads(line)
+            content = parse_json(line)
             if self._positions:
                 self.begun = True
                 # After a power cut the log can be ahead of the bytes: such a record never happened.

@@ -19,12 +19,15 @@ import hashlib
 import json
 import math
 import os
+import secrets
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from datamodules.plain_json import parse_json
 
 SCHEMA = 1
 DTYPES = {"u8": "|u1", "i16": "<i2", "i32": "<i4", "i64": "<i8", "f16": "<f2", "f32": "<f4"}
@@ -36,6 +39,27 @@ class DataError(ValueError):
     """A mistake in the data or in an option about it: one or two lines that end with the next step."""
 
     exit_code = 2
+
+
+def read_object(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one, for the message.
+
+    Raises:
+        DataError: If the file is missing, damaged, or holds something else.
+    """
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged (it holds no object); {remedy}")
+    return content
 
 
 def is_stand_in(source: Path, corpus: str) -> bool:
@@ -91,9 +115,14 @@ def joint_fingerprint(fingerprints: list[str]) -> str:
     return fingerprints[0] if len(fingerprints) == 1 else hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
+def unfinished(path: Path) -> Path:
+    """Name beside a file for what is to take its place: no other process or machine writes there."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # two processes may write the same report
+    temporary = unfinished(path)
     with temporary.open("w", encoding="utf-8", newline="") as file:
         file.write(text)
         file.flush()
@@ -142,11 +171,13 @@ class Store:
             raise DataError(f"{folder}: not finished; run the same `cli.py prepare` again, it carries on.")
         path = folder / "manifest.json"
         try:
-            self.manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            self.manifest: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
             self.fingerprint: str = self.manifest["fingerprint"]
             self.synthetic: bool = self.manifest["synthetic"]
             files = self.manifest["arrays"]
             self.arrays = {name: np.dtype(DTYPES[file["dtype"]]) for name, file in files.items()}
+            if not all(name.isidentifier() for name in files):  # they become file names
+                raise ValueError
             path = folder / "index.csv"
             self.rows = read_table(path)
             self.ids = [row["id"] for row in self.rows]

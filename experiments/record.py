@@ -77,9 +77,12 @@ def record_result(
     counted = f"{whole} clips" if labelled == whole else f"the {labelled} of {whole} clips that have a class"
     for selection, metrics in selections.items():
         note = " (chosen on the clips that it is scored on: optimistic)" if selection == "best" else ""
+        name = "not selected" if selection == results.UNSELECTED else selection
         epoch = "nothing trained" if metrics["epoch"] is None else f"epoch {metrics['epoch'] + 1}"
         print(
-            f"{'LEAKED: ' * data.leaked}{selection}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
+            f"{'LEAKED: ' * data.leaked}{name}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
             f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {counted}"
         )
+    if unselected := [name for name in data.selections if name not in selections]:
+        print(f"{unselected[0]}: not selected, no epoch was validated before the run ended")
     print(f"result: {folder / 'result.json'}")

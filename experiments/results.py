@@ -5,7 +5,8 @@
     request.json                  what the cell was asked to be
     config.yaml                   the resolved settings
     metrics.csv                   one row per epoch: epoch, step, train_loss, val_loss, val_accuracy, ...
-    predictions-<selection>.csv   see `experiments.predictions`; selection best, last or selected
+    predictions-<selection>.csv   see `experiments.predictions`; selection best, last or selected, or unselected where
+                                  no epoch was ever validated: of such a cell no table shows anything
     missing/                      the same under missing modalities
     plots/*.png                   pictures worth a place in the report
     checkpoints/                  best.ckpt, last.ckpt
@@ -21,12 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from datamodules.store import DataError, write_atomic
+from datamodules.store import DataError, read_object, write_atomic
 from experiments.predictions import Predictions, read_predictions
 from experiments.request import cell_name, request_hash
 from experiments.settings import Config
 
 SCHEMA = 1
+UNSELECTED = "unselected"  # stands for the selection of a run that ended before its first validation
 _DRAWN_ANEW = ("confusion", "curves")  # pictures of one run that a report draws itself, over all of them
 State = Literal["done", "missing", "partial", "changed"]
 
@@ -124,13 +126,7 @@ def read_json(path: Path) -> Config:
     Raises:
         DataError: If the file is missing or damaged.
     """
-    try:
-        content: Config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is damaged ({error}): delete its folder and run the cell again") from error
-    return content
+    return read_object(path, "delete its folder and run the cell again")
 
 
 def state(directory: Path, request: Config) -> State:

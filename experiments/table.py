@@ -1,12 +1,14 @@
 """A table of a paper (contract 6): which cells it has, and what was published."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from datamodules.names import check_name
 from datamodules.store import DataError
-from experiments.settings import PROJECT, Config, read_yaml, shown
+from experiments.settings import PROJECT, SETTING, Config, read_yaml, shown
 
 PROTOCOLS = ("paper", "honest")
 METRICS = ("accuracy", "uar")
@@ -31,6 +33,7 @@ _ROW_KEYS = {"name", "label", "experiment", "overrides", "needs", "published", "
 _PUBLISHED_KEYS = {"accuracy", "uar", "parameters", "n", "provenance", "note"}
 _MISSING_KEYS = {"rates", "modalities", "subsets", "rows"}
 _VARY_KEYS = {"option", "values", "label", "rows"}
+_NOT_OF_A_TABLE = {"detector", "out", "source", "workers"}
 _SYNTHETIC_KEYS = {"synth", "prepare", "folds", "seeds", "protocols", "values", "rows"}
 
 
@@ -144,6 +147,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
     if not path.exists():
         known = ", ".join(table_names(project)) or "none"
         raise DataError(f"no table {name!r} (looked for {path}); tables: {known}")
+    check_name(path.stem, f"{path}: the table's own name")
     content = read_yaml(path)
     _require(content, path, "table", required={"title", "source", "corpus", "rows"}, known=_TABLE_KEYS)
     overlay = content.get("synthetic", {}) if synthetic else {}
@@ -158,18 +162,37 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         name=path.stem,
         title=str(content["title"]),
         source=str(content["source"]),
-        corpus=str(content["corpus"]),
+        corpus=check_name(str(content["corpus"]), f"{path}: corpus"),
         rows=rows,
         folds=_whole_numbers(settings["folds"], path, "folds"),
         seeds=_seeds(settings, path),
         synthetic=synthetic,
-        make={"synth": overlay.get("synth") or {}, "prepare": overlay.get("prepare") or {}},
+        make={command: _making(overlay.get(command) or {}, path, command) for command in ("synth", "prepare")},
         metric=_metric(content, path),
         unpublished=str(content.get("unpublished", "-")),
         real_features=bool(content.get("real_features", False)),
         top3=_yes_or_no(content, "top3", path),
         **_missing(content.get("missing"), [row.name for row in rows], path),
     )
+
+
+def _making(entry: Any, path: Path, command: str) -> Config:
+    """Options of ``synth`` or ``prepare``, or those of several corpora under their names: no place and no code."""
+    _require(entry, path, f"synthetic: {command}", required=set(), known=set(entry))
+    several = any(isinstance(value, dict) for value in entry.values())
+    for options in entry.values() if several else [entry]:
+        _require(options, path, f"synthetic: {command}", required=set(), known=set(options))
+        for name in options:
+            if not isinstance(name, str) or not re.fullmatch("[a-z][a-z-]*", name) or name in _NOT_OF_A_TABLE:
+                raise DataError(f"{path}: synthetic: {command}: {name} is no option that a table can give")
+    return dict(entry)
+
+
+def _check_options(names: Iterable[Any], path: Path, where: str) -> None:
+    """Refuses what is no dotted name of a setting, as options of the command line alone are."""
+    for name in names:
+        if not isinstance(name, str) or not SETTING.fullmatch(name) or name == "config":
+            raise DataError(f"{path}: {where}: {name} is no setting of an experiment")
 
 
 def _yes_or_no(content: Config, name: str, path: Path) -> bool:
@@ -202,6 +225,8 @@ def _missing(entry: Any, rows: list[str], path: Path) -> Config:
         raise DataError(f"{path}: missing: modalities and rows are lists of names")
     if unknown := [str(name) for name in named if name not in rows]:
         raise DataError(f"{path}: missing: rows: {', '.join(unknown)} is no row")
+    for name in [*modalities, *(name for of in subsets for name in of)]:
+        check_name(str(name), f"{path}: missing: modality")
     return {
         "missing": {name: tuple(map(float, rates)) for name in modalities},
         "subsets": tuple(tuple(map(str, of)) for of in subsets),
@@ -217,6 +242,7 @@ def _varied(rows: list[Row], entry: Any, values: Any, path: Path) -> tuple[Row, 
     if entry is None:
         return tuple(rows)
     _require(entry, path, "vary", required=_VARY_KEYS, known=_VARY_KEYS)
+    _check_options([entry["option"]], path, "vary: option")
     names = [row.name for row in rows]
     if unknown := [str(name) for name in entry["rows"] if name not in names]:
         raise DataError(f"{path}: vary: rows: {', '.join(unknown)} is no row")
@@ -247,10 +273,11 @@ def _row(entry: Any, path: Path) -> Row:
     _require(published, path, f"{where}, published", required=set(), known=_PUBLISHED_KEYS)
     if published and published.get("provenance") not in PROVENANCES:
         raise DataError(f"{path}: {where}: published needs a provenance, one of {', '.join(PROVENANCES)}")
+    _check_options(entry.get("overrides") or {}, path, f"{where}, overrides")
     return Row(
         name=str(entry["name"]),
         label=str(entry["label"]),
-        experiment=str(entry["experiment"]),
+        experiment=check_name(str(entry["experiment"]), f"{path}: {where}, experiment"),
         overrides=entry.get("overrides") or {},
         needs=entry.get("needs") or {},
         published=published,
@@ -263,6 +290,7 @@ def _check_rows(rows: Sequence[Row], path: Path) -> None:
     if len(needs) < len(rows):
         raise DataError(f"{path}: two rows have the same name")
     for row in rows:
+        check_name(row.name, f"{path}: name of a row")
         if unknown := [name for name in row.needs.values() if name not in needs]:
             raise DataError(f"{path}: row {row.name} needs {', '.join(unknown)}, which is no row")
     settled: set[str] = set()

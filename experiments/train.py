@@ -5,6 +5,7 @@ which a killed run carries on and a changed one is refused, a test of the select
 errors of one or two lines.
 """
 
+import contextlib
 import importlib
 import os
 import pkgutil
@@ -28,13 +29,16 @@ from callbacks.history import History
 from callbacks.plots import AttentionPlot, ResultPlots
 from callbacks.predictions import PredictionWriter
 from callbacks.profile import ModelProfile
+from callbacks.selection import SelectionGuard
 from datamodules.base import EmotionDataModule
-from experiments import request, results
-from experiments.checkpoints import keep_to_its_run, read_checkpoint, same_selection
+from datamodules.names import check_name
+from experiments import class_paths, request, results
+from experiments.checkpoints import keep_to_its_run, read_checkpoint
 from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, quiet
 from experiments.record import RecordConfig, record_result
-from experiments.run_folder import Finished, begin
+from experiments.run_folder import Finished, begin, enter
+from experiments.score import score_selections
 from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parent
@@ -53,10 +57,14 @@ def import_all() -> None:
 class EmotionCLI(LightningCLI):
     """``fit``, ``validate``, ``test`` and ``predict``."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], held: contextlib.ExitStack | None = None) -> None:
+        self.held = held or contextlib.ExitStack()  # what is let go when the command has ended
         self.arguments = list(arguments)
         self.resumed_from: Path | None = None
-        default = {"default_config_files": [str(HERE / "_trainer.yaml")]}
+        default = {
+            "default_config_files": [str(HERE / "_trainer.yaml")],
+            "epilog": f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}",
+        }
         super().__init__(
             EmotionTask,
             EmotionDataModule,
@@ -79,8 +87,7 @@ class EmotionCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses, after refusing values that a link would silently replace."""
-        configs, overrides = request.parse_command(self.arguments[1:])
-        given = request.read_config(configs, overrides).get("model", {}).get("init_args", {})
+        given = request.read_command(self.arguments[1:]).get("model", {}).get("init_args", {})
         if linked := [name for name in LINKS if name in given]:
             raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
         super().parse_arguments(parser, args)
@@ -102,15 +109,24 @@ class EmotionCLI(LightningCLI):
         if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
         if path:
-            stored = read_checkpoint(Path(path), "--ckpt_path ")["hyper_parameters"].get("_class_path", "")
-            asked = self.config[command].model.class_path
-            if stored.rpartition(".")[2] != asked.rpartition(".")[2]:
+            arguments = class_paths.all_as_now(read_checkpoint(Path(path), "--ckpt_path ")["hyper_parameters"])
+            stored, asked = arguments.pop("_class_path"), class_paths.as_now(self.config[command].model.class_path)
+            if stored != asked:
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
             if command != "fit":
                 data = self.config[command].data
-                given = request.read_config(*request.parse_command(self.arguments[1:])).get("data", {})
+                given = request.read_command(self.arguments[1:]).get("data", {})
                 keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
-        super()._parse_ckpt_path()
+            arguments.pop("_instantiator", None)
+            model = {"class_path": stored, "dict_kwargs": arguments}
+            try:
+                self.config = self.parser.parse_object({command: {"model": model}}, self.config)
+            except UsageError as error:
+                raise UsageError(f"--ckpt_path {path}: of its model's arguments, {error}") from error
+
+    def before_instantiate_classes(self) -> None:
+        """Checks what was parsed before anything of it is called."""
+        class_paths.check_classes(self.config[self.config["subcommand"]])
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer over the run's folder."""
@@ -127,7 +143,7 @@ class EmotionCLI(LightningCLI):
                     callback.dirpath = str(folder / "checkpoints")
             options.callbacks += [
                 kind()  # a result is made of what these record
-                for kind in (History, PredictionWriter, ModelProfile)
+                for kind in (SelectionGuard, History, PredictionWriter, ModelProfile)
                 if not any(isinstance(callback, kind) for callback in options.callbacks)
             ]
         if not sys.stderr.isatty():
@@ -140,7 +156,7 @@ class EmotionCLI(LightningCLI):
     def _experiment(self) -> str:
         names = [path.stem for path in request.parse_command(self.arguments[1:])[0]]
         named = [name for name in names if name != "config" and not name.startswith("_")]
-        return named[0] if named else type(self.model).__name__.lower()
+        return check_name(named[0], "--config") if named else type(self.model).__name__.lower()
 
     def _evaluation_folder(self) -> Path:
         config = self.config[self.subcommand]
@@ -162,6 +178,7 @@ class EmotionCLI(LightningCLI):
             )
         )
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            enter(folder, self.held)
             state = begin(folder, self.request, overwrite=config.overwrite)
         else:
             state = results.state(folder, self.request)
@@ -171,7 +188,10 @@ class EmotionCLI(LightningCLI):
     def _sweep_directory(self) -> Path | None:
         """Runs of a sweep differ in settings alone: each has a folder of its own."""
         sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
-        return Path("runs", "sweeps", self._experiment(), sweep, run) if sweep and run else None
+        if not sweep or not run:
+            return None
+        names = check_name(sweep, "WANDB_SWEEP_ID"), check_name(run, "WANDB_RUN_ID")
+        return Path("runs", "sweeps", self._experiment(), *names)
 
     def _resume(self, folder: Path, state: str) -> None:
         last = folder / "checkpoints" / "last.ckpt"
@@ -221,28 +241,13 @@ class EmotionCLI(LightningCLI):
         if trainer.fast_dev_run:
             trainer.test(self.model, datamodule=data, verbose=False)
             return
-        folder = Path(trainer.default_root_dir) / "checkpoints"
-        writer = next(callback for callback in trainer.callbacks if isinstance(callback, PredictionWriter))
-        selections: dict[str, dict[str, Any]] = {}
-        for selection in reversed(data.selections):  # the selected one last: its plots stay
-            path = folder / ("last.ckpt" if selection == "last" else "best.ckpt")
-            if trainer.max_epochs == 0:  # nothing was trained: every selection is made of that selection of its parts
-                self.model.start_from({part: same_selection(p, path) for part, p in self.model.init_from.items()})
-                trainer.save_checkpoint(path, weights_only=False)
-            elif not path.exists():  # training stopped inside its first epoch
-                trainer.save_checkpoint(path)
-            epoch = read_checkpoint(path, "", "; delete the folder to start again")["epoch"]
-            writer.selection = selection
-            metrics = trainer.test(self.model, datamodule=data, ckpt_path=str(path), verbose=False)[0]
-            selections[selection] = {"epoch": epoch if trainer.max_epochs else None} | {
-                name.removeprefix("test_"): value for name, value in metrics.items() if name != "test_loss"
-            }
+        selections = score_selections(trainer, self.model, data)
         if trainer.is_global_zero:
             record_result(
                 trainer,
                 self.model,
                 data,
-                {selection: selections[selection] for selection in data.selections},
+                selections,
                 experiment=self._experiment(),
                 seed=self.config["fit"].seed_everything,
                 request_hash=request.request_hash(self.request),
@@ -251,6 +256,10 @@ class EmotionCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
+        except ValueError as error:  # Lightning's, when it has counted the batches
+            if "`val_check_interval`" not in str(error):
+                raise
+            raise UsageError(f"--trainer.val_check_interval: {str(error).strip().partition('. ')[0]}") from error
         except RuntimeError as error:  # torch's, when other options made a model of another shape
             path = self.config_init[subcommand].get("ckpt_path")
             if not path or "loading state_dict" not in str(error):
@@ -280,7 +289,9 @@ def build(arguments: Sequence[str]) -> EmotionCLI:
     """
     quiet()
     import_all()
-    return _Built([*arguments, "--trainer.fast_dev_run", "true"])
+    allowed, arguments = class_paths.split(arguments)
+    with class_paths.guarded(allowed):
+        return _Built([*arguments, "--trainer.fast_dev_run", "true"])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -297,8 +308,10 @@ def main(arguments: Sequence[str]) -> int:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     quiet()
     import_all()
+    allowed, arguments = class_paths.split(arguments)
     try:
-        EmotionCLI(arguments)
+        with class_paths.guarded(allowed), contextlib.ExitStack() as held:
+            EmotionCLI(arguments, held)
     except Finished as done:
         print(done)
     except SystemExit as stop:  # Lightning's way out after Ctrl-C (1) and SIGTERM; the parser's after --help (0)

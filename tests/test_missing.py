@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from fabricated import make_project
+from tiny import spoil
 
 import cli
 from experiments import missing, reproduce
@@ -84,6 +85,15 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
         shutil.rmtree(cell / "missing")
         assert run(str(table), "--data", "synthetic", "--runs", str(runs)) == 0
         assert {path.name: path.read_bytes() for path in (cell / "missing" / "audio-0.50").iterdir()} == scored
+
+    sick = shutil.copytree(folder, tmp_path / "sick", ignore=shutil.ignore_patterns("missing"))
+    spoil(sick / "checkpoints" / "last.ckpt")
+    planner = Planner(read_table(str(table), synthetic=True, project=ROOT), runs)
+    job = next(job for job in planner.jobs(Selection()) if job.directory == folder)
+    reason = missing.evaluate(missing.Evaluation("sick", sick, job.command, "last", (("audio", 0.5),)))
+    clips = len(found.predictions["last"].ids)
+    assert reason.startswith(f"the scores of {clips} of {clips} clips are not finite (")
+    assert not list(sick.rglob("missing/*/*.csv"))
 
     before = {
         path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file() and "report" not in path.parts

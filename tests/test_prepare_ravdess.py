@@ -424,6 +424,19 @@ def test_wrong_options(corpus, tmp_path, options, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_landmark_files_of_no_clip_are_told_and_two_that_differ_refused(copy, tmp_path, capsys):
+    (copy / "landmarks/other").mkdir()
+    (copy / f"landmarks/other/{CLIPS[0]}.csv").write_bytes((copy / f"landmarks/{CLIPS[0]}.csv").read_bytes())
+    (copy / "landmarks/01-02-01-01-01-01-01.csv").write_text("of a song")
+    (copy / "landmarks/._x.csv").write_text("left by a Mac")
+    prepare(copy, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert f"  {copy / 'landmarks'}: 1 landmark file without a clip (01-02-01-01-01-01-01)\n" in said
+    openface(copy / f"landmarks/other/{CLIPS[0]}.csv", [(9, 6, 40, 40)] * 32)
+    with pytest.raises(DataError, match=rf"other/{CLIPS[0]}.csv: '{CLIPS[0]}' is .*, but .* in .*landmarks/{CLIPS[0]}"):
+        ravdess.run(arguments(copy, tmp_path / "again"))
+
+
 def test_landmarks_asked_for_but_not_there(copy, tmp_path):
     subprocess.run(["rm", "-r", copy / "landmarks"], check=True)
     with pytest.raises(DataError, match="--landmarks DIR"):

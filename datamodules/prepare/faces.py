@@ -78,7 +78,9 @@ def scan(folder: Path) -> Source:
             continue
         if not re.fullmatch(r"[a-z0-9_]+", place.name):
             raise DataError(f"{place}: name the folder of a corpus by a-z, 0-9 and _ alone.")
-        stills = once(corpus.parse(Files(place), source.ignored), source.ignored)
+        files = Files(place)
+        stills = once(corpus.parse(files, source.ignored), source.ignored)
+        files.tell_unmatched(stills)
         if not stills:
             raise DataError(f"{place}: no usable row; docs/data.md says what the folder of a corpus holds.")
         source.stills += assign_splits(stills, corpus.shares)

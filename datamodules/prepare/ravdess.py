@@ -20,6 +20,7 @@ from tqdm import tqdm
 from datamodules.landmarks import CONFIDENCE
 from datamodules.parallel import ordered
 from datamodules.prepare._fill import check_common, corpus_root, fill
+from datamodules.prepare._matches import one_of_each, tell_unmatched
 from datamodules.preview import write_contact_sheet
 from datamodules.ravdess_clip import Face, Job, Settings, prepare_clip
 from datamodules.store import DataError, Store, is_stand_in, plain
@@ -172,9 +173,10 @@ def _face(args: argparse.Namespace, source: Source) -> tuple[Face, str]:
         return "none", "whole frames"
     if args.face == "detector" or (args.face is None and not folder.is_dir()):
         return "detector", "faces from the built-in detector"
-    files = {path.stem: path for path in sorted(folder.rglob("*.csv"))}
+    files = one_of_each(path for path in sorted(folder.rglob("*.csv")) if not path.name.startswith("."))
     if not files:
         raise DataError(f"--face landmarks: no CSV file in {folder}; name their folder with --landmarks DIR.")
+    tell_unmatched(str(folder), files, {job.id for job in source.jobs if not job.reason}, "clip", "landmark file")
     source.jobs = [replace(job, landmarks=files.get(job.id)) for job in source.jobs]
     return "landmarks", f"faces from the landmarks in {folder}"
 

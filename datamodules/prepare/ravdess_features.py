@@ -6,7 +6,6 @@ what their ids share, never by row.
 """
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -18,8 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.plain_json import parse_json
 from datamodules.prepare._fill import corpus_root
-from datamodules.store import DataError, is_stand_in, sha256_file, write_atomic
+from datamodules.store import DataError, is_stand_in, sha256_file, unfinished, write_atomic
+from datamodules.tables import Table
+from tensor_files import TensorFileError, read_npz
 
 CORPUS = "ravdess_features"
 FILES = ("au_mfcc.npz", "mfcc_44k.npz")
@@ -51,10 +53,9 @@ def read_arrays(path: Path, **dimensions: int) -> Arrays:
     if not path.is_file():
         raise DataError(f"--source: {path} is not there; docs/data.md says what the folder holds")
     try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: np.asarray(content[name]) for name in content.files if name in dimensions}
-    except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds for a damaged file
-        raise DataError(f"{path}: not a plain .npz file ({error}); get it anew") from error
+        arrays = read_npz(path, dimensions)
+    except TensorFileError as error:
+        raise DataError(f"{error}; get it anew") from error
     if absent := [name for name in dimensions if name not in arrays]:
         raise DataError(f"{path}: no array {', '.join(absent)}; docs/data.md says what it holds")
     rows = len(next(iter(arrays.values())))
@@ -145,8 +146,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--source {args.source}: no such folder; docs/data.md says what it holds")
     synthetic = is_stand_in(args.source, "ravdess_features")
     folder = corpus_root(args, CORPUS, synthetic=synthetic) / "prepared"
-    with SPLITS.open(newline="", encoding="utf-8") as file:
-        folds = {row["clip"]: int(row["fold"]) for row in csv.DictReader(file)}
+    folds = {row["clip"]: int(row["fold"]) for row in Table(SPLITS, ("clip", "fold"))}
     index, features = join(args.source, folds, whole=not synthetic)
     settings = {name: sha256_file(args.source / name) for name in FILES} | {SPLITS.name: sha256_file(SPLITS)}
     if (folder / "COMPLETE").exists():
@@ -172,7 +172,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{path} is missing; delete the folder and prepare again")
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         return {key: manifest[key] for key in ("settings", "synthetic", "files", "fingerprint")}
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{path} is damaged; delete the folder and prepare again") from None
@@ -191,8 +191,9 @@ def _write(
     folder: Path, index: list[dict[str, Any]], features: Arrays, settings: dict[str, str], *, synthetic: bool
 ) -> str:
     """Fills a folder beside the target and renames it: the whole or nothing."""
-    stage = folder.with_name(".prepared.tmp")
-    shutil.rmtree(stage, ignore_errors=True)
+    for left in folder.parent.glob(f".{folder.name}.*tmp"):  # by a run that was killed
+        shutil.rmtree(left)
+    stage = unfinished(folder)
     stage.mkdir(parents=True)
     lines = [",".join(index[0]), *(",".join(map(str, row.values())) for row in index)]
     write_atomic(stage / "index.csv", "\n".join(lines) + "\n")
