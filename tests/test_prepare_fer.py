@@ -99,16 +99,34 @@ def test_kaggles_table_is_read_as_fer2013(corpus):
     assert [split for _, _, split in parse(corpus)[0]] == ["train", "val", "test", "train", "train", "test"]
 
 
-@pytest.mark.parametrize(("name", "old", "new", "message"), [
-    ("fer2013new.csv", "Training,fer0000000", "PublicTest,fer0000000", r"fer2013new\.csv, line 2: Usage is 'PublicTest', but 'Training'"),
-    ("fer2013new.csv", "PublicTest,fer0000001.png,0,9,0,0,0,0,0,0,1,0\n", "", "line 3: Usage is 'PrivateTest', but 'PublicTest'"),
-    ("fer2013new.csv", "PrivateTest,fer0000005.png,1,0,6,0,0,0,3,0,0,0\n", "", r"fer2013\.csv has more rows than fer2013new\.csv"),
-    ("fer2013.csv", f"2,{PIXELS},PrivateTest\n", "", r"fer2013new\.csv has more rows than fer2013\.csv"),
-    ("fer2013new.csv", ",9,", ",many,", "line 3: 'many' is no number of votes for happiness"),
-    ("fer2013new.csv", ",9,", ",-9,", "'-9' is no number"),
-    ("fer2013new.csv", ",contempt,", ",scorn,", "no column contempt"),
-    ("fer2013.csv", ",Usage", ",Use", "no column Usage; put fer2013"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        (
+            "fer2013new.csv",
+            "Training,fer0000000",
+            "PublicTest,fer0000000",
+            r"new\.csv, line 2: Usage is 'PublicTest', but 'Training'",
+        ),
+        (
+            "fer2013new.csv",
+            "PublicTest,fer0000001.png,0,9,0,0,0,0,0,0,1,0\n",
+            "",
+            "line 3: Usage is 'PrivateTest', but 'PublicTest'",
+        ),
+        (
+            "fer2013new.csv",
+            "PrivateTest,fer0000005.png,1,0,6,0,0,0,3,0,0,0\n",
+            "",
+            r"fer2013\.csv has more rows than fer2013new\.csv",
+        ),
+        ("fer2013.csv", f"2,{PIXELS},PrivateTest\n", "", r"fer2013new\.csv has more rows than fer2013\.csv"),
+        ("fer2013new.csv", ",9,", ",many,", "line 3: 'many' is no number of votes for happiness"),
+        ("fer2013new.csv", ",9,", ",-9,", "'-9' is no number"),
+        ("fer2013new.csv", ",contempt,", ",scorn,", "no column contempt"),
+        ("fer2013.csv", ",Usage", ",Use", "no column Usage; put fer2013"),
+    ],
+)
 def test_votes_that_do_not_belong_to_the_pictures_are_refused(corpus, name, old, new, message):
     text = (corpus / name).read_text()
     assert old in text
