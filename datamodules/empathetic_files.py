@@ -143,8 +143,8 @@ def _saved_again(path: Path, lines: list[str]) -> bool:
             saved = saved or number
     if own and saved:
         raise DataError(
-            f"{path}: line {own} is written as in the official files, line {saved} as by a program that quotes; get the "
-            "official file, or save the whole anew"
+            f"{path}: line {own} is written as in the official files, line {saved} as by a program that quotes; get "
+            "the official file, or save the whole anew"
         )
     return saved is not None
 

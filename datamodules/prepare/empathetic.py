@@ -1,8 +1,8 @@
 """EmpatheticDialogues (Rashkin et al. 2019, https://aclanthology.org/P19-1534): csv files -> store of token ids.
 
-DIR holds ``train.csv``, ``valid.csv`` and ``test.csv``: the official ones, one utterance a line, the same saved again by
-another program, or tables with the columns prompt and context. One entry per conversation: the prompt, or what the speaker says in it. The listener's
-answers come after the feeling was told and are not stored.
+DIR holds ``train.csv``, ``valid.csv`` and ``test.csv``: the official ones, one utterance a line, the same saved again
+by another program, or tables with the columns prompt and context. One entry per conversation: the prompt, or what the
+speaker says in it. The listener's answers come after the feeling was told and are not stored.
 """
 
 import argparse
