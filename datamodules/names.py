@@ -1,4 +1,4 @@
-"""What a name that stands in a file must be before it becomes part of a path."""
+"""What a name that stands in a file must be before it becomes part of a path, and how many names are shown."""
 
 import unicodedata
 
@@ -38,3 +38,8 @@ def check_name(name: str, where: str) -> str:
     if reason := fault_in_name(name):
         raise DataError(f"{where}: {name[:60]!r} cannot be the name of a file: {reason}; give it another name")
     return name
+
+
+def some(names: list[str], shown: int = 3) -> str:
+    """Return the first names, and how many more there are."""
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

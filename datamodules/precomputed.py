@@ -3,7 +3,6 @@
 Everything is checked before the first step, and every problem of a kind is told at once.
 """
 
-import csv
 import hashlib
 import json
 from functools import cached_property
@@ -12,55 +11,49 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split
+from datamodules.names import some
 from datamodules.store import STAND_IN, DataError, sha256_file
+from datamodules.tables import Row, read_table, settle
 
 COLUMNS = ("id", "group", "target", "fold")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _reason(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
-def read_index(path: Path) -> list[dict[str, str]]:
+def read_index(path: Path) -> list[Row]:
     """Reads an index of clips.
 
     Args:
         path: CSV with columns id, group (the unit of folds, the speaker), target (class index from 0) and fold.
 
     Returns:
-        Its rows.
+        Its rows, of equal ones the first.
 
     Raises:
-        DataError: If the file is missing, a column or a value is, a number is none, or an id comes twice.
+        DataError: If the file cannot be read, a column or a value is missing, a number is none, or two rows say
+            different things of one id.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: the index cannot be read ({error})") from error
+    rows = read_table(path, COLUMNS)
     if not rows:
-        raise DataError(f"{path}: the index is empty; it needs columns {', '.join(COLUMNS)}")
-    if missing := [name for name in COLUMNS if name not in rows[0]]:
-        raise DataError(f"{path}: no column {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
-    for number, row in enumerate(rows, start=2):
+        raise DataError(f"{path}: the index is empty; it needs a row for each clip")
+    for row in rows:
         for name in ("target", "fold"):
-            if not (row[name] or "").isdecimal():
-                raise DataError(f"{path}, line {number}: {name} is {row[name]!r}, not a number from 0")
+            if not row[name].isdecimal():
+                raise DataError(f"{row.where}: {name} is {row[name]!r}, not a number from 0")
         for name in ("id", "group"):
             if not row[name]:
-                raise DataError(f"{path}, line {number}: {name} is empty")
-    ids = [row["id"] for row in rows]
-    if twice := sorted({clip for clip in ids if ids.count(clip) > 1} if len(set(ids)) < len(ids) else ()):
-        raise DataError(f"{path}: ids that come twice: {_some(twice)}")
-    return rows
+                raise DataError(f"{row.where}: {name} is empty")
+    clips, copies = settle((row["id"], row, row.where) for row in rows)
+    if copies:
+        rank_zero_warn(f"{path}: {copies} rows come twice and count once")
+    return list(clips.values())
 
 
 def read_feature(path: Path) -> np.ndarray:
@@ -177,7 +170,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             )
         for name, given in (("missing", self.missing), ("standardize", self.standardize)):
             if unknown := set(given) - set(features):
-                raise DataError(f"--data.{name} names {_some(sorted(unknown))}; there are {', '.join(features)}")
+                raise DataError(f"--data.{name} names {some(sorted(unknown))}; there are {', '.join(features)}")
 
     def _read_manifest(self) -> dict[str, Any]:
         """What ``prepare`` wrote beside the index; empty for a folder that somebody else filled.
@@ -216,7 +209,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
                     raise DataError(f"{path}: {files[file.stem].name} and {file.name} are of one clip; delete one")
                 files[file.stem] = file
         if absent := [clip for clip in self.ids if clip not in files]:
-            raise DataError(f"{path}: no .pt or .npy file of {len(absent)} clips of {self.index_path}: {_some(absent)}")
+            raise DataError(f"{path}: no .pt or .npy file of {len(absent)} clips of {self.index_path}: {some(absent)}")
         return {clip: files[clip] for clip in self.ids}
 
     def _read(self, modality: str) -> np.ndarray:
@@ -247,7 +240,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not len(rows) == len(ids) == len(values):
             raise DataError(f"{path}: {len(ids)} ids, {len(rows)} of them different, for {len(values)} rows of {name}")
         if absent := [clip for clip in self.ids if clip not in rows]:
-            raise DataError(f"{path}: {len(absent)} clips of {self.index_path} are not in it: {_some(absent)}")
+            raise DataError(f"{path}: {len(absent)} clips of {self.index_path} are not in it: {some(absent)}")
         return np.asarray(values[[rows[clip] for clip in self.ids]])
 
     @cached_property
@@ -270,7 +263,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
                 values = values.astype(np.float32)
             bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
             if len(bad):
-                clips = _some([self.ids[row] for row in bad])
+                clips = some([self.ids[row] for row in bad])
                 raise DataError(f"--data.features: {modality} is not finite in {len(bad)} clips: {clips}")
             if modality in self.standardize:
                 # In float64 the deviation of a constant is exactly 0; float32 leaves a rounding error to divide by.

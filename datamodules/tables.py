@@ -5,7 +5,7 @@ not count; line breaks inside quotation marks do. A row that does not fit the he
 """
 
 import csv
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -131,7 +131,8 @@ class Table:
 
     def _lines(self) -> Iterator[str]:
         if not self.path.is_file():
-            raise DataError(f"{self.source}: {'not a file' if self.path.exists() else 'no such file'}")
+            fault = "not a file" if self.path.exists() else "no such file"
+            raise DataError(f"{self.source}: {fault}; docs/data.md says what belongs there")
         number = 0
         try:
             # Bytes that are no UTF-8 become surrogates, so that the line that holds them is known.
@@ -171,11 +172,18 @@ def settle(entries: Iterable[tuple[K, V, str]]) -> tuple[dict[K, V], int]:
             continue
         known, place = found[key]
         if known != content:
-            raise DataError(
-                f"{where}: {_shown(key)} is {_shown(content)}, but {_shown(known)} in {place}; correct one of them"
-            )
+            own, other = _difference(content, known)
+            raise DataError(f"{where}: {_shown(key)} {own}, but {other} in {place}; correct one of them")
         copies += 1
     return {key: content for key, (content, _) in found.items()}, copies
+
+
+def _difference(one: object, other: object) -> tuple[str, str]:
+    """Two contents as a message may show them; of two mappings the first entry that differs."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        name = next(name for name in one if one[name] != other.get(name))
+        return f"has {name} {_shown(one[name])}", _shown(other.get(name))
+    return f"is {_shown(one)}", _shown(other)
 
 
 def _divide(text: str, delimiter: str) -> list[str]:

@@ -25,7 +25,8 @@ from datamodules.prepare._engagement_video import (
     Video,
     prepare_video,
 )
-from datamodules.prepare._fill import check_common, corpus_root, fill
+from datamodules.prepare._fill import check_common, check_groups, corpus_root, fill
+from datamodules.prepare._matches import tell_unmatched
 from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace, corpus: str, videos: Sequence[Video]) -> int:
     """
     began = time.monotonic()
     synthetic = is_stand_in(args.source, corpus)
+    check_groups([video.group for video in videos if not video.reason], f"--source {args.source}", "videos")
     videos, settings, said = _settings(args, corpus, videos, synthetic=synthetic)
     folder = corpus_root(args, corpus, synthetic=synthetic) / "prepared"
     print(f"{len(videos)} videos, {said}")
@@ -104,6 +106,7 @@ def _settings(
             )
         if "joints" in given and "body" not in given:
             given = [*given[:-1], "body", "joints"]
+        tell_unmatched(str(table), rows, {video.id for video in videos}, label="row")
         videos = [replace(video, boxes=rows.get(video.id)) for video in videos]
         boxes, said = "csv", f"boxes from {table}"
     if lacking := [part for part in args.parts or () if part not in given]:

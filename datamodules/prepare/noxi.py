@@ -13,6 +13,7 @@ import numpy as np
 
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
+from datamodules.prepare._matches import tell_unmatched
 from datamodules.store import DataError
 
 SPLITS = {"train": "train", "dev": "val", "val": "val", "validation": "val", "test": "test"}
@@ -40,7 +41,7 @@ def read_annotation(path: Path) -> np.ndarray:
         ValueError: If a row is no distribution; the message is a reason to skip the video.
     """
     try:
-        shares = np.loadtxt(path, ndmin=2)
+        shares = np.loadtxt(path, ndmin=2, encoding="utf-8-sig")
     except FileNotFoundError:
         raise ValueError(f"no {path.name}") from None
     except (OSError, ValueError) as error:
@@ -54,7 +55,7 @@ def read_annotation(path: Path) -> np.ndarray:
 
 
 def scan(folder: Path) -> list[Video]:
-    """Lists the videos of a NoXi folder, sorted by id.
+    """Lists the videos of a NoXi folder, sorted by id, and tells what lacks its other half.
 
     Raises:
         DataError: The folder is missing or holds no video.
@@ -62,11 +63,13 @@ def scan(folder: Path) -> list[Video]:
     if not folder.is_dir():
         raise DataError(f"--source {folder}: no such folder; docs/data.md says where to get NoXi.")
     videos: dict[str, Video] = {}
+    shown: set[str] = set()
     for path in sorted(folder.rglob("*_video.mp4")):
         role, place = path.stem.partition("_")[0], path.relative_to(folder)
         if role not in ROLES or path.name.startswith("."):
             continue
         session = path.parent.name
+        shown.add(f"{place.parent.as_posix()}/{role.lower()}")
         splits = [SPLITS[part.lower()] for part in place.parts[:-2] if part.lower() in SPLITS]
         name, labels, reason = f"{session}/{role.lower()}", None, ""
         if not splits:
@@ -85,6 +88,12 @@ def scan(folder: Path) -> list[Video]:
         raise DataError(
             f"--source {folder}: no Expert_video.mp4 or Novice_video.mp4, as in train/<session>/ (docs/data.md)."
         )
+    annotated = {
+        f"{path.parent.relative_to(folder).as_posix()}/{path.stem.removeprefix('annotation_')}"
+        for role in ROLES
+        for path in folder.rglob(f"annotation_{role.lower()}.txt")
+    }
+    tell_unmatched(str(folder), annotated, shown)
     return [videos[name] for name in sorted(videos)]
 
 

@@ -6,7 +6,6 @@ what their ids share, never by row.
 """
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ import numpy as np
 
 from datamodules.prepare._fill import corpus_root
 from datamodules.store import DataError, is_stand_in, sha256_file, write_atomic
+from datamodules.tables import Table
 
 CORPUS = "ravdess_features"
 FILES = ("au_mfcc.npz", "mfcc_44k.npz")
@@ -145,8 +145,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--source {args.source}: no such folder; docs/data.md says what it holds")
     synthetic = is_stand_in(args.source, "ravdess_features")
     folder = corpus_root(args, CORPUS, synthetic=synthetic) / "prepared"
-    with SPLITS.open(newline="", encoding="utf-8") as file:
-        folds = {row["clip"]: int(row["fold"]) for row in csv.DictReader(file)}
+    folds = {row["clip"]: int(row["fold"]) for row in Table(SPLITS, ("clip", "fold"))}
     index, features = join(args.source, folds, whole=not synthetic)
     settings = {name: sha256_file(args.source / name) for name in FILES} | {SPLITS.name: sha256_file(SPLITS)}
     if (folder / "COMPLETE").exists():
