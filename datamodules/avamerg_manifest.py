@@ -176,6 +176,8 @@ def _drawn(dialogues: list[Dialogue]) -> list[Dialogue]:
 
 
 def _read(path: Path, split: str) -> list[Dialogue]:
+    if not path.is_file():
+        raise DataError(f"{path} is no regular file; get the file anew")
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:

@@ -222,14 +222,14 @@ def _add_conversations(path: Path, split: str, rows: list[Row], corpus: Corpus) 
     )
     corpus.copies += copies
     # The speaker has the odd turns and wrote the prompt; the listener's lines repeat it.
-    odd = {name for name, index in said if index % 2}
+    odd = {name for name, turn in said if turn % 2}
     prompts, _ = settle(
-        (name, _text(row["prompt"]), row.where) for name, index, row in whole if index % 2 or name not in odd
+        (name, _text(row["prompt"]), row.where) for name, turn, row in whole if turn % 2 or name not in odd
     )
     turns: dict[str, list[tuple[str, str]]] = {name: [] for name in emotions}
-    for name, index in sorted(said):
-        if index % 2:
-            turns[name].append(said[name, index])
+    for name, turn in sorted(said):
+        if turn % 2:
+            turns[name].append(said[name, turn])
     for name, emotion in emotions.items():
         speaker = turns[name][0][0] if turns[name] else name
         texts = tuple(text for _, text in turns[name])

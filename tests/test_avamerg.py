@@ -1,6 +1,7 @@
 import copy
 import csv
 import json
+import os
 import shutil
 from collections import Counter
 
@@ -170,6 +171,15 @@ def test_duplicates(tmp_path, capsys):
     assert "conversation 00000 is in both train and test" in capsys.readouterr().err
 
 
+def test_a_store_of_nothing_is_no_success(tmp_path, capsys):
+    splits = {split: [entry(f"0000{i}", "tired")] for i, split in enumerate(("train", "val", "test"))}
+    assert prepare(write(tmp_path / "raw", **splits), tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert "none of the 3 conversations is left" in error
+    assert "skipped.csv" in error
+    assert not (tmp_path / "out/prepared/COMPLETE").exists()
+
+
 def test_half_of_a_pair_anywhere_costs_its_conversation_alone(tmp_path, capsys):
     """JSON can escape what no text and no file name can hold; a traceback of the tokenizer was what came of it."""
     whole = write(tmp_path / "whole", **three())
@@ -216,6 +226,14 @@ def test_a_manifest_that_cannot_be_used_is_named(tmp_path, capsys, text, message
     assert "mapped_train_data.json" in error
     assert message in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_a_pipe_is_no_manifest(tmp_path, capsys):
+    raw = write(tmp_path / "raw", **three())
+    (raw / "mapped_val_data.json").unlink()
+    os.mkfifo(raw / "mapped_val_data.json")
+    assert prepare(raw, tmp_path / "out") == 2
+    assert "mapped_val_data.json is no regular file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [".", "a" * 5000 + ".wav", "b/" + "a" * 300 + ".wav", "a\0b.wav"])
