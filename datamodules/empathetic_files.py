@@ -13,7 +13,7 @@ from pathlib import Path
 from datamodules.emotion_labels import canonical
 from datamodules.empathetic_corpus import SPLITS, Conversation, Corpus
 from datamodules.store import DataError
-from datamodules.tables import Row, Table, settle
+from datamodules.tables import Place, Row, Table, settle
 
 HEADER = "conv_id,utterance_idx,context,prompt,speaker_idx,utterance,selfeval,tags"
 NAMES = HEADER.split(",")
@@ -178,7 +178,7 @@ def _official(path: Path, lines: list[str]) -> Rows:
             continue
         read.candidates += len(values) > len(NAMES)
         row = Row(zip(NAMES, (value.strip() for value in values), strict=False))
-        row.source, row.line = str(path), number
+        row.place = Place(str(path), number)
         read.rows.append(row)
     return read
 

@@ -14,17 +14,15 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+import tensor_files
 from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split
-from datamodules.names import some
+from datamodules.names import check_name, some
 from datamodules.store import STAND_IN, DataError, sha256_file
 from datamodules.tables import Row, read_table, settle
+from tensor_files import TensorFileError
 
 COLUMNS = ("id", "group", "target", "fold")
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def read_index(path: Path) -> list[Row]:
@@ -50,7 +48,7 @@ def read_index(path: Path) -> list[Row]:
         for name in ("id", "group"):
             if not row[name]:
                 raise DataError(f"{row.where}: {name} is empty")
-    clips, copies = settle((row["id"], row, row.where) for row in rows)
+    clips, copies = settle((row["id"], row, row.place) for row in rows)
     if copies:
         rank_zero_warn(f"{path}: {copies} rows come twice and count once")
     return list(clips.values())
@@ -69,15 +67,9 @@ def read_feature(path: Path) -> np.ndarray:
         DataError: If the file is damaged or holds something else.
     """
     try:
-        if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and numpy raise a dozen kinds for a damaged file
-        raise DataError(f"{path}: not a plain tensor file ({_reason(error)})") from error
-    if not isinstance(content, Tensor) or content.layout != torch.strided or content.is_quantized:
-        raise DataError(f"{path}: holds a {type(content).__name__}, expected one plain tensor")
-    content = content.detach()
-    return np.asarray((content.float() if content.dtype == torch.bfloat16 else content).numpy())
+        return tensor_files.read_feature(path)
+    except TensorFileError as error:
+        raise DataError(f"{error}; make it anew") from error
 
 
 class PrecomputedClips(ClipDataset):
@@ -158,7 +150,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.folds = np.array([int(row["fold"]) for row in self.clips])
         self.num_folds = int(self.folds.max()) + 1
         super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
-        self.features = features
+        self.features = {check_name(modality, "--data.features"): source for modality, source in features.items()}
         self.manifest = self._read_manifest()
         if self.manifest:
             self.corpus = self.manifest["corpus"]
@@ -182,8 +174,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not path.exists():
             return {}
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        check_name(manifest["corpus"], f"{path}: corpus")
         for name, digest in manifest["files"].items():
-            file = path.with_name(name)
+            file = path.with_name(check_name(name, f"{path}: files"))
             if not file.exists() or sha256_file(file) != digest:
                 raise DataError(f"{file} is not what was prepared: delete {path.parent} and prepare the corpus again")
         return manifest
@@ -205,9 +198,10 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         files: dict[str, Path] = {}
         for file in sorted(path.iterdir()):
             if file.suffix in (".pt", ".npy") and file.is_file():
-                if file.stem in files:
-                    raise DataError(f"{path}: {files[file.stem].name} and {file.name} are of one clip; delete one")
-                files[file.stem] = file
+                clip = file.stem.strip()  # as in the index
+                if clip in files:
+                    raise DataError(f"{path}: {files[clip].name} and {file.name} are of one clip; delete one")
+                files[clip] = file
         if absent := [clip for clip in self.ids if clip not in files]:
             raise DataError(f"{path}: no .pt or .npy file of {len(absent)} clips of {self.index_path}: {some(absent)}")
         return {clip: files[clip] for clip in self.ids}
@@ -228,14 +222,13 @@ class PrecomputedTensorDataModule(EmotionDataModule):
 
     def _read_npz(self, path: Path, name: str) -> np.ndarray:
         try:
-            with np.load(path, allow_pickle=False) as content:
-                if absent := [key for key in ("id", name) if key not in content]:
-                    raise DataError(f"{path}: no array {', '.join(absent)}; it holds {', '.join(content)}")
-                ids, values = np.atleast_1d(content["id"]).astype(str).tolist(), np.atleast_1d(content[name])
-        except DataError:
-            raise
-        except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds for a damaged file
-            raise DataError(f"{path}: not a plain .npz file ({_reason(error)})") from error
+            content = tensor_files.read_npz(path, ("id", name))
+            if absent := [key for key in ("id", name) if key not in content]:
+                raise DataError(f"{path}: no array {', '.join(absent)}; it holds {some(tensor_files.npz_names(path))}")
+            ids = [clip.strip() for clip in np.atleast_1d(content["id"]).astype(str).tolist()]
+            values = np.atleast_1d(content[name])
+        except (TensorFileError, UnicodeError) as error:
+            raise DataError(f"{error}; make it anew") from error
         rows = {clip: row for row, clip in enumerate(ids)}
         if not len(rows) == len(ids) == len(values):
             raise DataError(f"{path}: {len(ids)} ids, {len(rows)} of them different, for {len(values)} rows of {name}")

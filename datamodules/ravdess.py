@@ -182,7 +182,7 @@ class RAVDESSDataModule(EmotionDataModule):
             DataError: If the split file is missing, lacks a column or clip or contradicts the store's speakers.
         """
         rows = read_table(self.splits, ("clip", "speaker", "fold"), "--data.splits")
-        split, _ = settle((row["clip"], {name: row[name] for name in ("speaker", "fold")}, row.where) for row in rows)
+        split, _ = settle((row["clip"], {name: row[name] for name in ("speaker", "fold")}, row.place) for row in rows)
         folds = []
         for clip, speaker in zip(self.store.ids, self.store.groups, strict=True):
             row = split.get(clip[3:])  # audio-only and audio-video names differ in the first field alone

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from datamodules.frames import shown_size, to_gray, to_rgb
-from datamodules.media import MediaError, read_clip, spread
+from datamodules.media import read_clip, spread
+from datamodules.media_file import MediaError
 
 RATE = 44100
 
@@ -281,7 +282,7 @@ def one_sample_wav(path):
 
 HOSTILE = {
     "missing.mp4": (lambda path: None, "no such file"),
-    "folder.mp4": (lambda path: path.mkdir(), "no such file"),
+    "folder.mp4": (lambda path: path.mkdir(), "not a regular file"),
     "zero.mp4": (lambda path: path.write_bytes(b""), "empty file"),
     "text.mp4": (lambda path: path.write_text("not a film\n" * 50), "not a media file"),
     "random.mp4": (lambda path: path.write_bytes(np.random.default_rng(0).bytes(4096)), "not a media file"),
@@ -355,8 +356,8 @@ def test_odd_names(tmp_path, name):
 def test_surround_eight_bit_and_short_audio(tmp_path):
     surround = write_clip(tmp_path / "a.mkv", frames=0, audio="pcm_s16le", layout="5.1")
     assert read_clip(surround, rates=[RATE]).waves[RATE].any()
-    one_sample_wav(tmp_path / "b.wav")
-    assert read_clip(tmp_path / "b.wav", rates=[RATE]).waves[RATE].shape == (1,)
+    short = write_wav(tmp_path / "b.wav", np.ones((1, 500)))
+    assert read_clip(short, rates=[RATE]).waves[RATE].shape == (500,)
     low = write_wav(tmp_path / "c.wav", np.full((1, 8000), 1000), 8000)
     assert len(read_clip(low, rates=[RATE]).waves[RATE]) == pytest.approx(RATE, abs=32)
 

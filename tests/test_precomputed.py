@@ -200,6 +200,7 @@ def test_unreadable_index_is_refused(root, content):
         ({"fold": 4}, "--data.fold 4: PrecomputedTensorDataModule has folds 0 to 3"),
         ({"class_names": ["a", "b"]}, "target 2, but 2 classes"),
         ({"missing": {"voice": 0.1}}, "--data.missing names voice; there are face"),
+        ({"features": {"../face": "face"}}, "--data.features: '../face' cannot be the name of a file"),
         ({"standardize": ["voice"]}, "--data.standardize names voice; there are face"),
     ],
 )
@@ -228,6 +229,17 @@ def test_an_index_with_semicolons_and_blanks_is_the_same_index(root):
     text = (root / "index.csv").read_text()
     (root / "index.csv").write_text("\ufeff" + text.replace(",", " ; ").replace("\n", "\r"))
     assert make(root).clips == plain
+
+
+def test_ids_with_blanks_meet_those_of_the_index(root):
+    content = values()
+    write_npz(root / "plain.npz", content)
+    write_npz(root / "blanks.npz", {f" {clip}": array for clip, array in content.items()})
+    for path in sorted((root / "face").iterdir()):
+        path.rename(path.with_name(f" {path.stem} .npy"))
+    tables = [make(root, {"face": source}).tables["face"] for source in ("face", "plain.npz", "blanks.npz:face")]
+    assert tables[0].equal(tables[1])
+    assert tables[0].equal(tables[2])
 
 
 def test_equal_rows_of_an_index_count_once_and_are_told(root):

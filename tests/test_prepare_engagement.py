@@ -10,7 +10,7 @@ import pytest
 from test_media import own_bytes
 
 from datamodules.letterbox import letter_box
-from datamodules.media import MediaError
+from datamodules.media_file import MediaError
 from datamodules.prepare import _engagement, daisee, noxi
 from datamodules.prepare._boxes import COLUMNS, at_step, read_boxes
 from datamodules.prepare._grid_frames import grid_frames
@@ -359,7 +359,7 @@ def test_two_boxes_of_one_moment_are_refused_and_equal_ones_count_once(tmp_path)
     (tmp_path / "b.csv").write_text("\ufeff" + f"{header}\na;0;1;1;2;2\n a;0;1;1;2; 2\n")
     assert read_boxes(tmp_path / "b.csv")[0]["a"][:, 1:5].tolist() == [[1, 1, 2, 2]]
     (tmp_path / "b.csv").write_text(f"{header}\na;0;1;1;2;2\na;0;1;1;3;2\n")
-    with pytest.raises(DataError, match=r"line 3: .* has face_right '3', but '2' in .*line 2"):
+    with pytest.raises(DataError, match=r"line 3: .* is '0 1 1 3 2 nan .*', but '0 1 1 2 2 nan .* in .*line 2"):
         read_boxes(tmp_path / "b.csv")
 
 

@@ -13,11 +13,12 @@ import cv2
 import librosa
 import numpy as np
 import pytest
-from test_faces import openface
+from test_landmarks import openface
 from test_media import RATE, own_bytes, tone, write_clip, write_wav
 
 from datamodules import ravdess_clip
-from datamodules.media import MediaError, read_clip, spread
+from datamodules.media import read_clip, spread
+from datamodules.media_file import MediaError
 from datamodules.prepare import ravdess
 from datamodules.ravdess_clip import Job, Settings, paper_mfcc, prepare_clip
 from datamodules.store import DataError, Store

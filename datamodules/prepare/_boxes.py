@@ -59,17 +59,24 @@ def read_boxes(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         raise DataError(
             f"--boxes {path}: column {unknown[0]!r} is none of docs/data.md, or others of its part are not there"
         )
-    rows, _ = settle(((row["video"], row["time"]), row, row.where) for row in table)
+    rows, _ = settle(((row["video"], row["time"]), _Moment(_numbers(row).tobytes()), row.place) for row in table)
     if not rows:
         raise DataError(f"--boxes {path}: the table has no rows")
-    found: dict[str, list[list[float]]] = {}
-    for row in rows.values():
-        found.setdefault(row["video"], []).append(_numbers(row))
-    tables = {name: np.array(values) for name, values in found.items()}
+    found: dict[str, list[np.ndarray]] = {}
+    for (video, _), moment in rows.items():
+        found.setdefault(video, []).append(np.frombuffer(moment))
+    tables = {name: np.stack(values) for name, values in found.items()}
     return {name: values[np.argsort(values[:, 0], kind="stable")] for name, values in tables.items()}, present
 
 
-def _numbers(row: Row) -> list[float]:
+class _Moment(bytes):
+    """The numbers of a row, as little memory as they take; what is not found equals what is not found."""
+
+    def __str__(self) -> str:
+        return " ".join(f"{value:g}" for value in np.frombuffer(self))
+
+
+def _numbers(row: Row) -> np.ndarray:
     """Time, face, body and joints of a row, NaN where it has none."""
     try:
         numbers = [float(row.get(name) or "nan") for name in _NUMBERS]
@@ -80,7 +87,7 @@ def _numbers(row: Row) -> list[float]:
     for part, (left, top, right, bottom) in (("face", numbers[1:5]), ("body", numbers[5:9])):
         if right <= left or bottom <= top:  # False where one of them is NaN
             raise DataError(f"{row.where}: the {part} box ends before it begins")
-    return numbers
+    return np.array(numbers)
 
 
 def at_step(table: np.ndarray | None, step: int) -> Found:

@@ -13,7 +13,8 @@ import numpy as np
 
 from datamodules.frames import to_rgb
 from datamodules.letterbox import letter_box
-from datamodules.media import MediaError, read_clip
+from datamodules.media import read_clip
+from datamodules.media_file import MediaError
 from datamodules.spectrogram import FFT, RATE, spectrograms
 from datamodules.store import DataError, sha256_file
 

@@ -16,7 +16,7 @@ import numpy as np
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
 from datamodules.prepare._matches import tell_counts, tell_unmatched
-from datamodules.store import DataError
+from datamodules.store import DataError, plain
 from datamodules.tables import Table, settle
 
 SPLITS = {"Train": "train", "Validation": "val", "Test": "test"}
@@ -40,7 +40,7 @@ def read_labels(path: Path, copies: Counter[str]) -> dict[str, str]:
         DataError: If it cannot be read, lacks a column or labels a clip twice differently.
     """
     rows = Table(path, ("ClipID", "Engagement"))
-    labels, twice = settle((Path(row["ClipID"]).stem, row["Engagement"], row.where) for row in rows)
+    labels, twice = settle((Path(row["ClipID"]).stem, row["Engagement"], row.place) for row in rows)
     if twice:
         copies[f"rows of {path.name} that come twice"] += twice
     return labels
@@ -76,7 +76,7 @@ def scan(folder: Path) -> list[Video]:
         labels = read_labels(table, copies) if paths or table.exists() else {}
         tell_unmatched(name, labels, {path.stem for path in paths})
         for path in paths:
-            place, clip = path.relative_to(folder).as_posix(), path.stem
+            place, clip = plain(path.relative_to(folder).as_posix()), plain(path.stem)
             level, who = labels.get(clip), participant(path.relative_to(data / name).parts)
             reason, vector = "", None
             if known := videos.get(clip):

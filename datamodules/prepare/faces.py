@@ -79,7 +79,9 @@ def scan(folder: Path) -> Source:
             continue
         if not re.fullmatch(r"[a-z0-9_]+", place.name):
             raise DataError(f"{place}: name the folder of a corpus by a-z, 0-9 and _ alone.")
-        stills = once(corpus.parse(Files(place), source.ignored), source.ignored)
+        files = Files(place)
+        stills = once(corpus.parse(files, source.ignored), source.ignored)
+        files.tell_unmatched(stills)
         # A box says who of several people it is; pictures of nobody named are compared by what they show, later.
         named = [one for one in stills if one.subject and one.box is None and not one.reason]
         check_recordings(

@@ -16,7 +16,7 @@ import numpy as np
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
 from datamodules.prepare._matches import tell_counts, tell_unmatched
-from datamodules.store import DataError
+from datamodules.store import DataError, check_regular, plain
 
 SPLITS = {"train": "train", "dev": "val", "val": "val", "validation": "val", "test": "test"}
 ROLES = ("Expert", "Novice")
@@ -43,6 +43,7 @@ def read_annotation(path: Path) -> np.ndarray:
         ValueError: If a row is no distribution; the message is a reason to skip the video.
     """
     try:
+        check_regular(path)
         shares = np.loadtxt(path, ndmin=2, encoding="utf-8-sig")
     except FileNotFoundError:
         raise ValueError(f"no {path.name}") from None
@@ -68,10 +69,10 @@ def scan(folder: Path) -> list[Video]:
     shown: set[str] = set()
     twice = Counter[str]()
     for path in sorted(folder.rglob("*_video.mp4")):
-        role, place = path.stem.partition("_")[0], path.relative_to(folder)
+        role, place = path.stem.partition("_")[0], Path(plain(str(path.relative_to(folder))))
         if role not in ROLES or path.name.startswith("."):
             continue
-        session = path.parent.name
+        session = plain(path.parent.name)
         shown.add(f"{place.parent.as_posix()}/{role.lower()}")
         splits = [SPLITS[part.lower()] for part in place.parts[:-2] if part.lower() in SPLITS]
         name, labels, reason = f"{session}/{role.lower()}", None, ""
@@ -95,7 +96,7 @@ def scan(folder: Path) -> list[Video]:
             f"--source {folder}: no Expert_video.mp4 or Novice_video.mp4, as in train/<session>/ (docs/data.md)."
         )
     annotated = {
-        f"{path.parent.relative_to(folder).as_posix()}/{path.stem.removeprefix('annotation_')}"
+        plain(f"{path.parent.relative_to(folder).as_posix()}/{path.stem.removeprefix('annotation_')}")
         for role in ROLES
         for path in folder.rglob(f"annotation_{role.lower()}.txt")
     }

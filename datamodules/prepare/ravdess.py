@@ -17,12 +17,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from datamodules.landmarks import CONFIDENCE
 from datamodules.parallel import ordered
 from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.prepare._recordings import check_recordings, same_bytes
 from datamodules.preview import write_contact_sheet
 from datamodules.ravdess_clip import Face, Job, Settings, prepare_clip
-from datamodules.store import DataError, Store, is_stand_in
+from datamodules.store import DataError, Store, is_stand_in, plain
 from datamodules.store_writer import StoreWriter
 
 CLASS_NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
@@ -54,6 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=["landmarks", "detector", "none"],
         help="where the face is (default: landmarks if there are any, else the built-in detector)",
     )
+    parser.add_argument(
+        "--landmark-rows",
+        choices=["time", "paper"],
+        default="time",
+        help="which row of a landmark file a frame takes: the one nearest in time, or row ceil(i * rows / 30) as the "
+        "code released with CFN-SR does",
+    )
+    parser.add_argument(
+        "--landmark-confidence",
+        type=float,
+        default=CONFIDENCE,
+        metavar="C",
+        help=f"a row of less confidence holds no face (default: {CONFIDENCE})",
+    )
     parser.add_argument("--margin", type=float, default=0.0, help="around the face, as a fraction of its box")
     parser.add_argument(
         "--crop",
@@ -80,7 +95,7 @@ def scan(folder: Path) -> Source:
     clips: dict[str, dict[str, Job]] = {"01": {}, "03": {}}
     bad: list[Job] = []
     for path in sorted(files):
-        stem, suffix, name = path.stem, path.suffix.lower(), path.relative_to(folder).as_posix()
+        stem, suffix, name = path.stem, path.suffix.lower(), plain(path.relative_to(folder).as_posix())
         modality, channel = stem[:2], stem[3:5]
         if not _NAME.fullmatch(stem):
             bad.append(Job(name, path, name, reason="not named like a RAVDESS clip"))
@@ -120,7 +135,8 @@ def run(args: argparse.Namespace) -> int:
     if args.preview and not source.video:
         raise DataError(f"--preview: {args.source} holds audio alone; leave the option out.")
     face, found = _face(args, source)
-    settings = Settings(source.video, face, args.margin, args.crop, args.size, args.audio)
+    rule = (args.landmark_rows, args.landmark_confidence)
+    settings = Settings(source.video, face, args.margin, args.crop, args.size, args.audio, *rule)
     synthetic = is_stand_in(args.source, "ravdess")
     folder = corpus_root(args, "ravdess", synthetic=synthetic) / "prepared"
     print(f"{len(source.jobs)} clips, {found}")
@@ -144,6 +160,8 @@ def _check_options(args: argparse.Namespace) -> None:
         raise DataError(f"--audio {args.audio}: give the rate in Hz, at least 1000.")
     if not 0 <= args.margin <= 2:
         raise DataError(f"--margin {args.margin}: give a fraction of the face box from 0 to 2.")
+    if not 0 <= args.landmark_confidence <= 1:
+        raise DataError(f"--landmark-confidence {args.landmark_confidence}: give a number from 0 to 1.")
     if args.landmarks and args.face in ("detector", "none"):
         raise DataError(f"--landmarks and --face {args.face} exclude each other; leave one out.")
     if args.landmarks and not args.landmarks.is_dir():

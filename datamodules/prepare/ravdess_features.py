@@ -21,6 +21,7 @@ from datamodules.prepare._fill import corpus_root
 from datamodules.prepare._recordings import Recording, repeated
 from datamodules.store import DataError, is_stand_in, sha256_file, write_atomic
 from datamodules.tables import Table
+from tensor_files import TensorFileError, read_npz
 
 CORPUS = "ravdess_features"
 FILES = ("au_mfcc.npz", "mfcc_44k.npz")
@@ -52,10 +53,9 @@ def read_arrays(path: Path, **dimensions: int) -> Arrays:
     if not path.is_file():
         raise DataError(f"--source: {path} is not there; docs/data.md says what the folder holds")
     try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: np.asarray(content[name]) for name in content.files if name in dimensions}
-    except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds for a damaged file
-        raise DataError(f"{path}: not a plain .npz file ({error}); get it anew") from error
+        arrays = read_npz(path, dimensions)
+    except TensorFileError as error:
+        raise DataError(f"{error}; get it anew") from error
     if absent := [name for name in dimensions if name not in arrays]:
         raise DataError(f"{path}: no array {', '.join(absent)}; docs/data.md says what it holds")
     rows = len(next(iter(arrays.values())))

@@ -24,7 +24,7 @@ from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.prepare._matches import tell_counts, tell_unmatched
 from datamodules.prepare._vgaf_clip import Job, Settings, prepare_clip
 from datamodules.prepare._vgaf_synthetic import copy_file, finish_synthetic, synthetic_jobs
-from datamodules.store import DataError, Store, is_stand_in, read_table
+from datamodules.store import DataError, Store, is_stand_in, plain, read_table
 from datamodules.store_writer import StoreWriter
 from datamodules.vgaf_layout import SETS, SPLITS, folder_number, real_folder, split_labels
 
@@ -82,8 +82,8 @@ def scan(folder: Path, out: Path, number: int) -> list[Job]:
             path = videos.get(name, folder / split / f"{name}.mp4")
             reason = "" if name in labels else f"no label in {split}_labels.txt"
             target = real_folder(out, number) / split / f"{name}.mp4"
-            place = path.relative_to(folder).as_posix()
-            jobs.append(Job(f"{split}/{name}", labels.get(name, 0), path, place, target, reason=reason))
+            place = plain(path.relative_to(folder).as_posix())
+            jobs.append(Job(plain(f"{split}/{name}"), labels.get(name, 0), path, place, target, reason=reason))
     if not found:
         raise DataError(f"--source {folder}: no .mp4 in {folder / 'Train'} or {folder / 'Val'}; see docs/data.md")
     tell_counts(copies)

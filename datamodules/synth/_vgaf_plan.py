@@ -146,4 +146,4 @@ def read_origins(path: Path | None) -> dict[str, str]:
         DataError: It cannot be read, or says two clips of one face.
     """
     rows = read_table(path, ("file", "clip"), "--sources") if path else []
-    return settle((row["file"], row["clip"], row.where) for row in rows)[0]
+    return settle((row["file"], row["clip"], row.place) for row in rows)[0]
