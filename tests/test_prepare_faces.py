@@ -388,7 +388,9 @@ def test_one_clip_in_two_places_is_one_where_the_files_are_equal(tmp_path):
     assert [still.id for still in source.stills] == [f"savee/{clip}/0000.00" for clip in ("DC/a01", "DC/d01", "JE/a01")]
     assert source.ignored == {"savee rows that come twice": 1}
     write_clip(tmp_path / "savee/copy/DC/a01.avi", frames=5, fps=25, audio=None)
-    with pytest.raises(DataError, match=r"DC/a01.avi: 'savee/DC/a01/0000.00' has content .* in .*copy/DC/a01.avi"):
+    with pytest.raises(
+        DataError, match=r"copy/DC/a01.avi: 'savee/DC/a01/0000.00' has content .* in .*savee/DC/a01.avi"
+    ):
         faces.scan(tmp_path)
 
 
