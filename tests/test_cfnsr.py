@@ -216,7 +216,9 @@ def test_without_lengths_the_query_is_the_last_audio_step():
     model, whole = small(cross_modal=True).eval(), batch()
     given = {**whole, "length": {"audio": torch.full((4,), whole["audio"].shape[-1])}}
     without = model({**whole, "length": {}})
-    for found, expected in zip(torch.utils._pytree.tree_leaves(without), torch.utils._pytree.tree_leaves(model(given))):
+    for found, expected in zip(
+        torch.utils._pytree.tree_leaves(without), torch.utils._pytree.tree_leaves(model(given)), strict=True
+    ):
         assert torch.equal(found, expected)
     shorter = {**whole, "length": {"audio": torch.full((4,), 28)}}
     assert not torch.equal(model(shorter)["aux"]["attention"], without["aux"]["attention"])
