@@ -36,6 +36,7 @@ from experiments.checkpoints import keep_to_its_run, read_checkpoint
 from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, quiet
 from experiments.record import RecordConfig, record_result
+from experiments.redaction import forget, hide_words
 from experiments.run_folder import Finished, begin, enter
 from experiments.score import score_selections
 from lightning_modules.base import EmotionTask
@@ -114,6 +115,11 @@ class EmotionCLI(LightningCLI):
                 given = request.read_command(self.arguments[1:]).get("data", {})
                 keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
         super()._parse_ckpt_path()
+
+    def instantiate_classes(self) -> None:
+        """Builds data, model and trainer."""
+        super().instantiate_classes()
+        forget(self.model)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer over the run's folder."""
@@ -290,6 +296,8 @@ def main(arguments: Sequence[str]) -> int:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     quiet()
     import_all()
+    if hide_words(arguments) != list(arguments):
+        os.environ["WANDB_X_DISABLE_META"] = "true"  # else W&B keeps the command line
     try:
         with contextlib.ExitStack() as held:
             EmotionCLI(arguments, held)
