@@ -7,6 +7,7 @@ import re
 import cv2
 import numpy as np
 import pytest
+from test_media import own_bytes
 
 from datamodules.letterbox import letter_box
 from datamodules.media_file import MediaError
@@ -30,6 +31,7 @@ def film(path, frames, fps):
         return image
 
     path.write_bytes(mp4((picture(i) for i in range(frames)), fps))
+    return path
 
 
 def brightness(image):
@@ -78,7 +80,7 @@ def corpus(tmp_path):
     rows = []
     for clip, level in LEVELS.items():
         split = SPLIT_OF[clip[:6]]
-        film(folder / f"DataSet/{split}/{clip[:6]}/{clip}/{clip}.mp4", 60, 30)
+        own_bytes(film(folder / f"DataSet/{split}/{clip[:6]}/{clip}/{clip}.mp4", 60, 30))
         labels[split].append(f"{clip}.avi,3,{level},0,0")  # the label files write .avi whatever the clip is
         for step in range(10):
             row = {"video": clip, "time": step / 5} | box("face", 30, 20, 50, 40) | box("body", 10, 12, 74, 44)
@@ -466,7 +468,7 @@ def conversation(tmp_path):
     rows = []
     for split, session in (("train", "026_a"), ("test", "030_b")):
         for role in ("Expert", "Novice"):
-            film(folder / f"English/{split}/{session}/{role}_video.mp4", 50, 25)
+            own_bytes(film(folder / f"English/{split}/{session}/{role}_video.mp4", 50, 25))
             levels = np.zeros((50, 5))
             for row in range(50):
                 levels[row, row % 5 if split == "test" else 2] = 0.25

@@ -14,7 +14,7 @@ import librosa
 import numpy as np
 import pytest
 from test_landmarks import openface
-from test_media import RATE, tone, write_clip, write_wav
+from test_media import RATE, own_bytes, tone, write_clip, write_wav
 
 from datamodules import ravdess_clip
 from datamodules.media import read_clip, spread
@@ -35,7 +35,7 @@ def corpus(tmp_path_factory):
     for i, clip in enumerate(CLIPS):
         actor = folder / f"Actor_{clip[-2:]}"
         actor.mkdir(exist_ok=True)
-        write_clip(actor / f"{clip}.mp4", frames=32, seconds=3.2, options={"qscale": str(2 + i)})
+        own_bytes(write_clip(actor / f"{clip}.mp4", frames=32, seconds=3.2))
         openface(folder / f"landmarks/{clip}.csv", [(8 + i, 6, 40, 40)] * 32)
     write_clip(folder / "Actor_01/02-01-01-01-01-01-01.mp4", frames=2, audio=None)
     (folder / "Actor_01/notes.txt").write_text("not a clip")
@@ -181,6 +181,7 @@ def many(corpus, tmp_path):
     for i in range(40):
         clip = f"01-01-02-01-0{i % 2 + 1}-0{i // 20 + 1}-{i // 2 % 10 + 1:02d}"
         (folder / f"{clip}.mp4").write_bytes(source.read_bytes())
+        own_bytes(folder / f"{clip}.mp4")
         openface(folder / f"landmarks/{clip}.csv", [(i, 6, 50, 40)] * 32)
     return folder
 
@@ -238,6 +239,7 @@ def spoil(folder):
     (folder / "01-01-09-01-01-01-01.mp4").write_bytes(good.read_bytes())
     (folder / "holiday.mp4").write_bytes(good.read_bytes())
     (folder / good.name).write_bytes(good.read_bytes())
+    own_bytes(folder / good.name)  # another file of that name, not the same one again
     for actor in range(1, 5):
         openface(folder / f"landmarks/01-01-02-01-01-01-{actor:02d}.csv", [(8, 6, 40, 40)] * 32)
 

@@ -8,6 +8,7 @@ is disengaged and the highest alone engaged, as Dresvyanskiy, Karpov and Minker 
 import argparse
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,11 @@ def scan(folder: Path) -> list[Video]:
             place, clip = plain(path.relative_to(folder).as_posix()), plain(path.stem)
             level, who = labels.get(clip), participant(path.relative_to(data / name).parts)
             reason, vector = "", None
-            if clip in videos:
-                reason = f"same clip as {videos[clip].name}"
+            if known := videos.get(clip):
+                if _engagement.is_copy(known, replace(known, path=path, group=who, split=split)):
+                    copies["copies of a video"] += 1
+                    continue
+                reason = f"same clip as {known.name}"
                 clip = place
             elif not who:
                 reason = f"not in a folder {name}/<user>/<clip>"

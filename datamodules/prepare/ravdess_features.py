@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.prepare._fill import corpus_root
+from datamodules.prepare._recordings import Recording, repeated
 from datamodules.store import DataError, is_stand_in, sha256_file, write_atomic
 from datamodules.tables import Table
 from tensor_files import TensorFileError, read_npz
@@ -103,7 +104,8 @@ def join(source: Path, folds: dict[str, int], *, whole: bool) -> tuple[list[dict
         ``(N, 13, 212)`` in the same order.
 
     Raises:
-        DataError: If a file is not as expected, the trials of the two differ, or a label contradicts an id.
+        DataError: If a file is not as expected, the trials of the two differ, a label contradicts an id, or trials of
+            two actors or emotions have the same features.
     """
     units_path, mfcc_path = (source / name for name in FILES)
     units = read_arrays(units_path, names=1, au=2, emotion=1, actor=1)
@@ -131,6 +133,9 @@ def join(source: Path, folds: dict[str, int], *, whole: bool) -> tuple[list[dict
         "au": units["au"][[in_units[trial] for trial in trials]].astype(np.float32),
         "mfcc": sound["mfcc"][[in_sound[trial] for trial in trials]].astype(np.float32),
     }
+    for name in ("au", "mfcc"):
+        said = (Recording(f"{name} of {row['id']}", f"actor {row['group']}", row["target"]) for row in index)
+        repeated(zip(map(np.ndarray.tobytes, features[name]), said, strict=True), source)
     return index, features
 
 
