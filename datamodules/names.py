@@ -1,4 +1,4 @@
-"""What a name that stands in a file must be before it becomes part of a path."""
+"""What a name that stands in a file must be before it becomes part of a path, and how many names are shown."""
 
 import unicodedata
 
@@ -38,3 +38,30 @@ def check_name(name: str, where: str) -> str:
     if reason := fault_in_name(name):
         raise DataError(f"{where}: {name[:60]!r} cannot be the name of a file: {reason}; give it another name")
     return name
+
+
+def plain_path(name: str, where: str) -> str:
+    """Return a path inside a folder in the one way to write it: slashes, nothing empty, no ``.``.
+
+    Args:
+        name: As it stands in a file, with slashes of either kind.
+        where: File and line, for the message.
+
+    Raises:
+        DataError: It is empty, absolute or leaves the folder by ``..``, or a part of it is no name of a file.
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    faults = [fault for part in parts if (fault := fault_in_name(part))]
+    if not parts:
+        faults = ["it is empty"]
+    elif name[0] in "/\\":
+        faults = ["it does not begin in the folder"]
+    if faults:
+        raise DataError(f"{where}: {name[:60]!r} cannot be the path of a file in the folder: {faults[0]}; correct it")
+    return "/".join(parts)
+
+
+def some(names: list[str], shown: int = 3) -> str:
+    """Return the first names, what cannot be shown written out, and how many more there are."""
+    first = (name if name.isprintable() else ascii(name)[1:-1] for name in names[:shown])
+    return ", ".join(first) + (f" and {len(names) - shown} more" if len(names) > shown else "")

@@ -147,6 +147,8 @@ class Store:
             self.synthetic: bool = self.manifest["synthetic"]
             files = self.manifest["arrays"]
             self.arrays = {name: np.dtype(DTYPES[file["dtype"]]) for name, file in files.items()}
+            if not all(name.isidentifier() for name in files):  # they become file names
+                raise ValueError
             path = folder / "index.csv"
             self.rows = read_table(path)
             self.ids = [row["id"] for row in self.rows]

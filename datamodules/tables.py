@@ -5,9 +5,9 @@ not count; line breaks inside quotation marks do. A row that does not fit the he
 """
 
 import csv
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from datamodules.store import DataError
 
@@ -19,21 +19,35 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
+class Place(NamedTuple):
+    """Where something stands, written as messages have it: the file as they name it, and the line from 1."""
+
+    source: str
+    line: int
+
+    def __str__(self) -> str:
+        """File and line."""
+        return f"{self.source}, line {self.line}"
+
+
 class Row(dict[str, str]):
     """Values of one row by column.
 
     Attributes:
-        source: The file as messages name it.
-        line: Line of the file at which the row begins, from 1.
+        place: Where it begins.
     """
 
-    source = ""
-    line = 0
+    place = Place("", 0)
+
+    @property
+    def line(self) -> int:
+        """Line of the file at which it begins, from 1."""
+        return self.place.line
 
     @property
     def where(self) -> str:
         """File and line, for messages."""
-        return f"{self.source}, line {self.line}"
+        return str(self.place)
 
 
 class Table:
@@ -99,7 +113,7 @@ class Table:
             if self._counted and not values.pop(0).isdecimal():
                 raise DataError(f"{self.source}, line {line}: column 1 has no name and is no row number; name it")
             row = Row(zip(self.names, values, strict=True))
-            row.source, row.line = self.source, line
+            row.place = Place(self.source, line)
             yield row
 
     def _detect(self, header: str, columns: Sequence[str]) -> str:
@@ -131,7 +145,8 @@ class Table:
 
     def _lines(self) -> Iterator[str]:
         if not self.path.is_file():
-            raise DataError(f"{self.source}: {'not a file' if self.path.exists() else 'no such file'}")
+            fault = "not a file" if self.path.exists() else "no such file"
+            raise DataError(f"{self.source}: {fault}; docs/data.md says what belongs there")
         number = 0
         try:
             # Bytes that are no UTF-8 become surrogates, so that the line that holds them is known.
@@ -154,16 +169,16 @@ def read_table(path: Path, columns: Sequence[str] = (), option: str = "", header
     return list(Table(path, columns, option, headerless))
 
 
-def settle(entries: Iterable[tuple[K, V, str]]) -> tuple[dict[K, V], int]:
+def settle(entries: Iterable[tuple[K, V, Place | str]]) -> tuple[dict[K, V], int]:
     """Return what is said of each key, in order, and how many equal copies there were besides.
 
     Args:
-        entries: Key, what is said of it, and where: file and line.
+        entries: Key, what is said of it, and where.
 
     Raises:
         DataError: Two entries say different things of one key; both places are named.
     """
-    found: dict[K, tuple[V, str]] = {}
+    found: dict[K, tuple[V, Place | str]] = {}
     copies = 0
     for key, content, where in entries:
         if key not in found:
@@ -171,11 +186,18 @@ def settle(entries: Iterable[tuple[K, V, str]]) -> tuple[dict[K, V], int]:
             continue
         known, place = found[key]
         if known != content:
-            raise DataError(
-                f"{where}: {_shown(key)} is {_shown(content)}, but {_shown(known)} in {place}; correct one of them"
-            )
+            own, other = _difference(content, known)
+            raise DataError(f"{where}: {_shown(key)} {own}, but {other} in {place}; correct one of them")
         copies += 1
     return {key: content for key, (content, _) in found.items()}, copies
+
+
+def _difference(one: object, other: object) -> tuple[str, str]:
+    """Two contents as a message may show them; of two mappings the first entry that differs."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        name = next(name for name in one if one[name] != other.get(name))
+        return f"has {name} {_shown(one[name])}", _shown(other.get(name))
+    return f"is {_shown(one)}", _shown(other)
 
 
 def _divide(text: str, delimiter: str) -> list[str]:

@@ -8,15 +8,14 @@ import csv
 import io
 import json
 import math
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+import tensor_files
 from datamodules.store import DataError, read_table, write_atomic
 from datamodules.vgaf_layout import (
     Clip,
@@ -46,36 +45,31 @@ class Header:
         return f"{self.dtype} {'x'.join(map(str, self.shape))}"
 
 
-def read_tensor(path: Path) -> Tensor:
-    """Maps the tensor of a file into memory, so that only what is used of it is read; nothing in it is executed.
+def read_tensor(path: Path, *, check: bool = True) -> Tensor:
+    """Maps the tensor of a file into memory; nothing in it is executed.
 
     Args:
         path: A ``.pt`` file that holds one plain tensor.
+        check: Compare its bytes with their checksums first, once in a process.
 
     Raises:
         DataError: If the file is missing, damaged or holds something else.
     """
+    if not path.exists():
+        raise DataError(f"{path} is missing")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing") from None
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
-        reason = "damaged, or not written by torch.save"
-        if zipfile.is_zipfile(path):
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise DataError(f"{path} is no plain tensor file ({reason})") from None
-    if not isinstance(content, Tensor) or content.layout != torch.strided or content.is_quantized:
-        raise DataError(f"{path} holds a {type(content).__name__}, not one plain tensor")
-    return content.detach()
+        return tensor_files.read_tensor(path, check=check)
+    except tensor_files.TensorFileError as error:
+        raise DataError(str(error)) from None
 
 
 def read_header(path: Path) -> Header:
-    """Reads type and shape of a tensor, not its values.
+    """Reads type and shape of a tensor, not its values: at 45 MB a file they are checked when they are first read.
 
     Raises:
         DataError: As `read_tensor`.
     """
-    tensor = read_tensor(path)
+    tensor = read_tensor(path, check=False)
     return Header(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
 
 

@@ -5,19 +5,24 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from experiments import results
 from experiments.messages import UsageError
+from tensor_files import TensorFileError, read_torch
+
+_PARTS = {"state_dict": dict, "hyper_parameters": dict, "epoch": int}
+_TRAINING = {"global_step": int, "loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}
 
 
-def read_checkpoint(path: Path, option: str = "", remedy: str = "") -> dict[str, Any]:
+def read_checkpoint(path: Path, option: str = "", remedy: str = "", *, resume: bool = False) -> dict[str, Any]:
     """Opens a checkpoint without running anything in it; its tensors stay on disk until they are used.
 
     Args:
         path: The file.
         option: What named it, for the message.
         remedy: What to do about a damaged one, for the message.
+        resume: A training is to carry on from it, which takes more than weights.
 
     Returns:
         Its content.
@@ -27,12 +32,24 @@ def read_checkpoint(path: Path, option: str = "", remedy: str = "") -> dict[str,
     """
     if not path.is_file():
         raise UsageError(f"{option}{path}: there is no such file; runs keep theirs in <run>/checkpoints/")
+    whole = f"{option}{path}: not a whole checkpoint of this project"
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        if not {"state_dict", "hyper_parameters", "epoch"} <= content.keys():
-            raise ValueError("no checkpoint of a task")
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
-        raise UsageError(f"{option}{path}: not a whole checkpoint of this project{remedy}") from error
+        content = read_torch(path)
+    except TensorFileError as error:
+        reason = str(error).removeprefix(f"{path} ")
+        raise UsageError(f"{whole}: it {reason}{remedy}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{whole}: it holds a {type(content).__name__}{remedy}")
+    if wrong := [name for name, kind in _PARTS.items() if type(content.get(name)) is not kind]:
+        raise UsageError(f"{whole}: no {', '.join(wrong)} in it, or of another kind{remedy}")
+    if odd := [name for name, value in content["state_dict"].items() if not isinstance(value, Tensor)]:
+        raise UsageError(f"{whole}: state_dict holds {odd[0]!r}, which is no tensor{remedy}")
+    if not isinstance(content["hyper_parameters"].get("_class_path"), str):
+        raise UsageError(f"{whole}: its hyper_parameters do not name a model (_class_path){remedy}")
+    if resume and (lacking := [name for name, kind in _TRAINING.items() if type(content.get(name)) is not kind]):
+        raise UsageError(
+            f"{option}{path}: it holds a model but not where its training was: no {', '.join(lacking)}{remedy}"
+        )
     return content
 
 

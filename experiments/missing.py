@@ -125,6 +125,7 @@ def _evaluate(evaluation: Evaluation) -> None:
     from lightning.pytorch import Trainer
 
     from callbacks.predictions import PredictionWriter
+    from experiments.checkpoints import read_checkpoint
     from experiments.embed import use_frozen_encoders
     from experiments.train import build
 
@@ -133,8 +134,8 @@ def _evaluate(evaluation: Evaluation) -> None:
         raise DataError(f"{checkpoint} is not there; delete {evaluation.directory} and run the cell again")
     torch.set_num_threads(1)
     run = build(evaluation.command)
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    run.model.load_state_dict(state)
+    remedy = f"; delete {evaluation.directory} and run the cell again"
+    run.model.load_state_dict(read_checkpoint(checkpoint, remedy=remedy)["state_dict"])
     use_frozen_encoders(run.model, run.datamodule, checkpoint)
     for modality, rate in evaluation.losses:
         left, known = subset_of(modality), run.datamodule.input_shapes

@@ -2,13 +2,13 @@
 
 import difflib
 import os
-import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from tensor_files import TensorFileError, read_safetensors, read_torch
 
 
 class TaskError(ValueError):
@@ -54,21 +54,18 @@ def read_hyper_parameters(path: str | Path) -> dict[str, Any]:
         TaskError: If the file is missing, damaged, or holds more than plain values and weights.
     """
     content = _read(Path(path))
-    return dict(content.get("hyper_parameters") or {}) if isinstance(content, dict) else {}
+    arguments = content.get("hyper_parameters") if isinstance(content, dict) else None
+    return dict(arguments) if isinstance(arguments, dict) else {}
 
 
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise TaskError(f"weights: there is no file {path}; train it first, fetch it, or correct the path")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # Files of the time before torch 1.6, as many published weights are, cannot be memory-mapped.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # torch raises many kinds, by where the damage is
-        raise TaskError(
-            f"weights: {path} is damaged, or not a checkpoint that can be read without running code"
-        ) from error
+        # Many published weights are files of the time before torch 1.6.
+        return read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path, old=True)
+    except TensorFileError as error:
+        raise TaskError(f"weights: {error}; fetch it or make it anew") from error
 
 
 def load_weights(module: nn.Module, path: str | Path, prefix: str = "") -> None:
@@ -220,6 +217,7 @@ def load_transformers_weights(network: nn.Module, weights: str) -> None:
     options: dict[str, Any] = {"add_pooling_layer": False} if kind.__name__ == "BertModel" else {}
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    check_folder(Path(weights))
     try:
         found, report = kind.from_pretrained(
             weights,
@@ -239,6 +237,19 @@ def load_transformers_weights(network: nn.Module, weights: str) -> None:
     if missing := sorted(key for key in report["missing_keys"] if "masked_spec_embed" not in key):
         raise TaskError(f"weights: {weights} is no {kind.__name__}: it lacks {_some(missing)}")
     _fill(network, dict(found.state_dict()), f"{weights} does not fit the config of the encoder")
+
+
+def check_folder(folder: Path) -> None:
+    """Checks the ``.bin`` files of a transformers folder, which are archives of torch; its library would not.
+
+    Raises:
+        TaskError: If one is damaged.
+    """
+    for path in sorted(folder.glob("*.bin")) if folder.is_dir() else ():
+        try:
+            read_torch(path, old=True)
+        except TensorFileError as error:
+            raise TaskError(f"weights: {error}; fetch it again") from error
 
 
 CONTAINERS = ("blocks", "stages", "layers", "features")

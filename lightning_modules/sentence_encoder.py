@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.encoders import TaskError
+from lightning_modules.encoders import TaskError, check_folder
 
 PACKAGE = "package:"
 
@@ -71,6 +71,7 @@ class SentenceEncoder(nn.Module):
             found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none, there is no such file"
             if sha256 is not None and found != sha256:
                 raise TaskError(f"encoder.sha256: {path} has {found}, expected {sha256}; do not use these weights")
+            check_folder(folder)
             logging.set_verbosity_error()  # type: ignore[no-untyped-call]
             logging.disable_progress_bar()  # type: ignore[no-untyped-call]
             # The pooler on top of the first token is part of the file but of no sentence embedding.

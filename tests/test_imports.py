@@ -50,6 +50,27 @@ def test_packages_do_not_import_upwards(package, forbidden):
             assert name.split(".")[0] not in forbidden, f"{path.name} imports {name}"
 
 
+def test_the_reader_of_tensor_files_imports_nothing_of_the_project_and_no_torch_at_the_top():
+    path = ROOT / "tensor_files.py"
+    assert not {name.split(".")[0] for name in imports(path)} & {*PACKAGES, "cli"}
+    tree = ast.parse(path.read_text())
+    assert not [node for node in tree.body if isinstance(node, ast.Import) and node.names[0].name == "torch"]
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_files_of_tensors_are_opened_by_one_reader(package):
+    """torch checks no CRC of its own archives, and numpy none of a member that it does not read to its end."""
+    readers = {("torch", "load"), ("np", "load"), ("numpy", "load"), ("zipfile", "ZipFile")}
+    for path in files(package):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                found = (node.value.id, node.attr)
+                digest = path.name == "vgaf_layout.py" and found[0] == "zipfile"  # looks at names and CRCs alone
+                assert found not in readers or digest, f"{path.name}, line {node.lineno}: {'.'.join(found)}"
+            if isinstance(node, ast.ImportFrom):
+                assert (node.module or "") != "safetensors.torch", path.name
+
+
 def test_callbacks_see_the_base_alone():
     for path in files("callbacks"):
         seen = {name for name in imports(path) if name.startswith("lightning_modules.")}

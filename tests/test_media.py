@@ -83,6 +83,13 @@ def write_clip(
     return path
 
 
+def own_bytes(path):
+    """Gives an MP4 bytes that no other has, and changes nothing that it shows: a box with its name, to be skipped."""
+    name = "/".join(path.parts[-2:]).encode()
+    path.write_bytes(path.read_bytes() + (len(name) + 8).to_bytes(4, "big") + b"free" + name)
+    return path
+
+
 def write_wav(path, samples, rate=RATE):
     with wavefile.open(str(path), "wb") as file:
         file.setnchannels(samples.shape[0])

@@ -15,7 +15,7 @@ import librosa
 import numpy as np
 import pytest
 from test_landmarks import openface
-from test_media import RATE, tone, write_clip, write_wav
+from test_media import RATE, own_bytes, tone, write_clip, write_wav
 
 from datamodules import ravdess_clip
 from datamodules.media import read_clip, spread
@@ -36,7 +36,7 @@ def corpus(tmp_path_factory):
     for i, clip in enumerate(CLIPS):
         actor = folder / f"Actor_{clip[-2:]}"
         actor.mkdir(exist_ok=True)
-        write_clip(actor / f"{clip}.mp4", frames=32, seconds=3.2, options={"qscale": str(2 + i)})
+        own_bytes(write_clip(actor / f"{clip}.mp4", frames=32, seconds=3.2))
         openface(folder / f"landmarks/{clip}.csv", [(8 + i, 6, 40, 40)] * 32)
     write_clip(folder / "Actor_01/02-01-01-01-01-01-01.mp4", frames=2, audio=None)
     (folder / "Actor_01/notes.txt").write_text("not a clip")
@@ -217,6 +217,7 @@ def many(corpus, tmp_path):
     for i in range(40):
         clip = f"01-01-02-01-0{i % 2 + 1}-0{i // 20 + 1}-{i // 2 % 10 + 1:02d}"
         (folder / f"{clip}.mp4").write_bytes(source.read_bytes())
+        own_bytes(folder / f"{clip}.mp4")
         openface(folder / f"landmarks/{clip}.csv", [(i, 6, 50, 40)] * 32)
     return folder
 
@@ -274,6 +275,7 @@ def spoil(folder):
     (folder / "01-01-09-01-01-01-01.mp4").write_bytes(good.read_bytes())
     (folder / "holiday.mp4").write_bytes(good.read_bytes())
     (folder / good.name).write_bytes(good.read_bytes())
+    own_bytes(folder / good.name)  # another file of that name, not the same one again
     for actor in range(1, 5):
         openface(folder / f"landmarks/01-01-02-01-01-01-{actor:02d}.csv", [(8, 6, 40, 40)] * 32)
 
@@ -422,6 +424,19 @@ def test_wrong_options(corpus, tmp_path, options, message):
         ravdess.run(arguments(corpus, tmp_path / "out", *[places.get(option, option) for option in options]))
     assert len(str(error.value).splitlines()) <= 2
     assert not (tmp_path / "out").exists()
+
+
+def test_landmark_files_of_no_clip_are_told_and_two_that_differ_refused(copy, tmp_path, capsys):
+    (copy / "landmarks/other").mkdir()
+    (copy / f"landmarks/other/{CLIPS[0]}.csv").write_bytes((copy / f"landmarks/{CLIPS[0]}.csv").read_bytes())
+    (copy / "landmarks/01-02-01-01-01-01-01.csv").write_text("of a song")
+    (copy / "landmarks/._x.csv").write_text("left by a Mac")
+    prepare(copy, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert f"  {copy / 'landmarks'}: 1 landmark file without a clip (01-02-01-01-01-01-01)\n" in said
+    openface(copy / f"landmarks/other/{CLIPS[0]}.csv", [(9, 6, 40, 40)] * 32)
+    with pytest.raises(DataError, match=rf"other/{CLIPS[0]}.csv: '{CLIPS[0]}' is .*, but .* in .*landmarks/{CLIPS[0]}"):
+        ravdess.run(arguments(copy, tmp_path / "again"))
 
 
 def test_landmarks_asked_for_but_not_there(copy, tmp_path):

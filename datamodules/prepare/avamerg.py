@@ -29,6 +29,7 @@ from datamodules.media import read_clip, spread
 from datamodules.media_file import MediaError
 from datamodules.parallel import ordered
 from datamodules.prepare._fill import check_common, corpus_root, fill
+from datamodules.prepare._matches import tell_unmatched
 from datamodules.store import DataError, Store, is_stand_in, plain, sha256_file, write_atomic
 from datamodules.store_writer import StoreWriter
 from datamodules.tokens import Tokens
@@ -172,6 +173,12 @@ def run(args: argparse.Namespace) -> int:
             f"warning: --source {args.source}: none of the media files that its manifests name; text alone is kept",
             file=sys.stderr,
         )
+    used = {media.find(name)[0] for one in dialogues for said in one.utterances for name in (said.audio, said.video)}
+    found, there = (
+        {path.relative_to(args.source).as_posix() for path in paths if path}
+        for paths in (used, [path for paths in media.by_name.values() for path in paths])
+    )
+    tell_unmatched(str(args.source), found, there, "file", "conversation")
     writer = StoreWriter(root / "prepared", ARRAYS, recorded, synthetic, columns=(*COLUMNS, "missing"))
     dropped = {one.id for one in dialogues if one.dropped}
     workers = args.workers or os.cpu_count() or 1

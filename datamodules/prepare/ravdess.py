@@ -20,6 +20,8 @@ from tqdm import tqdm
 from datamodules.landmarks import CONFIDENCE
 from datamodules.parallel import ordered
 from datamodules.prepare._fill import check_common, corpus_root, fill
+from datamodules.prepare._matches import one_of_each, tell_unmatched
+from datamodules.prepare._recordings import check_recordings, same_bytes
 from datamodules.preview import write_contact_sheet
 from datamodules.ravdess_clip import Face, Job, Settings, prepare_clip
 from datamodules.store import DataError, Store, is_stand_in, plain
@@ -82,10 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def scan(folder: Path) -> Source:
-    """List the clips of a RAVDESS folder.
+    """List the clips of a RAVDESS folder; one that comes twice, as in Kaggle's, is taken once.
 
     Raises:
-        DataError: The folder is missing or holds no clip.
+        DataError: The folder is missing or holds no clip, or one recording is said to be of two actors or emotions.
     """
     if not folder.is_dir():
         raise DataError(f"--source {folder}: no such folder; docs/data.md says where to get RAVDESS.")
@@ -103,6 +105,8 @@ def scan(folder: Path) -> Source:
             ignored[what] = ignored.get(what, 0) + 1
         elif suffix not in _SUFFIXES[modality]:
             bad.append(Job(name, path, name, reason=f"modality {modality} in a {suffix} file"))
+        elif stem in clips[modality] and same_bytes(clips[modality][stem].path, path):
+            ignored["copies"] = ignored.get("copies", 0) + 1
         elif stem in clips[modality]:
             bad.append(Job(name, path, name, reason=f"same clip as {clips[modality][stem].name}"))
         else:
@@ -115,7 +119,9 @@ def scan(folder: Path) -> Source:
         )
     if clips["01"] and clips["03"]:
         ignored["audio-only clips"] = len(clips["03"])
-    return Source(sorted([*chosen.values(), *bad], key=lambda job: job.id), bool(clips["01"]), ignored)
+    jobs = sorted(chosen.values(), key=lambda job: job.id)
+    check_recordings(((job.path, f"actor {job.id[-2:]}", job.id[6:8]) for job in jobs), folder)
+    return Source(sorted([*jobs, *bad], key=lambda job: job.id), bool(clips["01"]), ignored)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -172,9 +178,10 @@ def _face(args: argparse.Namespace, source: Source) -> tuple[Face, str]:
         return "none", "whole frames"
     if args.face == "detector" or (args.face is None and not folder.is_dir()):
         return "detector", "faces from the built-in detector"
-    files = {path.stem: path for path in sorted(folder.rglob("*.csv"))}
+    files = one_of_each(path for path in sorted(folder.rglob("*.csv")) if not path.name.startswith("."))
     if not files:
         raise DataError(f"--face landmarks: no CSV file in {folder}; name their folder with --landmarks DIR.")
+    tell_unmatched(str(folder), files, {job.id for job in source.jobs if not job.reason}, "clip", "landmark file")
     source.jobs = [replace(job, landmarks=files.get(job.id)) for job in source.jobs]
     return "landmarks", f"faces from the landmarks in {folder}"
 

@@ -6,7 +6,6 @@ what their ids share, never by row.
 """
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -19,7 +18,10 @@ from typing import Any
 import numpy as np
 
 from datamodules.prepare._fill import corpus_root
+from datamodules.prepare._recordings import Recording, repeated
 from datamodules.store import DataError, is_stand_in, sha256_file, write_atomic
+from datamodules.tables import Table
+from tensor_files import TensorFileError, read_npz
 
 CORPUS = "ravdess_features"
 FILES = ("au_mfcc.npz", "mfcc_44k.npz")
@@ -51,10 +53,9 @@ def read_arrays(path: Path, **dimensions: int) -> Arrays:
     if not path.is_file():
         raise DataError(f"--source: {path} is not there; docs/data.md says what the folder holds")
     try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: np.asarray(content[name]) for name in content.files if name in dimensions}
-    except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds for a damaged file
-        raise DataError(f"{path}: not a plain .npz file ({error}); get it anew") from error
+        arrays = read_npz(path, dimensions)
+    except TensorFileError as error:
+        raise DataError(f"{error}; get it anew") from error
     if absent := [name for name in dimensions if name not in arrays]:
         raise DataError(f"{path}: no array {', '.join(absent)}; docs/data.md says what it holds")
     rows = len(next(iter(arrays.values())))
@@ -103,7 +104,8 @@ def join(source: Path, folds: dict[str, int], *, whole: bool) -> tuple[list[dict
         ``(N, 13, 212)`` in the same order.
 
     Raises:
-        DataError: If a file is not as expected, the trials of the two differ, or a label contradicts an id.
+        DataError: If a file is not as expected, the trials of the two differ, a label contradicts an id, or trials of
+            two actors or emotions have the same features.
     """
     units_path, mfcc_path = (source / name for name in FILES)
     units = read_arrays(units_path, names=1, au=2, emotion=1, actor=1)
@@ -131,6 +133,9 @@ def join(source: Path, folds: dict[str, int], *, whole: bool) -> tuple[list[dict
         "au": units["au"][[in_units[trial] for trial in trials]].astype(np.float32),
         "mfcc": sound["mfcc"][[in_sound[trial] for trial in trials]].astype(np.float32),
     }
+    for name in ("au", "mfcc"):
+        said = (Recording(f"{name} of {row['id']}", f"actor {row['group']}", row["target"]) for row in index)
+        repeated(zip(map(np.ndarray.tobytes, features[name]), said, strict=True), source)
     return index, features
 
 
@@ -145,8 +150,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--source {args.source}: no such folder; docs/data.md says what it holds")
     synthetic = is_stand_in(args.source, "ravdess_features")
     folder = corpus_root(args, CORPUS, synthetic=synthetic) / "prepared"
-    with SPLITS.open(newline="", encoding="utf-8") as file:
-        folds = {row["clip"]: int(row["fold"]) for row in csv.DictReader(file)}
+    folds = {row["clip"]: int(row["fold"]) for row in Table(SPLITS, ("clip", "fold"))}
     index, features = join(args.source, folds, whole=not synthetic)
     settings = {name: sha256_file(args.source / name) for name in FILES} | {SPLITS.name: sha256_file(SPLITS)}
     if (folder / "COMPLETE").exists():

@@ -1,0 +1,292 @@
+"""The one reader of files of tensors: ``.pt``, ``.pth``, ``.ckpt``, ``.safetensors``, ``.npy`` and ``.npz``.
+
+Nothing that a file brings along is run, and no size that it claims is believed. What is checked:
+
+* ``.pt``, ``.pth`` and ``.ckpt`` of torch 1.6 or newer, and ``.npz``, are zip archives: every byte against the CRC-32
+  of its member, which torch itself never looks at. A file that did not change is checked once in a process.
+* ``.npy``: header against the size of the file. It has no checksum.
+* ``.safetensors``: header against the size of the file, by its library. It has no checksum.
+* ``.pt`` of before torch 1.6: nothing can be. It is read only where asked for, and says so.
+
+It imports nothing of the project, and torch only to read what needs it.
+"""
+
+import hashlib
+import os
+import struct
+import time
+import warnings
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MOST_RATIO = 100  # of what an archive unpacks to its own size; features that are mostly zeros stay below 50
+SMALL_ENOUGH = 1 << 26  # bytes: whatever the ratio, 64 MB harm nobody
+_BLOCK = 1 << 20
+_BEFORE_ZIP = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before version 1.6
+_END = struct.Struct("<4s4H2LH")  # of a zip archive without a comment, as numpy and torch write it
+_TICK = 2_000_000_000  # nanoseconds: a file younger than that may change without another time stamp
+_checked: dict[str, tuple[int, int, int]] = {}
+
+
+class TensorFileError(ValueError):
+    """A file of tensors that cannot be used: one line that names it."""
+
+    exit_code = 2
+
+
+def read_torch(path: Path, *, check: bool = True, old: bool = False) -> Any:
+    """Reads what ``torch.save`` wrote, as plain values and tensors that stay on disk until they are used.
+
+    Args:
+        path: The file.
+        check: Compare every byte with its checksum first; False where only names, types and shapes are looked at.
+        old: Accept the format of before torch 1.6 too, which has no checksum; a warning tells the file's SHA-256.
+
+    Returns:
+        Its content, tensors on the CPU.
+
+    Raises:
+        TensorFileError: If it is not there, damaged, or holds what could only be read by running code.
+    """
+    import torch
+
+    _need(path)
+    mapped = _is_archive(path)
+    if not mapped:
+        if not (old and _is_old(path)):
+            raise TensorFileError(f"{path} {_no_archive(path)}")
+        warnings.warn(f"{path} has no checksum to go by (format of before torch 1.6); {_sha256(path)}", stacklevel=2)
+    elif check:
+        check_archive(path, packed=False)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        reason = "damaged, or it brings code to run" if "Weights only" in str(error) else _first(error)
+        raise TensorFileError(f"{path} is no plain tensor file ({reason})") from error
+
+
+def read_safetensors(path: Path) -> "dict[str, Tensor]":
+    """Reads a ``.safetensors`` file: its library checks the header, and nobody can check the values.
+
+    Raises:
+        TensorFileError: If it is not there or damaged.
+    """
+    from safetensors.torch import load_file
+
+    _need(path)
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except Exception as error:  # the library's own kinds, and the system's
+        raise TensorFileError(f"{path} is damaged, or no safetensors file ({_first(error)})") from error
+    return tensors
+
+
+def read_tensor(path: Path, *, check: bool = True) -> "Tensor":
+    """Reads a file that holds one plain tensor.
+
+    Args:
+        path: What ``torch.save`` wrote.
+        check: As of `read_torch`.
+
+    Returns:
+        The tensor, on disk until it is used.
+
+    Raises:
+        TensorFileError: As `read_torch`, and for anything that is not one dense tensor with values of its own.
+    """
+    import torch
+
+    content = read_torch(path, check=check)
+    if not isinstance(content, torch.Tensor):
+        raise TensorFileError(f"{path} holds a {type(content).__name__}, expected one plain tensor")
+    kind = "sparse" if content.layout != torch.strided or content.is_nested else ""
+    kind = "quantized" if content.is_quantized else kind or ("meta" if content.is_meta else "")
+    if kind:
+        raise TensorFileError(f"{path} holds a {kind} Tensor, expected one plain tensor")
+    size = path.stat().st_size
+    if content.numel() * content.element_size() > size:  # one value that says it is many
+        shape = "x".join(map(str, content.shape))
+        raise TensorFileError(f"{path}: a file of {size:,} bytes cannot hold {shape} values; save a copy (.clone())")
+    return content.detach().resolve_conj().resolve_neg()
+
+
+def read_feature(path: Path) -> np.ndarray:
+    """Reads one array.
+
+    Args:
+        path: A ``.npy`` file, or what ``torch.save`` wrote of one tensor.
+
+    Returns:
+        The array; what numpy has no type for (bfloat16) as float32.
+
+    Raises:
+        TensorFileError: As `read_tensor` and `read_npy`.
+    """
+    if path.suffix == ".npy":
+        return read_npy(path)
+    tensor = read_tensor(path)
+    own = tensor.dtype.is_floating_point and tensor.dtype.itemsize < 4  # bfloat16 and float8
+    if str(tensor.dtype) != "torch.float16" and own:
+        tensor = tensor.float()
+    try:
+        return np.asarray(tensor.numpy())
+    except (TypeError, RuntimeError) as error:
+        raise TensorFileError(f"{path} holds {tensor.dtype} values, which cannot be used as features") from error
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """Reads a ``.npy`` file whose size is the one that its header tells.
+
+    Raises:
+        TensorFileError: If it is not there, of another size, or holds objects.
+    """
+    _need(path)
+    try:
+        mapped = np.lib.format.open_memmap(path, mode="r")  # header and size alone
+        if mapped.offset + mapped.nbytes != (size := path.stat().st_size):
+            raise ValueError(f"{size:,} bytes where the header tells {mapped.offset + mapped.nbytes:,}")
+        _fits(mapped.nbytes)
+        return np.array(mapped)
+    except Exception as error:  # numpy raises a dozen kinds for a damaged header
+        raise TensorFileError(f"{path} is not a plain .npy file, or damaged ({_first(error)})") from error
+
+
+def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """Reads arrays of a ``.npz`` file.
+
+    Args:
+        path: The file.
+        names: Which arrays; those that are not in it are left out. All where not given.
+
+    Returns:
+        Arrays by name, in the order of the file.
+
+    Raises:
+        TensorFileError: If it is not there, damaged, holds objects, or unpacks to more than it may.
+    """
+    check_archive(path)
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return {name: np.asarray(content[name]) for name in content.files if names is None or name in names}
+    except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds
+        raise TensorFileError(f"{path} is not a plain .npz file, or damaged ({_first(error)})") from error
+
+
+def npz_names(path: Path) -> list[str]:
+    """Names of the arrays of a ``.npz`` file.
+
+    Raises:
+        TensorFileError: As `read_npz`.
+    """
+    check_archive(path)
+    with zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
+def check_archive(path: Path, *, packed: bool = True) -> None:
+    """Compares every member of a zip archive with its CRC-32, holding one block of it at a time.
+
+    Args:
+        path: The archive.
+        packed: Whether members may be compressed; torch maps the bytes as they lie there.
+
+    Raises:
+        TensorFileError: If it is not there, a bit of it is not as it was written, or it unpacks to more than
+            `MOST_RATIO` times its size, or than the machine's memory.
+    """
+    _need(path)
+    stat, name = path.stat(), str(path.absolute())
+    state = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    if _checked.get(name) == state:
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            _check_directory(path, archive)
+            whole = sum(member.file_size for member in members)
+            if whole > max(MOST_RATIO * stat.st_size, SMALL_ENOUGH):
+                raise TensorFileError(
+                    f"{path}: {stat.st_size:,} bytes that unpack to {whole:,}; no features are that empty, and what "
+                    "is may be saved without compression (np.savez)"
+                )
+            if packed:
+                _fits(max((member.file_size for member in members), default=0))
+            for member in members:
+                if not packed and (member.compress_type or member.compress_size != member.file_size):
+                    raise ValueError(f"{member.filename} is compressed")
+                _check_member(archive, member)
+    except TensorFileError:
+        raise
+    except Exception as error:  # zipfile and zlib raise a dozen kinds
+        kind = "not a plain .npz file" if packed else "no plain tensor file"
+        raise TensorFileError(f"{path} is {kind}, or damaged ({_first(error)})") from error
+    if time.time_ns() - stat.st_mtime_ns > _TICK:
+        _checked[name] = state
+
+
+def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuses a list of members that is shorter than the archive says: `zipfile` does not look."""
+    with path.open("rb") as file:
+        file.seek(-_END.size, os.SEEK_END)
+        signature, *_, count, _size, _offset, _comment = _END.unpack(file.read())
+    members = archive.infolist()
+    if signature != b"PK\x05\x06" or count not in (len(members), 0xFFFF) or any(member.comment for member in members):
+        raise ValueError("its list of members is not as it was written")
+
+
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Reads a member to its end, where `zipfile` compares the CRC."""
+    if not member.CRC and member.file_size:
+        raise ValueError(f"{member.filename} was saved without a checksum: torch.serialization.set_crc32_options(True)")
+    count = 0
+    with archive.open(member) as file:
+        while block := file.read(_BLOCK):
+            count += len(block)
+    if count != member.file_size:
+        raise ValueError(f"{member.filename} has {count:,} bytes of {member.file_size:,}")
+
+
+def _need(path: Path) -> None:
+    if not path.is_file():
+        raise TensorFileError(f"{path}: there is no such file")
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # an end that makes no sense
+        return False
+
+
+def _is_old(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_BEFORE_ZIP)) == _BEFORE_ZIP
+
+
+def _no_archive(path: Path) -> str:
+    """What is wrong with a file that is no zip archive."""
+    if _is_old(path):
+        return "is in the format of before torch 1.6, which has no checksum: load it there and torch.save it again"
+    return "is no plain tensor file: damaged, or not written by torch.save"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return f"SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _fits(size: int) -> None:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > memory:
+        raise ValueError(f"an array of {size / 1e9:,.0f} GB, and this machine has {memory / 1e9:,.0f} GB of memory")
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
