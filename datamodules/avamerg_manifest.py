@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 import random
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from datamodules.emotion_labels import CLASSLESS, canonical
-from datamodules.store import DataError
+from datamodules.store import DataError, check_regular, plain
 from datamodules.tables import settle
 
 SPLITS = ("train", "val", "test")
@@ -54,7 +54,7 @@ class Dialogue:
         utterances: In order.
         sha256: Hash of the conversation as the manifest has it.
         problem: Why it cannot be used; empty where it can.
-        dropped: Why it is left out rightly: there is no class for it, or it is a copy; empty where it is used.
+        dropped: Why there is no class for it; empty where there is one.
         where: Manifest and number, for messages.
     """
 
@@ -132,7 +132,7 @@ def read_manifests(folder: Path) -> list[Dialogue]:
 
     Raises:
         DataError: If there is no manifest or more than one for a split, one is empty, not as expected or names an
-            unknown emotion, or a conversation is in two splits or comes twice and differs.
+            unknown emotion, or a conversation is in two splits or there twice and differs.
     """
     paths = [path for place in (folder, folder / "json") for path in sorted(place.glob("*.json"))]
     named = {split: [path for path in paths if split in path.stem.lower()] for split in SPLITS}
@@ -152,21 +152,29 @@ def read_manifests(folder: Path) -> list[Dialogue]:
     else:
         raise DataError(f"--source {folder}: which of {', '.join(path.name for path in paths)} is the manifest?")
     split_of: dict[str, str] = {}
+    known: list[Dialogue] = []
     for one in dialogues:
         if split_of.setdefault(one.id, one.split) != one.split:
             raise DataError(
                 f"--source {folder}: conversation {one.id} is in both {split_of[one.id]} and {one.split}; "
                 "take it out of one of the manifests"
             )
+        known.append(one)
+    return _without_repetitions(known)
+
+
+def _without_repetitions(dialogues: Sequence[Dialogue]) -> list[Dialogue]:
     settle(
         (one.id, {"emotion": one.emotion, "context": one.context, "hash": one.sha256}, one.where) for one in dialogues
     )
-    times: Counter[str] = Counter()
-    for place, one in enumerate(dialogues):
-        times[one.id] += 1
+    times: dict[str, int] = {}
+    kept = []
+    for one in dialogues:
+        times[one.id] = times.get(one.id, 0) + 1
         if times[one.id] > 1:
-            dialogues[place] = replace(one, id=f"{one.id}#{times[one.id]}", dropped="it was there before")
-    return dialogues
+            one = replace(one, id=f"{one.id}#{times[one.id]}", problem=f"conversation {one.id} was there before")
+        kept.append(one)
+    return kept
 
 
 def _drawn(dialogues: list[Dialogue]) -> list[Dialogue]:
@@ -179,9 +187,8 @@ def _drawn(dialogues: list[Dialogue]) -> list[Dialogue]:
 
 
 def _read(path: Path, split: str) -> list[Dialogue]:
-    if not path.is_file():
-        raise DataError(f"{path} is no regular file; get the file anew")
     try:
+        check_regular(path)
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON ({error}); get the file anew") from None
@@ -209,10 +216,8 @@ def _dialogue(entry: Any, split: str, where: str) -> Dialogue:
     try:
         json.dumps(entry, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # JSON can escape what no text can hold
-        name = name.encode(errors="backslashreplace").decode()
-        return Dialogue(
-            name, split, "", "", (), "", {}, (), sha256, problem="a text holds half of a surrogate pair", where=where
-        )
+        reason = "a text holds half of a surrogate pair"
+        return Dialogue(plain(name), split, "", "", (), "", {}, (), sha256, problem=reason, where=plain(where))
     where = f"{where} ({name})"
     chain = turn.get("chain_of_empathy") or {}
     word, dropped, emotion = str(chain.get("speaker_emotion") or "").strip(), "", ""

@@ -174,17 +174,23 @@ def test_one_video_of_two_subjects_is_refused(tmp_path):
     own = tmp_path / "raw/own"
     own.mkdir(parents=True)
     write_clip(own / "a.mp4", frames=10, audio=None)
+    write_clip(own / "c.mp4", frames=12, audio=None)
     (own / "b.mp4").write_bytes((own / "a.mp4").read_bytes())
     header, boxed = "path,arousal,valence,category,subject,split,time", ",left,top,right,bottom"
-    rows = ["a.mp4,0.1,0,happy,{0},,0.1", "a.mp4,0.1,0,sad,{0},,0.3", "b.mp4,0.1,0,happy,{1},,0.1"]
+    rows = [
+        "a.mp4,0.1,0,happy,{0},,0.1",
+        "a.mp4,0.1,0,sad,{0},,0.3",
+        "b.mp4,0.1,0,happy,{1},,0.1",
+        "c.mp4,0,0,,s3,,0.1",
+    ]
     index = own / "index.csv"
     index.write_text("\n".join([header, *rows]).format("s1", "s2") + "\n")
     with pytest.raises(DataError, match=r"own/a\.mp4 and own/b\.mp4 are the same recording, but of s1 and of s2"):
         faces.scan(tmp_path / "raw")
     index.write_text("\n".join([header, *rows]).format("s1", "s1") + "\n")
-    assert len(faces.scan(tmp_path / "raw").stills) == 3
+    assert len(faces.scan(tmp_path / "raw").stills) == 4
     index.write_text("\n".join([header + boxed, *(row + ",1,2,30,40" for row in rows)]).format("s1", "s2") + "\n")
-    assert len(faces.scan(tmp_path / "raw").stills) == 3  # two people in one picture
+    assert len(faces.scan(tmp_path / "raw").stills) == 4  # two people in one picture
 
 
 @pytest.mark.parametrize(("file", "name"), [("au_mfcc.npz", "au"), ("mfcc_44k.npz", "mfcc")])
