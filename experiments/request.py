@@ -264,7 +264,7 @@ def _as_class(value: Any) -> Config:
 def _checkpoint_hash(path: Path) -> str:
     cell = path.parent.parent / "request.json"
     if cell.exists():
-        return request_hash(read_object(cell, "that run is of no use"))
+        return request_hash(read_object(cell, "run it again"))
     return sha256_file(path) if path.exists() else str(path)
 
 
