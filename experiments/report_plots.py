@@ -87,6 +87,7 @@ def _grid(
     """Draws panels in a grid and returns the PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.text import Text
 
     across = min(across, count)
     down = math.ceil(count / across)
@@ -102,6 +103,8 @@ def _grid(
             0.5, 0.5, STAMP, fontsize=16 * figure.get_figwidth() / 4, color="red", alpha=0.16, rotation=20,
             ha="center", va="center", weight="bold", zorder=10,
         )  # fmt: skip
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a label with dollars is no formula
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

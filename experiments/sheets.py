@@ -2,7 +2,7 @@
 
 import math
 
-from experiments import caveats, group_sheets, statistics
+from experiments import caveats, group_sheets, markup, statistics
 from experiments.cost_sheet import cost, quantity
 from experiments.robustness import COLUMNS
 from experiments.scores import Score
@@ -99,18 +99,18 @@ def title(summary: Summary) -> str:
 
 def markdown(sheet: Sheet) -> str:
     """A sheet as a Markdown table, without its title."""
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in (sheet.header, *sheet.rows)]
+    rows = [[markup.markdown(cell) for cell in row] for row in (sheet.header, *sheet.rows)]
     rule = ["---", *["---:"] * (len(sheet.header) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:]))
 
 
 def latex(sheet: Sheet) -> str:
     """A sheet as a LaTeX table (booktabs)."""
-    lines = [" & ".join(map(_latex_text, row)) + r" \\" for row in (sheet.header, *sheet.rows)]
+    lines = [" & ".join(map(markup.latex, row)) + r" \\" for row in (sheet.header, *sheet.rows)]
     body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
     columns = "l" + "r" * (len(sheet.header) - 1)
     return (
-        f"\\begin{{table}}\n\\caption{{{_latex_text(sheet.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
+        f"\\begin{{table}}\n\\caption{{{markup.latex(sheet.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
         "\\end{tabular}\n\\end{table}\n"
     )
 
@@ -248,17 +248,3 @@ def _parameters(row: RowSummary) -> str:
     own = ", ".join(quantity(figure) for figure in sorted(figures)) or NONE
     known = row.row.published.get("parameters")
     return f"{own} ({quantity(known)})" if known else own
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "\N{PLUS-MINUS SIGN}": r"$\pm$",
-    "<": r"$<$",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}
-
-
-def _latex_text(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)
