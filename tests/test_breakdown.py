@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from fabricated import CLASSES, make_project
 
-from experiments import breakdown, group_sheets
+from experiments import breakdown, group_sheets, robustness
 from experiments.plan import Planner
 from experiments.predictions import Predictions, read_predictions, subset_name, subset_of
 from experiments.report import summary_of
 from experiments.report_plots import figures
+from experiments.results import Cell
 from experiments.table import read_table
 from lightning_modules.gates import reachable
 
@@ -47,6 +48,71 @@ def test_weights_leave_out_clips_that_lack_the_modality():
     assert by["age", "old"]["video"].tolist() == [1.0, 0.5]
     assert breakdown.heaviest(by["age", "old"]) == "video"
     assert breakdown.heaviest({"text": np.array([]), "video": np.array([0.1])}) == "video"
+
+
+def of(targets, predicted, ids=None):
+    ids = ids or [f"c{row}" for row in range(len(targets))]
+    return Predictions(ids, ids, np.array(targets), np.array(predicted))
+
+
+def finished(own, selection, missing=None):
+    return Cell({}, {selection: own}, missing=missing or {})
+
+
+def test_the_curve_is_of_the_most_honest_column_and_of_rates_that_all_cells_have():
+    right, half, none = of([0, 1, 1, 0], [0, 1, 1, 0]), of([0, 1, 1, 0], [0, 1, 0, 1]), of([0, 1, 1, 0], [1, 0, 0, 1])
+    paper = Cell({}, {"best": right, "last": half}, missing={"audio": {1.0: {"best": none, "last": none}}})
+    cells = {("paper", 0, 1): paper, ("paper", 1, 1): paper}
+    found = robustness.curves(cells, "accuracy")["audio"]
+    assert (found.column, found.rates, found.values) == ("last", [0.0, 1.0], [0.5, 0.0])
+    assert found.area == pytest.approx(0.25)
+    cells["honest", 0, 1] = finished(right, "selected", {"audio": {0.5: {"selected": half}, 1.0: {"selected": none}}})
+    cells["honest", 1, 1] = finished(right, "selected", {"audio": {1.0: {"selected": half}}})
+    cells["honest", 2, 1] = finished(none, "selected", {"audio": {}, "only_text": {1.0: {"selected": none}}})
+    ((modality, found),) = robustness.curves(
+        cells, "accuracy"
+    ).items()  # a cell without rates is no curve, a subset none
+    assert (modality, found.column, found.rates, found.values) == ("audio", "honest", [0.0, 1.0], [1.0, 0.25])
+    assert robustness.Robustness("honest", [0.5, 1.0], [0.8, 0.4]).area == pytest.approx(0.6)
+    assert np.isnan(robustness.Robustness("honest", [0.0], [0.8]).area)
+
+
+def test_the_metric_knows_classes_that_are_only_predicted_or_only_there():
+    assert robustness.metric_of(of([0, 1, 1], [0, 1, 5]), "uar") == 0.75
+    assert robustness.metric_of(of([0, 5, 5], [0, 5, 1]), "uar") == 0.75
+
+
+def test_modalities_alone_are_averaged_where_every_cell_has_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    path = tmp_path / "experiments" / "tables" / "toy.yaml"
+    path.write_text(path.read_text() + "missing: {subsets: [[text], [video], [text, video]], rows: [pair]}\n")
+    table = read_table("toy", project=tmp_path)
+    right, half = of([0, 1], [0, 1]), of([0, 1], [0, 0])
+    text = {"only_text": {1.0: {"selected": half}}}
+    cells = {
+        ("honest", 0, 1): finished(right, "selected", {**text, "only_video": {1.0: {"selected": half}}}),
+        ("honest", 1, 1): finished(half, "selected", text),
+    }
+    found = robustness.alone(table, cells)
+    assert found == {("text",): 0.5, ("text", "video"): 0.75}  # one cell lacks the video alone
+
+
+def test_weights_differ_from_clip_to_clip_or_are_a_few_values():
+    ages = ["young"] * 6
+    same = run([0] * 5, {"text": [0.5, 0.6, 1.0, 0.0, 0.50001], "video": [0.5, 0.4, 0.0, 1.0, 0.49999]})
+    assert not breakdown.adaptive([same])  # two gates, and what is left of them where a modality is absent
+    many = Predictions(ages, ages, np.zeros(6, int), np.zeros(6, int), gates={"text": np.linspace(0.1, 0.6, 6)})
+    assert breakdown.adaptive([same, many])
+    assert {name: of.tolist() for name, of in breakdown.overall([same, many]).items()} == {
+        "text": [0.5, 0.6, 1.0, 0.50001, *np.linspace(0.1, 0.6, 6).tolist()],
+        "video": [0.5, 0.4, 1.0, 0.49999],
+    }
+
+
+def test_one_clip_of_a_group_has_no_interval():
+    clips, mean, half = breakdown.accuracies([run([0, 0, 0, 0, 0], ages=["young", *["old"] * 4])], "age", "young")
+    assert (clips, mean) == (1, 1.0)
+    assert np.isnan(half)
 
 
 def test_the_bounds_are_those_of_the_gates():

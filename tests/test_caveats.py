@@ -1,5 +1,6 @@
 """What the figures of a table stand on: numbers of clips, training runs, tests, versions of the code."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from fabricated import alter, column, fill, make_cell, make_project, write_predictions
 
-from experiments import sheets
+from experiments import cost_sheet, sheets
 from experiments.plan import Planner, Selection
 from experiments.report import summary_of
 from experiments.results import read_cell, read_json, write_json
@@ -184,3 +185,39 @@ def test_a_table_of_recall_says_recall_of_robustness_too(project):
     write_predictions(lost, 0, 0.2, np.random.default_rng(0))
     titles = [sheet.title for sheet in sheets.sheets(summary_of(planner))]
     assert "UAR under missing modalities, without retraining" in titles
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(float("nan"), "-"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (14_049, "3.9 h")],
+)
+def test_durations(seconds, told):
+    assert cost_sheet.duration(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(None, "-"), (999, "999 B"), (1000, "1.00 kB"), (45_800, "45.80 kB"), (2.5e6, "2.50 MB"), (1e9, "1.00 GB"),
+     (3e12, "3.00 TB")],
+)  # fmt: skip
+def test_quantities(value, told):
+    assert cost_sheet.quantity(value, "B") == told
+
+
+def test_small_p_values_are_told_as_less(project):
+    planner = fill(protocols=["honest"])
+    summary = summary_of(planner)
+    cells = []
+    for p in (0.00099, 0.001, 0.25, float("nan")):
+        given = replace(summary, rows=[replace(row, p=p) for row in summary.rows])
+        cells.append(column(sheets.markdown(sheets.main_sheet(given)), "p vs")["Pair_50 %"])
+    assert cells == ["< 0.001", "0.001", "0.250", "-"]
+
+
+def test_the_column_that_p_is_of_is_the_one_that_most_rows_have_and_of_these_the_most_honest(project):
+    planner = fill(protocols=["paper"])
+    assert summary_of(planner).headline == "last"
+    planner = fill(protocols=["honest"], rows=["audio"])
+    assert summary_of(planner).headline == "last"
+    planner = fill(protocols=["honest"])
+    assert summary_of(planner).headline == "honest"

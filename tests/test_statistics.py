@@ -46,6 +46,15 @@ def test_a_class_never_predicted_has_f1_and_precision_zero():
     assert statistics.macro_precision(confusion) == pytest.approx(0.5 / 2)
 
 
+def test_a_clip_that_seeds_share_counts_in_parts():
+    # One clip of a class in two runs, found in one of them; a class of half a clip; a class that is not there.
+    confusion = np.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.0]])
+    assert statistics.accuracy(confusion) == pytest.approx(2 / 3)
+    assert statistics.uar(confusion) == pytest.approx((0.5 + 1) / 2)
+    assert statistics.macro_precision(confusion) == pytest.approx((1 + 0.5) / 2)
+    assert statistics.accuracy(confusion / 10) == pytest.approx(2 / 3)
+
+
 def test_majority_baseline():
     assert statistics.majority_baseline(np.array([0] * 3 + [1] * 5 + [2] * 2)) == 0.5
 
