@@ -344,6 +344,15 @@ def test_a_film_cut_short_says_how_much_is_there(tmp_path, fraction):
         read_clip(tmp_path / "b.mp4", spread(5))
 
 
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile real.mp4\n", "#EXTM3U\n#EXTINF:10,\n/dev/zero\n"])
+def test_a_text_that_names_other_files_is_not_followed(tmp_path, text):
+    write_clip(tmp_path / "real.mp4")
+    (tmp_path / "list.mp4").write_text(text)
+    for reader in READERS.values():
+        with pytest.raises(MediaError, match="a list of other files"):
+            reader(tmp_path / "list.mp4")
+
+
 def replaced(path, known, unknown):
     assert known in path.read_bytes()
     path.write_bytes(path.read_bytes().replace(known, unknown))

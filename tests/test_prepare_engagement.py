@@ -354,10 +354,11 @@ def test_a_clip_labelled_twice_differently_is_refused(corpus, tmp_path):
     assert said.endswith("TrainLabels.csv, line 3; correct one of them")
 
 
-def test_two_boxes_of_one_moment_are_refused_and_equal_ones_count_once(tmp_path):
+def test_two_boxes_of_one_moment_are_refused_and_equal_ones_count_once(tmp_path, capsys):
     header = "video; time ;face_left;face_top;face_right;face_bottom"
     (tmp_path / "b.csv").write_text("\ufeff" + f"{header}\na;0;1;1;2;2\n a;0;1;1;2; 2\n")
     assert read_boxes(tmp_path / "b.csv")[0]["a"][:, 1:5].tolist() == [[1, 1, 2, 2]]
+    assert capsys.readouterr().out == "  1 rows of b.csv that come twice left aside\n"
     (tmp_path / "b.csv").write_text(f"{header}\na;0;1;1;2;2\na;0;1;1;3;2\n")
     with pytest.raises(DataError, match=r"line 3: .* is '0 1 1 3 2 nan .*', but '0 1 1 2 2 nan .* in .*line 2"):
         read_boxes(tmp_path / "b.csv")

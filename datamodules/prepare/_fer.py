@@ -61,7 +61,7 @@ def fer_plus(files: Files, ignored: Counter[str]) -> Iterator[Still]:
         pixels = bytes(map(int, values)) if good else b""
         reason = "" if good else "not 48 x 48 grey values"
         clip = f"{path.stem}-{row.line:06d}"
-        yield Still(files.corpus, clip, path, label, split=split, pixels=pixels, reason=reason)
+        yield Still(files.corpus, clip, path, label, split=split, pixels=pixels, reason=reason, where=row.where)
 
 
 def _joined(table: Table, voted: Path | None) -> Iterator[tuple[Row, Row | None]]:

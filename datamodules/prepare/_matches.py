@@ -32,6 +32,12 @@ def tell_unmatched(
         print(f"  {where}: {said}")
 
 
+def tell_copies(path: Path, copies: int) -> None:
+    """Print how many rows of a table say again what others say, if any."""
+    if copies:
+        print(f"  {copies} rows of {path.name} that come twice left aside")
+
+
 def tell_counts(counts: Counter[str]) -> None:
     """Print what was left aside, one kind a line, with its number."""
     for what, count in sorted(counts.items()):

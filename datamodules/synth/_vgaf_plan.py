@@ -146,4 +146,7 @@ def read_origins(path: Path | None) -> dict[str, str]:
         DataError: It cannot be read, or says two clips of one face.
     """
     rows = read_table(path, ("file", "clip"), "--sources") if path else []
-    return settle((row["file"], row["clip"], row.place) for row in rows)[0]
+    origins, copies = settle((row["file"], row["clip"], row.place) for row in rows)
+    if copies:
+        print(f"--sources {path}: {copies} rows come twice and count once")
+    return origins
