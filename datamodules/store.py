@@ -121,13 +121,22 @@ def unfinished(path: Path) -> Path:
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the new one, never a part."""
+    """Write a text file so that a reader sees the old one or the new one, never a part.
+
+    Raises:
+        OSError: It cannot be written; the file is named.
+    """
     temporary = unfinished(path)
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        error.filename = str(path)  # a write to a full disk names no file
+        raise
 
 
 def store_fingerprint(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:

@@ -11,6 +11,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from callbacks.history import History
 from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
+from datamodules.store import write_atomic
 from experiments import results
 from experiments.provenance import commit, device_name
 from lightning_modules.base import EmotionTask
@@ -26,7 +27,7 @@ class RecordConfig(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         text = self.parser.dump(self.config, skip_none=False)
-        (folder / "config.yaml").write_text(text)
+        write_atomic(folder / "config.yaml", text)
         for logger in trainer.loggers:
             logger.log_hyperparams({"config": text})
 

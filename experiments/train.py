@@ -39,6 +39,7 @@ from experiments.messages import Parser, UsageError, quiet
 from experiments.record import RecordConfig, record_result
 from experiments.run_folder import Finished, begin, enter
 from experiments.score import score_selections
+from experiments.settings import MOST_SEED
 from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parent
@@ -92,8 +93,8 @@ class EmotionCLI(LightningCLI):
             raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
         super().parse_arguments(parser, args)
         seed = self.config[self.config["subcommand"]].seed_everything
-        if isinstance(seed, bool) or seed < 0:
-            raise UsageError(f"--seed_everything {seed}: expected a whole number from 0")
+        if isinstance(seed, bool) or not 0 <= seed <= MOST_SEED:
+            raise UsageError(f"--seed_everything {seed}: expected a whole number from 0 to {MOST_SEED}")
 
     def _parse_ckpt_path(self) -> None:
         # Lightning lays the checkpoint's model arguments over the command line's: a --model option would be
@@ -149,9 +150,15 @@ class EmotionCLI(LightningCLI):
         if not sys.stderr.isatty():
             kwargs["enable_progress_bar"] = False
         try:
-            return super().instantiate_trainer(**kwargs)
-        except (MisconfigurationException, ValueError) as error:
+            trainer = super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
             raise UsageError(f"--trainer: {str(error).splitlines()[0]}") from error
+        if config.trainer.sync_batchnorm and trainer.strategy.root_device.type != "cuda":
+            raise UsageError(
+                "--trainer.sync_batchnorm true (as _ddp.yaml has it) needs GPUs, and this runs on the "
+                f"{trainer.strategy.root_device.type}.\nAdd --trainer.sync_batchnorm false, after any --config"
+            )
+        return trainer
 
     def _experiment(self) -> str:
         names = [path.stem for path in request.parse_command(self.arguments[1:])[0]]
@@ -256,6 +263,9 @@ class EmotionCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
+        except OSError as error:
+            error.filename = error.filename or self.trainer.default_root_dir  # a write to a full disk names no file
+            raise
         except ValueError as error:  # Lightning's, when it has counted the batches
             if "`val_check_interval`" not in str(error):
                 raise
