@@ -186,7 +186,8 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         where = "".join([f"{cause.filename}: " for cause in full if cause.filename][:1])
         return f"{where}{full[0].strerror}; make room, then run the same command", 1
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), 2 if error.filename else 1
+        named = f"{error.filename}: " if error.filename else ""
+        return f"{named}{error.strerror or error}", 2 if named else 1
     if isinstance(error, ModuleNotFoundError) and error.name and not _is_ours(error.name):
         ready = ". .venv/bin/activate" if (HERE / ".venv").is_dir() else "make test"
         return (

@@ -1014,7 +1014,12 @@ def of_run(folder: Path) -> dict[str, object]:
 SIZES = [0, 100, 1000, 2000, 5000, 20_000, 80_000, 150_000, 250_000]
 
 
-@pytest.mark.parametrize("size", [pytest.param(n, marks=[pytest.mark.slow] * (n not in (0, 2000, 20_000))) for n in SIZES])
+QUICK_SIZES = (0, 2000, 20_000)
+
+
+@pytest.mark.parametrize(
+    "size", [pytest.param(size, marks=[pytest.mark.slow] * (size not in QUICK_SIZES)) for size in SIZES]
+)
 def test_a_full_disk_ends_a_run_in_one_line_and_it_carries_on(command, trained, tmp_path, size):
     run = tmp_path / "run"
     words = ["fit", "--config", trained / "run.yaml", "--trainer.default_root_dir", run]
@@ -1038,13 +1043,18 @@ def test_a_full_disk_ends_a_preparation_in_one_line_and_it_carries_on(command, s
     assert clips(tmp_path / "out" / "prepared") == clean("sounds")
 
 
-MADE = {corpus: COUNTS[corpus] for corpus in COUNTS if corpus not in ("ravdess_features", "vgaf_frames")}
+SLOW_TO_MAKE = ("noxi", "avamerg")  # it is made twice
 
 
-@pytest.mark.parametrize("size", [0, 2000])
-@pytest.mark.parametrize("corpus", MADE)
+@pytest.mark.parametrize(
+    ("corpus", "size"),
+    [
+        ("empathetic", 0),
+        *(pytest.param(name, 2000, marks=[pytest.mark.slow] * (name in SLOW_TO_MAKE)) for name in COUNTS),
+    ],
+)
 def test_a_full_disk_ends_a_stand_in_in_one_line_and_it_carries_on(command, sources, tmp_path, corpus, size):
-    words = ["synth", corpus, "--out", tmp_path / corpus, "--clips", MADE[corpus], "--workers", 1]
+    words = ["synth", corpus, "--out", tmp_path / corpus, "--clips", COUNTS[corpus], "--workers", 1]
     whole = sources(corpus)
     with files_up_to(size):
         outcome = command(*words)

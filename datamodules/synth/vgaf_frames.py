@@ -217,11 +217,15 @@ def draw(video: Video, recipe: Recipe, output: Output, dtype: str) -> dict[str, 
 def _write_pictures(folder: Path, images: Sequence[np.ndarray]) -> None:
     stage = unfinished(folder)
     stage.mkdir()
-    for k, image in enumerate(images):
-        # The encoder is most of the cost of a frame; matches are rare in photographs, so only Huffman is asked for.
-        options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
-        swapped = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        (stage / f"{k}.png").write_bytes(cv2.imencode(".png", swapped, options)[1].tobytes())
+    try:
+        for k, image in enumerate(images):
+            # The encoder is most of the cost of a frame; matches are rare in photographs: only Huffman is asked for.
+            options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
+            swapped = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+            (stage / f"{k}.png").write_bytes(cv2.imencode(".png", swapped, options)[1].tobytes())
+    except OSError:
+        shutil.rmtree(stage)
+        raise
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed between this clip and its log
     os.replace(stage, folder)
 
