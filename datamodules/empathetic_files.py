@@ -12,7 +12,7 @@ from pathlib import Path
 
 from datamodules.emotion_labels import canonical
 from datamodules.empathetic_corpus import SPLITS, Conversation, Corpus
-from datamodules.store import DataError
+from datamodules.store import DataError, check_regular
 from datamodules.tables import Place, Row, Table, settle
 
 HEADER = "conv_id,utterance_idx,context,prompt,speaker_idx,utterance,selfeval,tags"
@@ -110,6 +110,7 @@ def read_rows(path: Path) -> Rows:
 
 def _lines(path: Path) -> list[str]:
     try:
+        check_regular(path)
         # Only "\n" ends a line: utterances hold other separators.
         with path.open(encoding="utf-8-sig", newline="\n") as file:
             lines = [line.rstrip("\r\n") for line in file]

@@ -1,7 +1,8 @@
 """Open a media file that a stranger made: what is none, or has no stream that decodes, is refused with its reason."""
 
+import os
 from pathlib import Path
-from typing import Literal, overload
+from typing import BinaryIO, Literal, overload
 
 import av
 from av.audio.stream import AudioStream
@@ -13,6 +14,7 @@ from datamodules.store import DataError, check_regular, plain
 MAX_SECONDS = 600.0  # packets and chosen frames of a clip are held in memory
 MAX_PIXELS = 50_000_000  # of a frame; 8K video has 33 million
 PLAYLISTS = (b"ffconcat", b"#EXTM3U")  # texts that would have FFmpeg open what they name, a device too
+_STREAMED = 0x7FFF0000  # a size left by a writer who could not go back to its header
 _LOST = (0.2, 0.02)  # seconds, or share of what is promised, whichever is more: less than that is not "truncated"
 
 
@@ -64,18 +66,36 @@ def open_media(path: Path) -> InputContainer:
     try:
         with path.open("rb") as file:
             head = file.read(12)
+            promised = _wav_size(head, file)
     except OSError as error:
         raise MediaError(path, f"cannot be read ({error.strerror})") from None
     if head.startswith(PLAYLISTS):
         raise MediaError(path, "a list of other files, not a media file")
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":  # FFmpeg reads what is there
-        promised = int.from_bytes(head[4:8], "little") + 8
-        if size < promised < 1 << 32:  # streaming writers leave the largest number
-            raise MediaError(path, f"truncated: {size} of {promised} bytes")
+    if size < promised:  # FFmpeg reads what is there
+        raise MediaError(path, f"truncated: {size} of {promised} bytes")
     try:
         return av.open(str(path), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError):
         raise MediaError(path, "not a media file, or cut off before its header") from None
+
+
+def _wav_size(head: bytes, file: BinaryIO) -> int:
+    """Return how many bytes a WAV file is to have by its own headers, 0 for other files and where they do not know.
+
+    Args:
+        head: Its first 12 bytes.
+        file: Opened behind them.
+    """
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return 0
+    sizes = [int.from_bytes(head[4:8], "little") + 8]
+    while len(chunk := file.read(8)) == 8:
+        size = int.from_bytes(chunk[4:], "little")
+        sizes.append(file.tell() + size)
+        if chunk[:4] == b"data":
+            break
+        file.seek(size + size % 2, os.SEEK_CUR)
+    return max((size for size in sizes if size < _STREAMED), default=0)
 
 
 @overload

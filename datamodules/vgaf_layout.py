@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from datamodules.names import fault_in_name
-from datamodules.store import DataError, sha256_file
+from datamodules.store import DataError, check_regular, sha256_file
 from datamodules.tables import Row, read_table, settle
 
 CLASS_NAMES = ["Positive", "Neutral", "Negative"]
@@ -116,6 +116,7 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
             clip differently.
     """
     try:
+        check_regular(path)
         lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except FileNotFoundError:
         raise DataError(f"{path}: no such label file; docs/data.md shows the layout of VGAF") from None

@@ -312,7 +312,7 @@ def test_a_broken_table_stops_the_preparation_in_one_line(command, sources, tmp_
     BROKEN[name](raw / TABLES[corpus])
     outcome = command(*prepared(corpus, raw, out))
     assert outcome.code in (1, 2), outcome
-    assert Path(TABLES[corpus]).name in outcome.err, outcome
+    assert Path(TABLES[corpus]).stem in outcome.err, outcome
     assert not (out / "prepared" / "COMPLETE").exists()
 
 

@@ -25,7 +25,7 @@ from datamodules.prepare._face_index import (
     number,
     read_text,
 )
-from datamodules.store import DataError
+from datamodules.store import DataError, check_regular
 from datamodules.tables import Table
 
 AFFECTNET = dict(zip("01234567", ("N", "H", "Sa", "Su", "F", "D", "A", "C"), strict=True))
@@ -151,6 +151,7 @@ def emotic(files: Files, ignored: Counter[str]) -> Iterator[Still]:
 
     path = files.need("CVPR17_Annotations.mat", "Annotations.mat")
     try:
+        check_regular(path)
         content = loadmat(str(path), simplify_cells=True)
         parts = [(split, _several(content[split])) for split in SPLITS]
     except Exception as error:  # scipy raises a dozen kinds for a damaged file
