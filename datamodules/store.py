@@ -79,6 +79,31 @@ def write_atomic(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
+def read_object(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON file that holds an object of finite numbers.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one, for the message.
+
+    Raises:
+        DataError: It is missing, cannot be read, or holds something else.
+    """
+
+    def refuse(text: str) -> None:
+        raise ValueError(f"{text} is no number of JSON")
+
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; {remedy}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged ({error}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged (a {type(content).__name__} where an object belongs); {remedy}")
+    return content
+
+
 def store_fingerprint(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
     """What identifies a store: its settings, index and array bytes."""
     # Tool versions are left out: another numpy that gives the same bytes gives the same data.
