@@ -104,6 +104,22 @@ def read_object(path: Path, remedy: str) -> dict[str, Any]:
     return content
 
 
+def read_manifest(path: Path, **fields: type) -> dict[str, Any]:
+    """Read the manifest of something prepared.
+
+    Args:
+        path: The file.
+        **fields: Type of every field that is needed of it.
+
+    Raises:
+        DataError: It is missing or damaged.
+    """
+    manifest = read_object(path, ANEW)
+    if wrong := [name for name, kind in fields.items() if not isinstance(manifest.get(name), kind)]:
+        raise DataError(f"{path} is damaged (no {', '.join(wrong)} in it, or of another kind); {ANEW}")
+    return manifest
+
+
 def store_fingerprint(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
     """What identifies a store: its settings, index and array bytes."""
     # Tool versions are left out: another numpy that gives the same bytes gives the same data.

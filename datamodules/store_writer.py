@@ -34,6 +34,15 @@ def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str,
     write_atomic(path, text.getvalue())
 
 
+def _is_row(record: Any) -> bool:
+    """Whether a record of the journal is a row of the index or of the clips that were skipped."""
+    if not isinstance(record, dict) or list(record) not in (["used"], ["skipped"]):
+        return False
+    ((kind, row),) = record.items()
+    wanted = _FIXED if kind == "used" else _SKIPPED
+    return isinstance(row, dict) and all(isinstance(row.get(name), str) for name in wanted)
+
+
 def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
@@ -99,7 +108,7 @@ class StoreWriter:
             self.done = {row["id"]: row["source_sha256"] for row in [*self.rows, *self.skipped]}
             return
         try:
-            self._journal = Journal(folder / "journal.jsonl", list(self._paths.values()))
+            self._journal = Journal(folder / "journal.jsonl", list(self._paths.values()), _is_row)
         except BlockingIOError:
             raise DataError(f"{folder}: another process is writing this store; wait for it to end.") from None
         except OSError as error:

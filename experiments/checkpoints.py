@@ -76,7 +76,7 @@ def why_not_restored(error: Exception) -> str:
     ]
     if not any(name.startswith(("restore", "resume")) for name in names):
         return ""
-    return f"its training cannot be carried on ({type(error).__name__}: {lines[0][:120]}); start without it"
+    return f"its state cannot be restored ({type(error).__name__}: {lines[0][:120]}); do without it"
 
 
 def same_selection(source: str, target: Path) -> str:
