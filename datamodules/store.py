@@ -7,6 +7,7 @@ Layout of a finished folder::
                       <array>_offset (elements), <array>_shape
     skipped.csv       id, file, reason, source_sha256 of the clips that could not be used
     manifest.json     settings, synthetic or not, counts, sha256 per array file, tool versions, fingerprint
+    checksums.json    CRC-32 of every clip's arrays: compared when a process first reads them
     COMPLETE          the fingerprint
 
 While it is being written a journal stands in for the index, so that a writer killed at any point carries on
@@ -18,6 +19,7 @@ import hashlib
 import json
 import math
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ import numpy as np
 SCHEMA = 1
 DTYPES = {"u8": "|u1", "i16": "<i2", "i32": "<i4", "i64": "<i8", "f16": "<f2", "f32": "<f4"}
 STAND_IN, UNFINISHED = "SYNTHETIC", " (incomplete)"  # the file that marks a stand-in, and its end until all is there
+CHECKSUMS = "checksums.json"
 ANEW = "delete the folder and prepare again."
 
 
@@ -133,6 +136,17 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def write_checksums(folder: Path, dtypes: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> None:
+    """Write the CRC-32 of every clip's arrays, of files that are as they were prepared."""
+    sums: dict[str, list[int]] = {name: [] for name in dtypes}
+    for name, dtype in dtypes.items():
+        with (folder / f"{name}.{dtype}").open("rb") as file:  # one clip after the other
+            for row in rows:
+                count = math.prod(int(size) for size in row[f"{name}_shape"].split("x"))
+                sums[name].append(zlib.crc32(file.read(count * np.dtype(DTYPES[dtype]).itemsize)))
+    write_atomic(folder / CHECKSUMS, json.dumps(sums) + "\n")
+
+
 class Store:
     """A finished store, read through memory maps that open on first use, also after a fork or a pickle.
 
@@ -196,6 +210,16 @@ class Store:
             if size != expected:
                 raise DataError(f"{path}: {size} bytes instead of {expected}; {ANEW}")
         self._maps: dict[str, np.ndarray] = {}
+        self._unchecked = self._read_checksums(folder / CHECKSUMS)
+
+    def _read_checksums(self, path: Path) -> dict[str, dict[int, int]]:
+        """CRC-32 by clip of every array; none for a store of an earlier version, whose arrays are hashed whole."""
+        if not path.exists():
+            return {}
+        sums = read_object(path, ANEW)
+        if any(not isinstance(of, list) or len(of) != len(self.rows) for of in map(sums.get, self.arrays)):
+            raise DataError(f"{path} is damaged (not one number a clip); {ANEW}")
+        return {name: dict(enumerate(sums[name])) for name in self.arrays}
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -210,22 +234,35 @@ class Store:
         return self._shapes[name][i]
 
     def read(self, name: str, i: int) -> np.ndarray:
-        """Array `name` of clip `i`: a read-only view on the memory map, one contiguous stretch."""
+        """Array `name` of clip `i`: a read-only view on the memory map, one contiguous stretch.
+
+        Raises:
+            DataError: It is not what was prepared.
+        """
         if name not in self._maps:
+            if name not in self._unchecked:
+                self.verify(name)
             # Slices of a plain array cost a fraction of slices of the memmap class; an empty file cannot be mapped.
             empty = np.empty(0, self.arrays[name])
             path = self._paths[name]
             full = path.stat().st_size > 0
             self._maps[name] = np.memmap(path, self.arrays[name], mode="r").view(np.ndarray) if full else empty
         offset, shape = self._offsets[name][i], self._shapes[name][i]
-        return self._maps[name][offset : offset + math.prod(shape)].reshape(shape)
+        found = self._maps[name][offset : offset + math.prod(shape)]
+        wanted = self._unchecked.get(name, {}).pop(i, None)
+        if wanted is not None and zlib.crc32(found) != wanted:
+            raise DataError(f"{self._paths[name]} was damaged after preparing, at clip {self.ids[i]}; {ANEW}")
+        return found.reshape(shape)
 
-    def verify(self) -> None:
-        """Hash every array file again.
+    def verify(self, *names: str) -> None:
+        """Hash array files again.
+
+        Args:
+            *names: Of which arrays; of all where none is given.
 
         Raises:
             DataError: A file does not hold the bytes that were prepared.
         """
-        for name, path in self._paths.items():
-            if sha256_file(path) != self.manifest["arrays"][name]["sha256"]:
-                raise DataError(f"{path} was damaged after preparing; {ANEW}")
+        for name in names or self._paths:
+            if sha256_file(self._paths[name]) != self.manifest["arrays"][name]["sha256"]:
+                raise DataError(f"{self._paths[name]} was damaged after preparing; {ANEW}")

@@ -12,6 +12,7 @@ import numpy as np
 from datamodules.journal import Journal
 from datamodules.store import (
     ANEW,
+    CHECKSUMS,
     DTYPES,
     SCHEMA,
     DataError,
@@ -20,6 +21,7 @@ from datamodules.store import (
     sha256_file,
     store_fingerprint,
     write_atomic,
+    write_checksums,
 )
 
 _FIXED = ("id", "group", "label", "padded", "source_sha256")
@@ -102,6 +104,8 @@ class StoreWriter:
             dtypes = {name: array["dtype"] for name, array in manifest["arrays"].items()}
             self._refuse_other_request({**{key: manifest[key] for key in list(self.request)[:3]}, "dtypes": dtypes})
             store.verify()
+            if not (folder / CHECKSUMS).exists():  # of an earlier version
+                write_checksums(folder, dtypes, store.rows)
             if not (folder / "skipped.csv").exists():
                 raise DataError(f"{folder / 'skipped.csv'} is missing; {ANEW}")
             self.rows, self.skipped = store.rows, read_table(folder / "skipped.csv")
@@ -268,6 +272,7 @@ class StoreWriter:
             "versions": dict(versions or {}),
         }
         manifest["fingerprint"] = store_fingerprint(manifest, self.rows)
+        write_checksums(self.folder, self.arrays, self.rows)
         write_atomic(self.folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
         write_atomic(self.folder / "COMPLETE", manifest["fingerprint"] + "\n")
         self.close()
