@@ -225,6 +225,8 @@ def read_curves(path: Path) -> dict[str, list[float]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row has another number of cells")
         return {name: [float(row[name] or "nan") for row in rows] for name in (rows[0] if rows else ())}
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path} is damaged ({error}); {AGAIN}") from error

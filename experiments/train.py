@@ -120,7 +120,7 @@ class EmotionCLI(LightningCLI):
             super().instantiate_classes()
         except Exception as error:
             causes = list(chain(error))
-            if any(hasattr(cause, "exit_code") for cause in causes):
+            if isinstance(error, Finished | OSError) or any(hasattr(cause, "exit_code") for cause in causes):
                 raise
             path, first = self.config[self.subcommand].get("ckpt_path"), (str(causes[-1]).splitlines() or [""])[0]
             source = (
