@@ -198,7 +198,7 @@ class Store:
             raise DataError(f"{path} is missing; {ANEW}") from None
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-        except (AttributeError, KeyError, TypeError, ValueError, csv.Error):
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError, csv.Error):
             raise DataError(f"{path} is damaged; {ANEW}") from None
         if not found == self.fingerprint == complete:
             raise DataError(f"{folder}: index or manifest was edited since; {ANEW}")
