@@ -11,6 +11,7 @@ import errno
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -138,6 +139,12 @@ def dispatch(arguments: Sequence[str]) -> int:
     return 2
 
 
+def _said(error: BaseException) -> str:
+    """The message of an error, also where a loader's process wrapped its own traceback around it."""
+    text = str(error)
+    return re.split(r"\n[\w.]+: ", text.rstrip())[-1] if "Original Traceback (most recent call last)" in text else text
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -185,7 +192,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     full = [cause for cause in chain if isinstance(cause, OSError) and cause.errno in FULL]
     for cause in chain:
         if hasattr(cause, "exit_code"):  # what a user can cause carries one
-            return str(cause), 1 if full else int(cause.exit_code)
+            return _said(cause), 1 if full else int(cause.exit_code)
     if full:
         where = "".join([f"{cause.filename}: " for cause in full if cause.filename][:1])
         return f"{where}{full[0].strerror}; make room, then run the same command", 1
