@@ -3,16 +3,23 @@
 Before it knows the command it imports nothing heavier than the standard library.
 """
 
+from __future__ import annotations  # whatever Python is started, it reads this file and says that it is the wrong one
+
 import argparse
+import contextlib
+import errno
 import importlib
 import io
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 HERE = Path(__file__).resolve().parent
+OLDEST = (3, 11)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, a limit on files
 TRAINING = {
     "fit": "train an experiment and test the selected checkpoint",
     "validate": "score a checkpoint on the clips that select the epoch",
@@ -85,7 +92,19 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
         parser.add_argument("--clips", type=int, metavar="N", help="number of clips (default: as many as the corpus)")
         parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed (default: 0)")
     module.add_arguments(parser)
-    return int(module.run(parser.parse_args(arguments[1:])))
+    args = parser.parse_args(arguments[1:])
+    with naming(args.out or Path("data", corpus)):
+        return int(module.run(args))
+
+
+@contextlib.contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Names a folder in an error of the system that names no file, as that of a write to a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(folder)
+        raise
 
 
 def _look_for_configs(arguments: Sequence[str]) -> None:
@@ -109,13 +128,21 @@ def dispatch(arguments: Sequence[str]) -> int:
         module = importlib.import_module(f"experiments.{command}")
         parser = Parser(prog=f"cli.py {command}", description=TABLES[command])
         module.add_arguments(parser)
-        return int(module.run(parser.parse_args(arguments[1:])))
+        args = parser.parse_args(arguments[1:])
+        with naming(args.runs):
+            return int(module.run(args))
     if command in TRAINING:
         _look_for_configs(arguments[1:])
         return int(importlib.import_module("experiments.train").main(arguments))
     known = ", ".join((*TRAINING, *PER_CORPUS, *TABLES))
     print(f"error: there is no command {command!r}; the commands are {known}", file=sys.stderr)
     return 2
+
+
+def _said(error: BaseException) -> str:
+    """The message of an error, also where a loader's process wrapped its own traceback around it."""
+    text = str(error)
+    return re.split(r"\n[\w.]+: ", text.rstrip())[-1] if "Original Traceback (most recent call last)" in text else text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,6 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failed, 2 wrong usage.
     """
+    if sys.version_info[:2] < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        print(f"error: Python {oldest} or newer is needed; this is {sys.version.split()[0]}", file=sys.stderr)
+        return 2
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may be no UTF-8
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -136,17 +167,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted; the same command carries on", file=sys.stderr)
         return 130
     except Exception as error:
-        cause: BaseException | None = error
-        while cause and not hasattr(cause, "exit_code"):  # parsers wrap what a constructor raised
-            cause = cause.__cause__ or cause.__context__
-        if cause is None and isinstance(error, OSError) and error.filename:
-            print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-            return 2
-        if cause is None:  # what a user can cause carries an exit code; anything else is a bug
+        said = explain(error)
+        if said is None:
             raise
-        hide = importlib.import_module("experiments.redaction").hide_message
-        print(f"error: {hide(str(cause), words)}", file=sys.stderr)
-        return int(cause.exit_code)  # type: ignore[attr-defined]
+        text, code = said
+        with contextlib.suppress(ImportError):  # of the wrong Python, which gets to see no secret
+            text = importlib.import_module("experiments.redaction").hide_message(text, words)
+        print(f"error: {text}", file=sys.stderr)
+        return code
+
+
+def explain(error: BaseException) -> tuple[str, int] | None:
+    """What is told of an error that a user can cause.
+
+    Args:
+        error: What ended a command.
+
+    Returns:
+        The message and the exit code; None of anything else, which is a bug.
+    """
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:  # parsers wrap what a constructor raised
+        chain.append(cause)
+    full = [cause for cause in chain if isinstance(cause, OSError) and cause.errno in FULL]
+    for cause in chain:
+        if hasattr(cause, "exit_code"):  # what a user can cause carries one
+            return _said(cause), 1 if full else int(cause.exit_code)
+    if full:
+        where = "".join([f"{cause.filename}: " for cause in full if cause.filename][:1])
+        return f"{where}{full[0].strerror}; make room, then run the same command", 1
+    if isinstance(error, OSError):
+        named = f"{error.filename}: " if error.filename else ""
+        return f"{named}{error.strerror or error}", 2 if named else 1
+    if isinstance(error, ModuleNotFoundError) and error.name and not _is_ours(error.name):
+        ready = ". .venv/bin/activate" if (HERE / ".venv").is_dir() else "make test"
+        return (
+            f"this Python ({sys.executable}) has no {error.name}: this project runs in .venv, which every make target "
+            f"sets up.\nActivate it ({ready}), or use make alone",
+            2,
+        )
+    return None
+
+
+def _is_ours(module: str) -> bool:
+    top = HERE / module.partition(".")[0]
+    return top.is_dir() or top.with_suffix(".py").is_file()
 
 
 if __name__ == "__main__":

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from callbacks.files import replacing
+from callbacks.files import save_tensors
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -24,11 +23,4 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             path: Local path.
             storage_options: Not used.
         """
-        try:
-            with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-        except BaseException as error:
-            # The zip writer of torch turns Ctrl-C in the middle of a write into a RuntimeError.
-            if isinstance(error.__context__, KeyboardInterrupt):
-                raise error.__context__ from None
-            raise
+        save_tensors(checkpoint, Path(path))

@@ -5,6 +5,9 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import torch
 
 
 @contextlib.contextmanager
@@ -26,6 +29,28 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a write to a full disk names no file
+            error.filename = str(path)
         raise
+
+
+def save_tensors(content: Any, path: Path) -> None:
+    """Saves what ``torch.load`` reads.
+
+    Args:
+        content: What to save.
+        path: Where.
+
+    Raises:
+        OSError: It cannot be written; the file is named.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except BaseException as error:
+            # The zip writer of torch turns what ends a write in its middle into a RuntimeError of its own.
+            if isinstance(cause := error.__context__, KeyboardInterrupt | OSError):
+                raise cause from None
+            raise

@@ -15,6 +15,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from callbacks.files import replacing
 from lightning_modules.base import Batch, EmotionTask, select_clip
 
 
@@ -31,8 +32,8 @@ def save(figure: Figure, path: Path, synthetic: bool) -> None:
         figure.text(0.5, 0.5, "SYNTHETIC", color="red", alpha=0.2, size=28, rotation=20, ha="center", va="center")
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # type: ignore[attr-defined]  # a class' name with dollars is no formula
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
+    with replacing(path, sync=False) as temporary:
+        figure.savefig(temporary, dpi=80, format="png")
 
 
 def draw_confusion(target: Tensor, predicted: Tensor, class_names: list[str]) -> Figure:

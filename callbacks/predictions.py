@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
-from callbacks.files import replacing
+from callbacks.files import replacing, save_tensors
 from lightning_modules.base import EmotionTask
 
 
@@ -104,5 +104,4 @@ class PredictionWriter(Callback):
                 "embedding": torch.cat([part["embedding"] for part in parts]),
             }
             path = Path(trainer.default_root_dir) / f"embeddings{suffix}.pt"
-            with replacing(path) as temporary:
-                torch.save(content, temporary)
+            save_tensors(content, path)

@@ -15,10 +15,11 @@ def parse_json(text: str | bytes) -> Any:
         text: The JSON.
 
     Raises:
-        ValueError: If it is none, nested more than `DEPTH` levels deep, or holds a number of more than `DIGITS` digits.
+        ValueError: If it is none, is nested more than `DEPTH` levels deep, or holds a number that is not finite or has
+            more than `DIGITS` digits.
     """
     try:
-        content = json.loads(text, parse_int=_whole_number)
+        content = json.loads(text, parse_int=_whole_number, parse_constant=_no_number)
     except RecursionError:
         raise ValueError(f"nested more than {DEPTH} levels deep") from None
     level = [content]
@@ -37,3 +38,7 @@ def _whole_number(digits: str) -> int:
     if len(digits) > DIGITS:
         raise ValueError(f"a number of {len(digits)} digits; at most {DIGITS}")
     return int(digits)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")

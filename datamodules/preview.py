@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from datamodules.store import Store
+from datamodules.store import Store, write_atomic
 
 _ROWS, _COLUMNS, _SIDE, _TEXT = 24, 8, 96, 300
 
@@ -30,4 +30,4 @@ def write_contact_sheet(store: Store, path: Path, class_names: list[str], array:
         frames = [cv2.resize(frame, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for frame in picked]
         rows.append(np.hstack([caption, *frames]))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", np.vstack(rows)[:, :, ::-1])[1].tobytes())
+    write_atomic(path, cv2.imencode(".png", np.vstack(rows)[:, :, ::-1])[1].tobytes(), sync=False)

@@ -44,7 +44,7 @@ Loader.add_constructor("tag:yaml.org,2002:str", _text)
 
 
 class TooMuch(yaml.MarkedYAMLError):
-    """YAML that is valid and that nobody writes as settings: a bomb."""
+    """YAML that can be read and that nobody means as settings: a bomb, or a key of which one value would be lost."""
 
     exit_code = 2
 
@@ -63,7 +63,7 @@ def load(text: str) -> Any:
         text: The YAML.
 
     Raises:
-        TooMuch: If it is nested, repeated or as long as no settings are.
+        TooMuch: If it is nested, repeated or as long as no settings are, or a mapping has a key twice.
         yaml.YAMLError: If it is no YAML, or means something else than plain values.
     """
     return limited(lambda checked: yaml.load(checked, Loader))(text)  # a SafeLoader
@@ -102,14 +102,18 @@ def check(text: str) -> None:
         raise TooMuch(f"{len(text):,} characters; settings have at most {LENGTH:,}")
     sizes: dict[str, int] = {}  # values that an anchor stands for
     open_: list[tuple[str | None, int]] = []  # anchors of the collections around, and where they began to count
+    keys: list[_Keys | None] = []  # of those collections; none of a list
     count = 0
     try:
         for event in yaml.parse(text, Loader=_Events):
             if isinstance(event, yaml.CollectionEndEvent):
+                keys.pop()
                 anchor, start = open_.pop()
                 if anchor:
                     sizes[anchor] = count - start
                 continue
+            if isinstance(event, yaml.NodeEvent) and keys and (mapping := keys[-1]) and (name := mapping.twice(event)):
+                raise TooMuch(f"{name} is given twice, of which one would be lost", event.start_mark)
             if isinstance(event, yaml.AliasEvent):
                 if event.anchor not in sizes and any(anchor == event.anchor for anchor, _ in open_):
                     raise TooMuch(f"*{event.anchor} holds itself", event.start_mark)
@@ -118,6 +122,7 @@ def check(text: str) -> None:
                 size = 1 + len(getattr(event, "value", "")) // CHARACTERS
                 if isinstance(event, yaml.CollectionStartEvent):
                     open_.append((event.anchor, count))
+                    keys.append(_Keys() if isinstance(event, yaml.MappingStartEvent) else None)
                     sizes.pop(event.anchor, None)
                 elif event.anchor:
                     sizes[event.anchor] = size
@@ -132,6 +137,23 @@ def check(text: str) -> None:
         raise
     except yaml.YAMLError:
         return  # who reads it says what is wrong, and where
+
+
+class _Keys:
+    """The keys of a mapping so far, of which each comes before its value."""
+
+    def __init__(self) -> None:
+        self.is_next = True
+        self.known: set[str] = set()
+
+    def twice(self, event: yaml.NodeEvent) -> str:
+        """The key that comes next, if the mapping has it; else nothing."""
+        is_key, self.is_next = self.is_next, not self.is_next
+        if not is_key or not isinstance(event, yaml.ScalarEvent):
+            return ""
+        known = event.value in self.known
+        self.known.add(event.value)
+        return repr(event.value[:80]) if known else ""
 
 
 def _is_long_number(event: yaml.ScalarEvent) -> bool:

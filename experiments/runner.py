@@ -184,11 +184,14 @@ def _run_cell(program: str, command: Sequence[str], log: str, environment: Mappi
     """What a cell's process does."""
     os.setsid()
     threading.Thread(target=_die_with_runner, daemon=True).start()
-    with open(log, "ab") as file:
-        file.write(f"$ {typed(Path(program), command)}\n".encode())
-        file.flush()
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    try:
+        with open(log, "ab") as file:
+            file.write(f"$ {typed(Path(program), command)}\n".encode())
+            file.flush()
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    except OSError as error:
+        sys.exit(f"error: {log}: {error.strerror}")
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ.update(environment)
     sys.argv = [program, *command]
@@ -216,8 +219,10 @@ def _settle(cell: _Running, outcome: Outcome) -> None:
     else:
         reason = "it ended without a result" if found != "changed" else "its result is of another request"
     log = job.directory / "log.txt"
-    lines = [line.rpartition("\r")[2] for line in log.read_text(encoding="utf-8", errors="replace").split("\n")]
-    begins = max(number for number, line in enumerate(lines) if line.startswith("$ "))  # earlier attempts are above
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
+    starts = [number for number, line in enumerate(lines) if line.startswith("$ ")]  # earlier attempts are above
+    begins = starts[-1] if starts else -1
     tail = [f"    {line}" for line in lines[begins + 1 :] if line.strip()][-_TAIL:]
     outcome.failed[job.name] = "\n".join([f"{reason}; {log}:", *tail])
 

@@ -12,6 +12,7 @@ from experiments import plain_yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 Config = dict[str, Any]
+MOST_SEED = 2**32 - 1  # the greatest that numpy takes
 SETTING = re.compile(r"[A-Za-z_][\w.]*\+?")  # dotted name of one; options of the command line alone have a hyphen
 CLASS_KEYS = frozenset({"class_path", "init_args", "dict_kwargs"})
 

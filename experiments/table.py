@@ -8,7 +8,7 @@ from typing import Any
 
 from datamodules.names import check_name
 from datamodules.store import DataError
-from experiments.settings import PROJECT, SETTING, Config, read_yaml, shown
+from experiments.settings import MOST_SEED, PROJECT, SETTING, Config, read_yaml, shown
 
 PROTOCOLS = ("paper", "honest")
 METRICS = ("accuracy", "uar")
@@ -274,6 +274,9 @@ def _row(entry: Any, path: Path) -> Row:
     _require(published, path, f"{where}, published", required=set(), known=_PUBLISHED_KEYS)
     if published and published.get("provenance") not in PROVENANCES:
         raise DataError(f"{path}: {where}: published needs a provenance, one of {', '.join(PROVENANCES)}")
+    for name in ("accuracy", "uar", "parameters"):
+        if name in published and type(published[name]) not in (int, float):
+            raise DataError(f"{path}: {where}: published {name} is {published[name]!r}, no number")
     _check_options(entry.get("overrides") or {}, path, f"{where}, overrides")
     return Row(
         name=str(entry["name"]),
@@ -310,7 +313,10 @@ def _seeds(settings: Config, path: Path) -> dict[str, tuple[int, ...]]:
         seeds = dict.fromkeys(protocols, seeds)
     if set(seeds) != set(protocols):
         raise DataError(f"{path}: seeds are given for {', '.join(seeds)}, protocols are {', '.join(protocols)}")
-    return {name: _whole_numbers(seeds[name], path, "seeds") for name in protocols}
+    found = {name: _whole_numbers(seeds[name], path, "seeds") for name in protocols}
+    if large := [seed for of in found.values() for seed in of if seed > MOST_SEED]:
+        raise DataError(f"{path}: seeds: {large[0]} is beyond {MOST_SEED}")
+    return found
 
 
 def _whole_numbers(values: Any, path: Path, name: str) -> tuple[int, ...]:

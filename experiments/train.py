@@ -33,13 +33,14 @@ from callbacks.selection import SelectionGuard
 from datamodules.base import EmotionDataModule
 from datamodules.names import check_name
 from experiments import class_paths, request, results
-from experiments.checkpoints import keep_to_its_run, read_checkpoint
+from experiments.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, why_not_restored
 from experiments.embed import use_frozen_encoders
-from experiments.messages import Parser, UsageError, quiet
+from experiments.messages import Parser, UsageError, chain, quiet
 from experiments.record import RecordConfig, record_result
 from experiments.redaction import forget, hide_words
 from experiments.run_folder import Finished, begin, enter
 from experiments.score import score_selections
+from experiments.settings import MOST_SEED
 from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parent
@@ -93,8 +94,8 @@ class EmotionCLI(LightningCLI):
             raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
         super().parse_arguments(parser, args)
         seed = self.config[self.config["subcommand"]].seed_everything
-        if isinstance(seed, bool) or seed < 0:
-            raise UsageError(f"--seed_everything {seed}: expected a whole number from 0")
+        if isinstance(seed, bool) or not 0 <= seed <= MOST_SEED:
+            raise UsageError(f"--seed_everything {seed}: expected a whole number from 0 to {MOST_SEED}")
 
     def _parse_ckpt_path(self) -> None:
         # Lightning lays the checkpoint's model arguments over the command line's: a --model option would be
@@ -110,7 +111,8 @@ class EmotionCLI(LightningCLI):
         if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
         if path:
-            arguments = class_paths.all_as_now(read_checkpoint(Path(path), "--ckpt_path ")["hyper_parameters"])
+            content = read_checkpoint(Path(path), "--ckpt_path ", resume=command == "fit")
+            arguments = class_paths.all_as_now(content["hyper_parameters"])
             stored, asked = arguments.pop("_class_path"), class_paths.as_now(self.config[command].model.class_path)
             if stored != asked:
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
@@ -118,7 +120,9 @@ class EmotionCLI(LightningCLI):
                 data = self.config[command].data
                 given = request.read_command(self.arguments[1:]).get("data", {})
                 keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
-            arguments.pop("_instantiator", None)
+            arguments.pop("_instantiator", None)  # never called
+                    f"--ckpt_path {path}: it asks for {function} to build its model, which nothing here does"
+                )
             model = {"class_path": stored, "dict_kwargs": arguments}
             try:
                 self.config = self.parser.parse_object({command: {"model": model}}, self.config)
@@ -131,7 +135,17 @@ class EmotionCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer."""
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            causes = list(chain(error))
+            if isinstance(error, Finished | OSError) or any(hasattr(cause, "exit_code") for cause in causes):
+                raise
+            path, first = self.config[self.subcommand].get("ckpt_path"), (str(causes[-1]).splitlines() or [""])[0]
+            source = (
+                f"--ckpt_path {path}: what it says of its model" if path else "what the settings say of model or data"
+            )
+            raise UsageError(f"{source} cannot be built ({type(causes[-1]).__name__}: {first[:160]})") from error
         forget(self.model)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -155,9 +169,15 @@ class EmotionCLI(LightningCLI):
         if not sys.stderr.isatty():
             kwargs["enable_progress_bar"] = False
         try:
-            return super().instantiate_trainer(**kwargs)
-        except (MisconfigurationException, ValueError) as error:
+            trainer = super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
             raise UsageError(f"--trainer: {str(error).splitlines()[0]}") from error
+        if config.trainer.sync_batchnorm and trainer.strategy.root_device.type != "cuda":
+            raise UsageError(
+                "--trainer.sync_batchnorm true (as _ddp.yaml has it) needs GPUs, and this runs on the "
+                f"{trainer.strategy.root_device.type}.\nAdd --trainer.sync_batchnorm false, after any --config"
+            )
+        return trainer
 
     def _experiment(self) -> str:
         names = [path.stem for path in request.parse_command(self.arguments[1:])[0]]
@@ -202,7 +222,7 @@ class EmotionCLI(LightningCLI):
     def _resume(self, folder: Path, state: str) -> None:
         last = folder / "checkpoints" / "last.ckpt"
         if state == "partial" and not self.config_init["fit"].get("ckpt_path"):
-            read_checkpoint(last, "", "; delete the folder to start again")
+            read_checkpoint(last, "", DAMAGED, resume=True)
             self.config_init["fit"]["ckpt_path"] = str(last)
             rank_zero_info(f"{folder} was begun before: carrying on from {last.name}")
 
@@ -262,19 +282,15 @@ class EmotionCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
-        except ValueError as error:  # Lightning's, when it has counted the batches
-            if "`val_check_interval`" not in str(error):
-                raise
-            raise UsageError(f"--trainer.val_check_interval: {str(error).strip().partition('. ')[0]}") from error
-        except RuntimeError as error:  # torch's, when other options made a model of another shape
+        except Exception as error:
+            if isinstance(error, OSError):
+                error.filename = error.filename or self.trainer.default_root_dir  # a write to a full disk names no file
+            if "`val_check_interval`" in str(error):  # Lightning's, when it has counted the batches
+                raise UsageError(f"--trainer.val_check_interval: {str(error).strip().partition('. ')[0]}") from error
             path = self.config_init[subcommand].get("ckpt_path")
-            if not path or "loading state_dict" not in str(error):
-                raise
-            first = str(error).splitlines()[1].strip()
-            raise UsageError(
-                f"--ckpt_path {path}: it does not fit the model that these options make ({first}).\n"
-                "Give the --data options that it was trained with"
-            ) from error
+            if path and (reason := why_not_restored(error)):
+                raise UsageError(f"--ckpt_path {path}: {reason}") from error
+            raise
 
 
 class _Built(EmotionCLI):

@@ -4,11 +4,13 @@ A case damages one file of a small stand-in, or writes one broken input, and run
 that an exception that escapes fails the test with its traceback.
 """
 
+import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -610,7 +612,7 @@ OPTIONS = {
     "an unknown protocol": "--data.protocol secret",
     "two classes of one name": "--data.class_names [a,a]",
     "too few class names": "--data.class_names [a]",
-    "class names that are paths": "--data.class_names [a,../b]",
+    "a class without a name": "--data.class_names [a,'']",
     "an unknown modality": "--data.missing.smell 0.5",
     "a rate over one": "--data.missing.audio 1.5",
     "a rate that is no number": "--data.missing.audio .nan",
@@ -751,7 +753,6 @@ CHECKPOINTS = {
     "a foreign part": hyper(audio={"class_path": "foreign.MFCCNet"}),
     "a foreign loss": hyper(loss={"class_path": "foreign.Net"}),
     "a foreign optimizer": hyper(optimizer={"class_path": "foreign.Net"}),
-    "a foreign instantiator": hyper(_instantiator="foreign.Net"),
     "an argument that is none": hyper(colour="red"),
     "NaN": weights(lambda value: value * np.nan),
     "another size": weights(lambda value: torch.zeros(3)),
@@ -978,3 +979,98 @@ def test_a_bad_table_file_is_one_line(command, tmp_path, monkeypatch, name):
     outcome = command("reproduce", table, "--dry-run", "--runs", tmp_path / "runs")
     assert outcome.code == 2, outcome
     assert outcome.err.startswith("error: "), outcome
+
+
+# --- the machine ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Lets no file grow beyond so many bytes: the system then refuses a write as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def check_full(outcome: Outcome, folder: Path) -> None:
+    assert outcome.code == 1, outcome
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+    assert str(folder) in line, outcome
+    assert "File too large" in line, outcome
+
+
+def of_run(folder: Path) -> dict[str, object]:
+    """What of a run is the same in every run of these settings."""
+    result = json.loads((folder / "result.json").read_text())
+    same = {name: result[name] for name in ("selections", "n_train", "parameters", "request_hash")}
+    return same | {path.name: path.read_bytes() for path in folder.glob("predictions*.csv")}
+
+
+# Bytes that a file may have: too few for the request, the settings, the picture, the checkpoint.
+SIZES = [0, 100, 1000, 2000, 5000, 20_000, 80_000, 150_000, 250_000]
+
+
+QUICK_SIZES = (0, 2000, 20_000)
+
+
+@pytest.mark.parametrize(
+    "size", [pytest.param(size, marks=[pytest.mark.slow] * (size not in QUICK_SIZES)) for size in SIZES]
+)
+def test_a_full_disk_ends_a_run_in_one_line_and_it_carries_on(command, trained, tmp_path, size):
+    run = tmp_path / "run"
+    words = ["fit", "--config", trained / "run.yaml", "--trainer.default_root_dir", run]
+    with files_up_to(size):
+        outcome = command(*words)
+    check_full(outcome, run)
+    assert not (run / "result.json").exists()
+    assert not [path for path in run.rglob("*") if path.name.endswith(".tmp")]
+    assert command(*words).code == 0
+    assert of_run(run) == of_run(trained / "run")
+
+
+@pytest.mark.parametrize("size", [0, 400, 3000, 70_000])
+def test_a_full_disk_ends_a_preparation_in_one_line_and_it_carries_on(command, sources, clean, tmp_path, size):
+    words = prepared("sounds", sources("sounds"), tmp_path / "out")
+    clean("sounds")
+    with files_up_to(size):
+        outcome = command(*words)
+    check_full(outcome, tmp_path / "out")
+    assert command(*words).code == 0
+    assert clips(tmp_path / "out" / "prepared") == clean("sounds")
+
+
+SLOW_TO_MAKE = ("noxi", "avamerg")  # it is made twice
+
+
+@pytest.mark.parametrize(
+    ("corpus", "size"),
+    [
+        ("empathetic", 0),
+        *(pytest.param(name, 2000, marks=[pytest.mark.slow] * (name in SLOW_TO_MAKE)) for name in COUNTS),
+    ],
+)
+def test_a_full_disk_ends_a_stand_in_in_one_line_and_it_carries_on(command, sources, tmp_path, corpus, size):
+    words = ["synth", corpus, "--out", tmp_path / corpus, "--clips", COUNTS[corpus], "--workers", 1]
+    whole = sources(corpus)
+    with files_up_to(size):
+        outcome = command(*words)
+    check_full(outcome, tmp_path / corpus)
+    assert command(*words).code == 0
+    files = {path.relative_to(whole): path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    made = {path.relative_to(tmp_path / corpus): path for path in (tmp_path / corpus).rglob("*") if path.is_file()}
+    assert {name: path.read_bytes() for name, path in made.items()} == files
+
+
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_full_disk_ends_a_report_in_one_line(command, tmp_path, monkeypatch, size):
+    monkeypatch.chdir(tmp_path)
+    table, _ = results(tmp_path)
+    words = ["report", table, "--runs", tmp_path / "runs", "--out", tmp_path / "report"]
+    with files_up_to(size):
+        outcome = command(*words)
+    check_full(outcome, tmp_path / "report")
+    assert command(*words).code == 0
+    assert (tmp_path / "report" / "hostile.md").read_text().startswith("# Hostile")

@@ -418,3 +418,25 @@ def test_sound_of_another_split_is_refused(inputs, tmp_path, capsys):
     )
     assert code == 2
     assert "name the folder Train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line", ["3", "{}", '{"record": 3, "ends": []}', '{"record": {"clip": "a", "faces": [3]}, "ends": []}']
+)
+def test_a_damaged_journal_or_mark_is_one_line(inputs, tmp_path, capsys, line):
+    generate(inputs, tmp_path / "out")
+    folder = tmp_path / "out"
+    mark = next(path for path in folder.rglob("*") if path.name == vgaf_frames.DONE)
+    whole = mark.read_text()
+    for text in ("[]", "null", "{"):
+        mark.write_text(text)
+        assert generate(inputs, tmp_path / "out") == 2
+        assert "--overwrite" in capsys.readouterr().err
+    request = json.loads(whole)["request"]
+    mark.unlink()
+    (mark.parent / vgaf_frames.LOG).write_text(json.dumps(request) + "\n" + line + "\n")
+    assert generate(inputs, tmp_path / "out") == 2
+    said = capsys.readouterr().err.strip()
+    assert "line 2 is none of its own" in said
+    assert "--overwrite" in said
+    assert "\n" not in said

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from datamodules.letterbox import letter_box
 from datamodules.media import read_clip
 from datamodules.media_file import MediaError, check_file
 from datamodules.spectrogram import FFT, RATE, spectrograms
-from datamodules.store import DataError, sha256_file, unfinished
+from datamodules.store import DataError, sha256_file, write_atomic
 
 
 @dataclass(frozen=True)
@@ -177,19 +176,4 @@ def write_tensor(path: Path, values: np.ndarray) -> None:
 
     content = io.BytesIO()  # into a file of that name torch would write the name too
     torch.save(torch.from_numpy(values), content)
-    write_bytes(path, content.getbuffer())
-
-
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file so that a reader sees all of it or nothing.
-
-    Raises:
-        OSError: It cannot be written; the file is named.
-    """
-    temporary = unfinished(path)
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from None  # a full disk names no file
+    write_atomic(path, content.getbuffer(), sync=False)

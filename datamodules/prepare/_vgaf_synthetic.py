@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.prepare._matches import folders_in, tell_unmatched
-from datamodules.prepare._vgaf_clip import Job, Settings, write_bytes
+from datamodules.prepare._vgaf_clip import Job, Settings
 from datamodules.store import DataError, write_atomic
 from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, folder_number, read_labels, read_sources, synthetic_folder
 
@@ -51,7 +51,7 @@ def copy_file(source: Path, target: Path) -> None:
             raise DataError(f"{target} is of another corpus than {source}; write elsewhere with --out")
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(target, content)
+    write_atomic(target, content, sync=False)
 
 
 def give_sounds(takers: Sequence[Job], givers: Sequence[Job], counts: Sequence[int], seed: int) -> list[dict[str, str]]:
@@ -83,7 +83,7 @@ def give_sounds(takers: Sequence[Job], givers: Sequence[Job], counts: Sequence[i
             for count in counts:
                 target, content = job.file("spec", count), giver.file("spec", count).read_bytes()
                 if not target.exists() or target.read_bytes() != content:
-                    write_bytes(target, content)
+                    write_atomic(target, content, sync=False)
             rows.append(
                 dict.fromkeys(COLUMNS, "") | {"clip": job.id, "kind": "sound", "source": giver.id.split("/")[1]}
             )

@@ -9,12 +9,12 @@ mfcc ``(N, 13, 212)``) and ``SYNTHETIC`` (who made it, seed, clips).
 """
 
 import argparse
-import os
+import io
 from pathlib import Path
 
 import numpy as np
 
-from datamodules.store import unfinished
+from datamodules.store import write_atomic
 from datamodules.synth._stand_in import StandIn
 from datamodules.synth.ravdess import CLIPS, LOOKS, SIGNAL, SOUNDS, plan
 
@@ -74,7 +74,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    temporary = unfinished(path)
-    with temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    os.replace(temporary, path)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    write_atomic(path, content.getbuffer(), sync=False)

@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from datamodules.parallel import ordered
-from datamodules.prepare._vgaf_clip import write_bytes
 from datamodules.prepare._vgaf_synthetic import COLUMNS, write_sources
+from datamodules.store import write_atomic
 from datamodules.synth._collage import Cutout, Recipe, draw_clip, make_cutout
 from datamodules.synth._face import Expression, landmarks, make_person, paint
 from datamodules.synth._movie import mp4
@@ -197,7 +197,7 @@ def _write(job: tuple[str, str, int], out: Path, key: tuple[object, ...]) -> Non
     split, name, label = job
     path = out / split / f"{name}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, film(name, label, key))
+    write_atomic(path, film(name, label, key), sync=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -224,6 +224,6 @@ def run(args: argparse.Namespace) -> int:
             files[f"{split}_labels.txt"] = ("\n".join(["Vid_name Label", *lines]) + "\n").encode()
         for name, content in files.items():
             (out / name).parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(out / name, content)
+            write_atomic(out / name, content, sync=False)
         write_sources(out / "Synthetic", rows)
     return stand_in.tell("clips", kept)
