@@ -7,6 +7,7 @@ import argparse
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,6 +119,12 @@ def dispatch(arguments: Sequence[str]) -> int:
     return 2
 
 
+def _said(error: BaseException) -> str:
+    """The message of an error, also where a loader's process wrapped its own traceback around it."""
+    text = str(error)
+    return re.split(r"\n[\w.]+: ", text.rstrip())[-1] if "Original Traceback (most recent call last)" in text else text
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -143,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         if cause is None:  # what a user can cause carries an exit code; anything else is a bug
             raise
-        print(f"error: {cause}", file=sys.stderr)
+        print(f"error: {_said(cause)}", file=sys.stderr)
         return int(cause.exit_code)  # type: ignore[attr-defined]
 
 

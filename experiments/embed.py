@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from datamodules.base import EmotionDataModule
-from datamodules.store import write_atomic
+from datamodules.store import read_manifest, sha256_file, write_atomic
 from experiments.messages import UsageError
 from lightning_modules.base import EmotionTask
 from lightning_modules.encoders import read_weights
@@ -86,9 +86,15 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
                     ) from error
                 manifest = {"schema": 1, "key": key, "modality": modality, "items": count, "width": width}
                 manifest |= {"source": data.fingerprint, "synthetic": data.synthetic, "encoder": str(encoder)}
+                manifest["sha256"] = sha256_file(path)
                 write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
                 write_atomic(folder / "COMPLETE", key + "\n")
-        width = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["width"]
+        manifest = read_manifest(folder / "manifest.json", items=int, width=int)
+        if path.stat().st_size != 4 * count * (width := manifest["width"]):
+            raise ValueError(f"{path.name} is not {count} x {width} values")
+        # What an earlier version kept has no digest: it is taken as it is.
+        if manifest.get("sha256", found := sha256_file(path)) != found:
+            raise ValueError(f"{path.name} is not what was computed")
         # Copy on write: torch wants memory it may write to.
         return torch.from_numpy(np.memmap(path, np.float32, "c", shape=(count, width)))
     except UsageError:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datamodules.store import joint_fingerprint, sha256_file
+from datamodules.store import joint_fingerprint, read_manifest, read_object, sha256_file
 from experiments.settings import PROJECT, Config, merge, parse_value, read_yaml
 
 # Settings that say where and on what, not what: a cell stays the same cell without them. Checkpoints to start from
@@ -71,8 +71,7 @@ def data_manifest(root: Path) -> Config | None:
     folder = root / "prepared"
     if not (folder / "COMPLETE").exists():
         return None
-    manifest: Config = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return manifest
+    return read_manifest(folder / "manifest.json", fingerprint=str, synthetic=bool)
 
 
 def data_fingerprint(roots: Sequence[Path]) -> str | None:
@@ -263,7 +262,7 @@ def _watches(item: Any) -> bool:
 def _checkpoint_hash(path: Path) -> str:
     cell = path.parent.parent / "request.json"
     if cell.exists():
-        return request_hash(json.loads(cell.read_text(encoding="utf-8")))
+        return request_hash(read_object(cell, "delete its folder and run the cell again"))
     return sha256_file(path) if path.exists() else str(path)
 
 

@@ -31,9 +31,9 @@ from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
 from datamodules.names import check_name
 from experiments import request, results
-from experiments.checkpoints import keep_to_its_run, read_checkpoint, same_selection
+from experiments.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, same_selection, why_not_restored
 from experiments.embed import use_frozen_encoders
-from experiments.messages import Parser, UsageError, quiet
+from experiments.messages import Parser, UsageError, chain, quiet
 from experiments.record import RecordConfig, record_result
 from experiments.run_folder import Finished, begin
 from lightning_modules.base import EmotionTask
@@ -103,7 +103,9 @@ class EmotionCLI(LightningCLI):
         if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
         if path:
-            stored = read_checkpoint(Path(path), "--ckpt_path ")["hyper_parameters"].get("_class_path", "")
+            stored = read_checkpoint(Path(path), "--ckpt_path ", resume=command == "fit")["hyper_parameters"].get(
+                "_class_path", ""
+            )
             asked = self.config[command].model.class_path
             if stored.rpartition(".")[2] != asked.rpartition(".")[2]:
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
@@ -112,6 +114,20 @@ class EmotionCLI(LightningCLI):
                 given = request.read_config(*request.parse_command(self.arguments[1:])).get("data", {})
                 keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
         super()._parse_ckpt_path()
+
+    def instantiate_classes(self) -> None:
+        """Builds data, model and trainer."""
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            causes = list(chain(error))
+            if any(hasattr(cause, "exit_code") for cause in causes):
+                raise
+            path, first = self.config[self.subcommand].get("ckpt_path"), (str(causes[-1]).splitlines() or [""])[0]
+            source = (
+                f"--ckpt_path {path}: what it says of its model" if path else "what the settings say of model or data"
+            )
+            raise UsageError(f"{source} cannot be built ({type(causes[-1]).__name__}: {first[:160]})") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer over the run's folder."""
@@ -180,7 +196,7 @@ class EmotionCLI(LightningCLI):
     def _resume(self, folder: Path, state: str) -> None:
         last = folder / "checkpoints" / "last.ckpt"
         if state == "partial" and not self.config_init["fit"].get("ckpt_path"):
-            read_checkpoint(last, "", "; delete the folder to start again")
+            read_checkpoint(last, "", DAMAGED, resume=True)
             self.config_init["fit"]["ckpt_path"] = str(last)
             rank_zero_info(f"{folder} was begun before: carrying on from {last.name}")
 
@@ -235,7 +251,7 @@ class EmotionCLI(LightningCLI):
                 trainer.save_checkpoint(path, weights_only=False)
             elif not path.exists():  # training stopped inside its first epoch
                 trainer.save_checkpoint(path)
-            epoch = read_checkpoint(path, "", "; delete the folder to start again")["epoch"]
+            epoch = read_checkpoint(path, "", DAMAGED)["epoch"]
             writer.selection = selection
             metrics = trainer.test(self.model, datamodule=data, ckpt_path=str(path), verbose=False)[0]
             selections[selection] = {"epoch": epoch if trainer.max_epochs else None} | {
@@ -255,15 +271,11 @@ class EmotionCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
-        except RuntimeError as error:  # torch's, when other options made a model of another shape
+        except Exception as error:
             path = self.config_init[subcommand].get("ckpt_path")
-            if not path or "loading state_dict" not in str(error):
-                raise
-            first = str(error).splitlines()[1].strip()
-            raise UsageError(
-                f"--ckpt_path {path}: it does not fit the model that these options make ({first}).\n"
-                "Give the --data options that it was trained with"
-            ) from error
+            if path and (reason := why_not_restored(error)):
+                raise UsageError(f"--ckpt_path {path}: {reason}") from error
+            raise
 
 
 class _Built(EmotionCLI):

@@ -29,7 +29,7 @@ from datamodules.journal import Journal
 from datamodules.parallel import ordered
 from datamodules.prepare._vgaf_clip import Job, image_tensor, middles, write_tensor
 from datamodules.prepare._vgaf_synthetic import COLUMNS, give_sounds, write_sources
-from datamodules.store import DataError, write_atomic
+from datamodules.store import DataError, read_object, write_atomic
 from datamodules.synth._collage import Recipe, draw_clip, read_cutout, read_picture
 from datamodules.synth._vgaf_plan import Video, checked_recipe, plan, read_origins
 from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, Clip, folder_number, read_labels, synthetic_folder
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     if args.overwrite:
         _throw_away(folder)
     if (folder / DONE).is_file():
-        if json.loads((folder / DONE).read_text(encoding="utf-8"))["request"] != request:
+        if read_object(folder / DONE, "throw away what is there: --overwrite").get("request") != request:
             raise DataError(
                 f"{folder} holds clips drawn with other options; write elsewhere, or throw away: --overwrite"
             )
@@ -157,7 +157,7 @@ def _draw_all(
     """Draws what a run that was stopped left to do; returns what is known of every clip."""
     output.folder.mkdir(parents=True, exist_ok=True)
     try:
-        journal = Journal(output.folder / LOG, [])
+        journal = Journal(output.folder / LOG, [], _is_drawn)
     except BlockingIOError:
         raise DataError(f"{output.folder}: another process is drawing here; wait for it to end") from None
     except ValueError as error:
@@ -178,6 +178,14 @@ def _draw_all(
                 journal.append(record, [])
                 bar.update()
         return list(journal.records)
+
+
+def _is_drawn(record: Any) -> bool:
+    """Whether a record of the journal is what `draw` returns."""
+    faces = record.get("faces") if isinstance(record, dict) and isinstance(record.get("clip"), str) else None
+    return isinstance(faces, list) and all(
+        isinstance(face, list) and [type(value) for value in face] == [str, int, int] for face in faces
+    )
 
 
 def draw(video: Video, recipe: Recipe, output: Output, dtype: str) -> dict[str, Any]:
