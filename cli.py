@@ -5,6 +5,7 @@ Before it knows the command it imports nothing heavier than the standard library
 
 import argparse
 import importlib
+import io
 import os
 import re
 import sys
@@ -133,6 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failed, 2 wrong usage.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may be no UTF-8
     try:
         return dispatch(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:

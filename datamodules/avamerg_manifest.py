@@ -10,7 +10,8 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from datamodules.emotion_labels import CLASSLESS, canonical
-from datamodules.store import DataError
+from datamodules.store import DataError, check_regular, plain
+from datamodules.tables import settle
 
 SPLITS = ("train", "val", "test")
 ROLES = ("speaker", "listener", "listener_response")
@@ -54,6 +55,7 @@ class Dialogue:
         sha256: Hash of the conversation as the manifest has it.
         problem: Why it cannot be used; empty where it can.
         dropped: Why there is no class for it; empty where there is one.
+        where: Manifest and number, for messages.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Dialogue:
     sha256: str
     problem: str = ""
     dropped: str = ""
+    where: str = ""
 
 
 @dataclass
@@ -93,19 +96,24 @@ class Media:
         return media
 
     def find(self, named: str) -> tuple[Path | None, str]:
-        """The file that a manifest names.
+        """The file that a manifest names, inside the folder whatever the manifest says.
 
         Args:
-            named: A path with slashes of either kind, or a name.
+            named: A path with slashes of either kind, or a name. A link inside the folder is the user's own and is
+                followed: the cache of a hub is made of them.
 
         Returns:
             The path, or None and the reason.
         """
-        if not named:
-            return None, "the manifest names no file"
         parts = PureWindowsPath(named).parts
+        if not parts:
+            return None, "the manifest names no file"
         inside = self.folder.joinpath(*parts)
-        if not PureWindowsPath(named).is_absolute() and ".." not in parts and inside.is_file():
+        try:
+            there = inside.is_file()
+        except (OSError, ValueError) as error:
+            return None, f"no file can have this name ({getattr(error, 'strerror', None) or error})"
+        if there and not PureWindowsPath(named).is_absolute() and ".." not in parts:
             return inside, ""
         found = self.by_name.get(parts[-1], [])
         if len(found) == 1:
@@ -123,8 +131,8 @@ def read_manifests(folder: Path) -> list[Dialogue]:
         The conversations, split by split, in the order of the files.
 
     Raises:
-        DataError: If there is no manifest or more than one for a split, one is not as expected or names an unknown
-            emotion, or a conversation is in two splits.
+        DataError: If there is no manifest or more than one for a split, one is empty, not as expected or names an
+            unknown emotion, or a conversation is in two splits or there twice and differs.
     """
     paths = [path for place in (folder, folder / "json") for path in sorted(place.glob("*.json"))]
     named = {split: [path for path in paths if split in path.stem.lower()] for split in SPLITS}
@@ -156,6 +164,9 @@ def read_manifests(folder: Path) -> list[Dialogue]:
 
 
 def _without_repetitions(dialogues: Sequence[Dialogue]) -> list[Dialogue]:
+    settle(
+        (one.id, {"emotion": one.emotion, "context": one.context, "hash": one.sha256}, one.where) for one in dialogues
+    )
     times: dict[str, int] = {}
     kept = []
     for one in dialogues:
@@ -177,16 +188,19 @@ def _drawn(dialogues: list[Dialogue]) -> list[Dialogue]:
 
 def _read(path: Path, split: str) -> list[Dialogue]:
     try:
+        check_regular(path)
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON ({error}); get the file anew") from None
     if not isinstance(content, list):
         raise DataError(f"{path}: expected a list of conversations; docs/data.md shows the layout")
+    if not content:
+        raise DataError(f"{path}: no conversation in it; get the file anew")
     dialogues = []
     for number, entry in enumerate(content):
         try:
             dialogues.append(_dialogue(entry, split, f"{path}, conversation {number}"))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
             what = f"no {error}" if isinstance(error, KeyError) else str(error)
@@ -197,7 +211,13 @@ def _read(path: Path, split: str) -> list[Dialogue]:
 
 
 def _dialogue(entry: Any, split: str, where: str) -> Dialogue:
-    name, turn = str(entry["conversation_id"]), entry["turn"]
+    name, turn = str(entry["conversation_id"]).strip(), entry["turn"]
+    sha256 = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+    try:
+        json.dumps(entry, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # JSON can escape what no text can hold
+        reason = "a text holds half of a surrogate pair"
+        return Dialogue(plain(name), split, "", "", (), "", {}, (), sha256, problem=reason, where=plain(where))
     where = f"{where} ({name})"
     chain = turn.get("chain_of_empathy") or {}
     word, dropped, emotion = str(chain.get("speaker_emotion") or "").strip(), "", ""
@@ -222,9 +242,10 @@ def _dialogue(entry: Any, split: str, where: str) -> Dialogue:
         topic=str(entry.get("topic") or "").strip(),
         profiles=profiles,
         utterances=tuple(_utterance(one, where) for one in turn["dialogue"]),
-        sha256=hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest(),
+        sha256=sha256,
         dropped=dropped,
         problem="" if turn["dialogue"] else "it has no utterance",
+        where=where,
     )
 
 

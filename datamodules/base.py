@@ -1,5 +1,6 @@
 """What every corpus shares: protocol, fold, seed, class names and weights, missing modalities, loaders."""
 
+import unicodedata
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -262,7 +263,8 @@ class EmotionDataModule(LightningDataModule):
         }
         if self.protocol == "honest":
             rows["val"] = np.flatnonzero(folds == validation)
-        held = {split: {groups[row] for row in found} for split, found in rows.items()}
+        plain = [unicodedata.normalize("NFC", group).strip() for group in groups]  # one name, however it is written
+        held = {split: {plain[row] for row in found} for split, found in rows.items()}
         for split, found in held.items():
             if not found:
                 names = ", ".join(sorted(set(groups))[:30])

@@ -1,7 +1,5 @@
-"""Where the face is: boxes from OpenFace landmark files or from OpenCV's Haar detector, and the crop itself."""
+"""Where the face is: boxes from OpenCV's Haar detector, and the crop itself."""
 
-import csv
-import math
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,56 +8,9 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from datamodules.frames import Box, shown_size, to_gray, to_rgb
-from datamodules.media import MediaError
+from datamodules.media_file import MediaError
 
-_POINTS = 68
-_LEAST = 2  # pixels; a thinner box shows nothing
-
-
-def landmark_boxes(path: Path, count: int, size: tuple[int, int]) -> np.ndarray:
-    """Boxes around the 68 facial points for `count` frames spread over a clip.
-
-    Frame i takes row ``ceil(i * rows / count)``, as CFN-SR does. A row without a face (not a number, confidence or
-    success 0, a box outside the frame) lends its place to the nearest row with one.
-
-    Args:
-        path: OpenFace CSV, one row a video frame; blanks around the column names do not matter.
-        count: Number of boxes.
-        size: Width and height of the video in pixels.
-
-    Returns:
-        float64 ``(count, 4)``: left, top, right, bottom in pixels.
-
-    Raises:
-        MediaError: The file is missing or broken, or no row has a face.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            names = {name.strip(): place for place, name in enumerate(next(csv.reader(file), []))}
-            columns = [f"{axis}_{point}" for axis in "xy" for point in range(_POINTS)]
-            columns += [name for name in ("confidence", "success") if name in names]
-            missing = [name for name in columns if name not in names]
-            if missing:
-                raise MediaError(path, f"{len(missing)} landmark columns are missing, the first {missing[0]}")
-            table = np.loadtxt(file, delimiter=",", usecols=[names[name] for name in columns], ndmin=2)
-    except FileNotFoundError:
-        raise MediaError(path, "no such landmark file") from None
-    except MediaError:
-        raise
-    except (OSError, ValueError) as error:
-        raise MediaError(path, f"not a readable landmark file ({error})") from None
-    if not len(table):
-        raise MediaError(path, "no landmark rows")
-    x, y, checks = table[:, :_POINTS], table[:, _POINTS : 2 * _POINTS], table[:, 2 * _POINTS :]
-    boxes = np.stack([x.min(axis=1), y.min(axis=1), x.max(axis=1), y.max(axis=1)], axis=1)
-    inside = np.clip(boxes, 0, [*size, *size])
-    sides = inside[:, 2:] - inside[:, :2]
-    good = np.flatnonzero(np.isfinite(boxes).all(axis=1) & (checks > 0).all(axis=1) & (sides >= _LEAST).all(axis=1))
-    if not good.size:
-        raise MediaError(path, "no landmark row holds a face inside the frame")
-    rows = np.minimum([math.ceil(i * len(table) / count) for i in range(count)], len(table) - 1)
-    nearest = good[np.abs(rows[:, None] - good[None, :]).argmin(axis=1)]
-    return np.asarray(boxes[nearest])
+LEAST = 2  # pixels; a thinner box shows nothing
 
 
 @lru_cache(maxsize=1)
@@ -130,8 +81,8 @@ def crop(frame: VideoFrame, box: np.ndarray, size: int, margin: float = 0.0, squ
         width = height = size
     left, top, right, bottom = (int(side) for side in np.clip(grown, 0, [width, height, width, height]))
     # Truncation can leave less than a pixel of a small box.
-    left, top = min(left, width - _LEAST), min(top, height - _LEAST)
-    part: Box = (left, top, max(right, left + _LEAST), max(bottom, top + _LEAST))
+    left, top = min(left, width - LEAST), min(top, height - LEAST)
+    part: Box = (left, top, max(right, left + LEAST), max(bottom, top + LEAST))
     image = to_rgb(frame, part, size if squash else None)
     shrinks = min(image.shape[:2]) >= size
     # Area averaging is what avoids aliasing; where a side grows it falls back to blocks.

@@ -5,42 +5,23 @@ Times are presentation times, so variable frame rates, edit lists and B-frames n
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import av
 import numpy as np
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from datamodules.store import DataError
-
-MAX_SECONDS = 600.0  # packets and chosen frames are held in memory
+from datamodules.media_file import MAX_SECONDS, MediaError, check_whole, open_media, streams_of
+from datamodules.sound import read_audio
 
 _Stream = TypeVar("_Stream", AudioStream, VideoStream)
 _Result = TypeVar("_Result")
-
-
-class MediaError(DataError):
-    """A file that cannot be used.
-
-    Args:
-        path: The file.
-        reason: Why, in a few words.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type["MediaError"], tuple[Path, str]]:
-        """Travel between processes."""
-        return MediaError, (self.path, self.reason)
 
 
 @dataclass(frozen=True)
@@ -50,11 +31,15 @@ class Clip:
     Attributes:
         duration: Seconds of video, or of audio where no frames were asked for.
         frames: One frame for every time asked for, not converted yet: `frames.to_rgb` does that.
+        times: When each of them begins to be shown, float64 ``(n,)``, seconds after the first frame of the video.
+        clock: The same of every frame of the video, ascending.
         waves: Sampling rate -> int16 ``(n,)``, starting with the video and no longer than it.
     """
 
     duration: float
     frames: list[VideoFrame]
+    times: np.ndarray
+    clock: np.ndarray
     waves: dict[int, np.ndarray]
 
 
@@ -77,60 +62,65 @@ def read_clip(path: Path, times: Callable[[float], np.ndarray] | None = None, ra
     Raises:
         MediaError: The file is broken, cut short, too long, or lacks a stream that was asked for.
     """
-    if not path.is_file():
-        raise MediaError(path, "no such file")
-    if path.stat().st_size == 0:
-        raise MediaError(path, "empty file (0 bytes)")
-    _check_riff(path)
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError):
-        raise MediaError(path, "not a media file, or cut off before its header") from None
-    with closing(container):
-        # A cover picture is a video stream to FFmpeg.
-        still = av.stream.Disposition.attached_pic
-        videos = [stream for stream in container.streams.video if not stream.disposition & still]
-        audios = list(container.streams.audio)
-        if times is not None and not videos:
-            raise MediaError(path, "no video stream")
-        if rates and not audios:
-            raise MediaError(path, "no audio stream")
-        wanted = [*(videos if times is not None else []), *(audios if rates else [])]
-        promised = (container.duration or 0) / av.time_base
-        if promised > MAX_SECONDS:
-            raise MediaError(path, f"lasts {promised:.0f} s; clips of at most {MAX_SECONDS:.0f} s are read")
-        packets: dict[int, list[Packet[Any]]] = {stream.index: [] for stream in wanted}
-        try:
-            for packet in container.demux(wanted):
-                if packet.size:
-                    packets[packet.stream.index].append(packet)
-        except av.FFmpegError:
-            pass  # what is missing shows in the durations
-        ends = [
-            (packet.pts + packet.duration) * packet.time_base
-            for part in packets.values()
-            for packet in part
-            if packet.pts is not None and packet.duration
-        ]
-        if ends and len(wanted) == len(container.streams):
-            _check_whole(path, float(max(ends)) - (container.start_time or 0) / av.time_base, promised)
+    with closing(open_media(path)) as container:
+        videos = streams_of(path, container, "video") if times is not None else []
+        audios = streams_of(path, container, "audio") if rates else []
+        packets = _demux(path, container, [*videos, *audios])
         start: float | None = None
-        duration = 0.0
-        frames: list[VideoFrame] = []
+        clip = Clip(0.0, [], np.empty(0), np.empty(0), {})
         if times is not None:
-            start, duration, frames = _first_that_decodes(
+            start, clip = _first_that_decodes(
                 path, videos, lambda stream: _read_video(path, stream, packets[stream.index], times)
             )
-        waves: dict[int, np.ndarray] = {}
         if rates:
             waves = _first_that_decodes(
                 path,
                 audios,
-                lambda stream: _read_audio(path, stream, packets[stream.index], rates, start, duration),
+                lambda stream: read_audio(path, stream, packets[stream.index], rates, start, clip.duration),
             )
-            if times is None:
-                duration = len(waves[rates[0]]) / rates[0]
-    return Clip(duration, frames, waves)
+            seconds = clip.duration if times is not None else len(waves[rates[0]]) / rates[0]
+            clip = replace(clip, duration=seconds, waves=waves)
+    return clip
+
+
+def _demux(
+    path: Path, container: InputContainer, wanted: Sequence[VideoStream | AudioStream]
+) -> "dict[int, list[Packet[Any]]]":
+    """Return the packets of some streams by the index of the stream, in order.
+
+    Raises:
+        MediaError: They are those of a long film, or not all that the header promises.
+    """
+    promised = (container.duration or 0) / av.time_base
+    if promised > MAX_SECONDS:
+        raise _too_long(path, promised)
+    packets: dict[int, list[Packet[Any]]] = {stream.index: [] for stream in wanted}
+    try:
+        for packet in container.demux(*wanted):
+            if packet.size:
+                known = packets[packet.stream.index]
+                known.append(packet)
+                if packet.dts is not None and known[0].dts is not None:  # the header may say less, or nothing
+                    seconds = float((packet.dts - known[0].dts) * (packet.time_base or 0))
+                    if seconds > MAX_SECONDS:
+                        raise _too_long(path, seconds)
+    except av.FFmpegError:
+        pass  # what is missing shows in the durations
+    ends = [
+        (packet.pts + packet.duration) * packet.time_base
+        for part in packets.values()
+        for packet in part
+        if packet.pts is not None and packet.duration and packet.time_base
+    ]
+    if ends and len(wanted) == len(container.streams):
+        # Matroska counts its duration from time zero, others from the first packet.
+        begin = min(0.0, (container.start_time or 0) / av.time_base)
+        check_whole(path, float(max(ends)) - begin, promised)
+    return packets
+
+
+def _too_long(path: Path, seconds: float) -> MediaError:
+    return MediaError(path, f"lasts {seconds:.0f} s; clips of at most {MAX_SECONDS:.0f} s are read")
 
 
 def _first_that_decodes(path: Path, streams: Sequence[_Stream], read: Callable[[_Stream], _Result]) -> _Result:
@@ -140,26 +130,13 @@ def _first_that_decodes(path: Path, streams: Sequence[_Stream], read: Callable[[
             return read(stream)
         except MediaError as error:
             first = first or error
-        except av.FFmpegError as error:
-            first = first or MediaError(path, f"does not decode ({error.strerror})")
+        except (
+            av.FFmpegError,
+            ValueError,
+        ) as error:  # PyAV's own, for a form of samples or pictures it has no name for
+            first = first or MediaError(path, f"does not decode ({getattr(error, 'strerror', None) or error})")
     assert first is not None
     raise first
-
-
-def _check_riff(path: Path) -> None:
-    """Refuse a WAV whose header promises more bytes than the file holds: FFmpeg reads what is there."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return
-    promised, size = int.from_bytes(head[4:8], "little") + 8, path.stat().st_size
-    if size < promised < 1 << 32:  # streaming writers leave the largest number
-        raise MediaError(path, f"truncated: {size} of {promised} bytes")
-
-
-def _check_whole(path: Path, seconds: float, promised: float) -> None:
-    if seconds < promised - max(0.2, 0.02 * promised):
-        raise MediaError(path, f"truncated: {seconds:.1f} s of {promised:.1f} s are there")
 
 
 def _read_video(
@@ -167,12 +144,11 @@ def _read_video(
     stream: VideoStream,
     packets: "list[Packet[Any]]",
     times: Callable[[float], np.ndarray],
-) -> tuple[float, float, list[VideoFrame]]:
-    """Return start and duration in seconds, and the frames shown at `times` after the start."""
+) -> tuple[float, Clip]:
+    """Return the start in seconds, and the clip of the frames shown at `times` after the start, without its sound."""
     base = float(stream.time_base or 0)
     context = stream.codec_context
-    context.thread_count = 1
-    if not packets:
+    if not packets or not base:
         raise MediaError(path, "no frames")
     promised = float(stream.duration * base) if stream.duration else 0.0
 
@@ -203,12 +179,14 @@ def _read_video(
         return sorted(seen), kept
 
     def choose(shown: list[int]) -> tuple[float, list[int]]:
-        last = max((packet.duration or 0) for packet in packets if packet.pts in (shown[-1], None))
+        last = max([packet.duration or 0 for packet in packets if packet.pts in (shown[-1], None)], default=0)
         gap = last or (shown[-1] - shown[0]) / max(1, len(shown) - 1)
         seconds = (shown[-1] + gap - shown[0]) * base
-        _check_whole(path, seconds, promised)
+        check_whole(path, seconds, promised)
         if promised:  # an edit list may end in the middle of the last frame
             seconds = min(seconds, promised)
+        if seconds > MAX_SECONDS:
+            raise _too_long(path, seconds)
         places = np.searchsorted(np.array(shown), shown[0] + times(seconds) / base + 1e-6, side="right") - 1
         return seconds, [shown[place] for place in places.clip(0)]
 
@@ -222,56 +200,5 @@ def _read_video(
         shown = decode(None)[0]
         duration, chosen = choose(shown)
         frames = decode(set(chosen))[1]
-    return shown[0] * base, duration, [frames[stamp] for stamp in chosen]
-
-
-def _read_audio(
-    path: Path,
-    stream: AudioStream,
-    packets: "list[Packet[Any]]",
-    rates: Sequence[int],
-    video_start: float | None,
-    video_seconds: float,
-) -> dict[int, np.ndarray]:
-    """Return int16 mono ``(n,)`` by rate, aligned with the video where there is one."""
-    context = stream.codec_context
-    context.thread_count = 1
-    resamplers = {rate: AudioResampler("s16", "mono", rate) for rate in rates}
-    parts: dict[int, list[np.ndarray]] = {rate: [] for rate in rates}
-    start, samples, failed = 0.0, 0, 0
-    for packet in [*packets, None]:
-        try:
-            decoded = context.decode(packet)
-        except av.FFmpegError:
-            failed += 1
-            continue
-        for frame in decoded:
-            if context.name.startswith("pcm_f") and not np.isfinite(frame.to_ndarray()).all():
-                raise MediaError(path, "audio holds NaN or infinite samples")
-            if not samples and frame.time is not None:
-                start = frame.time
-            samples += frame.samples
-            frame.pts = None  # a gap would otherwise be an error of the resampler
-            for rate, resampler in resamplers.items():
-                parts[rate] += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-    if not samples:
-        raise MediaError(path, "no audio decodes" if packets else "no audio samples")
-    if failed:
-        raise MediaError(path, f"damaged: {failed} of {len(packets)} audio packets do not decode")
-    if stream.duration and stream.time_base:
-        _check_whole(path, samples / context.sample_rate, float(stream.duration * stream.time_base))
-    for rate, resampler in resamplers.items():
-        parts[rate] += [part.to_ndarray()[0] for part in resampler.resample(None)]
-    waves = {rate: np.concatenate(part) for rate, part in parts.items()}
-    if video_start is None:
-        return waves
-    return {
-        rate: _align(wave, round((start - video_start) * rate), round(video_seconds * rate))
-        for rate, wave in waves.items()
-    }
-
-
-def _align(wave: np.ndarray, lead: int, length: int) -> np.ndarray:
-    """Shift a wave that begins `lead` samples after the video, and cut it to the video's length."""
-    shifted = np.concatenate([np.zeros(lead, wave.dtype), wave]) if lead > 0 else wave[-lead:]
-    return shifted[:length]
+    clock, asked = (np.array([stamp - shown[0] for stamp in stamps]) * base for stamps in (shown, chosen))
+    return shown[0] * base, Clip(duration, [frames[stamp] for stamp in chosen], asked, clock, {})

@@ -3,7 +3,6 @@
 Everything is checked before the first step, and every problem of a kind is told at once.
 """
 
-import csv
 import hashlib
 from functools import cached_property
 from pathlib import Path
@@ -11,57 +10,51 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 import tensor_files
 from datamodules.base import EmotionDataModule, distinct
 from datamodules.clips import Batch, ClipDataset, Split
+from datamodules.names import check_name, some
 from datamodules.store import STAND_IN, DataError, read_manifest, sha256_file
+from datamodules.tables import Row, read_table, settle
 from tensor_files import TensorFileError
 
 COLUMNS = ("id", "group", "target", "fold")
 MOST = 10_000  # classes or folds: nobody has as many, and a class more is a row of every table
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def read_index(path: Path) -> list[dict[str, str]]:
+def read_index(path: Path) -> list[Row]:
     """Reads an index of clips.
 
     Args:
         path: CSV with columns id, group (the unit of folds, the speaker), target (class index from 0) and fold.
 
     Returns:
-        Its rows.
+        Its rows, of equal ones the first.
 
     Raises:
-        DataError: If the file is missing, a column or a value is, a number is none, or an id comes twice.
+        DataError: If the file cannot be read, a column or a value is missing, a number is none, or two rows say
+            different things of one id.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: the index cannot be read ({error})") from error
+    rows = read_table(path, COLUMNS)
     if not rows:
-        raise DataError(f"{path}: the index is empty; it needs columns {', '.join(COLUMNS)}")
-    if missing := [name for name in COLUMNS if name not in rows[0]]:
-        raise DataError(f"{path}: no column {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
-    for number, row in enumerate(rows, start=2):
+        raise DataError(f"{path}: the index is empty; it needs a row for each clip")
+    for row in rows:
         for name in ("target", "fold"):
-            if not (row[name] or "").isdecimal():
-                raise DataError(f"{path}, line {number}: {name} is {row[name]!r}, not a number from 0")
+            if not row[name].isdecimal():
+                raise DataError(f"{row.where}: {name} is {row[name]!r}, not a number from 0")
         for name in ("id", "group"):
             if not row[name]:
-                raise DataError(f"{path}, line {number}: {name} is empty")
-    ids = [row["id"] for row in rows]
-    if twice := sorted({clip for clip in ids if ids.count(clip) > 1} if len(set(ids)) < len(ids) else ()):
-        raise DataError(f"{path}: ids that come twice: {_some(twice)}")
-    return rows
+                raise DataError(f"{row.where}: {name} is empty")
+    clips, copies = settle((row["id"], row, row.place) for row in rows)
+    if copies:
+        rank_zero_warn(f"{path}: {copies} rows come twice and count once")
+    return list(clips.values())
 
 
-def _check_numbers(path: Path, rows: list[dict[str, str]]) -> None:
+def _check_numbers(rows: list[Row]) -> None:
     """Refuses numbers that would make as many classes or folds.
 
     Raises:
@@ -70,7 +63,9 @@ def _check_numbers(path: Path, rows: list[dict[str, str]]) -> None:
     for row in rows:
         for name in ("target", "fold"):
             if len(row[name].lstrip("0")) >= len(str(MOST)):
-                raise DataError(f"{path}: {name} of clip {row['id']} is {row[name][:20]}; at most {MOST - 1:,} is read")
+                raise DataError(
+                    f"{row.where}: {name} of clip {row['id']} is {row[name][:20]}; at most {MOST - 1:,} is read"
+                )
 
 
 def read_feature(path: Path) -> np.ndarray:
@@ -163,14 +158,14 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not self.index_path.exists():
             raise DataError(f"no index of clips at {self.index_path}; docs/data.md tells what --data.root holds")
         self.clips = read_index(self.index_path)
-        _check_numbers(self.index_path, self.clips)
+        _check_numbers(self.clips)
         self.ids = [row["id"] for row in self.clips]
         self.groups = [row["group"] for row in self.clips]
         self.targets = torch.tensor([int(row["target"]) for row in self.clips])
         self.folds = np.array([int(row["fold"]) for row in self.clips])
         self.num_folds = int(self.folds.max()) + 1
         super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
-        self.features = features
+        self.features = {check_name(modality, "--data.features"): source for modality, source in features.items()}
         self.manifest = self._read_manifest()
         if self.manifest:
             self.corpus = self.manifest["corpus"]
@@ -184,7 +179,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             )
         for name, given in (("missing", self.missing), ("standardize", self.standardize)):
             if unknown := set(given) - set(features):
-                raise DataError(f"--data.{name} names {_some(sorted(unknown))}; there are {', '.join(features)}")
+                raise DataError(f"--data.{name} names {some(sorted(unknown))}; there are {', '.join(features)}")
 
     def _read_manifest(self) -> dict[str, Any]:
         """What ``prepare`` wrote beside the index; empty for a folder that somebody else filled.
@@ -196,8 +191,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not path.exists():
             return {}
         manifest = read_manifest(path, corpus=str, synthetic=bool, files=dict, fingerprint=str)
+        check_name(manifest["corpus"], f"{path}: corpus")
         for name, digest in manifest["files"].items():
-            file = path.parent / name
+            file = path.with_name(check_name(name, f"{path}: files"))
             if not file.is_file() or sha256_file(file) != digest:
                 raise DataError(f"{file} is not what was prepared: delete {path.parent} and prepare the corpus again")
         return manifest
@@ -219,11 +215,12 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         files: dict[str, Path] = {}
         for file in sorted(path.iterdir()):
             if file.suffix in (".pt", ".npy") and file.is_file():
-                if file.stem in files:
-                    raise DataError(f"{path}: {files[file.stem].name} and {file.name} are of one clip; delete one")
-                files[file.stem] = file
+                clip = file.stem.strip()  # as in the index
+                if clip in files:
+                    raise DataError(f"{path}: {files[clip].name} and {file.name} are of one clip; delete one")
+                files[clip] = file
         if absent := [clip for clip in self.ids if clip not in files]:
-            raise DataError(f"{path}: no .pt or .npy file of {len(absent)} clips of {self.index_path}: {_some(absent)}")
+            raise DataError(f"{path}: no .pt or .npy file of {len(absent)} clips of {self.index_path}: {some(absent)}")
         return {clip: files[clip] for clip in self.ids}
 
     def _read(self, modality: str) -> np.ndarray:
@@ -244,15 +241,16 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         try:
             content = tensor_files.read_npz(path, ("id", name))
             if absent := [key for key in ("id", name) if key not in content]:
-                raise DataError(f"{path}: no array {', '.join(absent)}; it holds {_some(tensor_files.npz_names(path))}")
-            ids, values = np.atleast_1d(content["id"]).astype(str).tolist(), np.atleast_1d(content[name])
+                raise DataError(f"{path}: no array {', '.join(absent)}; it holds {some(tensor_files.npz_names(path))}")
+            ids = [clip.strip() for clip in np.atleast_1d(content["id"]).astype(str).tolist()]
+            values = np.atleast_1d(content[name])
         except (TensorFileError, UnicodeError) as error:
             raise DataError(f"{error}; make it anew") from error
         rows = {clip: row for row, clip in enumerate(ids)}
         if not len(rows) == len(ids) == len(values):
             raise DataError(f"{path}: {len(ids)} ids, {len(rows)} of them different, for {len(values)} rows of {name}")
         if absent := [clip for clip in self.ids if clip not in rows]:
-            raise DataError(f"{path}: {len(absent)} clips of {self.index_path} are not in it: {_some(absent)}")
+            raise DataError(f"{path}: {len(absent)} clips of {self.index_path} are not in it: {some(absent)}")
         return np.asarray(values[[rows[clip] for clip in self.ids]])
 
     @cached_property
@@ -275,7 +273,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
                 values = values.astype(np.float32)
             bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
             if len(bad):
-                clips = _some([self.ids[row] for row in bad])
+                clips = some([self.ids[row] for row in bad])
                 raise DataError(f"--data.features: {modality} is not finite in {len(bad)} clips: {clips}")
             if modality in self.standardize:
                 # In float64 the deviation of a constant is exactly 0; float32 leaves a rounding error to divide by.

@@ -4,18 +4,19 @@ Source: https://zenodo.org/records/1188976 (CC BY-NC-SA 4.0). Folds and inputs a
 folds of four consecutive actors, 30 frames spread over the clip, 13 MFCCs of 2.45 s.
 """
 
-import csv
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules import augment
 from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split, global_seed
 from datamodules.store import DataError, Store
+from datamodules.tables import read_table, settle
 
 CLASS_NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 ARRAYS = {"video": "video", "audio": "mfcc", "wave": "wave"}
@@ -181,15 +182,12 @@ class RAVDESSDataModule(EmotionDataModule):
         Raises:
             DataError: If the split file is missing, lacks a column or clip or contradicts the store's speakers.
         """
-        try:
-            with self.splits.open(newline="", encoding="utf-8-sig") as file:
-                reader = csv.DictReader(file)
-                absent = [name for name in ("clip", "speaker", "fold") if name not in (reader.fieldnames or ())]
-                split = {} if absent else {row["clip"]: row for row in reader}
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"--data.splits {self.splits}: cannot be read ({error})") from error
-        if absent:
-            raise DataError(f"--data.splits {self.splits}: no column {', '.join(absent)}")
+        rows = read_table(self.splits, ("clip", "speaker", "fold"), "--data.splits")
+        split, copies = settle(
+            (row["clip"], {name: row[name] for name in ("speaker", "fold")}, row.place) for row in rows
+        )
+        if copies:
+            rank_zero_warn(f"--data.splits {self.splits}: {copies} rows come twice and count once")
         folds = []
         for clip, speaker in zip(self.store.ids, self.store.groups, strict=True):
             row = split.get(clip[3:])  # audio-only and audio-video names differ in the first field alone

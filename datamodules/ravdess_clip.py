@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from datamodules.faces import crop, detect_boxes, landmark_boxes
+from datamodules.faces import crop, detect_boxes
 from datamodules.frames import shown_size
-from datamodules.media import MediaError, read_clip, spread
+from datamodules.landmarks import CONFIDENCE, Rows, Wanted, landmark_boxes
+from datamodules.media import read_clip, spread
+from datamodules.media_file import MediaError
 from datamodules.mfcc import mfcc
 from datamodules.store import sha256_file
 
@@ -16,6 +18,7 @@ FRAMES = 30
 MFCC_RATE, MFCC_OFFSET, MFCC_SECONDS, MFCC_COUNT, MFCC_STEPS = 44100, 0.5, 2.45, 13, 212
 MOST_PADDED = 2  # MFCC steps
 _OF_VIDEO = ("face", "margin", "crop", "size")
+_OF_LANDMARKS = ("landmark_rows", "landmark_confidence")
 
 Face = Literal["landmarks", "detector", "none"]
 
@@ -31,6 +34,8 @@ class Settings:
         crop: Cut at full resolution, or out of the frame squashed to a square as the released code does.
         size: Side of the crops in pixels.
         audio: Rate of the stored wave in Hz.
+        landmark_rows: Which row of a landmark file a frame takes: the one at its time, or the paper's.
+        landmark_confidence: Rows below it hold no face.
     """
 
     video: bool
@@ -39,6 +44,8 @@ class Settings:
     crop: Literal["fullres", "squashed"] = "fullres"
     size: int = 224
     audio: int = 44100
+    landmark_rows: Rows = "time"
+    landmark_confidence: float = CONFIDENCE
 
     @property
     def arrays(self) -> dict[str, str]:
@@ -47,7 +54,8 @@ class Settings:
 
     def manifest(self) -> dict[str, Any]:
         """What the store is keyed by."""
-        own = {key: value for key, value in asdict(self).items() if self.video or key not in _OF_VIDEO}
+        unused = (*(() if self.video else _OF_VIDEO), *(() if self.face == "landmarks" else _OF_LANDMARKS))
+        own = {key: value for key, value in asdict(self).items() if key not in unused}
         numbers = [MFCC_RATE, MFCC_OFFSET, MFCC_SECONDS, MFCC_COUNT, MFCC_STEPS]
         return {"corpus": "ravdess", "recipe": 1, **own, "frames": FRAMES * self.video, "mfcc": numbers}
 
@@ -119,7 +127,8 @@ def read_arrays(path: Path, landmarks: Path | None, settings: Settings) -> tuple
     if settings.video:
         width, height = shown_size(clip.frames[0])
         if landmarks is not None and settings.face == "landmarks":
-            boxes = landmark_boxes(landmarks, FRAMES, (width, height))
+            rule = (settings.landmark_rows, settings.landmark_confidence)
+            boxes = landmark_boxes(landmarks, Wanted(clip.times, clip.clock, (width, height), *rule))
         elif settings.face == "detector":
             boxes = detect_boxes(path, clip.frames)
         else:

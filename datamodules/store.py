@@ -15,10 +15,12 @@ from the last whole clip and ends with the same bytes.
 """
 
 import csv
+import errno
 import hashlib
 import json
 import math
 import os
+import stat
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,10 +59,30 @@ def is_stand_in(source: Path, corpus: str) -> bool:
     return mark is not None
 
 
+def check_regular(path: Path) -> None:
+    """Refuse what is no regular file before anything opens it: a FIFO waits for ever, a device never ends.
+
+    Raises:
+        OSError: It is a folder, a FIFO, a socket or a device, or a link to one, or is not there.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def plain(name: str) -> str:
+    """Return a text that UTF-8 can hold: bytes of a file name that are none are written out as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def sha256_file(*paths: Path) -> str:
-    """Hash the bytes of one file, or of several one after the other."""
+    """Hash the bytes of one file, or of several one after the other.
+
+    Raises:
+        OSError: One cannot be read or is no regular file.
+    """
     digest = hashlib.sha256()
     for path in paths:
+        check_regular(path)
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
@@ -180,6 +202,8 @@ class Store:
             self.synthetic: bool = self.manifest["synthetic"]
             files = self.manifest["arrays"]
             self.arrays = {name: np.dtype(DTYPES[file["dtype"]]) for name, file in files.items()}
+            if not all(name.isidentifier() for name in files):  # they become file names
+                raise ValueError
             path = folder / "index.csv"
             self.rows = read_table(path)
             self.ids = [row["id"] for row in self.rows]

@@ -17,6 +17,7 @@ from datamodules.store import (
     SCHEMA,
     DataError,
     Store,
+    plain,
     read_table,
     sha256_file,
     store_fingerprint,
@@ -193,7 +194,7 @@ class StoreWriter:
         """Append one clip.
 
         Args:
-            id: Unique name of the clip.
+            id: Unique name of the clip, a `store.plain` text.
             group: Unit of folds and of the bootstrap, the speaker where there is one.
             label: Class index.
             arrays: One array for every name of the store, already in its dtype.
@@ -226,6 +227,7 @@ class StoreWriter:
 
     def _append(self, kind: str, row: dict[str, str], chunks: list[bytes]) -> None:
         assert self._journal is not None
+        row |= {name: plain(value) for name, value in row.items()}  # the tables are UTF-8
         if row["id"] in self.done:
             raise DataError(f"clip {row['id']} comes twice; ids must be unique.")
         try:

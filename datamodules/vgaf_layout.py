@@ -12,16 +12,18 @@ read as it stands::
     prepared/                                          ours, optional: what `prepare vgaf` says of all this
 """
 
-import csv
 import hashlib
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from datamodules.names import fault_in_name
 from datamodules.store import DataError, sha256_file
+from datamodules.tables import Row, read_table, settle
 
 CLASS_NAMES = ["Positive", "Neutral", "Negative"]
 SPLITS = ("Train", "Val")
@@ -98,18 +100,20 @@ def synthetic_folder(root: Path, number: int) -> Path:
     return root / f"Synthetic2661_all_{number}"
 
 
-def read_labels(path: Path, first: int) -> dict[str, int]:
+def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> dict[str, int]:
     """Reads a label file.
 
     Args:
         path: Blank-separated text with a header that names ``Vid_name`` and ``Label``.
         first: What the file calls class 0.
+        copies: Counts the lines that say again what another line says.
 
     Returns:
         Class index by clip, in the order of the file.
 
     Raises:
-        DataError: If it cannot be read, a column is missing, or lines are wrong; all of them are told.
+        DataError: If it cannot be read, a column is missing, lines are wrong (all of them are told), or two label one
+            clip differently.
     """
     try:
         lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
@@ -121,7 +125,7 @@ def read_labels(path: Path, first: int) -> dict[str, int]:
     if not {"Vid_name", "Label"} <= set(header):
         raise DataError(f"{path}: its first line must name the columns Vid_name and Label, not {' '.join(header)!r}")
     name_at, label_at = header.index("Vid_name"), header.index("Label")
-    labels: dict[str, int] = {}
+    entries: list[tuple[str, str, str]] = []
     wrong = []
     valid = {str(first + place): place for place in range(len(CLASS_NAMES))}
     for number, values in enumerate(lines[1:], start=2):
@@ -131,13 +135,16 @@ def read_labels(path: Path, first: int) -> dict[str, int]:
             wrong.append(f"line {number} has {len(values)} values for {len(header)} columns")
         elif values[label_at] not in valid:
             wrong.append(f"line {number}: label {values[label_at]} is none of {', '.join(valid)}")
-        elif values[name_at] in labels:
-            wrong.append(f"line {number}: {values[name_at]} comes twice")
+        elif fault := fault_in_name(values[name_at]):
+            wrong.append(f"line {number}: {values[name_at]!r} cannot be the name of a file: {fault}")
         else:
-            labels[values[name_at]] = valid[values[label_at]]
-    if wrong or not labels:
+            entries.append((values[name_at], values[label_at], f"{path}, line {number}"))
+    if wrong or not entries:
         raise DataError(f"{path}: {some(wrong) or 'it names no clip'}; mend the file")
-    return labels
+    labels, twice = settle(entries)
+    if copies is not None and twice:
+        copies[f"lines of {path.name} that come twice"] += twice
+    return {name: valid[label] for name, label in labels.items()}
 
 
 def some(problems: list[str], shown: int = 4) -> str:
@@ -146,16 +153,25 @@ def some(problems: list[str], shown: int = 4) -> str:
     return "; ".join(problems[:shown] + more)
 
 
-def real_clips(root: Path) -> list[Clip]:
-    """Clips of both label files, train first.
+def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, dict[str, int]]:
+    """Class index by clip for Train and Val.
+
+    Args:
+        root: Folder of the label files.
+        copies: As `read_labels` has it.
 
     Raises:
         DataError: If a label file is missing or wrong, or a clip is in both.
     """
-    labels = {split: read_labels(root / f"{split}_labels.txt", first=1) for split in SPLITS}
+    labels = {split: read_labels(root / f"{split}_labels.txt", 1, copies) for split in SPLITS}
     if shared := sorted(set(labels["Train"]) & set(labels["Val"])):
         raise DataError(f"{root}: {len(shared)} clips are in both Train and Val: {some(shared)}; mend the label files")
-    return [Clip(name, split, label) for split in SPLITS for name, label in labels[split].items()]
+    return labels
+
+
+def real_clips(root: Path) -> list[Clip]:
+    """Clips of both label files, train first; errors are those of `split_labels`."""
+    return [Clip(name, split, label) for split, labels in split_labels(root).items() for name, label in labels.items()]
 
 
 def synthetic_clips(folder: Path) -> list[Clip]:
@@ -174,7 +190,7 @@ def synthetic_clips(folder: Path) -> list[Clip]:
     return clips
 
 
-def read_sources(folder: Path) -> list[dict[str, str]]:
+def read_sources(folder: Path) -> list[Row]:
     """Rows of ``sources.csv``: which clip a face or a sound of a synthetic clip comes from; none where there is none.
 
     Raises:
@@ -183,16 +199,10 @@ def read_sources(folder: Path) -> list[dict[str, str]]:
     path = folder / SOURCES
     if not path.exists():
         return []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-    if rows and not {"clip", "source"} <= rows[0].keys():
-        raise DataError(f"{path}: it needs columns clip and source; docs/data.md shows one")
-    for line, row in enumerate(rows, start=2):
+    rows = read_table(path, ("clip", "source"))
+    for row in rows:
         if not row["clip"] or not row["source"]:
-            raise DataError(f"{path}, line {line}: clip or source is empty")
+            raise DataError(f"{row.where}: clip or source is empty")
     return rows
 
 

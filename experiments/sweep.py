@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from datamodules.names import fault_in_name
 from datamodules.store import DataError
 from experiments.settings import PROJECT, read_yaml
 
@@ -30,7 +31,7 @@ def start(name: str) -> int:
     """
     folder = PROJECT / "experiments" / "sweeps"
     path = folder / f"{name}.yaml"
-    if not path.exists():
+    if fault_in_name(name) or not path.exists():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise DataError(f"no sweep {name!r}; sweeps: {known}, for example `make sweep EXP=cfnsr`")
     content = read_yaml(path)

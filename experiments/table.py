@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from datamodules.names import check_name
 from datamodules.store import DataError
 from experiments.settings import PROJECT, Config, read_yaml, shown
 
@@ -144,6 +145,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
     if not path.exists():
         known = ", ".join(table_names(project)) or "none"
         raise DataError(f"no table {name!r} (looked for {path}); tables: {known}")
+    check_name(path.stem, f"{path}: the table's own name")
     content = read_yaml(path)
     _require(content, path, "table", required={"title", "source", "corpus", "rows"}, known=_TABLE_KEYS)
     overlay = content.get("synthetic", {}) if synthetic else {}
@@ -158,7 +160,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         name=path.stem,
         title=str(content["title"]),
         source=str(content["source"]),
-        corpus=str(content["corpus"]),
+        corpus=check_name(str(content["corpus"]), f"{path}: corpus"),
         rows=rows,
         folds=_whole_numbers(settings["folds"], path, "folds"),
         seeds=_seeds(settings, path),
@@ -202,6 +204,8 @@ def _missing(entry: Any, rows: list[str], path: Path) -> Config:
         raise DataError(f"{path}: missing: modalities and rows are lists of names")
     if unknown := [str(name) for name in named if name not in rows]:
         raise DataError(f"{path}: missing: rows: {', '.join(unknown)} is no row")
+    for name in [*modalities, *(name for of in subsets for name in of)]:
+        check_name(str(name), f"{path}: missing: modality")
     return {
         "missing": {name: tuple(map(float, rates)) for name in modalities},
         "subsets": tuple(tuple(map(str, of)) for of in subsets),
@@ -250,7 +254,7 @@ def _row(entry: Any, path: Path) -> Row:
     return Row(
         name=str(entry["name"]),
         label=str(entry["label"]),
-        experiment=str(entry["experiment"]),
+        experiment=check_name(str(entry["experiment"]), f"{path}: {where}, experiment"),
         overrides=entry.get("overrides") or {},
         needs=entry.get("needs") or {},
         published=published,
@@ -263,6 +267,7 @@ def _check_rows(rows: Sequence[Row], path: Path) -> None:
     if len(needs) < len(rows):
         raise DataError(f"{path}: two rows have the same name")
     for row in rows:
+        check_name(row.name, f"{path}: name of a row")
         if unknown := [name for name in row.needs.values() if name not in needs]:
             raise DataError(f"{path}: row {row.name} needs {', '.join(unknown)}, which is no row")
     settled: set[str] = set()

@@ -29,6 +29,7 @@ from callbacks.plots import AttentionPlot, ResultPlots
 from callbacks.predictions import PredictionWriter
 from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
+from datamodules.names import check_name
 from experiments import request, results
 from experiments.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, same_selection, why_not_restored
 from experiments.embed import use_frozen_encoders
@@ -156,7 +157,7 @@ class EmotionCLI(LightningCLI):
     def _experiment(self) -> str:
         names = [path.stem for path in request.parse_command(self.arguments[1:])[0]]
         named = [name for name in names if name != "config" and not name.startswith("_")]
-        return named[0] if named else type(self.model).__name__.lower()
+        return check_name(named[0], "--config") if named else type(self.model).__name__.lower()
 
     def _evaluation_folder(self) -> Path:
         config = self.config[self.subcommand]
@@ -187,7 +188,10 @@ class EmotionCLI(LightningCLI):
     def _sweep_directory(self) -> Path | None:
         """Runs of a sweep differ in settings alone: each has a folder of its own."""
         sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
-        return Path("runs", "sweeps", self._experiment(), sweep, run) if sweep and run else None
+        if not sweep or not run:
+            return None
+        names = check_name(sweep, "WANDB_SWEEP_ID"), check_name(run, "WANDB_RUN_ID")
+        return Path("runs", "sweeps", self._experiment(), *names)
 
     def _resume(self, folder: Path, state: str) -> None:
         last = folder / "checkpoints" / "last.ckpt"

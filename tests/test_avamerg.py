@@ -1,6 +1,7 @@
 import copy
 import csv
 import json
+import os
 import shutil
 from collections import Counter
 
@@ -94,6 +95,54 @@ def test_media_are_found_by_windows_paths_and_by_name(tmp_path):
     assert media.find("b.wav") == (None, "no such file")
 
 
+def test_a_manifest_names_nothing_outside_its_folder(tmp_path):
+    sound(tmp_path, "secret.wav")
+    sound(tmp_path / "raw/audio", "a.wav")
+    media = Media.under(tmp_path / "raw")
+    outside = [
+        "../secret.wav",
+        "audio/../../secret.wav",
+        "..\\secret.wav",
+        str(tmp_path / "secret.wav"),
+        "\\secret.wav",
+    ]
+    for named in outside:
+        assert media.find(named) == (None, "no such file")
+    for named in ("..", "audio/..", "/", "audio", "x\0.wav"):
+        assert media.find(named) == (None, "no such file")
+    for named in ("", "."):
+        assert media.find(named) == (None, "the manifest names no file")
+
+
+def test_media_of_no_conversation_are_counted_and_told(tmp_path, capsys):
+    raw = write(tmp_path / "raw", **three())
+    sound(raw / "data", "dia00000utt0_0.wav")
+    sound(raw / "data", "dia00000utt9_9.wav")
+    assert prepare(raw, tmp_path / "out") == 0
+    assert f"  {raw}: 1 file without a conversation (data/dia00000utt9_9.wav)\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda one: one["turn"]["chain_of_empathy"].update(speaker_emotion="angry"),
+            "has emotion 'angry', but 'sad' in",
+        ),
+        (lambda one: one["turn"]["dialogue"][0].update(text="hello"), "has hash '"),
+    ],
+)
+def test_a_conversation_told_twice_differently_is_refused(tmp_path, capsys, change, message):
+    splits = three()
+    splits["train"].append(copy.deepcopy(splits["train"][0]))
+    change(splits["train"][1])
+    assert prepare(write(tmp_path / "raw", **splits), tmp_path / "out", "--max-skipped", "9") == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "mapped_train_data.json, conversation 1 (00000): '00000' " in said
+    assert "mapped_train_data.json, conversation 0 (00000); correct one of them" in said
+
+
 def test_missing_and_broken_media_are_listed_and_nothing_is_filled_in(tmp_path, capsys):
     raw = write(tmp_path / "raw", **three())
     sound(raw / "data", "dia00000utt0_0.wav")
@@ -163,9 +212,86 @@ def test_duplicates(tmp_path, capsys):
         in capsys.readouterr().err
     )
     assert prepare(tmp_path / "twice", tmp_path / "out", "--max-skipped", "1") == 0
-    splits["test"] = [*splits["test"], entry("00000")]
-    assert prepare(write(tmp_path / "shared", **splits), tmp_path / "other") == 2
-    assert "conversation 00000 is in both train and test" in capsys.readouterr().err
+    for name in ("00000", " 00000"):
+        splits = three()
+        splits["test"] = [*splits["test"], entry("00000") | {"conversation_id": name}]
+        assert prepare(write(tmp_path / "shared", **splits), tmp_path / "other") == 2
+        assert "conversation 00000 is in both train and test" in capsys.readouterr().err
+
+
+def test_a_store_of_nothing_is_no_success(tmp_path, capsys):
+    splits = {split: [entry(f"0000{i}", "tired")] for i, split in enumerate(("train", "val", "test"))}
+    assert prepare(write(tmp_path / "raw", **splits), tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert "none of the 3 conversations is left" in error
+    assert "skipped.csv" in error
+    assert not (tmp_path / "out/prepared/COMPLETE").exists()
+
+
+def test_half_of_a_pair_anywhere_costs_its_conversation_alone(tmp_path, capsys):
+    """JSON can escape what no text and no file name can hold; a traceback of the tokenizer was what came of it."""
+    whole = write(tmp_path / "whole", **three())
+    assert prepare(whole, tmp_path / "expected") == 0
+    splits = three()
+    places = (
+        lambda one: one["turn"]["dialogue"][0].update(text="\ud800"),
+        lambda one: one["turn"]["dialogue"][0].update(audio_name="a/\udfff.wav"),
+        lambda one: one["turn"].update(context="\ud800"),
+        lambda one: one["turn"]["chain_of_empathy"].update(speaker_emotion="\ud800"),
+        lambda one: one["turn"]["chain_of_empathy"].update(goal_to_response="\ud800"),
+        lambda one: one["speaker_profile"].update(age="\ud800"),
+        lambda one: one.update(topic="\ud800"),
+        lambda one: one.update(conversation_id="\ud800"),
+    )
+    for number, spoil in enumerate(places):
+        splits["train"].append(entry(f"1000{number}"))
+        spoil(splits["train"][-1])
+    raw = write(tmp_path / "raw", **splits)
+    assert prepare(raw, tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert (
+        "8 conversations cannot be used, the first train.json: 10000 (a text holds half of a surrogate pair)" in error
+    )
+    assert prepare(raw, tmp_path / "out", "--max-skipped", "8") == 0
+    for path in (tmp_path / "expected/prepared").glob("*.*32"):
+        assert path.read_bytes() == (tmp_path / "out/prepared" / path.name).read_bytes(), path.name
+    with (tmp_path / "out/prepared/skipped.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == [*(f"1000{number}" for number in range(7)), "\\ud800"]
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("[]", "no conversation in it"),
+    ("[" * 100_000, "cannot be read as JSON"),
+    ("[" + "9" * 5000 + "]", "cannot be read as JSON"),
+    ('[{"conversation_id": 1, "turn": {"dialogue": [{"index": 1e999, "role": "speaker"}], '
+     '"chain_of_empathy": {"speaker_emotion": "sad"}}}]', "conversation 0: not as expected"),
+])  # fmt: skip
+def test_a_manifest_that_cannot_be_used_is_named(tmp_path, capsys, text, message):
+    raw = write(tmp_path / "raw", **three())
+    (raw / "mapped_train_data.json").write_text(text)
+    assert prepare(raw, tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert "mapped_train_data.json" in error
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_pipe_is_no_manifest(tmp_path, capsys):
+    raw = write(tmp_path / "raw", **three())
+    (raw / "mapped_val_data.json").unlink()
+    os.mkfifo(raw / "mapped_val_data.json")
+    assert prepare(raw, tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert "mapped_val_data.json cannot be read as JSON" in error
+    assert "not a regular file" in error
+
+
+@pytest.mark.parametrize("name", [".", "a" * 5000 + ".wav", "b/" + "a" * 300 + ".wav", "a\0b.wav"])
+def test_what_no_file_can_be_called_is_one_missing_file(tmp_path, name):
+    splits = three()
+    splits["train"][0]["turn"]["dialogue"][0].update(audio_name=name)
+    assert prepare(write(tmp_path / "raw", **splits), tmp_path / "out") == 0
+    assert ("00000", "0", "audio") in missing_of(tmp_path / "out")
 
 
 def test_labels_without_a_class_are_dropped_and_counted(tmp_path, capsys):

@@ -78,6 +78,12 @@ def test_empty_split_names_the_speakers():
         data.split_by_fold(np.zeros(4, int), ["00", "00", "01", "01"], "splits.csv")
 
 
+@pytest.mark.parametrize("other", [" Andr\u00e9", "Andre\u0301", "Andr\u00e9\t"])
+def test_a_name_written_in_two_ways_is_one_group_of_the_leak_check(other):
+    with pytest.raises(DataError, match=r"splits.csv: speakers André are in both train and test"):
+        TinyData().split_by_fold(np.array([0, 1, 1]), ["Andr\u00e9", other, "b"], "splits.csv")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

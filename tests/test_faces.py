@@ -1,115 +1,13 @@
-"""datamodules/faces.py: OpenFace files as they come, boxes at the border, the detector, the crop."""
-
-import math
+"""datamodules/faces.py: boxes at the border, the detector, the crop."""
 
 import av
 import cv2
 import numpy as np
 import pytest
 
-from datamodules.faces import crop, detect_boxes, landmark_boxes
-from datamodules.media import MediaError, read_clip, spread
-
-SIZE = (320, 240)
-
-
-def openface(path, rows, extra=("frame", "timestamp", "confidence", "success"), blank="", **columns):
-    """Write landmarks: row = (left, top, right, bottom), spread over the 68 points."""
-    names = [*extra, *(f"eye_lmk_x_{i}" for i in range(3)), *(f"{a}_{i}" for a in "xy" for i in range(68)), "AU01_r"]
-    lines = [("," + blank).join(names)]
-    for i, (left, top, right, bottom) in enumerate(rows):
-        values = {"frame": i + 1, "timestamp": i / 30, "confidence": 0.98, "success": 1}
-        values |= {name: column[i] for name, column in columns.items()}
-        x, y = np.linspace(left, right, 68), np.linspace(top, bottom, 68)
-        lines.append(",".join(str(v) for v in [*(values[name] for name in extra), 1, 2, 3, *x, *y, 0.5]))
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def moving(count):
-    return [(10 + i, 20 + i, 110 + i, 140 + i) for i in range(count)]
-
-
-def test_row_of_a_frame_is_the_papers(tmp_path):
-    boxes = landmark_boxes(openface(tmp_path / "a.csv", moving(105)), 30, SIZE)
-    rows = [min(math.ceil(i * 105 / 30), 104) for i in range(30)]
-    np.testing.assert_allclose(boxes, np.array(moving(105))[rows])
-    fewer = landmark_boxes(openface(tmp_path / "b.csv", moving(4)), 30, SIZE)
-    np.testing.assert_allclose(fewer[-1], moving(4)[3])
-
-
-@pytest.mark.parametrize(
-    ("extra", "blank"), [(("frame", "timestamp", "confidence"), ""), (("frame", "face_id", "success"), " "), ((), " ")]
-)
-def test_columns_are_found_by_stripped_name(tmp_path, extra, blank):
-    path = openface(tmp_path / "a.csv", moving(30), extra, blank, face_id=[0] * 30)
-    np.testing.assert_allclose(landmark_boxes(path, 30, SIZE), moving(30))
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"confidence": 0.0},
-        {"success": 0},
-        {"x_5": "nan"},
-        {"y_67": "inf"},
-        {"box": (0, 0, 0, 0)},
-        {"box": (500, 300, 600, 400)},
-        {"box": (-90, 10, -5, 100)},
-    ],
-    ids=str,
-)
-def test_a_row_without_a_face_lends_from_the_nearest_with_one(tmp_path, bad):
-    rows = moving(10)
-    columns = {"confidence": [0.9] * 10, "success": [1] * 10}
-    for i in (0, 5, 6):
-        if "box" in bad:
-            rows[i] = bad["box"]
-        for name in columns.keys() & bad.keys():
-            columns[name][i] = bad[name]
-    path = openface(tmp_path / "a.csv", rows, **columns)
-    for name, value in bad.items():
-        if name[:2] in ("x_", "y_"):
-            lines = path.read_text().splitlines()
-            place = lines[0].split(",").index(name)
-            for i in (0, 5, 6):
-                fields = lines[i + 1].split(",")
-                fields[place] = value
-                lines[i + 1] = ",".join(fields)
-            path.write_text("\n".join(lines))
-    expected = np.array(moving(10), float)[[1, 1, 2, 3, 4, 4, 7, 7, 8, 9]]
-    np.testing.assert_allclose(landmark_boxes(path, 10, SIZE), expected)
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (None, "no such landmark file"),
-        ("", "136 landmark columns are missing, the first x_0"),
-        ("frame,x_0\n1,2\n", "135 landmark columns are missing, the first x_1"),
-        ("HEAD\n", "no landmark rows"),
-        ("HEAD\n1,2,3\n", "not a readable landmark file"),
-        ("HEAD\n" + ",".join(["abc"] * 136) + "\n", "not a readable landmark file"),
-        ("HEAD\n" + ",".join(["nan"] * 136) + "\n", "no landmark row holds a face"),
-        (b"\xff\xfe\x00binary", "not a readable landmark file"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:loadtxt:UserWarning")
-def test_broken_landmark_files(tmp_path, content, reason):
-    path = tmp_path / "a.csv"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif content is not None:
-        path.write_text(content.replace("HEAD", ",".join(f"{a}_{i}" for a in "xy" for i in range(68))))
-    with pytest.raises(MediaError, match=reason) as error:
-        landmark_boxes(path, 30, SIZE)
-    assert "\n" not in str(error.value)
-
-
-def test_byte_order_mark_and_dos_line_ends(tmp_path):
-    path = openface(tmp_path / "a.csv", moving(30), ())
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
-    np.testing.assert_allclose(landmark_boxes(path, 30, SIZE), moving(30))
+from datamodules.faces import crop, detect_boxes
+from datamodules.media import read_clip, spread
+from datamodules.media_file import MediaError
 
 
 def gradient(width=320, height=240):
@@ -202,15 +100,6 @@ def test_most_frames_must_show_a_face(monkeypatch, tmp_path, seen, enough):
     else:
         with pytest.raises(MediaError, match="no face found"):
             boxes_from(monkeypatch, tmp_path, hits)
-
-
-@pytest.mark.realdata
-def test_real_openface_files(realdata):
-    boxes = landmark_boxes(realdata / "ravdess/01-01-01-01-01-01-01.first_row.csv", 30, (1280, 720))
-    width, height = (boxes[0, 2:] - boxes[0, :2]).tolist()
-    assert 150 < width < 400
-    assert 200 < height < 400
-    assert landmark_boxes(realdata / "ravdess/pyfeat_OpenFace_Test.csv", 30, (640, 480)).shape == (30, 4)
 
 
 @pytest.mark.realdata

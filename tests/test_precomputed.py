@@ -174,8 +174,8 @@ def broken_index(change):
     [
         (lambda rows: [row.pop("fold") for row in rows], "no column fold"),
         (lambda rows: [(row.pop("fold"), row.pop("group")) for row in rows], "no column group, fold"),
-        (lambda rows: rows.append(dict(rows[3])), "ids that come twice: s0-3"),
-        (lambda rows: rows.extend([dict(row) for row in rows]), "ids that come twice: s0-0, s0-1, s0-2 and 17 more"),
+        (lambda rows: rows.append({**rows[3], "group": "s9"}), "line 22: 's0-3' has group 's9', but 's0' in "),
+        (lambda rows: rows.extend([{**row, "target": "7"} for row in rows]), "line 22: 's0-0' has target '7', but "),
         (lambda rows: rows[1].update(target="happy"), "line 3: target is 'happy'"),
         (lambda rows: rows[1].update(target="-1"), "line 3: target is '-1'"),
         (lambda rows: rows[1].update(target="1.0"), "line 3: target is '1.0'"),
@@ -203,6 +203,7 @@ def test_unreadable_index_is_refused(root, content):
         ({"fold": 4}, "--data.fold 4: PrecomputedTensorDataModule has folds 0 to 3"),
         ({"class_names": ["a", "b"]}, "target 2, but 2 classes"),
         ({"missing": {"voice": 0.1}}, "--data.missing names voice; there are face"),
+        ({"features": {"../face": "face"}}, "--data.features: '../face' cannot be the name of a file"),
         ({"standardize": ["voice"]}, "--data.standardize names voice; there are face"),
     ],
 )
@@ -215,6 +216,41 @@ def test_shared_group_is_refused(root):
     content[0]["fold"] = "2"
     write_index(root, content)
     assert "s0 are in both" in message(lambda: make(root).rows)
+
+
+@pytest.mark.parametrize("other", [" s0", "s0 ", '" s0"', "s0\u00a0"])
+def test_one_speaker_written_in_two_ways_is_one_speaker(root, other):
+    lines = (root / "index.csv").read_text().replace("s0-0,s0,0,0", f" s0-0 ,{other}, 0 ,1").splitlines()
+    header = lines[0].replace("target", " target ")
+    (root / "index.csv").write_text("\ufeff" + "\r\n".join([header, *lines[1:]]))
+    assert make(root).groups == [row["group"] for row in rows()]
+    assert "s0 are in both" in message(lambda: make(root).rows)
+
+
+def test_an_index_with_semicolons_and_blanks_is_the_same_index(root):
+    plain = make(root).clips
+    text = (root / "index.csv").read_text()
+    (root / "index.csv").write_text("\ufeff" + text.replace(",", " ; ").replace("\n", "\r"))
+    assert make(root).clips == plain
+
+
+def test_ids_with_blanks_meet_those_of_the_index(root):
+    content = values()
+    write_npz(root / "plain.npz", content)
+    write_npz(root / "blanks.npz", {f" {clip}": array for clip, array in content.items()})
+    for path in sorted((root / "face").iterdir()):
+        path.rename(path.with_name(f" {path.stem} .npy"))
+    tables = [make(root, {"face": source}).tables["face"] for source in ("face", "plain.npz", "blanks.npz:face")]
+    assert tables[0].equal(tables[1])
+    assert tables[0].equal(tables[2])
+
+
+def test_equal_rows_of_an_index_count_once_and_are_told(root):
+    write_index(root, [*rows(), *rows()[:3]])
+    with pytest.warns(UserWarning, match=r"index\.csv: 3 rows come twice and count once"):
+        data = make(root)
+    assert data.ids == IDS
+    assert len(data.tables["face"]) == len(IDS)
 
 
 def test_missing_files_are_counted(root):

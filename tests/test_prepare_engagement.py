@@ -7,9 +7,10 @@ import re
 import cv2
 import numpy as np
 import pytest
+from test_media import own_bytes
 
 from datamodules.letterbox import letter_box
-from datamodules.media import MediaError
+from datamodules.media_file import MediaError
 from datamodules.prepare import _engagement, daisee, noxi
 from datamodules.prepare._boxes import COLUMNS, at_step, read_boxes
 from datamodules.prepare._grid_frames import grid_frames
@@ -30,6 +31,7 @@ def film(path, frames, fps):
         return image
 
     path.write_bytes(mp4((picture(i) for i in range(frames)), fps))
+    return path
 
 
 def brightness(image):
@@ -78,7 +80,7 @@ def corpus(tmp_path):
     rows = []
     for clip, level in LEVELS.items():
         split = SPLIT_OF[clip[:6]]
-        film(folder / f"DataSet/{split}/{clip[:6]}/{clip}/{clip}.mp4", 60, 30)
+        own_bytes(film(folder / f"DataSet/{split}/{clip[:6]}/{clip}/{clip}.mp4", 60, 30))
         labels[split].append(f"{clip}.avi,3,{level},0,0")  # the label files write .avi whatever the clip is
         for step in range(10):
             row = {"video": clip, "time": step / 5} | box("face", 30, 20, 50, 40) | box("body", 10, 12, 74, 44)
@@ -219,9 +221,9 @@ def test_a_table_is_read_by_nearest_time(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "columns video, time"),
-        ("video,time,face_left\na,0,1\n", "columns video, time"),
-        ("time,face_left,face_top,face_right,face_bottom\n0,1,1,2,2\n", "columns video, time"),
+        ("", "the file is empty"),
+        ("video,time,face_left\na,0,1\n", "beside video and time"),
+        ("time,face_left,face_top,face_right,face_bottom\n0,1,1,2,2\n", "no column video"),
         ("video,time,face_left,face_top,face_right,face_bottom\na,0,1,1,2,x\n", "line 2"),
         ("video,time,face_left,face_top,face_right,face_bottom\na,0,1\n", "line 2"),
         ("video,time,face_left,face_top,face_right,face_bottom\na,,1,1,2,2\n", "no time"),
@@ -286,6 +288,82 @@ def test_unusable_clips_are_listed_and_have_to_be_accounted_for(corpus, tmp_path
     assert len(store) == 4
 
 
+@pytest.mark.parametrize("levels", ["videos", "a/b", "."])
+def test_daisee_participants_are_found_from_the_clips_own_end_of_the_path(corpus, tmp_path, levels):
+    straight = prepare("daisee", corpus, tmp_path / "straight")
+    for split in SPLIT_OF.values():
+        (corpus / f"DataSet/{split}").rename(corpus / "moved")
+        (corpus / f"DataSet/{split}/{levels}").mkdir(parents=True)
+        for user in (corpus / "moved").iterdir():
+            user.rename(corpus / f"DataSet/{split}/{levels}/{user.name}")
+        (corpus / "moved").rmdir()
+    store = prepare("daisee", corpus, tmp_path / "out")
+    assert store.groups == straight.groups == ["110001", "110001", "110002", "110003"]
+    assert store.fingerprint == straight.fingerprint
+
+
+def test_daisee_clips_without_a_folder_of_their_own_are_of_the_folder_they_are_in():
+    assert daisee.participant(["x", "110001", "1100011002", "1100011002.avi"]) == "110001"
+    assert daisee.participant(["110001", "1100011002.avi"]) == "110001"
+    assert daisee.participant(["1100011002", "1100011002.avi"]) == ""
+    assert daisee.participant(["1100011002.avi"]) == ""
+
+
+def test_clips_that_are_all_of_one_participant_are_refused(corpus, conversation, tmp_path):
+    for path in sorted((corpus / "DataSet").rglob("*.mp4")):
+        split = path.relative_to(corpus / "DataSet").parts[0]
+        (corpus / f"DataSet/{split}/videos").mkdir(exist_ok=True)
+        path.rename(corpus / f"DataSet/{split}/videos/{path.name}")
+    with pytest.raises(DataError, match=r"--source .*: all 4 videos are of one participant, 'videos'"):
+        daisee.run(arguments(corpus, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    (conversation / "English/test/030_b/Expert_video.mp4").unlink()
+    (conversation / "English/test/030_b/Novice_video.mp4").unlink()
+    with pytest.raises(DataError, match=r"all 2 videos are of one participant, '026_a'"):
+        noxi.run(arguments(conversation, tmp_path / "out"))
+
+
+def test_what_lacks_its_other_half_is_counted_and_told(corpus, conversation, tmp_path, capsys):
+    with (corpus / "Labels/TrainLabels.csv").open("a") as file:
+        file.write("1100011009.avi,0,1,0,0\n 1100011003.avi ,3,1,0,0\n")
+    (corpus / "DataSet/Test/110003/1100031001/1100031007.avi").write_bytes(b"")
+    with (corpus / "boxes.csv").open("a") as file:
+        file.write("x,0" + "," * (4 + 4 + 51) + "\n")
+    assert daisee.run(arguments(corpus, tmp_path / "out", "--max-skipped", "1")) == 0
+    said = capsys.readouterr().out
+    assert "  Train: 1 label without a video (1100011009)\n" in said
+    assert "  Test: 1 video without a label (1100031007)\n" in said
+    assert "  1 rows of TrainLabels.csv that come twice left aside\n" in said
+    assert "boxes.csv: 1 row without a video (x), 1 video without a row (1100031007)\n" in said
+    (conversation / "English/train/026_a/Expert_video.mp4").unlink()
+    (conversation / "English/test/030_b/annotation_novice.txt").unlink()
+    assert noxi.run(arguments(conversation, tmp_path / "noxi-out", "--max-skipped", "1")) == 0
+    assert (
+        f"  {conversation}: 1 label without a video (English/train/026_a/expert), "
+        "1 video without a label (English/test/030_b/novice)\n"
+    ) in capsys.readouterr().out
+
+
+def test_a_clip_labelled_twice_differently_is_refused(corpus, tmp_path):
+    with (corpus / "Labels/TrainLabels.csv").open("a") as file:
+        file.write("1100011003.avi,3,3,0,0\n")
+    with pytest.raises(DataError) as caught:
+        daisee.run(arguments(corpus, tmp_path / "out"))
+    said = str(caught.value)
+    assert "TrainLabels.csv, line 4: '1100011003' is '3', but '1' in" in said
+    assert said.endswith("TrainLabels.csv, line 3; correct one of them")
+
+
+def test_two_boxes_of_one_moment_are_refused_and_equal_ones_count_once(tmp_path, capsys):
+    header = "video; time ;face_left;face_top;face_right;face_bottom"
+    (tmp_path / "b.csv").write_text("\ufeff" + f"{header}\na;0;1;1;2;2\n a;0;1;1;2; 2\n")
+    assert read_boxes(tmp_path / "b.csv")[0]["a"][:, 1:5].tolist() == [[1, 1, 2, 2]]
+    assert capsys.readouterr().out == "  1 rows of b.csv that come twice left aside\n"
+    (tmp_path / "b.csv").write_text(f"{header}\na;0;1;1;2;2\na;0;1;1;3;2\n")
+    with pytest.raises(DataError, match=r"line 3: .* is '0 1 1 3 2 nan .*', but '0 1 1 2 2 nan .* in .*line 2"):
+        read_boxes(tmp_path / "b.csv")
+
+
 def test_missing_sources_say_where_to_look(corpus, tmp_path):
     with pytest.raises(DataError, match=r"no folder DataSet.*docs/data\.md"):
         daisee.run(arguments(tmp_path / "nowhere", tmp_path / "out"))
@@ -308,7 +386,7 @@ def test_options_that_cannot_be_are_refused(corpus, tmp_path):
         (["--face-margin", "-1"], "--face-margin"),
         (["--max-skipped", "-1"], "--max-skipped -1"),
         (["--boxes", str(corpus / "boxes.csv"), "--detector", "a:b"], "exclude each other"),
-        (["--boxes", str(tmp_path / "none.csv")], "cannot be read"),
+        (["--boxes", str(tmp_path / "none.csv")], "no such file"),
         (["--detector", "no_such_module:function"], "--detector no_such_module:function"),
         (["--detector", "json"], "package.module:function"),
     ):
@@ -324,7 +402,7 @@ def test_options_that_cannot_be_are_refused(corpus, tmp_path):
 
 def test_a_binary_file_is_no_table(tmp_path):
     (tmp_path / "b.csv").write_bytes(bytes(range(256)))
-    with pytest.raises(DataError, match="no table"):
+    with pytest.raises(DataError, match="line 1: not UTF-8 text"):
         read_boxes(tmp_path / "b.csv")
 
 
@@ -391,7 +469,7 @@ def conversation(tmp_path):
     rows = []
     for split, session in (("train", "026_a"), ("test", "030_b")):
         for role in ("Expert", "Novice"):
-            film(folder / f"English/{split}/{session}/{role}_video.mp4", 50, 25)
+            own_bytes(film(folder / f"English/{split}/{session}/{role}_video.mp4", 50, 25))
             levels = np.zeros((50, 5))
             for row in range(50):
                 levels[row, row % 5 if split == "test" else 2] = 0.25

@@ -180,6 +180,22 @@ def test_a_recording_without_its_video_is_one_row_with_the_reason(tmp_path):
     assert [(s.clip, s.reason) for s in stills] == [("P16", "no such file")]
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("../x_0.00,0.1\n", r"line 1: '../x' cannot be the name of a file"),
+        ("REC0016_0.00,0.1\nREC0016_0.00,0.2\n", r"line 2: .*REC0016.* is '0.2', but '0.1' in .*line 1"),
+        ("name,value\nREC0016_x,0.1\n", "line 2: 'REC0016_x' is not like"),
+        ("REC0016_0.00,0.1,3\n", "line 1: 3 values for 2 columns"),
+    ],
+)
+def test_a_gold_standard_says_one_thing_and_names_no_place_outside(tmp_path, rows, message):
+    for axis in ("arousal", "valence"):
+        write(tmp_path / f"recola/REC_labels_{axis}_100Hz_gold_shifted.csv", rows)
+    with pytest.raises(DataError, match=message):
+        parse(tmp_path / "recola")
+
+
 def test_afew_va_boxes_actors_and_scale(tmp_path):
     folder = tmp_path / "afew_va"
     frame = {"landmarks": [[5.0, 6.0], [25.0, 7.0], [9.0, 28.0]], "valence": -10, "arousal": 4}
@@ -277,7 +293,7 @@ def test_index_of_any_corpus(tmp_path):
         ("own", "index.csv", f"{INDEX}\na.png,high,0,,,\n", "'high' is not a number"),
         ("own", "index.csv", f"{INDEX}\na.png,,,joy,,\n", "expression 'joy' is not one of"),
         ("own", "index.csv", f"{INDEX}\na.png,0,0,,,dev\n", "split 'dev' is not one of train, val, test"),
-        ("own", "index.csv", f"{INDEX}\na.png,0\n", "2 of 6 columns"),
+        ("own", "index.csv", f"{INDEX}\na.png,0\n", "line 2: 2 values for 6 columns"),
         ("own", "index.csv", f"{INDEX}\na.png,0,0,,,train\nb.png,0,0,,,\n", "has no split"),
         (
             "own",
@@ -286,6 +302,35 @@ def test_index_of_any_corpus(tmp_path):
             "subject x is in both train and test",
         ),
         ("own", "index.csv", f"{INDEX}\n", "no usable row"),
+        (
+            "own",
+            "index.csv",
+            f"{INDEX}\na.png,0,0,,s,\nb.png,0,0,,s,\n",
+            "own: all 2 stills are of one participant, 's'",
+        ),
+        ("own", "index.csv", f"{INDEX}\na.png,0,0,,,\na.png,0.5,0,,,\n", r"line 3: 'own/a.png' has arousal '0.5', but"),
+        ("own", "index.csv", f"{INDEX}\na.png,0,0,,,test\na.png,0,0,,,train\n", r"has split .*train.*test.*line 2"),
+        ("own", "index.csv", f"{INDEX}\na.png,0,0,,x,\n./a.png,0,0,,y,\n", r"line 3: 'own/a.png' has subject"),
+        ("own", "index.csv", f"{INDEX}\n../a.png,0,0,,,\n", r"line 2: '../a.png' cannot be the path of a file in the"),
+        ("own", "index.csv", f"{INDEX}\nb/../../a.png,0,0,,,\n", "it means a folder"),
+        ("own", "index.csv", f"{INDEX}\n..\\a.png,0,0,,,\n", "it means a folder"),
+        ("own", "index.csv", f"{INDEX}\n/tmp/a.png,0,0,,,\n", "it does not begin in the folder"),
+        ("own", "index.csv", f"{INDEX}\n,0,0,,,\n", "it is empty"),
+        ("affectnet", "training.csv", "../../a.jpg,1,1,2,2,,1,0,0\n", r"line 1: '../../a.jpg' cannot be the path"),
+        (
+            "raf_db",
+            "list_patition_label.txt",
+            "train_../../x.jpg 5\n",
+            r"line 1: 'train_../../x.jpg' cannot be the path",
+        ),
+        ("expw", "label.lst", "../a.jpg 0 10 20 30 40 0.9 1\n", r"line 1: '../a.jpg' cannot be the path"),
+        ("expw", "label.lst", "a.jpg 0 1 2 3 4 0.9 1\na.jpg 0 1 2 3 4 0.9 2\n", r"line 2: 'expw/a.jpg' has category"),
+        (
+            "afew_va",
+            "001/001.json",
+            '{"frames": {"../0": {"valence": 1, "arousal": 0}}}',
+            "frame ../0: '../0' cannot be",
+        ),
         ("affectnet", "training.csv", AFFECTNET + "a.jpg,1,1,2,2,,12,0,0\n", "expression '12' is not one of"),
         ("affectnet", "training.csv", AFFECTNET, "no validation.csv"),
         ("raf_db", "list_patition_label.txt", "a.jpg 5\n", "is not like 'train_00001.jpg 5'"),
@@ -303,6 +348,62 @@ def test_what_is_wrong_with_a_label_file_is_said(tmp_path, corpus, file, text, m
     with pytest.raises(DataError, match=message) as error:
         faces.scan(tmp_path)
     assert len(str(error.value).splitlines()) <= 2
+
+
+def test_an_index_written_in_another_way_gives_the_same_stills(tmp_path):
+    rows = ["sub/a.png,0.1,,happy,s1,train", "b.png,,0.5,,s2,test"]
+    write(tmp_path / "one/own/index.csv", f"{INDEX}\n" + "\n".join(rows) + "\n")
+    other = ["; ".join(row.split(",")) for row in [INDEX, rows[0].replace("sub/", ".\\sub\\"), *rows, ",,,,,"]]
+    (tmp_path / "two/own").mkdir(parents=True)
+    (tmp_path / "two/own/index.csv").write_bytes(("\ufeff" + "\r\n".join(other)).encode())
+    one, two = (faces.scan(tmp_path / name) for name in ("one", "two"))
+    assert [(s.id, s.described) for s in two.stills] == [(s.id, s.described) for s in one.stills]
+    assert (one.ignored, two.ignored) == ({}, {"own rows that come twice": 1})
+
+
+def test_what_lacks_its_other_half_is_counted_and_told(tmp_path, capsys):
+    picture(tmp_path / "own/a.png")
+    picture(tmp_path / "own/sub/c.png")
+    write(tmp_path / "own/index.csv", f"{INDEX}\na.png,0,0,,s1,\nb.png,0,0,,s2,\nd.png,0,0,,s3,\n")
+    picture(tmp_path / "affectnet/pictures/1/a.jpg")
+    picture(tmp_path / "affectnet/pictures/1/none.jpg")
+    picture(tmp_path / "affectnet/pictures/1/lost.jpg")
+    write(tmp_path / "affectnet/training.csv", "1/a.jpg,1,1,2,2,,1,0,0\n1/none.jpg,1,1,2,2,,8,0,0\n")
+    write(tmp_path / "affectnet/validation.csv", "1/v.jpg,1,1,2,2,,1,0,0\n")
+    picture(tmp_path / "raf_db/Image/aligned/train_00001_aligned.jpg")
+    picture(tmp_path / "raf_db/Image/original/train_00001.jpg")
+    write(tmp_path / "raf_db/list_patition_label.txt", "train_00001.jpg 5\n")
+    faces.scan(tmp_path)
+    assert capsys.readouterr().out.splitlines() == [
+        "  affectnet: 1 label without a file (1/v.jpg), 1 file without a label (pictures/1/lost.jpg)",
+        "  own: 2 labels without a file (b.png, d.png), 1 file without a label (sub/c.png)",
+    ]
+
+
+def test_one_clip_in_two_places_is_one_where_the_files_are_equal(tmp_path):
+    for frames, place, clip in ((4, "DC", "a01"), (6, "DC", "d01"), (7, "JE", "a01"), (4, "copy/DC", "a01")):
+        (tmp_path / "savee" / place).mkdir(parents=True, exist_ok=True)
+        write_clip(tmp_path / f"savee/{place}/{clip}.avi", frames=frames, fps=25, audio=None)
+    source = faces.scan(tmp_path)
+    assert [still.id for still in source.stills] == [f"savee/{clip}/0000.00" for clip in ("DC/a01", "DC/d01", "JE/a01")]
+    assert source.ignored == {"savee rows that come twice": 1}
+    write_clip(tmp_path / "savee/copy/DC/a01.avi", frames=5, fps=25, audio=None)
+    with pytest.raises(
+        DataError, match=r"copy/DC/a01.avi: 'savee/DC/a01/0000.00' has content .* in .*savee/DC/a01.avi"
+    ):
+        faces.scan(tmp_path)
+
+
+def test_two_videos_of_one_recording_are_refused_unless_equal(tmp_path):
+    for axis in ("arousal", "valence"):
+        write(tmp_path / f"recola/REC_labels_{axis}_100Hz_gold_shifted.csv", "REC0016_0.00,0.1\nREC0017_0.00,0.1\n")
+    for path in ("a/P16.mp4", "b/P16.mp4", "P17.mp4"):
+        (tmp_path / "recola" / path).parent.mkdir(exist_ok=True)
+        write_clip(tmp_path / "recola" / path, frames=4, fps=25, audio=None)
+    assert [still.clip for still in parse(tmp_path / "recola")[0]] == ["P16/0000.00", "P17/0000.00"]
+    write_clip(tmp_path / "recola/b/P16.mp4", frames=5, fps=25, audio=None)
+    with pytest.raises(DataError, match=r"b/P16.mp4: 'P16' is .*, but .* in .*a/P16.mp4"):
+        parse(tmp_path / "recola")
 
 
 def test_no_subject_is_in_two_splits_and_names_are_compared_whole():

@@ -153,6 +153,17 @@ def test_what_is_wrong_is_named(raw, tmp_path, capsys):
     assert all(line.startswith("error: ") for line in lines)
 
 
+@pytest.mark.parametrize("change", [lambda m: m.update(corpus="../../x"), lambda m: m["files"].update({"../x": "0"})])
+def test_a_manifest_names_no_place_outside(raw, tmp_path, change):
+    run(raw, tmp_path)
+    path = tmp_path / "prepared" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=r"manifest.json: .* cannot be the name of a file: it holds a path separator"):
+        PrecomputedTensorDataModule(root=str(tmp_path / "prepared"), features={"audio": "features.npz:mfcc"})
+
+
 def test_datamodule_takes_name_kind_and_fingerprint_from_the_preparation(raw, tmp_path):
     run(raw, tmp_path)
     manifest = json.loads((tmp_path / "prepared" / "manifest.json").read_text())

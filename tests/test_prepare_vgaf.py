@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -229,12 +230,61 @@ def test_unusable_clips_are_listed_and_left_out_on_demand(copy, tmp_path, capsys
     assert data.dataset("train")[0]["id"] == ["T_0"]
 
 
+def test_what_lacks_its_other_half_is_counted_and_told(copy, tmp_path, capsys):
+    (copy / "Val/V_1.mp4").unlink()
+    (copy / "Train/T_9.mp4").write_bytes(b"")
+    with (copy / "Train_labels.txt").open("a") as file:
+        file.write("T_0 1\nT_0 1\n")
+    (copy / "Synthetic/Neutral/beach").mkdir()
+    assert run(copy, tmp_path / "out", "--max-skipped", "2") == 0
+    said = capsys.readouterr().out
+    assert "  Train: 1 video without a label (T_9)\n" in said
+    assert "  Val: 1 label without a video (V_1)\n" in said
+    assert "  Synthetic/Neutral: 1 folder without a label (beach)\n" in said
+    assert "  2 lines of Train_labels.txt that come twice left aside\n" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("../../x 1", "'../../x' cannot be the name of a file: it holds a path separator"),
+        ("../Val/V_0 1", "'../Val/V_0' cannot be the name of a file"),
+        ("/tmp/x 1", "'/tmp/x' cannot be the name of a file"),
+        ("..\\x 1", "cannot be the name of a file"),
+        (".. 1", "'..' cannot be the name of a file: it means a folder"),
+        ("a\x1bb 1", "it holds a control character"),
+        ("T_0 2", "'T_0' is '2', but '1' in"),
+        ("V_0 1", "1 clips are in both Train and Val: V_0"),
+    ],
+)
+def test_a_label_file_names_no_place_outside_and_says_one_thing(copy, tmp_path, capsys, line, text):
+    with (copy / "Train_labels.txt").open("a") as file:
+        file.write(f"{line}\n")
+    (tmp_path / "x.mp4").write_bytes((copy / "Train/T_0.mp4").read_bytes())
+    before = everything(tmp_path)
+    assert text in message(capsys, "prepare", "vgaf", "--source", copy, "--out", tmp_path / "out", *OPTIONS)
+    assert everything(tmp_path) == before
+    # The same names in a folder of tensors, which no preparation has seen.
+    (copy / "VGAF_Tensors_all_5/Train").mkdir(parents=True)
+    with pytest.raises(DataError, match=re.escape(text)):
+        VGAFDataModule(str(copy)).split_sizes()
+
+
+def test_synthetic_label_files_name_no_place_outside(copy, tmp_path, capsys):
+    (copy / "Synthetic/Neutral_labels.txt").write_text("Vid_name Label\nbar_Video_0 1\n../../../x 1\n")
+    text = message(capsys, "prepare", "vgaf", "--source", copy, "--out", tmp_path / "out", *OPTIONS)
+    assert "Neutral_labels.txt: line 3: '../../../x' cannot be the name of a file" in text
+
+
 def test_tensors_made_elsewhere_are_indexed_where_they_are(prepared, tmp_path, capsys):
     folder = Path(shutil.copytree(prepared, tmp_path / "theirs"))
     shutil.rmtree(folder / "prepared")
     assert cli.main(["prepare", "vgaf", "--source", str(folder)]) == 0
     assert "tensors made elsewhere: 60 tensors" in capsys.readouterr().out
     assert VGAFDataModule(str(folder)).fingerprint == VGAFDataModule(str(prepared)).fingerprint
+    shutil.copy(folder / "VGAF_Tensors_all_5/Val/V_0.mp4.img.5.pt", folder / "VGAF_Tensors_all_5/Val/V_7.mp4.img.5.pt")
+    assert cli.main(["prepare", "vgaf", "--source", str(folder)]) == 0
+    assert "  VGAF_Tensors_all_5/Val: 1 tensor without a label (V_7)\n" in capsys.readouterr().out
     text = message(capsys, "prepare", "vgaf", "--source", folder, "--out", tmp_path / "other")
     assert "tensors are indexed where they are" in text
     path = folder / "VGAF_Tensors_all_5/Train/T_0.mp4.img.5.pt"

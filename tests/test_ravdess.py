@@ -2,6 +2,7 @@
 
 import csv
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -313,6 +314,18 @@ def set_first(row, **values):
 def test_wrong_split_file_is_refused(ravdess, tmp_path, change, text):
     splits = copy_splits(tmp_path / "own.csv", change)
     assert text in message(lambda: make(ravdess, splits=splits).rows)
+
+
+def test_a_clip_in_two_folds_is_refused_and_an_equal_row_is_not(ravdess, tmp_path):
+    path = Path(copy_splits(tmp_path / "own.csv", lambda row: row))
+    first = path.read_text().splitlines()[1]
+    path.write_text(path.read_text() + f" {first} \n")
+    with pytest.warns(UserWarning, match=r"own.csv: 1 rows come twice and count once"):
+        assert make(ravdess, splits=str(path)).folds.tolist() == make(ravdess).folds.tolist()
+    path.write_text(path.read_text() + first[:-1] + "5\n")
+    text = message(lambda: make(ravdess, splits=str(path)).rows)
+    assert "has fold '5', but '0' in" in text
+    assert "own.csv, line 2" in text
 
 
 def test_unreadable_split_file_is_refused(ravdess, tmp_path):

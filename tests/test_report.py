@@ -560,6 +560,43 @@ def test_a_missing_table_lists_those_there_are(project):
         report.run(options("nope"), HERE)
 
 
+@pytest.mark.parametrize("name", ["../../x", "..", ".", '""', '" x"', '"a\\nb"', "/tmp/x", "a\\b", '"a\\0"'])
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("{name: audio,", "{{name: {name},", "name of a row"),
+        ("corpus: toy", "corpus: {name}", "corpus"),
+        ("experiment: audio", "experiment: {name}", "experiment"),
+    ],
+)
+def test_a_name_of_a_table_is_no_path(project, name, old, new, where):
+    path = Path("experiments/tables/toy.yaml")
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new.format(name=name), 1))
+    with pytest.raises(DataError, match=rf"tables/toy.yaml: .*{where}: .* cannot be the name of a file: ") as caught:
+        read_table("toy", project=HERE)
+    assert "\n" not in str(caught.value)
+
+
+def test_values_modalities_and_the_tables_own_name_are_no_paths_either(project):
+    path = Path("experiments/tables/toy.yaml")
+    text = path.read_text()
+    vary = 'vary: {option: data.window, values: [../../x], label: "{label}", rows: [audio]}\n'
+    for more, where in (
+        (vary, "name of a row: 'audio-../../x'"),
+        ("missing: {rates: [0.5], modalities: [../audio]}\n", "missing: modality: '../audio'"),
+        ("missing: {subsets: [[audio, ../../x]]}\n", "missing: modality: '../../x'"),
+    ):
+        path.write_text(text.replace(", audio: audio}", "}").replace("synthetic:\n", f"{more}synthetic:\n"))
+        with pytest.raises(DataError, match=f"{re.escape(where)} cannot be the name of a file"):
+            read_table("toy", project=HERE)
+    for name in ("a\nb.yaml", "...yaml", " a.yaml"):
+        path.with_name(name).write_text(text)
+        with pytest.raises(DataError, match=r"the table's own name: .* cannot be the name of a file"):
+            read_table(str(path.with_name(name)))
+
+
 def test_the_projects_tables_are_whole():
     assert "cfnsr" in table_names()
     for name in table_names():

@@ -246,6 +246,9 @@ def test_fingerprint_follows_data_settings_and_kind_but_not_tools(tmp_path):
     assert len({first, *others}) == 4
 
 
+ELSEWHERE = b'{"fingerprint": "", "synthetic": true, "arrays": {"../x": {"dtype": "u8", "bytes": 0}}}'
+
+
 @pytest.mark.parametrize(
     ("file", "damage", "message"),
     [
@@ -254,6 +257,7 @@ def test_fingerprint_follows_data_settings_and_kind_but_not_tools(tmp_path):
         ("manifest.json", b"{", r"store/manifest\.json is damaged"),
         ("manifest.json", b"[]", r"store/manifest\.json is damaged"),
         ("manifest.json", b'{"fingerprint": "", "synthetic": true, "arrays": {}}', r"store/manifest\.json is damaged"),
+        ("manifest.json", ELSEWHERE, r"store/manifest\.json is damaged"),
         ("index.csv", None, r"store/index\.csv is missing"),
         ("index.csv", b"id,group\nc0,00\n", r"store/index\.csv is damaged"),
         ("index.csv", b"\xff\xfe", r"store/index\.csv is damaged"),

@@ -1,6 +1,7 @@
 """Sweep files without a server: parsed, sampled, and run through the real command line as an agent would."""
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,27 @@ def test_runs_of_a_sweep_do_not_meet(ravdess, tmp_path, monkeypatch):
         assert (tmp_path / "runs" / "sweeps" / "ravdess_audio" / "s1" / run / "result.json").exists()
 
 
+@pytest.mark.parametrize("variable", ["WANDB_SWEEP_ID", "WANDB_RUN_ID"])
+def test_names_of_a_sweep_are_no_paths(ravdess, tmp_path, monkeypatch, capsys, variable):
+    for name in ("WANDB_SWEEP_ID", "WANDB_RUN_ID"):
+        monkeypatch.setenv(name, "../../x" if name == variable else "a")
+    options = ["--config", str(ROOT / "experiments" / "ravdess_audio.yaml"), "--data.root", str(ravdess)]
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["fit", *options, "--trainer.accelerator", "cpu"]) == 2
+    assert f"error: {variable}: '../../x' cannot be the name of a file" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_config_file_names_no_folder_outside(ravdess, tmp_path, monkeypatch, capsys):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    config = Path("...yaml")
+    config.write_text((ROOT / "experiments" / "ravdess_audio.yaml").read_text())
+    assert cli.main(["fit", "--config", str(config), "--data.root", str(ravdess), "--trainer.accelerator", "cpu"]) == 2
+    assert "error: --config: '..' cannot be the name of a file: it means a folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["here", "...yaml"]
+
+
 def test_without_a_key_one_line_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.delenv("WANDB_IDENTITY_TOKEN_FILE", raising=False)
@@ -129,6 +151,9 @@ def test_without_a_key_one_line_says_what_to_do(tmp_path, monkeypatch, capsys):
     assert sweep.main(["nope"]) == 2
     assert "sweeps: cfnsr, emotiw, engagement_finetuning, gated_fusion, gated_late" in capsys.readouterr().err
     assert sweep.main([]) == 2
+    (tmp_path / "own.yaml").write_text("method: random\n")
+    assert sweep.main([os.path.relpath(tmp_path / "own", ROOT / "experiments" / "sweeps")]) == 2
+    assert "no sweep '../" in capsys.readouterr().err
 
 
 def test_a_sweep_is_created_and_an_agent_started(monkeypatch, capsys):

@@ -235,7 +235,7 @@ def test_values_that_are_not_finite_are_named(root):
     ("content", "text"),
     [
         ("Vid_name Label\n1_0 4\n1_1 0\n", "line 2: label 4 is none of 1, 2, 3; line 3: label 0"),
-        ("Vid_name Label\n1_0 1\n1_0 1\n", "line 3: 1_0 comes twice"),
+        ("Vid_name Label\n1_0 1\n1_0 2\n", "line 3: '1_0' is '2', but '1' in "),
         ("Vid_name Label\n1_0\n", "line 2 has 1 values"),
         ("name,label\n1_0,1\n", "must name the columns Vid_name and Label"),
         ("", "must name the columns"),

@@ -26,6 +26,7 @@ from datamodules.synth._collage import (
     trajectories,
     turned,
 )
+from datamodules.synth._vgaf_plan import read_origins
 from datamodules.vgaf import VGAFDataModule
 from datamodules.vgaf_layout import CLASS_NAMES
 
@@ -272,6 +273,27 @@ def test_colours_behind_transparency_do_not_bleed():
     canvas = draw_places(np.full((160, 160, 3), 250, np.uint8), [make_cutout(image, 20, "x")],
                          [redraw(BLACK, cutouts(1, RECIPE), RECIPE, 0, np.random.default_rng(0))[1][0]])  # fmt: skip
     assert canvas.min() > 240
+
+
+@pytest.mark.parametrize("name", ["my beach", "a\nb", " a"])
+def test_a_folder_that_a_label_file_cannot_name_is_refused(inputs, tmp_path, capsys, name):
+    shutil.copytree(inputs / "backgrounds", tmp_path / "backgrounds")
+    next((tmp_path / "backgrounds").iterdir()).rename(tmp_path / "backgrounds" / name)
+    assert generate(inputs, tmp_path / "out", "--backgrounds", str(tmp_path / "backgrounds")) == 2
+    error = capsys.readouterr().err
+    assert f"the folder {name!r} cannot name clips" in error
+    assert len(error.strip().splitlines()) == 1
+    assert not list((tmp_path / "out").rglob("*_labels.txt"))
+
+
+def test_a_face_has_one_origin(tmp_path, capsys):
+    path = tmp_path / "faces.csv"
+    path.write_text("\ufefffile; clip\r\nPositive/a.png ;c1\r\nPositive/a.png; c1\r\n")
+    assert read_origins(path) == {"Positive/a.png": "c1"}
+    assert "faces.csv: 1 rows come twice and count once" in capsys.readouterr().out
+    path.write_text("file,clip\na.png,c1\na.png,c2\n")
+    with pytest.raises(DataError, match=r"--sources .*faces.csv, line 3: 'a.png' is 'c2', but 'c1' in .*line 2"):
+        read_origins(path)
 
 
 def test_a_face_is_decoded_once(inputs, tmp_path):

@@ -1,7 +1,7 @@
 """Where face, body and joints are: a table by video and time, or a detector that somebody else wrote."""
 
-import csv
 import importlib
+import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache
@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.prepare._matches import tell_copies
 from datamodules.store import DataError
+from datamodules.tables import Row, Table, settle
 from datamodules.windows import FPS
 
 JOINTS = 17  # COCO: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before right
@@ -20,6 +22,7 @@ COLUMNS = {
     "body": [f"body_{side}" for side in SIDES],
     "joints": [f"j{joint}_{value}" for joint in range(JOINTS) for value in ("x", "y", "score")],
 }
+_NUMBERS = ["time", *(name for columns in COLUMNS.values() for name in columns)]
 WIDTHS = {"face": (4,), "body": (4,), "joints": (JOINTS, 3)}
 
 Found = dict[str, np.ndarray]  # "face" (4,), "body" (4,), "joints" (17, 3) in pixels; NaN where not found
@@ -43,55 +46,50 @@ def read_boxes(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         body and joints the table has.
 
     Raises:
-        DataError: If the table cannot be read, lacks columns or holds what is no number.
+        DataError: If the table cannot be read, lacks columns, holds what is no number or says two things of one moment.
     """
-    try:
-        file = path.open(newline="", encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"--boxes {path}: cannot be read ({error.strerror})") from None
-    with file:
-        reader = csv.reader(file)
-        try:
-            names = [name.strip() for name in next(reader, [])]
-        except (csv.Error, UnicodeDecodeError):
-            raise DataError(f"--boxes {path}: no table as CSV") from None
-        present = [part for part, columns in COLUMNS.items() if all(name in names for name in columns)]
-        if not {"video", "time"} <= set(names) or not present:
-            raise DataError(
-                f"--boxes {path}: columns video, time and at least one of face_left ... face_bottom, body_left ... "
-                "body_bottom, j0_x ... j16_score are needed; docs/data.md shows them"
-            )
-        known = ["video", "time", *(name for part in present for name in COLUMNS[part])]
-        if unknown := [name for name in names if name not in known]:
-            raise DataError(
-                f"--boxes {path}: column {unknown[0]!r} is none of docs/data.md, or others of its part are not there"
-            )
-        wanted = [name if name in names else None for part in COLUMNS for name in COLUMNS[part]]
-        places = [names.index(name) if name else -1 for name in ["time", *wanted]]
-        video = names.index("video")
-        rows: dict[str, list[list[float]]] = {}
-        try:
-            for row in reader:
-                if row:
-                    if len(row) != len(names):
-                        raise ValueError(f"{len(row)} values for {len(names)} columns")
-                    padded = [*row, ""]  # place -1: a column that is not there is empty
-                    numbers = [float(padded[i] or "nan") for i in places]
-                    for part, (left, top, right, bottom) in (("face", numbers[1:5]), ("body", numbers[5:9])):
-                        if right <= left or bottom <= top:  # False where one of them is NaN
-                            raise ValueError(f"the {part} box ends before it begins")
-                    rows.setdefault(row[video].strip(), []).append(numbers)
-        except (ValueError, csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"--boxes {path}, line {reader.line_num}: {error}") from None
+    table = Table(path, ("video", "time"), "--boxes")
+    present = [part for part, columns in COLUMNS.items() if set(columns) <= set(table.names)]
+    if not present:
+        raise DataError(
+            f"--boxes {path}: at least one of face_left ... face_bottom, body_left ... body_bottom, j0_x ... "
+            "j16_score is needed beside video and time; docs/data.md shows them"
+        )
+    known = ["video", "time", *(name for part in present for name in COLUMNS[part])]
+    if unknown := [name for name in table.names if name not in known]:
+        raise DataError(
+            f"--boxes {path}: column {unknown[0]!r} is none of docs/data.md, or others of its part are not there"
+        )
+    rows, copies = settle(((row["video"], row["time"]), _Moment(_numbers(row).tobytes()), row.place) for row in table)
     if not rows:
         raise DataError(f"--boxes {path}: the table has no rows")
-    tables = {}
-    for name, values in rows.items():
-        table = np.array(values)
-        if np.isnan(table[:, 0]).any():
-            raise DataError(f"--boxes {path}: a row of video {name} has no time")
-        tables[name] = table[np.argsort(table[:, 0], kind="stable")]
-    return tables, present
+    tell_copies(path, copies)
+    found: dict[str, list[np.ndarray]] = {}
+    for (video, _), moment in rows.items():
+        found.setdefault(video, []).append(np.frombuffer(moment))
+    tables = {name: np.stack(values) for name, values in found.items()}
+    return {name: values[np.argsort(values[:, 0], kind="stable")] for name, values in tables.items()}, present
+
+
+class _Moment(bytes):
+    """The numbers of a row, as little memory as they take; what is not found equals what is not found."""
+
+    def __str__(self) -> str:
+        return " ".join(f"{value:g}" for value in np.frombuffer(self))
+
+
+def _numbers(row: Row) -> np.ndarray:
+    """Time, face, body and joints of a row, NaN where it has none."""
+    try:
+        numbers = [float(row.get(name) or "nan") for name in _NUMBERS]
+    except ValueError as error:
+        raise DataError(f"{row.where}: {error}") from None
+    if math.isnan(numbers[0]):
+        raise DataError(f"{row.where}: it has no time")
+    for part, (left, top, right, bottom) in (("face", numbers[1:5]), ("body", numbers[5:9])):
+        if right <= left or bottom <= top:  # False where one of them is NaN
+            raise DataError(f"{row.where}: the {part} box ends before it begins")
+    return np.array(numbers)
 
 
 def at_step(table: np.ndarray | None, step: int) -> Found:

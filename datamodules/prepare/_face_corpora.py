@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from datamodules.names import plain_path
 from datamodules.prepare._face_index import (
     CATEGORIES,
     LETTERS,
@@ -17,11 +18,12 @@ from datamodules.prepare._face_index import (
     box_of,
     category,
     number,
-    read_table,
 )
-from datamodules.prepare._face_photos import affectnet, emotic, expw, fer_plus, raf_db
+from datamodules.prepare._face_photos import affectnet, emotic, expw, raf_db
 from datamodules.prepare._face_videos import afew_va, gold, savee
+from datamodules.prepare._fer import fer_plus
 from datamodules.store import DataError
+from datamodules.tables import Table
 
 INDEX = ("path", "arousal", "valence", "category", "subject", "split")
 SIDES = ("left", "top", "right", "bottom")
@@ -35,10 +37,12 @@ def index(files: Files, ignored: Counter[str]) -> Iterator[Still]:
     A label, the subject and the split may be empty. With left, top, right, bottom the face is that box; without, it is
     looked for. With time (seconds) the path is that of a video.
     """
-    path = files.folder / "index.csv"
     codes = {name: code for code, name in zip(LETTERS, CATEGORIES, strict=True)} | {code: code for code in LETTERS}
-    for line, row in read_table(path, INDEX):
-        where = f"{path}, line {line}"
+    for row in Table(files.folder / "index.csv", INDEX):
+        where = row.where
+        name = plain_path(row["path"], where)
+        path = files.folder / name
+        files.named.add(path)
         if row["split"] not in ("", *SPLITS):
             raise DataError(f"{where}: split {row['split']!r} is not one of {', '.join(SPLITS)}.")
         sides = [number(row.get(side), where, -1e6, 1e6) for side in SIDES]
@@ -54,8 +58,8 @@ def index(files: Files, ignored: Counter[str]) -> Iterator[Still]:
             continue
         yield Still(
             files.corpus,
-            row["path"] if seconds is None else f"{row['path']}/{seconds:07.2f}",
-            files.folder / row["path"],
+            name if seconds is None else f"{name}/{seconds:07.2f}",
+            path,
             label,
             arousal,
             valence,
@@ -64,6 +68,7 @@ def index(files: Files, ignored: Counter[str]) -> Iterator[Still]:
             seconds,
             box_of(sides) if all(given) else None,
             detect=not all(given),
+            where=where,
         )
 
 

@@ -1,6 +1,5 @@
 """The common index of the emotion corpora: one still a row, its labels, its face, its subject and its split."""
 
-import csv
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.store import DataError
+from datamodules.names import plain_path
+from datamodules.prepare._fill import check_groups
+from datamodules.prepare._matches import content_hash, tell_unmatched
+from datamodules.store import DataError, check_regular, plain
+from datamodules.tables import settle
 
 CATEGORIES = ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"]
 LETTERS = {"N": 0, "H": 1, "Sa": 2, "Su": 3, "F": 4, "D": 5, "A": 6, "C": 7}  # of the paper
@@ -18,6 +21,7 @@ SEED = 101095  # of the paper's splits
 SHARES = (0.8, 0.1, 0.1)
 NAN = float("nan")
 PICTURES = (".jpg", ".jpeg", ".png")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".m4v")
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
@@ -40,6 +44,7 @@ class Still:
         detect: Whether the face is to be looked for; otherwise the box (or the whole picture) is the face.
         pixels: 48 x 48 grey values where the corpus has no files.
         reason: Why it cannot be used; empty for a good one.
+        where: File and line that name it, for messages.
     """
 
     corpus: str
@@ -55,16 +60,17 @@ class Still:
     detect: bool = False
     pixels: bytes = b""
     reason: str = ""
+    where: str = ""
 
     @property
     def id(self) -> str:
         """Key in the store."""
-        return f"{self.corpus}/{self.clip}"
+        return plain(f"{self.corpus}/{self.clip}")
 
     @property
     def group(self) -> str:
         """The subject, or the still itself where nobody is named."""
-        return f"{self.corpus}/{self.subject}" if self.subject else self.id
+        return plain(f"{self.corpus}/{self.subject}") if self.subject else self.id
 
     @property
     def described(self) -> str:
@@ -78,31 +84,45 @@ class Files:
 
     Args:
         folder: Of the corpus; hidden files and folders are passed over.
+
+    Attributes:
+        named: Those that a label file named, whether or not it had a label for them.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.corpus = folder.name
-        self._named: dict[str, list[Path]] = defaultdict(list)
+        self.named: set[Path] = set()
+        self._by_name: dict[str, list[Path]] = defaultdict(list)
         for place, folders, names in os.walk(folder):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 if not name.startswith("."):
-                    self._named[name].append(Path(place, name))
+                    self._by_name[name].append(Path(place, name))
 
     def __iter__(self) -> Iterator[Path]:
         """All files, sorted."""
-        return iter(sorted(path for paths in self._named.values() for path in paths))
+        return iter(sorted(path for paths in self._by_name.values() for path in paths))
 
     def get(self, name: str) -> Path | None:
         """The file whose path ends with these components, the least deep of several; None where there is none."""
-        parts = tuple(part for part in name.replace("\\", "/").split("/") if part)
-        found = [path for path in self._named.get(parts[-1], ()) if path.parts[-len(parts) :] == parts] if parts else []
-        return min(found, key=lambda path: (len(path.parts), path)) if found else None
+        parts = tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+        found = (
+            [path for path in self._by_name.get(parts[-1], ()) if path.parts[-len(parts) :] == parts] if parts else []
+        )
+        if not found:
+            return None
+        path = min(found, key=lambda path: (len(path.parts), path))
+        self.named.add(path)
+        return path
 
-    def find(self, name: str) -> Path:
-        """The same; where there is none the path at which it would be, to be reported when it is read."""
-        return self.get(name) or self.folder / name
+    def find(self, name: str, where: str) -> Path:
+        """The same; where there is none the path at which it would be, to be reported when it is read.
+
+        Raises:
+            DataError: The name leaves the folder; the message begins with ``where``.
+        """
+        return self.get(name) or self.folder / plain_path(name, where)
 
     def need(self, *names: str) -> Path:
         """The first of these label files that is there.
@@ -115,41 +135,15 @@ class Files:
                 return path
         raise DataError(f"{self.folder}: no {' or '.join(names)}; docs/data.md says what the folder of a corpus holds.")
 
+    def tell_unmatched(self, stills: Iterable[Still]) -> None:
+        """Print how many labels are of no picture or video, and how many of those no label file names."""
+        kinds = (*PICTURES, *VIDEOS)
+        labelled = {still.path for still in stills if still.path.suffix.lower() in kinds}
+        there = {path for path in self if path.suffix.lower() in kinds} - (self.named - labelled)
+        tell_unmatched(self.corpus, self._shown(labelled), self._shown(there), "file")
 
-def read_table(
-    path: Path, columns: Sequence[str], without_header: bool = False
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file with their line numbers; blanks around names do not matter.
-
-    Args:
-        path: The file.
-        columns: Columns that it must have.
-        without_header: Whether the file may begin with data, in the order of ``columns``.
-
-    Raises:
-        DataError: The file cannot be read, or a column or a value is missing.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            first = [name.strip() for name in next(reader, [])]
-            names = first
-            if without_header and first and first[0] != columns[0]:
-                names = list(columns)
-                yield reader.line_num, _row(path, reader.line_num, names, first)
-            if missing := [name for name in columns if name not in names]:
-                raise DataError(f"{path}: no column {', '.join(missing)}; docs/data.md says what the file holds.")
-            for values in reader:
-                if values:
-                    yield reader.line_num, _row(path, reader.line_num, names, values)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); get the file anew.") from None
-
-
-def _row(path: Path, line: int, names: Sequence[str], values: Sequence[str]) -> dict[str, str]:
-    if len(values) < len(names):
-        raise DataError(f"{path}, line {line}: {len(values)} of {len(names)} columns; get the file anew.")
-    return {name: value.strip() for name, value in zip(names, values, strict=False)}
+    def _shown(self, paths: set[Path]) -> set[str]:
+        return {path.relative_to(self.folder).as_posix() for path in paths}
 
 
 def read_text(path: Path) -> str:
@@ -159,6 +153,7 @@ def read_text(path: Path) -> str:
         DataError: It cannot be read.
     """
     try:
+        check_regular(path)
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); get the file anew.") from None
@@ -228,10 +223,11 @@ def assign_splits(stills: Sequence[Still], shares: Sequence[float] = SHARES) -> 
         shares: Of training, validation and test where there is no official split.
 
     Raises:
-        DataError: Some stills have a split and others none, or a subject is in two.
+        DataError: Some stills have a split and others none, a subject is in two, or there is one subject to draw.
     """
     given = {still.split for still in stills}
     if given == {""}:
+        check_groups([still.subject or still.id for still in stills], stills[0].corpus, "stills")
         drawn = _draw((still.group for still in stills), shares)
         return [replace(still, split=drawn[still.group]) for still in stills]
     if "" in given:
@@ -249,12 +245,24 @@ def assign_splits(stills: Sequence[Still], shares: Sequence[float] = SHARES) -> 
 
 
 def once(stills: Iterable[Still], ignored: Counter[str]) -> list[Still]:
-    """Drop stills listed twice: the one of the split that counts more stays."""
-    kept: dict[str, Still] = {}
-    for still in stills:
-        other = kept.setdefault(still.id, still)
-        if other is not still:
-            ignored[f"{still.corpus} rows that come twice"] += 1
-            if still.split and SPLITS.index(still.split) > SPLITS.index(other.split):
-                kept[still.id] = still
-    return list(kept.values())
+    """Drop stills listed twice.
+
+    Raises:
+        DataError: Two rows say different things of one still.
+    """
+    stills = list(stills)
+    times = Counter(still.id for still in stills)
+    double = [still for still in stills if times[still.id] > 1]
+    hashes = {path: content_hash(path) for path in {still.path for still in double}}
+    _, copies = settle(
+        (still.id, {**_told(still), "content": hashes[still.path]}, still.where or str(still.path)) for still in double
+    )
+    if copies:
+        ignored[f"{stills[0].corpus} rows that come twice"] += copies
+    return list({still.id: still for still in reversed(stills)}.values())[::-1]
+
+
+def _told(still: Still) -> dict[str, str]:
+    """What a row says of a still, as text: NaN is no NaN, but is written like one."""
+    names = ("category", "arousal", "valence", "subject", "split", "time", "box", "pixels", "reason")
+    return {name: str(getattr(still, name)) for name in names}

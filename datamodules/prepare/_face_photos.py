@@ -1,4 +1,4 @@
-"""Emotion corpora of photographs: AffectNet, RAF-DB, ExpW, FER+ and EMOTIC -> rows of the common index.
+"""Emotion corpora of photographs: AffectNet, RAF-DB, ExpW and EMOTIC -> rows of the common index.
 
 Labels are mapped as Dresvyanskiy et al. (SPECOM 2024) map them. None of these parsers has met the real files of its
 corpus yet: they follow the corpora's documentation and the paper's own preprocessing.
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.names import plain_path
 from datamodules.prepare._face_index import (
     LETTERS,
     NAN,
@@ -22,10 +23,10 @@ from datamodules.prepare._face_index import (
     box_of,
     category,
     number,
-    read_table,
     read_text,
 )
 from datamodules.store import DataError
+from datamodules.tables import Table
 
 AFFECTNET = dict(zip("01234567", ("N", "H", "Sa", "Su", "F", "D", "A", "C"), strict=True))
 SEVEN = dict(zip("0123456", ("A", "D", "F", "H", "Sa", "Su", "N"), strict=True))  # ExpW, FER-2013
@@ -41,7 +42,6 @@ EMOTIC_THEN = {
     "Yearning": "A",
     "Disapproval": "C",
 }
-USAGE = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 _AFFECTNET_COLUMNS = (
     "subDirectory_filePath",
     "face_x",
@@ -63,8 +63,9 @@ def affectnet(files: Files, ignored: Counter[str]) -> Iterator[Still]:
     """
     for name, split in (("training.csv", "train"), ("validation.csv", "val")):
         path = files.need(name)
-        for line, row in read_table(path, _AFFECTNET_COLUMNS, without_header=True):
-            where, picture = f"{path}, line {line}", row["subDirectory_filePath"]
+        for row in Table(path, _AFFECTNET_COLUMNS, headerless=True):
+            where, picture = row.where, row["subDirectory_filePath"]
+            found = files.find(picture, where)
             if row["expression"] in ("8", "9", "10"):
                 ignored["affectnet pictures of no expression"] += 1
                 continue
@@ -80,13 +81,14 @@ def affectnet(files: Files, ignored: Counter[str]) -> Iterator[Still]:
             yield Still(
                 files.corpus,
                 picture,
-                files.find(picture),
+                found,
                 category(row["expression"], AFFECTNET, where),
                 arousal if arousal >= -1 else NAN,
                 valence if valence >= -1 else NAN,
                 split=split,
                 box=box,
                 detect=box is None,
+                where=where,
             )
 
 
@@ -104,14 +106,15 @@ def raf_db(files: Files, ignored: Counter[str]) -> Iterator[Still]:
         stem, split = Path(parts[0]).stem, parts[0].partition("_")[0]
         if len(parts) != 2 or split not in ("train", "test"):
             raise DataError(f"{where}: {text!r} is not like 'train_00001.jpg 5'.")
-        aligned = files.get(f"{stem}_aligned.jpg")
+        original, aligned = files.find(parts[0], where), files.get(f"{stem}_aligned.jpg")
         yield Still(
             files.corpus,
             stem,
-            aligned or files.find(parts[0]),
+            aligned or original,
             category(parts[1], RAF_DB, where),
             split=split,
             detect=aligned is None,
+            where=where,
         )
 
 
@@ -128,33 +131,13 @@ def expw(files: Files, ignored: Counter[str]) -> Iterator[Still]:
         if len(parts) != 8:
             raise DataError(f"{where}: {len(parts)} columns instead of 8.")
         name, face, *sides, _, label = parts
+        picture = files.find(name, where)
         if face != "0":
             ignored["expw faces after the first"] += 1
             continue
         top, left, right, bottom = (number(side, where, -1e6, 1e6) for side in sides)
         box = (left, top, right, bottom)
-        yield Still(files.corpus, name, files.find(name), category(label, SEVEN, where), box=box)
-
-
-def fer_plus(files: Files, ignored: Counter[str]) -> Iterator[Still]:
-    """FER-2013 as the paper uses it under the name FER+: ``train.csv`` or ``fer2013.csv``, 48 x 48 grey values a row.
-
-    The labels are those of FER-2013, not the crowd's. All of ``train.csv`` trains; the column ``Usage`` of
-    ``fer2013.csv`` gives validation and test.
-    """
-    path = files.need("fer2013.csv", "train.csv")
-    for line, row in read_table(path, ("emotion", "pixels")):
-        where = f"{path}, line {line}"
-        label = category(row["emotion"], SEVEN, where)
-        if "Usage" in row and row["Usage"] not in USAGE:
-            raise DataError(f"{where}: Usage {row['Usage']!r} is not one of {', '.join(USAGE)}.")
-        split = USAGE[row["Usage"]] if "Usage" in row else "train"
-        values = row["pixels"].split()
-        good = len(values) == 48 * 48 and all(value.isdecimal() and int(value) < 256 for value in values)
-        pixels = bytes(map(int, values)) if good else b""
-        reason = "" if good else "not 48 x 48 grey values"
-        clip = f"{path.stem}-{line:06d}"
-        yield Still(files.corpus, clip, path, label, split=split, pixels=pixels, reason=reason)
+        yield Still(files.corpus, name, picture, category(label, SEVEN, where), box=box, where=where)
 
 
 def emotic(files: Files, ignored: Counter[str]) -> Iterator[Still]:
@@ -176,6 +159,9 @@ def emotic(files: Files, ignored: Counter[str]) -> Iterator[Still]:
         for place, item in enumerate(pictures):
             where = f"{path}, {split} {place}"
             try:
+                name, folder = str(item["filename"]), str(item.get("folder", ""))
+                clip = plain_path(f"{folder}/{name}".strip("/"), where)
+                picture = files.get(clip) or files.find(name, where)
                 people = _several(item["person"])
                 if len(people) != 1:
                     ignored["emotic pictures of several people"] += 1
@@ -186,15 +172,12 @@ def emotic(files: Files, ignored: Counter[str]) -> Iterator[Still]:
                 values = _several(person["annotations_continuous"])[0]
                 valence, arousal = (_one_to_ten(values[axis], where) for axis in ("valence", "arousal"))
                 box = box_of(list(person["body_bbox"]))
-                name, folder = str(item["filename"]), str(item.get("folder", ""))
             except (IndexError, KeyError, TypeError) as error:
                 raise DataError(f"{where}: {error!r} is missing; get the file anew.") from None
             label = emotic_category(names)
             if label is None:
                 ignored["emotic people of no expression"] += 1
                 continue
-            picture = files.get(f"{folder}/{name}") or files.find(name)
-            clip = f"{folder}/{name}".strip("/")
             yield Still(
                 files.corpus,
                 clip,
@@ -205,6 +188,7 @@ def emotic(files: Files, ignored: Counter[str]) -> Iterator[Still]:
                 split=split,
                 box=box,
                 detect=True,
+                where=where,
             )
 
 

@@ -9,19 +9,22 @@ from typing import Any
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from PIL import Image, UnidentifiedImageError
 
 from datamodules.faces import detect_boxes
 from datamodules.frames import to_rgb
 from datamodules.letterbox import letter_box
-from datamodules.media import MediaError
+from datamodules.media_file import MediaError, check_file, open_media, streams_of
 from datamodules.near_duplicates import thumbnail
 from datamodules.prepare._face_index import CATEGORIES, SEED, SPLITS, Still
 from datamodules.store import sha256_file
 
 ARRAYS = {"face": "u8", "affect": "f32", "split": "u8", "thumbnail": "u8"}
 _LEAST = 2  # pixels; a thinner box shows nothing
+FEW = 100_000  # frames; as many are looked for whatever the size of the file
 _LATE = 1e-3  # seconds that a time stamp may be rounded up by
 
 
@@ -111,10 +114,7 @@ def read_picture(path: Path) -> np.ndarray:
     Raises:
         MediaError: The file is missing, empty, broken or cut short.
     """
-    if not path.is_file():
-        raise MediaError(path, "no such file")
-    if path.stat().st_size == 0:
-        raise MediaError(path, "empty file (0 bytes)")
+    check_file(path)
     try:
         with Image.open(path) as image:
             return np.array(image.convert("RGB"))
@@ -126,35 +126,23 @@ def read_picture(path: Path) -> np.ndarray:
         raise MediaError(path, f"damaged picture ({error})") from None
 
 
-def _open(path: Path) -> av.container.InputContainer:
-    if not path.is_file():
-        raise MediaError(path, "no such file")
-    if path.stat().st_size == 0:
-        raise MediaError(path, "empty file (0 bytes)")
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError):
-        raise MediaError(path, "not a media file, or cut off before its header") from None
-    if not container.streams.video:
-        container.close()
-        raise MediaError(path, "no video stream")
-    container.streams.video[0].codec_context.thread_count = 1
-    return container
-
-
 def count_frames(path: Path) -> tuple[float, int]:
     """Frames per second of a video and how many there are, as its header says.
 
     Raises:
-        MediaError: The file is missing or broken, or its header does not say.
+        MediaError: The file is missing or broken, or its header does not say, or says more than can be.
     """
-    with closing(_open(path)) as container:
-        stream = container.streams.video[0]
+    with closing(open_media(path)) as container:
+        stream = streams_of(path, container, "video")[0]
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         seconds = float((stream.duration or 0) * (stream.time_base or 0)) or (container.duration or 0) / av.time_base
     if rate <= 0 or seconds <= 0:
         raise MediaError(path, "its header names no frame rate or duration")
-    return rate, stream.frames or int(seconds * rate)
+    count = stream.frames or int(seconds * rate)
+    size = path.stat().st_size
+    if not 0 < count <= max(size, FEW):  # a frame takes a byte at least
+        raise MediaError(path, f"its header promises {count} frames in {size} bytes")
+    return rate, count
 
 
 def frames_at(path: Path, times: Sequence[float]) -> Iterator[VideoFrame]:
@@ -167,17 +155,17 @@ def frames_at(path: Path, times: Sequence[float]) -> Iterator[VideoFrame]:
     Raises:
         MediaError: The file is missing or broken, or ends before the last time.
     """
-    with closing(_open(path)) as container:
+    with closing(open_media(path)) as container:
+        stream = streams_of(path, container, "video")[0]
         try:
-            start = _begin(container, times[0])
-            yield from _shown(path, container, start, times)
+            start = _begin(container, stream, times[0])
+            yield from _shown(path, container, stream, start, times)
         except av.FFmpegError as error:
             raise MediaError(path, f"does not decode ({error.strerror})") from None
 
 
-def _begin(container: av.container.InputContainer, time: float) -> float:
+def _begin(container: InputContainer, stream: VideoStream, time: float) -> float:
     """Stand at a key frame at or before a time; return when the video starts, in seconds."""
-    stream = container.streams.video[0]
     start = float((stream.start_time or 0) * (stream.time_base or 0))
     if time > 0:
         # A frame may be stamped before it is decoded; the second before the time holds what it needs.
@@ -191,13 +179,13 @@ def _begin(container: av.container.InputContainer, time: float) -> float:
 
 
 def _shown(
-    path: Path, container: av.container.InputContainer, start: float, times: Sequence[float]
+    path: Path, container: InputContainer, stream: VideoStream, start: float, times: Sequence[float]
 ) -> Iterator[VideoFrame]:
     wanted = iter(times)
     time: float | None = next(wanted)
     last: VideoFrame | None = None
     gap = 0.0
-    for frame in container.decode(container.streams.video[0]):
+    for frame in container.decode(stream):
         now = (frame.time or 0.0) - start
         while time is not None and last is not None and now > time + _LATE:
             yield last

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.media import MediaError
-from datamodules.prepare._face_index import LETTERS, PICTURES, Files, Still, box_of, number, read_text
+from datamodules.media_file import MediaError
+from datamodules.names import check_name
+from datamodules.prepare._face_index import LETTERS, PICTURES, VIDEOS, Files, Still, box_of, number, read_text
 from datamodules.prepare._face_pictures import count_frames
+from datamodules.prepare._matches import one_of_each
 from datamodules.store import DataError
+from datamodules.tables import Place, Table, settle
 
 SAVEE = {"a": "A", "d": "D", "f": "F", "h": "H", "n": "N", "sa": "Sa", "su": "Su"}
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".m4v")
 
 
 def gold(files: Files, ignored: Counter[str], prefix: str, every: int, video: Callable[[str], str]) -> Iterator[Still]:
@@ -36,28 +38,22 @@ def gold(files: Files, ignored: Counter[str], prefix: str, every: int, video: Ca
         every: Take every n-th frame.
         video: From the name of the recording to the stem of the video file.
     """
-    labels: dict[str, dict[str, dict[int, float]]] = {"arousal": defaultdict(dict), "valence": defaultdict(dict)}
-    for axis, by_recording in labels.items():
+    labels: dict[str, dict[str, dict[int, float]]] = {}
+    for axis in ("arousal", "valence"):
         path = files.need(f"{prefix}_labels_{axis}_100Hz_gold_shifted.csv")
-        for line, (name, value) in enumerate(_pairs(path), start=1):
-            recording, _, seconds = name.rpartition("_")
-            where = f"{path}, line {line}"
-            if not recording:
-                if line == 1:
-                    continue  # the header
-                raise DataError(f"{where}: {name!r} is not like 'P16_0.04'.")
-            try:
-                hundredth = round(100 * float(seconds))
-            except ValueError:
-                if line == 1:
-                    continue
-                raise DataError(f"{where}: {seconds!r} is not a time.") from None
-            by_recording[recording][hundredth] = number(value, where)
-    videos = {path.stem: path for path in files if path.suffix.lower() in VIDEOS}
-    for recording in sorted(labels["arousal"].keys() | labels["valence"].keys()):
+        values, copies = settle(_gold_values(path))
+        if copies:
+            ignored[f"{files.corpus} values that come twice"] += copies
+        labels[axis] = defaultdict(dict)
+        for (recording, hundredth), value in values.items():
+            labels[axis][recording][hundredth] = value
+    recordings = {name: video(name) for name in sorted(labels["arousal"].keys() | labels["valence"].keys())}
+    wanted = set(recordings.values())
+    videos = one_of_each(path for path in files if path.suffix.lower() in VIDEOS and path.stem in wanted)
+    for recording, stem in recordings.items():
         arousal, valence = (labels[axis].get(recording, {}) for axis in ("arousal", "valence"))
-        stem = video(recording)
         path = videos.get(stem, files.folder / f"{stem}.mp4")
+        files.named.add(path)
         try:
             rate, count = count_frames(path)
         except MediaError as error:
@@ -81,11 +77,22 @@ def gold(files: Files, ignored: Counter[str], prefix: str, every: int, video: Ca
             )
 
 
-def _pairs(path: Path) -> Iterator[tuple[str, str]]:
-    for line in read_text(path).splitlines():
-        name, _, value = line.partition(",")
-        if line.strip():
-            yield name.strip(), value.strip()
+def _gold_values(path: Path) -> Iterator[tuple[tuple[str, int], float, Place]]:
+    """Recording and hundredth of a second, the value, and where it stands, row by row; the header may be there or not.
+
+    Raises:
+        DataError: A row is none of a recording and a time, or its value no number.
+    """
+    for row in Table(path, ("recording_seconds", "value"), headerless=True):
+        recording, _, seconds = row["recording_seconds"].rpartition("_")
+        try:
+            hundredth = round(100 * float(seconds))
+        except (OverflowError, ValueError):
+            if row.line == 1:
+                continue
+            raise DataError(f"{row.where}: {row['recording_seconds']!r} is not like 'P16_0.04'.") from None
+        check_name(recording, row.where)
+        yield (recording, hundredth), number(row["value"], row.where), row.place
 
 
 def afew_va(files: Files, ignored: Counter[str]) -> Iterator[Still]:
@@ -105,6 +112,7 @@ def afew_va(files: Files, ignored: Counter[str]) -> Iterator[Still]:
             actor = str(content.get("actor") or "").strip()
             for name, frame in sorted(frames.items()):
                 where = f"{path}, frame {name}"
+                check_name(name, where)
                 valence, arousal = (number(frame[axis], where, -10, 10) / 10 for axis in ("valence", "arousal"))
                 points = np.array(frame.get("landmarks") or [], dtype=np.float64)
                 box = box_of([*points.min(axis=0), *points.max(axis=0)]) if points.size else None
@@ -119,6 +127,7 @@ def afew_va(files: Files, ignored: Counter[str]) -> Iterator[Still]:
                     actor or path.stem,
                     box=box,
                     detect=box is None,
+                    where=where,
                 )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
@@ -134,6 +143,7 @@ def savee(files: Files, ignored: Counter[str]) -> Iterator[Still]:
     for path in files:
         if path.suffix.lower() not in VIDEOS:
             continue
+        files.named.add(path)
         match = re.fullmatch(r"(a|d|f|h|n|sa|su)\d+", path.stem)
         if match is None:
             ignored["savee videos not named like a clip"] += 1

@@ -8,7 +8,7 @@ import av
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from datamodules.media import MediaError
+from datamodules.media_file import MAX_SECONDS, MediaError, check_whole, open_media, streams_of
 
 _EPSILON = 1e-4  # seconds; time stamps are rounded to the time base
 
@@ -25,19 +25,8 @@ def grid_frames(path: Path, fps: int) -> Iterator[VideoFrame]:
     Raises:
         MediaError: The file is broken or cut short; it comes after the frames before the break.
     """
-    if not path.is_file():
-        raise MediaError(path, "no such file")
-    if path.stat().st_size == 0:
-        raise MediaError(path, "empty file (0 bytes)")
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError):
-        raise MediaError(path, "not a media file, or cut off before its header") from None
-    with closing(container):
-        if not container.streams.video:
-            raise MediaError(path, "no video stream")
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
+    with closing(open_media(path)) as container:
+        stream = streams_of(path, container, "video")[0]
         base = float(stream.time_base or 0)
         promised = float(stream.duration * base) if stream.duration else (container.duration or 0) / av.time_base
         rate = float(stream.average_rate or stream.guessed_rate or 25)
@@ -48,6 +37,8 @@ def grid_frames(path: Path, fps: int) -> Iterator[VideoFrame]:
             now = frame.time if frame.time is not None else start + count / rate
             if shown is None:
                 start = now
+            if shown is not None and now - time > MAX_SECONDS:
+                raise MediaError(path, f"times of its frames jump from {time - start:.1f} s to {now - start:.1f} s")
             while shown is not None and step / fps < now - start - _EPSILON:
                 yield shown
                 step += 1
@@ -55,9 +46,10 @@ def grid_frames(path: Path, fps: int) -> Iterator[VideoFrame]:
         if shown is None:
             raise MediaError(path, "no frame decodes")
         last = float((shown.duration or 0) * (shown.time_base or 0)) or 1 / rate
+        if last > MAX_SECONDS:
+            raise MediaError(path, f"its last frame claims to last {last:.0f} s")
         end = time - start + last
-        if end < promised - max(0.2, 0.02 * promised):
-            raise MediaError(path, f"truncated: {end:.1f} s of {promised:.1f} s are there")
+        check_whole(path, end, promised)
         while step / fps < end - _EPSILON:
             yield shown
             step += 1

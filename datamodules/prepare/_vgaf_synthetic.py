@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.prepare._matches import folders_in, tell_unmatched
 from datamodules.prepare._vgaf_clip import Job, Settings, write_bytes
 from datamodules.store import DataError, write_atomic
 from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, folder_number, read_labels, read_sources, synthetic_folder
@@ -28,7 +29,9 @@ def synthetic_jobs(drawn: Path, out: Path, number: int) -> list[Job]:
     jobs = []
     for place, part in enumerate(CLASS_NAMES):
         path = drawn / f"{part}_labels.txt"
-        for name, label in sorted(read_labels(path, first=0).items()):
+        labels = read_labels(path, first=0)
+        tell_unmatched(f"{drawn.name}/{part}", labels, folders_in(drawn / part), "folder")
+        for name, label in sorted(labels.items()):
             reason = "" if label == place else f"labelled {label} in the folder {part}"
             target = synthetic_folder(out, number) / part / f"{name}.synt"
             shown = f"{drawn.name}/{part}/{name}"

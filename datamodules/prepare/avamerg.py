@@ -5,6 +5,7 @@ without that modality and stands in ``prepared/missing.csv``; nothing is filled 
 """
 
 import argparse
+import contextlib
 import csv
 import hashlib
 import io
@@ -14,7 +15,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,12 @@ from tqdm import tqdm
 from datamodules.avamerg_manifest import ATTRIBUTES, ROLES, Dialogue, Media, read_manifests
 from datamodules.emotion_labels import KNOWN
 from datamodules.frames import to_rgb
-from datamodules.media import MediaError, read_clip, spread
+from datamodules.media import read_clip, spread
+from datamodules.media_file import MediaError
 from datamodules.parallel import ordered
 from datamodules.prepare._fill import check_common, corpus_root, fill
-from datamodules.store import DataError, Store, is_stand_in, sha256_file, write_atomic
+from datamodules.prepare._matches import tell_unmatched
+from datamodules.store import DataError, Store, is_stand_in, plain, sha256_file, write_atomic
 from datamodules.store_writer import StoreWriter
 from datamodules.tokens import Tokens
 
@@ -97,8 +99,10 @@ def source_hash(dialogue: Dialogue, media: Media) -> str:
     digest = hashlib.sha256(dialogue.sha256.encode())
     for one in dialogue.utterances:
         for named in (one.audio, one.video):
-            path = media.find(named)[0]
-            digest.update(f"{sha256_file(path) if path else ''}\n".encode())
+            path, content = media.find(named)[0], ""
+            with contextlib.suppress(OSError):  # unreadable: `read_media` says why
+                content = sha256_file(path) if path else ""
+            digest.update(f"{content}\n".encode())
     return digest.hexdigest()
 
 
@@ -119,7 +123,7 @@ def read_media(dialogue: Dialogue, media: Media, settings: Settings) -> Found:
         if reason:
             sound = np.empty(0, np.int16)
         if reason and one.audio:
-            missing.append((str(one.index), "audio", one.audio, reason))
+            missing.append((str(one.index), "audio", plain(one.audio), reason))
         path, reason = media.find(one.video)
         if path:
             try:
@@ -128,7 +132,7 @@ def read_media(dialogue: Dialogue, media: Media, settings: Settings) -> Found:
             except MediaError as error:
                 reason = error.reason
         if reason and one.video:
-            missing.append((str(one.index), "video", one.video, reason))
+            missing.append((str(one.index), "video", plain(one.video), reason))
         audio.append(sound)
         video.append(film)
     return Found(audio, video, missing, source_hash(dialogue, media))
@@ -169,6 +173,12 @@ def run(args: argparse.Namespace) -> int:
             f"warning: --source {args.source}: none of the media files that its manifests name; text alone is kept",
             file=sys.stderr,
         )
+    used = {media.find(name)[0] for one in dialogues for said in one.utterances for name in (said.audio, said.video)}
+    found, there = (
+        {path.relative_to(args.source).as_posix() for path in paths if path}
+        for paths in (used, [path for paths in media.by_name.values() for path in paths])
+    )
+    tell_unmatched(str(args.source), found, there, "file", "conversation")
     writer = StoreWriter(root / "prepared", ARRAYS, recorded, synthetic, columns=(*COLUMNS, "missing"))
     dropped = {one.id for one in dialogues if one.dropped}
     workers = args.workers or os.cpu_count() or 1
@@ -207,7 +217,10 @@ def _write(
         print(f"carrying on after {len(writer.done)} conversations")
     todo = dialogues[len(writer.done) :]
     results = ordered(partial(read_media, media=media, settings=settings), todo, workers)
-    with closing(results), tqdm(total=len(dialogues), initial=len(writer.done), unit="dialogue", disable=None) as bar:
+    with (
+        contextlib.closing(results),
+        tqdm(total=len(dialogues), initial=len(writer.done), unit="dialogue", disable=None) as bar,
+    ):
         for one, found in zip(todo, results, strict=True):
             if reason := one.problem or one.dropped:
                 writer.skip(one.id, f"{one.split}.json: {one.id}", reason, found.sha256)

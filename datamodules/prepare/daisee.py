@@ -1,19 +1,23 @@
 """DAiSEE (Gupta et al. 2016, https://arxiv.org/abs/1609.01885): raw clips and label files -> store.
 
-Layout: ``DataSet/{Train,Validation,Test}/<user>/<clip>/<clip>.avi`` (or .mp4) and
+Layout: ``DataSet/{Train,Validation,Test}/.../<user>/<clip>/<clip>.avi`` (or .mp4) and
 ``Labels/{Train,Validation,Test}Labels.csv`` with ClipID and Engagement from 0 to 3. Of the four levels the lowest alone
 is disengaged and the highest alone engaged, as Dresvyanskiy, Karpov and Minker (SPECOM 2024) have it.
 """
 
 import argparse
-import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
-from datamodules.store import DataError
+from datamodules.prepare._matches import tell_copies, tell_counts, tell_unmatched
+from datamodules.store import DataError, plain
+from datamodules.tables import Table, settle
 
 SPLITS = {"Train": "train", "Validation": "val", "Test": "test"}
 FOUR_TO_THREE = (0, 1, 1, 2)
@@ -32,22 +36,28 @@ def read_labels(path: Path) -> dict[str, str]:
         path: One of the three label files.
 
     Raises:
-        DataError: If it is missing or lacks a column.
+        DataError: If it cannot be read, lacks a column or labels a clip twice differently.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [{(name or "").strip(): value for name, value in row.items()} for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"--source: label file {path} cannot be read ({error}); docs/data.md shows the layout"
-        ) from None
-    if rows and not {"ClipID", "Engagement"} <= rows[0].keys():
-        raise DataError(f"{path}: no columns ClipID and Engagement; docs/data.md shows the layout")
-    return {Path(row["ClipID"].strip()).stem: (row["Engagement"] or "").strip() for row in rows}
+    rows = Table(path, ("ClipID", "Engagement"))
+    labels, copies = settle((Path(row["ClipID"]).stem, row["Engagement"], row.place) for row in rows)
+    tell_copies(path, copies)
+    return labels
+
+
+def participant(parts: Sequence[str]) -> str:
+    """Who a clip shows: the folder above the clip's own, or above the clip where it has none; empty where none is.
+
+    Args:
+        parts: Its path below the folder of the split; there may be further levels above the participant.
+    """
+    folders = list(parts[:-1])
+    if folders and folders[-1] == Path(parts[-1]).stem:
+        folders.pop()
+    return folders[-1] if folders else ""
 
 
 def scan(folder: Path) -> list[Video]:
-    """Lists the clips of a DAiSEE folder, sorted by id.
+    """Lists the clips of a DAiSEE folder, sorted by id, and tells what lacks its other half.
 
     Raises:
         DataError: The folder or a label file is missing, or there is no clip.
@@ -56,19 +66,24 @@ def scan(folder: Path) -> list[Video]:
     if not data.is_dir():
         raise DataError(f"--source {folder}: no folder DataSet in it; docs/data.md says where to get DAiSEE.")
     videos: dict[str, Video] = {}
+    copies = Counter[str]()
     for name, split in SPLITS.items():
-        paths = sorted(path for path in (data / name).rglob("*") if path.suffix.lower() in _SUFFIXES)
-        labels = read_labels(folder / "Labels" / f"{name}Labels.csv") if paths else {}
+        found = sorted((data / name).rglob("*"))
+        paths = [path for path in found if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
+        table = folder / "Labels" / f"{name}Labels.csv"
+        labels = read_labels(table) if paths or table.exists() else {}
+        tell_unmatched(name, labels, {path.stem for path in paths})
         for path in paths:
-            if path.name.startswith("."):
-                continue
-            place, clip = path.relative_to(folder).as_posix(), path.stem
-            level, parts = labels.get(clip), path.relative_to(data / name).parts
+            place, clip = plain(path.relative_to(folder).as_posix()), plain(path.stem)
+            level, who = labels.get(clip), participant(path.relative_to(data / name).parts)
             reason, vector = "", None
-            if clip in videos:
-                reason = f"same clip as {videos[clip].name}"
+            if known := videos.get(clip):
+                if _engagement.is_copy(known, replace(known, path=path, group=who, split=split)):
+                    copies["copies of a video"] += 1
+                    continue
+                reason = f"same clip as {known.name}"
                 clip = place
-            elif len(parts) < 2:
+            elif not who:
                 reason = f"not in a folder {name}/<user>/<clip>"
             elif level is None:
                 reason = f"no label in {name}Labels.csv"
@@ -76,11 +91,12 @@ def scan(folder: Path) -> list[Video]:
                 reason = f"engagement {level!r} is not one of 0 to 3"
             else:
                 vector = np.eye(3, dtype=np.float32)[[FOUR_TO_THREE[int(level)]]]
-            videos[clip] = Video(clip, path, place, parts[0], split, vector, reason=reason)
+            videos[clip] = Video(clip, path, place, who, split, vector, reason=reason)
     if not videos:
         raise DataError(
             f"--source {folder}: no .avi or .mp4 in DataSet/Train/<user>/<clip>/ and the like (docs/data.md)."
         )
+    tell_counts(copies)
     return [videos[clip] for clip in sorted(videos)]
 
 

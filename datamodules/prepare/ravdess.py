@@ -17,11 +17,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from datamodules.landmarks import CONFIDENCE
 from datamodules.parallel import ordered
 from datamodules.prepare._fill import check_common, corpus_root, fill
+from datamodules.prepare._matches import one_of_each, tell_unmatched
+from datamodules.prepare._recordings import check_recordings, same_bytes
 from datamodules.preview import write_contact_sheet
 from datamodules.ravdess_clip import Face, Job, Settings, prepare_clip
-from datamodules.store import DataError, Store, is_stand_in
+from datamodules.store import DataError, Store, is_stand_in, plain
 from datamodules.store_writer import StoreWriter
 
 CLASS_NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
@@ -53,6 +56,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=["landmarks", "detector", "none"],
         help="where the face is (default: landmarks if there are any, else the built-in detector)",
     )
+    parser.add_argument(
+        "--landmark-rows",
+        choices=["time", "paper"],
+        default="time",
+        help="which row of a landmark file a frame takes: the one nearest in time, or row ceil(i * rows / 30) as the "
+        "code released with CFN-SR does",
+    )
+    parser.add_argument(
+        "--landmark-confidence",
+        type=float,
+        default=CONFIDENCE,
+        metavar="C",
+        help=f"a row of less confidence holds no face (default: {CONFIDENCE})",
+    )
     parser.add_argument("--margin", type=float, default=0.0, help="around the face, as a fraction of its box")
     parser.add_argument(
         "--crop",
@@ -67,10 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def scan(folder: Path) -> Source:
-    """List the clips of a RAVDESS folder.
+    """List the clips of a RAVDESS folder; one that comes twice, as in Kaggle's, is taken once.
 
     Raises:
-        DataError: The folder is missing or holds no clip.
+        DataError: The folder is missing or holds no clip, or one recording is said to be of two actors or emotions.
     """
     if not folder.is_dir():
         raise DataError(f"--source {folder}: no such folder; docs/data.md says where to get RAVDESS.")
@@ -79,7 +96,7 @@ def scan(folder: Path) -> Source:
     clips: dict[str, dict[str, Job]] = {"01": {}, "03": {}}
     bad: list[Job] = []
     for path in sorted(files):
-        stem, suffix, name = path.stem, path.suffix.lower(), path.relative_to(folder).as_posix()
+        stem, suffix, name = path.stem, path.suffix.lower(), plain(path.relative_to(folder).as_posix())
         modality, channel = stem[:2], stem[3:5]
         if not _NAME.fullmatch(stem):
             bad.append(Job(name, path, name, reason="not named like a RAVDESS clip"))
@@ -88,6 +105,8 @@ def scan(folder: Path) -> Source:
             ignored[what] = ignored.get(what, 0) + 1
         elif suffix not in _SUFFIXES[modality]:
             bad.append(Job(name, path, name, reason=f"modality {modality} in a {suffix} file"))
+        elif stem in clips[modality] and same_bytes(clips[modality][stem].path, path):
+            ignored["copies"] = ignored.get("copies", 0) + 1
         elif stem in clips[modality]:
             bad.append(Job(name, path, name, reason=f"same clip as {clips[modality][stem].name}"))
         else:
@@ -100,7 +119,9 @@ def scan(folder: Path) -> Source:
         )
     if clips["01"] and clips["03"]:
         ignored["audio-only clips"] = len(clips["03"])
-    return Source(sorted([*chosen.values(), *bad], key=lambda job: job.id), bool(clips["01"]), ignored)
+    jobs = sorted(chosen.values(), key=lambda job: job.id)
+    check_recordings(((job.path, f"actor {job.id[-2:]}", job.id[6:8]) for job in jobs), folder)
+    return Source(sorted([*jobs, *bad], key=lambda job: job.id), bool(clips["01"]), ignored)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -115,7 +136,8 @@ def run(args: argparse.Namespace) -> int:
     if args.preview and not source.video:
         raise DataError(f"--preview: {args.source} holds audio alone; leave the option out.")
     face, found = _face(args, source)
-    settings = Settings(source.video, face, args.margin, args.crop, args.size, args.audio)
+    rule = (args.landmark_rows, args.landmark_confidence)
+    settings = Settings(source.video, face, args.margin, args.crop, args.size, args.audio, *rule)
     synthetic = is_stand_in(args.source, "ravdess")
     folder = corpus_root(args, "ravdess", synthetic=synthetic) / "prepared"
     print(f"{len(source.jobs)} clips, {found}")
@@ -139,6 +161,8 @@ def _check_options(args: argparse.Namespace) -> None:
         raise DataError(f"--audio {args.audio}: give the rate in Hz, at least 1000.")
     if not 0 <= args.margin <= 2:
         raise DataError(f"--margin {args.margin}: give a fraction of the face box from 0 to 2.")
+    if not 0 <= args.landmark_confidence <= 1:
+        raise DataError(f"--landmark-confidence {args.landmark_confidence}: give a number from 0 to 1.")
     if args.landmarks and args.face in ("detector", "none"):
         raise DataError(f"--landmarks and --face {args.face} exclude each other; leave one out.")
     if args.landmarks and not args.landmarks.is_dir():
@@ -154,9 +178,10 @@ def _face(args: argparse.Namespace, source: Source) -> tuple[Face, str]:
         return "none", "whole frames"
     if args.face == "detector" or (args.face is None and not folder.is_dir()):
         return "detector", "faces from the built-in detector"
-    files = {path.stem: path for path in sorted(folder.rglob("*.csv"))}
+    files = one_of_each(path for path in sorted(folder.rglob("*.csv")) if not path.name.startswith("."))
     if not files:
         raise DataError(f"--face landmarks: no CSV file in {folder}; name their folder with --landmarks DIR.")
+    tell_unmatched(str(folder), files, {job.id for job in source.jobs if not job.reason}, "clip", "landmark file")
     source.jobs = [replace(job, landmarks=files.get(job.id)) for job in source.jobs]
     return "landmarks", f"faces from the landmarks in {folder}"
 

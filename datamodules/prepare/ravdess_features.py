@@ -6,7 +6,6 @@ what their ids share, never by row.
 """
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -19,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from datamodules.prepare._fill import corpus_root
+from datamodules.prepare._recordings import Recording, repeated
 from datamodules.store import ANEW, DataError, is_stand_in, read_manifest, sha256_file, write_atomic
+from datamodules.tables import Table
 from tensor_files import TensorFileError, read_npz
 
 CORPUS = "ravdess_features"
@@ -109,7 +110,8 @@ def join(source: Path, folds: dict[str, int], *, whole: bool) -> tuple[list[dict
         ``(N, 13, 212)`` in the same order.
 
     Raises:
-        DataError: If a file is not as expected, the trials of the two differ, or a label contradicts an id.
+        DataError: If a file is not as expected, the trials of the two differ, a label contradicts an id, or trials of
+            two actors or emotions have the same features.
     """
     units_path, mfcc_path = (source / name for name in FILES)
     units = read_arrays(units_path, names=1, au=2, emotion=1, actor=1)
@@ -137,6 +139,9 @@ def join(source: Path, folds: dict[str, int], *, whole: bool) -> tuple[list[dict
         "au": units["au"][[in_units[trial] for trial in trials]].astype(np.float32),
         "mfcc": sound["mfcc"][[in_sound[trial] for trial in trials]].astype(np.float32),
     }
+    for name in ("au", "mfcc"):
+        said = (Recording(f"{name} of {row['id']}", f"actor {row['group']}", row["target"]) for row in index)
+        repeated(zip(map(np.ndarray.tobytes, features[name]), said, strict=True), source)
     return index, features
 
 
@@ -151,8 +156,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--source {args.source}: no such folder; docs/data.md says what it holds")
     synthetic = is_stand_in(args.source, "ravdess_features")
     folder = corpus_root(args, CORPUS, synthetic=synthetic) / "prepared"
-    with SPLITS.open(newline="", encoding="utf-8") as file:
-        folds = {row["clip"]: int(row["fold"]) for row in csv.DictReader(file)}
+    folds = {row["clip"]: int(row["fold"]) for row in Table(SPLITS, ("clip", "fold"))}
     index, features = join(args.source, folds, whole=not synthetic)
     settings = {name: sha256_file(args.source / name) for name in FILES} | {SPLITS.name: sha256_file(SPLITS)}
     if (folder / "COMPLETE").exists():

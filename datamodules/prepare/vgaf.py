@@ -9,6 +9,7 @@ their own and are given that of a training clip of the same class, as the author
 import argparse
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,11 +21,12 @@ from tqdm import tqdm
 
 from datamodules.parallel import ordered
 from datamodules.prepare._fill import check_common, corpus_root, fill
+from datamodules.prepare._matches import tell_counts, tell_unmatched
 from datamodules.prepare._vgaf_clip import Job, Settings, prepare_clip
 from datamodules.prepare._vgaf_synthetic import copy_file, finish_synthetic, synthetic_jobs
-from datamodules.store import DataError, Store, is_stand_in, read_table
+from datamodules.store import DataError, Store, is_stand_in, plain, read_table
 from datamodules.store_writer import StoreWriter
-from datamodules.vgaf_layout import SETS, SPLITS, folder_number, read_labels, real_clips, real_folder
+from datamodules.vgaf_layout import SETS, SPLITS, folder_number, real_folder, split_labels
 
 SIZES, STAND_IN_SIZES = (224, 128), (32, 106)  # pixels of a frame; of a spectrogram, 106 being the least for the model
 
@@ -58,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def scan(folder: Path, out: Path, number: int) -> list[Job]:
-    """Lists the videos of a VGAF folder, train first, in the order of their names.
+    """Lists the videos of a VGAF folder, train first, in the order of their names, and tells what lacks its other half.
 
     Args:
         folder: Holds ``Train``, ``Val`` and their label files.
@@ -66,23 +68,25 @@ def scan(folder: Path, out: Path, number: int) -> list[Job]:
         number: 5 or 75: which folder of tensors.
 
     Raises:
-        DataError: The folder or a label file is missing or wrong, or there is no video.
+        DataError: The folder or a label file is missing or wrong, a clip is in both splits, or there is no video.
     """
-    jobs, found = [], 0
-    for split in SPLITS:
-        labels = read_labels(folder / f"{split}_labels.txt", first=1)
+    jobs: list[Job] = []
+    found, copies = 0, Counter[str]()
+    for split, labels in split_labels(folder, copies).items():
         videos = {
             path.name.removesuffix(".mp4"): path for path in (folder / split).glob("*.mp4") if path.name[0] != "."
         }
         found += len(videos)
+        tell_unmatched(split, labels, videos)
         for name in sorted(labels.keys() | videos.keys()):
             path = videos.get(name, folder / split / f"{name}.mp4")
             reason = "" if name in labels else f"no label in {split}_labels.txt"
             target = real_folder(out, number) / split / f"{name}.mp4"
-            place = path.relative_to(folder).as_posix()
-            jobs.append(Job(f"{split}/{name}", labels.get(name, 0), path, place, target, reason=reason))
+            place = plain(path.relative_to(folder).as_posix())
+            jobs.append(Job(plain(f"{split}/{name}"), labels.get(name, 0), path, place, target, reason=reason))
     if not found:
         raise DataError(f"--source {folder}: no .mp4 in {folder / 'Train'} or {folder / 'Val'}; see docs/data.md")
+    tell_counts(copies)
     return jobs
 
 
@@ -131,9 +135,17 @@ def _index_alone(args: argparse.Namespace, *, synthetic: bool) -> int:
         raise DataError(
             f"--source {root}: neither videos (Train, Val) nor tensors (VGAF_Tensors_all_5) in it; see docs/data.md"
         )
-    real_clips(root)
+    copies = Counter[str]()
+    labels = split_labels(root, copies)
     if args.out and args.out.resolve() != root.resolve():
         raise DataError(f"--out {args.out}: tensors are indexed where they are, in {root}; leave the option out")
+    for number in (5, 75):
+        for split in SPLITS:
+            place = real_folder(root, number) / split
+            if place.is_dir():
+                made = {path.name.partition(".mp4.")[0] for path in place.glob("[!.]*.mp4.*.pt")}
+                tell_unmatched(f"{place.parent.name}/{split}", labels[split], made, "tensor")
+    tell_counts(copies)
     return _finish(root, began, synthetic=synthetic)
 
 

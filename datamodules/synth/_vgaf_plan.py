@@ -1,15 +1,16 @@
 """Which synthetic clips of VGAF are drawn, of which faces and backgrounds; options that make no sense are refused."""
 
 import argparse
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from datamodules.names import fault_in_name
 from datamodules.store import DataError
 from datamodules.synth._collage import Recipe
+from datamodules.tables import read_table, settle
 from datamodules.vgaf_layout import CLASS_NAMES
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -117,6 +118,12 @@ def plan(args: argparse.Namespace, label: str, labels: Sequence[str], seed: int)
     categories = sorted(path for path in args.backgrounds.iterdir() if path.is_dir() and path.name[0] != ".")
     if not categories:
         raise DataError(f"--backgrounds {args.backgrounds}: no folder of a category in it, DIR/<category>/*.jpg")
+    for name in (path.name for path in categories):
+        if fault_in_name(name) or len(name.split()) > 1:
+            raise DataError(
+                f"--backgrounds {args.backgrounds}: the folder {name!r} cannot name clips, as label files are "
+                "divided at blanks; rename it"
+            )
     number = CLASS_NAMES.index(label)
     turns: list[list[tuple[int, str, Path]]] = []
     for place, category in enumerate(categories):
@@ -143,13 +150,10 @@ def read_origins(path: Path | None) -> dict[str, str]:
     """The clip that each face was cut out of, as a file of the user says.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: It cannot be read, or says two clips of one face.
     """
-    if path is None:
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        return {row["file"]: row["clip"] for row in rows}
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-        raise DataError(f"--sources {path}: cannot be read, it needs columns file and clip ({error})") from None
+    rows = read_table(path, ("file", "clip"), "--sources") if path else []
+    origins, copies = settle((row["file"], row["clip"], row.place) for row in rows)
+    if copies:
+        print(f"--sources {path}: {copies} rows come twice and count once")
+    return origins
