@@ -136,8 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may be no UTF-8
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        return dispatch(sys.argv[1:] if arguments is None else list(arguments))
+        return dispatch(words)
     except KeyboardInterrupt:
         print("interrupted; the same command carries on", file=sys.stderr)
         return 130
@@ -150,7 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         if cause is None:  # what a user can cause carries an exit code; anything else is a bug
             raise
-        print(f"error: {_said(cause)}", file=sys.stderr)
+        hide = importlib.import_module("experiments.redaction").hide_message
+        print(f"error: {hide(_said(cause), words)}", file=sys.stderr)
         return int(cause.exit_code)  # type: ignore[attr-defined]
 
 

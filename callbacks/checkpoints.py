@@ -1,11 +1,12 @@
 """Checkpoints that survive a kill at any moment."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from callbacks.files import replacing
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -23,17 +24,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             path: Local path.
             storage_options: Not used.
         """
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.tmp")
         try:
-            with temporary.open("wb") as file:
+            with replacing(Path(path)) as temporary, temporary.open("wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
         except BaseException as error:
-            temporary.unlink(missing_ok=True)
             # The zip writer of torch turns Ctrl-C in the middle of a write into a RuntimeError.
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise error.__context__ from None

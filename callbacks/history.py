@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from callbacks.files import replacing
 from lightning_modules.base import EmotionTask, TaskError
 
 SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_uar")
@@ -19,6 +19,7 @@ class History(Callback):
     """Keeps ``metrics.csv`` in the run's folder.
 
     One row per epoch: every logged metric, how many parameters trained, the rate of every stage, 0 where it is frozen.
+    An epoch that was not validated has no ``val_*``.
     Lightning's `CSVLogger` deletes the file when a run is resumed; here the epochs before the resumed one stay.
     Where no progress bar can be drawn, every epoch is also printed as one line.
     """
@@ -27,6 +28,7 @@ class History(Callback):
         self._rows: list[dict[str, str]] = []
         self._started = 0.0
         self._frozen_ever = False
+        self._validated = False  # in this epoch; Lightning keeps the metrics of the last one that was
 
     @property
     def seconds(self) -> float:
@@ -56,10 +58,22 @@ class History(Callback):
         except (KeyError, OSError, TypeError, ValueError, csv.Error) as error:
             raise TaskError(f"{path} is damaged ({error}); delete the folder to start again") from error
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Nothing is known of the epoch yet."""
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes that the epoch has scores of its own."""
+        self._validated = not trainer.sanity_checking
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Appends the epoch and rewrites the file."""
         assert isinstance(pl_module, EmotionTask)
-        metrics = trainer.callback_metrics
+        metrics = {
+            name: value
+            for name, value in trainer.callback_metrics.items()
+            if self._validated or not name.startswith("val_")
+        }
         if not trainer.is_global_zero:
             return
         values: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
@@ -74,13 +88,10 @@ class History(Callback):
         values |= {f"lr/{stage}": f"{rate if trained[stage] else 0:.6g}" for stage, rate in rates}
         self._rows.append({name: str(value) for name, value in values.items()})
         path = Path(trainer.default_root_dir) / "metrics.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(".metrics.csv.tmp")
-        with temporary.open("w", newline="") as file:
+        with replacing(path, sync=False) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(dict.fromkeys(name for row in self._rows for name in row)))
             writer.writeheader()
             writer.writerows(self._rows)
-        os.replace(temporary, path)
         if trainer.progress_bar_callback is None and trainer.max_epochs:
             shown = "  ".join(f"{name} {values[name]}" for name in SHOWN if name in values)
             if self._frozen_ever or values["trainable"] < sum(p.numel() for p in pl_module.parameters()):

@@ -70,14 +70,14 @@ def draw_curves(history: list[dict[str, str]]) -> Figure:
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     panels = {"loss": ["train_loss", "val_loss"], "accuracy": ["train_accuracy", "val_accuracy", "val_uar"]}
     panels["learning rate"] = [name for name in history[0] if name.startswith("lr/")]
-    epochs = [int(row["epoch"]) + 1 for row in history]
     for axis, (title, names) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         colours: list[Any] = [f"C{number}" for number in range(len(names))]
         if len(names) > 10:  # stages from input to head; the default colours would come twice
             colours = [colormaps["viridis"](number / len(names)) for number in range(len(names))]
         for name, colour in zip(names, colours, strict=True):
-            values = [float(row.get(name) or "nan") for row in history]
-            marker = "." if len(epochs) < 30 else ""
+            points = [(int(row["epoch"]) + 1, float(row[name])) for row in history if row.get(name)]
+            marker = "." if len(points) < 30 else ""
+            epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
             axis.plot(epochs, values, marker=marker, color=colour, label=name.removeprefix("lr/"))
         axis.set(title=title, xlabel="epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,7 +1,6 @@
 """One row per clip: the file that every reported number is computed from."""
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
+from callbacks.files import replacing
 from lightning_modules.base import EmotionTask
 
 
@@ -39,15 +39,10 @@ def write_predictions(
     known = [(attributes or {}).get(clip, {}) for clip in table.ids]
     for name in dict.fromkeys(name for of in known for name in of):
         columns[f"attr_{name}"] = [of.get(name, "") for of in known]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "group", *columns])
         writer.writerows(sorted(zip(table.ids, table.groups, *columns.values(), strict=True)))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 class PredictionWriter(Callback):
@@ -109,5 +104,5 @@ class PredictionWriter(Callback):
                 "embedding": torch.cat([part["embedding"] for part in parts]),
             }
             path = Path(trainer.default_root_dir) / f"embeddings{suffix}.pt"
-            torch.save(content, path.with_name(f".{path.name}.tmp"))
-            os.replace(path.with_name(f".{path.name}.tmp"), path)
+            with replacing(path) as temporary:
+                torch.save(content, temporary)

@@ -20,6 +20,7 @@ import hashlib
 import json
 import math
 import os
+import secrets
 import stat
 import zlib
 from collections.abc import Mapping, Sequence
@@ -94,9 +95,14 @@ def joint_fingerprint(fingerprints: list[str]) -> str:
     return fingerprints[0] if len(fingerprints) == 1 else hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
+def unfinished(path: Path) -> Path:
+    """Name beside a file for what is to take its place: no other process or machine writes there."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # two processes may write the same report
+    temporary = unfinished(path)
     with temporary.open("w", encoding="utf-8", newline="") as file:
         file.write(text)
         file.flush()

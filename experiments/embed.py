@@ -5,8 +5,8 @@
 its weights, the preparation and its fingerprint. Killed at any point, filling goes on after the last whole chunk.
 """
 
-import fcntl
 import hashlib
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from datamodules.base import EmotionDataModule
+from datamodules.locks import in_turn
 from datamodules.store import DataError, read_manifest, sha256_file, write_atomic
 from experiments.messages import UsageError
 from lightning_modules.base import EmotionTask
 from lightning_modules.encoders import read_weights
 
 BATCH = 32  # items at a time; part of the key, since the rounding of a matrix product depends on it
+# Where weights were read from and by what: the weights themselves are part of the key.
+ELSEWHERE = ("weights", "source", "sha256", "_name_or_path", "name_or_path", "transformers_version")
 CHUNK = 1024  # items between two marks from which an interrupted run goes on
 
 
@@ -68,8 +71,7 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
     folder = Path(data.root) / "embeddings" / key[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("a") as lock:  # ranks and cells that want the same
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with in_turn(folder):  # ranks and cells that want the same
             path = folder / f"{modality}.f32"
             if (folder / "COMPLETE").exists():
                 rank_zero_info(f"{modality}: {count:,} embeddings of {type(encoder).__name__} are in {folder}")
@@ -133,12 +135,26 @@ def _key(encoder: nn.Module, data: EmotionDataModule, modality: str) -> str:
     digest = hashlib.sha256()
     about: list[Any] = [data.fingerprint, modality, data.count_items(modality), str(encoder), BATCH]
     about += [more] if (more := data.items_key(modality)) else []
+    about.append(_settings(encoder))
     digest.update(json.dumps([*about, list(data.items(modality, 0, 1).shape[1:])]).encode())
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
         digest.update(repr(tensor.item()).encode() if not tensor.ndim else b"")
     return digest.hexdigest()
+
+
+def _settings(encoder: nn.Module) -> dict[str, str]:
+    """What an encoder and its parts were made with and neither their text nor their tensors tell: how it pools, ..."""
+    found = {}
+    for name, module in encoder.named_modules():
+        for option in inspect.signature(type(module).__init__).parameters:
+            value = vars(module).get(option)
+            if hasattr(value, "to_dict"):  # a configuration of transformers
+                value = {key: of for key, of in value.to_dict().items() if key not in ELSEWHERE}
+            if option not in ELSEWHERE and isinstance(value, str | int | float | list | tuple | dict):
+                found[f"{name}.{option}"] = str(value)
+    return found
 
 
 def _fill(task: EmotionTask, encoders: dict[str, nn.Module], checkpoint: Path | None) -> None:

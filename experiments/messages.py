@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from lightning.pytorch.cli import LightningArgumentParser
 
 from experiments.settings import PROJECT
+from experiments.typehints import counts_before_shares
 
 # Advice of Lightning that does not apply here: clips are memory-mapped, folders and seeds are set on purpose.
 NOISE = (
@@ -88,6 +89,12 @@ class Parser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # An abbreviated option would reach the parser and not the request that a run is compared by.
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})
+
+    def add_class_arguments(self, *args: Any, **kwargs: Any) -> list[str]:
+        """Adds the arguments of a class, a count before a share where both are allowed."""
+        added: list[str] = super().add_class_arguments(*args, **kwargs)
+        counts_before_shares(self._actions)
+        return added
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises the condensed message."""

@@ -114,7 +114,7 @@ def evaluate(evaluation: Evaluation) -> str:
             _evaluate(evaluation)
     except Exception as error:  # one cell that fails must not end the others
         lines = str(error).splitlines() or [""]
-        return lines[0] if isinstance(error, DataError) else f"{type(error).__name__}: {lines[0]}"
+        return lines[0] if hasattr(error, "exit_code") else f"{type(error).__name__}: {lines[0]}"
     finally:
         logging.disable(logging.NOTSET)
     return ""

@@ -5,14 +5,17 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from callbacks.history import History
 from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
+from datamodules.store import write_atomic
 from experiments import results
 from experiments.provenance import commit, device_name
+from experiments.redaction import hide
 from lightning_modules.base import EmotionTask
 
 
@@ -26,7 +29,10 @@ class RecordConfig(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         text = self.parser.dump(self.config, skip_none=False)
-        (folder / "config.yaml").write_text(text)
+        settings = yaml.safe_load(text)
+        if (shown := hide(settings)) != settings:
+            text = yaml.safe_dump(shown, sort_keys=False)
+        write_atomic(folder / "config.yaml", text)
         for logger in trainer.loggers:
             logger.log_hyperparams({"config": text})
 
@@ -77,9 +83,12 @@ def record_result(
     counted = f"{whole} clips" if labelled == whole else f"the {labelled} of {whole} clips that have a class"
     for selection, metrics in selections.items():
         note = " (chosen on the clips that it is scored on: optimistic)" if selection == "best" else ""
+        name = "not selected" if selection == results.UNSELECTED else selection
         epoch = "nothing trained" if metrics["epoch"] is None else f"epoch {metrics['epoch'] + 1}"
         print(
-            f"{'LEAKED: ' * data.leaked}{selection}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
+            f"{'LEAKED: ' * data.leaked}{name}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
             f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {counted}"
         )
+    if unselected := [name for name in data.selections if name not in selections]:
+        print(f"{unselected[0]}: not selected, no epoch was validated before the run ended")
     print(f"result: {folder / 'result.json'}")

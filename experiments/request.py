@@ -13,23 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.store import joint_fingerprint, read_manifest, read_object, sha256_file
-from experiments.settings import PROJECT, Config, merge, parse_value, read_yaml
+from experiments.elsewhere import without_elsewhere
+from experiments.redaction import drop, hide, is_secret
+from experiments.settings import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
 
-# Settings that say where and on what, not what: a cell stays the same cell without them. Checkpoints to start from
-# are paths too: `needs` stands for them.
-_ELSEWHERE = frozenset(
-    {
-        "accelerator", "cache", "ckpt_path", "config", "default_root_dir", "devices", "dirpath", "enable_model_summary",
-        "enable_progress_bar", "init_from", "log_every_n_steps", "logger", "num_nodes", "num_workers",
-        "overwrite",
-        "persistent_workers", "pin_memory", "prefetch_factor", "profiler", "root", "roots", "save_dir", "verbose",
-    }
-)  # fmt: skip
-# Callbacks that only watch: a new plot does not make a new cell.
-_WATCHERS = frozenset(
-    {"AttentionPlot", "History", "LearningRateMonitor", "ModelProfile", "PredictionWriter", "ResultPlots",
-     "RichProgressBar", "TQDMProgressBar", "WebhookNotifier"}
-)  # fmt: skip
 _DIFF_LINES = 8
 
 
@@ -46,11 +33,24 @@ def read_config(configs: Sequence[Path], overrides: Mapping[str, Any] | None = N
     Raises:
         DataError: If a file is missing or not readable.
     """
-    merged: Config = {}
-    options = [_nested(name, value) for name, value in (overrides or {}).items()]
-    for layer in (*map(read_yaml, configs), *options):
-        merged = merge(merged, {key: _as_class(value) if key in _CLASSES else value for key, value in layer.items()})
-    return merged
+    return _laid(*configs, *(overrides or {}).items())
+
+
+def read_command(arguments: Sequence[str], configs: Sequence[Path] = ()) -> Config:
+    """Merges what a command line asks for: as on the command line, what stands later wins.
+
+    Args:
+        arguments: What follows ``cli.py fit``.
+        configs: YAML files under it.
+
+    Returns:
+        As of `read_config`.
+
+    Raises:
+        DataError: If a file is missing or not readable.
+    """
+    options = ((key, value) if key != "config" else Path(value) for key, value in _options(arguments))
+    return _laid(*configs, *options)
 
 
 def data_roots(config: Config, default: Path) -> list[Path]:
@@ -113,7 +113,9 @@ def make_request(
     Returns:
         The request, ready for `request_hash` and ``request.json``.
     """
-    settings = _without_elsewhere(config)
+    sections = {name: section for name, section in without_elsewhere(config).items() if not is_secret(name)}
+    # Whom a trainer tells is no part of what a run is; an address that a model or data read is.
+    settings = {name: drop(section, mark=name != "trainer") for name, section in sections.items()}
     settings.pop("seed_everything", None)
     arguments = settings.get("data", {}).get("init_args", {})
     for name in ("fold", "protocol"):
@@ -146,15 +148,11 @@ def request_from_command(
     Raises:
         DataError: If a config file is missing or not readable.
     """
-    configs, overrides = parse_command(arguments)
-    config = read_config([project / "experiments" / "_trainer.yaml", *configs], overrides)
+    config = read_command(arguments, [project / "experiments" / "_trainer.yaml"])
     options = config.get("data", {}).get("init_args", {})
     if data is None:
         data = data_fingerprint(data_roots(config, Path("data", corpus)))
-    whole = overrides.get("model.init_args.init_from", overrides.get("model.init_from"))
     sources = config.get("model", {}).get("init_args", {}).get("init_from") or {}
-    if isinstance(whole, dict):  # an option for the whole mapping replaces that of the files
-        sources = whole
     fold, seed = int(options.get("fold", 0)), int(config.get("seed_everything") or 0)
     protocol = str(options.get("protocol", "paper"))
     sources = handed_over(sources, fold=fold, seed=seed, protocol=protocol)
@@ -188,8 +186,13 @@ def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
     Returns:
         The files in order, and the values by dotted name.
     """
-    configs: list[Path] = []
-    overrides: Config = {}
+    options = list(_options(arguments))
+    configs = [Path(value) for key, value in options if key == "config"]
+    return configs, {key: value for key, value in options if key != "config"}
+
+
+def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Name and value of every option, in order; a config file's is its path."""
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -198,11 +201,7 @@ def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
         key, equals, value = word.removeprefix("--").partition("=")
         if not equals:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
-        if key == "config":
-            configs.append(Path(value))
-        else:
-            overrides[key] = parse_value(value)
-    return configs, overrides
+        yield key, value if key == "config" else parse_value(value)
 
 
 def request_hash(request: Config) -> str:
@@ -220,7 +219,7 @@ def difference(old: Config, new: Config) -> str:
     Returns:
         Lines ``name: old -> new``, the first few of them.
     """
-    before, after = dict(_flat(old)), dict(_flat(new))
+    before, after = dict(_flat(hide(old))), dict(_flat(hide(new)))
     pairs = {name: (before.get(name, "not set"), after.get(name, "not set")) for name in {**before, **after}}
     lines = [_change(name, *pairs[name]) for name in sorted(pairs) if pairs[name][0] != pairs[name][1]]
     more = [f"... and {len(lines) - _DIFF_LINES} more"] if len(lines) > _DIFF_LINES else []
@@ -228,35 +227,31 @@ def difference(old: Config, new: Config) -> str:
 
 
 _CLASSES = ("model", "data")
-_CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
+
+
+def _laid(*layers: Path | tuple[str, Any]) -> Config:
+    """Settings of files and dotted options, each laid over those before it."""
+    merged: Config = {}
+    for layer in layers:
+        if isinstance(layer, Path):
+            content = read_yaml(layer)
+            merged = merge(
+                merged, {key: _as_class(value) if key in _CLASSES else value for key, value in content.items()}
+            )
+        else:
+            names = layer[0].split(".")
+            merged = override(merged, names, layer[1])
+            if names[0] in _CLASSES:
+                merged[names[0]] = _as_class(merged[names[0]])
+    return merged
 
 
 def _as_class(value: Any) -> Config:
     if not isinstance(value, dict):
         return {"class_path": value}
-    arguments = {key: item for key, item in value.items() if key not in _CLASS_KEYS}
-    known: Config = {key: item for key, item in value.items() if key in _CLASS_KEYS}
+    arguments = {key: item for key, item in value.items() if key not in CLASS_KEYS}
+    known: Config = {key: item for key, item in value.items() if key in CLASS_KEYS}
     return merge(known, {"init_args": arguments}) if arguments else known
-
-
-def _nested(dotted: str, value: Any) -> Config:
-    for name in reversed(dotted.split(".")):
-        value = {name: value}
-    result: Config = value
-    return result
-
-
-def _without_elsewhere(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _without_elsewhere(item) for key, item in value.items() if key not in _ELSEWHERE}
-    if isinstance(value, list):
-        return [_without_elsewhere(item) for item in value if not _watches(item)]
-    return value
-
-
-def _watches(item: Any) -> bool:
-    name = item.get("class_path") if isinstance(item, dict) else item
-    return isinstance(name, str) and name.rpartition(".")[2] in _WATCHERS
 
 
 def _checkpoint_hash(path: Path) -> str:

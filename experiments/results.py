@@ -5,7 +5,8 @@
     request.json                  what the cell was asked to be
     config.yaml                   the resolved settings
     metrics.csv                   one row per epoch: epoch, step, train_loss, val_loss, val_accuracy, ...
-    predictions-<selection>.csv   see `experiments.predictions`; selection best, last or selected
+    predictions-<selection>.csv   see `experiments.predictions`; selection best, last or selected, or unselected where
+                                  no epoch was ever validated: of such a cell no table shows anything
     missing/                      the same under missing modalities
     plots/*.png                   pictures worth a place in the report
     checkpoints/                  best.ckpt, last.ckpt
@@ -27,6 +28,7 @@ from experiments.request import cell_name, request_hash
 from experiments.result_check import LATER, SCHEMA, miscounted, problem
 from experiments.settings import Config
 
+UNSELECTED = "unselected"  # stands for the selection of a run that ended before its first validation
 AGAIN = "delete its folder and run the cell again"
 _DRAWN_ANEW = ("confusion", "curves")  # pictures of one run that a report draws itself, over all of them
 State = Literal["done", "missing", "partial", "changed"]

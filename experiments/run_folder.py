@@ -1,8 +1,10 @@
 """What a fresh start does to the folder of a run: nothing finished is lost, nothing changed is mixed in."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
+from datamodules.locks import Busy, hold, is_handed_on
 from experiments import request, results
 from experiments.messages import UsageError
 from experiments.settings import Config
@@ -10,6 +12,28 @@ from experiments.settings import Config
 
 class Finished(Exception):
     """There is nothing left to do."""
+
+
+def enter(folder: Path, held: contextlib.ExitStack) -> None:
+    """Keeps every other run out of the folder of a run.
+
+    Args:
+        folder: Folder of the run.
+        held: Lets it go.
+
+    Raises:
+        UsageError: If another run is at work there, or the folder cannot be written.
+    """
+    if is_handed_on(folder):
+        return
+    try:
+        held.callback(hold(folder).release)
+    except Busy:
+        raise UsageError(
+            f"--trainer.default_root_dir {folder}: another run is at work there; wait for its end or name another"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"--trainer.default_root_dir {folder}: {error.strerror}") from error
 
 
 def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
@@ -47,6 +71,8 @@ def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
             "Use --trainer.default_root_dir DIR for a new one, or --overwrite true to throw that one away"
         )
     shutil.rmtree(folder / "missing", ignore_errors=True)  # of another training
+    for left in folder.glob("checkpoints/.*.tmp"):  # by a run that was killed
+        left.unlink()
     try:
         results.write_json(folder / "request.json", wanted)
     except OSError as error:

@@ -6,7 +6,6 @@ kernel lock per cell, released however this process ends, keeps two runners from
 """
 
 import contextlib
-import fcntl
 import multiprocessing
 import os
 import runpy
@@ -20,9 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TextIO
 
+from filelock import FileLock
+
+from datamodules.locks import HANDED_ON, Busy, hold
 from experiments.plan import Job
+from experiments.redaction import hide_words
 from experiments.results import state, write_json
 from experiments.sheets import duration
 
@@ -50,7 +52,7 @@ class _Running:
     job: Job
     process: BaseProcess
     started: float
-    lock: TextIO
+    lock: FileLock
 
 
 class Interrupted(BaseException):
@@ -144,8 +146,8 @@ def _imports(project: Path) -> list[str]:
 
 
 def typed(program: Path, command: Sequence[str]) -> str:
-    """A command line as a user would type it."""
-    return shlex.join(["python", str(program), *command])
+    """A command line as a user would type it, less its secrets."""
+    return shlex.join(["python", str(program), *hide_words(command)])
 
 
 def call(command: Sequence[str]) -> int:
@@ -163,18 +165,16 @@ def call(command: Sequence[str]) -> int:
 
 def _start(job: Job, program: Path, context: multiprocessing.context.ForkServerContext) -> _Running | bool | None:
     """Starts a cell: True if it is done by now, None if another process has it."""
-    job.directory.mkdir(parents=True, exist_ok=True)
-    lock = (job.directory / "lock").open("a")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
+        lock = hold(job.directory)
+    except Busy:
         return None
     if state(job.directory, job.request) == "done":
-        lock.close()
+        lock.release()
         return True
     write_json(job.directory / "request.json", job.request)
-    arguments = (str(program), job.command, str(job.directory / "log.txt"), dict(os.environ))
+    environment = {**os.environ, HANDED_ON: str(job.directory.resolve())}
+    arguments = (str(program), job.command, str(job.directory / "log.txt"), environment)
     process = context.Process(target=_run_cell, args=arguments)
     process.start()
     return _Running(job, process, time.monotonic(), lock)
@@ -204,7 +204,7 @@ def _die_with_runner() -> None:
 
 def _settle(cell: _Running, outcome: Outcome) -> None:
     job, code = cell.job, cell.process.exitcode or 0
-    cell.lock.close()
+    cell.lock.release()
     found = state(job.directory, job.request)
     if code == 0 and found == "done":
         outcome.done.add(job.directory)
@@ -234,7 +234,7 @@ def _end(running: Sequence[_Running]) -> None:
         cell.process.join(max(0.0, until - time.monotonic()))
         _signal_group(cell.process.pid, signal.SIGKILL)  # also what the cell itself started and left
         cell.process.join()
-        cell.lock.close()
+        cell.lock.release()
 
 
 def _signal_group(group: int | None, number: signal.Signals) -> None:

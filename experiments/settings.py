@@ -1,7 +1,7 @@
 """Reads and merges YAML as the command line does."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from datamodules.store import DataError
 
 PROJECT = Path(__file__).resolve().parents[1]
 Config = dict[str, Any]
+CLASS_KEYS = frozenset({"class_path", "init_args", "dict_kwargs"})
 
 
 class _Loader(yaml.SafeLoader):
@@ -76,20 +77,61 @@ def read_yaml(path: Path) -> Config:
     return content
 
 
-def merge(base: Mapping[str, Any], new: Mapping[str, Any]) -> Config:
-    """Lays settings over others as the command line does: mappings merge, ``key+`` appends to a list."""
+def merge(base: Mapping[str, Any], new: Mapping[str, Any], *, sections: bool = True) -> Config:
+    """Lays settings over others as the command line does.
+
+    Sections, classes and their arguments merge, ``key+`` appends to a list. Any other mapping is a value, which is
+    replaced as a whole.
+
+    Args:
+        base: The earlier settings.
+        new: The later ones.
+        sections: Whether the keys are the sections of a file, ``trainer``, ``model`` and ``data``.
+
+    Returns:
+        The merged settings.
+    """
     merged = dict(base)
     for key, value in new.items():
+        old = merged.get(key)
         if isinstance(key, str) and key.endswith("+"):
             name = key.removesuffix("+")
             merged[name] = [*_listed(merged.get(name)), *_listed(value)]
-        elif isinstance(value, dict) and isinstance(old := merged.get(key), dict):
-            merged[key] = merge(old, value)
-        elif isinstance(value, dict) and isinstance(old, list):  # --trainer.callbacks.x edits the last callback
-            merged[key] = [*old, value]
+        elif isinstance(value, str) and isinstance(old, dict) and "class_path" in old:
+            merged[key] = {**old, "class_path": value}  # another class keeps the arguments that it knows
+        elif isinstance(value, dict):
+            mixes = sections or key in CLASS_KEYS or _is_class(value) or _is_class(old)
+            merged[key] = merge(old if mixes and isinstance(old, dict) else {}, value, sections=False)
         else:
-            merged[key] = merge({}, value) if isinstance(value, dict) else value
+            merged[key] = value
     return merged
+
+
+def override(settings: Any, names: Sequence[str], value: Any) -> Any:
+    """Lays one dotted option over settings as the command line does.
+
+    Args:
+        settings: The settings; a list stands for its last item, text for a class without arguments.
+        names: The option's name at its dots, below the settings.
+        value: Its value.
+
+    Returns:
+        The new settings.
+    """
+    if isinstance(settings, list):
+        return [*settings[:-1], override(settings[-1] if settings else {}, names, value)]
+    if isinstance(settings, str):
+        settings = {"class_path": settings}
+    settings = settings if isinstance(settings, dict) else {}
+    if _is_class(settings) and names[0] not in CLASS_KEYS:
+        names = ["init_args", *names]
+    if len(names) == 1:
+        return merge(settings, {names[0]: value}, sections=False)
+    return {**settings, names[0]: override(settings.get(names[0]), names[1:], value)}
+
+
+def _is_class(value: Any) -> bool:
+    return isinstance(value, dict) and not CLASS_KEYS.isdisjoint(value)
 
 
 def _listed(value: Any) -> list[Any]:

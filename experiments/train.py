@@ -5,6 +5,7 @@ which a killed run carries on and a changed one is refused, a test of the select
 errors of one or two lines.
 """
 
+import contextlib
 import importlib
 import os
 import pkgutil
@@ -28,14 +29,17 @@ from callbacks.history import History
 from callbacks.plots import AttentionPlot, ResultPlots
 from callbacks.predictions import PredictionWriter
 from callbacks.profile import ModelProfile
+from callbacks.selection import SelectionGuard
 from datamodules.base import EmotionDataModule
 from datamodules.names import check_name
 from experiments import request, results
-from experiments.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, same_selection, why_not_restored
+from experiments.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, why_not_restored
 from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, chain, quiet
 from experiments.record import RecordConfig, record_result
-from experiments.run_folder import Finished, begin
+from experiments.redaction import forget, hide_words
+from experiments.run_folder import Finished, begin, enter
+from experiments.score import score_selections
 from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parent
@@ -54,7 +58,8 @@ def import_all() -> None:
 class EmotionCLI(LightningCLI):
     """``fit``, ``validate``, ``test`` and ``predict``."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], held: contextlib.ExitStack | None = None) -> None:
+        self.held = held or contextlib.ExitStack()  # what is let go when the command has ended
         self.arguments = list(arguments)
         self.resumed_from: Path | None = None
         default = {"default_config_files": [str(HERE / "_trainer.yaml")]}
@@ -80,8 +85,7 @@ class EmotionCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses, after refusing values that a link would silently replace."""
-        configs, overrides = request.parse_command(self.arguments[1:])
-        given = request.read_config(configs, overrides).get("model", {}).get("init_args", {})
+        given = request.read_command(self.arguments[1:]).get("model", {}).get("init_args", {})
         if linked := [name for name in LINKS if name in given]:
             raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
         super().parse_arguments(parser, args)
@@ -111,7 +115,7 @@ class EmotionCLI(LightningCLI):
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
             if command != "fit":
                 data = self.config[command].data
-                given = request.read_config(*request.parse_command(self.arguments[1:])).get("data", {})
+                given = request.read_command(self.arguments[1:]).get("data", {})
                 keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
         super()._parse_ckpt_path()
 
@@ -128,6 +132,7 @@ class EmotionCLI(LightningCLI):
                 f"--ckpt_path {path}: what it says of its model" if path else "what the settings say of model or data"
             )
             raise UsageError(f"{source} cannot be built ({type(causes[-1]).__name__}: {first[:160]})") from error
+        forget(self.model)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer over the run's folder."""
@@ -144,7 +149,7 @@ class EmotionCLI(LightningCLI):
                     callback.dirpath = str(folder / "checkpoints")
             options.callbacks += [
                 kind()  # a result is made of what these record
-                for kind in (History, PredictionWriter, ModelProfile)
+                for kind in (SelectionGuard, History, PredictionWriter, ModelProfile)
                 if not any(isinstance(callback, kind) for callback in options.callbacks)
             ]
         if not sys.stderr.isatty():
@@ -179,6 +184,7 @@ class EmotionCLI(LightningCLI):
             )
         )
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            enter(folder, self.held)
             state = begin(folder, self.request, overwrite=config.overwrite)
         else:
             state = results.state(folder, self.request)
@@ -241,28 +247,13 @@ class EmotionCLI(LightningCLI):
         if trainer.fast_dev_run:
             trainer.test(self.model, datamodule=data, verbose=False)
             return
-        folder = Path(trainer.default_root_dir) / "checkpoints"
-        writer = next(callback for callback in trainer.callbacks if isinstance(callback, PredictionWriter))
-        selections: dict[str, dict[str, Any]] = {}
-        for selection in reversed(data.selections):  # the selected one last: its plots stay
-            path = folder / ("last.ckpt" if selection == "last" else "best.ckpt")
-            if trainer.max_epochs == 0:  # nothing was trained: every selection is made of that selection of its parts
-                self.model.start_from({part: same_selection(p, path) for part, p in self.model.init_from.items()})
-                trainer.save_checkpoint(path, weights_only=False)
-            elif not path.exists():  # training stopped inside its first epoch
-                trainer.save_checkpoint(path)
-            epoch = read_checkpoint(path, "", DAMAGED)["epoch"]
-            writer.selection = selection
-            metrics = trainer.test(self.model, datamodule=data, ckpt_path=str(path), verbose=False)[0]
-            selections[selection] = {"epoch": epoch if trainer.max_epochs else None} | {
-                name.removeprefix("test_"): value for name, value in metrics.items() if name != "test_loss"
-            }
+        selections = score_selections(trainer, self.model, data)
         if trainer.is_global_zero:
             record_result(
                 trainer,
                 self.model,
                 data,
-                {selection: selections[selection] for selection in data.selections},
+                selections,
                 experiment=self._experiment(),
                 seed=self.config["fit"].seed_everything,
                 request_hash=request.request_hash(self.request),
@@ -272,6 +263,8 @@ class EmotionCLI(LightningCLI):
         try:
             super()._run_subcommand(subcommand)
         except Exception as error:
+            if isinstance(error, ValueError) and "`val_check_interval`" in str(error):  # Lightning has counted batches
+                raise UsageError(f"--trainer.val_check_interval: {str(error).strip().partition('. ')[0]}") from error
             path = self.config_init[subcommand].get("ckpt_path")
             if path and (reason := why_not_restored(error)):
                 raise UsageError(f"--ckpt_path {path}: {reason}") from error
@@ -313,8 +306,11 @@ def main(arguments: Sequence[str]) -> int:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     quiet()
     import_all()
+    if hide_words(arguments) != list(arguments):
+        os.environ["WANDB_X_DISABLE_META"] = "true"  # else W&B keeps the command line
     try:
-        EmotionCLI(arguments)
+        with contextlib.ExitStack() as held:
+            EmotionCLI(arguments, held)
     except Finished as done:
         print(done)
     except SystemExit as stop:  # Lightning's way out after Ctrl-C (1) and SIGTERM; the parser's after --help (0)

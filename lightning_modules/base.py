@@ -261,6 +261,7 @@ class EmotionTask(StagedModule):
 
     def _finish_table(self) -> PredictionTable:
         self.predictions, self._parts = PredictionTable.concatenate(self._parts).gathered(), []
+        self.predictions.require_finite()
         return self.predictions
 
     def selection_score(self, metrics: dict[str, float]) -> float:

@@ -44,6 +44,12 @@ def class_labels(logits: Scores, target: Scores) -> Tensor:
     return target.argmax(1).where(~target.isnan().any(1), -1)
 
 
+class ScoresNotFinite(RuntimeError):
+    """A model said NaN or infinity, which would be the first class all the same: the message names the clips."""
+
+    exit_code = 1
+
+
 @dataclass
 class PredictionTable:
     """What a model said about the clips seen so far (contract 2), with their targets (contract 1).
@@ -145,6 +151,22 @@ class PredictionTable:
         )
         weights = {name: values[wanted] for name, values in self.weights.items()}
         return PredictionTable(ids, groups, of(self.logits), of(self.target), weights)
+
+    def require_finite(self) -> None:
+        """Refuses scores, values and weights that are no numbers.
+
+        Raises:
+            ScoresNotFinite: If those of a clip are not finite.
+        """
+        said = [*(self.logits.values() if isinstance(self.logits, dict) else [self.logits]), *self.weights.values()]
+        finite = [values.isfinite().reshape(len(values), -1).all(1) for values in said if len(values)]
+        whole = torch.stack(finite).all(0).tolist() if finite else []
+        if broken := [clip for clip, good in zip(self.ids, whole, strict=True) if not good]:
+            more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
+            raise ScoresNotFinite(
+                f"the scores of {len(broken)} of {len(self.ids)} clips are not finite ({', '.join(broken[:5])}{more}); "
+                "look at these clips and at the checkpoint's weights, and train again with a lower learning rate"
+            )
 
     @property
     def sources(self) -> dict[str, "PredictionTable"]:

@@ -12,7 +12,9 @@ from tiny import CLASSES, PER_SPEAKER, TinyData, TinyTask, trainer
 from torch import nn
 from torch.nn import functional as F
 
+from callbacks.predictions import PredictionWriter
 from lightning_modules.base import EmotionTask, TaskError, select_clip
+from lightning_modules.metrics import ScoresNotFinite
 
 
 class Plain(EmotionTask):
@@ -325,3 +327,42 @@ def test_weights_are_laid_out_as_asked(tmp_path):
         last = task.conv.weight.is_contiguous(memory_format=torch.channels_last_3d)
         assert last == (wanted == "channels_last_3d")
         assert torch.equal(task.conv.weight, before)
+
+
+class Sick(Plain):
+    """Says something that is no number of some clips."""
+
+    def __init__(self, where, value, clips):
+        super().__init__(optimizer=still)
+        self.where, self.value, self.clips = where, value, clips
+
+    def gate_names(self):
+        return ["audio"] if self.where == "gate" else []
+
+    def task_loss(self, logits, target):
+        return super().task_loss(logits["emotion"] if isinstance(logits, dict) else logits, target)
+
+    def forward(self, batch):
+        sick = torch.tensor([clip in self.clips for clip in batch["id"]])
+        spoilt = torch.zeros(len(sick)).masked_fill(sick, self.value)
+        logits = self.head(batch["audio"])
+        if self.where == "logits":
+            return {"logits": torch.cat([logits[:, :-1], logits[:, -1:] + spoilt[:, None]], 1), "aux": {}}
+        if self.where == "gate":
+            return {"logits": logits, "aux": {"gate": 1 + spoilt[:, None]}}
+        return {"logits": {"emotion": logits, "arousal": logits[:, 0] + spoilt}, "aux": {}}
+
+
+@pytest.mark.parametrize("run", ["validate", "test", "predict", "fit"])
+@pytest.mark.parametrize("where", ["logits", "value", "gate"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_scores_that_are_not_finite_name_their_clips_in_every_evaluation(tmp_path, run, where, value):
+    clips = TinyData().ids[1:8]
+    task = Sick(where, value, clips)
+    writer = PredictionWriter()
+    options = {} if run in ("predict", "fit") else {"verbose": False}
+    with pytest.raises(ScoresNotFinite, match=rf"7 of 8 clips .*\({', '.join(clips[:5])} and 2 more\)") as error:
+        getattr(trainer(tmp_path, callbacks=[writer]), run)(task, datamodule=TinyData(batch_size=3), **options)
+    assert "\n" not in str(error.value)
+    assert error.value.exit_code == 1
+    assert not list(tmp_path.rglob("*.*"))

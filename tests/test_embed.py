@@ -7,6 +7,7 @@ from torch import nn
 
 from experiments import embed
 from experiments.messages import UsageError
+from lightning_modules.dialogue_encoders import BertText
 
 
 class Encoder(nn.Module):
@@ -93,6 +94,31 @@ def test_other_weights_or_other_data_are_another_store(task, tmp_path):
     other.fingerprint_value = "another preparation"
     embed.use_frozen_encoders(task, other)
     assert len(list((tmp_path / "embeddings").iterdir())) == 3
+
+
+@pytest.mark.parametrize("change", [{"pooling": "mean"}, {"config": {"num_attention_heads": 4}}], ids=str)
+def test_an_option_that_neither_text_nor_weights_tell_is_another_store(change, tmp_path):
+    size = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "vocab_size": 9,
+    }
+
+    class Texts(Items):
+        def items(self, modality, start, stop):
+            return torch.arange(stop - start)[:, None].expand(-1, 4) % 8 + 1
+
+    def key(options):
+        torch.manual_seed(0)
+        encoder = BertText(**{**options, "config": size | options.get("config", {})})
+        return embed._key(encoder, Texts(tmp_path), "audio"), str(encoder), encoder.state_dict()
+
+    (first, text, weights), (again, *_), (other, same_text, same) = key({}), key({}), key(change)
+    assert text == same_text
+    assert all(torch.equal(weights[name], value) for name, value in same.items())
+    assert first == again != other
 
 
 def test_an_encoder_that_cannot_read_the_items_is_no_broken_store(task, tmp_path):

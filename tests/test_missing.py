@@ -1,6 +1,7 @@
 """Trained cells scored again under missing modalities."""
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fabricated import make_project
+from tiny import spoil
 
 import cli
 from experiments import missing, reproduce
@@ -72,6 +74,15 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     assert cli.main([*command, "--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]) == 0
     expected = (tmp_path / "test" / "predictions-test-audio-missing-0.5.csv").read_text()
     assert (folder / "missing" / "audio-0.50" / "predictions-last.csv").read_text() == expected
+
+    sick = shutil.copytree(folder, tmp_path / "sick", ignore=shutil.ignore_patterns("missing"))
+    spoil(sick / "checkpoints" / "last.ckpt")
+    planner = Planner(read_table(str(table), synthetic=True, project=ROOT), runs)
+    job = next(job for job in planner.jobs(Selection()) if job.directory == folder)
+    reason = missing.evaluate(missing.Evaluation("sick", sick, job.command, "last", (("audio", 0.5),)))
+    clips = len(found.predictions["last"].ids)
+    assert reason.startswith(f"the scores of {clips} of {clips} clips are not finite (")
+    assert not list(sick.rglob("missing/*/*.csv"))
 
     before = {
         path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file() and "report" not in path.parts

@@ -93,6 +93,32 @@ def test_later_files_win_over_earlier_options(tmp_path):
     assert config == {"model": {"class_path": "M", "init_args": {"lr": 2.0}}, "data": {"init_args": {"batch_size": 4}}}
 
 
+@pytest.mark.parametrize(("one", "other"), [
+    (["--data.batch_size", "8", "--config", "x.yaml"], ["--config", "x.yaml", "--data.batch_size", "8"]),
+    (["--config", "x.yaml", "--data.missing", "{audio: 0.5}"], ["--config", "x.yaml", "--data.missing.audio", "0.5"]),
+    (["--config", "x.yaml", "--config", "y.yaml"], ["--config", "x.yaml", "--data.missing.audio", "0.5"]),
+    (["--trainer.callbacks+=Warmup", "--trainer.callbacks+=Other"], ["--trainer.callbacks+=Other"]),
+    (["--config", "x.yaml", "--model.optimizer", "SGD"], ["--config", "z.yaml", "--model.optimizer", "SGD"]),
+])  # fmt: skip
+def test_command_lines_that_ask_for_different_things_differ(tmp_path, monkeypatch, one, other):
+    """What the parser makes of each pair is different, as `test_the_request_is_what_the_parser_makes` has it."""
+    monkeypatch.chdir(make_project(tmp_path))
+    write(tmp_path / "x.yaml", """
+        data: {class_path: D, init_args: {batch_size: 16, missing: {video: 0.3}}}
+        model: {class_path: M, init_args: {optimizer: {class_path: Adam, init_args: {lr: 0.1}}}}
+        """)  # fmt: skip
+    write(tmp_path / "y.yaml", "data: {init_args: {missing: {audio: 0.5}}}")
+    write(tmp_path / "z.yaml", (tmp_path / "x.yaml").read_text().replace("lr: 0.1", "lr: 0.2"))
+    requests = [request_from_command(way, corpus="toy", project=Path()) for way in (one, other)]
+    assert requests[0] != requests[1]
+
+
+def test_an_option_of_a_list_goes_to_its_last_class(files):
+    whole = {"trainer.callbacks+": {"class_path": "Warmup", "init_args": {"steps": 5}}}
+    parts = {"trainer.callbacks+": "Warmup", "trainer.callbacks.steps": 5}
+    assert hashed(files, whole) == hashed(files, parts) != hashed(files, {**parts, "trainer.callbacks.steps": 6})
+
+
 def test_a_checkpoint_of_a_cell_counts_by_its_request(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
     command = [

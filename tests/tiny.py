@@ -106,3 +106,12 @@ def trainer(folder, epochs=4, callbacks=(), **kwargs):
     return pl.Trainer(
         max_epochs=epochs, default_root_dir=folder, callbacks=[*callbacks, checkpoint], **{**options, **kwargs}
     )
+
+
+def spoil(path):
+    """Makes every weight of a checkpoint NaN."""
+    content = torch.load(path, weights_only=True)
+    for value in content["state_dict"].values():
+        if value.is_floating_point():
+            value.fill_(float("nan"))
+    torch.save(content, path)

@@ -16,7 +16,7 @@ from datamodules.letterbox import letter_box
 from datamodules.media import read_clip
 from datamodules.media_file import MediaError, check_file
 from datamodules.spectrogram import FFT, RATE, spectrograms
-from datamodules.store import DataError, sha256_file
+from datamodules.store import DataError, sha256_file, unfinished
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     Raises:
         OSError: It cannot be written; the file is named.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = unfinished(path)
     try:
         temporary.write_bytes(content)
         os.replace(temporary, path)

@@ -19,7 +19,7 @@ import numpy as np
 
 from datamodules.prepare._fill import corpus_root
 from datamodules.prepare._recordings import Recording, repeated
-from datamodules.store import ANEW, DataError, is_stand_in, read_manifest, sha256_file, write_atomic
+from datamodules.store import ANEW, DataError, is_stand_in, read_manifest, sha256_file, unfinished, write_atomic
 from datamodules.tables import Table
 from tensor_files import TensorFileError, read_npz
 
@@ -197,8 +197,9 @@ def _write(
     folder: Path, index: list[dict[str, Any]], features: Arrays, settings: dict[str, str], *, synthetic: bool
 ) -> str:
     """Fills a folder beside the target and renames it: the whole or nothing."""
-    stage = folder.with_name(".prepared.tmp")
-    shutil.rmtree(stage, ignore_errors=True)
+    for left in folder.parent.glob(f".{folder.name}.*tmp"):  # by a run that was killed
+        shutil.rmtree(left)
+    stage = unfinished(folder)
     stage.mkdir(parents=True)
     lines = [",".join(index[0]), *(",".join(map(str, row.values())) for row in index)]
     write_atomic(stage / "index.csv", "\n".join(lines) + "\n")

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from datamodules.parallel import ordered
-from datamodules.store import write_atomic
+from datamodules.store import unfinished, write_atomic
 from datamodules.synth._body import JOINTS, body_joints, paint_body
 from datamodules.synth._face import Expression, Person, landmarks, make_person, paint, place
 from datamodules.synth._movie import mp4
@@ -183,7 +183,7 @@ def _write(film: Film, out: Path, key: tuple[object, ...]) -> None:
     """Draws a film and puts its file in place, whole or not at all."""
     path = out / film.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = unfinished(path)
     temporary.write_bytes(draw(act(film, key)))
     os.replace(temporary, path)
 

@@ -26,7 +26,7 @@ import soundfile
 from tqdm import tqdm
 
 from datamodules.parallel import ordered
-from datamodules.store import write_atomic
+from datamodules.store import unfinished, write_atomic
 from datamodules.synth._dialogue_texts import CLASSES, ECHOES, LISTENING, OPENINGS, SAYINGS, TOPICS
 from datamodules.synth._face import Expression, landmarks, make_person, paint
 from datamodules.synth._movie import mp4
@@ -189,7 +189,7 @@ def _write(number: int, out: Path, seed: int) -> None:
             path = _folder(out, folder) / scene.file(index, suffix)
             if path.name in scene.lost or path.is_file():
                 continue
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            temporary = unfinished(path)
             temporary.write_bytes(make(scene, index, seed))
             os.replace(temporary, path)
 

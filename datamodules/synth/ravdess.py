@@ -43,7 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from datamodules.store import DataError
+from datamodules.store import DataError, unfinished
 from datamodules.synth._face import Expression, landmarks, make_person, paint, place
 from datamodules.synth._movie import mp4
 from datamodules.synth._openface import table
@@ -169,7 +169,7 @@ def _write(stage: Path, seed: int, name: str) -> None:
     for file, content in zip(_files(name), make_clip(name, seed), strict=True):
         path = stage / (file + PART)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = unfinished(path)
         temporary.write_bytes(content)
         os.replace(temporary, path)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.store import unfinished
 from datamodules.synth._stand_in import StandIn
 from datamodules.synth.ravdess import CLIPS, LOOKS, SIGNAL, SOUNDS, plan
 
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = unfinished(path)
     with temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     os.replace(temporary, path)

@@ -29,7 +29,7 @@ from datamodules.journal import Journal
 from datamodules.parallel import ordered
 from datamodules.prepare._vgaf_clip import Job, image_tensor, middles, write_tensor
 from datamodules.prepare._vgaf_synthetic import COLUMNS, give_sounds, write_sources
-from datamodules.store import DataError, read_object, write_atomic
+from datamodules.store import DataError, read_object, unfinished, write_atomic
 from datamodules.synth._collage import Recipe, draw_clip, read_cutout, read_picture
 from datamodules.synth._vgaf_plan import Video, checked_recipe, plan, read_origins
 from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, Clip, folder_number, read_labels, synthetic_folder
@@ -223,8 +223,7 @@ def draw(video: Video, recipe: Recipe, output: Output, dtype: str) -> dict[str, 
 
 
 def _write_pictures(folder: Path, images: Sequence[np.ndarray]) -> None:
-    stage = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(stage, ignore_errors=True)
+    stage = unfinished(folder)
     stage.mkdir()
     for k, image in enumerate(images):
         # The encoder is most of the cost of a frame; matches are rare in photographs, so only Huffman is asked for.

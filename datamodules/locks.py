@@ -1,0 +1,53 @@
+"""Who is at work in a folder: locks of the kernel, which end with their holder however it ends."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+NAME = "lock"
+HANDED_ON = "AFFECTZOO_LOCKED"  # in a process's environment: the folder that whoever started it holds for it
+
+
+class Busy(Exception):
+    """Another process is at work in the folder."""
+
+
+def hold(folder: Path) -> FileLock:
+    """Take the lock of a folder, which is made where there is none.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The lock; it is held until its `release`, or until this process ends.
+
+    Raises:
+        Busy: If another process holds it.
+        OSError: If the folder cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / NAME, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise Busy(str(folder)) from None
+    return lock
+
+
+def is_handed_on(folder: Path) -> bool:
+    """Whether whoever started this process holds the lock of a folder on its behalf."""
+    return os.environ.get(HANDED_ON) == str(folder.resolve())
+
+
+@contextlib.contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Wait until no other process is at work in a folder, and hold its lock.
+
+    Args:
+        folder: The folder.
+    """
+    with FileLock(folder / NAME, thread_local=False):
+        yield

@@ -1,0 +1,71 @@
+"""Which settings say where and on what a cell is made, and not what it is: a cell stays the same cell without them.
+
+Every setting that is not listed here by its full dotted path is part of the request. A callback of a list is named by
+its class; of a path that ends in a class, everything is left out.
+"""
+
+from typing import Any
+
+ELSEWHERE = {
+    "ckpt_path": "where a checkpoint lies; `needs` and the run's own request stand for it",
+    "config": "the files are in the request themselves",
+    "overwrite": "what happens to an earlier run",
+    "data.init_args.cache": "whether frozen encoders run once or at every step: the same but for rounding",
+    "data.init_args.num_workers": "how many processes read",
+    "data.init_args.root": "where the data lie; their fingerprint is in the request",
+    "data.init_args.roots": "likewise",
+    "model.init_args.init_from": "where checkpoints lie; `needs` holds what they are",
+    "trainer.accelerator": "the machine",
+    "trainer.default_root_dir": "where the run's folder is",
+    "trainer.devices": "the machine",
+    "trainer.enable_model_summary": "what is printed",
+    "trainer.enable_progress_bar": "what is printed",
+    "trainer.log_every_n_steps": "how often loggers are told; epochs are always recorded",
+    "trainer.logger": "who is told",
+    "trainer.num_nodes": "the machine",
+    "trainer.profiler": "what is measured",
+    # Callbacks that only watch: a new plot does not make a new cell.
+    "trainer.callbacks.AttentionPlot": "draws",
+    "trainer.callbacks.History": "records",
+    "trainer.callbacks.LearningRateMonitor": "records",
+    "trainer.callbacks.ModelProfile": "measures",
+    "trainer.callbacks.PredictionWriter": "records",
+    "trainer.callbacks.ResultPlots": "draws",
+    "trainer.callbacks.RichProgressBar": "prints",
+    "trainer.callbacks.TQDMProgressBar": "prints",
+    "trainer.callbacks.WebhookNotifier": "tells, and its URL is a secret",
+    "trainer.callbacks.ModelCheckpoint.init_args.dirpath": "where checkpoints go",
+    "trainer.callbacks.ModelCheckpoint.init_args.verbose": "what is printed",
+    "trainer.callbacks.EarlyStopping.init_args.verbose": "what is printed",
+}
+_CALLBACKS = "trainer.callbacks"
+_KNOWN = ("callbacks", "lightning")  # packages of the classes above; another package may have one of the same name
+
+
+def without_elsewhere(settings: Any, path: str = "") -> Any:
+    """The settings that say what a cell is.
+
+    Args:
+        settings: Merged settings, or a part of them.
+        path: Full dotted path of the part.
+
+    Returns:
+        The settings without those of `ELSEWHERE`.
+    """
+    if isinstance(settings, dict):
+        paths = {key: f"{path}.{key}" if path else str(key) for key in settings}
+        return {str(key): without_elsewhere(settings[key], at) for key, at in paths.items() if at not in ELSEWHERE}
+    if isinstance(settings, list):
+        items = [(item, _item_path(item, path)) for item in settings]
+        return [without_elsewhere(item, at) for item, at in items if at not in ELSEWHERE]
+    return settings
+
+
+def _item_path(item: Any, path: str) -> str:
+    """Path of an item of a list: of a callback that is known by its class, elsewhere that of the list and a mark."""
+    name = item.get("class_path") if isinstance(item, dict) else item
+    if path == _CALLBACKS and isinstance(name, str):
+        package, _, last = name.rpartition(".")
+        if not package or package.partition(".")[0] in _KNOWN:
+            return f"{path}.{last}"
+    return f"{path}[]"
