@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
@@ -28,6 +29,8 @@ def save(figure: Figure, path: Path, synthetic: bool) -> None:
     FigureCanvasAgg(figure)
     if synthetic:
         figure.text(0.5, 0.5, "SYNTHETIC", color="red", alpha=0.2, size=28, rotation=20, ha="center", va="center")
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # type: ignore[attr-defined]  # a class' name with dollars is no formula
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80)
 

@@ -10,6 +10,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from datamodules.emotion_labels import CLASSLESS, canonical
+from datamodules.plain_json import parse_json
 from datamodules.store import DataError, check_regular, plain
 from datamodules.tables import settle
 
@@ -189,8 +190,8 @@ def _drawn(dialogues: list[Dialogue]) -> list[Dialogue]:
 def _read(path: Path, split: str) -> list[Dialogue]:
     try:
         check_regular(path)
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON ({error}); get the file anew") from None
     if not isinstance(content, list):
         raise DataError(f"{path}: expected a list of conversations; docs/data.md shows the layout")

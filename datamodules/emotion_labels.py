@@ -1,7 +1,7 @@
 """Emotion words of EmpatheticDialogues and AvaMERG, and the maps by name that make classes of them.
 
 Three maps onto seven classes are in use around the gated fusion papers' code (docs/papers.md), and they disagree on
-more than half of the conversations: a table uses one of them throughout. ``ed32`` keeps the 32 emotions as they are.
+half of the emotions: a table uses one of them throughout. ``ed32`` keeps the 32 emotions as they are.
 """
 
 from dataclasses import dataclass

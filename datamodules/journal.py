@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from datamodules.plain_json import parse_json
+
 
 class Journal:
     """A log of records, each of which appended bytes to some files.
@@ -49,7 +51,7 @@ class Journal:
         for number, line in enumerate(self._log, start=1):
             if not line.endswith(b"\n"):  # killed in the middle of a line
                 break
-            content = json.loads(line)
+            content = parse_json(line)
             whole = isinstance(content, dict) and (number == 1 or (self._is_entry(content) and fits(content["record"])))
             if not whole:
                 self._log.close()

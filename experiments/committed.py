@@ -17,8 +17,8 @@ from experiments.cells import CellKey, Cells
 from experiments.predictions import Predictions, unfit
 from experiments.result_check import LATER, miscounted, problem
 from experiments.results import Cell, read_json
+from experiments.scores import most_probable
 from experiments.settings import Config
-from experiments.summary import most_probable
 from experiments.table import Table
 
 SCHEMA = 1

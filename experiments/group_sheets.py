@@ -35,7 +35,7 @@ def fairness(summary: Summary) -> Sheet:
             for _, mean, half in cells.values()
         ]
         rows.append([f"{name}: {value}", f"{clips}", *shown])
-    title = "Accuracy by group of people, with half of a 95 % interval"
+    title = "Accuracy by group of people, with half of a 95 % interval over clips, of these training runs alone"
     return Sheet(titled(summary, title), [first(summary), "Clips", *runs], rows)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
+from experiments.class_paths import refusal
 from experiments.settings import PROJECT
 from experiments.typehints import counts_before_shares
 
@@ -114,6 +115,10 @@ def condense(message: str) -> str:
         One line: option, complaint.
     """
     option: list[str] = []
+    if denied := re.search(r"Importing '([\w.]+)' is not allowed", message):
+        before = message[: denied.start()]
+        option = re.findall(r'Parser key "(.+?)":', before) or re.findall(r"--([\w.+]+):", before)
+        return f"--{'.'.join(option)}: {refusal(denied[1])}"
     for line in message.splitlines():
         if inner := re.search(r"--([\w.]+): (.+)", line):  # already condensed by the parser of a class
             return f"--{'.'.join([*option, inner[1]])}: {inner[2]}"
@@ -126,8 +131,8 @@ def condense(message: str) -> str:
         if missing := re.fullmatch(r"Expected a dot import path string: (.+)", text):
             return f"--{'.'.join(option)}: there is no class {missing[1]}"
         if text and not re.match(
-            r"Does not validate|Subtypes?\b|Subclass types|Errors:|Expected a path but|Not a valid|Given value|"
-            r"a class path|a dict w",
+            r"Does not validate|Problem with given class_path '.+':$|Subtypes?\b|Subclass types|Errors:|"
+            r"Expected a path but|Not a valid|Given value|a class path|a dict w",
             text,
         ):
             text = text.replace("Expected a ", "expected ")

@@ -5,9 +5,10 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from datamodules.store import DataError
+from experiments import class_paths
 from experiments.cells import CellKey, Cells
 from experiments.request import (
     data_fingerprint,
@@ -70,13 +71,15 @@ class Planner:
         table: The table.
         runs: Folder of all runs.
         project: Folder that holds ``experiments/`` and ``datamodules/``.
+        allowed: The user's own packages, whose classes an experiment may name.
 
     Raises:
         DataError: If an experiment of the table is missing or not readable.
     """
 
-    def __init__(self, table: Table, runs: Path, project: Path = PROJECT) -> None:
+    def __init__(self, table: Table, runs: Path, project: Path = PROJECT, allowed: Sequence[str] = ()) -> None:
         self.table = table
+        self.allowed = allowed
         self.runs = runs
         self.project = project
         self._config = {row.name: read_config(self._files(row), row.overrides) for row in table.rows}
@@ -175,11 +178,11 @@ class Planner:
             options["model.init_args.init_from"] = {
                 module: str(path / "checkpoints" / "best.ckpt") for module, path in needs.items()
             }
-        command = ["fit"]
+        command = ["fit", *(word for name in self.allowed for word in (class_paths.OPTION, name))]
         for path in self._files(row)[1:]:
             command += ["--config", os.path.relpath(path)]
         for name, value in options.items():
-            command += [f"--{name}", _as_option(value)]
+            command += option(name, value if isinstance(value, str) else json.dumps(value))
         return Job(
             name=f"{self.table.name}/{row.name}/{directory.name}",
             row=f"{self.table.name}/{row.name}",
@@ -227,5 +230,6 @@ def _chosen(option: str, wanted: Collection[Name] | None, known: Sequence[Name])
     return [value for value in known if value in wanted]
 
 
-def _as_option(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def option(name: str, value: str) -> list[str]:
+    """The words of an option; a value that begins like an option would be read as one."""
+    return [f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value]

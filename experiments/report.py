@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.store import DataError, write_atomic
-from experiments import sheets
+from experiments import markup, sheets
 from experiments.cells import read_cells
 from experiments.committed import read_committed, write_committed
 from experiments.plan import Planner
@@ -135,7 +135,7 @@ def write_report(summaries: Sequence[Summary], folder: Path) -> list[str]:
         write_atomic(folder / f"{name}.md", markdown(summary))
         write_atomic(folder / f"{name}.tex", "\n".join(map(sheets.latex, sheets.sheets(summary))))
         write_atomic(folder / f"{name}.html", html(summary))
-        lines += [sheets.title(summary), "", sheets.markdown(sheets.main_sheet(summary)), ""]
+        lines += [markup.one_line(sheets.title(summary)), "", sheets.markdown(sheets.main_sheet(summary)), ""]
     if len(summaries) > 1:
         write_atomic(page, index_html(summaries))
     else:
@@ -146,16 +146,18 @@ def write_report(summaries: Sequence[Summary], folder: Path) -> list[str]:
 def markdown(summary: Summary) -> str:
     """The whole report as Markdown, pictures left out."""
     main, *others = sheets.sheets(summary)
-    parts = [f"# {main.title}", summary.table.source, sheets.markdown(main), _note_list(summary)]
+    head = [f"# {markup.markdown(main.title)}", markup.markdown(summary.table.source)]
+    parts = [*head, sheets.markdown(main), _note_list(summary)]
     for sheet in others:
-        parts += [f"## {sheet.title}", sheets.markdown(sheet)]
+        parts += [f"## {markup.markdown(sheet.title)}", sheets.markdown(sheet)]
     return "\n\n".join(parts) + "\n"
 
 
 def readme_block(summary: Summary) -> str:
     """What stands between a table's markers in a Markdown file."""
     main = sheets.main_sheet(summary)
-    return "\n\n".join([f"**{main.title}** ({summary.table.source})", sheets.markdown(main), _note_list(summary)])
+    head = f"**{markup.markdown(main.title)}** ({markup.markdown(summary.table.source)})"
+    return "\n\n".join([head, sheets.markdown(main), _note_list(summary)])
 
 
 def update_readme(path: Path, table: str, block: str) -> None:
@@ -201,4 +203,4 @@ def _block(table: str) -> re.Pattern[str]:
 
 
 def _note_list(summary: Summary) -> str:
-    return "\n".join(f"- {note}" for note in sheets.notes(summary))
+    return "\n".join(f"- {markup.markdown(note)}" for note in sheets.notes(summary))

@@ -2,9 +2,10 @@
 
 import base64
 from collections.abc import Sequence
-from html import escape
+from urllib.parse import quote
 
 from experiments import sheets
+from experiments.markup import escape
 from experiments.report_plots import Figure, figures, run_pictures
 from experiments.sheets import Sheet
 from experiments.summary import Summary
@@ -52,7 +53,7 @@ def index_html(summaries: Sequence[Summary]) -> str:
     for summary in summaries:
         heading = escape(sheets.title(summary))
         parts += [
-            f'<h2><a href="{escape(summary.table.name)}.html">{heading}</a></h2>',
+            f'<h2><a href="{quote(summary.table.name)}.html">{heading}</a></h2>',
             _table(sheets.main_sheet(summary)),
         ]
     return _page("Tables", parts, any(summary.table.synthetic for summary in summaries))

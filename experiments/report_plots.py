@@ -10,8 +10,10 @@ import numpy as np
 from experiments import breakdown, statistics
 from experiments.results import Cell
 from experiments.robustness import COLUMNS
+from experiments.scores import Score
+from experiments.sheet import metric_name
 from experiments.sheets import METRICS, STAMP, TITLES
-from experiments.summary import RowSummary, Score, Summary
+from experiments.summary import RowSummary, Summary
 
 if TYPE_CHECKING:  # importing matplotlib costs a second: only who draws pays for it
     from matplotlib.axes import Axes
@@ -30,13 +32,13 @@ def figures(summary: Summary) -> list[Figure]:
     Returns:
         Captions and pictures; none without cells.
     """
-    headline = TITLES[summary.headline]
+    headline, name = TITLES[summary.headline], metric_name(summary)
     scored = [(row, row.scores[summary.headline]) for row in summary.rows if summary.headline in row.scores]
     run = [row for row in summary.rows if row.cells]
     curves = [row for row in run if any(f"val_{summary.table.metric}" in cell.curves for cell in row.cells.values())]
     drawn: list[Figure] = []
     if run:
-        drawn.append(("Accuracy per fold; the bar is the mean over folds", _fold_dots(summary, run)))
+        drawn.append((f"{name} per fold; the bar is the mean over folds", _fold_dots(summary, run)))
     if scored:
         drawn += [
             (f"Confusion matrices, all folds, rows sum to 100 % ({headline})", _confusions(summary, scored)),
@@ -47,7 +49,7 @@ def figures(summary: Summary) -> list[Figure]:
             ("Learning curves: the metric above, loss below; thin: one cell, thick: mean", _curves(summary, curves))
         )
     if any(row.robustness for row in run):
-        drawn.append(("Accuracy under missing modalities, without retraining", _robustness(summary, run)))
+        drawn.append((f"{name} under missing modalities, without retraining", _robustness(summary, run)))
     gated = [(row, by) for row in run if (by := _gates(summary, row))]
     drawn += [
         (
@@ -85,6 +87,7 @@ def _grid(
     """Draws panels in a grid and returns the PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.text import Text
 
     across = min(across, count)
     down = math.ceil(count / across)
@@ -100,6 +103,8 @@ def _grid(
             0.5, 0.5, STAMP, fontsize=16 * figure.get_figwidth() / 4, color="red", alpha=0.16, rotation=20,
             ha="center", va="center", weight="bold", zorder=10,
         )  # fmt: skip
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a label with dollars is no formula
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

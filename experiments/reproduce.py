@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.store import DataError
+from experiments import class_paths
 from experiments.missing import evaluate_all, pending
-from experiments.plan import Job, Planner, Selection
+from experiments.plan import Job, Planner, Selection, option
 from experiments.report import report_folder, summary_of, write_report
 from experiments.request import data_manifest, difference
 from experiments.results import State, read_result, recorded_request, state
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", choices=("real", "synthetic"), default="real", help="synthetic: the stand-in corpus")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="cells that run at a time")
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and run nothing")
+    parser.add_argument(
+        class_paths.OPTION, action="append", default=[], metavar="PACKAGE", help=f"{class_paths.HELP}; for every cell"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs")
 
 
@@ -57,7 +61,8 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
             print(f"{table.name}: left out, a table of real features; its stand-in runs where it is asked for alone")
             tables.remove(table)
     selection = Selection(args.rows, args.folds, args.seeds, args.protocol)
-    planners = [Planner(table, args.runs, project) for table in tables]
+    allowed = [class_paths.package(name) for name in args.allow_import]
+    planners = [Planner(table, args.runs, project, allowed) for table in tables]
     for planner in planners:
         planner.jobs(selection)  # a wrong option is found before anything is made
     program = Path(os.path.relpath(project / "cli.py"))
@@ -139,7 +144,7 @@ def _options(table: Table, command: str, corpus: str) -> list[str]:
     options = table.make[command]
     if any(isinstance(value, dict) for value in options.values()):
         options = options.get(corpus, {})
-    return [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    return [word for name, value in options.items() for word in option(name, str(value))]
 
 
 def _refusals(jobs: Sequence[Job], states: dict[Path, State]) -> dict[str, str]:

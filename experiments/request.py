@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datamodules.store import joint_fingerprint, read_manifest, read_object, sha256_file
+from datamodules.store import DataError, joint_fingerprint, read_manifest, read_object, sha256_file
 from experiments.elsewhere import without_elsewhere
+from experiments.plain_yaml import TooMuch
 from experiments.redaction import drop, hide, is_secret
 from experiments.settings import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
 
@@ -185,6 +186,9 @@ def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
 
     Returns:
         The files in order, and the values by dotted name.
+
+    Raises:
+        DataError: If a value is a bomb.
     """
     options = list(_options(arguments))
     configs = [Path(value) for key, value in options if key == "config"]
@@ -201,7 +205,10 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
         key, equals, value = word.removeprefix("--").partition("=")
         if not equals:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
-        yield key, value if key == "config" else parse_value(value)
+        try:
+            yield key, value if key == "config" else parse_value(value)
+        except TooMuch as error:
+            raise DataError(f"--{key}: {error}") from error
 
 
 def request_hash(request: Config) -> str:

@@ -23,10 +23,10 @@ from pathlib import Path
 from filelock import FileLock
 
 from datamodules.locks import HANDED_ON, Busy, hold
+from experiments.cost_sheet import duration
 from experiments.plan import Job
 from experiments.redaction import hide_words
 from experiments.results import state, write_json
-from experiments.sheets import duration
 
 _POLL = 0.2  # seconds between looks at the running cells
 _GRACE = 10.0  # seconds that an interrupted cell has to end by itself

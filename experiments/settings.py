@@ -8,23 +8,12 @@ from typing import Any
 import yaml
 
 from datamodules.store import DataError
+from experiments import plain_yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 Config = dict[str, Any]
+SETTING = re.compile(r"[A-Za-z_][\w.]*\+?")  # dotted name of one; options of the command line alone have a hyphen
 CLASS_KEYS = frozenset({"class_path", "init_args", "dict_kwargs"})
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads numbers as the command line does: ``1e-3`` is a float, a date is text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
 
 
 def shown(path: Path) -> Path:
@@ -41,9 +30,14 @@ def parse_value(text: str) -> Any:
 
     Returns:
         The parsed value; the text itself where it is no YAML.
+
+    Raises:
+        TooMuch: If it is a bomb.
     """
     try:
-        return yaml.load(text, _Loader)  # _Loader is a SafeLoader: plain values only
+        return plain_yaml.load(text)
+    except plain_yaml.TooMuch:
+        raise
     except yaml.YAMLError:
         return text
 
@@ -61,11 +55,14 @@ def read_yaml(path: Path) -> Config:
         DataError: If the file is missing, empty or no YAML, or holds something else.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = plain_yaml.load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{shown(path)}: {error.strerror or error}") from error
     except (UnicodeError, yaml.reader.ReaderError) as error:
         raise DataError(f"{shown(path)}: not a text file") from error
+    except plain_yaml.TooMuch as error:
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise DataError(f"{shown(path)}{where}: {error.problem}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

@@ -30,6 +30,11 @@ def percent(value: float) -> str:
     return NONE if math.isnan(value) else f"{100 * value:.2f}"
 
 
+def metric_name(summary: Summary) -> str:
+    """Short name of the table's metric, as a title begins."""
+    return "UAR" if summary.table.metric == "uar" else "Accuracy"
+
+
 def first(summary: Summary) -> str:
     """Title of the first column."""
     return STAMP if summary.table.synthetic else "Row"

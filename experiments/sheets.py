@@ -1,19 +1,18 @@
 """The tables of a report as plain text cells, and their Markdown and LaTeX."""
 
 import math
-from collections.abc import Iterable
 
-import numpy as np
-
-from experiments import group_sheets, statistics
+from experiments import caveats, group_sheets, markup, statistics
+from experiments.cost_sheet import cost, quantity
 from experiments.robustness import COLUMNS
+from experiments.scores import Score
 from experiments.sheet import METRICS as METRICS
 from experiments.sheet import NONE as NONE
 from experiments.sheet import STAMP as STAMP
 from experiments.sheet import Sheet as Sheet
-from experiments.sheet import first, titled
+from experiments.sheet import first, metric_name, titled
 from experiments.sheet import percent as percent
-from experiments.summary import LEAKED, RowSummary, Score, Summary
+from experiments.summary import LEAKED, RowSummary, Summary
 
 TITLES = {
     "best": "Paper protocol, best epoch (optimistic)",
@@ -21,13 +20,14 @@ TITLES = {
     "honest": "Honest",
 }
 NOT_RUN = "not run"
+_PROTOCOLS = {"paper": "paper protocol", "honest": "honest"}
 
 
 def sheets(summary: Summary) -> list[Sheet]:
     """The tables of a report, the main one first; those without content are left out."""
     others = [
         _by_corpus(summary), _detail(summary), _optimism(summary), group_sheets.subsets(summary),
-        group_sheets.fairness(summary), group_sheets.weights(summary), _cost(summary), _robustness(summary),
+        group_sheets.fairness(summary), group_sheets.weights(summary), cost(summary), _robustness(summary),
     ]  # fmt: skip
     return [main_sheet(summary), *(sheet for sheet in others if sheet.rows)]
 
@@ -44,7 +44,7 @@ def main_sheet(summary: Summary) -> Sheet:
         "Accuracy" if summary.table.metric == "uar" else "UAR",
         "Macro F1",
         *(["Top-3"] if summary.table.top3 else []),
-        "n train / test",
+        *_sizes_header(summary),
         "Parameters (published)",
     ]
     rows = [_main_row(summary, row) for row in summary.rows]
@@ -59,12 +59,13 @@ def notes(summary: Summary) -> list[str]:
     scores = [score for row in summary.rows for score in row.scores.values()]
     other = "Accuracy" if summary.table.metric == "uar" else "UAR"
     several_seeds = any(not math.isnan(score.seed_spread) for score in scores)
+    about = [caveats.training_sizes(summary), *caveats.inference(summary), caveats.trainings(summary)]
     lines = [
         f"Measured: {METRICS[summary.table.metric]} in percent, {_averaged(summary, several_seeds)}.",
         f"{_chosen(summary)} chosen on validation {summary.group_name} that are in neither train nor test.",
-        f"{other}, macro F1, interval (bootstrap over {summary.group_name}) and p (paired sign-flip test over "
-        f"{summary.group_name} against the row above, Holm-corrected) are of the column "
-        f'"{TITLES[summary.headline]}"; UAR and macro F1 over the clips of all folds together.',
+        f'{other}, macro F1, interval and p are of the column "{TITLES[summary.headline]}"; UAR and macro F1 over the '
+        "clips of all folds together.",
+        *filter(None, [*about, caveats.versions(summary)]),
     ]
     if summary.table.synthetic:
         lines.insert(0, f"{STAMP}: made on a generated stand-in corpus; the figures say nothing about the real one.")
@@ -80,7 +81,7 @@ def _averaged(summary: Summary, several_seeds: bool) -> str:
     if len(summary.table.folds) == 1:
         spread = "mean over seeds \N{PLUS-MINUS SIGN} standard deviation over seeds (ddof 1)"
         return spread if several_seeds else "one run"
-    seeds = " of the seed means" if several_seeds else ""
+    seeds = f" of the seed means ({caveats.seeds(summary)})" if several_seeds else ""
     return f"mean over folds{seeds} \N{PLUS-MINUS SIGN} standard deviation over folds (ddof 1)"
 
 
@@ -98,39 +99,20 @@ def title(summary: Summary) -> str:
 
 def markdown(sheet: Sheet) -> str:
     """A sheet as a Markdown table, without its title."""
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in (sheet.header, *sheet.rows)]
+    rows = [[markup.markdown(cell) for cell in row] for row in (sheet.header, *sheet.rows)]
     rule = ["---", *["---:"] * (len(sheet.header) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:]))
 
 
 def latex(sheet: Sheet) -> str:
     """A sheet as a LaTeX table (booktabs)."""
-    lines = [" & ".join(map(_latex_text, row)) + r" \\" for row in (sheet.header, *sheet.rows)]
+    lines = [" & ".join(map(markup.latex, row)) + r" \\" for row in (sheet.header, *sheet.rows)]
     body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
     columns = "l" + "r" * (len(sheet.header) - 1)
     return (
-        f"\\begin{{table}}\n\\caption{{{_latex_text(sheet.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
+        f"\\begin{{table}}\n\\caption{{{markup.latex(sheet.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
         "\\end{tabular}\n\\end{table}\n"
     )
-
-
-def quantity(value: float | None, unit: str = "") -> str:
-    """A number in thousands, millions or billions."""
-    if value is None or math.isnan(value):
-        return NONE
-    for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= scale:
-            return f"{value / scale:.2f} {prefix}{unit}"
-    return f"{value:.4g} {unit}".rstrip()
-
-
-def duration(seconds: float) -> str:
-    """Seconds as text."""
-    if math.isnan(seconds):
-        return NONE
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def published(summary: Summary, row: RowSummary) -> str:
@@ -150,23 +132,33 @@ def measured(summary: Summary, row: RowSummary, column: str) -> str:
 
 def _main_row(summary: Summary, row: RowSummary) -> list[str]:
     score = row.scores.get(summary.headline)
-    of_headline = [NONE] * (6 if summary.table.top3 else 5)
+    of_headline = [NONE] * (5 if summary.table.top3 else 4)
     if score:
-        protocol = COLUMNS[summary.headline][0]
         of_headline = [
             _interval(score),
             _p(row.p),
             percent(score.accuracy if summary.table.metric == "uar" else score.uar),
             percent(score.f1),
             *([percent(score.top3)] if summary.table.top3 else []),
-            _sizes(row, protocol),
         ]
     columns = [measured(summary, row, column) for column in summary.columns]
-    return [row.row.label, published(summary, row), *columns, *of_headline, _parameters(row)]
+    return [row.row.label, published(summary, row), *columns, *of_headline, *_sizes(summary, row), _parameters(row)]
 
 
-def _name(summary: Summary) -> str:
-    return "UAR, mean over folds" if summary.table.metric == "uar" else "Accuracy, mean over folds"
+def _sizes_header(summary: Summary) -> list[str]:
+    """One column for what was published, where that is told, and one per protocol: they may train on other numbers."""
+    which = [*(["published"] if _sizes_published(summary) else []), *_PROTOCOLS]
+    which = [_PROTOCOLS.get(name, name) for name in which if name == "published" or name in summary.table.protocols]
+    return [f"n train / test ({name})" for name in which] if len(which) > 1 else ["n train / test"]
+
+
+def _sizes(summary: Summary, row: RowSummary) -> list[str]:
+    told = [row.row.published.get("n", NONE)] if _sizes_published(summary) else []
+    return told + [caveats.sizes(row, name) or NONE for name in _PROTOCOLS if name in summary.table.protocols]
+
+
+def _sizes_published(summary: Summary) -> bool:
+    return any("n" in row.row.published for row in summary.rows)
 
 
 def _by_corpus(summary: Summary) -> Sheet:
@@ -183,15 +175,15 @@ def _by_corpus(summary: Summary) -> Sheet:
 
 def _detail(summary: Summary) -> Sheet:
     header = [
-        first(summary), "Column", "Cells", "n train / test", _name(summary), "SD over folds", "SD over seeds",
-        "95 % interval", "Accuracy", "UAR", "Macro F1",
+        first(summary), "Column", "Cells", "n train / test", f"{metric_name(summary)}, mean over folds",
+        "SD over folds", "SD over seeds", "95 % interval", "Accuracy", "UAR", "Macro F1",
     ]  # fmt: skip
     rows = [
         [
             row.row.label,
             TITLES[column],
             f"{score.cells}/{score.planned}",
-            _sizes(row, COLUMNS[column][0]),
+            caveats.sizes(row, COLUMNS[column][0]),
             *map(percent, (score.mean, score.spread, score.seed_spread)),
             _interval(score),
             *map(percent, (score.accuracy, score.uar, score.f1)),
@@ -203,39 +195,16 @@ def _detail(summary: Summary) -> Sheet:
 
 
 def _optimism(summary: Summary) -> Sheet:
-    header = [first(summary), "Best epoch - last epoch", "Best epoch - honest"]
+    header = [first(summary), "Best epoch - last epoch", "Best epoch - honest", "n train, paper protocol / honest"]
     rows = []
     for row in summary.rows:
         gaps = [row.optimism(column) for column in ("last", "honest")]
         if not all(map(math.isnan, gaps)):
-            rows.append([row.row.label, *(NONE if math.isnan(gap) else f"{100 * gap:+.2f}" for gap in gaps)])
-    return Sheet(titled(summary, "Optimism: points that choosing the epoch on the test fold adds"), header, rows)
-
-
-def _cost(summary: Summary) -> Sheet:
-    header = [
-        first(summary), "Parameters", "Published", "Trainable", "FLOPs, one clip", "Latency, one clip (median)",
-        "Peak memory", "Training time per cell", "Device",
-    ]  # fmt: skip
-    return Sheet(titled(summary, "Cost"), header, [_cost_row(row) for row in summary.rows if row.cells])
-
-
-def _cost_row(row: RowSummary) -> list[str]:
-    results = [cell.result for cell in row.cells.values()]
-    parameters = results[0]["parameters"]
-    latency = _middle(result["latency_ms"] for result in results)
-    memory = _middle(result["peak_memory_mb"] for result in results)
-    return [
-        row.row.label,
-        f"{parameters['total']:,}",
-        quantity(row.row.published.get("parameters")),
-        f"{parameters['trainable']:,}",
-        quantity(results[0]["flops"], "FLOP"),
-        NONE if math.isnan(latency) else f"{latency:.1f} ms",
-        NONE if math.isnan(memory) else f"{memory:,.0f} MB",
-        duration(float(np.mean([result["seconds"] for result in results]))),
-        ", ".join(sorted({result["device"] for result in results})),
-    ]
+            trained = [caveats.sizes(row, name, ["n_train"]) or NONE for name in _PROTOCOLS]
+            shown = [NONE if math.isnan(gap) else f"{100 * gap:+.2f}" for gap in gaps]
+            rows.append([row.row.label, *shown, " / ".join(trained)])
+    text = "Optimism: points that choosing the epoch on the test fold adds; against honest, more training clips too"
+    return Sheet(titled(summary, text), header, rows)
 
 
 def _robustness(summary: Summary) -> Sheet:
@@ -247,7 +216,7 @@ def _robustness(summary: Summary) -> Sheet:
             at = dict(zip(curve.rates, curve.values, strict=True))
             cells = [percent(at.get(rate, math.nan)) for rate in rates]
             rows.append([row.row.label, modality, TITLES[curve.column], percent(curve.area), *cells])
-    return Sheet(titled(summary, "Accuracy under missing modalities, without retraining"), header, rows)
+    return Sheet(titled(summary, f"{metric_name(summary)} under missing modalities, without retraining"), header, rows)
 
 
 def _with_spread(mean: float, spread: float) -> str:
@@ -274,37 +243,8 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _sizes(row: RowSummary, protocol: str) -> str:
-    own = [cell.result for (name, _, _), cell in row.cells.items() if name == protocol]
-    return " / ".join(_range(result[size] for result in own) for size in ("n_train", "n_test"))
-
-
-def _range(values: Iterable[int]) -> str:
-    distinct = sorted(set(values))
-    return f"{distinct[0]}" if len(distinct) == 1 else f"{distinct[0]} to {distinct[-1]}"
-
-
 def _parameters(row: RowSummary) -> str:
     figures = {cell.result["parameters"]["total"] for cell in row.cells.values()}
     own = ", ".join(quantity(figure) for figure in sorted(figures)) or NONE
     known = row.row.published.get("parameters")
     return f"{own} ({quantity(known)})" if known else own
-
-
-def _middle(values: Iterable[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return float(np.median(known)) if known else math.nan
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "\N{PLUS-MINUS SIGN}": r"$\pm$",
-    "<": r"$<$",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}
-
-
-def _latex_text(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)

@@ -1,10 +1,11 @@
 """The numbers of a table, computed from per-clip predictions alone.
 
 Accuracy is the mean over folds of the seed means; UAR and macro F1 are computed on the clips of all folds together,
-because small folds may lack classes. The seeds of a clip weigh as one clip.
+because small folds may lack classes. The seeds of a clip weigh as one clip: rows are compared by the mean over seeds of
+every clip, and intervals resample seeds beside groups.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,71 +15,13 @@ from experiments import statistics
 from experiments.cells import Cells
 from experiments.predictions import Predictions
 from experiments.results import Cell
-from experiments.robustness import COLUMNS, Robustness, alone, curves, metric_of
+from experiments.robustness import COLUMNS, Robustness, alone, curves
+from experiments.scores import Score, score_of
 from experiments.settings import Config
-from experiments.statistics import Array
 from experiments.table import Row, Table
 
+_UNTESTED = statistics.SignFlips(np.nan)
 LEAKED = "LEAKED"  # stands before whatever is shown of a model that saw what its labels were made of
-
-
-@dataclass(frozen=True)
-class Score:
-    """One column of one row.
-
-    Attributes:
-        folds: The table's metric by fold, the mean of its seeds.
-        seed_spread: Mean over folds of the standard deviation over seeds (ddof 1); NaN with one seed.
-        cells: Number of cells behind it.
-        planned: Number of cells the table asks for.
-        groups: Seed-averaged confusion matrix per group.
-        hits: Clip id -> group and what the clip adds to the metric: the share of seeds that were right, over the number
-            of classes and of clips of its own where the metric is an average over classes.
-        interval: 95 % bootstrap interval of the metric over groups.
-        top3: Share of clips whose class is among the three most probable, mean over runs; NaN without probabilities.
-        corpora: Seed-averaged confusion matrix per corpus, where the clips are of several: ids ``<corpus>/<clip>``.
-    """
-
-    folds: dict[int, float]
-    seed_spread: float
-    cells: int
-    planned: int
-    groups: dict[str, Array]
-    hits: dict[str, tuple[str, float]]
-    interval: tuple[float, float]
-    top3: float = np.nan
-    corpora: dict[str, Array] = field(default_factory=dict)
-
-    @property
-    def mean(self) -> float:
-        """Mean of the metric over folds of the seed means."""
-        return float(np.mean(list(self.folds.values())))
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation over folds (ddof 1); NaN for one fold."""
-        return float(np.std(list(self.folds.values()), ddof=1)) if len(self.folds) > 1 else np.nan
-
-    @property
-    def confusion(self) -> Array:
-        """Confusion matrix of all folds together."""
-        total: Array = np.sum(list(self.groups.values()), axis=0)
-        return total
-
-    @property
-    def uar(self) -> float:
-        """Unweighted average recall over the clips of all folds."""
-        return float(statistics.uar(self.confusion))
-
-    @property
-    def accuracy(self) -> float:
-        """Accuracy over the clips of all folds."""
-        return float(statistics.accuracy(self.confusion))
-
-    @property
-    def f1(self) -> float:
-        """Macro F1 over the clips of all folds."""
-        return float(statistics.macro_f1(self.confusion))
 
 
 @dataclass(frozen=True)
@@ -91,7 +34,8 @@ class RowSummary:
         scores: By column; a column without cells is left out.
         robustness: By modality.
         subsets: The metric by the modalities that are left, of the column of `robustness`.
-        p: Holm-corrected p value against the nearest row above that has cells; NaN where not tested.
+        p: Holm-corrected p value against the nearest row above that has the column; NaN where not tested.
+        drawn: Random sign patterns behind it; 0 where all were counted.
     """
 
     row: Row
@@ -100,6 +44,7 @@ class RowSummary:
     robustness: dict[str, Robustness]
     subsets: dict[tuple[str, ...], float]
     p: float = np.nan
+    drawn: int = 0
 
     @property
     def class_names(self) -> list[str]:
@@ -185,64 +130,28 @@ def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
         if chosen:
             classes = len(next(iter(own.values())).result["class_names"])
             planned = len(table.folds) * len(table.seeds.get(protocol, ()))
-            scores[column] = _score(chosen, classes, planned, table.metric)
+            scores[column] = score_of(chosen, classes, planned, table.metric)
     return RowSummary(row, own, scores, curves(own, table.metric), alone(table, own))
 
 
-def _score(chosen: Mapping[tuple[int, int], Predictions], classes: int, planned: int, metric: str) -> Score:
-    by_fold: dict[int, list[Predictions]] = {}
-    for (fold, _), predictions in chosen.items():
-        by_fold.setdefault(fold, []).append(predictions)
-    groups: dict[str, Array] = {}
-    corpora: dict[str, Array] = {}
-    right: dict[str, tuple[str, list[float]]] = {}
-    folds, deviations = {}, []
-    for fold, runs in sorted(by_fold.items()):
-        values = [metric_of(predictions, metric) for predictions in runs]
-        folds[fold] = float(np.mean(values))
-        if len(values) > 1:
-            deviations.append(float(np.std(values, ddof=1)))
-        for run in runs:
-            sources = [clip.partition("/")[0] if "/" in clip else "" for clip in run.ids]
-            for totals, names in ((groups, np.array(run.groups)), (corpora, np.array(sources))):
-                for name in dict.fromkeys(names.tolist()):
-                    mine = names == name
-                    matrix = statistics.confusion_matrix(run.targets[mine], run.predicted[mine], classes) / len(runs)
-                    totals[name] = totals.get(name, 0) + matrix
-            counts = np.bincount(run.targets, minlength=classes)
-            share = np.ones(classes) if metric == "accuracy" else 1 / np.maximum(counts, 1) / np.count_nonzero(counts)
-            hits = (run.targets == run.predicted) * share[run.targets]
-            for clip, group, hit in zip(run.ids, run.groups, hits.tolist(), strict=True):
-                right.setdefault(clip, (group, []))[1].append(hit)
-    return Score(
-        folds=folds,
-        seed_spread=float(np.mean(deviations)) if deviations else np.nan,
-        cells=len(chosen),
-        planned=planned,
-        groups=groups,
-        hits={clip: (group, float(np.mean(hits))) for clip, (group, hits) in right.items()},
-        interval=statistics.bootstrap_interval(np.stack(list(groups.values())), statistics.METRICS[metric]),
-        top3=float(np.mean([_top3(run) for runs in by_fold.values() for run in runs])),
-        corpora=dict(sorted(corpora.items())) if len(corpora) > 1 and "" not in corpora else {},
-    )
-
-
 def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
-    values: list[float] = []
+    flips: list[statistics.SignFlips] = []
     above: RowSummary | None = None
     for row in rows:
         score = row.scores.get(column)
         # Hits among other classes are no comparison.
         alike = above is not None and above.class_names == row.class_names
-        values.append(_paired_p(score, above.scores[column]) if score and above and alike else np.nan)
+        compared = _paired(score, above.scores[column]) if score and above and alike else _UNTESTED
+        flips.append(compared)
         above = row if score else above
-    return [replace(row, p=p) for row, p in zip(rows, statistics.holm(values), strict=True)]
+    corrected = statistics.holm([found.p for found in flips])
+    return [replace(row, p=p, drawn=found.drawn) for row, p, found in zip(rows, corrected, flips, strict=True)]
 
 
-def _paired_p(score: Score, above: Score) -> float:
-    """NaN where the rows were scored on other clips: in an average over classes theirs have another weight."""
+def _paired(score: Score, above: Score) -> statistics.SignFlips:
+    """No test where the rows were scored on other clips: in an average over classes theirs have another weight."""
     if score.hits.keys() != above.hits.keys():
-        return np.nan
+        return _UNTESTED
     differences: dict[str, float] = {}
     for clip, (group, hits) in score.hits.items():
         differences[group] = differences.get(group, 0.0) + hits - above.hits[clip][1]
@@ -270,20 +179,6 @@ def _majority(table: Table, cells: Cells) -> float:
     if table.metric == "uar":  # of one class everything is found, of the others nothing
         return 1 / len(np.unique(targets))
     return statistics.majority_baseline(targets)
-
-
-def most_probable(probabilities: Array) -> npt.NDArray[np.int64]:
-    """The three most probable classes of every clip, int64 ``(N, 3)``; of equal ones the smaller index first."""
-    return np.argsort(-probabilities, axis=1, kind="stable")[:, :3]
-
-
-def _top3(predictions: Predictions) -> float:
-    best = predictions.best
-    if predictions.probabilities is not None:
-        best = most_probable(predictions.probabilities)
-    if best is None:
-        return np.nan
-    return float(np.mean((best == predictions.targets[:, None]).any(1)))
 
 
 def _accuracy(predictions: Predictions) -> float:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from datamodules.names import fault_in_name
 from datamodules.store import DataError
-from experiments.settings import PROJECT, read_yaml
+from experiments.settings import PROJECT, SETTING, Config, read_yaml
 
 WANDB_PROJECT = "affectzoo"
+PROGRAM, START = "cli.py", ["${env}", "${interpreter}", "${program}"]
 
 
 def start(name: str) -> int:
@@ -35,6 +36,7 @@ def start(name: str) -> int:
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise DataError(f"no sweep {name!r}; sweeps: {known}, for example `make sweep EXP=cfnsr`")
     content = read_yaml(path)
+    _check(content, path)
     from callbacks.wandb import has_key  # imports Lightning
 
     if not has_key():
@@ -53,6 +55,22 @@ def start(name: str) -> int:
     paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     command = [sys.executable, "-m", "wandb", "agent", f"{WANDB_PROJECT}/{sweep}"]
     return subprocess.call(command, cwd=PROJECT, env={**os.environ, "PATH": paths})
+
+
+def _check(content: Config, path: Path) -> None:
+    """Refuses a sweep that would have the agent run anything but a training command of this project.
+
+    Raises:
+        DataError: If it does.
+    """
+    command, parameters = content.get("command"), content.get("parameters")
+    words = command if isinstance(command, list) else []
+    if content.get("program") != PROGRAM or words[:3] != START or words[3:4] not in (["fit"], ["validate"], ["test"]):
+        raise DataError(f"{path}: expected program: {PROGRAM} and a command that begins {' '.join(START)} fit")
+    given = [str(word).partition("=")[0].removeprefix("--") for word in words[4:] if str(word).startswith("-")]
+    for name in [*given, *(parameters if isinstance(parameters, dict) else {})]:
+        if not SETTING.fullmatch(str(name)):
+            raise DataError(f"{path}: {name} is no setting of an experiment")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

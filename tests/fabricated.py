@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.plan import Planner, Selection
 from experiments.request import request_hash
-from experiments.results import write_json, write_result
+from experiments.results import read_json, write_json, write_result
+from experiments.table import read_table
 
 CLASSES = ["calm", "happy", "sad", "angry"]
 SPEAKERS = 4  # per fold
 CLIPS = 20  # per speaker
+SKILLS = {"video": 0.5, "audio": 0.45, "pair": 0.8}  # of the rows
 
 TABLE = """
 title: Toy
@@ -160,3 +163,26 @@ def write_predictions(path: Path, fold: int, skill: float, rng: np.random.Genera
                 right.append(int(share.argmax()) == target)
                 writer.writerow([f"{speaker:02d}-{clip:02d}", f"{speaker:02d}", target, *share])
     return float(np.mean(right))
+
+
+def fill(*, synthetic: bool = False, **selection: list) -> Planner:
+    """Makes the selected cells of the toy table of the working folder."""
+    table = read_table("toy", synthetic=synthetic, project=Path())
+    planner = Planner(table, Path("runs"), Path())
+    for job in planner.jobs(Selection(**selection)):
+        row = job.directory.parent.name
+        make_cell(job.directory, job.request, row=row, synthetic=synthetic, skill=SKILLS[row])
+    return planner
+
+
+def alter(row: str, **changes: object) -> None:
+    """Changes fields of the results of a row of the toy table."""
+    for path in Path("runs/toy", row).rglob("result.json"):
+        write_json(path, {**read_json(path), **changes})
+
+
+def column(text: str, name: str) -> dict[str, str]:
+    """A column of a Markdown table by what its rows begin with."""
+    header, _, *rows = [line.strip("| ").split(" | ") for line in text.split("\n") if line.startswith("|")]
+    place = next(index for index, title in enumerate(header) if title.startswith(name))
+    return {row[0]: row[place] for row in rows}

@@ -101,7 +101,10 @@ def test_it_has_the_released_parameters(kind, head, count):
 def test_what_the_released_freeze_leaves_trains():
     with torch.device("meta"):
         video = VideoEncoder(freeze="blocks")
+        sizes = {"audio": [5, 1, 128, 128], "video": [5, 3, 224, 224]}
+        fusion = EmotiW(3, sizes, AudioEncoder(norm="none"), video)
     assert sum(p.numel() for p in video.parameters() if p.requires_grad) == 870_400
+    assert sum(p.numel() for p in fusion.parameters() if p.requires_grad) == 21_277_763
 
 
 def test_the_norms_of_the_audio_are_all_that_the_trainable_preset_adds():

@@ -146,9 +146,9 @@ def test_p10_p11_every_cell_has_its_own_folder():
 
 
 def test_p12_standard_deviation_is_that_of_a_sample():
-    from experiments.summary import Score
+    from experiments.scores import Score
 
-    score = Score({0: 0.5, 1: 0.7}, float("nan"), 2, 2, {}, {}, (0.0, 1.0))
+    score = Score({0: 0.5, 1: 0.7}, float("nan"), 2, 2, 1, {}, {}, (0.0, 1.0))
     assert score.spread == pytest.approx(np.std([0.5, 0.7], ddof=1)) == pytest.approx(0.2 / 2**0.5)
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fabricated import make_cell, make_project, make_store, write, write_predictions
+from fabricated import alter, column, fill, make_project, make_store, write, write_predictions
 from sklearn import metrics
 
 from datamodules.store import DataError
 from experiments import report, sheets
 from experiments.cells import read_cells
 from experiments.committed import read_committed, write_committed
-from experiments.plan import Planner, Selection
+from experiments.plan import Planner
 from experiments.report import stale_blocks, summary_of
 from experiments.results import read_cell, read_json, write_json
 from experiments.summary import summarise
@@ -21,7 +21,6 @@ from experiments.table import read_table, table_names
 
 PROJECT = Path(__file__).resolve().parents[1]
 HERE = Path()
-SKILLS = {"video": 0.5, "audio": 0.45, "pair": 0.8}
 
 
 @pytest.fixture
@@ -30,26 +29,10 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def fill(*, synthetic=False, **selection):
-    """Makes the selected cells of the toy table."""
-    table = read_table("toy", synthetic=synthetic, project=HERE)
-    planner = Planner(table, Path("runs"), HERE)
-    for job in planner.jobs(Selection(**selection)):
-        row = job.directory.parent.name
-        make_cell(job.directory, job.request, row=row, synthetic=synthetic, skill=SKILLS[row])
-    return planner
-
-
 def options(*arguments):
     parser = argparse.ArgumentParser()
     report.add_arguments(parser)
     return parser.parse_args(arguments)
-
-
-def column(text, name):
-    header, _, *rows = [line.strip("| ").split(" | ") for line in text.split("\n") if line.startswith("|")]
-    place = next(index for index, title in enumerate(header) if title.startswith(name))
-    return {row[0]: row[place] for row in rows}
 
 
 def test_the_numbers_are_those_of_the_predictions(project):
@@ -79,7 +62,7 @@ def test_the_numbers_are_those_of_the_predictions(project):
         "Majority class": "-",
     }
     assert column(text, "Parameters")["Pair_50 %"] == "25.88 M (26.30 M)"
-    assert column(text, "n train / test")["Video alone"] == "80 / 80"
+    assert column(text, "n train / test (honest)")["Video alone"] == "80 / 80"
     assert "optimistic" in text
 
 
@@ -482,11 +465,6 @@ def test_one_fold_shows_the_spread_over_seeds(project):
     text = sheets.markdown(sheets.main_sheet(summary))
     assert column(text, "Paper protocol, last")["Audio alone"].endswith(f"\N{PLUS-MINUS SIGN} {100 * spread:.2f}")
     assert "standard deviation over seeds" in sheets.notes(summary)[0]
-
-
-def alter(row, **changes):
-    for path in Path("runs/toy", row).rglob("result.json"):
-        write_json(path, {**read_json(path), **changes})
 
 
 def test_rows_with_other_classes_have_a_baseline_of_their_own_and_are_not_compared(project):

@@ -4,7 +4,6 @@ Labels are mapped as Dresvyanskiy et al. (SPECOM 2024) map them. None of these p
 corpus yet: they follow the corpora's documentation and the paper's own preprocessing.
 """
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import numpy as np
 
 from datamodules.media_file import MediaError
 from datamodules.names import check_name
+from datamodules.plain_json import parse_json
 from datamodules.prepare._face_index import LETTERS, PICTURES, VIDEOS, Files, Still, box_of, number, read_text
 from datamodules.prepare._face_pictures import count_frames
 from datamodules.prepare._matches import one_of_each
@@ -107,7 +107,7 @@ def afew_va(files: Files, ignored: Counter[str]) -> Iterator[Still]:
             continue
         found = True
         try:
-            content = json.loads(read_text(path))
+            content = parse_json(read_text(path))
             frames: dict[str, Any] = content["frames"]
             actor = str(content.get("actor") or "").strip()
             for name, frame in sorted(frames.items()):

@@ -28,6 +28,7 @@ from datamodules.frames import to_rgb
 from datamodules.media import read_clip, spread
 from datamodules.media_file import MediaError
 from datamodules.parallel import ordered
+from datamodules.plain_json import parse_json
 from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.prepare._matches import tell_unmatched
 from datamodules.store import DataError, Store, is_stand_in, plain, sha256_file, write_atomic
@@ -256,7 +257,7 @@ def write_missing(path: Path, rows: Sequence[dict[str, str]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["conversation", "utterance", "modality", "file", "reason"])
     for row in rows:
-        writer.writerows([row["id"], *entry] for entry in json.loads(row["missing"]))
+        writer.writerows([row["id"], *entry] for entry in parse_json(row["missing"]))
     write_atomic(path, text.getvalue())
 
 
@@ -266,7 +267,7 @@ def _summary(store: Store, dialogues: Sequence[Dialogue], unusable: int, seconds
     said = f"{len(store)} conversations used ({splits}), {unusable} unusable"
     said += "".join(f", {count} dropped ({reason})" for reason, count in sorted(dropped.items()))
     named = [said for one in dialogues for said in one.utterances if not (one.problem or one.dropped)]
-    lost = Counter(modality for row in store.rows for _, modality, _, _ in json.loads(row["missing"]))
+    lost = Counter(modality for row in store.rows for _, modality, _, _ in parse_json(row["missing"]))
     said += "".join(
         f"; {lost[name]} of {sum(bool(getattr(one, name)) for one in named)} {name} files missing or unusable"
         for name in ("audio", "video")
