@@ -121,8 +121,6 @@ class EmotionCLI(LightningCLI):
                 given = request.read_command(self.arguments[1:]).get("data", {})
                 keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
             arguments.pop("_instantiator", None)  # never called
-                    f"--ckpt_path {path}: it asks for {function} to build its model, which nothing here does"
-                )
             model = {"class_path": stored, "dict_kwargs": arguments}
             try:
                 self.config = self.parser.parse_object({command: {"model": model}}, self.config)
