@@ -16,8 +16,8 @@ def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
         finite: Refuse the NaN and Infinity that Python, but no JSON, has.
 
     Raises:
-        ValueError: If it is none, is nested more than `DEPTH` levels deep, or holds a number that is not finite or has
-            more than `DIGITS` digits.
+        ValueError: If it is none, is nested more than `DEPTH` levels deep, or holds a number of more than `DIGITS`
+            digits or, where asked for, one that is not finite.
     """
     try:
         content = json.loads(text, parse_int=_whole_number, parse_constant=_no_number if finite else None)
@@ -43,7 +43,3 @@ def _whole_number(digits: str) -> int:
     if len(digits) > DIGITS:
         raise ValueError(f"a number of {len(digits)} digits; at most {DIGITS}")
     return int(digits)
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")

@@ -325,6 +325,11 @@ def test_a_part_starts_from_a_checkpoint_and_a_resumed_fit_does_not(tmp_path):
     assert torch.equal(resumed.body.weight, source.body.weight)
 
 
+def test_classes_are_called_as_the_data_call_them_or_by_number():
+    assert TinyTask(class_names=["low", "mid", "high"]).class_names == ["low", "mid", "high"]
+    assert TinyTask().class_names == ["0", "1", "2"]
+
+
 def test_unknown_part_is_named(tmp_path):
     with pytest.raises(TaskError, match=r"--model.init_from: Parts has no part 'legs'; it has .*head, body"):
         trainer(tmp_path).fit(Parts(init_from={"legs": "x.ckpt"}), datamodule=TinyData())

@@ -85,3 +85,16 @@ def test_the_most_probable_few_are_there_where_they_say_something():
     for classes, names in ((2, set()), (3, {"top2"}), (4, {"top2", "top3"}), (5, {"top2", "top3", "top4"})):
         fewer = classification_metrics(logits[:3, :classes], torch.zeros(3, dtype=torch.long))
         assert {name for name in fewer if name.startswith("top")} == names
+
+
+def test_clips_of_several_corpora_have_a_table_each():
+    one = table(["a/1", "b/1", "a/2"], [0.1, 0.2, 0.3], [0, 1, 0])
+    assert {name: part.ids for name, part in one.sources.items()} == {"a": ["a/1", "a/2"], "b": ["b/1"]}
+    assert one.sources["a"].labels.tolist() == [0, 0]
+    assert table(["a/1", "a/2"], [0.1, 0.2], [0, 1]).sources == {}
+    assert table(["1", "2"], [0.1, 0.2], [0, 1]).sources == {}
+
+
+def test_targets_of_other_tasks_alone_are_no_labels():
+    logits = {"emotion": torch.zeros(2, 3), "value": torch.zeros(2)}
+    assert class_labels(logits, {"value": torch.zeros(2)}).shape == (0,)
