@@ -249,7 +249,7 @@ def test_what_lacks_its_other_half_is_counted_and_told(copy, tmp_path, capsys):
     [
         ("../../x 1", "'../../x' cannot be the name of a file: it holds a path separator"),
         ("../Val/V_0 1", "'../Val/V_0' cannot be the name of a file"),
-        ("/tmp/x 1", "'/tmp/x' cannot be the name of a file"),
+        ("/etc/x 1", "'/etc/x' cannot be the name of a file"),
         ("..\\x 1", "cannot be the name of a file"),
         (".. 1", "'..' cannot be the name of a file: it means a folder"),
         ("a\x1bb 1", "it holds a control character"),
