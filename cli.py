@@ -126,8 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failed, 2 wrong usage.
     """
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        return dispatch(sys.argv[1:] if arguments is None else list(arguments))
+        return dispatch(words)
     except KeyboardInterrupt:
         print("interrupted; the same command carries on", file=sys.stderr)
         return 130
@@ -140,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         if cause is None:  # what a user can cause carries an exit code; anything else is a bug
             raise
-        print(f"error: {cause}", file=sys.stderr)
+        hide = importlib.import_module("experiments.redaction").hide_message
+        print(f"error: {hide(str(cause), words)}", file=sys.stderr)
         return int(cause.exit_code)  # type: ignore[attr-defined]
 
 

@@ -5,14 +5,17 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from callbacks.history import History
 from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
+from datamodules.store import write_atomic
 from experiments import results
 from experiments.provenance import commit, device_name
+from experiments.redaction import hide
 from lightning_modules.base import EmotionTask
 
 
@@ -26,7 +29,10 @@ class RecordConfig(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         text = self.parser.dump(self.config, skip_none=False)
-        (folder / "config.yaml").write_text(text)
+        settings = yaml.safe_load(text)
+        if (shown := hide(settings)) != settings:
+            text = yaml.safe_dump(shown, sort_keys=False)
+        write_atomic(folder / "config.yaml", text)
         for logger in trainer.loggers:
             logger.log_hyperparams({"config": text})
 

@@ -15,6 +15,7 @@ from typing import Any
 from datamodules.store import DataError, joint_fingerprint, read_object, sha256_file
 from experiments.elsewhere import without_elsewhere
 from experiments.plain_yaml import TooMuch
+from experiments.redaction import drop, hide, is_secret
 from experiments.settings import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
 
 _DIFF_LINES = 8
@@ -113,7 +114,9 @@ def make_request(
     Returns:
         The request, ready for `request_hash` and ``request.json``.
     """
-    settings = without_elsewhere(config)
+    sections = {name: section for name, section in without_elsewhere(config).items() if not is_secret(name)}
+    # Whom a trainer tells is no part of what a run is; an address that a model or data read is.
+    settings = {name: drop(section, mark=name != "trainer") for name, section in sections.items()}
     settings.pop("seed_everything", None)
     arguments = settings.get("data", {}).get("init_args", {})
     for name in ("fold", "protocol"):
@@ -223,7 +226,7 @@ def difference(old: Config, new: Config) -> str:
     Returns:
         Lines ``name: old -> new``, the first few of them.
     """
-    before, after = dict(_flat(old)), dict(_flat(new))
+    before, after = dict(_flat(hide(old))), dict(_flat(hide(new)))
     pairs = {name: (before.get(name, "not set"), after.get(name, "not set")) for name in {**before, **after}}
     lines = [_change(name, *pairs[name]) for name in sorted(pairs) if pairs[name][0] != pairs[name][1]]
     more = [f"... and {len(lines) - _DIFF_LINES} more"] if len(lines) > _DIFF_LINES else []

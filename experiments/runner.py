@@ -25,6 +25,7 @@ from filelock import FileLock
 from datamodules.locks import HANDED_ON, Busy, hold
 from experiments.cost_sheet import duration
 from experiments.plan import Job
+from experiments.redaction import hide_words
 from experiments.results import state, write_json
 
 _POLL = 0.2  # seconds between looks at the running cells
@@ -145,8 +146,8 @@ def _imports(project: Path) -> list[str]:
 
 
 def typed(program: Path, command: Sequence[str]) -> str:
-    """A command line as a user would type it."""
-    return shlex.join(["python", str(program), *command])
+    """A command line as a user would type it, less its secrets."""
+    return shlex.join(["python", str(program), *hide_words(command)])
 
 
 def call(command: Sequence[str]) -> int:

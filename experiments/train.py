@@ -37,6 +37,7 @@ from experiments.checkpoints import keep_to_its_run, read_checkpoint
 from experiments.embed import use_frozen_encoders
 from experiments.messages import Parser, UsageError, quiet
 from experiments.record import RecordConfig, record_result
+from experiments.redaction import forget, hide_words
 from experiments.run_folder import Finished, begin, enter
 from experiments.score import score_selections
 from lightning_modules.base import EmotionTask
@@ -127,6 +128,11 @@ class EmotionCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Checks what was parsed before anything of it is called."""
         class_paths.check_classes(self.config[self.config["subcommand"]])
+
+    def instantiate_classes(self) -> None:
+        """Builds data, model and trainer."""
+        super().instantiate_classes()
+        forget(self.model)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer over the run's folder."""
@@ -309,6 +315,8 @@ def main(arguments: Sequence[str]) -> int:
     quiet()
     import_all()
     allowed, arguments = class_paths.split(arguments)
+    if hide_words(arguments) != list(arguments):
+        os.environ["WANDB_X_DISABLE_META"] = "true"  # else W&B keeps the command line
     try:
         with class_paths.guarded(allowed), contextlib.ExitStack() as held:
             EmotionCLI(arguments, held)

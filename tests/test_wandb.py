@@ -1,5 +1,6 @@
 """Weights & Biases as a mirror: a run on disk without a key, and no run ever stopped by it."""
 
+import json
 import os
 import warnings
 from pathlib import Path
@@ -21,7 +22,7 @@ def clean(tmp_path, monkeypatch):
     """A home without a login, and an environment that says nothing about W&B."""
     wandb.teardown()  # what an earlier test set up keeps the mode it found
     names = ["NETRC", *(f"WANDB_{name}" for name in ("MODE", "API_KEY", "BASE_URL", "IDENTITY_TOKEN_FILE", "SILENT"))]
-    for name in [*names, "WANDB_INIT_TIMEOUT", "WANDB_FINISH_TIMEOUT"]:
+    for name in [*names, "WANDB_X_DISABLE_META", "WANDB_INIT_TIMEOUT", "WANDB_FINISH_TIMEOUT"]:
         monkeypatch.setenv(name, "")  # so that what the logger sets is taken back
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -196,3 +197,26 @@ def test_tensorboard_and_wandb_by_yaml(clean, ravdess, monkeypatch):
     (record,) = (clean / "run").glob("wandb/offline-run-*/run-*.wandb")
     assert b"val_accuracy" in record.read_bytes()
     assert (clean / "run" / "result.json").exists()
+
+
+def test_no_logger_keeps_a_secret_of_the_command_line(clean, ravdess, monkeypatch):
+    """W&B keeps the command line, unless it holds one."""
+    monkeypatch.setenv("WANDB_DIR", "")
+    monkeypatch.delenv("WANDB_DIR")
+    secret, run = "services/hunter2hunter2", clean / "run"
+    command = ["fit", "--config", str(ROOT / "experiments" / "ravdess_audio.yaml"), "--data.root", str(ravdess)]
+    command += ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.default_root_dir", str(run)]
+    command += ["--trainer.logger+=ResilientWandbLogger", "--trainer.callbacks+=WebhookNotifier"]
+    command += ["--trainer.callbacks.url", f"http://127.0.0.1:9/{secret}"]  # nobody listens there
+    tensorboard = {"class_path": "TensorBoardLogger", "init_args": {"save_dir": str(run / "events")}}
+    command += ["--trainer.logger+", json.dumps(tensorboard)]
+    monkeypatch.setattr("sys.argv", ["cli.py", *command])
+    try:
+        assert cli.main() == 0
+    finally:
+        wandb.finish()
+        wandb.teardown()
+    files = [path for path in clean.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".wandb" and b"val_accuracy" in path.read_bytes() for path in files)
+    assert any(path.name.startswith("events.") for path in files)
+    assert [path for path in files if secret.encode() in path.read_bytes()] == []
