@@ -5,7 +5,9 @@ Before it knows the command it imports nothing heavier than the standard library
 
 import argparse
 import importlib
+import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -117,6 +119,12 @@ def dispatch(arguments: Sequence[str]) -> int:
     return 2
 
 
+def _said(error: BaseException) -> str:
+    """The message of an error, also where a loader's process wrapped its own traceback around it."""
+    text = str(error)
+    return re.split(r"\n[\w.]+: ", text.rstrip())[-1] if "Original Traceback (most recent call last)" in text else text
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -126,6 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failed, 2 wrong usage.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may be no UTF-8
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return dispatch(words)
@@ -142,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if cause is None:  # what a user can cause carries an exit code; anything else is a bug
             raise
         hide = importlib.import_module("experiments.redaction").hide_message
-        print(f"error: {hide(str(cause), words)}", file=sys.stderr)
+        print(f"error: {hide(_said(cause), words)}", file=sys.stderr)
         return int(cause.exit_code)  # type: ignore[attr-defined]
 
 

@@ -1,6 +1,7 @@
 """Metrics of every epoch in one CSV file, whatever logger is chosen."""
 
 import csv
+import math
 import sys
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.files import replacing
-from lightning_modules.base import EmotionTask
+from lightning_modules.base import EmotionTask, TaskError
 
 SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_uar")
 
@@ -48,8 +49,14 @@ class History(Callback):
         path = Path(trainer.default_root_dir) / "metrics.csv"
         if not trainer.current_epoch or not path.exists():
             return []
-        with path.open(newline="") as file:
-            return [dict(row) for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = [dict(row) for row in csv.DictReader(file)]
+            if any(None in row or None in row.values() or not math.isfinite(float(row["seconds"])) for row in rows):
+                raise ValueError("a row of another length")
+            return [row for row in rows if int(row["epoch"]) < trainer.current_epoch]
+        except (KeyError, OSError, TypeError, ValueError, csv.Error) as error:
+            raise TaskError(f"{path} is damaged ({error}); delete the folder to start again") from error
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Nothing is known of the epoch yet."""

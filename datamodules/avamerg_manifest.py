@@ -11,7 +11,7 @@ from typing import Any
 
 from datamodules.emotion_labels import CLASSLESS, canonical
 from datamodules.plain_json import parse_json
-from datamodules.store import DataError
+from datamodules.store import DataError, check_regular, plain
 from datamodules.tables import settle
 
 SPLITS = ("train", "val", "test")
@@ -110,7 +110,11 @@ class Media:
         if not parts:
             return None, "the manifest names no file"
         inside = self.folder.joinpath(*parts)
-        if not PureWindowsPath(named).is_absolute() and ".." not in parts and inside.is_file():
+        try:
+            there = inside.is_file()
+        except (OSError, ValueError) as error:
+            return None, f"no file can have this name ({getattr(error, 'strerror', None) or error})"
+        if there and not PureWindowsPath(named).is_absolute() and ".." not in parts:
             return inside, ""
         found = self.by_name.get(parts[-1], [])
         if len(found) == 1:
@@ -128,8 +132,8 @@ def read_manifests(folder: Path) -> list[Dialogue]:
         The conversations, split by split, in the order of the files.
 
     Raises:
-        DataError: If there is no manifest or more than one for a split, one is not as expected or names an unknown
-            emotion, or a conversation is in two splits or there twice and differs.
+        DataError: If there is no manifest or more than one for a split, one is empty, not as expected or names an
+            unknown emotion, or a conversation is in two splits or there twice and differs.
     """
     paths = [path for place in (folder, folder / "json") for path in sorted(place.glob("*.json"))]
     named = {split: [path for path in paths if split in path.stem.lower()] for split in SPLITS}
@@ -185,16 +189,19 @@ def _drawn(dialogues: list[Dialogue]) -> list[Dialogue]:
 
 def _read(path: Path, split: str) -> list[Dialogue]:
     try:
+        check_regular(path)
         content = parse_json(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON ({error}); get the file anew") from None
     if not isinstance(content, list):
         raise DataError(f"{path}: expected a list of conversations; docs/data.md shows the layout")
+    if not content:
+        raise DataError(f"{path}: no conversation in it; get the file anew")
     dialogues = []
     for number, entry in enumerate(content):
         try:
             dialogues.append(_dialogue(entry, split, f"{path}, conversation {number}"))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
             what = f"no {error}" if isinstance(error, KeyError) else str(error)
@@ -206,6 +213,12 @@ def _read(path: Path, split: str) -> list[Dialogue]:
 
 def _dialogue(entry: Any, split: str, where: str) -> Dialogue:
     name, turn = str(entry["conversation_id"]).strip(), entry["turn"]
+    sha256 = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+    try:
+        json.dumps(entry, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # JSON can escape what no text can hold
+        reason = "a text holds half of a surrogate pair"
+        return Dialogue(plain(name), split, "", "", (), "", {}, (), sha256, problem=reason, where=plain(where))
     where = f"{where} ({name})"
     chain = turn.get("chain_of_empathy") or {}
     word, dropped, emotion = str(chain.get("speaker_emotion") or "").strip(), "", ""
@@ -230,7 +243,7 @@ def _dialogue(entry: Any, split: str, where: str) -> Dialogue:
         topic=str(entry.get("topic") or "").strip(),
         profiles=profiles,
         utterances=tuple(_utterance(one, where) for one in turn["dialogue"]),
-        sha256=hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest(),
+        sha256=sha256,
         dropped=dropped,
         problem="" if turn["dialogue"] else "it has no utterance",
         where=where,

@@ -15,6 +15,24 @@ from datamodules.clips import Batch, ClipDataset, Split, as_is, global_seed, uni
 from datamodules.store import DataError
 
 
+def distinct(names: list[str], option: str) -> list[str]:
+    """Class names as they are given: two of one name would share their column of every prediction.
+
+    Args:
+        names: In order of the class index.
+        option: What gave them, for the message.
+
+    Raises:
+        DataError: If one is empty or comes twice.
+    """
+    known = [name.strip() for name in names]
+    if not all(known):
+        raise DataError(f"{option}: a name is empty")
+    if twice := sorted({name for name in known if known.count(name) > 1}):
+        raise DataError(f"{option}: {', '.join(twice)} comes twice; give every class a name of its own")
+    return names
+
+
 class EmotionDataModule(LightningDataModule):
     """Clips of one corpus under one protocol (contract 1).
 

@@ -1,84 +1,44 @@
-"""Reads EmpatheticDialogues: the official files, one utterance a line, and plain tables of prompts."""
+"""Reads EmpatheticDialogues: the official files, the same saved again by another program, and tables of prompts.
+
+Nothing is quoted in the official files: a comma inside text is written ``_comma_``, a quotation mark is itself wherever
+it stands. Other programs quote, write real commas, put a row count in front, or change the order of the columns.
+"""
 
 import csv
-import hashlib
-from collections import Counter
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from datamodules.emotion_labels import canonical
+from datamodules.empathetic_corpus import SPLITS, Conversation, Corpus
 from datamodules.store import DataError
+from datamodules.tables import Place, Row, Table, settle
 
-SPLITS = {"train": "train", "valid": "val", "test": "test"}  # name of the file -> of the split
 HEADER = "conv_id,utterance_idx,context,prompt,speaker_idx,utterance,selfeval,tags"
-FIELDS = HEADER.count(",") + 1
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """What one conversation gives a model.
-
-    Attributes:
-        id: Its name, unique in the corpus.
-        group: The speaker who has the emotion; the conversation itself where no speaker is named.
-        split: train, val or test.
-        emotion: One of the 32.
-        prompt: The situation as the speaker described it before the conversation.
-        turns: The speaker's own utterances in order; none in a table of prompts.
-    """
-
-    id: str
-    group: str
-    split: str
-    emotion: str
-    prompt: str
-    turns: tuple[str, ...] = ()
-
-    @property
-    def sha256(self) -> str:
-        """Hash of everything a store could take from it."""
-        content = "\n".join((self.group, self.split, self.emotion, self.prompt, *self.turns))
-        return hashlib.sha256(content.encode()).hexdigest()
+NAMES = HEADER.split(",")
+TALK = ("conv_id", "utterance_idx", "speaker_idx", "utterance")  # columns that no table of prompts has
+PROMPTS = ("prompt", "context")
+RATINGS = re.compile(r"\d\|\d\|\d(_|$)")  # how a self-evaluation begins
+_QUOTED = r'"(?>(?:[^"]|"")*)"'
+_SAVED = re.compile(rf'(?:{_QUOTED}|[^",]*)(?:,(?:{_QUOTED}|[^",]*))*')  # a line that a program which quotes can write
 
 
 @dataclass
-class Corpus:
-    """The conversations of a folder and what was met on the way.
+class Rows:
+    """Rows of one file.
 
     Attributes:
-        official: Whether the files are the official ones; else they are tables of prompts.
-        conversations: Those of train, valid and test, in the order of the files.
+        talk: Whether they are utterances; else they are prompts.
+        rows: By column, `PROMPTS` at least and `TALK` where they are utterances.
         problems: ``file:line`` and reason of every line that cannot be used.
-        candidates: Lines with a ninth field (retrieval candidates), which is passed over.
+        candidates: Lines with a ninth field, which is passed over.
     """
 
-    official: bool
-    conversations: list[Conversation] = field(default_factory=list)
+    talk: bool = True
+    rows: list[Row] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     candidates: int = 0
-
-    @property
-    def shared_speakers(self) -> int:
-        """Speakers who are in more than one split."""
-        pairs = {(one.group, one.split) for one in self.conversations}
-        return sum(splits > 1 for splits in Counter(group for group, _ in pairs).values())
-
-    def overlaps(self) -> dict[str, str]:
-        """Conversations whose prompt stands in a split that is evaluated too, by id, with the reason."""
-        held: dict[str, set[str]] = {split: set() for split in SPLITS.values()}
-        for one in self.conversations:
-            held[one.split].add(_plain(one.prompt))
-        later = {"train": ("val", "test"), "val": ("test",), "test": ()}
-        return {
-            one.id: f"its prompt is also in {other}"
-            for one in self.conversations
-            for other in later[one.split]
-            if _plain(one.prompt) in held[other]
-        }
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
 
 
 def read_corpus(folder: Path) -> Corpus:
@@ -91,29 +51,61 @@ def read_corpus(folder: Path) -> Corpus:
         The corpus.
 
     Raises:
-        DataError: If a file is missing or not as expected, or holds an emotion that is none of the 32.
+        DataError: If a file is missing, without a row, or not as expected, holds an emotion that is none of the 32,
+            or says two things of one conversation.
     """
     inner = folder / "empatheticdialogues"
     folder = inner if inner.is_dir() else folder
     first = folder / "train.csv"
     if not first.is_file():
         raise DataError(f"--source {folder}: no train.csv in it; docs/data.md says how to get EmpatheticDialogues")
-    official = _lines(first)[0].startswith("conv_id,")
-    corpus = Corpus(official)
+    corpus = Corpus(official=True)
     for name, split in SPLITS.items():
         path = folder / f"{name}.csv"
         if not path.is_file():
             raise DataError(f"--source {folder}: no {path.name} in it; docs/data.md shows the layout")
-        if official:
-            _read_official(path, split, corpus)
-        else:
-            _read_prompts(path, split, corpus)
+        read = read_rows(path)
+        if path == first:
+            corpus.official = read.talk
+        elif read.talk != corpus.official:
+            kinds = ("conversations", "prompts alone")
+            raise DataError(
+                f"{path} holds {kinds[not read.talk]}, {first.name} {kinds[read.talk]}; take files of one kind"
+            )
+        before = len(corpus.conversations)
+        corpus.candidates += read.candidates
+        corpus.problems += read.problems
+        (_add_conversations if read.talk else _add_prompts)(path, split, read.rows, corpus)
+        if len(corpus.conversations) == before:
+            found = [f"{place} ({reason})" for place, reason in corpus.problems if place.startswith(f"{path.name}:")]
+            what = f"no line can be used, the first {found[0]}" if found else "a header and nothing else"
+            raise DataError(f"{path}: {what}; get the file anew")
     seen: dict[str, str] = {}
     for one in corpus.conversations:
         if one.id in seen:
             raise DataError(f"--source {folder}: conversation {one.id} is in both {seen[one.id]} and {one.split}")
         seen[one.id] = one.split
     return corpus
+
+
+def read_rows(path: Path) -> Rows:
+    """Reads one file, whichever way it was written.
+
+    Raises:
+        DataError: If it cannot be read, lacks a column, or can be read in two ways.
+    """
+    header, *lines = _lines(path)
+    if header == HEADER and not _saved_again(path, lines):
+        return _official(path, lines)
+    table = _WithCandidates(path)
+    talk = any(name in table.names for name in TALK)
+    if missing := [name for name in (*(TALK if talk else ()), *PROMPTS) if name not in table.names]:
+        raise DataError(
+            f"{path}: the header is {header[:60]!r}; expected the official columns {HEADER}, in any order, or a table "
+            f"with the columns prompt and context alone; there is no {', '.join(missing)}"
+        )
+    rows = list(table)
+    return Rows(talk, rows, candidates=table.candidates)
 
 
 def _lines(path: Path) -> list[str]:
@@ -128,48 +120,136 @@ def _lines(path: Path) -> list[str]:
     return lines
 
 
-def _read_official(path: Path, split: str, corpus: Corpus) -> None:
-    """Nothing is quoted in these files: a comma inside text is written ``_comma_``, a quotation mark is itself."""
-    header, *lines = _lines(path)
-    if header != HEADER:
-        raise DataError(f"{path}: the header is {header[:60]!r}, expected {HEADER}")
-    found: dict[str, list[tuple[int, list[str]]]] = {}
+def _saved_again(path: Path, lines: list[str]) -> bool:
+    """Whether a file with the official header was written by a program that quotes.
+
+    Such a program quotes a field that holds a comma or a quotation mark, which it doubles, and no other. The official
+    files have single quotation marks anywhere, and as many commas as they have columns.
+
+    Raises:
+        DataError: Some lines are of the one kind and some of the other.
+    """
+    own: int | None = None
+    saved: int | None = None
+    for number, line in enumerate(lines, start=2):
+        if '"' not in line:
+            continue
+        official = line.split(",")
+        fits = _fault(official) == "" and not any('"' in official[place] for place in (0, 1, 2, 4))
+        quoted = next(csv.reader([line])) if _SAVED.fullmatch(line) else []
+        if len(quoted) not in (len(NAMES), len(NAMES) + 1):
+            own = own or (number if fits else None)
+        elif not fits or len(official) != len(quoted) or any('"' in value for value in quoted):
+            saved = saved or number
+    if own and saved:
+        raise DataError(
+            f"{path}: line {own} is written as in the official files, line {saved} as by a program that quotes; get "
+            "the official file, or save the whole anew"
+        )
+    return saved is not None
+
+
+def _fault(values: list[str]) -> str:
+    """Why a line of the official form cannot be used; empty for a good one."""
+    extra = values[len(NAMES) :]
+    if len(values) < len(NAMES) or len(extra) > 1:
+        return f"{len(values)} fields instead of {len(NAMES)}"
+    speaker, ratings = values[NAMES.index("speaker_idx")], values[NAMES.index("selfeval")]
+    goes_on = " " in speaker or (ratings.startswith(" ") and "|" not in ratings)  # what stands after prompt, utterance
+    if goes_on or any(RATINGS.match(value) for value in values[len(NAMES) - 1 :]):
+        return "a comma inside a text divides it"
+    if extra and not _are_candidates(extra[0]) and (extra[0] or "|" not in ratings):
+        return f"{len(values)} fields instead of {len(NAMES)}, and the last is no list of candidates"
+    return ""
+
+
+def _are_candidates(text: str) -> bool:
+    return "|" in text and not RATINGS.match(text)
+
+
+def _official(path: Path, lines: list[str]) -> Rows:
+    read = Rows()
     for number, line in enumerate(lines, start=2):
         if not line.strip():
             continue
         values = line.split(",")
-        if len(values) not in (FIELDS, FIELDS + 1):
-            corpus.problems.append((f"{path.name}:{number}", f"{len(values)} fields instead of {FIELDS}"))
+        if reason := _fault(values):
+            read.problems.append((f"{path.name}:{number}", reason))
             continue
-        corpus.candidates += len(values) > FIELDS
-        if not values[1].isdecimal():
-            corpus.problems.append((f"{path.name}:{number}", f"utterance_idx is {values[1]!r}"))
-            continue
-        values = [value.replace("_comma_", ",") for value in values]
-        found.setdefault(values[0], []).append((number, values))
-    for name, rows in found.items():
-        rows.sort(key=lambda row: int(row[1][1]))
-        number, (_, _, context, prompt, *_) = rows[0]
-        own = [values for _, values in rows if int(values[1]) % 2]  # the speaker has the odd turns
-        speaker = own[0][4] if own else name
-        emotion = canonical(context, f"{path}, line {number}")
-        turns = tuple(values[5].strip() for values in own)
-        corpus.conversations.append(Conversation(name, speaker, split, emotion, prompt.strip(), turns))
+        read.candidates += len(values) > len(NAMES)
+        row = Row(zip(NAMES, (value.strip() for value in values), strict=False))
+        row.place = Place(str(path), number)
+        read.rows.append(row)
+    return read
 
 
-def _read_prompts(path: Path, split: str, corpus: Corpus) -> None:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read ({error}); get the file anew") from None
-    if not rows or not {"prompt", "context"} <= rows[0].keys():
-        raise DataError(f"{path}: expected the official columns, or a table with the columns prompt and context")
+class _WithCandidates(Table):
+    """A table whose rows may have one field more than its header: retrieval candidates, which are passed over.
+
+    Attributes:
+        candidates: Rows that have it.
+    """
+
+    names: list[str]
+    candidates = 0
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        for line, values in super()._records():
+            names = getattr(self, "names", [])  # not known while the header is read
+            if names and len(values) == len(names) + self._counted + 1 and _are_candidates(values[-1]):
+                values.pop()
+                self.candidates += 1
+            yield line, values
+
+
+def _add_conversations(path: Path, split: str, rows: list[Row], corpus: Corpus) -> None:
+    whole: list[tuple[str, int, Row]] = []
+    for row in rows:
+        name, index = row["conv_id"], _integer(row["utterance_idx"])
+        reason = "" if name else "conv_id is empty"
+        if not index.isdecimal() or len(index) > 9:
+            reason = f"utterance_idx is {index[:60]!r}"
+        if any("\n" in row[column] for column in ("prompt", "utterance")):
+            reason = "a line break inside a text: several lines were read as one"
+        if reason:
+            corpus.problems.append((f"{path.name}:{row.line}", reason))
+        else:
+            whole.append((name, int(index), row))
+    emotions, _ = settle((name, canonical(row["context"], row.where), row.where) for name, _, row in whole)
+    said, copies = settle(
+        ((name, index), (_integer(row["speaker_idx"]), _text(row["utterance"])), row.where)
+        for name, index, row in whole
+    )
+    corpus.copies += copies
+    # The speaker has the odd turns and wrote the prompt; the listener's lines repeat it.
+    odd = {name for name, turn in said if turn % 2}
+    prompts, _ = settle(
+        (name, _text(row["prompt"]), row.where) for name, turn, row in whole if turn % 2 or name not in odd
+    )
+    turns: dict[str, list[tuple[str, str]]] = {name: [] for name in emotions}
+    for name, turn in sorted(said):
+        if turn % 2:
+            turns[name].append(said[name, turn])
+    for name, emotion in emotions.items():
+        speaker = turns[name][0][0] if turns[name] else name
+        texts = tuple(text for _, text in turns[name])
+        corpus.conversations.append(Conversation(name, speaker, split, emotion, prompts[name], texts))
+
+
+def _add_prompts(path: Path, split: str, rows: list[Row], corpus: Corpus) -> None:
     for number, row in enumerate(rows):
-        where = f"{path.name}:{number + 2}"
-        if not (row["prompt"] or "").strip():
-            corpus.problems.append((where, "the prompt is empty"))
+        if not row["prompt"]:
+            corpus.problems.append((f"{path.name}:{row.line}", "the prompt is empty"))
             continue
-        emotion = canonical(row["context"] or "", f"{path}, row {number + 2}")
+        emotion = canonical(row["context"], row.where)
         name = f"{split}-{number:05d}"
-        corpus.conversations.append(Conversation(name, name, split, emotion, row["prompt"].strip()))
+        corpus.conversations.append(Conversation(name, name, split, emotion, _text(row["prompt"])))
+
+
+def _text(value: str) -> str:
+    return value.replace("_comma_", ",").strip()
+
+
+def _integer(value: str) -> str:
+    """A number as the official files write it; a program that met a hole in the column wrote 1.0 for 1."""
+    return value.removesuffix(".0")

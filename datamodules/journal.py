@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +19,7 @@ class Journal:
     Args:
         path: The log, one JSON value a line; the first line is the header.
         files: The files that grow.
+        fits: Whether a record can be one of the caller's.
 
     Attributes:
         header: First line of the log, None in a new one.
@@ -27,9 +28,10 @@ class Journal:
 
     Raises:
         BlockingIOError: Another process has the log open.
+        ValueError: A line of the log is none that was written here.
     """
 
-    def __init__(self, path: Path, files: Sequence[Path]) -> None:
+    def __init__(self, path: Path, files: Sequence[Path], fits: Callable[[Any], bool]) -> None:
         self.path = path
         self.files = list(files)
         self.header: Any = None
@@ -46,10 +48,14 @@ class Journal:
             raise
         self._log.seek(0)
         sizes = [file.stat().st_size if file.exists() else 0 for file in self.files]
-        for line in self._log:
+        for number, line in enumerate(self._log, start=1):
             if not line.endswith(b"\n"):  # killed in the middle of a line
                 break
             content = parse_json(line)
+            whole = isinstance(content, dict) and (number == 1 or (self._is_entry(content) and fits(content["record"])))
+            if not whole:
+                self._log.close()
+                raise ValueError(f"line {number} is none of its own")
             if self._positions:
                 self.begun = True
                 # After a power cut the log can be ahead of the bytes: such a record never happened.
@@ -60,6 +66,11 @@ class Journal:
             else:
                 self.header = content
             self._positions.append(sum(self._positions[-1:]) + len(line))
+
+    def _is_entry(self, content: dict[str, Any]) -> bool:
+        """Whether a line has a record and the length of every file after it."""
+        ends = content.get("ends")
+        return "record" in content and isinstance(ends, list) and [type(end) for end in ends] == [int] * len(self.files)
 
     @property
     def ends(self) -> list[int]:

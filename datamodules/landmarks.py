@@ -1,4 +1,4 @@
-"""Boxes of one face from an OpenFace table, whose rows are faces in frames: rows can be missing, frames hold several."""
+"""Boxes of one face from an OpenFace table: a row is a face in a frame, rows can be missing, frames hold several."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -157,4 +157,4 @@ def _walk(groups: Iterable[np.ndarray], boxes: np.ndarray, own: np.ndarray, last
 
 
 def _sides(box: np.ndarray) -> np.ndarray:
-    return box[2:] - box[:2]
+    return np.asarray(box[2:] - box[:2])

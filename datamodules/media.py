@@ -113,7 +113,9 @@ def _demux(
         if packet.pts is not None and packet.duration and packet.time_base
     ]
     if ends and len(wanted) == len(container.streams):
-        check_whole(path, float(max(ends)) - (container.start_time or 0) / av.time_base, promised)
+        # Matroska counts its duration from time zero, others from the first packet.
+        begin = min(0.0, (container.start_time or 0) / av.time_base)
+        check_whole(path, float(max(ends)) - begin, promised)
     return packets
 
 
@@ -128,8 +130,11 @@ def _first_that_decodes(path: Path, streams: Sequence[_Stream], read: Callable[[
             return read(stream)
         except MediaError as error:
             first = first or error
-        except av.FFmpegError as error:
-            first = first or MediaError(path, f"does not decode ({error.strerror})")
+        except (
+            av.FFmpegError,
+            ValueError,
+        ) as error:  # PyAV's own, for a form of samples or pictures it has no name for
+            first = first or MediaError(path, f"does not decode ({getattr(error, 'strerror', None) or error})")
     assert first is not None
     raise first
 

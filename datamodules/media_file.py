@@ -12,6 +12,7 @@ from datamodules.store import DataError, check_regular, plain
 
 MAX_SECONDS = 600.0  # packets and chosen frames of a clip are held in memory
 MAX_PIXELS = 50_000_000  # of a frame; 8K video has 33 million
+PLAYLISTS = (b"ffconcat", b"#EXTM3U")  # texts that would have FFmpeg open what they name, a device too
 _LOST = (0.2, 0.02)  # seconds, or share of what is promised, whichever is more: less than that is not "truncated"
 
 
@@ -65,6 +66,8 @@ def open_media(path: Path) -> InputContainer:
             head = file.read(12)
     except OSError as error:
         raise MediaError(path, f"cannot be read ({error.strerror})") from None
+    if head.startswith(PLAYLISTS):
+        raise MediaError(path, "a list of other files, not a media file")
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":  # FFmpeg reads what is there
         promised = int.from_bytes(head[4:8], "little") + 8
         if size < promised < 1 << 32:  # streaming writers leave the largest number

@@ -14,14 +14,15 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 import tensor_files
-from datamodules.base import EmotionDataModule
+from datamodules.base import EmotionDataModule, distinct
 from datamodules.clips import Batch, ClipDataset, Split
 from datamodules.names import check_name, some
-from datamodules.store import STAND_IN, DataError, read_object, sha256_file
+from datamodules.store import STAND_IN, DataError, read_manifest, sha256_file
 from datamodules.tables import Row, read_table, settle
 from tensor_files import TensorFileError
 
 COLUMNS = ("id", "group", "target", "fold")
+MOST = 10_000  # classes or folds: nobody has as many, and a class more is a row of every table
 
 
 def read_index(path: Path) -> list[Row]:
@@ -51,6 +52,20 @@ def read_index(path: Path) -> list[Row]:
     if copies:
         rank_zero_warn(f"{path}: {copies} rows come twice and count once")
     return list(clips.values())
+
+
+def _check_numbers(rows: list[Row]) -> None:
+    """Refuses numbers that would make as many classes or folds.
+
+    Raises:
+        DataError: If a target or fold is beyond `MOST`.
+    """
+    for row in rows:
+        for name in ("target", "fold"):
+            if len(row[name].lstrip("0")) >= len(str(MOST)):
+                raise DataError(
+                    f"{row.where}: {name} of clip {row['id']} is {row[name][:20]}; at most {MOST - 1:,} is read"
+                )
 
 
 def read_feature(path: Path) -> np.ndarray:
@@ -143,6 +158,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not self.index_path.exists():
             raise DataError(f"no index of clips at {self.index_path}; docs/data.md tells what --data.root holds")
         self.clips = read_index(self.index_path)
+        _check_numbers(self.clips)
         self.ids = [row["id"] for row in self.clips]
         self.groups = [row["group"] for row in self.clips]
         self.targets = torch.tensor([int(row["target"]) for row in self.clips])
@@ -154,7 +170,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if self.manifest:
             self.corpus = self.manifest["corpus"]
         self.standardize = standardize or []
-        self._class_names = class_names or [str(label) for label in range(int(self.targets.max()) + 1)]
+        self._class_names = distinct(class_names or [], "--data.class_names") or [
+            str(label) for label in range(int(self.targets.max()) + 1)
+        ]
         if int(self.targets.max()) >= len(self._class_names):
             raise DataError(
                 f"{self.index_path}: target {int(self.targets.max())}, but {len(self._class_names)} classes"
@@ -167,16 +185,16 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """What ``prepare`` wrote beside the index; empty for a folder that somebody else filled.
 
         Raises:
-            DataError: If a file is no longer the one that was prepared.
+            DataError: If the manifest is damaged, or a file is no longer the one that was prepared.
         """
         path = self.index_path.with_name("manifest.json")
         if not path.exists():
             return {}
-        manifest = read_object(path, f"delete {path.parent} and prepare the corpus again")
+        manifest = read_manifest(path, corpus=str, synthetic=bool, files=dict, fingerprint=str)
         check_name(manifest["corpus"], f"{path}: corpus")
         for name, digest in manifest["files"].items():
             file = path.with_name(check_name(name, f"{path}: files"))
-            if not file.exists() or sha256_file(file) != digest:
+            if not file.is_file() or sha256_file(file) != digest:
                 raise DataError(f"{file} is not what was prepared: delete {path.parent} and prepare the corpus again")
         return manifest
 

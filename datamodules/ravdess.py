@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules import augment
 from datamodules.base import EmotionDataModule
@@ -182,7 +183,11 @@ class RAVDESSDataModule(EmotionDataModule):
             DataError: If the split file is missing, lacks a column or clip or contradicts the store's speakers.
         """
         rows = read_table(self.splits, ("clip", "speaker", "fold"), "--data.splits")
-        split, _ = settle((row["clip"], {name: row[name] for name in ("speaker", "fold")}, row.place) for row in rows)
+        split, copies = settle(
+            (row["clip"], {name: row[name] for name in ("speaker", "fold")}, row.place) for row in rows
+        )
+        if copies:
+            rank_zero_warn(f"--data.splits {self.splits}: {copies} rows come twice and count once")
         folds = []
         for clip, speaker in zip(self.store.ids, self.store.groups, strict=True):
             row = split.get(clip[3:])  # audio-only and audio-video names differ in the first field alone

@@ -54,8 +54,7 @@ class Settings:
 
     def manifest(self) -> dict[str, Any]:
         """What the store is keyed by."""
-        unused = () if self.video and self.face == "landmarks" else _OF_LANDMARKS
-        unused += () if self.video else _OF_VIDEO
+        unused = (*(() if self.video else _OF_VIDEO), *(() if self.face == "landmarks" else _OF_LANDMARKS))
         own = {key: value for key, value in asdict(self).items() if key not in unused}
         numbers = [MFCC_RATE, MFCC_OFFSET, MFCC_SECONDS, MFCC_COUNT, MFCC_STEPS]
         return {"corpus": "ravdess", "recipe": 1, **own, "frames": FRAMES * self.video, "mfcc": numbers}

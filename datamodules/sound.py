@@ -46,10 +46,10 @@ def read_audio(
     resamplers = {rate: AudioResampler("s16", "mono", rate) for rate in rates}
     parts: dict[int, list[np.ndarray]] = {rate: [] for rate in rates}
     timeline = _Timeline(path)
-    for frame in _decoded(path, stream, packets):
-        if frame.format.name.startswith(("flt", "dbl")):
+    for time, frame in _decoded(path, stream, packets):
+        if frame.format.name in ("flt", "dbl"):
             _check_scale(path, frame)
-        for piece in timeline.place(frame):
+        for piece in timeline.place(time, frame):
             for rate, resampler in resamplers.items():
                 parts[rate] += [part.to_ndarray()[0] for part in resampler.resample(piece)]
     if not timeline.rate:
@@ -68,15 +68,37 @@ def read_audio(
     return {rate: _align(wave, round(lead * rate), round(video_seconds * rate)) for rate, wave in waves.items()}
 
 
-def _decoded(path: Path, stream: AudioStream, packets: "list[Packet[Any]]") -> Iterator[AudioFrame]:
-    failed = 0
+def _decoded(
+    path: Path, stream: AudioStream, packets: "list[Packet[Any]]"
+) -> Iterator[tuple[float | None, AudioFrame]]:
+    """Yield frames, their channels interleaved, with their times in seconds; all frames have the same form.
+
+    PyAV reads beyond the end of a frame of eight channels or more that are not interleaved. A WAV of one channel does
+    not say "mono", and such a frame can be handed to one resampler alone.
+
+    Raises:
+        MediaError: A packet does not decode, or rate, channels or type change in the middle.
+    """
+    failed, form = 0, ""
+    packer: AudioResampler | None = None
     for packet in [*packets, None]:
         try:
-            yield from stream.codec_context.decode(packet)
+            frames = stream.codec_context.decode(packet)
         except av.FFmpegError:
             failed += 1
+            continue
+        for frame in frames:
+            now = f"{frame.sample_rate} Hz {frame.layout.name} {frame.format.name}"
+            packer, form = packer or AudioResampler(frame.format.packed), form or now
+            if now != form:
+                raise MediaError(path, f"audio changes in the middle from {form} to {now}")
+            time, frame.pts = frame.time, None  # a resampler has its own opinion of times
+            for packed in packer.resample(frame):
+                packed.pts = None
+                unnamed = packed.layout.nb_channels == 1 and packed.layout.name != "mono"
+                yield time, _framed(packed.to_ndarray(), packed, "mono") if unnamed else packed
     if failed:
-        raise MediaError(path, f"damaged: {failed} of {len(packets)} audio packets do not decode")
+        raise MediaError(path, f"damaged: {min(failed, len(packets))} of {len(packets)} audio packets do not decode")
 
 
 def _check_scale(path: Path, frame: AudioFrame) -> None:
@@ -106,18 +128,22 @@ class _Timeline:
         self.start: float | None = None
         self.rate, self.length = 0, 0
 
-    def place(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+    def place(self, time: float | None, frame: AudioFrame) -> Iterator[AudioFrame]:
         """Yield the silence before a frame where there is some, and what of the frame was not there before.
+
+        Args:
+            time: Of the frame, in seconds; None where it has none.
+            frame: Its channels interleaved.
 
         Raises:
             MediaError: The times lie beyond the longest clip, or start anew in the middle.
         """
         self.rate = self.rate or frame.sample_rate
         late = 0
-        if frame.time is not None:
+        if time is not None:
             if self.start is None:
-                self.start = frame.time - self.length / self.rate
-            late = round((frame.time - self.start) * self.rate) - self.length
+                self.start = time - self.length / self.rate
+            late = round((time - self.start) * self.rate) - self.length
             late = late if abs(late) >= JITTER * self.rate else 0
         if self.length + late + frame.samples > MAX_SECONDS * self.rate:
             seconds = (self.length + late + frame.samples) / self.rate
@@ -126,34 +152,25 @@ class _Timeline:
             raise MediaError(self.path, f"times of the audio go back by {-late / self.rate:.1f} s in the middle")
         for first in range(0, late, self.rate):  # a second at a time
             yield _silence(frame, min(self.rate, late - first))
-        kept = frame if late >= 0 else _without_head(frame, -late)
-        self.length += max(0, late) + (kept.samples if kept else 0)
-        if kept:
-            kept.pts = None  # the resampler has its own opinion of times
-            yield kept
+        self.length += max(late, -frame.samples) + frame.samples
+        if late >= 0:
+            yield frame
+        elif -late < frame.samples:
+            values = frame.to_ndarray()
+            yield _framed(values[:, values.shape[1] // frame.samples * -late :], frame)
 
 
 def _silence(like: AudioFrame, samples: int) -> AudioFrame:
-    """A silent frame of the same form as another one."""
-    frame = AudioFrame(like.format.name, like.layout.name, samples)
+    values = like.to_ndarray()
+    middle = 128 if values.dtype == np.uint8 else 0
+    return _framed(np.full((1, values.shape[1] // like.samples * samples), middle, values.dtype), like)
+
+
+def _framed(values: np.ndarray, like: AudioFrame, layout: str = "") -> AudioFrame:
+    """A frame of these samples, ``(1, n * channels)``, in the form of another one."""
+    frame = AudioFrame.from_ndarray(np.ascontiguousarray(values), like.format.name, layout or like.layout)
     frame.sample_rate = like.sample_rate
-    middle = b"\x80" if like.format.name.startswith("u8") else b"\0"
-    for plane in frame.planes:
-        plane.update(middle * plane.buffer_size)
     return frame
-
-
-def _without_head(frame: AudioFrame, samples: int) -> AudioFrame | None:
-    """A frame without its first samples; None where nothing is left."""
-    if samples >= frame.samples:
-        return None
-    values = frame.to_ndarray()  # (channels, n), or (1, n * channels) where they are interleaved
-    width = values.shape[1] // frame.samples
-    rest = AudioFrame.from_ndarray(
-        np.ascontiguousarray(values[:, samples * width :]), frame.format.name, frame.layout.name
-    )
-    rest.sample_rate = frame.sample_rate
-    return rest
 
 
 def _align(wave: np.ndarray, lead: int, length: int) -> np.ndarray:

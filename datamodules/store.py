@@ -7,6 +7,7 @@ Layout of a finished folder::
                       <array>_offset (elements), <array>_shape
     skipped.csv       id, file, reason, source_sha256 of the clips that could not be used
     manifest.json     settings, synthetic or not, counts, sha256 per array file, tool versions, fingerprint
+    checksums.json    CRC-32 of every clip's arrays: compared when a process first reads them
     COMPLETE          the fingerprint
 
 While it is being written a journal stands in for the index, so that a writer killed at any point carries on
@@ -21,6 +22,7 @@ import math
 import os
 import secrets
 import stat
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from datamodules.plain_json import parse_json
 SCHEMA = 1
 DTYPES = {"u8": "|u1", "i16": "<i2", "i32": "<i4", "i64": "<i8", "f16": "<f2", "f32": "<f4"}
 STAND_IN, UNFINISHED = "SYNTHETIC", " (incomplete)"  # the file that marks a stand-in, and its end until all is there
+CHECKSUMS = "checksums.json"
 ANEW = "delete the folder and prepare again."
 
 
@@ -42,7 +45,7 @@ class DataError(ValueError):
 
 
 def read_object(path: Path, remedy: str) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
+    """Read a JSON file that holds an object of finite numbers.
 
     Args:
         path: The file.
@@ -52,13 +55,13 @@ def read_object(path: Path, remedy: str) -> dict[str, Any]:
         DataError: If the file is missing, damaged, or holds something else.
     """
     try:
-        content = parse_json(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"), finite=True)
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
+        raise DataError(f"{path}: {error.strerror or error}; {remedy}") from error
     except ValueError as error:
         raise DataError(f"{path} is damaged ({error}); {remedy}") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path} is damaged (it holds no object); {remedy}")
+        raise DataError(f"{path} is damaged (a {type(content).__name__} where an object belongs); {remedy}")
     return content
 
 
@@ -91,7 +94,7 @@ def check_regular(path: Path) -> None:
 
 
 def plain(name: str) -> str:
-    """Return a text that UTF-8 can hold: the bytes of a file name that are no UTF-8 are written out, as \\udcff."""
+    """Return a text that UTF-8 can hold: bytes of a file name that are none are written out as escapes."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -130,6 +133,22 @@ def write_atomic(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
+def read_manifest(path: Path, **fields: type) -> dict[str, Any]:
+    """Read the manifest of something prepared.
+
+    Args:
+        path: The file.
+        **fields: Type of every field that is needed of it.
+
+    Raises:
+        DataError: It is missing or damaged.
+    """
+    manifest = read_object(path, ANEW)
+    if wrong := [name for name, kind in fields.items() if not isinstance(manifest.get(name), kind)]:
+        raise DataError(f"{path} is damaged (no {', '.join(wrong)} in it, or of another kind); {ANEW}")
+    return manifest
+
+
 def store_fingerprint(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
     """What identifies a store: its settings, index and array bytes."""
     # Tool versions are left out: another numpy that gives the same bytes gives the same data.
@@ -141,6 +160,17 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV file."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def write_checksums(folder: Path, dtypes: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> None:
+    """Write the CRC-32 of every clip's arrays, of files that are as they were prepared."""
+    sums: dict[str, list[int]] = {name: [] for name in dtypes}
+    for name, dtype in dtypes.items():
+        with (folder / f"{name}.{dtype}").open("rb") as file:  # one clip after the other
+            for row in rows:
+                count = math.prod(int(size) for size in row[f"{name}_shape"].split("x"))
+                sums[name].append(zlib.crc32(file.read(count * np.dtype(DTYPES[dtype]).itemsize)))
+    write_atomic(folder / CHECKSUMS, json.dumps(sums) + "\n")
 
 
 class Store:
@@ -196,7 +226,7 @@ class Store:
             raise DataError(f"{path} is missing; {ANEW}") from None
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-        except (AttributeError, KeyError, TypeError, ValueError, csv.Error):
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError, csv.Error):
             raise DataError(f"{path} is damaged; {ANEW}") from None
         if not found == self.fingerprint == complete:
             raise DataError(f"{folder}: index or manifest was edited since; {ANEW}")
@@ -208,6 +238,16 @@ class Store:
             if size != expected:
                 raise DataError(f"{path}: {size} bytes instead of {expected}; {ANEW}")
         self._maps: dict[str, np.ndarray] = {}
+        self._unchecked = self._read_checksums(folder / CHECKSUMS)
+
+    def _read_checksums(self, path: Path) -> dict[str, dict[int, int]]:
+        """CRC-32 by clip of every array; none for a store of an earlier version, whose arrays are hashed whole."""
+        if not path.exists():
+            return {}
+        sums = read_object(path, ANEW)
+        if any(not isinstance(of, list) or len(of) != len(self.rows) for of in map(sums.get, self.arrays)):
+            raise DataError(f"{path} is damaged (not one number a clip); {ANEW}")
+        return {name: dict(enumerate(sums[name])) for name in self.arrays}
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -222,22 +262,35 @@ class Store:
         return self._shapes[name][i]
 
     def read(self, name: str, i: int) -> np.ndarray:
-        """Array `name` of clip `i`: a read-only view on the memory map, one contiguous stretch."""
+        """Array `name` of clip `i`: a read-only view on the memory map, one contiguous stretch.
+
+        Raises:
+            DataError: It is not what was prepared.
+        """
         if name not in self._maps:
+            if name not in self._unchecked:
+                self.verify(name)
             # Slices of a plain array cost a fraction of slices of the memmap class; an empty file cannot be mapped.
             empty = np.empty(0, self.arrays[name])
             path = self._paths[name]
             full = path.stat().st_size > 0
             self._maps[name] = np.memmap(path, self.arrays[name], mode="r").view(np.ndarray) if full else empty
         offset, shape = self._offsets[name][i], self._shapes[name][i]
-        return self._maps[name][offset : offset + math.prod(shape)].reshape(shape)
+        found = self._maps[name][offset : offset + math.prod(shape)]
+        wanted = self._unchecked.get(name, {}).pop(i, None)
+        if wanted is not None and zlib.crc32(found) != wanted:  # type: ignore[arg-type]  # an array is a buffer
+            raise DataError(f"{self._paths[name]} was damaged after preparing, at clip {self.ids[i]}; {ANEW}")
+        return found.reshape(shape)
 
-    def verify(self) -> None:
-        """Hash every array file again.
+    def verify(self, *names: str) -> None:
+        """Hash array files again.
+
+        Args:
+            *names: Of which arrays; of all where none is given.
 
         Raises:
             DataError: A file does not hold the bytes that were prepared.
         """
-        for name, path in self._paths.items():
-            if sha256_file(path) != self.manifest["arrays"][name]["sha256"]:
-                raise DataError(f"{path} was damaged after preparing; {ANEW}")
+        for name in names or self._paths:
+            if sha256_file(self._paths[name]) != self.manifest["arrays"][name]["sha256"]:
+                raise DataError(f"{self._paths[name]} was damaged after preparing; {ANEW}")

@@ -12,6 +12,7 @@ import numpy as np
 from datamodules.journal import Journal
 from datamodules.store import (
     ANEW,
+    CHECKSUMS,
     DTYPES,
     SCHEMA,
     DataError,
@@ -21,6 +22,7 @@ from datamodules.store import (
     sha256_file,
     store_fingerprint,
     write_atomic,
+    write_checksums,
 )
 
 _FIXED = ("id", "group", "label", "padded", "source_sha256")
@@ -33,6 +35,15 @@ def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str,
     writer.writeheader()
     writer.writerows(rows)
     write_atomic(path, text.getvalue())
+
+
+def _is_row(record: Any) -> bool:
+    """Whether a record of the journal is a row of the index or of the clips that were skipped."""
+    if not isinstance(record, dict) or list(record) not in (["used"], ["skipped"]):
+        return False
+    ((kind, row),) = record.items()
+    wanted = _FIXED if kind == "used" else _SKIPPED
+    return isinstance(row, dict) and all(isinstance(row.get(name), str) for name in wanted)
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
@@ -94,13 +105,15 @@ class StoreWriter:
             dtypes = {name: array["dtype"] for name, array in manifest["arrays"].items()}
             self._refuse_other_request({**{key: manifest[key] for key in list(self.request)[:3]}, "dtypes": dtypes})
             store.verify()
+            if not (folder / CHECKSUMS).exists():  # of an earlier version
+                write_checksums(folder, dtypes, store.rows)
             if not (folder / "skipped.csv").exists():
                 raise DataError(f"{folder / 'skipped.csv'} is missing; {ANEW}")
             self.rows, self.skipped = store.rows, read_table(folder / "skipped.csv")
             self.done = {row["id"]: row["source_sha256"] for row in [*self.rows, *self.skipped]}
             return
         try:
-            self._journal = Journal(folder / "journal.jsonl", list(self._paths.values()))
+            self._journal = Journal(folder / "journal.jsonl", list(self._paths.values()), _is_row)
         except BlockingIOError:
             raise DataError(f"{folder}: another process is writing this store; wait for it to end.") from None
         except OSError as error:
@@ -261,6 +274,7 @@ class StoreWriter:
             "versions": dict(versions or {}),
         }
         manifest["fingerprint"] = store_fingerprint(manifest, self.rows)
+        write_checksums(self.folder, self.arrays, self.rows)
         write_atomic(self.folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
         write_atomic(self.folder / "COMPLETE", manifest["fingerprint"] + "\n")
         self.close()

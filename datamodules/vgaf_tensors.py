@@ -119,7 +119,7 @@ def read_index(root: Path) -> Index | None:
         digests = {name: digest for name, (digest, _) in tensors.items()}
         found = fingerprint_of(manifest["texts"], digests, synthetic=manifest["synthetic"])
         complete = (folder / "COMPLETE").read_text(encoding="utf-8").strip()
-    except (OSError, AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:
+    except (OSError, AttributeError, KeyError, RecursionError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{folder} is damaged ({error}); delete index.csv and COMPLETE and prepare again") from None
     if not found == manifest.get("fingerprint") == complete:
         raise DataError(f"{folder}: index or manifest was edited; delete index.csv and COMPLETE and prepare again")

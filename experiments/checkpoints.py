@@ -1,5 +1,6 @@
 """Checkpoints of runs: opened safely, found by selection, evaluated on what their run held out."""
 
+import traceback
 from collections.abc import Mapping, MutableMapping
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,7 @@ from experiments import results
 from experiments.messages import UsageError
 from tensor_files import TensorFileError, read_torch
 
+DAMAGED = "; delete the folder to start again"
 _PARTS = {"state_dict": dict, "hyper_parameters": dict, "epoch": int}
 _TRAINING = {"global_step": int, "loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}
 
@@ -51,6 +53,30 @@ def read_checkpoint(path: Path, option: str = "", remedy: str = "", *, resume: b
             f"{option}{path}: it holds a model but not where its training was: no {', '.join(lacking)}{remedy}"
         )
     return content
+
+
+def why_not_restored(error: Exception) -> str:
+    """Says why a checkpoint could not be taken over; empty where an error is of something else, or says so itself.
+
+    Args:
+        error: What ended a command that was given a checkpoint.
+    """
+    if hasattr(error, "exit_code"):
+        return ""
+    lines = [line.strip() for line in str(error).splitlines()] or [""]
+    if "loading state_dict" in lines[0]:  # torch's, when other options made a model of another shape
+        return (
+            f"it does not fit the model that these options make ({lines[1] if lines[1:] else lines[0]}).\n"
+            "Give the --data options that it was trained with"
+        )
+    names = [
+        frame.f_code.co_name
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename.endswith("checkpoint_connector.py")
+    ]
+    if not any(name.startswith(("restore", "resume")) for name in names):
+        return ""
+    return f"its state cannot be restored ({type(error).__name__}: {lines[0][:120]}); do without it"
 
 
 def same_selection(source: str, target: Path) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 
 from datamodules.store import DataError, write_atomic
 from experiments.cells import CellKey, Cells
-from experiments.predictions import Predictions
+from experiments.predictions import Predictions, unfit
+from experiments.result_check import LATER, miscounted, problem
 from experiments.results import Cell, read_json
 from experiments.scores import most_probable
 from experiments.settings import Config
@@ -71,10 +72,15 @@ def read_committed(table: Table, folder: Path) -> dict[CellKey, Cell]:
         content: Config = read_json(path) if path.exists() else {"schema": SCHEMA, "clips": [], "cells": []}
         if content.get("schema") != SCHEMA:
             raise DataError(f"{path}: schema {content.get('schema')}, this version reads {SCHEMA}")
-        for packed in content["cells"]:
-            cell = _unpacked(packed, content["clips"])
-            result = cell.result
-            cells[row.name, result["protocol"], result["fold"], result["seed"]] = cell
+        try:
+            for cell in [_unpacked(packed, content["clips"]) for packed in content["cells"]]:
+                key = row.name, cell.result["protocol"], cell.result["fold"], cell.result["seed"]
+                if key in cells:
+                    raise ValueError(f"two cells of {'/'.join(map(str, key))}")
+                cells[key] = cell
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            reason = f"no {error}" if isinstance(error, LookupError) else error
+            raise DataError(f"{path} is damaged ({reason}); git checkout {path}, or commit the cells again") from error
     return cells
 
 
@@ -111,13 +117,15 @@ def _packed(cell: Cell, clips: list[Config]) -> Config:
 
 def _packed_predictions(predictions: Predictions, clips: list[Config], with_probabilities: bool) -> Config:
     order = np.argsort(np.array(predictions.ids), kind="stable")
-    fold = {
+    fold: Config = {
         "ids": [predictions.ids[index] for index in order],
         "groups": [predictions.groups[index] for index in order],
         "targets": predictions.targets[order].tolist(),
     }
     if predictions.attributes:
         fold["attributes"] = {name: [of[index] for index in order] for name, of in predictions.attributes.items()}
+    if predictions.unlabelled:
+        fold["unlabelled"] = predictions.unlabelled
     if fold not in clips:
         clips.append(fold)
     packed: Config = {"clips": clips.index(fold), "predicted": predictions.predicted[order].tolist()}
@@ -132,26 +140,42 @@ def _packed_predictions(predictions: Predictions, clips: list[Config], with_prob
 
 
 def _unpacked(packed: Mapping[str, Any], clips: list[Config]) -> Cell:
+    """One cell; a KeyError, TypeError, ValueError or such where it is not as `_packed` makes it."""
+    result = {**LATER, **packed["result"]}
+    if wrong := problem(result):
+        raise ValueError(wrong)
+    classes = len(result["class_names"])
+    predictions = {name: _unpacked_predictions(of, clips, classes) for name, of in packed["predictions"].items()}
+    if predictions.keys() != result["selections"].keys():
+        raise ValueError(f"predictions of {', '.join(predictions)} for selections {', '.join(result['selections'])}")
+    missing = {
+        modality: {
+            float(rate): {name: _unpacked_predictions(of, clips, classes) for name, of in selections.items()}
+            for rate, selections in rates.items()
+        }
+        for modality, rates in packed["missing"].items()
+    }
+    for of in (predictions, *(of for rates in missing.values() for of in rates.values())):
+        if wrong := "; ".join(filter(None, (miscounted(result, found) for found in of.values()))):
+            raise ValueError(wrong)
     return Cell(
-        result=packed["result"],
-        predictions={name: _unpacked_predictions(of, clips) for name, of in packed["predictions"].items()},
+        result=result,
+        predictions=predictions,
         curves={
-            name: [np.nan if value is None else value for value in values] for name, values in packed["curves"].items()
+            name: [np.nan if value is None else float(value) for value in values]
+            for name, values in packed["curves"].items()
         },
-        missing={
-            modality: {
-                float(rate): {name: _unpacked_predictions(of, clips) for name, of in selections.items()}
-                for rate, selections in rates.items()
-            }
-            for modality, rates in packed["missing"].items()
-        },
+        missing=missing,
     )
 
 
-def _unpacked_predictions(packed: Mapping[str, Any], clips: list[Config]) -> Predictions:
-    fold = clips[packed["clips"]]
+def _unpacked_predictions(packed: Mapping[str, Any], clips: list[Config], classes: int) -> Predictions:
+    fold = clips[place := packed["clips"]]
+    for name in ("ids", "groups"):
+        if place < 0 or not isinstance(fold[name], list) or not all(isinstance(value, str) for value in fold[name]):
+            raise ValueError(f"{name} of clips {place} are no texts")
     probabilities, best = packed.get("probabilities"), packed.get("best")
-    return Predictions(
+    found = Predictions(
         ids=fold["ids"],
         groups=fold["groups"],
         targets=np.array(fold["targets"], dtype=np.int64),
@@ -160,7 +184,11 @@ def _unpacked_predictions(packed: Mapping[str, Any], clips: list[Config]) -> Pre
         best=None if best is None else np.array(best, dtype=np.int64),
         gates={name: np.array(of) / _UNIT for name, of in packed.get("gates", {}).items()},
         attributes=fold.get("attributes", {}),
+        unlabelled=fold.get("unlabelled", 0),
     )
+    if wrong := unfit(found, classes):
+        raise ValueError(wrong)
+    return found
 
 
 def _rounded(value: Any) -> Any:

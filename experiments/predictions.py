@@ -34,6 +34,7 @@ class Predictions:
         best: ``(N, 3)`` the most probable classes in order, where they were kept instead of many probabilities.
         gates: Weight ``(N,)`` by modality, where the model has gates.
         attributes: What is known of the clips: values in their order, by name.
+        unlabelled: Number of further clips, which have no class.
     """
 
     ids: list[str]
@@ -44,6 +45,7 @@ class Predictions:
     best: npt.NDArray[np.int64] | None = None
     gates: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     attributes: dict[str, list[str]] = field(default_factory=dict)
+    unlabelled: int = 0
 
 
 def missing_predictions(directory: Path, modality: str, rate: float, selection: str) -> Path:
@@ -61,6 +63,39 @@ def subset_of(name: str) -> tuple[str, ...]:
     return tuple(name.removeprefix(_ONLY).split("+")) if name.startswith(_ONLY) else ()
 
 
+def unfit(predictions: Predictions, classes: int) -> str:
+    """Return what no model of so many classes can have said; empty if all of it can be so.
+
+    Args:
+        predictions: Of clips.
+        classes: Number of classes.
+    """
+    count = len(predictions.ids)
+    lengths = {len(predictions.groups), len(predictions.targets), len(predictions.predicted)}
+    lengths |= {len(of) for named in (predictions.gates, predictions.attributes) for of in named.values()}
+    if not count:
+        return "no rows"
+    if lengths != {count}:
+        return "columns of different length"
+    if len(set(predictions.ids)) < count:
+        return "a clip that comes twice"
+    for name, values in (("target", predictions.targets), ("predicted class", predictions.predicted)):
+        if values.ndim != 1 or values.min() < 0 or values.max() >= classes:
+            return f"a {name} that is none of {classes} classes"
+    if not all(np.isfinite(gate).all() for gate in predictions.gates.values()):
+        return "a gate that is not finite"
+    shares, best = predictions.probabilities, predictions.best
+    if shares is not None and shares.shape != (count, classes):
+        return f"probabilities of shape {shares.shape}"
+    if shares is not None and not (np.isfinite(shares).all() and abs(shares.sum(1) - 1).max() < 1e-3):
+        return (
+            "a probability is not finite" if not np.isfinite(shares).all() else "probabilities that do not add up to 1"
+        )
+    if best is not None and (best.ndim != 2 or len(best) != count or best.min() < 0 or best.max() >= classes):
+        return f"a class that is none of {classes}"
+    return ""
+
+
 def read_predictions(path: Path, class_names: list[str]) -> Predictions:
     """Reads a prediction file; a clip that a distributed sampler repeated is kept once.
 
@@ -73,16 +108,17 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
         The predictions, clips in order of first appearance.
 
     Raises:
-        DataError: If a column is missing or a cell is no number.
+        DataError: If a column is missing, a cell is no number, or no model can have said so.
     """
     columns = [f"p_{name}" for name in class_names]
     try:
         with path.open(newline="", encoding="utf-8") as file:
             first: dict[str, dict[str, str]] = {}
-            for row in csv.DictReader(file):
-                if row["target"]:  # else it has labels of another task alone
-                    first.setdefault(row["id"], row)
-        rows = list(first.values())
+            for line, row in enumerate(csv.DictReader(file), start=2):
+                if None in row or None in row.values():
+                    raise ValueError(f"line {line} has another number of cells")
+                first.setdefault(row["id"], row)
+        rows = [row for row in first.values() if row["target"]]  # others have labels of another task alone
         probabilities = np.array([[float(row[name]) for name in columns] for row in rows]).reshape(-1, len(columns))
         targets = np.array([int(row["target"]) for row in rows], dtype=np.int64)
         groups = [row["group"] for row in rows]
@@ -91,9 +127,10 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
         attributes = {name.removeprefix("attr_"): [row[name] for row in rows] for name in others["attr_"]}
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
         raise DataError(f"{path}: expected columns id, group, target, {', '.join(columns)} ({error})") from error
-    if not rows or not np.isfinite(probabilities).all():
-        raise DataError(f"{path}: {'no rows' if not rows else 'a probability is not finite'}; run the cell again")
-    ids, predicted = [row["id"] for row in rows], probabilities.argmax(1)
-    return Predictions(ids, groups, targets, predicted, probabilities, gates=gates, attributes=attributes)
+    ids, predicted, unlabelled = [row["id"] for row in rows], probabilities.argmax(1), len(first) - len(rows)
+    found = Predictions(ids, groups, targets, predicted, probabilities, None, gates, attributes, unlabelled)
+    if wrong := unfit(found, len(class_names)):
+        raise DataError(f"{path}: {wrong}; run the cell again")
+    return found

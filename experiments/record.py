@@ -52,7 +52,7 @@ def record_result(
     folder = Path(trainer.default_root_dir)
     profile = next((c.result for c in trainer.callbacks if isinstance(c, ModelProfile)), {})
     history = next(c for c in trainer.callbacks if isinstance(c, History))
-    sizes = data.split_sizes()
+    sizes = {**data.split_sizes(), "test": len(task.predictions.ids)}  # fewer where batches were limited
     results.write_result(
         folder,
         {

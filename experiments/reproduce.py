@@ -16,7 +16,7 @@ from experiments.missing import evaluate_all, pending
 from experiments.plan import Job, Planner, Selection, option
 from experiments.report import report_folder, summary_of, write_report
 from experiments.request import data_manifest, difference
-from experiments.results import State, read_json, recorded_request, state
+from experiments.results import State, read_result, recorded_request, state
 from experiments.runner import Interrupted, Outcome, call, interruptible, run_jobs, typed
 from experiments.settings import PROJECT
 from experiments.table import PROTOCOLS, Table, read_table
@@ -98,7 +98,7 @@ def _reproduce(planners: Sequence[Planner], selection: Selection, program: Path,
     seconds: dict[str, list[float]] = {}
     for job in jobs:
         if job.directory in outcome.done:
-            seconds.setdefault(job.row, []).append(read_json(job.directory / "result.json")["seconds"])
+            seconds.setdefault(job.row, []).append(read_result(job.directory)["seconds"])
     left = [job for job in jobs if states[job.directory] in ("missing", "partial")]
     print(f"{len(jobs)} cells: {len(outcome.done)} done, {len(left)} to run", file=sys.stderr)
     if left:

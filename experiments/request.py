@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datamodules.store import DataError, joint_fingerprint, read_object, sha256_file
+from datamodules.store import DataError, joint_fingerprint, read_manifest, read_object, sha256_file
 from experiments.elsewhere import without_elsewhere
 from experiments.plain_yaml import TooMuch
 from experiments.redaction import drop, hide, is_secret
@@ -72,7 +72,7 @@ def data_manifest(root: Path) -> Config | None:
     folder = root / "prepared"
     if not (folder / "COMPLETE").exists():
         return None
-    return read_object(folder / "manifest.json", "prepare the corpus again")
+    return read_manifest(folder / "manifest.json", fingerprint=str, synthetic=bool)
 
 
 def data_fingerprint(roots: Sequence[Path]) -> str | None:
@@ -264,7 +264,7 @@ def _as_class(value: Any) -> Config:
 def _checkpoint_hash(path: Path) -> str:
     cell = path.parent.parent / "request.json"
     if cell.exists():
-        return request_hash(read_object(cell, "run it again"))
+        return request_hash(read_object(cell, "delete its folder and run the cell again"))
     return sha256_file(path) if path.exists() else str(path)
 
 

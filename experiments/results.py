@@ -11,12 +11,12 @@
     plots/*.png                   pictures worth a place in the report
     checkpoints/                  best.ckpt, last.ckpt
     log.txt                       what the run printed, where `reproduce` started it
-    result.json                   written last: `RESULT` says what it holds
+    result.json                   written last: `experiments.result_check` says what it holds
 """
 
 import csv
 import json
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,42 +25,13 @@ from typing import Any, Literal
 from datamodules.store import DataError, read_object, write_atomic
 from experiments.predictions import Predictions, read_predictions
 from experiments.request import cell_name, request_hash
+from experiments.result_check import LATER, SCHEMA, miscounted, problem
 from experiments.settings import Config
 
-SCHEMA = 1
 UNSELECTED = "unselected"  # stands for the selection of a run that ended before its first validation
+AGAIN = "delete its folder and run the cell again"
 _DRAWN_ANEW = ("confusion", "curves")  # pictures of one run that a report draws itself, over all of them
 State = Literal["done", "missing", "partial", "changed"]
-
-# Field of result.json -> type; a tuple ending in None marks what some machines cannot measure.
-RESULT: dict[str, Any] = {
-    "schema": int,
-    "experiment": str,
-    "row": (str, None),
-    "fold": int,
-    "seed": int,
-    "protocol": str,
-    "synthetic": bool,
-    "leaked": bool,  # the model saw what its labels were made of, or what came after them
-    "corpus": str,
-    "class_names": list,
-    "group_name": str,  # what the groups are: speakers or clips
-    "selections": dict,  # selection -> {epoch, accuracy, uar, f1, ...}; no epoch where nothing was trained
-    "n_train": int,
-    "n_val": int,
-    "n_test": int,
-    "parameters": dict,  # total, trainable, stages: {name: n}
-    "flops": (int, float, None),  # forward pass of one clip
-    "latency_ms": (int, float, None),  # median, one clip
-    "peak_memory_mb": (int, float, None),
-    "seconds": (int, float),  # wall time of the run
-    "device": str,
-    "versions": dict,
-    "commit": (str, None),
-    "data_fingerprint": str,
-    "request_hash": str,
-}
-_LATER = {"leaked": False}  # fields that results of an earlier version lack
 
 
 @dataclass(frozen=True)
@@ -126,7 +97,20 @@ def read_json(path: Path) -> Config:
     Raises:
         DataError: If the file is missing or damaged.
     """
-    return read_object(path, "delete its folder and run the cell again")
+    return read_object(path, AGAIN)
+
+
+def read_result(directory: Path) -> Config:
+    """Reads the ``result.json`` of a run.
+
+    Raises:
+        DataError: If it is missing, damaged or of another schema.
+    """
+    path = directory / "result.json"
+    result = {**LATER, **read_json(path)}
+    if wrong := problem(result):
+        raise DataError(f"{path}: {wrong}; {AGAIN}")
+    return result
 
 
 def state(directory: Path, request: Config) -> State:
@@ -150,9 +134,17 @@ def state(directory: Path, request: Config) -> State:
 
 
 def recorded_request(directory: Path) -> Config:
-    """The request a cell was made under; empty where none was recorded."""
+    """The request a cell was made under; empty where none was recorded.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
     path = directory / "request.json"
-    return read_json(path) if path.exists() else {}
+    recorded = read_json(path) if path.exists() else {}
+    data = settings.get("data", {}) if isinstance(settings := recorded.get("settings", {}), dict) else None
+    if not isinstance(data, dict) or not isinstance(data.get("init_args", {}), dict):
+        raise DataError(f"{path} is damaged (its settings are none); {AGAIN}")
+    return recorded
 
 
 def write_result(directory: Path, result: Mapping[str, Any]) -> None:
@@ -160,15 +152,15 @@ def write_result(directory: Path, result: Mapping[str, Any]) -> None:
 
     Args:
         directory: Folder of the cell, with everything else already in it.
-        result: Fields of `RESULT`, without ``schema``.
+        result: Fields of `experiments.result_check.RESULT`, without ``schema``.
 
     Raises:
         ValueError: If a field is missing, unknown or of the wrong type, if a selection has no predictions, or if the
             request hash is not that of the recorded request.
     """
-    complete = {"schema": SCHEMA, **_LATER, **result}
-    if problem := _problem(complete):
-        raise ValueError(f"result of {directory}: {problem}")
+    complete = {"schema": SCHEMA, **LATER, **result}
+    if wrong := problem(complete):
+        raise ValueError(f"result of {directory}: {wrong}")
     for selection in complete["selections"]:
         if not (directory / f"predictions-{selection}.csv").exists():
             raise ValueError(f"result of {directory}: predictions-{selection}.csv is not there")
@@ -187,29 +179,35 @@ def read_cell(directory: Path) -> Cell:
         The cell.
 
     Raises:
-        DataError: If a file is missing, damaged or of another schema.
+        DataError: If a file is missing, damaged, cut short or of another schema, or one contradicts another.
     """
-    result = {**_LATER, **read_json(directory / "result.json")}
-    if problem := _problem(result):
-        raise DataError(f"{directory / 'result.json'}: {problem}; delete its folder and run the cell again")
-    names = result["class_names"]
+    result = read_result(directory)
     missing: dict[str, dict[float, dict[str, Predictions]]] = {}
     for folder in sorted(directory.glob("missing/*-*/")):
         modality, _, rate = folder.name.rpartition("-")
+        if not re.fullmatch(r"[01]\.\d\d", rate):
+            raise DataError(f"{folder}: no folder of <modality>-<rate>; delete it")
         missing.setdefault(modality, {})[float(rate)] = {
-            path.stem.removeprefix("predictions-"): read_predictions(path, names)
+            path.stem.removeprefix("predictions-"): _all_predictions(path, result)
             for path in sorted(folder.glob("predictions-*.csv"))
         }
     return Cell(
         result=result,
         predictions={
-            selection: read_predictions(directory / f"predictions-{selection}.csv", names)
+            selection: _all_predictions(directory / f"predictions-{selection}.csv", result)
             for selection in result["selections"]
         },
         curves=read_curves(directory / "metrics.csv"),
         missing=missing,
         plots=[path for path in sorted(directory.glob("plots/*.png")) if path.stem not in _DRAWN_ANEW],
     )
+
+
+def _all_predictions(path: Path, result: Config) -> Predictions:
+    found = read_predictions(path, result["class_names"])
+    if wrong := miscounted(result, found):
+        raise DataError(f"{path}: {wrong}; {AGAIN}")
+    return found
 
 
 def read_curves(path: Path) -> dict[str, list[float]]:
@@ -220,37 +218,17 @@ def read_curves(path: Path) -> dict[str, list[float]]:
 
     Returns:
         Values by column, NaN where an epoch has none; empty without the file.
+
+    Raises:
+        DataError: If the file is damaged.
     """
     if not path.exists():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [_number(row[name]) for row in rows] for name in (rows[0] if rows else ())}
-
-
-def _number(text: str | None) -> float:
     try:
-        return float(text or "nan")
-    except ValueError:
-        return math.nan
-
-
-def _problem(result: Mapping[str, Any]) -> str:
-    if result.get("schema") != SCHEMA:
-        return f"schema {result.get('schema')}, this version reads {SCHEMA}"
-    if unknown := result.keys() - RESULT.keys():
-        return f"unknown field {', '.join(sorted(unknown))}"
-    for name, kinds in RESULT.items():
-        allowed = kinds if isinstance(kinds, tuple) else (kinds,)
-        if name not in result:
-            return f"{name} is missing"
-        value = result[name]
-        if not (None in allowed if value is None else type(value) in allowed):
-            return f"{name} is {value!r}"
-    for name in ("total", "trainable", "stages"):
-        if name not in result["parameters"]:
-            return f"parameters.{name} is missing"
-    for selection, metrics in result["selections"].items():
-        if absent := {"epoch", "accuracy", "uar", "f1"} - set(metrics):
-            return f"selections.{selection} lacks {', '.join(sorted(absent))}"
-    return ""
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row has another number of cells")
+        return {name: [float(row[name] or "nan") for row in rows] for name in (rows[0] if rows else ())}
+    except (OSError, TypeError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} is damaged ({error}); {AGAIN}") from error

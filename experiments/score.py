@@ -5,7 +5,7 @@ from typing import Any
 
 from callbacks.predictions import PredictionWriter
 from datamodules.base import EmotionDataModule
-from experiments.checkpoints import read_checkpoint, same_selection
+from experiments.checkpoints import DAMAGED, read_checkpoint, same_selection
 from experiments.results import UNSELECTED
 from lightning_modules.base import EmotionTask
 
@@ -36,7 +36,7 @@ def score_selections(trainer: Any, task: EmotionTask, data: EmotionDataModule) -
         elif not path.exists():
             trainer.save_checkpoint(path)
         # A checkpoint that is written after the last epoch says one too many.
-        epoch = min(read_checkpoint(path, "", "; delete the folder to start again")["epoch"], trained - 1)
+        epoch = min(read_checkpoint(path, "", DAMAGED)["epoch"], trained - 1)
         writer.selection = selection
         metrics = trainer.test(task, datamodule=data, ckpt_path=str(path), verbose=False)[0]
         found[selection] = {"epoch": epoch if trained else None} | {

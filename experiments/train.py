@@ -33,9 +33,9 @@ from callbacks.selection import SelectionGuard
 from datamodules.base import EmotionDataModule
 from datamodules.names import check_name
 from experiments import class_paths, request, results
-from experiments.checkpoints import keep_to_its_run, read_checkpoint
+from experiments.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, why_not_restored
 from experiments.embed import use_frozen_encoders
-from experiments.messages import Parser, UsageError, quiet
+from experiments.messages import Parser, UsageError, chain, quiet
 from experiments.record import RecordConfig, record_result
 from experiments.redaction import forget, hide_words
 from experiments.run_folder import Finished, begin, enter
@@ -110,7 +110,8 @@ class EmotionCLI(LightningCLI):
         if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
         if path:
-            arguments = class_paths.all_as_now(read_checkpoint(Path(path), "--ckpt_path ")["hyper_parameters"])
+            checkpoint = read_checkpoint(Path(path), "--ckpt_path ", resume=command == "fit")
+            arguments = class_paths.all_as_now(checkpoint["hyper_parameters"])
             stored, asked = arguments.pop("_class_path"), class_paths.as_now(self.config[command].model.class_path)
             if stored != asked:
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
@@ -131,7 +132,17 @@ class EmotionCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer."""
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            causes = list(chain(error))
+            if isinstance(error, Finished | OSError) or any(hasattr(cause, "exit_code") for cause in causes):
+                raise
+            path, first = self.config[self.subcommand].get("ckpt_path"), (str(causes[-1]).splitlines() or [""])[0]
+            source = (
+                f"--ckpt_path {path}: what it says of its model" if path else "what the settings say of model or data"
+            )
+            raise UsageError(f"{source} cannot be built ({type(causes[-1]).__name__}: {first[:160]})") from error
         forget(self.model)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -202,7 +213,7 @@ class EmotionCLI(LightningCLI):
     def _resume(self, folder: Path, state: str) -> None:
         last = folder / "checkpoints" / "last.ckpt"
         if state == "partial" and not self.config_init["fit"].get("ckpt_path"):
-            read_checkpoint(last, "", "; delete the folder to start again")
+            read_checkpoint(last, "", DAMAGED, resume=True)
             self.config_init["fit"]["ckpt_path"] = str(last)
             rank_zero_info(f"{folder} was begun before: carrying on from {last.name}")
 
@@ -262,19 +273,13 @@ class EmotionCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
-        except ValueError as error:  # Lightning's, when it has counted the batches
-            if "`val_check_interval`" not in str(error):
-                raise
-            raise UsageError(f"--trainer.val_check_interval: {str(error).strip().partition('. ')[0]}") from error
-        except RuntimeError as error:  # torch's, when other options made a model of another shape
+        except Exception as error:
+            if isinstance(error, ValueError) and "`val_check_interval`" in str(error):  # Lightning has counted batches
+                raise UsageError(f"--trainer.val_check_interval: {str(error).strip().partition('. ')[0]}") from error
             path = self.config_init[subcommand].get("ckpt_path")
-            if not path or "loading state_dict" not in str(error):
-                raise
-            first = str(error).splitlines()[1].strip()
-            raise UsageError(
-                f"--ckpt_path {path}: it does not fit the model that these options make ({first}).\n"
-                "Give the --data options that it was trained with"
-            ) from error
+            if path and (reason := why_not_restored(error)):
+                raise UsageError(f"--ckpt_path {path}: {reason}") from error
+            raise
 
 
 class _Built(EmotionCLI):
@@ -314,9 +319,9 @@ def main(arguments: Sequence[str]) -> int:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     quiet()
     import_all()
-    allowed, arguments = class_paths.split(arguments)
     if hide_words(arguments) != list(arguments):
         os.environ["WANDB_X_DISABLE_META"] = "true"  # else W&B keeps the command line
+    allowed, arguments = class_paths.split(arguments)
     try:
         with class_paths.guarded(allowed), contextlib.ExitStack() as held:
             EmotionCLI(arguments, held)

@@ -248,6 +248,8 @@ def audio_network(given: MFCCNet | None, input_shapes: dict[str, list[int]]) -> 
     """
     if "audio" not in input_shapes:
         raise TaskError("this model needs audio: add it to data.modalities and prepare a corpus that has it")
+    if len(input_shapes["audio"]) != 2:
+        raise TaskError(f"this model reads audio of shape [n_mfcc, T]; the data has {list(input_shapes['audio'])}")
     n_mfcc, frames = input_shapes["audio"]
     network = given or MFCCNet(n_mfcc)
     if network.n_mfcc != n_mfcc:

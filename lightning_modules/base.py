@@ -88,6 +88,8 @@ class EmotionTask(StagedModule):
         self.num_classes = num_classes
         self.input_shapes = input_shapes
         self.class_names = class_names or [str(label) for label in range(num_classes)]
+        if len({name.strip() for name in self.class_names} - {""}) < num_classes:
+            raise TaskError(f"class_names {self.class_names}: {num_classes} classes need as many different names")
         self.vocabulary_sizes = vocabulary_sizes or {}
         self.loss = loss or CrossEntropy()
         self.init_from = init_from or {}

@@ -1,6 +1,7 @@
 import copy
 import csv
 import json
+import os
 import shutil
 from collections import Counter
 
@@ -216,6 +217,81 @@ def test_duplicates(tmp_path, capsys):
         splits["test"] = [*splits["test"], entry("00000") | {"conversation_id": name}]
         assert prepare(write(tmp_path / "shared", **splits), tmp_path / "other") == 2
         assert "conversation 00000 is in both train and test" in capsys.readouterr().err
+
+
+def test_a_store_of_nothing_is_no_success(tmp_path, capsys):
+    splits = {split: [entry(f"0000{i}", "tired")] for i, split in enumerate(("train", "val", "test"))}
+    assert prepare(write(tmp_path / "raw", **splits), tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert "none of the 3 conversations is left" in error
+    assert "skipped.csv" in error
+    assert not (tmp_path / "out/prepared/COMPLETE").exists()
+
+
+def test_half_of_a_pair_anywhere_costs_its_conversation_alone(tmp_path, capsys):
+    """JSON can escape what no text and no file name can hold; a traceback of the tokenizer was what came of it."""
+    whole = write(tmp_path / "whole", **three())
+    assert prepare(whole, tmp_path / "expected") == 0
+    splits = three()
+    places = (
+        lambda one: one["turn"]["dialogue"][0].update(text="\ud800"),
+        lambda one: one["turn"]["dialogue"][0].update(audio_name="a/\udfff.wav"),
+        lambda one: one["turn"].update(context="\ud800"),
+        lambda one: one["turn"]["chain_of_empathy"].update(speaker_emotion="\ud800"),
+        lambda one: one["turn"]["chain_of_empathy"].update(goal_to_response="\ud800"),
+        lambda one: one["speaker_profile"].update(age="\ud800"),
+        lambda one: one.update(topic="\ud800"),
+        lambda one: one.update(conversation_id="\ud800"),
+    )
+    for number, spoil in enumerate(places):
+        splits["train"].append(entry(f"1000{number}"))
+        spoil(splits["train"][-1])
+    raw = write(tmp_path / "raw", **splits)
+    assert prepare(raw, tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert (
+        "8 conversations cannot be used, the first train.json: 10000 (a text holds half of a surrogate pair)" in error
+    )
+    assert prepare(raw, tmp_path / "out", "--max-skipped", "8") == 0
+    for path in (tmp_path / "expected/prepared").glob("*.*32"):
+        assert path.read_bytes() == (tmp_path / "out/prepared" / path.name).read_bytes(), path.name
+    with (tmp_path / "out/prepared/skipped.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == [*(f"1000{number}" for number in range(7)), "\\ud800"]
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("[]", "no conversation in it"),
+    ("[" * 100_000, "cannot be read as JSON"),
+    ("[" + "9" * 5000 + "]", "cannot be read as JSON"),
+    ('[{"conversation_id": 1, "turn": {"dialogue": [{"index": 1e999, "role": "speaker"}], '
+     '"chain_of_empathy": {"speaker_emotion": "sad"}}}]', "conversation 0: not as expected"),
+])  # fmt: skip
+def test_a_manifest_that_cannot_be_used_is_named(tmp_path, capsys, text, message):
+    raw = write(tmp_path / "raw", **three())
+    (raw / "mapped_train_data.json").write_text(text)
+    assert prepare(raw, tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert "mapped_train_data.json" in error
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_pipe_is_no_manifest(tmp_path, capsys):
+    raw = write(tmp_path / "raw", **three())
+    (raw / "mapped_val_data.json").unlink()
+    os.mkfifo(raw / "mapped_val_data.json")
+    assert prepare(raw, tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert "mapped_val_data.json cannot be read as JSON" in error
+    assert "not a regular file" in error
+
+
+@pytest.mark.parametrize("name", [".", "a" * 5000 + ".wav", "b/" + "a" * 300 + ".wav", "a\0b.wav"])
+def test_what_no_file_can_be_called_is_one_missing_file(tmp_path, name):
+    splits = three()
+    splits["train"][0]["turn"]["dialogue"][0].update(audio_name=name)
+    assert prepare(write(tmp_path / "raw", **splits), tmp_path / "out") == 0
+    assert ("00000", "0", "audio") in missing_of(tmp_path / "out")
 
 
 def test_labels_without_a_class_are_dropped_and_counted(tmp_path, capsys):

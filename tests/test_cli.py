@@ -10,6 +10,7 @@ import torch
 from tiny import spoil
 
 import cli
+from datamodules.store import DataError
 from experiments.messages import quiet
 from experiments.settings import PROJECT
 
@@ -293,3 +294,32 @@ def test_fast_dev_run_leaves_nothing_behind(ravdess, tmp_path, capsys):
     assert run(capsys, *fit, "--trainer.default_root_dir", str(tmp_path))[0] == 0
     assert not list(tmp_path.iterdir())
     assert {path.name for path in tmp_path.parent.iterdir()} == before
+
+
+def test_what_goes_wrong_in_a_loader_is_one_line_too(capsys, monkeypatch):
+    """torch wraps the traceback of its process around the message."""
+
+    def refuse(arguments):
+        raise DataError(
+            "Caught DataError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+            '  File "x.py", line 3, in f\n    raise DataError("y")\ndatamodules.store.DataError: video.u8 was damaged\n'
+        )
+
+    monkeypatch.setattr(cli, "dispatch", refuse)
+    code, _, err = run(capsys, "fit")
+    assert code == 2
+    assert err == "error: video.u8 was damaged\n"
+
+
+def test_damage_that_a_loader_finds_is_one_line(ravdess, tmp_path, capsys):
+    shutil.copytree(ravdess, tmp_path / "data")
+    path = tmp_path / "data" / "prepared" / "mfcc.f32"
+    whole = bytearray(path.read_bytes())
+    for byte in range(0, len(whole), 1000):
+        whole[byte] ^= 1
+    path.write_bytes(whole)
+    fit = [*AUDIO, "--data.root", str(tmp_path / "data"), "--data.num_workers", "1"]
+    code, _, err = run(capsys, *fit, "--trainer.default_root_dir", str(tmp_path / "run"))
+    assert code == 2
+    assert "Traceback" not in err
+    assert f"error: {path} was damaged after preparing, at clip" in err

@@ -212,3 +212,37 @@ def test_encoders_take_their_weights_from_a_checkpoint_of_the_model_or_of_its_pa
     torch.testing.assert_close(data.values, expected)
     other = Encoded(init_from={"encoder": str(tmp_path / "part.ckpt")})
     torch.testing.assert_close(embedded(other, tmp_path).values, expected)
+
+
+@pytest.mark.parametrize("byte", [0, 100, -1])
+def test_a_flipped_bit_in_kept_embeddings_is_found(task, tmp_path, byte):
+    embedded(task, tmp_path)
+    path = next((tmp_path / "embeddings").rglob("audio.f32"))
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"audio\.f32 is not what was computed.*delete that folder") as caught:
+        embedded(task, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_embeddings_that_an_earlier_version_kept_are_taken(task, tmp_path):
+    first = embedded(task, tmp_path).values
+    path = next((tmp_path / "embeddings").rglob("manifest.json"))
+    manifest = json.loads(path.read_text())
+    del manifest["sha256"]
+    path.write_text(json.dumps(manifest))
+    assert torch.equal(embedded(task, tmp_path).values, first)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "null", "{", "{}", '{"width": 4}', '{"width": "4", "items": 48}', '{"width": 5, "items": 48}']
+)
+def test_a_damaged_manifest_of_embeddings_is_one_line(task, tmp_path, text):
+    embedded(task, tmp_path)
+    path = next((tmp_path / "embeddings").rglob("manifest.json"))
+    path.write_text(text)
+    with pytest.raises(UsageError, match="delete that folder") as caught:
+        embedded(task, tmp_path)
+    assert str(path.parent) in str(caught.value)
+    assert "\n" not in str(caught.value)

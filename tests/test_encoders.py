@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lightning_modules.encoders import TaskError, load_weights
+from lightning_modules.encoders import TaskError, check_folder, load_weights, read_hyper_parameters
 
 
 def network(out=2):
@@ -85,3 +85,35 @@ def test_unusable_files_are_refused_in_two_lines_and_run_no_code(tmp_path):
         assert message.count("\n") <= 1
         assert len(message) < 400 + len(str(tmp_path))
     assert not canary.path.exists()
+
+
+def test_a_flipped_bit_in_weights_is_found(tmp_path):
+    source = network()
+    path = lightning(tmp_path / "best.ckpt", source)
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(source[0].weight.detach().numpy().tobytes())] ^= 1
+    path.write_bytes(whole)
+    target = network()
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    with pytest.raises(TaskError, match=r"best\.ckpt .*Bad CRC-32"):
+        load_weights(target, path, prefix="video.")
+    assert all(torch.equal(before[name], tensor) for name, tensor in target.state_dict().items())
+
+
+def test_the_archives_of_a_transformers_folder_are_checked_too(tmp_path):
+    """Its library reads them with torch, which looks at no checksum."""
+    path = tmp_path / "pytorch_model.bin"
+    torch.save({"a": torch.ones(100)}, path)
+    check_folder(tmp_path)
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(TaskError, match=r"pytorch_model\.bin .*fetch it again"):
+        check_folder(tmp_path)
+    check_folder(tmp_path / "a name on the hub")
+
+
+@pytest.mark.parametrize("arguments", [[1], "text", 3, None], ids=str)
+def test_odd_hyper_parameters_are_none(tmp_path, arguments):
+    torch.save({"state_dict": {}, "hyper_parameters": arguments}, tmp_path / "odd.ckpt")
+    assert read_hyper_parameters(tmp_path / "odd.ckpt") == {}

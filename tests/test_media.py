@@ -9,9 +9,12 @@ import av
 import numpy as np
 import pytest
 
+from datamodules import media_file
 from datamodules.frames import shown_size, to_gray, to_rgb
 from datamodules.media import read_clip, spread
 from datamodules.media_file import MediaError
+from datamodules.prepare._face_pictures import count_frames, frames_at
+from datamodules.prepare._grid_frames import grid_frames
 
 RATE = 44100
 
@@ -77,6 +80,13 @@ def write_clip(
                 frame.time_base = Fraction(1, rate)
                 out.mux(stream.encode(frame))
             out.mux(stream.encode())
+    return path
+
+
+def own_bytes(path):
+    """Gives an MP4 bytes that no other has, and changes nothing that it shows: a box with its name, to be skipped."""
+    name = "/".join(path.parts[-2:]).encode()
+    path.write_bytes(path.read_bytes() + (len(name) + 8).to_bytes(4, "big") + b"free" + name)
     return path
 
 
@@ -332,6 +342,98 @@ def test_a_film_cut_short_says_how_much_is_there(tmp_path, fraction):
     cut(tmp_path / "b.mp4", fraction)
     with pytest.raises(MediaError, match=r"truncated: \d\.\d s of 6\.0 s are there"):
         read_clip(tmp_path / "b.mp4", spread(5))
+
+
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile real.mp4\n", "#EXTM3U\n#EXTINF:10,\n/dev/zero\n"])
+def test_a_text_that_names_other_files_is_not_followed(tmp_path, text):
+    write_clip(tmp_path / "real.mp4")
+    (tmp_path / "list.mp4").write_text(text)
+    for reader in READERS.values():
+        with pytest.raises(MediaError, match="a list of other files"):
+            reader(tmp_path / "list.mp4")
+
+
+def replaced(path, known, unknown):
+    assert known in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(known, unknown))
+    return path
+
+
+READERS = {
+    "clip": lambda path: read_clip(path, spread(2)),
+    "grid": lambda path: list(grid_frames(path, 5)),
+    "count": count_frames,
+    "at": lambda path: list(frames_at(path, [0.0, 0.5])),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("codec", [b"zzzz", b"\0\0\0\0", b"\xff\xff\xff\xff"])
+def test_a_header_that_names_no_codec(tmp_path, reader, codec):
+    path = write_clip(tmp_path / "a.mov", codec="libx264", options={"crf": "20"})
+    READERS[reader](path)
+    with pytest.raises(MediaError, match="nothing here decodes its video: damaged header"):
+        READERS[reader](replaced(path, b"avc1", codec))
+
+
+def test_a_wav_header_that_names_no_codec(tmp_path):
+    path = write_wav(tmp_path / "a.wav", np.ones((1, 5000)))
+    known = b"fmt \x10\0\0\0\x01\0"
+    with pytest.raises(MediaError, match="nothing here decodes its audio"):
+        read_clip(replaced(path, known, known[:-2] + b"\x34\x12"), rates=[RATE])
+
+
+@pytest.mark.parametrize("reader", ["clip", "grid", "at"])
+def test_pictures_larger_than_anybody_films(tmp_path, monkeypatch, reader):
+    path = write_clip(tmp_path / "a.mp4", codec="libx264", options={"crf": "20"}, audio=None)
+    monkeypatch.setattr(media_file, "MAX_PIXELS", 64 * 48 - 1)
+    with pytest.raises(MediaError, match="pictures of 64 x 48 pixels are not read"):
+        READERS[reader](path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        (24, bytes(4), "not a media file"),  # the rate
+        (24, b"\xff" * 4, "not a media file"),
+        (22, bytes(2), r"damaged: 2 of 2"),  # the number of channels
+        (22, b"\xff" * 2, r"damaged: 1 of 1"),
+        (34, bytes(2), "nothing here decodes"),  # bits of a sample
+        (16, b"\xff\xff\xff\x7f", "not a media file"),  # bytes of the header
+    ],
+)
+def test_numbers_in_a_wav_header_that_cannot_be(tmp_path, place, value, reason):
+    path = write_wav(tmp_path / "a.wav", np.ones((1, 5000)))
+    data = path.read_bytes()
+    path.write_bytes(data[:place] + value + data[place + len(value) :])
+    with pytest.raises(MediaError, match=reason):
+        read_clip(path, rates=[RATE])
+
+
+def test_a_header_that_promises_more_frames_than_there_are_bytes(tmp_path):
+    path = write_clip(tmp_path / "a.mkv", frames=20, audio=None)
+    data = path.read_bytes()
+    assert count_frames(path) == (10, 20)
+    # EBML: the duration is a float behind 0x4489.
+    at = data.find(b"\x44\x89\x88") + 3
+    path.write_bytes(data[:at] + np.array(1e12, ">f8").tobytes() + data[at + 8 :])
+    with pytest.raises(MediaError, match=r"its header promises \d+ frames in \d+ bytes"):
+        count_frames(path)
+
+
+def test_a_jump_in_time_is_not_filled_with_frames(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", frames=3, stamps=[0, 100, 10_000_000], audio=None)
+    with pytest.raises(MediaError, match=r"jump from 0\.1 s to 10000\.0 s"):
+        list(grid_frames(path, 5))
+    with pytest.raises(MediaError, match="at most 600 s"):
+        read_clip(path, spread(2))
+
+
+def test_times_of_the_frames_are_told(tmp_path):
+    path = write_clip(tmp_path / "a.mkv", frames=5, stamps=[500, 600, 1400, 1500, 1600], audio=None)
+    clip = read_clip(path, lambda duration: np.array([0.0, 0.95, 0.5]))
+    np.testing.assert_allclose(clip.clock, [0, 0.1, 0.9, 1.0, 1.1], atol=1e-6)
+    np.testing.assert_allclose(clip.times, [0, 0.9, 0.1], atol=1e-6)
 
 
 def test_too_long_for_a_clip(tmp_path):

@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import TinyTask
 
+import cli
 from datamodules.precomputed import PrecomputedTensorDataModule
 from datamodules.store import DataError
+from lightning_modules.base import TaskError
 
 SPEAKERS, PER_SPEAKER, CLASSES = 4, 5, 3
 IDS = [f"s{speaker}-{clip}" for speaker in range(SPEAKERS) for clip in range(PER_SPEAKER)]
@@ -506,3 +509,84 @@ def test_stand_ins_say_so(root):
     assert make(root).synthetic is False
     (root / "SYNTHETIC").touch()
     assert make(root).synthetic is True
+
+
+@pytest.mark.parametrize("names", [["a"] * 4, ["a", "b", " a"], ["a", "", "b"], ["a", " ", "b"]], ids=str)
+def test_class_names_are_distinct(root, names):
+    """Two of one name would share a column of every prediction."""
+    assert "--data.class_names" in message(lambda: make(root, class_names=names))
+    with pytest.raises(TaskError, match="class_names"):
+        TinyTask(num_classes=len(names), class_names=names)
+
+
+@pytest.mark.parametrize("name", ["target", "fold"])
+@pytest.mark.parametrize(
+    "value", ["1000000000", "10000", "9" * 5000], ids=["a billion", "ten thousand", "5,000 digits"]
+)
+def test_numbers_that_would_make_as_many_classes_are_refused(root, name, value):
+    content = rows()
+    content[3][name] = value
+    write_index(root, content)
+    text = message(lambda: make(root))
+    assert f"{name} of clip {IDS[3]}" in text
+    assert "at most 9,999" in text
+    content[3][name] = "9999"
+    write_index(root, content)
+    assert len(make(root).class_names) == 10_000 or make(root).num_folds == 10_000
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".npz"])
+def test_a_flipped_bit_in_a_feature_is_found(tmp_path, suffix):
+    write_index(tmp_path)
+    if suffix == ".pt":
+        write_folder(tmp_path / "face", values(), ".pt")
+        path = tmp_path / "face" / f"{IDS[4]}.pt"
+    else:
+        write_npz(tmp_path / "face.npz", values(), SHUFFLED)
+        path = tmp_path / "face.npz"
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(values()[IDS[4]].tobytes())] ^= 1
+    path.write_bytes(whole)
+    text = message(lambda: make(tmp_path, {"face": "face" if suffix == ".pt" else "face.npz"}).tables)
+    assert str(path) in text
+    assert "Bad CRC-32" in text
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["meta", "quantized", "expanded"])
+def test_tensors_without_values_of_their_own_are_refused(tmp_path, kind):
+    write_index(tmp_path)
+    write_folder(tmp_path / "face", values(), ".pt")
+    content = {
+        "meta": torch.empty(6, 4, device="meta"),
+        "quantized": torch.quantize_per_tensor(torch.ones(6, 4), 0.1, 0, torch.qint8),
+        "expanded": torch.ones(1, 1).expand(6, 10**9),
+    }[kind]
+    torch.save(content, tmp_path / "face" / f"{IDS[4]}.pt")
+    assert f"{IDS[4]}.pt" in message(lambda: make(tmp_path).tables)
+
+
+def test_an_archive_of_zeros_makes_no_model_of_billions(root):
+    zeros = np.zeros((len(IDS), 1 << 20), np.float32)
+    np.savez_compressed(root / "all.npz", id=IDS, face=zeros)
+    assert "unpack to 83,88" in message(lambda: make(root, {"face": "all.npz"}).input_shapes)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "null", "3", "{", "{}", '{"files": []}', '{"files": {"../x": "0"}, "corpus": 3}']
+)
+def test_a_damaged_manifest_is_one_line(root, text):
+    (root / "manifest.json").write_text(text)
+    found = message(lambda: make(root))
+    assert "manifest.json is damaged" in found
+    assert "\n" not in found
+
+
+def test_two_plain_vectors_are_told_what_is_wanted(root, capsys):
+    for name in ("video", "audio"):
+        write_folder(root / name, values((35,)))
+    options = ["fit", "--config", "experiments/ravdess_features.yaml", "--data.root", str(root)]
+    options += ["--data.index", "index.csv"]
+    options += ["--data.class_names", "[a, b, c]", "--data.features", "{video: video, audio: audio}"]
+    assert cli.main([*options, "--trainer.fast_dev_run", "true"]) == 2
+    assert "error: this model reads audio of shape [n_mfcc, T]; the data has [35]" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import re
 import cv2
 import numpy as np
 import pytest
+from test_media import own_bytes
 
 from datamodules.letterbox import letter_box
 from datamodules.media_file import MediaError
@@ -30,6 +31,7 @@ def film(path, frames, fps):
         return image
 
     path.write_bytes(mp4((picture(i) for i in range(frames)), fps))
+    return path
 
 
 def brightness(image):
@@ -78,7 +80,7 @@ def corpus(tmp_path):
     rows = []
     for clip, level in LEVELS.items():
         split = SPLIT_OF[clip[:6]]
-        film(folder / f"DataSet/{split}/{clip[:6]}/{clip}/{clip}.mp4", 60, 30)
+        own_bytes(film(folder / f"DataSet/{split}/{clip[:6]}/{clip}/{clip}.mp4", 60, 30))
         labels[split].append(f"{clip}.avi,3,{level},0,0")  # the label files write .avi whatever the clip is
         for step in range(10):
             row = {"video": clip, "time": step / 5} | box("face", 30, 20, 50, 40) | box("body", 10, 12, 74, 44)
@@ -352,10 +354,11 @@ def test_a_clip_labelled_twice_differently_is_refused(corpus, tmp_path):
     assert said.endswith("TrainLabels.csv, line 3; correct one of them")
 
 
-def test_two_boxes_of_one_moment_are_refused_and_equal_ones_count_once(tmp_path):
+def test_two_boxes_of_one_moment_are_refused_and_equal_ones_count_once(tmp_path, capsys):
     header = "video; time ;face_left;face_top;face_right;face_bottom"
     (tmp_path / "b.csv").write_text("\ufeff" + f"{header}\na;0;1;1;2;2\n a;0;1;1;2; 2\n")
     assert read_boxes(tmp_path / "b.csv")[0]["a"][:, 1:5].tolist() == [[1, 1, 2, 2]]
+    assert capsys.readouterr().out == "  1 rows of b.csv that come twice left aside\n"
     (tmp_path / "b.csv").write_text(f"{header}\na;0;1;1;2;2\na;0;1;1;3;2\n")
     with pytest.raises(DataError, match=r"line 3: .* is '0 1 1 3 2 nan .*', but '0 1 1 2 2 nan .* in .*line 2"):
         read_boxes(tmp_path / "b.csv")
@@ -466,7 +469,7 @@ def conversation(tmp_path):
     rows = []
     for split, session in (("train", "026_a"), ("test", "030_b")):
         for role in ("Expert", "Novice"):
-            film(folder / f"English/{split}/{session}/{role}_video.mp4", 50, 25)
+            own_bytes(film(folder / f"English/{split}/{session}/{role}_video.mp4", 50, 25))
             levels = np.zeros((50, 5))
             for row in range(50):
                 levels[row, row % 5 if split == "test" else 2] = 0.25

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import math
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import librosa
 import numpy as np
 import pytest
 from test_landmarks import openface
-from test_media import RATE, tone, write_clip, write_wav
+from test_media import RATE, own_bytes, tone, write_clip, write_wav
 
 from datamodules import ravdess_clip
 from datamodules.media import read_clip, spread
@@ -35,7 +36,7 @@ def corpus(tmp_path_factory):
     for i, clip in enumerate(CLIPS):
         actor = folder / f"Actor_{clip[-2:]}"
         actor.mkdir(exist_ok=True)
-        write_clip(actor / f"{clip}.mp4", frames=32, seconds=3.2, options={"qscale": str(2 + i)})
+        own_bytes(write_clip(actor / f"{clip}.mp4", frames=32, seconds=3.2))
         openface(folder / f"landmarks/{clip}.csv", [(8 + i, 6, 40, 40)] * 32)
     write_clip(folder / "Actor_01/02-01-01-01-01-01-01.mp4", frames=2, audio=None)
     (folder / "Actor_01/notes.txt").write_text("not a clip")
@@ -103,6 +104,41 @@ def test_video_is_the_crop_of_the_frames_shown(corpus, tmp_path):
     for frame, image in zip(read_clip(path, spread(30)).frames, store.read("video", i), strict=True):
         whole = frame.to_ndarray(format="rgb24")
         np.testing.assert_array_equal(image, cv2.resize(whole[6:40, left:40], (48, 48), interpolation=cv2.INTER_LINEAR))
+
+
+def test_the_rule_for_landmark_rows_is_recorded_and_not_mixed(corpus, tmp_path):
+    default = prepare(corpus, tmp_path / "time")
+    paper = prepare(corpus, tmp_path / "paper", "--landmark-rows", "paper", "--landmark-confidence", "0.5")
+    for store, rule in ((default, ("time", 0.7)), (paper, ("paper", 0.5))):
+        settings = store.manifest["settings"]
+        assert (settings["landmark_rows"], settings["landmark_confidence"]) == rule
+    assert default.fingerprint != paper.fingerprint
+    with pytest.raises(DataError, match="landmark_rows was 'paper', now 'time'"):
+        ravdess.run(arguments(corpus, tmp_path / "paper"))
+    whole = prepare(corpus, tmp_path / "whole", "--face", "none")
+    assert not {"landmark_rows", "landmark_confidence"} & whole.manifest["settings"].keys()
+
+
+@pytest.mark.parametrize("rule", ["time", "paper"])
+def test_crops_follow_the_rule_for_landmark_rows(copy, tmp_path, rule):
+    clip = CLIPS[0]
+    rows = [(8, 6, 40, 40)] * 20 + [(20, 10, 60, 44)] * 12
+    stamps = [i / 10 for i in range(32)]  # of a clip of 10 frames a second
+    keep = [i for i in range(32) if i not in range(4, 12)]  # rows are missing
+    openface(
+        copy / f"landmarks/{clip}.csv",
+        [rows[i] for i in keep],
+        frame=[i + 1 for i in keep],
+        timestamp=[stamps[i] for i in keep],
+    )
+    store = prepare(copy, tmp_path, "--size", "32", "--landmark-rows", rule)
+    read = read_clip(copy / f"Actor_01/{clip}.mp4", spread(30))
+    late = [time > 1.95 for time in read.times] if rule == "time" else [math.ceil(i * 24 / 30) >= 12 for i in range(30)]
+    assert sum(late) == (11 if rule == "time" else 16)
+    for frame, image, moved in zip(read.frames, store.read("video", store.ids.index(clip)), late, strict=True):
+        left, top, right, bottom = (20, 10, 60, 44) if moved else (8, 6, 40, 40)
+        whole = frame.to_ndarray(format="rgb24")[top:bottom, left:right]
+        np.testing.assert_array_equal(image, cv2.resize(whole, (32, 32), interpolation=cv2.INTER_AREA))
 
 
 def test_whole_frames_and_squashed_crops(corpus, tmp_path, capsys):
@@ -181,6 +217,7 @@ def many(corpus, tmp_path):
     for i in range(40):
         clip = f"01-01-02-01-0{i % 2 + 1}-0{i // 20 + 1}-{i // 2 % 10 + 1:02d}"
         (folder / f"{clip}.mp4").write_bytes(source.read_bytes())
+        own_bytes(folder / f"{clip}.mp4")
         openface(folder / f"landmarks/{clip}.csv", [(i, 6, 50, 40)] * 32)
     return folder
 
@@ -238,6 +275,7 @@ def spoil(folder):
     (folder / "01-01-09-01-01-01-01.mp4").write_bytes(good.read_bytes())
     (folder / "holiday.mp4").write_bytes(good.read_bytes())
     (folder / good.name).write_bytes(good.read_bytes())
+    own_bytes(folder / good.name)  # another file of that name, not the same one again
     for actor in range(1, 5):
         openface(folder / f"landmarks/01-01-02-01-01-01-{actor:02d}.csv", [(8, 6, 40, 40)] * 32)
 
@@ -370,6 +408,8 @@ def test_preview(corpus, tmp_path):
         (["--size", "0"], "--size 0"),
         (["--audio", "44"], "--audio 44"),
         (["--margin", "-1"], "--margin -1"),
+        (["--landmark-confidence", "70"], "--landmark-confidence 70"),
+        (["--landmark-confidence", "nan"], "--landmark-confidence nan"),
         (["--workers", "0"], "--workers 0: at least 1"),
         (["--max-skipped", "-1"], "--max-skipped -1: at least 0"),
         (["--source", "AUDIO", "--preview", "a.png"], "audio alone"),

@@ -200,3 +200,40 @@ def test_all_real_trials_are_joined(realdata, tmp_path):
     ours, by_row = joined["mfcc"][:, 0].mean(1), sound["mfcc"][:, 0].mean(1)
     assert np.corrcoef(own, ours)[0, 1] > 0.5
     assert np.corrcoef(units["mfcc"].mean(1), by_row)[0, 1] < 0.2
+
+
+def test_worded_labels_and_no_rows_are_one_line(raw, tmp_path):
+    units, sound = dict(np.load(raw / UNITS)), dict(np.load(raw / SOUND))
+    for file, arrays, text in (
+        (UNITS, {"emotion": np.array(["happy"] * len(units["emotion"]))}, "emotion holds <U5, expected whole numbers"),
+        (UNITS, {"emotion": units["emotion"] + 0.5}, "emotion holds float64, expected whole numbers"),
+        (UNITS, {"au": units["au"].astype("U")}, "expected numbers"),
+        (UNITS, {"names": np.arange(len(units["names"]))}, "names holds int64, expected texts"),
+        (UNITS, {name: values[:0] for name, values in units.items()}, "has no rows"),
+        (SOUND, {name: values[:0] for name, values in sound.items()}, "has no rows"),
+        (UNITS, {name: values[0] for name, values in units.items()}, "expected"),
+    ):
+        original = (raw / file).read_bytes()
+        change(raw / file, **arrays)
+        with pytest.raises(DataError, match=file) as raised:
+            run(raw, tmp_path / "out")
+        (raw / file).write_bytes(original)
+        assert text in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_flipped_bit_is_found(raw, tmp_path):
+    whole = bytearray((raw / SOUND).read_bytes())
+    whole[len(whole) // 2] ^= 1
+    (raw / SOUND).write_bytes(whole)
+    with pytest.raises(DataError, match=r"mfcc_44k\.npz.*Bad CRC-32"):
+        run(raw, tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", "{}", '{"settings": [], "files": [], "synthetic": 0}'])
+def test_another_kind_of_manifest_is_one_line(raw, tmp_path, text):
+    run(raw, tmp_path / "a")
+    (tmp_path / "a" / "prepared" / "manifest.json").write_text(text)
+    with pytest.raises(DataError, match=r"manifest\.json is damaged") as raised:
+        run(raw, tmp_path / "a")
+    assert "\n" not in str(raised.value)

@@ -354,3 +354,88 @@ def test_part_of_a_stand_in_is_one_and_an_unfinished_one_is_refused(tmp_path):
     (tmp_path / "corpus" / "SYNTHETIC").write_text("drawn (incomplete)\n")
     with pytest.raises(DataError, match="synth ravdess"):
         is_stand_in(part, "ravdess")
+
+
+def flip(path, byte):
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("byte", "row"), [(0, 0), (17, 0), (18, 1), (-1, 4)])
+def test_a_flipped_bit_is_found_when_its_clip_is_first_read(folder, byte, row):
+    flip(folder / "video.u8", byte)
+    store = Store(folder)  # 7 GB are not read at every start
+    with pytest.raises(DataError, match=rf"video\.u8 was damaged after preparing, at clip {store.ids[row]}"):
+        store.read("video", row)
+    for other in set(range(5)) - {row}:
+        np.testing.assert_array_equal(store.read("video", other), clip([0, 1, 3, 4, 5][other])["video"])
+        store.read("mfcc", other)
+
+
+def test_a_clip_is_checked_once(folder, monkeypatch):
+    store = Store(folder)
+    store.read("video", 1)
+    monkeypatch.setattr("datamodules.store.zlib.crc32", lambda values: pytest.fail("checked again"))
+    store.read("video", 1)
+
+
+def test_a_store_of_an_earlier_version_is_hashed_whole_and_gets_its_checksums_when_prepared_again(folder):
+    whole = everything(folder)
+    (folder / "checksums.json").unlink()
+    for row in range(5):
+        Store(folder).read("video", row)
+    flip(folder / "video.u8", -1)
+    with pytest.raises(DataError, match=r"video\.u8 was damaged"):
+        Store(folder).read("video", 0)
+    flip(folder / "video.u8", -1)
+    assert open_writer(folder).complete
+    assert everything(folder) == whole
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", "{}", '{"video": 3, "mfcc": []}', '{"video": [1], "mfcc": [1]}'])
+def test_damaged_checksums_are_named(folder, text):
+    (folder / "checksums.json").write_text(text)
+    with pytest.raises(DataError, match=r"checksums\.json is damaged.*prepare again"):
+        Store(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", '"a"', '{"fingerprint": 3}', "[" * 100_000])
+def test_another_kind_of_manifest_is_named(folder, text):
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(DataError, match=r"manifest\.json is damaged"):
+        Store(folder)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "3",
+        "{}",
+        "null",
+        "[]",
+        '"used"',
+        '{"record": 3, "ends": [0, 0]}',
+        '{"record": {}, "ends": [0, 0]}',
+        '{"record": {"used": {}}, "ends": [0, 0]}',
+        '{"record": {"used": 3}, "ends": [0, 0]}',
+        '{"record": {"skipped": {"id": 3, "file": "", "reason": "", "source_sha256": ""}}, "ends": [0, 0]}',
+        '{"record": {"skipped": {"id": "a", "file": "", "reason": "", "source_sha256": ""}}, "ends": [0]}',
+        '{"record": {"skipped": {"id": "a", "file": "", "reason": "", "source_sha256": ""}}, "ends": ["0", 0]}',
+        "{",
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_journal_line_that_is_none_is_one_line(tmp_path, line, place):
+    writer = fill(open_writer(tmp_path / "store"), range(2))
+    writer.close()
+    path = tmp_path / "store" / "journal.jsonl"
+    lines = path.read_text().splitlines()
+    lines[place] = line
+    path.write_text("\n".join(lines) + "\n")
+    before = everything(tmp_path / "store")
+    with pytest.raises(DataError) as caught:
+        open_writer(tmp_path / "store")
+    assert "\n" not in str(caught.value) or place == 0  # a header that is an object is of other settings
+    assert str(tmp_path / "store") in str(caught.value)
+    assert everything(tmp_path / "store") == before

@@ -510,3 +510,28 @@ def test_loaders_give_every_clip_once(root):
     assert sorted(ids) == sorted(every(data, "train")["id"])
     assert ids != every(data, "train")["id"]
     assert np.bincount(data.train_labels).tolist() == [5, 5, 5]
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_flipped_bit_is_found_when_the_file_is_first_read_and_not_at_start(root, indexed):
+    path = root / "VGAF_Tensors_all_5/Train/1_1.mp4.img.5.pt"
+    if indexed:
+        write_index(root, synthetic=False, about={})
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+    data = VGAFDataModule(str(root))
+    assert data.split_sizes()["train"] == TRAIN
+    every(data, "test")
+    text = message(lambda: every(data, "train"))
+    assert str(path) in text
+    assert "Bad CRC-32" in text
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", "{}", '{"texts": 3, "synthetic": false}'])
+def test_another_kind_of_manifest_is_one_line(root, text):
+    write_index(root, synthetic=False, about={})
+    (root / "prepared" / "manifest.json").write_text(text)
+    found = message(VGAFDataModule(str(root)).split_sizes)
+    assert str(root / "prepared") in found
+    assert "prepare again" in found

@@ -26,6 +26,7 @@ from datamodules.synth._collage import (
     trajectories,
     turned,
 )
+from datamodules.synth._vgaf_plan import read_origins
 from datamodules.vgaf import VGAFDataModule
 from datamodules.vgaf_layout import CLASS_NAMES
 
@@ -274,6 +275,27 @@ def test_colours_behind_transparency_do_not_bleed():
     assert canvas.min() > 240
 
 
+@pytest.mark.parametrize("name", ["my beach", "a\nb", " a"])
+def test_a_folder_that_a_label_file_cannot_name_is_refused(inputs, tmp_path, capsys, name):
+    shutil.copytree(inputs / "backgrounds", tmp_path / "backgrounds")
+    next((tmp_path / "backgrounds").iterdir()).rename(tmp_path / "backgrounds" / name)
+    assert generate(inputs, tmp_path / "out", "--backgrounds", str(tmp_path / "backgrounds")) == 2
+    error = capsys.readouterr().err
+    assert f"the folder {name!r} cannot name clips" in error
+    assert len(error.strip().splitlines()) == 1
+    assert not list((tmp_path / "out").rglob("*_labels.txt"))
+
+
+def test_a_face_has_one_origin(tmp_path, capsys):
+    path = tmp_path / "faces.csv"
+    path.write_text("\ufefffile; clip\r\nPositive/a.png ;c1\r\nPositive/a.png; c1\r\n")
+    assert read_origins(path) == {"Positive/a.png": "c1"}
+    assert "faces.csv: 1 rows come twice and count once" in capsys.readouterr().out
+    path.write_text("file,clip\na.png,c1\na.png,c2\n")
+    with pytest.raises(DataError, match=r"--sources .*faces.csv, line 3: 'a.png' is 'c2', but 'c1' in .*line 2"):
+        read_origins(path)
+
+
 def test_a_face_is_decoded_once(inputs, tmp_path):
     read_cutout.cache_clear()
     generate(inputs, tmp_path)
@@ -407,3 +429,25 @@ def test_sound_of_another_split_is_refused(inputs, tmp_path, capsys):
     )
     assert code == 2
     assert "name the folder Train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line", ["3", "{}", '{"record": 3, "ends": []}', '{"record": {"clip": "a", "faces": [3]}, "ends": []}']
+)
+def test_a_damaged_journal_or_mark_is_one_line(inputs, tmp_path, capsys, line):
+    generate(inputs, tmp_path / "out")
+    folder = tmp_path / "out"
+    mark = next(path for path in folder.rglob("*") if path.name == vgaf_frames.DONE)
+    whole = mark.read_text()
+    for text in ("[]", "null", "{"):
+        mark.write_text(text)
+        assert generate(inputs, tmp_path / "out") == 2
+        assert "--overwrite" in capsys.readouterr().err
+    request = json.loads(whole)["request"]
+    mark.unlink()
+    (mark.parent / vgaf_frames.LOG).write_text(json.dumps(request) + "\n" + line + "\n")
+    assert generate(inputs, tmp_path / "out") == 2
+    said = capsys.readouterr().err.strip()
+    assert "line 2 is none of its own" in said
+    assert "--overwrite" in said
+    assert "\n" not in said

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.prepare._matches import tell_copies
 from datamodules.store import DataError
 from datamodules.tables import Row, Table, settle
 from datamodules.windows import FPS
@@ -59,9 +60,10 @@ def read_boxes(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         raise DataError(
             f"--boxes {path}: column {unknown[0]!r} is none of docs/data.md, or others of its part are not there"
         )
-    rows, _ = settle(((row["video"], row["time"]), _Moment(_numbers(row).tobytes()), row.place) for row in table)
+    rows, copies = settle(((row["video"], row["time"]), _Moment(_numbers(row).tobytes()), row.place) for row in table)
     if not rows:
         raise DataError(f"--boxes {path}: the table has no rows")
+    tell_copies(path, copies)
     found: dict[str, list[np.ndarray]] = {}
     for (video, _), moment in rows.items():
         found.setdefault(video, []).append(np.frombuffer(moment))

@@ -27,6 +27,7 @@ from datamodules.prepare._engagement_video import (
 )
 from datamodules.prepare._fill import check_common, check_groups, corpus_root, fill
 from datamodules.prepare._matches import tell_unmatched
+from datamodules.prepare._recordings import check_recordings, same_bytes
 from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 
@@ -65,7 +66,9 @@ def run(args: argparse.Namespace, corpus: str, videos: Sequence[Video]) -> int:
     """
     began = time.monotonic()
     synthetic = is_stand_in(args.source, corpus)
-    check_groups([video.group for video in videos if not video.reason], f"--source {args.source}", "videos")
+    usable = [video for video in videos if not video.reason]
+    check_groups([video.group for video in usable], f"--source {args.source}", "videos")
+    check_recordings(((video.path, video.group, (video.split, _label(video))) for video in usable), args.source)
     videos, settings, said = _settings(args, corpus, videos, synthetic=synthetic)
     folder = corpus_root(args, corpus, synthetic=synthetic) / "prepared"
     print(f"{len(videos)} videos, {said}")
@@ -75,6 +78,16 @@ def run(args: argparse.Namespace, corpus: str, videos: Sequence[Video]) -> int:
         return code
     _print_summary(Store(folder), time.monotonic() - began)
     return 0
+
+
+def is_copy(known: Video, other: Video) -> bool:
+    """Whether a video is one that is known already, again, with the same said of it."""
+    same = (known.group, known.split) == (other.group, other.split) and _label(known) == _label(other)
+    return same and same_bytes(known.path, other.path)
+
+
+def _label(video: Video) -> bytes | None:
+    return None if video.labels is None else video.labels.tobytes()
 
 
 def _settings(

@@ -19,8 +19,9 @@ from datamodules.prepare._face_index import (
     category,
     number,
 )
-from datamodules.prepare._face_photos import affectnet, emotic, expw, fer_plus, raf_db
+from datamodules.prepare._face_photos import affectnet, emotic, expw, raf_db
 from datamodules.prepare._face_videos import afew_va, gold, savee
+from datamodules.prepare._fer import fer_plus
 from datamodules.store import DataError
 from datamodules.tables import Table
 

@@ -137,13 +137,13 @@ class Files:
 
     def tell_unmatched(self, stills: Iterable[Still]) -> None:
         """Print how many labels are of no picture or video, and how many of those no label file names."""
-        labelled = {still.path for still in stills if still.path.suffix.lower() in (*PICTURES, *VIDEOS)}
-        there = {path for path in self if path.suffix.lower() in (*PICTURES, *VIDEOS)} - (self.named - labelled)
-        tell_unmatched(
-            self.corpus,
-            *({path.relative_to(self.folder).as_posix() for path in of} for of in (labelled, there)),
-            "file",
-        )
+        kinds = (*PICTURES, *VIDEOS)
+        labelled = {still.path for still in stills if still.path.suffix.lower() in kinds}
+        there = {path for path in self if path.suffix.lower() in kinds} - (self.named - labelled)
+        tell_unmatched(self.corpus, self._shown(labelled), self._shown(there), "file")
+
+    def _shown(self, paths: set[Path]) -> set[str]:
+        return {path.relative_to(self.folder).as_posix() for path in paths}
 
 
 def read_text(path: Path) -> str:

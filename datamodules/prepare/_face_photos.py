@@ -1,4 +1,4 @@
-"""Emotion corpora of photographs: AffectNet, RAF-DB, ExpW, FER+ and EMOTIC -> rows of the common index.
+"""Emotion corpora of photographs: AffectNet, RAF-DB, ExpW and EMOTIC -> rows of the common index.
 
 Labels are mapped as Dresvyanskiy et al. (SPECOM 2024) map them. None of these parsers has met the real files of its
 corpus yet: they follow the corpora's documentation and the paper's own preprocessing.
@@ -42,7 +42,6 @@ EMOTIC_THEN = {
     "Yearning": "A",
     "Disapproval": "C",
 }
-USAGE = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 _AFFECTNET_COLUMNS = (
     "subDirectory_filePath",
     "face_x",
@@ -139,27 +138,6 @@ def expw(files: Files, ignored: Counter[str]) -> Iterator[Still]:
         top, left, right, bottom = (number(side, where, -1e6, 1e6) for side in sides)
         box = (left, top, right, bottom)
         yield Still(files.corpus, name, picture, category(label, SEVEN, where), box=box, where=where)
-
-
-def fer_plus(files: Files, ignored: Counter[str]) -> Iterator[Still]:
-    """FER-2013 as the paper uses it under the name FER+: ``train.csv`` or ``fer2013.csv``, 48 x 48 grey values a row.
-
-    The labels are those of FER-2013, not the crowd's. All of ``train.csv`` trains; the column ``Usage`` of
-    ``fer2013.csv`` gives validation and test.
-    """
-    path = files.need("fer2013.csv", "train.csv")
-    for row in Table(path, ("emotion", "pixels")):
-        where = row.where
-        label = category(row["emotion"], SEVEN, where)
-        if "Usage" in row and row["Usage"] not in USAGE:
-            raise DataError(f"{where}: Usage {row['Usage']!r} is not one of {', '.join(USAGE)}.")
-        split = USAGE[row["Usage"]] if "Usage" in row else "train"
-        values = row["pixels"].split()
-        good = len(values) == 48 * 48 and all(value.isdecimal() and int(value) < 256 for value in values)
-        pixels = bytes(map(int, values)) if good else b""
-        reason = "" if good else "not 48 x 48 grey values"
-        clip = f"{path.stem}-{row.line:06d}"
-        yield Still(files.corpus, clip, path, label, split=split, pixels=pixels, reason=reason)
 
 
 def emotic(files: Files, ignored: Counter[str]) -> Iterator[Still]:

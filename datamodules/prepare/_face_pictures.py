@@ -24,6 +24,7 @@ from datamodules.store import sha256_file
 
 ARRAYS = {"face": "u8", "affect": "f32", "split": "u8", "thumbnail": "u8"}
 _LEAST = 2  # pixels; a thinner box shows nothing
+FEW = 100_000  # frames; as many are looked for whatever the size of the file
 _LATE = 1e-3  # seconds that a time stamp may be rounded up by
 
 
@@ -138,8 +139,9 @@ def count_frames(path: Path) -> tuple[float, int]:
     if rate <= 0 or seconds <= 0:
         raise MediaError(path, "its header names no frame rate or duration")
     count = stream.frames or int(seconds * rate)
-    if count > path.stat().st_size:
-        raise MediaError(path, f"its header promises {count} frames, more than it has bytes")
+    size = path.stat().st_size
+    if not 0 < count <= max(size, FEW):  # a frame takes a byte at least
+        raise MediaError(path, f"its header promises {count} frames in {size} bytes")
     return rate, count
 
 

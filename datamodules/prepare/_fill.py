@@ -70,7 +70,7 @@ def fill(
         last: What else there is to write before the store counts as complete.
 
     Returns:
-        The exit code: 1 where more than ``--max-skipped`` clips cannot be used, 130 where it was stopped.
+        The exit code: 1 where more than ``--max-skipped`` clips or all cannot be used, 130 where it was stopped.
     """
     with closing(writer):
         fresh = not writer.complete
@@ -85,6 +85,12 @@ def fill(
                 f"error: {len(unusable)} {unit} cannot be used, the first {unusable[0]['file']} "
                 f"({unusable[0]['reason']}); all are in {writer.write_skipped()}.\n"
                 f"Repair or remove them and run again, or do without them: --max-skipped {len(unusable)}",
+                file=sys.stderr,
+            )
+            return 1
+        if not writer.rows:
+            print(
+                f"error: none of the {count} {unit} is left; {writer.write_skipped()} says why",
                 file=sys.stderr,
             )
             return 1

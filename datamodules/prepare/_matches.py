@@ -32,6 +32,12 @@ def tell_unmatched(
         print(f"  {where}: {said}")
 
 
+def tell_copies(path: Path, copies: int) -> None:
+    """Print how many rows of a table say again what others say, if any."""
+    if copies:
+        print(f"  {copies} rows of {path.name} that come twice left aside")
+
+
 def tell_counts(counts: Counter[str]) -> None:
     """Print what was left aside, one kind a line, with its number."""
     for what, count in sorted(counts.items()):
@@ -39,9 +45,9 @@ def tell_counts(counts: Counter[str]) -> None:
 
 
 def content_hash(path: Path) -> str:
-    """Return the SHA-256 of a file; empty where it cannot be read."""
+    """Return what tells the content of a file from another, as short as messages have it; empty if unreadable."""
     try:
-        return sha256_file(path)
+        return sha256_file(path)[:16]
     except OSError:
         return ""
 

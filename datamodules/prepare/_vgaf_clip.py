@@ -14,7 +14,7 @@ import numpy as np
 from datamodules.frames import to_rgb
 from datamodules.letterbox import letter_box
 from datamodules.media import read_clip
-from datamodules.media_file import MediaError
+from datamodules.media_file import MediaError, check_file
 from datamodules.spectrogram import FFT, RATE, spectrograms
 from datamodules.store import DataError, sha256_file, unfinished
 
@@ -150,7 +150,11 @@ def _drawn_frames(folder: Path, settings: Settings) -> list[np.ndarray]:
         raise MediaError(folder, "no numbered .png frames")
     frames = []
     for place in np.floor(middles(settings.frames) * len(paths)).astype(int):
-        image = cv2.imread(str(paths[place]), cv2.IMREAD_COLOR_RGB)
+        check_file(paths[place])
+        try:
+            image = cv2.imread(str(paths[place]), cv2.IMREAD_COLOR_RGB)
+        except cv2.error:  # more pixels than OpenCV reads
+            image = None
         if image is None:
             raise MediaError(paths[place], f"{paths[place].name} is no picture")
         frames.append(fitted(image, settings))

@@ -8,13 +8,14 @@ is disengaged and the highest alone engaged, as Dresvyanskiy, Karpov and Minker 
 import argparse
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
-from datamodules.prepare._matches import tell_counts, tell_unmatched
+from datamodules.prepare._matches import tell_copies, tell_counts, tell_unmatched
 from datamodules.store import DataError, plain
 from datamodules.tables import Table, settle
 
@@ -28,20 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _engagement.add_arguments(parser)
 
 
-def read_labels(path: Path, copies: Counter[str]) -> dict[str, str]:
+def read_labels(path: Path) -> dict[str, str]:
     """Engagement by clip, as written.
 
     Args:
         path: One of the three label files.
-        copies: Counts the rows that say again what another row says.
 
     Raises:
         DataError: If it cannot be read, lacks a column or labels a clip twice differently.
     """
     rows = Table(path, ("ClipID", "Engagement"))
-    labels, twice = settle((Path(row["ClipID"]).stem, row["Engagement"], row.place) for row in rows)
-    if twice:
-        copies[f"rows of {path.name} that come twice"] += twice
+    labels, copies = settle((Path(row["ClipID"]).stem, row["Engagement"], row.place) for row in rows)
+    tell_copies(path, copies)
     return labels
 
 
@@ -72,14 +71,17 @@ def scan(folder: Path) -> list[Video]:
         found = sorted((data / name).rglob("*"))
         paths = [path for path in found if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
         table = folder / "Labels" / f"{name}Labels.csv"
-        labels = read_labels(table, copies) if paths or table.exists() else {}
+        labels = read_labels(table) if paths or table.exists() else {}
         tell_unmatched(name, labels, {path.stem for path in paths})
         for path in paths:
             place, clip = plain(path.relative_to(folder).as_posix()), plain(path.stem)
             level, who = labels.get(clip), participant(path.relative_to(data / name).parts)
             reason, vector = "", None
-            if clip in videos:
-                reason = f"same clip as {videos[clip].name}"
+            if known := videos.get(clip):
+                if _engagement.is_copy(known, replace(known, path=path, group=who, split=split)):
+                    copies["copies of a video"] += 1
+                    continue
+                reason = f"same clip as {known.name}"
                 clip = place
             elif not who:
                 reason = f"not in a folder {name}/<user>/<clip>"

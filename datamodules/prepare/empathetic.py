@@ -1,8 +1,8 @@
 """EmpatheticDialogues (Rashkin et al. 2019, https://aclanthology.org/P19-1534): csv files -> store of token ids.
 
-DIR holds ``train.csv``, ``valid.csv`` and ``test.csv``: the official ones, one utterance a line, or tables with the
-columns prompt and context. One entry per conversation: the prompt, or what the speaker says in it. The listener's
-answers come after the feeling was told and are not stored.
+DIR holds ``train.csv``, ``valid.csv`` and ``test.csv``: the official ones, one utterance a line, the same saved again
+by another program, or tables with the columns prompt and context. One entry per conversation: the prompt, or what the
+speaker says in it. The listener's answers come after the feeling was told and are not stored.
 """
 
 import argparse
@@ -12,7 +12,8 @@ from functools import partial
 from tqdm import tqdm
 
 from datamodules.emotion_labels import EMOTIONS
-from datamodules.empathetic_files import Conversation, Corpus, read_corpus
+from datamodules.empathetic_corpus import Conversation, Corpus
+from datamodules.empathetic_files import read_corpus
 from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
@@ -112,6 +113,7 @@ def _summary(store: Store, corpus: Corpus, overlaps: dict[str, str], unusable: i
     ]
     if corpus.official:
         said += [f"{corpus.candidates} lines with a ninth field", f"{corpus.shared_speakers} speakers in two splits"]
+        said += [f"{corpus.copies} lines that say what another says"] * bool(corpus.copies)
     print(
         f"{'; '.join(said)}; {seconds:.0f} s; fingerprint {store.fingerprint[:12]}"
         f"{' (SYNTHETIC)' * store.manifest['synthetic']}; {store.folder}"

@@ -27,6 +27,7 @@ from datamodules.prepare._face_corpora import CORPORA, Corpus, index
 from datamodules.prepare._face_index import SPLITS, Files, Still, assign_splits, once
 from datamodules.prepare._face_pictures import ARRAYS, Settings, file_hash, prepare_stills, source_hash
 from datamodules.prepare._fill import check_common, corpus_root, fill
+from datamodules.prepare._recordings import check_recordings
 from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 
@@ -81,6 +82,11 @@ def scan(folder: Path) -> Source:
         files = Files(place)
         stills = once(corpus.parse(files, source.ignored), source.ignored)
         files.tell_unmatched(stills)
+        # A box says who of several people it is; pictures of nobody named are compared by what they show, later.
+        named = [one for one in stills if one.subject and one.box is None and not one.reason]
+        check_recordings(
+            ((one.path, one.subject, one.category if one.time is not None else None) for one in named), folder
+        )
         if not stills:
             raise DataError(f"{place}: no usable row; docs/data.md says what the folder of a corpus holds.")
         source.stills += assign_splits(stills, corpus.shares)

@@ -7,13 +7,15 @@ the two highest engaged, as Dresvyanskiy, Karpov and Minker (SPECOM 2024) have i
 """
 
 import argparse
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
-from datamodules.prepare._matches import tell_unmatched
+from datamodules.prepare._matches import tell_counts, tell_unmatched
 from datamodules.store import DataError, check_regular, plain
 
 SPLITS = {"train": "train", "dev": "val", "val": "val", "validation": "val", "test": "test"}
@@ -46,7 +48,8 @@ def read_annotation(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise ValueError(f"no {path.name}") from None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path.name} is not a table of numbers ({error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path.name} is not a table of numbers ({reason})") from None
     if shares.shape[1] != 5 or not len(shares):
         raise ValueError(f"{path.name} has {shares.shape[1] if len(shares) else 0} columns, not 5")
     sums = shares.sum(1)
@@ -65,6 +68,7 @@ def scan(folder: Path) -> list[Video]:
         raise DataError(f"--source {folder}: no such folder; docs/data.md says where to get NoXi.")
     videos: dict[str, Video] = {}
     shown: set[str] = set()
+    twice = Counter[str]()
     for path in sorted(folder.rglob("*_video.mp4")):
         role, place = path.stem.partition("_")[0], Path(plain(str(path.relative_to(folder))))
         if role not in ROLES or path.name.startswith("."):
@@ -73,18 +77,21 @@ def scan(folder: Path) -> list[Video]:
         shown.add(f"{place.parent.as_posix()}/{role.lower()}")
         splits = [SPLITS[part.lower()] for part in place.parts[:-2] if part.lower() in SPLITS]
         name, labels, reason = f"{session}/{role.lower()}", None, ""
+        try:
+            labels = read_annotation(path.with_name(f"annotation_{role.lower()}.txt"))
+        except ValueError as error:
+            reason = str(error)
+        split = splits[-1] if splits else ""
+        video = Video(name, path, place.as_posix(), session, split, labels, RATE, reason=reason)
         if not splits:
-            reason = "not below a folder train, dev or test"
+            video = replace(video, labels=None, reason="not below a folder train, dev or test")
+        elif name in videos and _engagement.is_copy(videos[name], video):
+            twice["copies of a video"] += 1
+            continue
         elif name in videos:
             reason = f"same session and role as {videos[name].name}"
-            name = place.as_posix()
-        else:
-            try:
-                labels = read_annotation(path.with_name(f"annotation_{role.lower()}.txt"))
-            except ValueError as error:
-                reason = str(error)
-        split = splits[-1] if splits else ""
-        videos[name] = Video(name, path, place.as_posix(), session, split, labels, RATE, reason=reason)
+            video = replace(video, id=place.as_posix(), labels=None, reason=reason)
+        videos[video.id] = video
     if not videos:
         raise DataError(
             f"--source {folder}: no Expert_video.mp4 or Novice_video.mp4, as in train/<session>/ (docs/data.md)."
@@ -95,6 +102,7 @@ def scan(folder: Path) -> list[Video]:
         for path in folder.rglob(f"annotation_{role.lower()}.txt")
     }
     tell_unmatched(str(folder), annotated, shown)
+    tell_counts(twice)
     return [videos[name] for name in sorted(videos)]
 
 

@@ -21,6 +21,7 @@ from datamodules.landmarks import CONFIDENCE
 from datamodules.parallel import ordered
 from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.prepare._matches import one_of_each, tell_unmatched
+from datamodules.prepare._recordings import check_recordings, same_bytes
 from datamodules.preview import write_contact_sheet
 from datamodules.ravdess_clip import Face, Job, Settings, prepare_clip
 from datamodules.store import DataError, Store, is_stand_in, plain
@@ -83,10 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def scan(folder: Path) -> Source:
-    """List the clips of a RAVDESS folder.
+    """List the clips of a RAVDESS folder; one that comes twice, as in Kaggle's, is taken once.
 
     Raises:
-        DataError: The folder is missing or holds no clip.
+        DataError: The folder is missing or holds no clip, or one recording is said to be of two actors or emotions.
     """
     if not folder.is_dir():
         raise DataError(f"--source {folder}: no such folder; docs/data.md says where to get RAVDESS.")
@@ -104,6 +105,8 @@ def scan(folder: Path) -> Source:
             ignored[what] = ignored.get(what, 0) + 1
         elif suffix not in _SUFFIXES[modality]:
             bad.append(Job(name, path, name, reason=f"modality {modality} in a {suffix} file"))
+        elif stem in clips[modality] and same_bytes(clips[modality][stem].path, path):
+            ignored["copies"] = ignored.get("copies", 0) + 1
         elif stem in clips[modality]:
             bad.append(Job(name, path, name, reason=f"same clip as {clips[modality][stem].name}"))
         else:
@@ -116,7 +119,9 @@ def scan(folder: Path) -> Source:
         )
     if clips["01"] and clips["03"]:
         ignored["audio-only clips"] = len(clips["03"])
-    return Source(sorted([*chosen.values(), *bad], key=lambda job: job.id), bool(clips["01"]), ignored)
+    jobs = sorted(chosen.values(), key=lambda job: job.id)
+    check_recordings(((job.path, f"actor {job.id[-2:]}", job.id[6:8]) for job in jobs), folder)
+    return Source(sorted([*jobs, *bad], key=lambda job: job.id), bool(clips["01"]), ignored)
 
 
 def run(args: argparse.Namespace) -> int:

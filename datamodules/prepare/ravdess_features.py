@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.plain_json import parse_json
 from datamodules.prepare._fill import corpus_root
-from datamodules.store import DataError, is_stand_in, sha256_file, unfinished, write_atomic
+from datamodules.prepare._recordings import Recording, repeated
+from datamodules.store import ANEW, DataError, is_stand_in, read_manifest, sha256_file, unfinished, write_atomic
 from datamodules.tables import Table
 from tensor_files import TensorFileError, read_npz
 
@@ -58,10 +58,16 @@ def read_arrays(path: Path, **dimensions: int) -> Arrays:
         raise DataError(f"{error}; get it anew") from error
     if absent := [name for name in dimensions if name not in arrays]:
         raise DataError(f"{path}: no array {', '.join(absent)}; docs/data.md says what it holds")
-    rows = len(next(iter(arrays.values())))
+    rows = len(np.atleast_1d(next(iter(arrays.values()))))
     for name, values in arrays.items():
         if values.ndim != dimensions[name] or len(values) != rows:
             raise DataError(f"{path}: {name} is {values.shape}, expected {rows} rows and {dimensions[name]} dimensions")
+        if not rows:
+            raise DataError(f"{path}: {name} has no rows; docs/data.md says what it holds")
+        kinds = {"emotion": "iu", "actor": "iu", "names": "US", "clip_id": "US"}.get(name, "fiu")
+        if values.dtype.kind not in kinds:
+            wanted = "whole numbers" if kinds == "iu" else "texts" if kinds == "US" else "numbers"
+            raise DataError(f"{path}: {name} holds {values.dtype}, expected {wanted}; docs/data.md says what it holds")
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise DataError(f"{path}: {name} has values that are not finite; get the file anew")
     return arrays
@@ -104,7 +110,8 @@ def join(source: Path, folds: dict[str, int], *, whole: bool) -> tuple[list[dict
         ``(N, 13, 212)`` in the same order.
 
     Raises:
-        DataError: If a file is not as expected, the trials of the two differ, or a label contradicts an id.
+        DataError: If a file is not as expected, the trials of the two differ, a label contradicts an id, or trials of
+            two actors or emotions have the same features.
     """
     units_path, mfcc_path = (source / name for name in FILES)
     units = read_arrays(units_path, names=1, au=2, emotion=1, actor=1)
@@ -132,6 +139,9 @@ def join(source: Path, folds: dict[str, int], *, whole: bool) -> tuple[list[dict
         "au": units["au"][[in_units[trial] for trial in trials]].astype(np.float32),
         "mfcc": sound["mfcc"][[in_sound[trial] for trial in trials]].astype(np.float32),
     }
+    for name in ("au", "mfcc"):
+        said = (Recording(f"{name} of {row['id']}", f"actor {row['group']}", row["target"]) for row in index)
+        repeated(zip(map(np.ndarray.tobytes, features[name]), said, strict=True), source)
     return index, features
 
 
@@ -170,21 +180,17 @@ def run(args: argparse.Namespace) -> int:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     if not path.is_file():
-        raise DataError(f"{path} is missing; delete the folder and prepare again")
-    try:
-        manifest: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
-        return {key: manifest[key] for key in ("settings", "synthetic", "files", "fingerprint")}
-    except (KeyError, TypeError, ValueError):
-        raise DataError(f"{path} is damaged; delete the folder and prepare again") from None
+        raise DataError(f"{path} is missing; {ANEW}")
+    return read_manifest(path, settings=dict, synthetic=bool, files=dict, fingerprint=str)
 
 
 def _verify(folder: Path, files: dict[str, str]) -> None:
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():
-            raise DataError(f"{path} is missing; delete the folder and prepare again")
+            raise DataError(f"{path} is missing; {ANEW}")
         if sha256_file(path) != expected:
-            raise DataError(f"{path} was damaged after preparing; delete the folder and prepare again")
+            raise DataError(f"{path} was damaged after preparing; {ANEW}")
 
 
 def _write(

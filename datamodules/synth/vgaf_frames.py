@@ -157,7 +157,7 @@ def _draw_all(
     """Draws what a run that was stopped left to do; returns what is known of every clip."""
     output.folder.mkdir(parents=True, exist_ok=True)
     try:
-        journal = Journal(output.folder / LOG, [])
+        journal = Journal(output.folder / LOG, [], _is_drawn)
     except BlockingIOError:
         raise DataError(f"{output.folder}: another process is drawing here; wait for it to end") from None
     except ValueError as error:
@@ -178,6 +178,14 @@ def _draw_all(
                 journal.append(record, [])
                 bar.update()
         return list(journal.records)
+
+
+def _is_drawn(record: Any) -> bool:
+    """Whether a record of the journal is what `draw` returns."""
+    faces = record.get("faces") if isinstance(record, dict) and isinstance(record.get("clip"), str) else None
+    return isinstance(faces, list) and all(
+        isinstance(face, list) and [type(value) for value in face] == [str, int, int] for face in faces
+    )
 
 
 def draw(video: Video, recipe: Recipe, output: Output, dtype: str) -> dict[str, Any]:
