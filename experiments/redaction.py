@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from experiments.plain_yaml import TooMuch
 from experiments.settings import parse_value
 
 HIDDEN = "***"
@@ -99,7 +100,10 @@ def hide_words(words: Sequence[str]) -> list[str]:
             name = key
             shown.append(word)
             continue
-        value = parse_value(text)
+        try:
+            value = parse_value(text)
+        except TooMuch:  # which is refused, and still to be shown
+            value = text
         hidden = hide({key or name: value})[key or name] if key or name else hide(value)
         told = text if hidden == value else hidden if isinstance(hidden, str) else json.dumps(hidden)
         shown.append(f"{key}{equals}{told}")
