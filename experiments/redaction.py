@@ -102,7 +102,7 @@ def hide_words(words: Sequence[str]) -> list[str]:
             continue
         try:
             value = parse_value(text)
-        except TooMuch:
+        except TooMuch:  # which is refused, and still to be shown
             value = text
         hidden = hide({key or name: value})[key or name] if key or name else hide(value)
         told = text if hidden == value else hidden if isinstance(hidden, str) else json.dumps(hidden)

@@ -1,14 +1,14 @@
 """A table of a paper (contract 6): which cells it has, and what was published."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from datamodules.names import check_name
 from datamodules.store import DataError
-from experiments.settings import MOST_SEED, PROJECT, SETTING, Config, read_yaml, shown
+from experiments.settings import MOST_SEED, PROJECT, Config, read_yaml, shown
+from experiments.table_options import check_settings, making
 
 PROTOCOLS = ("paper", "honest")
 METRICS = ("accuracy", "uar")
@@ -33,7 +33,6 @@ _ROW_KEYS = {"name", "label", "experiment", "overrides", "needs", "published", "
 _PUBLISHED_KEYS = {"accuracy", "uar", "parameters", "n", "provenance", "note"}
 _MISSING_KEYS = {"rates", "modalities", "subsets", "rows"}
 _VARY_KEYS = {"option", "values", "label", "rows"}
-_NOT_OF_A_TABLE = {"detector", "out", "source", "workers"}
 _SYNTHETIC_KEYS = {"synth", "prepare", "folds", "seeds", "protocols", "values", "rows"}
 
 
@@ -167,32 +166,13 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         folds=_whole_numbers(settings["folds"], path, "folds"),
         seeds=_seeds(settings, path),
         synthetic=synthetic,
-        make={command: _making(overlay.get(command) or {}, path, command) for command in ("synth", "prepare")},
+        make={command: making(overlay.get(command) or {}, path, command) for command in ("synth", "prepare")},
         metric=_metric(content, path),
         unpublished=str(content.get("unpublished", "-")),
         real_features=bool(content.get("real_features", False)),
         top3=_yes_or_no(content, "top3", path),
         **_missing(content.get("missing"), [row.name for row in rows], path),
     )
-
-
-def _making(entry: Any, path: Path, command: str) -> Config:
-    """Options of ``synth`` or ``prepare``, or those of several corpora under their names: no place and no code."""
-    _require(entry, path, f"synthetic: {command}", required=set(), known=set(entry))
-    several = any(isinstance(value, dict) for value in entry.values())
-    for options in entry.values() if several else [entry]:
-        _require(options, path, f"synthetic: {command}", required=set(), known=set(options))
-        for name in options:
-            if not isinstance(name, str) or not re.fullmatch("[a-z][a-z-]*", name) or name in _NOT_OF_A_TABLE:
-                raise DataError(f"{path}: synthetic: {command}: {name} is no option that a table can give")
-    return dict(entry)
-
-
-def _check_options(names: Iterable[Any], path: Path, where: str) -> None:
-    """Refuses what is no dotted name of a setting, as options of the command line alone are."""
-    for name in names:
-        if not isinstance(name, str) or not SETTING.fullmatch(name) or name == "config":
-            raise DataError(f"{path}: {where}: {name} is no setting of an experiment")
 
 
 def _yes_or_no(content: Config, name: str, path: Path) -> bool:
@@ -242,7 +222,7 @@ def _varied(rows: list[Row], entry: Any, values: Any, path: Path) -> tuple[Row, 
     if entry is None:
         return tuple(rows)
     _require(entry, path, "vary", required=_VARY_KEYS, known=_VARY_KEYS)
-    _check_options([entry["option"]], path, "vary: option")
+    check_settings([entry["option"]], path, "vary: option")
     names = [row.name for row in rows]
     if unknown := [str(name) for name in entry["rows"] if name not in names]:
         raise DataError(f"{path}: vary: rows: {', '.join(unknown)} is no row")
@@ -277,7 +257,7 @@ def _row(entry: Any, path: Path) -> Row:
     for name in ("accuracy", "uar", "parameters"):
         if name in published and type(published[name]) not in (int, float):
             raise DataError(f"{path}: {where}: published {name} is {published[name]!r}, no number")
-    _check_options(entry.get("overrides") or {}, path, f"{where}, overrides")
+    check_settings(entry.get("overrides") or {}, path, f"{where}, overrides")
     return Row(
         name=str(entry["name"]),
         label=str(entry["label"]),

@@ -148,7 +148,7 @@ def test_what_leaked_says_so(avamerg, tmp_path, capsys):
         """
     )
     run = ["--trainer.default_root_dir", str(tmp_path / "run")]
-    assert cli.main(["fit", "--config", str(config), *run]) == 0
+    assert cli.main(["fit", "--allow-import", __name__, "--config", str(config), *run]) == 0
     assert "LEAKED: selected" in capsys.readouterr().out
     assert read_cell(tmp_path / "run").result["leaked"] is True
 

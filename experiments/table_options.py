@@ -1,0 +1,49 @@
+"""Which options a table may give: settings of experiments, and sizes of stand-ins; no place and no code."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from datamodules.store import DataError
+from experiments.settings import SETTING, Config
+
+_NOT_OF_A_TABLE = {"detector", "out", "source", "workers"}
+
+
+def check_settings(names: Iterable[Any], path: Path, where: str) -> None:
+    """Refuses what is no dotted name of a setting, as options of the command line alone are.
+
+    Args:
+        names: What the table calls settings.
+        path: The table.
+        where: Where in it, for the message.
+
+    Raises:
+        DataError: If one is none.
+    """
+    for name in names:
+        if not isinstance(name, str) or not SETTING.fullmatch(name) or name == "config":
+            raise DataError(f"{path}: {where}: {name} is no setting of an experiment")
+
+
+def making(entry: Any, path: Path, command: str) -> Config:
+    """Return the options that make a stand-in, or those of several corpora under their names.
+
+    Args:
+        entry: What the table says.
+        path: The table.
+        command: ``synth`` or ``prepare``.
+
+    Raises:
+        DataError: If they are no options, or name a place or code.
+    """
+    where = f"{path}: synthetic: {command}"
+    several = isinstance(entry, dict) and any(isinstance(value, dict) for value in entry.values())
+    for options in entry.values() if several else [entry]:
+        if not isinstance(options, dict):
+            raise DataError(f"{where}: expected a mapping, found {options!r}")
+        for name in options:
+            if not isinstance(name, str) or not re.fullmatch("[a-z][a-z-]*", name) or name in _NOT_OF_A_TABLE:
+                raise DataError(f"{where}: {name} is no option that a table can give")
+    return dict(entry)
