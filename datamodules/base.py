@@ -123,8 +123,15 @@ class EmotionDataModule(LightningDataModule):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
+        """Number of classes.
+
+        Raises:
+            DataError: If there is one alone, which nothing can be told from.
+        """
+        names = self.class_names
+        if len(names) < 2:
+            raise DataError(f"{self.root}: one class alone ({', '.join(names)}); a model needs clips of two at least")
+        return len(names)
 
     @property
     def class_weights(self) -> list[float] | None:

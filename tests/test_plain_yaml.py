@@ -169,7 +169,7 @@ def test_a_json_bomb_is_one_line_that_names_the_file(bomb, tmp_path):
 def test_a_journal_is_no_bomb(tmp_path):
     (tmp_path / "journal.jsonl").write_text("[" * 5000 + "]" * 5000 + "\n")
     with pytest.raises(ValueError, match="nested more than 100 levels deep"):
-        Journal(tmp_path / "journal.jsonl", [])
+        Journal(tmp_path / "journal.jsonl", [], lambda record: True)
 
 
 def test_json_as_files_have_it_is_read():
