@@ -54,7 +54,7 @@ def read_index(path: Path) -> list[Row]:
     return list(clips.values())
 
 
-def _check_numbers(path: Path, rows: list[dict[str, str]]) -> None:
+def _check_numbers(rows: list[Row]) -> None:
     """Refuses numbers that would make as many classes or folds.
 
     Raises:
@@ -63,7 +63,9 @@ def _check_numbers(path: Path, rows: list[dict[str, str]]) -> None:
     for row in rows:
         for name in ("target", "fold"):
             if len(row[name].lstrip("0")) >= len(str(MOST)):
-                raise DataError(f"{path}: {name} of clip {row['id']} is {row[name][:20]}; at most {MOST - 1:,} is read")
+                raise DataError(
+                    f"{row.where}: {name} of clip {row['id']} is {row[name][:20]}; at most {MOST - 1:,} is read"
+                )
 
 
 def read_feature(path: Path) -> np.ndarray:
@@ -156,7 +158,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not self.index_path.exists():
             raise DataError(f"no index of clips at {self.index_path}; docs/data.md tells what --data.root holds")
         self.clips = read_index(self.index_path)
-        _check_numbers(self.index_path, self.clips)
+        _check_numbers(self.clips)
         self.ids = [row["id"] for row in self.clips]
         self.groups = [row["group"] for row in self.clips]
         self.targets = torch.tensor([int(row["target"]) for row in self.clips])

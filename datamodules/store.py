@@ -44,6 +44,27 @@ class DataError(ValueError):
     exit_code = 2
 
 
+def read_object(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON file that holds an object of finite numbers.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one, for the message.
+
+    Raises:
+        DataError: If the file is missing, damaged, or holds something else.
+    """
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"), finite=True)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; {remedy}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged (a {type(content).__name__} where an object belongs); {remedy}")
+    return content
+
+
 def is_stand_in(source: Path, corpus: str) -> bool:
     """Whether a raw corpus is a stand-in: it or a folder above it is marked so, part of a stand-in being one too.
 
@@ -125,27 +146,6 @@ def write_atomic(path: Path, content: str | bytes | memoryview, *, sync: bool = 
         temporary.unlink(missing_ok=True)
         error.filename = str(path)  # a write to a full disk names no file
         raise
-
-
-def read_object(path: Path, remedy: str) -> dict[str, Any]:
-    """Read a JSON file that holds an object of finite numbers.
-
-    Args:
-        path: The file.
-        remedy: What to do about a damaged one, for the message.
-
-    Raises:
-        DataError: It is missing, cannot be read, or holds something else.
-    """
-    try:
-        content: Any = parse_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}; {remedy}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is damaged ({error}); {remedy}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path} is damaged (a {type(content).__name__} where an object belongs); {remedy}")
-    return content
 
 
 def read_manifest(path: Path, **fields: type) -> dict[str, Any]:
@@ -293,7 +293,7 @@ class Store:
         offset, shape = self._offsets[name][i], self._shapes[name][i]
         found = self._maps[name][offset : offset + math.prod(shape)]
         wanted = self._unchecked.get(name, {}).pop(i, None)
-        if wanted is not None and zlib.crc32(found) != wanted:
+        if wanted is not None and zlib.crc32(found) != wanted:  # type: ignore[arg-type]  # an array is a buffer
             raise DataError(f"{self._paths[name]} was damaged after preparing, at clip {self.ids[i]}; {ANEW}")
         return found.reshape(shape)
 

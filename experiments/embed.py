@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from datamodules.base import EmotionDataModule
 from datamodules.locks import in_turn
-from datamodules.store import read_manifest, sha256_file, write_atomic
+from datamodules.store import DataError, read_manifest, sha256_file, write_atomic
 from experiments.messages import UsageError
 from lightning_modules.base import EmotionTask
 from lightning_modules.encoders import read_weights
@@ -81,6 +81,8 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
                 )
                 try:
                     width = _compute(encoder, data, modality, path)
+                except DataError as error:  # a file that was damaged says so itself
+                    raise UsageError(str(error)) from error
                 except ValueError as error:  # of the encoder or the data, not of the disk
                     raise UsageError(
                         f"the frozen {type(encoder).__name__} cannot read {modality} of shape "
@@ -91,11 +93,12 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
                 manifest["sha256"] = sha256_file(path)
                 write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
                 write_atomic(folder / "COMPLETE", key + "\n")
-        manifest = read_manifest(folder / "manifest.json", items=int, width=int)
-        if path.stat().st_size != 4 * count * (width := manifest["width"]):
+        kept = read_manifest(folder / "manifest.json", items=int, width=int)
+        width = int(kept["width"])
+        if path.stat().st_size != 4 * count * width:
             raise ValueError(f"{path.name} is not {count} x {width} values")
         # What an earlier version kept has no digest: it is taken as it is.
-        if manifest.get("sha256", found := sha256_file(path)) != found:
+        if kept.get("sha256", found := sha256_file(path)) != found:
             raise ValueError(f"{path.name} is not what was computed")
         # Copy on write: torch wants memory it may write to.
         return torch.from_numpy(np.memmap(path, np.float32, "c", shape=(count, width)))

@@ -34,6 +34,15 @@ Loader.add_implicit_resolver(
 )
 
 
+def _text(loader: Loader, node: yaml.ScalarNode) -> str:
+    text: str = loader.construct_scalar(node)
+    text.encode()  # half of a pair of surrogates can be written, and never stored
+    return text
+
+
+Loader.add_constructor("tag:yaml.org,2002:str", _text)
+
+
 class TooMuch(yaml.MarkedYAMLError):
     """YAML that can be read and that nobody means as settings: a bomb, or a key of which one value would be lost."""
 

@@ -71,10 +71,11 @@ def unfit(predictions: Predictions, classes: int) -> str:
         classes: Number of classes.
     """
     count = len(predictions.ids)
-    columns = [predictions.groups, predictions.targets, predictions.predicted, *predictions.gates.values()]
+    lengths = {len(predictions.groups), len(predictions.targets), len(predictions.predicted)}
+    lengths |= {len(of) for named in (predictions.gates, predictions.attributes) for of in named.values()}
     if not count:
         return "no rows"
-    if any(len(column) != count for column in [*columns, *predictions.attributes.values()]):
+    if lengths != {count}:
         return "columns of different length"
     if len(set(predictions.ids)) < count:
         return "a clip that comes twice"

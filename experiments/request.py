@@ -15,7 +15,7 @@ from typing import Any
 from datamodules.store import DataError, joint_fingerprint, read_manifest, read_object, sha256_file
 from experiments.elsewhere import without_elsewhere
 from experiments.plain_yaml import TooMuch
-from experiments.redaction import drop, hide
+from experiments.redaction import drop, hide, is_secret
 from experiments.settings import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
 
 _DIFF_LINES = 8
@@ -114,9 +114,9 @@ def make_request(
     Returns:
         The request, ready for `request_hash` and ``request.json``.
     """
-    settings = drop(without_elsewhere(config), mark=True)
-    if "trainer" in settings:  # whom a run tells is no part of what it is
-        settings["trainer"] = drop(without_elsewhere(config["trainer"], "trainer"))
+    sections = {name: section for name, section in without_elsewhere(config).items() if not is_secret(name)}
+    # Whom a trainer tells is no part of what a run is; an address that a model or data read is.
+    settings = {name: drop(section, mark=name != "trainer") for name, section in sections.items()}
     settings.pop("seed_everything", None)
     arguments = settings.get("data", {}).get("init_args", {})
     for name in ("fold", "protocol"):

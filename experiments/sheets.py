@@ -153,7 +153,7 @@ def _sizes_header(summary: Summary) -> list[str]:
 
 
 def _sizes(summary: Summary, row: RowSummary) -> list[str]:
-    told = [row.row.published.get("n", NONE)] if _sizes_published(summary) else []
+    told = [str(row.row.published.get("n", NONE))] if _sizes_published(summary) else []
     return told + [caveats.sizes(row, name) or NONE for name in _PROTOCOLS if name in summary.table.protocols]
 
 

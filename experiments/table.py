@@ -250,7 +250,8 @@ def _varied(rows: list[Row], entry: Any, values: Any, path: Path) -> tuple[Row, 
     for value in values or entry["values"]:  # rows of one value together: a row is compared with the one above it
         for row in rows:
             if row.name in entry["rows"]:
-                label = str(entry["label"]).format(label=row.label, value=value)
+                # No `format`: what stands in braces could be any attribute, at any width.
+                label = str(entry["label"]).replace("{value}", str(value)).replace("{label}", row.label)
                 overrides = {**row.overrides, entry["option"]: value}
                 found.append(replace(row, name=f"{row.name}-{value}", label=label, overrides=overrides))
     return tuple(found)

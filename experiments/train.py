@@ -111,8 +111,8 @@ class EmotionCLI(LightningCLI):
         if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
         if path:
-            content = read_checkpoint(Path(path), "--ckpt_path ", resume=command == "fit")
-            arguments = class_paths.all_as_now(content["hyper_parameters"])
+            checkpoint = read_checkpoint(Path(path), "--ckpt_path ", resume=command == "fit")
+            arguments = class_paths.all_as_now(checkpoint["hyper_parameters"])
             stored, asked = arguments.pop("_class_path"), class_paths.as_now(self.config[command].model.class_path)
             if stored != asked:
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
@@ -328,9 +328,9 @@ def main(arguments: Sequence[str]) -> int:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     quiet()
     import_all()
-    allowed, arguments = class_paths.split(arguments)
     if hide_words(arguments) != list(arguments):
         os.environ["WANDB_X_DISABLE_META"] = "true"  # else W&B keeps the command line
+    allowed, arguments = class_paths.split(arguments)
     try:
         with class_paths.guarded(allowed), contextlib.ExitStack() as held:
             EmotionCLI(arguments, held)

@@ -120,6 +120,18 @@ def test_how_many_clips_every_column_trains_on_is_shown(project):
     assert len({len(row) for row in (sheets.main_sheet(summary).header, *sheets.main_sheet(summary).rows)}) == 1
 
 
+def test_a_table_of_one_protocol_has_one_column_of_clips(project):
+    path = Path("experiments/tables/toy.yaml")
+    text = path.read_text().replace("[paper, honest]", "[honest]")
+    path.write_text(text.replace("seeds: {paper: [1, 2], honest: [1]}", "seeds: [1]"))
+    summary = summary_of(fill())
+    sheet = sheets.main_sheet(summary)
+    assert [title for title in sheet.header if title.startswith("n train")] == ["n train / test"]
+    assert {len(row) for row in sheet.rows} == {len(sheet.header)}
+    assert column(sheets.markdown(sheet), "n train / test")["Audio alone"] == "80 / 80"
+    assert "The protocols train on different numbers" not in "\n".join(sheets.notes(summary))
+
+
 def test_a_note_says_what_p_and_interval_are_conditional_on(project):
     planner = fill(protocols=["honest"])
     notes = "\n".join(sheets.notes(summary_of(planner)))
@@ -154,6 +166,11 @@ def test_a_note_counts_trainings_and_what_trains_nothing(project):
     assert "Behind the table: 27 cells, 27 trainings; 34 min one after the other (CPU)." in sheets.notes(
         summary_of(planner)
     )
+    for path in Path("runs/toy/video").rglob("result.json"):  # the first epoch is a training too
+        result = read_json(path)
+        write_json(
+            path, {**result, "selections": {name: {**of, "epoch": 0} for name, of in result["selections"].items()}}
+        )
     for path in Path("runs/toy/pair").rglob("result.json"):
         result = read_json(path)
         chosen = {name: {**of, "epoch": None} for name, of in result["selections"].items()}
@@ -169,6 +186,10 @@ def test_a_row_of_another_version_of_the_code_says_so(project):
     alter("audio", commit="bbbb")
     alter("pair", commit="aaaa")
     said = "Measured with another version of the code than the other rows (commit aaaa): Audio alone: commit bbbb."
+    assert said in sheets.notes(summary_of(planner))
+    later = Path("runs/toy/pair/honest-fold0-seed1/result.json")
+    write_json(later, {**read_json(later), "commit": "cccc"})  # a row of two versions shares one with another row
+    said = said.replace("commit aaaa)", "commit aaaa, cccc)")
     assert said in sheets.notes(summary_of(planner))
 
 

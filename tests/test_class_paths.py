@@ -18,6 +18,7 @@ from experiments.plan import Planner, Selection
 from experiments.request import request_hash
 from experiments.settings import PROJECT
 from experiments.table import read_table
+from experiments.train import build
 from lightning_modules.encoders import TaskError, load_weights, timm_backbone, transformers_network
 from lightning_modules.sentence_encoder import source_folder
 
@@ -219,9 +220,15 @@ def test_nothing_in_a_checkpoint_names_a_strangers_module(place, command, checkp
 
 def test_what_lightning_would_import_is_passed_over(checkpoint, canary, ravdess, tmp_path):
     path = changed(checkpoint, tmp_path / "x.ckpt", {"_instantiator": NAME + ".make"})
+    content = torch.load(path, weights_only=True)
+    data = {"_class_path": NAME + ".Data", "_instantiator": NAME + ".make"}
+    content |= {"datamodule_hyper_parameters": data, "hparams_type": NAME + ".Type", "hparams_name": NAME + ".name"}
+    content["callbacks"] |= {NAME + ".Callback": {"state": 1}, f"{NAME}.Callback{{'a': 1}}": {}}
+    torch.save(content, path)
     assert cli.main(["test", *AUDIO, "--ckpt_path", str(path), "--data.root", str(ravdess)]) == 0
     module = nn.Linear(2, 2)
-    torch.save({"state_dict": module.state_dict(), "hyper_parameters": {"_class_path": NAME + ".Net"}}, path)
+    named = {"_class_path": NAME + ".Net", "_instantiator": NAME + ".make"}
+    torch.save({"state_dict": module.state_dict(), "hyper_parameters": named}, path)
     load_weights(module, path)
     assert not canary.exists()
 
@@ -267,6 +274,8 @@ def test_a_users_own_model(own_model, ravdess, capsys):
     # the same run, however it is started
     assert cli.main(["fit", *words, *run, "--allow-import=my_models"]) == 0
     assert "holds the finished run" in capsys.readouterr().out
+    # the same, as evaluations under missing modalities build it
+    assert type(build(["fit", "--allow-import", "my_models", *words]).model).__name__ == "MyNet"
     test = ["test", *words, "--ckpt_path", str(path)]
     assert cli.main(test) == 2
     assert cli.main([*test, "--allow-import", "my_models"]) == 0

@@ -19,23 +19,30 @@ from datamodules.store import unfinished, write_atomic
 from experiments.results import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
-HOLDER = (
-    "import sys, time; from pathlib import Path; from datamodules.locks import hold\nlock = hold(Path(sys.argv[1]))\n"
-)
-HOLDER += "print('held', flush=True); time.sleep(600)"
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from datamodules.locks import hold
+lock = hold(Path(sys.argv[1]))
+loader = os.fork()  # as the workers of a DataLoader are
+if loader:
+    print(loader, flush=True)
+time.sleep(600)
+"""
 AUDIO = ["fit", "--config", str(ROOT / "experiments" / "ravdess_audio.yaml"), "--trainer.max_epochs", "1"]
 
 
 @contextlib.contextmanager
 def elsewhere(folder):
-    """Another process that holds the lock of a folder."""
+    """Another process that holds the lock of a folder; a process of its own outlives it."""
     process = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    loader = int(process.stdout.readline())
     try:
-        assert process.stdout.readline() == "held\n"
         yield process
     finally:
         process.kill()
         process.wait()
+        os.kill(loader, signal.SIGKILL)
         process.stdout.close()
 
 

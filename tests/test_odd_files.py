@@ -43,7 +43,7 @@ def _no_waiting():
 def ravdess(folder):
     for i, clip in enumerate(("01-01-01-01-01-01-01", "01-01-05-01-01-01-01")):
         (folder / "Actor_01").mkdir(parents=True, exist_ok=True)
-        write_clip(folder / f"Actor_01/{clip}.mp4", frames=32, seconds=3.2, options={"qscale": str(2 + i)})
+        write_clip(folder / f"Actor_01/{clip}.mp4", frames=32, seconds=3.2 + i / 10, options={"qscale": str(2 + i)})
     (folder / "landmarks").mkdir()
     for clip in ("01-01-01-01-01-01-01", "01-01-03-01-01-01-01", "01-01-05-01-01-01-01"):
         openface(folder / f"landmarks/{clip}.csv", [(8, 6, 40, 40)] * 32)
@@ -52,8 +52,8 @@ def ravdess(folder):
 
 def ravdess_audio(folder):
     folder.mkdir()
-    for clip in ("03-01-01-01-01-01-01", "03-01-05-01-01-01-01"):
-        write_wav(folder / f"{clip}.wav", tone(3.2, RATE, 1) * 20000)
+    for i, clip in enumerate(("03-01-01-01-01-01-01", "03-01-05-01-01-01-01")):
+        write_wav(folder / f"{clip}.wav", tone(3.2 + i / 10, RATE, 1) * 20000)
     return folder / "03-01-03-01-01-01-01.wav"
 
 
@@ -61,7 +61,7 @@ def vgaf(folder):
     for split, names in (("Train", "ac"), ("Val", "d")):
         (folder / split).mkdir(parents=True)
         for name in names:
-            write_clip(folder / split / f"{name}.mp4", rate=16000)
+            write_clip(folder / split / f"{name}.mp4", rate=16000, seconds=2.5 + ord(name) / 1000)
     (folder / "Train_labels.txt").write_text("Vid_name Label\na 1\nb 2\nc 3\n")
     (folder / "Val_labels.txt").write_text("Vid_name Label\nd 1\n")
     return folder / "Train/b.mp4"
@@ -70,7 +70,7 @@ def vgaf(folder):
 def daisee(folder):
     labels = "ClipID,Boredom,Engagement,Confusion,Frustration\n"
     for split, clip in (("Train", "1100011001"), ("Validation", "1100021001"), ("Test", "1100031001")):
-        film(folder / f"DataSet/{split}/{clip[:6]}/{clip}/{clip}.mp4", 10, 5)
+        film(folder / f"DataSet/{split}/{clip[:6]}/{clip}/{clip}.mp4", 5 + int(clip[5]), 5)
         (folder / "Labels").mkdir(exist_ok=True)
         more = "1100041001.avi,0,1,0,0\n" if split == "Train" else ""
         (folder / f"Labels/{split}Labels.csv").write_text(f"{labels}{clip}.avi,0,1,0,0\n{more}")
@@ -83,7 +83,7 @@ def noxi(folder):
     for session, split in (("001", "train"), ("002", "val"), ("003", "test"), ("004", "train")):
         place = folder / split / session
         if session != "004":
-            film(place / "Expert_video.mp4", 10, 5)
+            film(place / "Expert_video.mp4", 5 + int(session), 5)
         place.mkdir(exist_ok=True)
         (place / "annotation_expert.txt").write_text("0 0 1 0 0\n" * 50)
     rows = [{"video": f"00{i}/expert", "time": 0} | box("face", 30, 20, 50, 40) for i in range(1, 5)]
@@ -133,9 +133,9 @@ def whole(path):
     if path.suffix == ".png":
         cv2.imwrite(str(path), np.full((20, 20, 3), 90, np.uint8))
     elif path.suffix == ".wav":
-        write_wav(path, tone(3.2, RATE, 1) * 20000)
+        write_wav(path, tone(3.5, RATE, 1) * 20000)
     else:
-        write_clip(path, frames=32, seconds=3.2, rate=16000)
+        write_clip(path, frames=32, seconds=3.5, rate=16000)
 
 
 def without_codec(path):

@@ -47,6 +47,7 @@ BOMBS = {
     "a date": ("a: !!timestamp 2020-99-99\n", "not valid YAML"),
     "bytes": ("a: !!binary aGk=\n", "not valid YAML"),
     "a set": ("a: !!set {x, y}\n", "not valid YAML"),
+    "half a sign": ('a: "\\uD800"\n', "not valid YAML"),
     "code": ("a: !!python/object/apply:os.system [ls]\n", "not valid YAML"),
 }
 

@@ -122,7 +122,6 @@ NOTIFIER = {"class_path": "WebhookNotifier", "init_args": {"url": URL, "timeout"
 LOGGER = {"class_path": "NoSuchLogger", "init_args": {"project": "p", "settings": {"api_key": WORD}}}
 WAYS = {
     "dotted": ["--trainer.callbacks+=WebhookNotifier", "--trainer.callbacks.url", URL],
-    "equals": ["--trainer.callbacks+=WebhookNotifier", f"--trainer.callbacks.init_args.url={URL}"],
     "mapping": ["--trainer.callbacks+", json.dumps(NOTIFIER)],
     "yaml": {"trainer": {"callbacks+": [NOTIFIER]}},
     "environment": ["--trainer.callbacks+=WebhookNotifier"],

@@ -275,6 +275,17 @@ def test_colours_behind_transparency_do_not_bleed():
     assert canvas.min() > 240
 
 
+@pytest.mark.parametrize("name", ["my beach", "a\nb", " a"])
+def test_a_folder_that_a_label_file_cannot_name_is_refused(inputs, tmp_path, capsys, name):
+    shutil.copytree(inputs / "backgrounds", tmp_path / "backgrounds")
+    next((tmp_path / "backgrounds").iterdir()).rename(tmp_path / "backgrounds" / name)
+    assert generate(inputs, tmp_path / "out", "--backgrounds", str(tmp_path / "backgrounds")) == 2
+    error = capsys.readouterr().err
+    assert f"the folder {name!r} cannot name clips" in error
+    assert len(error.strip().splitlines()) == 1
+    assert not list((tmp_path / "out").rglob("*_labels.txt"))
+
+
 def test_a_face_has_one_origin(tmp_path, capsys):
     path = tmp_path / "faces.csv"
     path.write_text("\ufefffile; clip\r\nPositive/a.png ;c1\r\nPositive/a.png; c1\r\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.names import fault_in_name
 from datamodules.store import DataError
 from datamodules.synth._collage import Recipe
 from datamodules.tables import read_table, settle
@@ -117,6 +118,12 @@ def plan(args: argparse.Namespace, label: str, labels: Sequence[str], seed: int)
     categories = sorted(path for path in args.backgrounds.iterdir() if path.is_dir() and path.name[0] != ".")
     if not categories:
         raise DataError(f"--backgrounds {args.backgrounds}: no folder of a category in it, DIR/<category>/*.jpg")
+    for name in (path.name for path in categories):
+        if fault_in_name(name) or len(name.split()) > 1:
+            raise DataError(
+                f"--backgrounds {args.backgrounds}: the folder {name!r} cannot name clips, as label files are "
+                "divided at blanks; rename it"
+            )
     number = CLASS_NAMES.index(label)
     turns: list[list[tuple[int, str, Path]]] = []
     for place, category in enumerate(categories):
