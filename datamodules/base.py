@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
@@ -132,6 +133,13 @@ class EmotionDataModule(LightningDataModule):
         if len(names) < 2:
             raise DataError(f"{self.root}: one class alone ({', '.join(names)}); a model needs clips of two at least")
         return len(names)
+
+    def tell_one_class(self) -> None:
+        """Says so where every training clip is of one class, of which a model can learn nothing but its name."""
+        found = np.unique(self.train_labels)
+        if len(found) == 1:
+            name = self.class_names[int(found[0])]
+            rank_zero_warn(f"{self.root}: every training clip is of the class {name}: what is scored tells nothing")
 
     @property
     def class_weights(self) -> list[float] | None:
