@@ -3,6 +3,7 @@
 import unicodedata
 from abc import abstractmethod
 from collections.abc import Sequence
+from multiprocessing.util import get_temp_dir
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -306,6 +307,8 @@ class EmotionDataModule(LightningDataModule):
             shuffle=split == "train",
             seed=global_seed(),
         )
+        if self.num_workers:
+            get_temp_dir()  # made here, as a worker that finds no room for it would be waited for for ever
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
