@@ -31,7 +31,7 @@ def save(figure: Figure, path: Path, synthetic: bool) -> None:
     if synthetic:
         figure.text(0.5, 0.5, "SYNTHETIC", color="red", alpha=0.2, size=28, rotation=20, ha="center", va="center")
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # type: ignore[attr-defined]  # a class' name with dollars is no formula
+        text.set_parse_math(False)  # a class' name with dollars is no formula
     with replacing(path, sync=False) as temporary:
         figure.savefig(temporary, dpi=80, format="png")
 

@@ -43,7 +43,3 @@ def _whole_number(digits: str) -> int:
     if len(digits) > DIGITS:
         raise ValueError(f"a number of {len(digits)} digits; at most {DIGITS}")
     return int(digits)
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")

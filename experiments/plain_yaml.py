@@ -48,7 +48,7 @@ class TooMuch(yaml.MarkedYAMLError):
 
     exit_code = 2
 
-    def __init__(self, problem: str, mark: yaml.Mark | None = None) -> None:
+    def __init__(self, problem: str, mark: Any = None) -> None:
         super().__init__(problem=problem, problem_mark=mark)
 
     def __str__(self) -> str:
@@ -100,7 +100,7 @@ def check(text: str) -> None:
     """
     if len(text) > LENGTH:
         raise TooMuch(f"{len(text):,} characters; settings have at most {LENGTH:,}")
-    sizes: dict[str, int] = {}  # values that an anchor stands for
+    sizes: dict[str | None, int] = {}  # values that an anchor stands for
     open_: list[tuple[str | None, int]] = []  # anchors of the collections around, and where they began to count
     keys: list[_Keys | None] = []  # of those collections; none of a list
     count = 0
