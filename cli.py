@@ -158,6 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         oldest = ".".join(map(str, OLDEST))
         print(f"error: Python {oldest} or newer is needed; this is {sys.version.split()[0]}", file=sys.stderr)
         return 2
+    if str(HERE) not in sys.path:  # python -I leaves it out
+        sys.path.insert(0, str(HERE))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may be no UTF-8
     words = sys.argv[1:] if arguments is None else list(arguments)

@@ -3,11 +3,13 @@
 import unicodedata
 from abc import abstractmethod
 from collections.abc import Sequence
+from multiprocessing.util import get_temp_dir
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
@@ -123,8 +125,22 @@ class EmotionDataModule(LightningDataModule):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
+        """Number of classes.
+
+        Raises:
+            DataError: If there is one alone, which nothing can be told from.
+        """
+        names = self.class_names
+        if len(names) < 2:
+            raise DataError(f"{self.root}: one class alone ({', '.join(names)}); a model needs clips of two at least")
+        return len(names)
+
+    def tell_one_class(self) -> None:
+        """Says so where every training clip is of one class, of which a model can learn nothing but its name."""
+        found = np.unique(self.train_labels)
+        if len(found) == 1:
+            name = self.class_names[int(found[0])]
+            rank_zero_warn(f"{self.root}: every training clip is of the class {name}: what is scored tells nothing")
 
     @property
     def class_weights(self) -> list[float] | None:
@@ -291,6 +307,8 @@ class EmotionDataModule(LightningDataModule):
             shuffle=split == "train",
             seed=global_seed(),
         )
+        if self.num_workers:
+            get_temp_dir()  # made here, as a worker that finds no room for it would be waited for for ever
         return DataLoader(
             dataset,
             batch_size=self.batch_size,

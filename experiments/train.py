@@ -35,6 +35,7 @@ from datamodules.names import check_name
 from experiments import class_paths, request, results
 from experiments.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, why_not_restored
 from experiments.embed import use_frozen_encoders
+from experiments.foreign import check_trainer, explain
 from experiments.messages import Parser, UsageError, chain, quiet
 from experiments.record import RecordConfig, record_result
 from experiments.redaction import forget, hide_words
@@ -168,13 +169,9 @@ class EmotionCLI(LightningCLI):
             kwargs["enable_progress_bar"] = False
         try:
             trainer = super().instantiate_trainer(**kwargs)
-        except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
+        except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
             raise UsageError(f"--trainer: {str(error).splitlines()[0]}") from error
-        if config.trainer.sync_batchnorm and trainer.strategy.root_device.type != "cuda":
-            raise UsageError(
-                "--trainer.sync_batchnorm true (as _ddp.yaml has it) needs GPUs, and this runs on the "
-                f"{trainer.strategy.root_device.type}.\nAdd --trainer.sync_batchnorm false, after any --config"
-            )
+        check_trainer(trainer, config.trainer)
         return trainer
 
     def _experiment(self) -> str:
@@ -237,6 +234,7 @@ class EmotionCLI(LightningCLI):
                     f"--data.{option}: {type(self.model).__name__} does not read the {part}, so that nothing "
                     "would leak; leave it out"
                 )
+        data.tell_one_class()
         if not trainer.fast_dev_run:
             rank_zero_info(f"run folder: {trainer.default_root_dir}")
         self._use_embeddings()
@@ -283,11 +281,11 @@ class EmotionCLI(LightningCLI):
         except Exception as error:
             if isinstance(error, OSError):
                 error.filename = error.filename or self.trainer.default_root_dir  # a write to a full disk names no file
-            if "`val_check_interval`" in str(error):  # Lightning's, when it has counted the batches
-                raise UsageError(f"--trainer.val_check_interval: {str(error).strip().partition('. ')[0]}") from error
             path = self.config_init[subcommand].get("ckpt_path")
             if path and (reason := why_not_restored(error)):
                 raise UsageError(f"--ckpt_path {path}: {reason}") from error
+            if told := explain(error, self.model):
+                raise told from error
             raise
 
 

@@ -5,11 +5,17 @@ that an exception that escapes fails the test with its traceback.
 """
 
 import contextlib
+import errno
 import json
+import multiprocessing
 import os
+import re
 import resource
 import shutil
 import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +29,7 @@ from hostile import content, cut, film, int16, overwritten, tone, wav
 
 import cli
 from datamodules.store import Store, read_table
+from datamodules.store_writer import StoreWriter
 from experiments.plan import Planner, Selection
 from experiments.table import read_table as read_experiments_table
 
@@ -1074,3 +1081,222 @@ def test_a_full_disk_ends_a_report_in_one_line(command, tmp_path, monkeypatch, s
     check_full(outcome, tmp_path / "report")
     assert command(*words).code == 0
     assert (tmp_path / "report" / "hostile.md").read_text().startswith("# Hostile")
+
+
+def test_a_full_disk_is_told_by_the_workers_too(command, tmp_path):
+    with files_up_to(2000):
+        outcome = command("synth", "vgaf", "--out", tmp_path / "vgaf", "--clips", 9, "--workers", 2)
+    check_full(outcome, tmp_path / "vgaf")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_temporary_folder_is_one_line_where_one_is_needed(command, sources, tmp_path, monkeypatch, workers):
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/made")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    outcome = command(*prepared("sounds", sources("sounds"), tmp_path / "out", "--workers", str(workers)))
+    assert outcome.code == 0, outcome
+    monkeypatch.setitem(multiprocessing.current_process()._config, "tempdir", None)
+    outcome = fit(command, features(tmp_path / "data"), "sound", "--data.num_workers", workers - 1)
+    assert (outcome.code, "/tmp/made: No space left" in outcome.err) == ((0, False) if workers == 1 else (1, True))
+
+
+PLACES = ["/proc/nowhere/x", "/dev/null/x", "/sys/x"]  # where nobody may make a folder, root included
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("what", ["fit", "prepare", "synth", "report"])
+def test_a_folder_that_cannot_be_made_is_one_line(command, trained, sources, tmp_path, monkeypatch, place, what):
+    monkeypatch.chdir(tmp_path)
+    words = {
+        "fit": ["fit", "--config", trained / "run.yaml", "--trainer.default_root_dir", place],
+        "prepare": prepared("sounds", sources("sounds"), Path(place)),
+        "synth": ["synth", "empathetic", "--out", place, "--clips", 96],
+        "report": ["report", results(tmp_path)[0], "--runs", tmp_path / "runs", "--out", place],
+    }[what]
+    outcome = command(*words)
+    assert outcome.code == 2, outcome
+    assert Path(place).parent.name in outcome.err, outcome
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.ENOTCONN])
+def test_an_error_of_the_system_without_a_file_is_one_line(command, monkeypatch, number):
+    def fail(_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(cli, "dispatch", fail)
+    outcome = command("report")
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"error: {os.strerror(number)}")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("ours"), KeyError("ours"), ImportError("ours"), AssertionError("ours")])
+def test_a_bug_keeps_its_traceback(command, trained, tmp_path, monkeypatch, error):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("lightning_modules.ravdess_rivals.AudioOnly.forward", fail)
+    words = ["--config", trained / "run.yaml", "--ckpt_path", trained / "run" / "checkpoints" / "best.ckpt"]
+    with pytest.raises(type(error), match="ours"):
+        command("test", *words, "--trainer.default_root_dir", tmp_path)
+
+
+# --- the wrong Python -------------------------------------------------------------------------------------------------
+
+COMMANDS = [
+    "fit", "fit --help", "fit --config experiments/cfnsr.yaml", "test --help", "reproduce cfnsr --dry-run", "report",
+    "report --help", "prepare ravdess --help", "prepare vgaf --source x", "synth faces", "synth daisee --help",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["-S", "-IS"])
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_python_without_packages_is_told_where_they_are(words, how):
+    root = Path(cli.__file__).parent
+    done = subprocess.run(
+        [sys.executable, how, "cli.py", *words.split()], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done
+    assert done.stderr.startswith(f"error: this Python ({sys.executable}) has no ")
+    assert ".venv/bin/activate" in done.stderr or "make" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert not done.stdout
+
+
+def test_a_python_without_packages_tells_what_there_is():
+    root = Path(cli.__file__).parent
+    for words in (["--help"], ["prepare", "--help"]):
+        subprocess.run([sys.executable, "-S", "cli.py", *words], cwd=root, check=True, capture_output=True)
+
+
+def test_an_old_python_is_told_its_age(command, monkeypatch):
+    monkeypatch.setattr(cli, "OLDEST", (99, 0))
+    outcome = command("fit", "--help")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: Python 99.0 or newer is needed; this is 3.")
+
+
+def test_a_module_of_ours_that_is_not_there_is_a_bug(monkeypatch):
+    def fail(_: object) -> int:
+        raise ModuleNotFoundError("No module named 'datamodules.nonesuch'", name="datamodules.nonesuch")
+
+    monkeypatch.setattr(cli, "dispatch", fail)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["report"])
+
+
+# --- options that show in the middle of a run -------------------------------------------------------------------------
+
+MIDDLE = {
+    "fewer than no GPUs": ["--trainer.devices", "-3"],
+    "no batches to a step": ["--trainer.accumulate_grad_batches", "0"],
+    "a share of a batch": ["--trainer.overfit_batches", "0.5"],
+    "nothing to test": ["--trainer.limit_test_batches", "0"],
+    "a longer interval than an epoch": ["--trainer.val_check_interval", "7"],
+    "a search for what our models lack": ["--trainer.callbacks+=LearningRateFinder"],
+    "stopping by an unknown score": [
+        "--trainer.callbacks+={class_path: EarlyStopping, init_args: {monitor: nonesuch}}"
+    ],
+    "keeping by an unknown score": [
+        "--trainer.callbacks+={class_path: ModelCheckpoint, init_args: {monitor: nonesuch}}"
+    ],
+    "a callback without its logger": ["--trainer.callbacks+=DeviceStatsMonitor"],
+    "an optimizer of sparse gradients": ["--model.optimizer=torch.optim.SparseAdam", "--model.optimizer.lr", "0.1"],
+    "a scheduler of no steps": ["--model.scheduler=torch.optim.lr_scheduler.StepLR", "--model.scheduler.step_size=0"],
+    "a loss of something else": ["--model.loss", "torch.nn.MSELoss"],
+    "TensorBoard in a folder nobody can make": [
+        "--trainer.logger+={class_path: TensorBoardLogger, init_args: {save_dir: /proc/nowhere}}"
+    ],
+    "TensorBoard in a file": ["--trainer.logger+={class_path: TensorBoardLogger, init_args: {save_dir: /dev/null}}"],
+}
+
+
+@pytest.mark.parametrize("name", MIDDLE)
+def test_an_option_that_shows_in_the_middle_is_one_line(command, trained, tmp_path, name):
+    outcome = command(
+        "fit", "--config", trained / "run.yaml", "--trainer.default_root_dir", tmp_path / "run", *MIDDLE[name]
+    )
+    assert outcome.code == 2, outcome
+    assert "error: " in outcome.err
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+# --- one class --------------------------------------------------------------------------------------------------------
+
+
+def test_features_of_one_class_are_refused(command, tmp_path):
+    root = features(tmp_path / "data")
+    lines = (root / "index.csv").read_text().splitlines()
+    cells = [line.split(",") for line in lines[1:]]
+    one = "".join(f"{clip},{group},0,{fold}\n" for clip, group, _, fold in cells)
+    (root / "index.csv").write_text(f"{lines[0]}\n{one}")
+    outcome = fit(command, root)
+    assert outcome.code == 2
+    assert f"{root}: one class alone" in outcome.err
+
+
+ONE_CLASS = {
+    "daisee": ("static_engagement_face", "Labels/*.csv", r"(?m)^(\w+.mp4),\d,\d,", r"\1,0,2,", ("--face-size", "32")),
+    "vgaf": ("emotiw_audio", "*_labels.txt", r"(?m)^(\w+) \d$", r"\1 1", ()),
+    "empathetic": ("empathetic_text", "*.csv", r"(?m)^(hit:\w+:\w+,\d+),\w+", r"\1,sad", ()),
+    "avamerg": ("gated_audio_text", "*.json", r'("\w*emotion\w*": )"\w+"', r'\1"sad"', ("--size", "32")),
+    "ravdess": ("ravdess_audio", "", "", "", ()),
+}
+
+
+@pytest.mark.parametrize("corpus", ONE_CLASS)
+def test_a_corpus_of_one_class_is_told(command, sources, tmp_path, request, corpus):
+    experiment, pattern, old, new, more = ONE_CLASS[corpus]
+    root = tmp_path / corpus
+    if corpus == "ravdess":
+        writer = StoreWriter(root / "prepared", {"mfcc": "f32"}, {}, True)
+        for actor in range(1, 25):
+            clip = f"03-01-03-01-01-01-{actor:02d}"
+            writer.add(clip, f"{actor:02d}", 2, {"mfcc": np.ones((13, 212), np.float32)}, source_sha256=clip)
+        writer.finish()
+    else:
+        shutil.copytree(sources(corpus), root)
+        for path in root.glob(pattern):
+            text = path.read_text()
+            path.write_text(re.sub(old, new, text))
+        made = command("prepare", corpus, "--source", root, "--out", root, "--workers", 1, *more)
+        if corpus == "vgaf":  # whose synthetic clips need a sound of every class
+            assert (made.code, "no training clip of" in made.err) == (2, True)
+            return
+        assert made.code == 0, made
+    folder = Path(cli.__file__).parent / "experiments"
+    words = ["--config", folder / f"{experiment}.yaml", "--config", folder / "synthetic" / f"{experiment}.yaml"]
+    option = "--data.roots" if corpus == "daisee" else "--data.root"
+    words += [option, f"[{root}]" if corpus == "daisee" else root, "--trainer.fast_dev_run", "true"]
+    with pytest.warns(UserWarning, match="every training clip is of the class"):
+        assert cli.main(["fit", *map(str, words)]) == 0
+
+
+# --- signals ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGTERM] * 2, [signal.SIGINT], [signal.SIGKILL]])
+def test_a_run_that_is_ended_carries_on_to_the_same_result(command, trained, tmp_path, signals):
+    words = ["--config", str(trained / "run.yaml"), "--trainer.max_epochs", "11"]
+    straight = ["fit", *words, "--trainer.default_root_dir", str(tmp_path / "straight")]
+    assert cli.main(straight) == 0
+    ended = ["fit", *words, "--trainer.default_root_dir", str(tmp_path / "ended")]
+    process = subprocess.Popen(
+        [sys.executable, "cli.py", *ended], cwd=Path(cli.__file__).parent, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch 2/"):
+            break
+    for number in signals:
+        process.send_signal(number)
+    said = process.stderr.read()
+    assert process.wait() in (143, 130, -signal.SIGKILL, -signal.SIGTERM)
+    assert "Traceback" not in said
+    assert not (tmp_path / "ended" / "result.json").exists()
+    assert cli.main(ended) == 0
+    assert of_run(tmp_path / "ended") == of_run(tmp_path / "straight")

@@ -179,3 +179,34 @@ def test_json_as_files_have_it_is_read():
     assert parse_json(b"[1]\n") == [1]
     assert parse_json("3") == 3
     assert parse_json("[" * 100 + "]" * 100)
+
+
+TWICE = {
+    "at the top": ("a: 1\nb: 2\na: 1\n", 3),
+    "below": ("a:\n  b: 1\n  c: {d: 1}\n  b: 2\n", 4),
+    "in one line": ("a: {b: 1, c: 2, b: 3}", 1),
+    "quoted": ("a: 1\n'a': 2\n", 2),
+    "in a list": ("- {a: 1}\n- {b: 1, b: 1}\n", 2),
+    "after a nest": ("a: {b: [1, {c: 1}]}\nd: *x\na: 2\n".replace("*x", "[]"), 3),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_key_twice_is_refused_wherever_yaml_is_read(name, tmp_path):
+    text, line = TWICE[name]
+    with pytest.raises(plain_yaml.TooMuch, match="given twice") as caught:
+        plain_yaml.load(text)
+    assert caught.value.problem_mark.line + 1 == line
+    with pytest.raises(plain_yaml.TooMuch, match="given twice"):
+        plain_yaml.limited(lambda checked: {})(text)
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(DataError, match=f"x.yaml, line {line}: '.' is given twice"):
+        read_yaml(tmp_path / "x.yaml")
+    if "\n" not in text:
+        with pytest.raises(plain_yaml.TooMuch, match="given twice"):
+            parse_value(text)
+
+
+@pytest.mark.parametrize("text", ["{a: {a: 1}, b: {a: 1}}", "[a, a, a]", "{a: b, b: a}", "{a: [a, a], ? [1, a] : a}"])
+def test_a_key_of_another_mapping_is_another_key(text):
+    plain_yaml.check(text)
