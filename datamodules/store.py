@@ -244,7 +244,7 @@ class Store:
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError, csv.Error):
             raise DataError(f"{path} is damaged; {ANEW}") from None
         if not found == self.fingerprint == complete:
-            raise DataError(f"{folder}: index or manifest was edited since; {ANEW}")
+            raise DataError(f"{folder}: index.csv or manifest.json was edited since; {ANEW}")
         self._paths = {name: folder / f"{name}.{file['dtype']}" for name, file in files.items()}
         for name, path in self._paths.items():
             if not path.exists():

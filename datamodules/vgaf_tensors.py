@@ -122,7 +122,9 @@ def read_index(root: Path) -> Index | None:
     except (OSError, AttributeError, KeyError, RecursionError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{folder} is damaged ({error}); delete index.csv and COMPLETE and prepare again") from None
     if not found == manifest.get("fingerprint") == complete:
-        raise DataError(f"{folder}: index or manifest was edited; delete index.csv and COMPLETE and prepare again")
+        raise DataError(
+            f"{folder}: index.csv or manifest.json was edited; delete index.csv and COMPLETE and prepare again"
+        )
     return Index(manifest, tensors)
 
 

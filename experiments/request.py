@@ -250,7 +250,19 @@ def _laid(*layers: Path | tuple[str, Any]) -> Config:
             merged = override(merged, names, layer[1])
             if names[0] in _CLASSES:
                 merged[names[0]] = _as_class(merged[names[0]])
+    _refuse_files(merged)
     return merged
+
+
+def _refuse_files(config: Config) -> None:
+    """Refuse settings in a file of their own: the parser would read it, and a request would hold its name alone."""
+    for name, value in _flat(config):
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str) and one.endswith((".yaml", ".yml", ".json")):
+                raise DataError(
+                    f"--{name} {one}: settings in a file of their own are not what a run is compared by; "
+                    "lay the file over the experiment with --config"
+                )
 
 
 def _as_class(value: Any) -> Config:

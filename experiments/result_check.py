@@ -59,6 +59,8 @@ def problem(result: Mapping[str, Any]) -> str:
     for name in ("total", "trainable", "stages"):
         if type(result["parameters"].get(name)) is not (dict if name == "stages" else int):
             return f"parameters.{name} is {result['parameters'].get(name, 'missing')!r}"
+    if not result["selections"]:
+        return "selections is empty"
     for selection, metrics in result["selections"].items():
         if not isinstance(metrics, dict):
             return f"selections.{selection} is {metrics!r}"

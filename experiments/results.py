@@ -226,7 +226,10 @@ def read_curves(path: Path) -> dict[str, list[float]]:
         return {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = list(reader)
+        if "epoch" not in (reader.fieldnames or ()):
+            raise ValueError("no column epoch")
         if any(None in row or None in row.values() for row in rows):
             raise ValueError("a row has another number of cells")
         return {name: [float(row[name] or "nan") for row in rows] for name in (rows[0] if rows else ())}

@@ -85,8 +85,8 @@ def test_the_interval_of_several_seeds_is_that_of_speakers_and_seeds(project):
     # The second run finds nothing: by speakers alone the interval would know nothing of it.
     for path in Path("runs/toy/video").glob("paper-fold*-seed2/predictions-last.csv"):
         header, *lines = path.read_text().splitlines()
-        wrong = ["0.9" if int(line.split(",")[2]) != 2 else "0" for line in lines]
-        cells = [[*line.split(",")[:3], "0", "0", share, "0.01"] for line, share in zip(lines, wrong, strict=True)]
+        wrong = ["1,0" if int(line.split(",")[2]) != 2 else "0,1" for line in lines]
+        cells = [[*line.split(",")[:3], "0", "0", shares] for line, shares in zip(lines, wrong, strict=True)]
         path.write_text("\n".join([header, *map(",".join, cells)]) + "\n")
     score = rows_of(planner)["video"].scores["last"]
     assert score.seeds == 2

@@ -579,7 +579,7 @@ INDEXES = {
     "no id": ",s1,0,1",
     "an id twice, differently": "s1-2,s1,0,1\ns1-2,s1,1,1",
     "an id that is a path": "../s1-2,s1,0,1",
-    "a speaker in two folds": "s1-2,s2,0,1",
+    "a speaker in two folds": "s1-2,s0,0,1",
     "a row too wide": "s1-2,s1,0,1,7,8",
     "a clip without a file": "s9-9,s1,0,1",
 }
@@ -630,6 +630,7 @@ OPTIONS = {
     "a config that is a folder": "--config .",
     "a checkpoint that is not there": "--ckpt_path nowhere.ckpt",
     "a root that is not there": "--data.root nowhere",
+    "settings in a file of their own": "--model model.yaml",
     "a linked option": "--model.num_classes 9",
     "a negative rate of learning": "--model.optimizer torch.optim.Adam --model.optimizer.lr -1",
     "the settings of many GPUs on a CPU": "--config experiments/_ddp.yaml",
@@ -900,7 +901,7 @@ OWN = {
     },
 }
 # What is no damage: a table of epochs with none, and what a report does not need.
-HARMLESS = {("metrics.csv", "a header alone")}
+HARMLESS = {("metrics.csv", "a header alone"), ("metrics.csv", "cut off")}  # the last number may be shorter
 
 
 @pytest.mark.parametrize(
@@ -918,7 +919,9 @@ def test_a_damaged_result_is_one_line(command, tmp_path, monkeypatch, file, name
     {**ANY_FILE, **OWN[file]}[name](cell / file)
     outcome = command("report", table, "--runs", tmp_path / "runs")
     assert outcome.code == 2, outcome
-    assert file in outcome.err, outcome
+    # Of two files that disagree either may be named.
+    named = (file, "predictions-selected.csv") if name == "another number of test clips" else (file,)
+    assert any(one in outcome.err for one in named), outcome
 
 
 @pytest.mark.parametrize("name", ANY_FILE)
@@ -1092,7 +1095,7 @@ def test_a_full_disk_is_told_by_the_workers_too(command, tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_temporary_folder_is_one_line_where_one_is_needed(command, sources, tmp_path, monkeypatch, workers):
     def full(*_: object, **__: object) -> str:
-        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/made")
+        raise OSError(errno.ENOSPC, "No space left on device", "full/made")
 
     monkeypatch.setattr(tempfile, "mkdtemp", full)
     monkeypatch.setattr(tempfile, "mkstemp", full)
@@ -1101,7 +1104,7 @@ def test_no_temporary_folder_is_one_line_where_one_is_needed(command, sources, t
     assert outcome.code == 0, outcome
     monkeypatch.setitem(multiprocessing.current_process()._config, "tempdir", None)
     outcome = fit(command, features(tmp_path / "data"), "sound", "--data.num_workers", workers - 1)
-    assert (outcome.code, "/tmp/made: No space left" in outcome.err) == ((0, False) if workers == 1 else (1, True))
+    assert (outcome.code, "full/made: No space left" in outcome.err) == ((0, False) if workers == 1 else (1, True))
 
 
 PLACES = ["/proc/nowhere/x", "/dev/null/x", "/sys/x"]  # where nobody may make a folder, root included

@@ -1,6 +1,7 @@
 """The file that every reported number is computed from."""
 
 import csv
+import errno
 import os
 from types import SimpleNamespace
 
@@ -90,7 +91,7 @@ def test_a_kill_leaves_the_file_that_was_there(tmp_path, monkeypatch, place):
     before = path.read_bytes()
 
     def killed(*args):
-        raise OSError("killed")
+        raise OSError(errno.EIO, "killed")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, place, killed)

@@ -556,7 +556,7 @@ def test_a_missing_table_lists_those_there_are(project):
         report.run(options("nope"), HERE)
 
 
-@pytest.mark.parametrize("name", ["../../x", "..", ".", '""', '" x"', '"a\\nb"', "/tmp/x", "a\\b", '"a\\0"'])
+@pytest.mark.parametrize("name", ["../../x", "..", ".", '""', '" x"', '"a\\nb"', "/etc/x", "a\\b", '"a\\0"'])
 @pytest.mark.parametrize(
     ("old", "new", "where"),
     [
