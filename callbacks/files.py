@@ -31,7 +31,7 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):  # a write to a full disk names no file
+        if isinstance(error, OSError) and error.errno:  # a write to a full disk names no file
             error.filename = str(path)
         raise
 

@@ -144,7 +144,8 @@ def write_atomic(path: Path, content: str | bytes | memoryview, *, sync: bool = 
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        error.filename = str(path)  # a write to a full disk names no file
+        if error.errno:
+            error.filename = str(path)  # a write to a full disk names no file
         raise
 
 

@@ -172,7 +172,11 @@ def _start(job: Job, program: Path, context: multiprocessing.context.ForkServerC
     if state(job.directory, job.request) == "done":
         lock.release()
         return True
-    write_json(job.directory / "request.json", job.request)
+    try:
+        write_json(job.directory / "request.json", job.request)
+    except OSError:
+        lock.release()
+        raise
     environment = {**os.environ, HANDED_ON: str(job.directory.resolve())}
     arguments = (str(program), job.command, str(job.directory / "log.txt"), environment)
     process = context.Process(target=_run_cell, args=arguments)

@@ -1,6 +1,7 @@
 import argparse
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from fabricated import make_project, make_store
 
+import cli
 from datamodules.store import DataError
 from experiments import reproduce
 from experiments.plan import Planner, Selection
@@ -183,6 +185,31 @@ def test_a_failed_cell_is_named_and_does_not_stop_the_others(project, capsys, mo
     monkeypatch.delenv("FAKE_FAILURE")
     assert run("toy", *SOME) == 0
     assert starts()[-2:] == [("video/paper-fold1-seed1", "resumed"), ("pair/paper-fold1-seed1", "fresh")]
+
+
+def test_a_cell_whose_log_cannot_be_written_has_failed(project, capfd):
+    log = Path("runs/toy/audio/paper-fold0-seed1/log.txt")
+    log.mkdir(parents=True)
+    assert run("toy", *ONE) == 1
+    err = capfd.readouterr().err
+    assert "Traceback" not in err
+    assert f"toy/audio/paper-fold0-seed1: exit code 1; {log}:" in err
+    log.rmdir()
+    assert run("toy", *ONE) == 0
+
+
+def test_a_full_disk_ends_it_in_one_line_and_it_carries_on(project):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"request\.json") as caught:
+            run("toy", *ONE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    text, code = cli.explain(caught.value)
+    assert text.endswith("request.json: File too large; make room, then run the same command")
+    assert code == 1
+    assert run("toy", *ONE) == 0
 
 
 def test_a_changed_request_is_refused_with_what_changed(project, capsys):
