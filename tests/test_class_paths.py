@@ -94,11 +94,11 @@ def test_a_yaml_names_no_strangers_module(option, canary, capsys, tmp_path):
     assert f"--allow-import {NAME}" in line
 
 
-def test_a_yaml_that_an_option_names_and_help_name_none_either(canary, capsys, tmp_path):
-    (tmp_path / "model.yaml").write_text(f"class_path: {NAME}.ConcatFC\n")
-    for words in (["--model", str(tmp_path / "model.yaml")], ["--model.help", NAME + ".ConcatFC"],
-                  ["--trainer.callbacks.help", NAME + ".Callback"]):  # fmt: skip
+def test_help_names_none_either_and_no_option_names_a_yaml(canary, capsys, tmp_path):
+    for words in (["--model.help", NAME + ".ConcatFC"], ["--trainer.callbacks.help", NAME + ".Callback"]):
         assert f"--allow-import {NAME}" in refused(capsys, canary, "fit", *AUDIO, *words)
+    (tmp_path / "model.yaml").write_text(f"class_path: {NAME}.ConcatFC\n")
+    assert "with --config" in refused(capsys, canary, "fit", *AUDIO, "--model", str(tmp_path / "model.yaml"))
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,6 @@ def test_a_bomb_reaches_no_command(bomb, tmp_path, monkeypatch, capsys):
     audio = str(PROJECT / "experiments/ravdess_audio.yaml")
     for words in (
         ["fit", "--config", audio, "--config", str(path)],
-        ["fit", "--config", audio, "--model", str(path)],  # read by the parser alone
         ["report", str(path)],
         ["reproduce", str(path)],
     ):
