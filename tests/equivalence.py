@@ -44,12 +44,12 @@ from PIL import Image
 
 HERE = Path(__file__).resolve().parents[1]
 
-# What a later tree calls an option of `synth` or `prepare` that its --help no longer names: {"--size": "--views.video.size"}.
+# What a later tree calls an option of `synth` or `prepare`, used where its --help no longer names the old one.
 RENAMED: dict[str, str] = {}
 # Clips of a stand-in, small enough for two cores; of any other corpus as many as its table asks for.
 CLIPS = {"avamerg": 40, "daisee": 9, "empathetic": 160, "faces": 120, "noxi": 6, "ravdess": 96, "ravdess_features": 96}
 CLIPS |= {"vgaf": 27, "vgaf_frames": 4}
-# Further preparations: corpus, options of a stand-in of its own or None for the one that is there, options of `prepare`.
+# Further preparations: corpus, options of a stand-in of its own (None: the one that is there), options of `prepare`.
 VARIANTS: dict[str, tuple[str, str | None, str]] = {
     "ravdess-paper": ("ravdess", None, "--crop squashed --landmark-rows paper --size 32 --audio 16000"),
     "ravdess-detector": ("ravdess", None, "--face detector --size 32 --margin 0.2"),
@@ -83,7 +83,7 @@ class Side:
     folder: Path
 
     def run(self, *words: str, cwd: str = ".", renew: Sequence[str] = ()) -> str:
-        """Runs a command to its end, once: ``CODE`` stands for the tree, ``renew`` is removed before. Returns stdout."""
+        """Stdout of a command, run once: ``CODE`` in it is the path of the tree, ``renew`` is removed before."""
         key = hashlib.sha256(json.dumps([words, cwd]).encode()).hexdigest()[:16]
         done = self.folder / "done" / key
         if done.exists():
@@ -353,13 +353,15 @@ def made(side: Side, corpus: str, folder: str | None = None, words: Sequence[str
 def drawn_pictures(side: Side) -> list[str]:
     """Backgrounds and cut-out faces for the generator of VGAF's synthetic clips, and the options that name them."""
     rng, root = np.random.default_rng(0), side.folder / "pictures"
-    for kind, folders, shape in (("backgrounds", ["Park", "Room"], (96, 96, 3)), ("faces", ["Positive", "Neutral", "Negative"], (40, 40, 4))):  # fmt: skip
-        for name in folders:
-            (root / kind / name).mkdir(parents=True, exist_ok=True)
-            for number in range(3):
-                picture = Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8))
-                picture.save(root / kind / name / f"{number}.{'jpg' if kind == 'backgrounds' else 'png'}")
-    options = "--backgrounds pictures/backgrounds --faces pictures/faces --frames-per-video 3 --canvas-size 64 --base-face-size 60 --videos-per-bg 2"
+    for name, shape, ending in (
+        *((f"backgrounds/{place}", (96, 96, 3), "jpg") for place in ("park", "room")),
+        *((f"faces/{emotion}", (40, 40, 4), "png") for emotion in ("Positive", "Neutral", "Negative")),
+    ):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(3):
+            Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(root / name / f"{number}.{ending}")
+    options = "--backgrounds pictures/backgrounds --faces pictures/faces --frames-per-video 3 --canvas-size 64"
+    options += " --base-face-size 60"
     return side.options("synth", "vgaf_frames", options)
 
 
