@@ -44,15 +44,15 @@ from PIL import Image
 
 HERE = Path(__file__).resolve().parents[1]
 
-# What a later tree calls an option of `synth` or `prepare`, used where its --help no longer names the old one.
-RENAMED: dict[str, str] = {}
+# Options of a variant below as a later tree spells them, by its name; used where --help no longer names the old ones.
+LATER: dict[str, str] = {}
 # Clips of a stand-in, small enough for two cores; of any other corpus as many as its table asks for.
 CLIPS = {"avamerg": 40, "daisee": 9, "empathetic": 160, "faces": 120, "noxi": 6, "ravdess": 96, "ravdess_features": 96}
-CLIPS |= {"vgaf": 27, "vgaf_frames": 4}
+CLIPS |= {"vgaf": 27, "vgaf_frames": 12}
 # Further preparations: corpus, options of a stand-in of its own (None: the one that is there), options of `prepare`.
 VARIANTS: dict[str, tuple[str, str | None, str]] = {
     "ravdess-paper": ("ravdess", None, "--crop squashed --landmark-rows paper --size 32 --audio 16000"),
-    "ravdess-detector": ("ravdess", None, "--face detector --size 32 --margin 0.2"),
+    "ravdess-detector": ("ravdess", None, "--face detector --size 32 --margin 0.2 --max-skipped 96"),
     "ravdess-whole": ("ravdess", None, "--face none --size 32"),
     "vgaf-75": ("vgaf", None, "--frames 5 75 --fit letterbox --dtype float32"),
     "daisee-face": ("daisee", None, "--parts face --face-size 32 --face-margin 0"),
@@ -82,11 +82,11 @@ class Side:
     code: Path
     folder: Path
 
-    def run(self, *words: str, cwd: str = ".", renew: Sequence[str] = ()) -> str:
-        """Stdout of a command, run once: ``CODE`` in it is the path of the tree, ``renew`` is removed before."""
+    def run(self, *words: str, cwd: str = ".", renew: Sequence[str] = (), again: bool = False) -> str:
+        """Stdout of a command, run once or again: ``CODE`` is the path of the tree, ``renew`` is removed before."""
         key = hashlib.sha256(json.dumps([words, cwd]).encode()).hexdigest()[:16]
         done = self.folder / "done" / key
-        if done.exists():
+        if done.exists() and not again:
             return done.read_text()
         for name in renew:
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -100,23 +100,18 @@ class Side:
         return out
 
     def start(self, *words: str, cwd: str = ".", **options: Any) -> subprocess.Popen[str]:
-        """Starts a command in a process group of its own."""
+        """Starts a command: one thread, no GPU, no account."""
         (self.folder / cwd).mkdir(parents=True, exist_ok=True)
         quiet = {"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled", "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "agg"}
-        command = [sys.executable, "cli.py", *words]
-        command = [str(self.code / "cli.py") if word == "cli.py" else self.filled(word) for word in command]
-        return subprocess.Popen(
-            command, cwd=self.folder / cwd, env=os.environ | quiet, text=True, start_new_session=True, **options
-        )
-
-    def filled(self, word: str) -> str:
-        """A word with the path of the tree in place of ``CODE``."""
-        return word.replace("CODE", str(self.code))
+        filled = [f"{self.code}/{word[5:]}" if word.startswith("CODE/") else word for word in words]
+        command = [sys.executable, str(self.code / "cli.py"), *filled]
+        return subprocess.Popen(command, cwd=self.folder / cwd, env=os.environ | quiet, text=True, **options)
 
     def run_killed(self, *words: str, ready: Callable[[], bool], out: str) -> bool:
         """Whether a command could be killed once it was ready and before it was done; its folder is removed before."""
         shutil.rmtree(self.folder / out, ignore_errors=True)
-        process = self.start(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = self.start(*words, start_new_session=True, **silent)  # its workers are killed with it
         while process.poll() is None and not ready():
             time.sleep(0.002)
         with contextlib.suppress(ProcessLookupError):
@@ -126,12 +121,17 @@ class Side:
     def known(self, command: str) -> list[str]:
         """Corpora that ``synth`` or ``prepare`` knows, as the overview tells."""
         found = re.search(rf"^ +{command} .*\((.*)\)$", self.run("--help"), re.MULTILINE)
-        return found[1].split(", ") if found else []
+        if not found:
+            raise FailedError(f"--help of {self.name} does not tell the corpora of {command}")
+        return found[1].split(", ")
 
-    def options(self, command: str, corpus: str, words: str) -> list[str]:
-        """Options under the names that this tree has for them."""
-        told = self.run(command, corpus, "--help")
-        return [RENAMED.get(word, word) if word not in told else word for word in shlex.split(words)]
+    def options(self, command: str, corpus: str, name: str, words: str) -> list[str]:
+        """Options as this tree spells them."""
+        told = set(re.findall(r"--[\w.-]+", self.run(command, corpus, "--help")))
+        found = shlex.split(words)
+        return (
+            found if {word for word in found if word.startswith("--")} <= told else shlex.split(LATER.get(name, words))
+        )
 
     def planned(self) -> dict[str, dict[str, list[str]]]:
         """By corpus, the ``synth`` and ``prepare`` commands that the tables' stand-ins are made by."""
@@ -222,7 +222,7 @@ class Net:
         try:
             if not killed:
                 raise FailedError("it was done before it could be killed")
-            side.run(*words)
+            side.run(*words, again=True)
             self.verdicts.compare_kinds(what, straight, prepared_files(side.folder / out, {}), ["arrays"])
         except FailedError as error:
             self.verdicts.compare(what, {}, error)
@@ -282,11 +282,11 @@ class Net:
         killed = side.run_killed(*words, *place, ready=last.exists, out=out)
         what = f"fit {name}, killed and resumed"
         try:
-            rows = (side.folder / out / "metrics.csv").read_text().count("\n") - 1 if killed else RESUMED_EPOCHS
+            metrics = side.folder / out / "metrics.csv"
+            rows = (metrics.read_text().count("\n") - 1 if metrics.exists() else 0) if killed else RESUMED_EPOCHS
             if rows >= RESUMED_EPOCHS:
                 raise FailedError("it was done before it could be killed")
-            with contextlib.suppress(FileNotFoundError):
-                side.start(*words, *place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).wait()
+            side.run(*words, *place, again=True)
             kinds = ["predictions", "metrics", "result", "weights"]
             what = f"fit {name}, killed after {max(rows, 1)} of {RESUMED_EPOCHS} epochs and resumed"
             self.verdicts.compare_kinds(what, found[1], of_run(side.folder / out), kinds)
@@ -360,9 +360,8 @@ def drawn_pictures(side: Side) -> list[str]:
         (root / name).mkdir(parents=True, exist_ok=True)
         for number in range(3):
             Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(root / name / f"{number}.{ending}")
-    options = "--backgrounds pictures/backgrounds --faces pictures/faces --frames-per-video 3 --canvas-size 64"
-    options += " --base-face-size 60"
-    return side.options("synth", "vgaf_frames", options)
+    options = "--backgrounds pictures/backgrounds --faces pictures/faces --frames-per-video 3"
+    return side.options("synth", "vgaf_frames", "vgaf_frames", options)
 
 
 def prepared(side: Side, corpus: str) -> dict[str, Facts]:
@@ -380,8 +379,13 @@ def variant(side: Side, name: str) -> dict[str, Facts]:
         made(side, corpus)
     else:
         source = f"variants/{name}-raw"
-        made(side, corpus, source, ["synth", corpus, "--out", source, *side.options("synth", corpus, synth)])
-    words = side.options("prepare", corpus, options)
+        made(
+            side,
+            corpus,
+            source,
+            ["synth", corpus, "--out", source, *side.options("synth", corpus, f"{name}-raw", synth)],
+        )
+    words = side.options("prepare", corpus, name, options)
     side.run("prepare", corpus, "--source", source, "--out", out, *words, renew=[out])
     return prepared_files(side.folder / out, {})
 
@@ -488,7 +492,10 @@ def main() -> int:
         net = Net(
             *(Side(name, code, work / folder) for name, code, folder in sides), set(args.only), args.quick, verdicts
         )
-        run_all(net)
+        try:
+            run_all(net)
+        except FailedError as error:
+            verdicts.say("DIFFERS", "the plan of it all", str(error))
     for pattern in verdicts.expected.keys() - verdicts.met if not args.only else ():
         verdicts.say("DIFFERS", pattern, "expected to differ, and nothing of this name does: take it off the list")
     counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.counts.items()))
