@@ -40,6 +40,7 @@ from equivalence_facts import (
     prepared_files,
     raw_files,
 )
+from filelock import FileLock, Timeout
 from PIL import Image
 
 HERE = Path(__file__).resolve().parents[1]
@@ -482,6 +483,11 @@ def main() -> int:
     verdicts = Verdicts(yaml.safe_load(args.expected.read_text()) or {} if args.expected else {})
     with contextlib.ExitStack() as stack:
         work = (args.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))).resolve()
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            stack.enter_context(FileLock(work / "lock", timeout=0))
+        except Timeout:
+            raise SystemExit(f"--work {work}: another comparison is at work there") from None
         here = f"tree-{state_of_tree()[:12]}-{setting}"
         for old in work.glob("tree-*"):
             if old.name != here:
