@@ -171,16 +171,8 @@ class Net:
     verdicts: Verdicts
 
     def both(self, collect: Callable[[Side], Any]) -> list[Any]:
-        """What a function finds on the baseline and here, at the same time; the failure where a command failed."""
-
-        def safely(side: Side) -> Any:
-            try:
-                return collect(side)
-            except (FailedError, OSError, LookupError) as error:
-                return error if isinstance(error, FailedError) else FailedError(f"{type(error).__name__}: {error}")
-
-        with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(safely, (self.baseline, self.tree)))
+        """What a function finds on the baseline and here."""
+        return at_once(lambda: collect(self.baseline), lambda: collect(self.tree))
 
     def wanted(self, *names: str) -> bool:
         """Whether any of these was asked for."""
@@ -255,13 +247,15 @@ class Net:
             return files | {path.name: "\n".join(of_tensors(path)) for path in (side.folder / out).glob("*.pt")}
 
         scored = {file: text for file, text in before["predictions"].items() if "last" not in file}
-        tested = self.both(lambda side: said(side, "test") if side is self.tree else {})[1]
+        calls = [lambda: said(self.tree, "test")]
+        if not self.quick:
+            calls += [lambda: said(self.baseline, "predict"), lambda: said(self.tree, "predict")]
+        tested, *predicted = at_once(*calls)
         if isinstance(tested, dict):  # what `fit` said of its selected checkpoint is what `test` says of it
             tested = dict(zip(scored, tested.values(), strict=False))
         self.verdicts.compare(f"checkpoint of the baseline, test {name}", scored, tested)
-        if not self.quick:
-            what = f"checkpoint of the baseline, predict {name}"
-            self.verdicts.compare(what, *self.both(lambda side: said(side, "predict")))
+        if predicted:
+            self.verdicts.compare(f"checkpoint of the baseline, predict {name}", *predicted)
 
     def resumed(self, name: str) -> None:
         """Compares a run of more epochs, validation groups and all, and the same run killed after its first."""
@@ -302,6 +296,21 @@ class Net:
         self.verdicts.compare_kinds("README", *self.both(readme))
         found = self.both(hashes)
         self.verdicts.compare_kinds("committed request hashes", *found)
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """What functions find, two at a time; the failure where a command failed or its files are not as they should be."""
+
+    def safely(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except FailedError as error:
+            return error
+        except (OSError, LookupError, ValueError, StopIteration) as error:
+            return FailedError(f"{type(error).__name__}: {error}")
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(safely, calls))
 
 
 def overlay(name: str) -> str:
@@ -362,6 +371,7 @@ def drawn_pictures(side: Side) -> list[str]:
         for number in range(3):
             Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(root / name / f"{number}.{ending}")
     options = "--backgrounds pictures/backgrounds --faces pictures/faces --frames-per-video 3"
+    options += " --min-faces 2 --max-faces 3"
     return side.options("synth", "vgaf_frames", "vgaf_frames", options)
 
 
@@ -502,7 +512,7 @@ def main() -> int:
             run_all(net)
         except FailedError as error:
             verdicts.say("DIFFERS", "the plan of it all", str(error))
-    for pattern in verdicts.expected.keys() - verdicts.met if not args.only else ():
+    for pattern in verdicts.expected.keys() - verdicts.met if not (args.only or args.quick) else ():
         verdicts.say("DIFFERS", pattern, "expected to differ, and nothing of this name does: take it off the list")
     counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.counts.items()))
     print(f"{commit[:12]} and this tree: {counts or 'nothing compared'}; {(time.monotonic() - started) / 60:.1f} min")
@@ -525,6 +535,9 @@ def run_all(net: Net) -> None:
     texts = [(net.baseline.code / overlay(name)).read_text() for name in chosen]
     net.corpora({corpus for text in texts for corpus in re.findall(r"data/synthetic/(\w+)", text)})
     net.experiments([name for name in order if name in chosen])
+    for path in sorted((net.tree.code / "experiments" / "synthetic").glob("*.yaml")) if not net.only else ():
+        if path.stem not in names:
+            net.verdicts.say("new", f"fit {path.stem}", "not in the baseline")
     if net.wanted("results"):
         net.results()
 
