@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -306,7 +307,7 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
             return call()
         except FailedError as error:
             return error
-        except (OSError, LookupError, ValueError, StopIteration) as error:
+        except (OSError, LookupError, ValueError, RuntimeError, StopIteration, UnpicklingError) as error:
             return FailedError(f"{type(error).__name__}: {error}")
 
     with ThreadPoolExecutor(2) as pool:
