@@ -24,8 +24,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from atomic_files import write_atomic
 from datamodules.precomputed import PrecomputedTensorDataModule
-from datamodules.store import write_atomic
 from experiments import statistics
 from experiments.plan import Planner
 from experiments.report import RESULTS, summary_of, update_readme

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.files import replacing
+from atomic_files import replacing
 from lightning_modules.base import EmotionTask, TaskError
 
 SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_uar")

@@ -1,11 +1,11 @@
-"""What a name that stands in a file must be before it becomes part of a path, and how many names are shown."""
+"""What a name that stands in a file must be before it becomes part of a path."""
 
 import unicodedata
 
 from datamodules.store import DataError
 
 LONGEST_NAME = 200  # bytes; file systems take 255, and endings are added
-_UNWRITABLE = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of a pair, separators of lines and paragraphs
+UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of a pair, separators of lines and paragraphs
 
 
 def fault_in_name(name: str) -> str:
@@ -16,7 +16,7 @@ def fault_in_name(name: str) -> str:
         return "it means a folder"
     if "/" in name or "\\" in name:
         return "it holds a path separator"
-    if any(unicodedata.category(letter) in _UNWRITABLE for letter in name):
+    if any(unicodedata.category(letter) in UNSHOWN for letter in name):
         return "it holds a control character or a line break"
     if name != name.strip():
         return "it begins or ends with a blank"
@@ -59,9 +59,3 @@ def plain_path(name: str, where: str) -> str:
     if faults:
         raise DataError(f"{where}: {name[:60]!r} cannot be the path of a file in the folder: {faults[0]}; correct it")
     return "/".join(parts)
-
-
-def some(names: list[str], shown: int = 3) -> str:
-    """Return the first names, what cannot be shown written out, and how many more there are."""
-    first = (name if name.isprintable() else ascii(name)[1:-1] for name in names[:shown])
-    return ", ".join(first) + (f" and {len(names) - shown} more" if len(names) > shown else "")

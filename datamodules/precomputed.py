@@ -16,9 +16,10 @@ from torch import Tensor
 import tensor_files
 from datamodules.base import EmotionDataModule, distinct
 from datamodules.clips import Batch, ClipDataset, Split
-from datamodules.names import check_name, some
+from datamodules.names import check_name
 from datamodules.store import STAND_IN, DataError, read_manifest, sha256_file
 from datamodules.tables import Row, read_table, settle
+from error_texts import some
 from tensor_files import TensorFileError
 
 COLUMNS = ("id", "group", "target", "fold")

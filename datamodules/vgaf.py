@@ -28,7 +28,6 @@ from datamodules.vgaf_layout import (
     group_count,
     real_clips,
     real_folder,
-    some,
     synthetic_clips,
     synthetic_folder,
     tensor_digests,
@@ -36,6 +35,7 @@ from datamodules.vgaf_layout import (
 )
 from datamodules.vgaf_mix import carve, mix, untainted
 from datamodules.vgaf_tensors import Header, Index, check, place_of, read_index, read_tensor
+from error_texts import some
 
 STATISTICS = {"half": ((0.5,) * 3, (0.5,) * 3), "imagenet": (IMAGENET_MEAN, IMAGENET_STD)}
 

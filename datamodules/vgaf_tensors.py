@@ -16,18 +16,19 @@ from typing import Any
 from torch import Tensor
 
 import tensor_files
+from atomic_files import write_atomic
 from datamodules.plain_json import parse_json
-from datamodules.store import DataError, read_table, write_atomic
+from datamodules.store import DataError, read_own_table
 from datamodules.vgaf_layout import (
     Clip,
     archive_digest,
     fingerprint_of,
     real_folder,
-    some,
     synthetic_folder,
     tensor_digests,
     text_digests,
 )
+from error_texts import some
 
 DTYPES = {"video": ("uint8", "float32", "float16"), "audio": ("float32", "float16")}
 CHANNELS = {"video": 3, "audio": 1}
@@ -111,7 +112,7 @@ def read_index(root: Path) -> Index | None:
         raise DataError(f"{folder}: not finished; run the same `cli.py prepare vgaf` again, it carries on")
     try:
         manifest: dict[str, Any] = parse_json((folder / "manifest.json").read_text(encoding="utf-8"))
-        rows = read_table(folder / "index.csv")
+        rows = read_own_table(folder / "index.csv")
         tensors = {
             row["file"]: (row["digest"], Header(row["dtype"], tuple(int(side) for side in row["shape"].split("x"))))
             for row in rows
@@ -119,7 +120,7 @@ def read_index(root: Path) -> Index | None:
         digests = {name: digest for name, (digest, _) in tensors.items()}
         found = fingerprint_of(manifest["texts"], digests, synthetic=manifest["synthetic"])
         complete = (folder / "COMPLETE").read_text(encoding="utf-8").strip()
-    except (OSError, AttributeError, KeyError, RecursionError, TypeError, ValueError, csv.Error) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{folder} is damaged ({error}); delete index.csv and COMPLETE and prepare again") from None
     if not found == manifest.get("fingerprint") == complete:
         raise DataError(
@@ -153,7 +154,9 @@ def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[s
         except DataError as error:
             problems.append(str(error))
     if problems or not digests:
-        raise DataError(f"{root}: {some(problems) or 'there is no tensor; docs/data.md shows the layout of VGAF'}")
+        raise DataError(
+            f"{root}: {some(problems, 4, '; ') or 'there is no tensor; docs/data.md shows the layout of VGAF'}"
+        )
     folder = root / "prepared"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "COMPLETE").unlink(missing_ok=True)
@@ -209,7 +212,7 @@ def check(
                 problems.append(f"{path} is {header}, others are {wanted}")
     if problems:
         lead = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise DataError(f"{root}: {lead} with the tensors, see docs/data.md: {some(problems)}")
+        raise DataError(f"{root}: {lead} with the tensors, see docs/data.md: {some(problems, 4, '; ')}")
     return common
 
 

@@ -16,9 +16,10 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
+from atomic_files import write_atomic
 from datamodules.base import EmotionDataModule
 from datamodules.locks import in_turn
-from datamodules.store import DataError, read_manifest, sha256_file, write_atomic
+from datamodules.store import DataError, read_manifest, sha256_file
 from experiments.messages import UsageError
 from lightning_modules.base import EmotionTask
 from lightning_modules.encoders import read_weights

@@ -5,7 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.store import DataError, write_atomic
+from atomic_files import write_atomic
+from datamodules.store import DataError
 from experiments import markup, sheets
 from experiments.cells import read_cells
 from experiments.committed import read_committed, write_committed

@@ -6,12 +6,7 @@ from experiments import caveats, group_sheets, markup, statistics
 from experiments.cost_sheet import cost, quantity
 from experiments.robustness import COLUMNS
 from experiments.scores import Score
-from experiments.sheet import METRICS as METRICS
-from experiments.sheet import NONE as NONE
-from experiments.sheet import STAMP as STAMP
-from experiments.sheet import Sheet as Sheet
-from experiments.sheet import first, metric_name, titled
-from experiments.sheet import percent as percent
+from experiments.sheet import METRICS, NONE, STAMP, Sheet, first, metric_name, percent, titled
 from experiments.summary import LEAKED, RowSummary, Summary
 
 TITLES = {

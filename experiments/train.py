@@ -32,11 +32,12 @@ from callbacks.profile import ModelProfile
 from callbacks.selection import SelectionGuard
 from datamodules.base import EmotionDataModule
 from datamodules.names import check_name
+from error_texts import chain, first_line
 from experiments import class_paths, request, results
 from experiments.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, why_not_restored
 from experiments.embed import use_frozen_encoders
 from experiments.foreign import check_trainer, explain
-from experiments.messages import Parser, UsageError, chain, quiet
+from experiments.messages import Parser, UsageError, quiet
 from experiments.record import RecordConfig, record_result
 from experiments.redaction import forget, hide_words
 from experiments.run_folder import Finished, begin, enter
@@ -140,11 +141,12 @@ class EmotionCLI(LightningCLI):
             causes = list(chain(error))
             if isinstance(error, Finished | OSError) or any(hasattr(cause, "exit_code") for cause in causes):
                 raise
-            path, first = self.config[self.subcommand].get("ckpt_path"), (str(causes[-1]).splitlines() or [""])[0]
+            path, cause = self.config[self.subcommand].get("ckpt_path"), causes[-1]
             source = (
                 f"--ckpt_path {path}: what it says of its model" if path else "what the settings say of model or data"
             )
-            raise UsageError(f"{source} cannot be built ({type(causes[-1]).__name__}: {first[:160]})") from error
+            reason = f"{type(cause).__name__}: {first_line(cause, 160)}"
+            raise UsageError(f"{source} cannot be built ({reason})") from error
         forget(self.model)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -170,7 +172,7 @@ class EmotionCLI(LightningCLI):
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
-            raise UsageError(f"--trainer: {str(error).splitlines()[0]}") from error
+            raise UsageError(f"--trainer: {first_line(error)}") from error
         check_trainer(trainer, config.trainer)
         return trainer
 

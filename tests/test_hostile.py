@@ -28,10 +28,10 @@ from fabricated import make_cell
 from hostile import content, cut, film, int16, overwritten, tone, wav
 
 import cli
-from datamodules.store import Store, read_table
+from datamodules.store import Store, read_own_table
 from datamodules.store_writer import StoreWriter
 from experiments.plan import Planner, Selection
-from experiments.table import read_table as read_experiments_table
+from experiments.table import read_table
 
 MOST_LINES = 3
 PATIENCE = 60  # seconds; a command that waits for a pipe would wait for ever
@@ -197,7 +197,7 @@ def check_one_skipped(command, clean, sources, tmp_path, corpus, file, damage) -
     assert "--max-skipped 1" in refused.err
     accepted = command(*prepared(corpus, raw, out, "--max-skipped", "1"))
     assert accepted.code == 0, accepted
-    (skipped,) = read_table(out / "prepared" / "skipped.csv")
+    (skipped,) = read_own_table(out / "prepared" / "skipped.csv")
     assert skipped["reason"]
     assert "\n" not in skipped["reason"]
     assert Path(file).name in skipped["file"]
@@ -829,7 +829,7 @@ def results(folder: Path) -> tuple[Path, Path]:
     """A table file and the folder of its one finished cell."""
     table, runs = folder / "hostile.yaml", folder / "runs"
     table.write_text(TABLE)
-    (job,) = Planner(read_experiments_table(str(table)), runs).jobs(Selection())
+    (job,) = Planner(read_table(str(table)), runs).jobs(Selection())
     make_cell(job.directory, job.request, row="audio")
     return table, job.directory
 

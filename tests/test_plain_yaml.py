@@ -84,7 +84,7 @@ def test_a_bomb_reaches_no_command(bomb, tmp_path, monkeypatch, capsys):
     audio = str(PROJECT / "experiments/ravdess_audio.yaml")
     for words in (
         ["fit", "--config", audio, "--config", str(path)],
-        ["fit", "--config", audio, "--model", str(path)],  # read by the parser alone
+        ["fit", "--config", audio, "--model", str(path)],
         ["report", str(path)],
         ["reproduce", str(path)],
     ):
@@ -93,7 +93,8 @@ def test_a_bomb_reaches_no_command(bomb, tmp_path, monkeypatch, capsys):
         assert error.startswith("error: ")
         assert len(error.splitlines()) == 1
         assert "bomb.yaml" in error
-        assert said.removeprefix("line 1: ").removeprefix("line 2: ") in error
+        unread = "--model" in words  # a file of settings of their own is refused before anything reads it
+        assert ("settings in a file of their own" if unread else said.partition(": ")[2] or said) in error
     monkeypatch.setattr(sweep, "PROJECT", tmp_path)
     assert sweep.main(["bomb"]) == 2
     assert "bomb.yaml" in capsys.readouterr().err

@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from datamodules.names import some
 from datamodules.store import sha256_file
 from datamodules.tables import settle
+from error_texts import some
 
 
 def unmatched(labels: Collection[str], files: Collection[str], file: str = "video", label: str = "label") -> str:

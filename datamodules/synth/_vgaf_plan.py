@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.names import fault_in_name
+from datamodules.prepare._matches import tell_copies
 from datamodules.store import DataError
 from datamodules.synth._collage import Recipe
 from datamodules.tables import read_table, settle
@@ -154,6 +155,6 @@ def read_origins(path: Path | None) -> dict[str, str]:
     """
     rows = read_table(path, ("file", "clip"), "--sources") if path else []
     origins, copies = settle((row["file"], row["clip"], row.place) for row in rows)
-    if copies:
-        print(f"--sources {path}: {copies} rows come twice and count once")
+    if path:
+        tell_copies(path, copies)
     return origins
