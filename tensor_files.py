@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atomic_files import replacing
-from error_texts import first_line
+from error_texts import first_line, some
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -189,31 +189,24 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.n
 
     Args:
         path: The file.
-        names: Which arrays; those that are not in it are left out. All where not given.
+        names: Which arrays; all where not given.
 
     Returns:
         Arrays by name, in the order of the file.
 
     Raises:
-        TensorFileError: If it is not there, damaged, holds objects, or unpacks to more than it may.
+        TensorFileError: If it is not there, damaged, lacks an array, holds objects, or unpacks to more than it may.
     """
     check_archive(path)
     try:
         with np.load(path, allow_pickle=False) as content:
+            if absent := [name for name in names or () if name not in content.files]:
+                raise TensorFileError(f"{path}: no array {', '.join(absent)}; it holds {some(content.files)}")
             return {name: np.asarray(content[name]) for name in content.files if names is None or name in names}
+    except TensorFileError:
+        raise
     except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds
         raise TensorFileError(f"{path} is not a plain .npz file, or damaged ({first_line(error, 120)})") from error
-
-
-def npz_names(path: Path) -> list[str]:
-    """Names of the arrays of a ``.npz`` file.
-
-    Raises:
-        TensorFileError: As `read_npz`.
-    """
-    check_archive(path)
-    with zipfile.ZipFile(path) as archive:
-        return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def check_archive(path: Path, *, packed: bool = True) -> None:

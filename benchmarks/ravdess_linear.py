@@ -32,7 +32,7 @@ from experiments.report import RESULTS, summary_of, update_readme
 from experiments.settings import PROJECT
 from experiments.sheet import percent
 from experiments.summary import Summary
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 FUNCTIONALS = (
     "mean", "standard deviation", "least", "greatest", "quarter", "median", "three quarters", "range", "skewness",

@@ -1,4 +1,4 @@
-"""What a name that stands in a file must be before it becomes part of a path."""
+"""What a name must be: before it becomes part of a path, and to be that of one class among others."""
 
 import unicodedata
 
@@ -59,3 +59,21 @@ def plain_path(name: str, where: str) -> str:
     if faults:
         raise DataError(f"{where}: {name[:60]!r} cannot be the path of a file in the folder: {faults[0]}; correct it")
     return "/".join(parts)
+
+
+def distinct(names: list[str], option: str) -> list[str]:
+    """Return class names as they are given: two of one name would share their column of every prediction.
+
+    Args:
+        names: In order of the class index.
+        option: What gave them, for the message.
+
+    Raises:
+        DataError: If one is empty or comes twice.
+    """
+    known = [name.strip() for name in names]
+    if not all(known):
+        raise DataError(f"{option}: a name is empty")
+    if twice := sorted({name for name in known if known.count(name) > 1}):
+        raise DataError(f"{option}: {', '.join(twice)} comes twice; give every class a name of its own")
+    return names

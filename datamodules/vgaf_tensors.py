@@ -11,12 +11,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 import tensor_files
 from atomic_files import write_atomic
+from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
 from datamodules.plain_json import parse_json
 from datamodules.store import DataError, read_own_table
 from datamodules.vgaf_layout import (
@@ -32,6 +34,7 @@ from error_texts import some
 
 DTYPES = {"video": ("uint8", "float32", "float16"), "audio": ("float32", "float16")}
 CHANNELS = {"video": 3, "audio": 1}
+STATISTICS = {"half": ((0.5,) * 3, (0.5,) * 3), "imagenet": (IMAGENET_MEAN, IMAGENET_STD)}
 LEAST = 16  # pixels; what a model needs beyond that it says itself
 
 
@@ -63,6 +66,36 @@ def read_tensor(path: Path, *, check: bool = True) -> Tensor:
         return tensor_files.read_tensor(path, check=check)
     except tensor_files.TensorFileError as error:
         raise DataError(str(error)) from None
+
+
+def check_range(path: Path, *, normalised: bool) -> None:
+    """Refuse frames that are not what they are taken for: floats of 0 to 1, unless they were normalised before.
+
+    Args:
+        path: The tensor of one clip's frames.
+        normalised: Whether the user says that they are.
+
+    Raises:
+        DataError: If they would be wrong in silence.
+    """
+    values = read_tensor(path)
+    if normalised or values.dtype == torch.uint8:
+        return
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 1):
+        raise DataError(
+            f"{path} holds {low:.2f} to {high:.2f}, expected 0 to 1 (or uint8): where the tensors are normalised "
+            "already, give --data.normalization none"
+        )
+
+
+def normalised(frames: Tensor, normalization: Literal["half", "imagenet", "none"]) -> Tensor:
+    """Return stored frames ``(..., 3, H, W)`` as float32 less the mean of the pixels and over their deviation."""
+    scaled = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
+    if normalization == "none":
+        return scaled
+    mean, std = (torch.tensor(part, device=frames.device).view(3, 1, 1) for part in STATISTICS[normalization])
+    return (scaled - mean) / std
 
 
 def read_header(path: Path) -> Header:
@@ -127,6 +160,29 @@ def read_index(root: Path) -> Index | None:
             f"{folder}: index.csv or manifest.json was edited; delete index.csv and COMPLETE and prepare again"
         )
     return Index(manifest, tensors)
+
+
+def find_index(root: Path, number: int) -> Index | None:
+    """Return what `prepare vgaf` wrote of a folder of tensors; None where they came from elsewhere.
+
+    Args:
+        root: Folder of the corpus.
+        number: 5 or 75: which folder of tensors.
+
+    Raises:
+        DataError: If there is no corpus, or its label files changed since.
+    """
+    if not real_folder(root, number).is_dir():
+        raise DataError(
+            f"no VGAF tensors in {real_folder(root, number)}. Real corpus: see docs/data.md, then `python "
+            f"cli.py prepare vgaf --source DIR --frames {number}`.\nA stand-in: `python cli.py synth vgaf`, "
+            f"`python cli.py prepare vgaf --source data/synthetic/vgaf --frames {number}`, then `--data.root "
+            "data/synthetic/vgaf`"
+        )
+    index = read_index(root)
+    if index and (changed := sorted({name for name, _ in text_digests(root).items() ^ index.texts.items()})):
+        raise DataError(f"{root}: {some(changed)} changed since it was prepared; run `cli.py prepare vgaf` again")
+    return index
 
 
 def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[str, Any]:

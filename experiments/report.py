@@ -14,7 +14,8 @@ from experiments.plan import Planner
 from experiments.report_html import html, index_html
 from experiments.settings import PROJECT
 from experiments.summary import Summary, summarise
-from experiments.table import read_table, table_names
+from experiments.table import table_names
+from experiments.table_file import read_table
 
 RESULTS = Path("docs", "results")
 RUNS = Path("runs")

@@ -21,7 +21,7 @@ from experiments.predictions import read_predictions
 from experiments.request import data_fingerprint, data_manifest, request_from_command
 from experiments.results import read_cell, read_curves, read_json, recorded_request, state
 from experiments.settings import PROJECT
-from experiments.table import read_table
+from experiments.table_file import read_table
 from lightning_modules.base import TaskError
 
 REQUEST = {"fold": 0, "seed": 1, "protocol": "paper", "settings": {"data": {"init_args": {"root": "x"}}}}

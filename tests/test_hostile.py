@@ -31,7 +31,7 @@ import cli
 from datamodules.store import Store, read_own_table
 from datamodules.store_writer import StoreWriter
 from experiments.plan import Planner, Selection
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 MOST_LINES = 3
 PATIENCE = 60  # seconds; a command that waits for a pipe would wait for ever

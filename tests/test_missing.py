@@ -16,7 +16,7 @@ import cli
 from experiments import missing, reproduce
 from experiments.plan import Planner, Selection
 from experiments.results import read_cell, read_json
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = """

@@ -16,7 +16,7 @@ from experiments import plain_yaml, sweep
 from experiments.request import data_manifest, parse_command
 from experiments.results import read_json, recorded_request
 from experiments.settings import PROJECT, parse_value, read_yaml
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 LETTERS = "abcdefghij"
 ALIASES = f"a: &a [{', '.join('x' * 9)}]\n" + "".join(

@@ -16,7 +16,7 @@ from test_elsewhere import classes
 import cli
 from experiments.plan import Planner, Selection
 from experiments.results import read_cell
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 AUDIO = ["fit", "--config", str(ROOT / "experiments" / "ravdess_audio.yaml"), "--trainer.max_epochs", "3"]
@@ -120,7 +120,7 @@ PARSE = """
 import sys, json
 {before}
 import callbacks.checkpoints, callbacks.collapse, datamodules.ravdess, lightning_modules.ravdess_rivals
-from experiments.train import EmotionCLI
+from experiments.emotion_cli import EmotionCLI
 class Parsed(EmotionCLI):
     def instantiate_classes(self): pass
     def _run_subcommand(self, subcommand): pass

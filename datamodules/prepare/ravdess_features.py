@@ -56,9 +56,7 @@ def read_arrays(path: Path, **dimensions: int) -> Arrays:
     try:
         arrays = read_npz(path, dimensions)
     except TensorFileError as error:
-        raise DataError(f"{error}; get it anew") from error
-    if absent := [name for name in dimensions if name not in arrays]:
-        raise DataError(f"{path}: no array {', '.join(absent)}; docs/data.md says what it holds")
+        raise DataError(f"{error}; get it anew (docs/data.md says what it holds)") from error
     rows = len(np.atleast_1d(next(iter(arrays.values()))))
     for name, values in arrays.items():
         if values.ndim != dimensions[name] or len(values) != rows:
