@@ -140,7 +140,7 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 
 def _said(error: BaseException) -> str:
-    """The message of an error, also where a loader's process wrapped its own traceback around it."""
+    """Return the message of an error, also where a loader's process wrapped its own traceback around it."""
     text = str(error)
     return re.split(r"\n[\w.]+: ", text.rstrip())[-1] if "Original Traceback (most recent call last)" in text else text
 
@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
-    """What is told of an error that a user can cause.
+    """Return what is told of an error that a user can cause.
 
     Args:
         error: What ended a command.

@@ -290,7 +290,7 @@ def _is_old(path: Path) -> bool:
 
 
 def _no_archive(path: Path) -> str:
-    """What is wrong with a file that is no zip archive."""
+    """Return what is wrong with a file that is no zip archive."""
     if _is_old(path):
         return "is in the format of before torch 1.6, which has no checksum: load it there and torch.save it again"
     return "is no plain tensor file: damaged, or not written by torch.save"

@@ -180,7 +180,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         return ["best", "last"] if self.protocol == "paper" else ["selected"]
 
     def lose(self, missing: dict[str, float]) -> None:
-        """Has clips lose modalities from now on, instead of those lost so far.
+        """Drop modalities from clips at these rates, in place of the rates so far.
 
         Args:
             missing: Rate per modality.

@@ -9,7 +9,7 @@ class EncoderItems:
     """A corpus without items; one that has some defines all of these."""
 
     def count_items(self, modality: str) -> int:
-        """Number of items of a modality that an encoder can see one by one.
+        """Return the number of items of a modality that an encoder can see one by one.
 
         Args:
             modality: Its key.
@@ -30,7 +30,7 @@ class EncoderItems:
         raise NotImplementedError
 
     def items_key(self, modality: str) -> str:
-        """What items depend on besides the prepared files and their number: options of the DataModule.
+        """Return what items depend on besides the prepared files and their number: options of the DataModule.
 
         Args:
             modality: Its key.

@@ -116,7 +116,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
                 raise DataError(f"--data.{name} names {some(sorted(unknown))}; there are {', '.join(features)}")
 
     def _read_manifest(self) -> dict[str, Any]:
-        """What ``prepare`` wrote beside the index; empty for a folder that somebody else filled.
+        """Return what ``prepare`` wrote beside the index; empty for a folder that somebody else filled.
 
         Raises:
             DataError: If the manifest is damaged, or a file is no longer the one that was prepared.

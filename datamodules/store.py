@@ -226,7 +226,7 @@ class Store:
         self._unchecked = self._read_checksums(folder / CHECKSUMS)
 
     def _read_checksums(self, path: Path) -> dict[str, dict[int, int]]:
-        """CRC-32 by clip of every array; none for a store of an earlier version, whose arrays are hashed whole."""
+        """Return the CRC-32 by clip of every array; none for a store of an earlier version, which is hashed whole."""
         if not path.exists():
             return {}
         sums = read_object(path, ANEW)
@@ -247,7 +247,7 @@ class Store:
         return self._shapes[name][i]
 
     def read(self, name: str, i: int) -> np.ndarray:
-        """Array `name` of clip `i`: a read-only view on the memory map, one contiguous stretch.
+        """Return the array `name` of clip `i`: a read-only view on the memory map, one contiguous stretch.
 
         Raises:
             DataError: It is not what was prepared.

@@ -140,7 +140,7 @@ def _packed_predictions(predictions: Predictions, clips: list[Config], with_prob
 
 
 def _unpacked(packed: Mapping[str, Any], clips: list[Config]) -> Cell:
-    """One cell; a KeyError, TypeError, ValueError or such where it is not as `_packed` makes it."""
+    """Return one cell; a KeyError, TypeError, ValueError or such where it is not as `_packed` makes it."""
     result = {**LATER, **packed["result"]}
     if wrong := problem(result):
         raise ValueError(wrong)

@@ -146,7 +146,7 @@ def _key(encoder: nn.Module, data: EmotionDataModule, modality: str) -> str:
 
 
 def _settings(encoder: nn.Module) -> dict[str, str]:
-    """What an encoder and its parts were made with and neither their text nor their tensors tell: how it pools, ..."""
+    """Return what an encoder was made with and neither its text nor its tensors tell: how it pools, ..."""
     found = {}
     for name, module in encoder.named_modules():
         for option in inspect.signature(type(module).__init__).parameters:

@@ -46,7 +46,7 @@ def check_trainer(trainer: Any, options: Any) -> None:
 
 
 def explain(error: Exception, task: Any) -> Exception | None:
-    """What a user can do about an error of Lightning or of torch.
+    """Return what a user can do about an error of Lightning or of torch.
 
     Args:
         error: What ended a command.

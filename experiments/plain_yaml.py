@@ -148,7 +148,7 @@ class _Keys:
         self.known: set[str] = set()
 
     def twice(self, event: yaml.NodeEvent) -> str:
-        """The key that comes next, if the mapping has it; else nothing."""
+        """Return the key that comes next, if the mapping has it; else nothing."""
         is_key, self.is_next = self.is_next, not self.is_next
         if not is_key or not isinstance(event, yaml.ScalarEvent):
             return ""

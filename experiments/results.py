@@ -134,7 +134,7 @@ def state(directory: Path, request: Config) -> State:
 
 
 def recorded_request(directory: Path) -> Config:
-    """The request a cell was made under; empty where none was recorded.
+    """Return the request a cell was made under; empty where none was recorded.
 
     Raises:
         DataError: If the file is damaged.

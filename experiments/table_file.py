@@ -145,7 +145,7 @@ def _varied(rows: list[Row], entry: Any, values: Any, path: Path) -> tuple[Row, 
 
 
 def _kept(rows: tuple[Row, ...], names: Any, path: Path) -> tuple[Row, ...]:
-    """The rows that the stand-in has; all where none are named."""
+    """Return the rows that the stand-in has; all where none are named."""
     if names is None:
         return rows
     known = [row.name for row in rows]

@@ -106,7 +106,7 @@ class EmotionTask(ScoredModule):
         """
 
     def parts_read(self) -> set[str]:
-        """Parts of a clip beside its modalities that the model reads: a leak through another part would be none."""
+        """Parts of a clip beside its modalities that the model reads: only a leak through one of them counts."""
         return set()
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
@@ -228,7 +228,7 @@ class EmotionTask(ScoredModule):
         return {"loss": loss}
 
     def selection_score(self, metrics: dict[str, float]) -> float:
-        """What the best epoch has most of; ties are broken by the lower loss.
+        """Return the metric that selects the best epoch, higher is better; ties are broken by the lower loss.
 
         Args:
             metrics: Of one evaluation.

@@ -224,7 +224,7 @@ class WeightedLateFusion(LearnedWeights):
         return {**super().stages(), "fusion": [self.weights, self.class_bias]}
 
     def branch_weights(self) -> Tensor:
-        """Both weights."""
+        """Return both weights."""
         return self.weights
 
     def forward(self, batch: Batch) -> dict[str, Any]:
@@ -258,7 +258,7 @@ class OneWeightLateFusion(LearnedWeights):
         return {**super().stages(), "fusion": [self.weight]}
 
     def branch_weights(self) -> Tensor:
-        """The weight and 0: the softmax of both is the sigmoid of the one."""
+        """Return the weight and 0: the softmax of both is the sigmoid of the one."""
         return torch.stack([self.weight, torch.zeros_like(self.weight)])
 
 

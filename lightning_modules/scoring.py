@@ -44,14 +44,14 @@ class ScoredModule(StagedModule):
 
     @abstractmethod
     def task_loss(self, logits: Any, target: Any) -> Tensor:
-        """The loss of an output by itself."""
+        """Return the loss of an output by itself."""
 
     @abstractmethod
     def selection_score(self, metrics: dict[str, float]) -> float:
-        """The metric that selects the best epoch."""
+        """Return the metric that selects the best epoch."""
 
     def gate_names(self) -> list[str]:
-        """What the columns of ``aux["gate"]`` are, where its weights per clip are worth keeping."""
+        """Return what the columns of ``aux["gate"]`` are, where its weights per clip are worth keeping."""
         return []
 
     def _collect(self, batch: Batch) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Job:
         return hashlib.sha256(f"{content} {self.label}".encode()).hexdigest()
 
     def file(self, kind: str, count: int) -> Path:
-        """A tensor of it."""
+        """Return the path of one tensor."""
         return self.target.with_name(f"{self.target.name}.{kind}.{count}.pt")
 
     def files(self, settings: Settings) -> list[Path]:

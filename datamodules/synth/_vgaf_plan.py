@@ -148,7 +148,7 @@ def plan(args: argparse.Namespace, label: str, labels: Sequence[str], seed: int)
 
 
 def read_origins(path: Path | None) -> dict[str, str]:
-    """The clip that each face was cut out of, as a file of the user says.
+    """Return the clip that each face was cut out of, as a file of the user says.
 
     Raises:
         DataError: It cannot be read, or says two clips of one face.
