@@ -298,6 +298,7 @@ def test_a_report_is_not_made_of_a_damaged_cell(committed):
     assert not Path("runs/report").exists()
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_fewer_clips_than_the_fold_has_are_counted_as_scored(ravdess_features, tmp_path):
     fit = ["fit", "--config", "experiments/ravdess_features.yaml", "--data.root", str(ravdess_features)]
     fit += ["--trainer.max_epochs", "1", "--trainer.limit_test_batches", "0.5", "--data.batch_size", "4"]

@@ -60,6 +60,7 @@ def test_a_lock_ends_with_its_holder_however_it_ends(tmp_path):
     hold(tmp_path / "run").release()
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_second_fit_on_a_folder_is_told_and_one_after_a_kill_goes_on(ravdess, tmp_path, capsys):
     run = tmp_path / "run"
     fit = [*AUDIO, "--data.root", str(ravdess), "--trainer.default_root_dir", str(run)]
@@ -103,6 +104,7 @@ def test_two_fits_at_once_make_one_run(ravdess, tmp_path):
     assert "Traceback" not in "".join(outputs)
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_cell_that_reproduce_starts_has_the_lock_of_its_runner(ravdess, tmp_path, monkeypatch, capsys):
     lock = hold(tmp_path)
     fit = [*AUDIO, "--data.root", str(ravdess), "--trainer.default_root_dir", str(tmp_path)]
