@@ -1,11 +1,10 @@
 """The evaluation of every paper's model: one table of what it said about the clips, and the metrics of that table."""
 
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from lightning_modules.metrics import PredictionTable, Scores, class_scores, table_metrics
@@ -24,21 +23,14 @@ class ScoredModule(StagedModule):
     """A model that is validated, tested and asked for predictions on whole tables, never on batches.
 
     Args:
-        optimizer: See `StagedModule`.
-        scheduler: See `StagedModule`.
-        scheduler_interval: See `StagedModule`.
+        *arguments: Those of `StagedModule`.
 
     Attributes:
         predictions: What was said in the last evaluation.
     """
 
-    def __init__(
-        self,
-        optimizer: OptimizerCallable,
-        scheduler: LRSchedulerCallable | None,
-        scheduler_interval: Literal["step", "epoch"],
-    ) -> None:
-        super().__init__(optimizer, scheduler, scheduler_interval)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.predictions = PredictionTable()
         self._parts: list[PredictionTable] = []
 
