@@ -140,7 +140,7 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 
 def _said(error: BaseException) -> str:
-    """The message of an error, also where a loader's process wrapped its own traceback around it."""
+    """Return the message of an error, also where a loader's process wrapped its own traceback around it."""
     text = str(error)
     return re.split(r"\n[\w.]+: ", text.rstrip())[-1] if "Original Traceback (most recent call last)" in text else text
 
@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
-    """What is told of an error that a user can cause.
+    """Return what is told of an error that a user can cause.
 
     Args:
         error: What ended a command.
@@ -188,11 +188,11 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     Returns:
         The message and the exit code; None of anything else, which is a bug.
     """
-    chain = [error]
-    while cause := chain[-1].__cause__ or chain[-1].__context__:  # parsers wrap what a constructor raised
-        chain.append(cause)
-    full = [cause for cause in chain if isinstance(cause, OSError) and cause.errno in FULL]
-    for cause in chain:
+    from error_texts import chain
+
+    causes = list(chain(error))
+    full = [cause for cause in causes if isinstance(cause, OSError) and cause.errno in FULL]
+    for cause in causes:
         if hasattr(cause, "exit_code"):  # what a user can cause carries one
             return _said(cause), 1 if full else int(cause.exit_code)
     if full:

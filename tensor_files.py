@@ -1,4 +1,4 @@
-"""The one reader of files of tensors: ``.pt``, ``.pth``, ``.ckpt``, ``.safetensors``, ``.npy`` and ``.npz``.
+"""The one reader and writer of files of tensors: ``.pt``, ``.pth``, ``.ckpt``, ``.safetensors``, ``.npy`` and ``.npz``.
 
 Nothing that a file brings along is run, and no size that it claims is believed. What is checked:
 
@@ -8,7 +8,7 @@ Nothing that a file brings along is run, and no size that it claims is believed.
 * ``.safetensors``: header against the size of the file, by its library. It has no checksum.
 * ``.pt`` of before torch 1.6: nothing can be. It is read only where asked for, and says so.
 
-It imports nothing of the project, and torch only to read what needs it.
+It imports torch only for what needs it.
 """
 
 import hashlib
@@ -22,6 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from atomic_files import replacing
+from error_texts import first_line, some
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,8 +71,31 @@ def read_torch(path: Path, *, check: bool = True, old: bool = False) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises a dozen kinds for a damaged file
-        reason = "damaged, or it brings code to run" if "Weights only" in str(error) else _first(error)
+        reason = "damaged, or it brings code to run" if "Weights only" in str(error) else first_line(error, 120)
         raise TensorFileError(f"{path} is no plain tensor file ({reason})") from error
+
+
+def save_torch(content: Any, path: Path, *, sync: bool = True) -> None:
+    """Saves what `read_torch` reads, whole or not at all.
+
+    Args:
+        content: Plain values and tensors.
+        path: Where.
+        sync: As of `atomic_files.replacing`.
+
+    Raises:
+        OSError: It cannot be written; the file is named.
+    """
+    import torch
+
+    with replacing(path, sync=sync) as temporary, temporary.open("wb") as file:  # a file's own name would be in it
+        try:
+            torch.save(content, file)
+        except BaseException as error:
+            # The zip writer of torch turns what ends a write in its middle into a RuntimeError of its own.
+            if isinstance(cause := error.__context__, KeyboardInterrupt | OSError):
+                raise cause from None
+            raise
 
 
 def read_safetensors(path: Path) -> "dict[str, Tensor]":
@@ -84,7 +110,7 @@ def read_safetensors(path: Path) -> "dict[str, Tensor]":
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except Exception as error:  # the library's own kinds, and the system's
-        raise TensorFileError(f"{path} is damaged, or no safetensors file ({_first(error)})") from error
+        raise TensorFileError(f"{path} is damaged, or no safetensors file ({first_line(error, 120)})") from error
     return tensors
 
 
@@ -155,7 +181,7 @@ def read_npy(path: Path) -> np.ndarray:
         _fits(mapped.nbytes)
         return np.array(mapped)
     except Exception as error:  # numpy raises a dozen kinds for a damaged header
-        raise TensorFileError(f"{path} is not a plain .npy file, or damaged ({_first(error)})") from error
+        raise TensorFileError(f"{path} is not a plain .npy file, or damaged ({first_line(error, 120)})") from error
 
 
 def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
@@ -163,31 +189,24 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.n
 
     Args:
         path: The file.
-        names: Which arrays; those that are not in it are left out. All where not given.
+        names: Which arrays; all where not given.
 
     Returns:
         Arrays by name, in the order of the file.
 
     Raises:
-        TensorFileError: If it is not there, damaged, holds objects, or unpacks to more than it may.
+        TensorFileError: If it is not there, damaged, lacks an array, holds objects, or unpacks to more than it may.
     """
     check_archive(path)
     try:
         with np.load(path, allow_pickle=False) as content:
+            if absent := [name for name in names or () if name not in content.files]:
+                raise TensorFileError(f"{path}: no array {', '.join(absent)}; it holds {some(content.files)}")
             return {name: np.asarray(content[name]) for name in content.files if names is None or name in names}
+    except TensorFileError:
+        raise
     except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds
-        raise TensorFileError(f"{path} is not a plain .npz file, or damaged ({_first(error)})") from error
-
-
-def npz_names(path: Path) -> list[str]:
-    """Names of the arrays of a ``.npz`` file.
-
-    Raises:
-        TensorFileError: As `read_npz`.
-    """
-    check_archive(path)
-    with zipfile.ZipFile(path) as archive:
-        return [name.removesuffix(".npy") for name in archive.namelist()]
+        raise TensorFileError(f"{path} is not a plain .npz file, or damaged ({first_line(error, 120)})") from error
 
 
 def check_archive(path: Path, *, packed: bool = True) -> None:
@@ -226,7 +245,7 @@ def check_archive(path: Path, *, packed: bool = True) -> None:
         raise
     except Exception as error:  # zipfile and zlib raise a dozen kinds
         kind = "not a plain .npz file" if packed else "no plain tensor file"
-        raise TensorFileError(f"{path} is {kind}, or damaged ({_first(error)})") from error
+        raise TensorFileError(f"{path} is {kind}, or damaged ({first_line(error, 120)})") from error
     if time.time_ns() - stat.st_mtime_ns > _TICK:
         _checked[name] = state
 
@@ -271,7 +290,7 @@ def _is_old(path: Path) -> bool:
 
 
 def _no_archive(path: Path) -> str:
-    """What is wrong with a file that is no zip archive."""
+    """Return what is wrong with a file that is no zip archive."""
     if _is_old(path):
         return "is in the format of before torch 1.6, which has no checksum: load it there and torch.save it again"
     return "is no plain tensor file: damaged, or not written by torch.save"
@@ -286,7 +305,3 @@ def _fits(size: int) -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if size > memory:
         raise ValueError(f"an array of {size / 1e9:,.0f} GB, and this machine has {memory / 1e9:,.0f} GB of memory")
-
-
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -24,15 +24,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from atomic_files import write_atomic
 from datamodules.precomputed import PrecomputedTensorDataModule
-from datamodules.store import write_atomic
 from experiments import statistics
 from experiments.plan import Planner
 from experiments.report import RESULTS, summary_of, update_readme
 from experiments.settings import PROJECT
 from experiments.sheet import percent
 from experiments.summary import Summary
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 FUNCTIONALS = (
     "mean", "standard deviation", "least", "greatest", "quarter", "median", "three quarters", "range", "skewness",

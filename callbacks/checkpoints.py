@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from callbacks.files import save_tensors
+from tensor_files import save_torch
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -23,4 +23,4 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             path: Local path.
             storage_options: Not used.
         """
-        save_tensors(checkpoint, Path(path))
+        save_torch(checkpoint, Path(path))

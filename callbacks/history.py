@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.files import replacing
+from atomic_files import replacing
 from lightning_modules.base import EmotionTask, TaskError
 
 SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_uar")
@@ -59,7 +59,7 @@ class History(Callback):
             raise TaskError(f"{path} is damaged ({error}); delete the folder to start again") from error
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nothing is known of the epoch yet."""
+        """Forgets the scores of the epoch before."""
         self._validated = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

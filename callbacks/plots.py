@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from callbacks.files import replacing
+from atomic_files import replacing
 from lightning_modules.base import Batch, EmotionTask, select_clip
 
 

@@ -8,8 +8,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
-from callbacks.files import replacing, save_tensors
+from atomic_files import replacing
 from lightning_modules.base import EmotionTask
+from tensor_files import save_torch
 
 
 def write_predictions(
@@ -104,4 +105,4 @@ class PredictionWriter(Callback):
                 "embedding": torch.cat([part["embedding"] for part in parts]),
             }
             path = Path(trainer.default_root_dir) / f"embeddings{suffix}.pt"
-            save_tensors(content, path)
+            save_torch(content, path)

@@ -12,7 +12,7 @@ BEST = "best"  # name of the checkpoint of the epoch that was selected
 
 
 def never_selects(trainer: Any) -> str:
-    """Why no epoch of a run can be selected.
+    """Return why no epoch of a run can be selected.
 
     Args:
         trainer: At the start of its training, when the number of batches is known.

@@ -11,6 +11,8 @@ from lightning.fabric.loggers.logger import _DummyExperiment, rank_zero_experime
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 
+from error_texts import first_line
+
 
 def has_key() -> bool:
     """Whether W&B would find a key without asking for one: in the environment, or in ``.netrc`` for its server."""
@@ -73,8 +75,9 @@ class ResilientWandbLogger(WandbLogger):
             error: What W&B raised.
         """
         self.broken = True
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        rank_zero_warn(f"Weights & Biases is off for the rest of this run ({reason}); metrics.csv has everything")
+        rank_zero_warn(
+            f"Weights & Biases is off for the rest of this run ({first_line(error)}); metrics.csv has everything"
+        )
 
     @property
     @rank_zero_experiment

@@ -97,7 +97,7 @@ class Media:
         return media
 
     def find(self, named: str) -> tuple[Path | None, str]:
-        """The file that a manifest names, inside the folder whatever the manifest says.
+        """Return the file that a manifest names, inside the folder whatever the manifest says.
 
         Args:
             named: A path with slashes of either kind, or a name. A link inside the folder is the user's own and is

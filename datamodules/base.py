@@ -10,32 +10,14 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from datamodules.clips import Batch, ClipDataset, Split, as_is, global_seed, uniform_draw
+from datamodules.items import EncoderItems
 from datamodules.store import DataError
 
 
-def distinct(names: list[str], option: str) -> list[str]:
-    """Class names as they are given: two of one name would share their column of every prediction.
-
-    Args:
-        names: In order of the class index.
-        option: What gave them, for the message.
-
-    Raises:
-        DataError: If one is empty or comes twice.
-    """
-    known = [name.strip() for name in names]
-    if not all(known):
-        raise DataError(f"{option}: a name is empty")
-    if twice := sorted({name for name in known if known.count(name) > 1}):
-        raise DataError(f"{option}: {', '.join(twice)} comes twice; give every class a name of its own")
-    return names
-
-
-class EmotionDataModule(LightningDataModule):
+class EmotionDataModule(EncoderItems, LightningDataModule):
     """Clips of one corpus under one protocol (contract 1).
 
     A corpus defines the properties below and `dataset`. Properties are known before `setup`, because the command line
@@ -198,7 +180,7 @@ class EmotionDataModule(LightningDataModule):
         return ["best", "last"] if self.protocol == "paper" else ["selected"]
 
     def lose(self, missing: dict[str, float]) -> None:
-        """Has clips lose modalities from now on, instead of those lost so far.
+        """Drop modalities from clips at these rates, in place of the rates so far.
 
         Args:
             missing: Rate per modality.
@@ -216,47 +198,6 @@ class EmotionDataModule(LightningDataModule):
         """Whether this clip loses this modality under ``missing``."""
         rate = self.missing.get(modality, 0.0)
         return rate > 0 and uniform_draw("missing", modality, clip) < rate
-
-    def count_items(self, modality: str) -> int:
-        """Number of items of a modality that an encoder can see one by one.
-
-        Args:
-            modality: Its key.
-
-        Raises:
-            DataError: If this corpus has none.
-        """
-        raise DataError(f"--data: {type(self).__name__} has no items of {modality!r} for a frozen encoder")
-
-    def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Items of a modality as an encoder sees them, float ``(stop - start, ...)``, in the order of the store.
-
-        Args:
-            modality: Its key.
-            start: First item.
-            stop: Item after the last.
-        """
-        raise NotImplementedError
-
-    def items_key(self, modality: str) -> str:
-        """What items depend on besides the prepared files and their number: options of the DataModule.
-
-        Args:
-            modality: Its key.
-
-        Returns:
-            Part of the key under which their embeddings are kept.
-        """
-        return ""
-
-    def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Hands out embeddings instead of items from now on.
-
-        Args:
-            modality: Its key.
-            values: float32 ``(items, D)``.
-        """
-        raise NotImplementedError
 
     def split_by_fold(self, folds: np.ndarray, groups: list[str], source: str) -> dict[str, np.ndarray]:
         """Splits clips by their test fold: under ``honest`` the next fold validates and does not train.

@@ -151,7 +151,7 @@ def _saved_again(path: Path, lines: list[str]) -> bool:
 
 
 def _fault(values: list[str]) -> str:
-    """Why a line of the official form cannot be used; empty for a good one."""
+    """Return why a line of the official form cannot be used; empty for a good one."""
     extra = values[len(NAMES) :]
     if len(values) < len(NAMES) or len(extra) > 1:
         return f"{len(values)} fields instead of {len(NAMES)}"
@@ -252,5 +252,5 @@ def _text(value: str) -> str:
 
 
 def _integer(value: str) -> str:
-    """A number as the official files write it; a program that met a hole in the column wrote 1.0 for 1."""
+    """Return a number as the official files write it; a program that met a hole in the column wrote 1.0 for 1."""
     return value.removesuffix(".0")

@@ -24,7 +24,7 @@ class Journal:
     Attributes:
         header: First line of the log, None in a new one.
         records: The whole records, in order.
-        begun: Whether the log holds more than its header, believed or not.
+        begun: Whether the log holds more than its header, also where a record did not pass the check.
 
     Raises:
         BlockingIOError: Another process has the log open.

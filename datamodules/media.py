@@ -130,10 +130,7 @@ def _first_that_decodes(path: Path, streams: Sequence[_Stream], read: Callable[[
             return read(stream)
         except MediaError as error:
             first = first or error
-        except (
-            av.FFmpegError,
-            ValueError,
-        ) as error:  # PyAV's own, for a form of samples or pictures it has no name for
+        except (av.FFmpegError, ValueError) as error:  # PyAV has a ValueError for a form of samples it has no name for
             first = first or MediaError(path, f"does not decode ({getattr(error, 'strerror', None) or error})")
     assert first is not None
     raise first

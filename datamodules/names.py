@@ -1,11 +1,11 @@
-"""What a name that stands in a file must be before it becomes part of a path, and how many names are shown."""
+"""What a name must be: before it becomes part of a path, and to be that of one class among others."""
 
 import unicodedata
 
 from datamodules.store import DataError
 
 LONGEST_NAME = 200  # bytes; file systems take 255, and endings are added
-_UNWRITABLE = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of a pair, separators of lines and paragraphs
+UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of a pair, separators of lines and paragraphs
 
 
 def fault_in_name(name: str) -> str:
@@ -16,7 +16,7 @@ def fault_in_name(name: str) -> str:
         return "it means a folder"
     if "/" in name or "\\" in name:
         return "it holds a path separator"
-    if any(unicodedata.category(letter) in _UNWRITABLE for letter in name):
+    if any(unicodedata.category(letter) in UNSHOWN for letter in name):
         return "it holds a control character or a line break"
     if name != name.strip():
         return "it begins or ends with a blank"
@@ -61,7 +61,19 @@ def plain_path(name: str, where: str) -> str:
     return "/".join(parts)
 
 
-def some(names: list[str], shown: int = 3) -> str:
-    """Return the first names, what cannot be shown written out, and how many more there are."""
-    first = (name if name.isprintable() else ascii(name)[1:-1] for name in names[:shown])
-    return ", ".join(first) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+def distinct(names: list[str], option: str) -> list[str]:
+    """Return class names as they are given: two of one name would share their column of every prediction.
+
+    Args:
+        names: In order of the class index.
+        option: What gave them, for the message.
+
+    Raises:
+        DataError: If one is empty or comes twice.
+    """
+    known = [name.strip() for name in names]
+    if not all(known):
+        raise DataError(f"{option}: a name is empty")
+    if twice := sorted({name for name in known if known.count(name) > 1}):
+        raise DataError(f"{option}: {', '.join(twice)} comes twice; give every class a name of its own")
+    return names

@@ -10,80 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-import tensor_files
-from datamodules.base import EmotionDataModule, distinct
+from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split
-from datamodules.names import check_name, some
+from datamodules.feature_files import FeatureFiles, read_index
+from datamodules.names import check_name, distinct
 from datamodules.store import STAND_IN, DataError, read_manifest, sha256_file
-from datamodules.tables import Row, read_table, settle
-from tensor_files import TensorFileError
-
-COLUMNS = ("id", "group", "target", "fold")
-MOST = 10_000  # classes or folds: nobody has as many, and a class more is a row of every table
-
-
-def read_index(path: Path) -> list[Row]:
-    """Reads an index of clips.
-
-    Args:
-        path: CSV with columns id, group (the unit of folds, the speaker), target (class index from 0) and fold.
-
-    Returns:
-        Its rows, of equal ones the first.
-
-    Raises:
-        DataError: If the file cannot be read, a column or a value is missing, a number is none, or two rows say
-            different things of one id.
-    """
-    rows = read_table(path, COLUMNS)
-    if not rows:
-        raise DataError(f"{path}: the index is empty; it needs a row for each clip")
-    for row in rows:
-        for name in ("target", "fold"):
-            if not row[name].isdecimal():
-                raise DataError(f"{row.where}: {name} is {row[name]!r}, not a number from 0")
-        for name in ("id", "group"):
-            if not row[name]:
-                raise DataError(f"{row.where}: {name} is empty")
-    clips, copies = settle((row["id"], row, row.place) for row in rows)
-    if copies:
-        rank_zero_warn(f"{path}: {copies} rows come twice and count once")
-    return list(clips.values())
-
-
-def _check_numbers(rows: list[Row]) -> None:
-    """Refuses numbers that would make as many classes or folds.
-
-    Raises:
-        DataError: If a target or fold is beyond `MOST`.
-    """
-    for row in rows:
-        for name in ("target", "fold"):
-            if len(row[name].lstrip("0")) >= len(str(MOST)):
-                raise DataError(
-                    f"{row.where}: {name} of clip {row['id']} is {row[name][:20]}; at most {MOST - 1:,} is read"
-                )
-
-
-def read_feature(path: Path) -> np.ndarray:
-    """Reads the array of one clip; nothing in the file is executed.
-
-    Args:
-        path: A ``.pt`` file that holds one tensor, or a ``.npy`` file.
-
-    Returns:
-        The array.
-
-    Raises:
-        DataError: If the file is damaged or holds something else.
-    """
-    try:
-        return tensor_files.read_feature(path)
-    except TensorFileError as error:
-        raise DataError(f"{error}; make it anew") from error
+from error_texts import some
 
 
 class PrecomputedClips(ClipDataset):
@@ -158,7 +92,6 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not self.index_path.exists():
             raise DataError(f"no index of clips at {self.index_path}; docs/data.md tells what --data.root holds")
         self.clips = read_index(self.index_path)
-        _check_numbers(self.clips)
         self.ids = [row["id"] for row in self.clips]
         self.groups = [row["group"] for row in self.clips]
         self.targets = torch.tensor([int(row["target"]) for row in self.clips])
@@ -166,6 +99,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.num_folds = int(self.folds.max()) + 1
         super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
         self.features = {check_name(modality, "--data.features"): source for modality, source in features.items()}
+        self.files = FeatureFiles(Path(root), self.features, self.ids, self.index_path)
         self.manifest = self._read_manifest()
         if self.manifest:
             self.corpus = self.manifest["corpus"]
@@ -182,7 +116,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
                 raise DataError(f"--data.{name} names {some(sorted(unknown))}; there are {', '.join(features)}")
 
     def _read_manifest(self) -> dict[str, Any]:
-        """What ``prepare`` wrote beside the index; empty for a folder that somebody else filled.
+        """Return what ``prepare`` wrote beside the index; empty for a folder that somebody else filled.
 
         Raises:
             DataError: If the manifest is damaged, or a file is no longer the one that was prepared.
@@ -203,56 +137,6 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """Names of the classes in order of their index."""
         return self._class_names
 
-    def _files(self, modality: str) -> dict[str, Path]:
-        """The files that hold a modality: one per clip of the index, by id, or one ``.npz`` under ``""``."""
-        path = Path(self.root) / self.features[modality].partition(":")[0]
-        if path.suffix == ".npz" and not path.is_dir():
-            if not path.is_file():
-                raise DataError(f"--data.features: {modality} is at {path}, which is not there")
-            return {"": path}
-        if not path.is_dir():
-            raise DataError(f"--data.features: {modality} is at {path}, which is no folder and no .npz file")
-        files: dict[str, Path] = {}
-        for file in sorted(path.iterdir()):
-            if file.suffix in (".pt", ".npy") and file.is_file():
-                clip = file.stem.strip()  # as in the index
-                if clip in files:
-                    raise DataError(f"{path}: {files[clip].name} and {file.name} are of one clip; delete one")
-                files[clip] = file
-        if absent := [clip for clip in self.ids if clip not in files]:
-            raise DataError(f"{path}: no .pt or .npy file of {len(absent)} clips of {self.index_path}: {some(absent)}")
-        return {clip: files[clip] for clip in self.ids}
-
-    def _read(self, modality: str) -> np.ndarray:
-        """All clips of one modality in the order of the index, ``(N, ...)``."""
-        files = self._files(modality)
-        if "" in files:
-            return self._read_npz(files[""], self.features[modality].partition(":")[2] or modality)
-        arrays = [read_feature(file) for file in files.values()]
-        shape, dtype = arrays[0].shape, arrays[0].dtype
-        for clip, array in zip(self.ids, arrays, strict=True):
-            if (array.shape, array.dtype) != (shape, dtype):
-                raise DataError(
-                    f"{files[clip]}: {array.dtype} {array.shape}, but {files[self.ids[0]].name} is {dtype} {shape}"
-                )
-        return np.stack(arrays)
-
-    def _read_npz(self, path: Path, name: str) -> np.ndarray:
-        try:
-            content = tensor_files.read_npz(path, ("id", name))
-            if absent := [key for key in ("id", name) if key not in content]:
-                raise DataError(f"{path}: no array {', '.join(absent)}; it holds {some(tensor_files.npz_names(path))}")
-            ids = [clip.strip() for clip in np.atleast_1d(content["id"]).astype(str).tolist()]
-            values = np.atleast_1d(content[name])
-        except (TensorFileError, UnicodeError) as error:
-            raise DataError(f"{error}; make it anew") from error
-        rows = {clip: row for row, clip in enumerate(ids)}
-        if not len(rows) == len(ids) == len(values):
-            raise DataError(f"{path}: {len(ids)} ids, {len(rows)} of them different, for {len(values)} rows of {name}")
-        if absent := [clip for clip in self.ids if clip not in rows]:
-            raise DataError(f"{path}: {len(absent)} clips of {self.index_path} are not in it: {some(absent)}")
-        return np.asarray(values[[rows[clip] for clip in self.ids]])
-
     @cached_property
     def tables(self) -> dict[str, Tensor]:
         """Features per modality, ``(N, ...)`` in the order of the index; floats as float32, uint8 as stored.
@@ -263,7 +147,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """
         tables = {}
         for modality in self.features:
-            values = self._read(modality)
+            values = self.files.read(modality)
             if values.dtype == np.uint8 and modality not in self.standardize:
                 tables[modality] = torch.from_numpy(values)
                 continue
@@ -290,7 +174,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             return str(self.manifest["fingerprint"])
         digest = hashlib.sha256(sha256_file(self.index_path).encode())
         for modality, source in sorted(self.features.items()):
-            for path in self._files(modality).values():  # in the order of the index
+            for path in self.files.of(modality).values():  # in the order of the index
                 digest.update(f"{modality} {source.partition(':')[2]} {sha256_file(path)}\n".encode())
         return digest.hexdigest()
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from datamodules.store import Store, write_atomic
+from atomic_files import write_atomic
+from datamodules.store import Store
 
 _ROWS, _COLUMNS, _SIDE, _TEXT = 24, 8, 96, 300
 
@@ -29,5 +30,4 @@ def write_contact_sheet(store: Store, path: Path, class_names: list[str], array:
             cv2.putText(caption, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1, cv2.LINE_AA)
         frames = [cv2.resize(frame, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for frame in picked]
         rows.append(np.hstack([caption, *frames]))
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, cv2.imencode(".png", np.vstack(rows)[:, :, ::-1])[1].tobytes(), sync=False)

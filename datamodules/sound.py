@@ -167,7 +167,7 @@ def _silence(like: AudioFrame, samples: int) -> AudioFrame:
 
 
 def _framed(values: np.ndarray, like: AudioFrame, layout: str = "") -> AudioFrame:
-    """A frame of these samples, ``(1, n * channels)``, in the form of another one."""
+    """Return a frame of these samples, ``(1, n * channels)``, in the form of another one."""
     frame = AudioFrame.from_ndarray(np.ascontiguousarray(values), like.format.name, layout or like.layout)
     frame.sample_rate = like.sample_rate
     return frame

@@ -19,8 +19,6 @@ import errno
 import hashlib
 import json
 import math
-import os
-import secrets
 import stat
 import zlib
 from collections.abc import Mapping, Sequence
@@ -29,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from atomic_files import write_atomic
 from datamodules.plain_json import parse_json
 
 SCHEMA = 1
@@ -55,6 +54,7 @@ def read_object(path: Path, remedy: str) -> dict[str, Any]:
         DataError: If the file is missing, damaged, or holds something else.
     """
     try:
+        check_regular(path)
         content = parse_json(path.read_text(encoding="utf-8"), finite=True)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}; {remedy}") from error
@@ -118,37 +118,6 @@ def joint_fingerprint(fingerprints: list[str]) -> str:
     return fingerprints[0] if len(fingerprints) == 1 else hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
-def unfinished(path: Path) -> Path:
-    """Name beside a file for what is to take its place: no other process or machine writes there."""
-    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-
-
-def write_atomic(path: Path, content: str | bytes | memoryview, *, sync: bool = True) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part.
-
-    Args:
-        path: The file.
-        content: Its bytes, or a text.
-        sync: Whether they must be on the disk before they take the old ones' place.
-
-    Raises:
-        OSError: It cannot be written; the file is named.
-    """
-    temporary = unfinished(path)
-    try:
-        with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno:
-            error.filename = str(path)  # a write to a full disk names no file
-        raise
-
-
 def read_manifest(path: Path, **fields: type) -> dict[str, Any]:
     """Read the manifest of something prepared.
 
@@ -172,8 +141,8 @@ def store_fingerprint(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, s
     return hashlib.sha256(json.dumps([content, list(rows)], sort_keys=True).encode()).hexdigest()
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file."""
+def read_own_table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table that was written here, to the letter; `tables.Table` reads those of others."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -225,7 +194,7 @@ class Store:
             if not all(name.isidentifier() for name in files):  # they become file names
                 raise ValueError
             path = folder / "index.csv"
-            self.rows = read_table(path)
+            self.rows = read_own_table(path)
             self.ids = [row["id"] for row in self.rows]
             self.groups = [row["group"] for row in self.rows]
             self.labels = np.array([int(row["label"]) for row in self.rows], dtype=np.int64)
@@ -242,7 +211,7 @@ class Store:
             raise DataError(f"{path} is missing; {ANEW}") from None
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-        except (AttributeError, KeyError, RecursionError, TypeError, ValueError, csv.Error):
+        except (AttributeError, KeyError, TypeError, ValueError, csv.Error):
             raise DataError(f"{path} is damaged; {ANEW}") from None
         if not found == self.fingerprint == complete:
             raise DataError(f"{folder}: index.csv or manifest.json was edited since; {ANEW}")
@@ -257,7 +226,7 @@ class Store:
         self._unchecked = self._read_checksums(folder / CHECKSUMS)
 
     def _read_checksums(self, path: Path) -> dict[str, dict[int, int]]:
-        """CRC-32 by clip of every array; none for a store of an earlier version, whose arrays are hashed whole."""
+        """Return the CRC-32 by clip of every array; none for a store of an earlier version, which is hashed whole."""
         if not path.exists():
             return {}
         sums = read_object(path, ANEW)
@@ -278,7 +247,7 @@ class Store:
         return self._shapes[name][i]
 
     def read(self, name: str, i: int) -> np.ndarray:
-        """Array `name` of clip `i`: a read-only view on the memory map, one contiguous stretch.
+        """Return the array `name` of clip `i`: a read-only view on the memory map, one contiguous stretch.
 
         Raises:
             DataError: It is not what was prepared.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from atomic_files import write_atomic
 from datamodules.journal import Journal
 from datamodules.store import (
     ANEW,
@@ -18,10 +19,9 @@ from datamodules.store import (
     DataError,
     Store,
     plain,
-    read_table,
+    read_own_table,
     sha256_file,
     store_fingerprint,
-    write_atomic,
     write_checksums,
 )
 
@@ -109,7 +109,7 @@ class StoreWriter:
                 write_checksums(folder, dtypes, store.rows)
             if not (folder / "skipped.csv").exists():
                 raise DataError(f"{folder / 'skipped.csv'} is missing; {ANEW}")
-            self.rows, self.skipped = store.rows, read_table(folder / "skipped.csv")
+            self.rows, self.skipped = store.rows, read_own_table(folder / "skipped.csv")
             self.done = {row["id"]: row["source_sha256"] for row in [*self.rows, *self.skipped]}
             return
         try:

@@ -117,7 +117,7 @@ class Table:
             yield row
 
     def _detect(self, header: str, columns: Sequence[str]) -> str:
-        """The delimiter that gives the wanted columns, the most columns of those."""
+        """Return the delimiter that gives the wanted columns, the most columns of those."""
         found = {delimiter: _divide(header, delimiter) for delimiter in DELIMITERS}
         fitting = [delimiter for delimiter in DELIMITERS if set(columns) <= set(found[delimiter])] or list(DELIMITERS)
         most = max(len(found[delimiter]) for delimiter in fitting)
@@ -130,7 +130,7 @@ class Table:
         return best[0]
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Values of all rows, the header among them, with the line at which each begins."""
+        """Yield values of all rows, the header among them, with the line at which each begins."""
         reader = csv.reader(self._lines(), delimiter=self.delimiter, skipinitialspace=True, strict=True)
         while True:
             line = reader.line_num + 1
@@ -193,7 +193,7 @@ def settle(entries: Iterable[tuple[K, V, Place | str]]) -> tuple[dict[K, V], int
 
 
 def _difference(one: object, other: object) -> tuple[str, str]:
-    """Two contents as a message may show them; of two mappings the first entry that differs."""
+    """Return two contents as a message may show them; of two mappings the first entry that differs."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         name = next(name for name in one if one[name] != other.get(name))
         return f"has {name} {_shown(one[name])}", _shown(other.get(name))
@@ -216,6 +216,6 @@ def _is_text(line: str) -> bool:
 
 
 def _shown(value: object) -> str:
-    """A value of any length as a message may show it."""
+    """Return a value of any length as a message may show it."""
     text = str(value)
     return repr(text if len(text) <= 60 else f"{text[:60]}...")

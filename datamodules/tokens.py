@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.store import DataError, read_object, sha256_file
+from error_texts import first_line
 
 PACKAGE = "package:"
 _FILES = ("tokenizer.json", "vocab.txt")
@@ -54,7 +55,7 @@ class Tokens:
         try:
             self._tokenizer, special = _load(folder, source)
         except Exception as error:  # both libraries raise many kinds
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+            reason = first_line(error, 160)
             raise DataError(
                 f"--tokenizer {source}: no tokenizer there ({reason}).\n"
                 "Name a folder with tokenizer.json, or fetch it once where there is a network with HF_HUB_OFFLINE=0"

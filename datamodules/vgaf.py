@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
 from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split
 from datamodules.store import STAND_IN, DataError
@@ -27,17 +26,13 @@ from datamodules.vgaf_layout import (
     folder_number,
     group_count,
     real_clips,
-    real_folder,
-    some,
     synthetic_clips,
     synthetic_folder,
     tensor_digests,
     text_digests,
 )
 from datamodules.vgaf_mix import carve, mix, untainted
-from datamodules.vgaf_tensors import Header, Index, check, place_of, read_index, read_tensor
-
-STATISTICS = {"half": ((0.5,) * 3, (0.5,) * 3), "imagenet": (IMAGENET_MEAN, IMAGENET_STD)}
+from datamodules.vgaf_tensors import Header, Index, check, check_range, find_index, normalised, place_of, read_tensor
 
 
 class VGAFClips(ClipDataset):
@@ -152,18 +147,7 @@ class VGAFDataModule(EmotionDataModule):
         Raises:
             DataError: If there is no corpus, or its label files changed since.
         """
-        root = Path(self.root)
-        if not real_folder(root, self.number).is_dir():
-            raise DataError(
-                f"no VGAF tensors in {real_folder(root, self.number)}. Real corpus: see docs/data.md, then `python "
-                f"cli.py prepare vgaf --source DIR --frames {self.number}`.\nA stand-in: `python cli.py synth vgaf`, "
-                f"`python cli.py prepare vgaf --source data/synthetic/vgaf --frames {self.number}`, then `--data.root "
-                "data/synthetic/vgaf`"
-            )
-        index = read_index(root)
-        if index and (changed := sorted({name for name, _ in text_digests(root).items() ^ index.texts.items()})):
-            raise DataError(f"{root}: {some(changed)} changed since it was prepared; run `cli.py prepare vgaf` again")
-        return index
+        return find_index(Path(self.root), self.number)
 
     @cached_property
     def clips(self) -> list[Clip]:
@@ -189,21 +173,9 @@ class VGAFDataModule(EmotionDataModule):
         frames = {str(modality): self.frames[modality] for modality in self.modalities}
         headers = check(root, clips, frames, self.number, index)
         if "video" in self.modalities:
-            self._check_range(clips[0])
+            first = place_of(root, clips[0], "video", self.frames["video"], self.number)
+            check_range(first, normalised=self.normalization == "none")
         return clips, headers
-
-    def _check_range(self, clip: Clip) -> None:
-        """Floats are taken for 0 to 1; what was normalised before, or is in 0 to 255, would be wrong in silence."""
-        path = place_of(Path(self.root), clip, "video", self.frames["video"], self.number)
-        values = read_tensor(path)
-        if self.normalization == "none" or values.dtype == torch.uint8:
-            return
-        low, high = float(values.min()), float(values.max())
-        if not (low >= 0 and high <= 1):
-            raise DataError(
-                f"{path} holds {low:.2f} to {high:.2f}, expected 0 to 1 (or uint8): where the tensors are normalised "
-                "already, give --data.normalization none"
-            )
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
@@ -322,11 +294,7 @@ class VGAFDataModule(EmotionDataModule):
 
     def to_seen(self, frames: Tensor) -> Tensor:
         """Stored frames ``(..., 3, H, W)`` as the model sees them: float32, normalised."""
-        scaled = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
-        if self.normalization == "none":
-            return scaled
-        mean, std = (torch.tensor(part, device=frames.device).view(3, 1, 1) for part in STATISTICS[self.normalization])
-        return (scaled - mean) / std
+        return normalised(frames, self.normalization)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Makes what the model sees, on its device; absent clips stay zeros."""

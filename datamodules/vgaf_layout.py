@@ -24,6 +24,7 @@ from typing import Literal
 from datamodules.names import fault_in_name
 from datamodules.store import DataError, check_regular, sha256_file
 from datamodules.tables import Row, read_table, settle
+from error_texts import some
 
 CLASS_NAMES = ["Positive", "Neutral", "Negative"]
 SPLITS = ("Train", "Val")
@@ -141,17 +142,11 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
         else:
             entries.append((values[name_at], values[label_at], f"{path}, line {number}"))
     if wrong or not entries:
-        raise DataError(f"{path}: {some(wrong) or 'it names no clip'}; mend the file")
+        raise DataError(f"{path}: {some(wrong, 4, '; ') or 'it names no clip'}; mend the file")
     labels, twice = settle(entries)
     if copies is not None and twice:
         copies[f"lines of {path.name} that come twice"] += twice
     return {name: valid[label] for name, label in labels.items()}
-
-
-def some(problems: list[str], shown: int = 4) -> str:
-    """The first few of many, and how many more."""
-    more = [f"and {len(problems) - shown} more"] if len(problems) > shown else []
-    return "; ".join(problems[:shown] + more)
 
 
 def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, dict[str, int]]:
@@ -166,7 +161,9 @@ def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, di
     """
     labels = {split: read_labels(root / f"{split}_labels.txt", 1, copies) for split in SPLITS}
     if shared := sorted(set(labels["Train"]) & set(labels["Val"])):
-        raise DataError(f"{root}: {len(shared)} clips are in both Train and Val: {some(shared)}; mend the label files")
+        raise DataError(
+            f"{root}: {len(shared)} clips are in both Train and Val: {some(shared, 4)}; mend the label files"
+        )
     return labels
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules.store import DataError
-from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, Clip, read_sources, some, source_clip
+from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, Clip, read_sources, source_clip
+from error_texts import some
 
 
 def carve(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -112,6 +113,6 @@ def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], hel
     if refused:
         raise DataError(
             f"{folder / SOURCES}: faces and sound of synthetic clips must come from Train alone, {len(refused)} do "
-            f"not: {some(refused)}"
+            f"not: {some(refused, 4, '; ')}"
         )
     return np.array([not sources.get(f"{clip.part}/{clip.name}", set()) & held_out for clip in synthetic], bool)

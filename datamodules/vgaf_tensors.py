@@ -11,26 +11,30 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 import tensor_files
+from atomic_files import write_atomic
+from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
 from datamodules.plain_json import parse_json
-from datamodules.store import DataError, read_table, write_atomic
+from datamodules.store import DataError, read_own_table
 from datamodules.vgaf_layout import (
     Clip,
     archive_digest,
     fingerprint_of,
     real_folder,
-    some,
     synthetic_folder,
     tensor_digests,
     text_digests,
 )
+from error_texts import some
 
 DTYPES = {"video": ("uint8", "float32", "float16"), "audio": ("float32", "float16")}
 CHANNELS = {"video": 3, "audio": 1}
+STATISTICS = {"half": ((0.5,) * 3, (0.5,) * 3), "imagenet": (IMAGENET_MEAN, IMAGENET_STD)}
 LEAST = 16  # pixels; what a model needs beyond that it says itself
 
 
@@ -62,6 +66,36 @@ def read_tensor(path: Path, *, check: bool = True) -> Tensor:
         return tensor_files.read_tensor(path, check=check)
     except tensor_files.TensorFileError as error:
         raise DataError(str(error)) from None
+
+
+def check_range(path: Path, *, normalised: bool) -> None:
+    """Refuse frames that are not what they are taken for: floats of 0 to 1, unless they were normalised before.
+
+    Args:
+        path: The tensor of one clip's frames.
+        normalised: Whether the user says that they are.
+
+    Raises:
+        DataError: If they would be wrong in silence.
+    """
+    values = read_tensor(path)
+    if normalised or values.dtype == torch.uint8:
+        return
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 1):
+        raise DataError(
+            f"{path} holds {low:.2f} to {high:.2f}, expected 0 to 1 (or uint8): where the tensors are normalised "
+            "already, give --data.normalization none"
+        )
+
+
+def normalised(frames: Tensor, normalization: Literal["half", "imagenet", "none"]) -> Tensor:
+    """Return stored frames ``(..., 3, H, W)`` as float32 less the mean of the pixels and over their deviation."""
+    scaled = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
+    if normalization == "none":
+        return scaled
+    mean, std = (torch.tensor(part, device=frames.device).view(3, 1, 1) for part in STATISTICS[normalization])
+    return (scaled - mean) / std
 
 
 def read_header(path: Path) -> Header:
@@ -111,7 +145,7 @@ def read_index(root: Path) -> Index | None:
         raise DataError(f"{folder}: not finished; run the same `cli.py prepare vgaf` again, it carries on")
     try:
         manifest: dict[str, Any] = parse_json((folder / "manifest.json").read_text(encoding="utf-8"))
-        rows = read_table(folder / "index.csv")
+        rows = read_own_table(folder / "index.csv")
         tensors = {
             row["file"]: (row["digest"], Header(row["dtype"], tuple(int(side) for side in row["shape"].split("x"))))
             for row in rows
@@ -119,13 +153,36 @@ def read_index(root: Path) -> Index | None:
         digests = {name: digest for name, (digest, _) in tensors.items()}
         found = fingerprint_of(manifest["texts"], digests, synthetic=manifest["synthetic"])
         complete = (folder / "COMPLETE").read_text(encoding="utf-8").strip()
-    except (OSError, AttributeError, KeyError, RecursionError, TypeError, ValueError, csv.Error) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{folder} is damaged ({error}); delete index.csv and COMPLETE and prepare again") from None
     if not found == manifest.get("fingerprint") == complete:
         raise DataError(
             f"{folder}: index.csv or manifest.json was edited; delete index.csv and COMPLETE and prepare again"
         )
     return Index(manifest, tensors)
+
+
+def find_index(root: Path, number: int) -> Index | None:
+    """Return what `prepare vgaf` wrote of a folder of tensors; None where they came from elsewhere.
+
+    Args:
+        root: Folder of the corpus.
+        number: 5 or 75: which folder of tensors.
+
+    Raises:
+        DataError: If there is no corpus, or its label files changed since.
+    """
+    if not real_folder(root, number).is_dir():
+        raise DataError(
+            f"no VGAF tensors in {real_folder(root, number)}. Real corpus: see docs/data.md, then `python "
+            f"cli.py prepare vgaf --source DIR --frames {number}`.\nA stand-in: `python cli.py synth vgaf`, "
+            f"`python cli.py prepare vgaf --source data/synthetic/vgaf --frames {number}`, then `--data.root "
+            "data/synthetic/vgaf`"
+        )
+    index = read_index(root)
+    if index and (changed := sorted({name for name, _ in text_digests(root).items() ^ index.texts.items()})):
+        raise DataError(f"{root}: {some(changed)} changed since it was prepared; run `cli.py prepare vgaf` again")
+    return index
 
 
 def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +210,9 @@ def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[s
         except DataError as error:
             problems.append(str(error))
     if problems or not digests:
-        raise DataError(f"{root}: {some(problems) or 'there is no tensor; docs/data.md shows the layout of VGAF'}")
+        raise DataError(
+            f"{root}: {some(problems, 4, '; ') or 'there is no tensor; docs/data.md shows the layout of VGAF'}"
+        )
     folder = root / "prepared"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "COMPLETE").unlink(missing_ok=True)
@@ -209,7 +268,7 @@ def check(
                 problems.append(f"{path} is {header}, others are {wanted}")
     if problems:
         lead = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise DataError(f"{root}: {lead} with the tensors, see docs/data.md: {some(problems)}")
+        raise DataError(f"{root}: {lead} with the tensors, see docs/data.md: {some(problems, 4, '; ')}")
     return common
 
 

@@ -10,13 +10,13 @@ from experiments.summary import RowSummary, Summary
 
 
 def sizes(row: RowSummary, protocol: str, names: Sequence[str] = ("n_train", "n_test")) -> str:
-    """Numbers of clips of a row's cells under a protocol: of each name one, or the least and the greatest."""
+    """Return the numbers of clips of a row's cells under a protocol: of each name one, or least and greatest."""
     own = [cell.result for (name, _, _), cell in row.cells.items() if name == protocol]
     return " / ".join(_range(result[size] for result in own) for size in names) if own else ""
 
 
 def training_sizes(summary: Summary) -> str:
-    """That the protocols train on different numbers of clips, where they do."""
+    """Return a sentence where the protocols train on different numbers of clips; else nothing."""
     by_protocol = {
         protocol: _range(
             cell.result["n_train"]
@@ -33,7 +33,7 @@ def training_sizes(summary: Summary) -> str:
 
 
 def seeds(summary: Summary) -> str:
-    """Number of seeds behind the columns of every protocol."""
+    """Return the number of seeds behind the columns of every protocol."""
     counts = {
         protocol: _range(
             row.scores[column].seeds
@@ -47,7 +47,7 @@ def seeds(summary: Summary) -> str:
 
 
 def inference(summary: Summary) -> list[str]:
-    """How interval and p were made, and what they are conditional on."""
+    """Return how interval and p were made, and what they are conditional on, a sentence each."""
     scored = [(row, row.scores[summary.headline]) for row in summary.rows if summary.headline in row.scores]
     if not scored:
         return []
@@ -80,7 +80,7 @@ def inference(summary: Summary) -> list[str]:
 
 
 def trainings(summary: Summary) -> str:
-    """How many cells are behind the table, how many of them were trained, and how long that took."""
+    """Return how many cells are behind the table, how many of them were trained, and how long that took."""
     results = [cell.result for row in summary.rows for cell in row.cells.values()]
     trained = [of for of in results if any(found["epoch"] is not None for found in of["selections"].values())]
     if not results:
@@ -94,7 +94,7 @@ def trainings(summary: Summary) -> str:
 
 
 def versions(summary: Summary) -> str:
-    """Rows that were measured with code of which no other row has a cell."""
+    """Return which rows were measured with code of which no other row has a cell."""
     commits = {
         row.row.label: {cell.result["commit"] or "unknown" for cell in row.cells.values()}
         for row in summary.rows

@@ -111,7 +111,7 @@ def _import(name: str) -> None:
 
 
 def refusal(path: str) -> str:
-    """Why a class path is refused, and what to do about it."""
+    """Return why a class path is refused, and what to do about it."""
     top = path.partition(".")[0]
     return f"{path} is no class of this project or of its libraries; where you trust it, add {OPTION} {top}"
 
@@ -147,7 +147,7 @@ def check_classes(value: Any, name: str = "") -> None:
 
 
 def _loaded(path: str) -> Any:
-    """What a dotted path stands for, if its module is loaded; nothing is imported."""
+    """Return what a dotted path stands for, if its module is loaded; nothing is imported."""
     parts = path.split(".")
     for length in range(len(parts) - 1, 0, -1):
         found = sys.modules.get(".".join(parts[:length]))
@@ -159,7 +159,7 @@ def _loaded(path: str) -> Any:
 
 
 def as_now(path: Any) -> Any:
-    """The full path that a class of this project has now: found by its last name where its module has moved.
+    """Return the full path that a class of this project has now: found by its last name where its module has moved.
 
     Args:
         path: A class path as a checkpoint stores it.
@@ -179,7 +179,7 @@ def as_now(path: Any) -> Any:
 
 
 def all_as_now(value: Any) -> Any:
-    """Stored arguments of a model with the class paths in them as they are now."""
+    """Return the stored arguments of a model with the class paths in them as they are now."""
     if isinstance(value, dict):
         return {
             key: as_now(item) if key in ("class_path", "_class_path") else all_as_now(item)

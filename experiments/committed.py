@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.store import DataError, write_atomic
+from atomic_files import write_atomic
+from datamodules.store import DataError
 from experiments.cells import CellKey, Cells
 from experiments.predictions import Predictions, unfit
 from experiments.result_check import LATER, miscounted, problem
@@ -47,7 +48,6 @@ def write_committed(table: Table, cells: Cells, folder: Path) -> list[Path]:
     for row in table.rows:
         if own := [cell for key, cell in cells.items() if key[0] == row.name]:
             path = folder / table.name / f"{row.name}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, _packed_row(own))
             written.append(path)
     return written
@@ -140,7 +140,7 @@ def _packed_predictions(predictions: Predictions, clips: list[Config], with_prob
 
 
 def _unpacked(packed: Mapping[str, Any], clips: list[Config]) -> Cell:
-    """One cell; a KeyError, TypeError, ValueError or such where it is not as `_packed` makes it."""
+    """Return one cell; a KeyError, TypeError, ValueError or such where it is not as `_packed` makes it."""
     result = {**LATER, **packed["result"]}
     if wrong := problem(result):
         raise ValueError(wrong)

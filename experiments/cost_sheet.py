@@ -10,7 +10,7 @@ from experiments.summary import RowSummary, Summary
 
 
 def cost(summary: Summary) -> Sheet:
-    """Cost of every row that was run."""
+    """Return the cost of every row that was run."""
     header = [
         first(summary), "Parameters", "Published", "Trainable", "FLOPs, one clip", "Latency, one clip (median)",
         "Peak memory", "Training time per cell", "Device",
@@ -37,7 +37,7 @@ def _cost_row(row: RowSummary) -> list[str]:
 
 
 def quantity(value: float | None, unit: str = "") -> str:
-    """A number in thousands, millions or billions."""
+    """Return a number in thousands, millions or billions."""
     if value is None or math.isnan(value):
         return NONE
     for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -47,7 +47,7 @@ def quantity(value: float | None, unit: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as text."""
+    """Return seconds as text."""
     if math.isnan(seconds):
         return NONE
     if seconds < 90:

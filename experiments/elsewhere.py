@@ -43,7 +43,7 @@ _KNOWN = ("callbacks", "lightning")  # packages of the classes above; another pa
 
 
 def without_elsewhere(settings: Any, path: str = "") -> Any:
-    """The settings that say what a cell is.
+    """Return the settings that say what a cell is.
 
     Args:
         settings: Merged settings, or a part of them.
@@ -62,7 +62,7 @@ def without_elsewhere(settings: Any, path: str = "") -> Any:
 
 
 def _item_path(item: Any, path: str) -> str:
-    """Path of an item of a list: of a callback that is known by its class, elsewhere that of the list and a mark."""
+    """Return the path of an item of a list: of a callback by its class, elsewhere that of the list and a mark."""
     name = item.get("class_path") if isinstance(item, dict) else item
     if path == _CALLBACKS and isinstance(name, str):
         package, _, last = name.rpartition(".")

@@ -16,9 +16,10 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
+from atomic_files import write_atomic
 from datamodules.base import EmotionDataModule
 from datamodules.locks import in_turn
-from datamodules.store import DataError, read_manifest, sha256_file, write_atomic
+from datamodules.store import DataError, read_manifest, sha256_file
 from experiments.messages import UsageError
 from lightning_modules.base import EmotionTask
 from lightning_modules.encoders import read_weights
@@ -145,7 +146,7 @@ def _key(encoder: nn.Module, data: EmotionDataModule, modality: str) -> str:
 
 
 def _settings(encoder: nn.Module) -> dict[str, str]:
-    """What an encoder and its parts were made with and neither their text nor their tensors tell: how it pools, ..."""
+    """Return what an encoder was made with and neither its text nor its tensors tell: how it pools, ..."""
     found = {}
     for name, module in encoder.named_modules():
         for option in inspect.signature(type(module).__init__).parameters:

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from error_texts import first_line
 from experiments.class_paths import PACKAGES
 from experiments.messages import UsageError
 from lightning_modules.base import TaskError
@@ -45,7 +46,7 @@ def check_trainer(trainer: Any, options: Any) -> None:
 
 
 def explain(error: Exception, task: Any) -> Exception | None:
-    """What a user can do about an error of Lightning or of torch.
+    """Return what a user can do about an error of Lightning or of torch.
 
     Args:
         error: What ended a command.
@@ -56,7 +57,7 @@ def explain(error: Exception, task: Any) -> Exception | None:
     """
     if hasattr(error, "exit_code"):
         return None
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    first = first_line(error)
     if isinstance(error, torch.OutOfMemoryError):
         return TaskError(f"the device's memory is full; give less than --data.batch_size as it is ({first[:120]})")
     if isinstance(error, MisconfigurationException):

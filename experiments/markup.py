@@ -7,8 +7,9 @@ import html
 import re
 import unicodedata
 
-# Controls, lone surrogates and line ends; and signs that turn the direction of what follows them.
-_HIDDEN = ("Cc", "Cs", "Zl", "Zp")
+from datamodules.names import UNSHOWN
+
+# Signs that turn the direction of what follows them.
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 _LATEX = {
@@ -28,9 +29,8 @@ _LATEX = {
 
 def one_line(text: str) -> str:
     """Return a text on one line: whatever is no visible sign is a blank."""
-    return "".join(
-        " " if unicodedata.category(sign) in _HIDDEN or sign in _TURNING else sign for sign in text
-    )  # fmt: skip
+    hidden = {sign for sign in set(text) if unicodedata.category(sign) in UNSHOWN or sign in _TURNING}
+    return "".join(" " if sign in hidden else sign for sign in text)
 
 
 def markdown(text: str) -> str:

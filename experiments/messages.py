@@ -3,7 +3,6 @@
 import logging
 import re
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -53,14 +52,6 @@ class UsageError(ValueError):
     """A command line that cannot be carried out."""
 
     exit_code = 2
-
-
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yields an error and what it came of, one after the other: parsers wrap what a constructor raised."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
 
 
 _format_of_python = warnings.formatwarning

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.store import DataError
+from error_texts import first_line
 from experiments.plan import Job
 from experiments.predictions import missing_predictions, subset_name, subset_of
 from experiments.table import Table
@@ -113,8 +114,7 @@ def evaluate(evaluation: Evaluation) -> str:
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             _evaluate(evaluation)
     except Exception as error:  # one cell that fails must not end the others
-        lines = str(error).splitlines() or [""]
-        return lines[0] if hasattr(error, "exit_code") else f"{type(error).__name__}: {lines[0]}"
+        return first_line(error) if hasattr(error, "exit_code") else f"{type(error).__name__}: {first_line(error)}"
     finally:
         logging.disable(logging.NOTSET)
     return ""

@@ -6,10 +6,11 @@ from typing import Any
 
 import yaml
 
-DEPTH = 100  # levels of nesting; settings have a dozen
+from datamodules.plain_json import DEPTH, DIGITS
+from error_texts import first_line
+
 VALUES = 100_000  # values with every alias written out; settings have hundreds
 CHARACTERS = 100  # that count as one value more
-DIGITS = 100  # of one number; 64 bits have 20
 LENGTH = 1_000_000  # characters; the longest table has some ten thousand
 
 _PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
@@ -83,8 +84,7 @@ def limited(parse: Callable[[str], Any]) -> Callable[[str], Any]:
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             if isinstance(error, yaml.YAMLError):
                 raise
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise yaml.MarkedYAMLError(problem=f"a value that cannot be read: {reason}") from error
+            raise yaml.MarkedYAMLError(problem=f"a value that cannot be read: {first_line(error)}") from error
 
     return read
 
@@ -148,7 +148,7 @@ class _Keys:
         self.known: set[str] = set()
 
     def twice(self, event: yaml.NodeEvent) -> str:
-        """The key that comes next, if the mapping has it; else nothing."""
+        """Return the key that comes next, if the mapping has it; else nothing."""
         is_key, self.is_next = self.is_next, not self.is_next
         if not is_key or not isinstance(event, yaml.ScalarEvent):
             return ""

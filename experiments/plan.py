@@ -231,5 +231,5 @@ def _chosen(option: str, wanted: Collection[Name] | None, known: Sequence[Name])
 
 
 def option(name: str, value: str) -> list[str]:
-    """The words of an option; a value that begins like an option would be read as one."""
+    """Return the words of an option; a value that begins like an option would be read as one."""
     return [f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value]

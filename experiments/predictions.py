@@ -87,10 +87,10 @@ def unfit(predictions: Predictions, classes: int) -> str:
     shares, best = predictions.probabilities, predictions.best
     if shares is not None and shares.shape != (count, classes):
         return f"probabilities of shape {shares.shape}"
-    if shares is not None and not (np.isfinite(shares).all() and abs(shares.sum(1) - 1).max() < 1e-3):
-        return (
-            "a probability is not finite" if not np.isfinite(shares).all() else "probabilities that do not add up to 1"
-        )
+    if shares is not None and not np.isfinite(shares).all():
+        return "a probability is not finite"
+    if shares is not None and abs(shares.sum(1) - 1).max() >= 1e-3:
+        return "probabilities that do not add up to 1"
     if best is not None and (best.ndim != 2 or len(best) != count or best.min() < 0 or best.max() >= classes):
         return f"a class that is none of {classes}"
     return ""

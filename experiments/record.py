@@ -9,10 +9,10 @@ import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
+from atomic_files import write_atomic
 from callbacks.history import History
 from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
-from datamodules.store import write_atomic
 from experiments import results
 from experiments.provenance import commit, device_name
 from experiments.redaction import hide
@@ -27,7 +27,6 @@ class RecordConfig(SaveConfigCallback):
         if stage != "fit":
             return
         folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         text = self.parser.dump(self.config, skip_none=False)
         settings = yaml.safe_load(text)
         if (shown := hide(settings)) != settings:

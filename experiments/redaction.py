@@ -32,7 +32,7 @@ def is_secret(name: str) -> bool:
 
 
 def hide_text(text: str) -> str:
-    """A text without the secrets that can be told by what they look like."""
+    """Return a text without the secrets that can be told by what they look like."""
 
     def host(url: re.Match[str]) -> str:
         return f"{url[1]}{url[3]}/{HIDDEN}" if url[2] or len(url[4]) > 1 else url[0]
@@ -41,7 +41,7 @@ def hide_text(text: str) -> str:
 
 
 def hide(settings: Any) -> Any:
-    """Settings as they may be shown and kept: the names of secrets stay, their values do not."""
+    """Return settings as they may be shown and kept: the names of secrets stay, their values do not."""
     if isinstance(settings, dict):
         return {
             key: HIDDEN if value is not None and is_secret(str(key)) else hide(value) for key, value in settings.items()
@@ -52,7 +52,7 @@ def hide(settings: Any) -> Any:
 
 
 def drop(settings: Any, *, mark: bool = False) -> Any:
-    """Settings without those that are secrets.
+    """Return settings without those that are secrets.
 
     Args:
         settings: Merged settings, or a part of them.
@@ -85,7 +85,7 @@ def forget(task: Any) -> None:
 
 
 def hide_words(words: Sequence[str]) -> list[str]:
-    """A command line as it may be shown and kept.
+    """Return a command line as it may be shown and kept.
 
     Args:
         words: Its words, options as ``--key value`` or ``--key=value``.
@@ -112,7 +112,7 @@ def hide_words(words: Sequence[str]) -> list[str]:
 
 
 def hide_message(message: str, words: Sequence[str]) -> str:
-    """A message about a command line as it may be shown.
+    """Return a message about a command line as it may be shown.
 
     Args:
         message: What it says.

@@ -5,7 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.store import DataError, write_atomic
+from atomic_files import write_atomic
+from datamodules.store import DataError
 from experiments import markup, sheets
 from experiments.cells import read_cells
 from experiments.committed import read_committed, write_committed
@@ -13,7 +14,8 @@ from experiments.plan import Planner
 from experiments.report_html import html, index_html
 from experiments.settings import PROJECT
 from experiments.summary import Summary, summarise
-from experiments.table import read_table, table_names
+from experiments.table import table_names
+from experiments.table_file import read_table
 
 RESULTS = Path("docs", "results")
 RUNS = Path("runs")

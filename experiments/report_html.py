@@ -7,7 +7,7 @@ from urllib.parse import quote
 from experiments import sheets
 from experiments.markup import escape
 from experiments.report_plots import Figure, figures, run_pictures
-from experiments.sheets import Sheet
+from experiments.sheet import NONE, STAMP, Sheet
 from experiments.summary import Summary
 
 _STYLE = """
@@ -60,7 +60,7 @@ def index_html(summaries: Sequence[Summary]) -> str:
 
 
 def _page(title: str, parts: Sequence[str], synthetic: bool) -> str:
-    stamp = f'<div class="stamp">{sheets.STAMP}</div>' if synthetic else ""
+    stamp = f'<div class="stamp">{STAMP}</div>' if synthetic else ""
     body = "\n".join([stamp, *parts, stamp])
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
@@ -81,7 +81,7 @@ def _table(sheet: Sheet) -> str:
 
 
 def _mark(name: str, cell: str = "") -> str:
-    if cell in (sheets.NOT_RUN, sheets.NONE):
+    if cell in (sheets.NOT_RUN, NONE):
         return ' class="absent"'
     return ' class="optimistic"' if "optimistic" in name or "optimistic" in cell else ""
 

@@ -11,8 +11,8 @@ from experiments import breakdown, statistics
 from experiments.results import Cell
 from experiments.robustness import COLUMNS
 from experiments.scores import Score
-from experiments.sheet import metric_name
-from experiments.sheets import METRICS, STAMP, TITLES
+from experiments.sheet import METRICS, STAMP, metric_name
+from experiments.sheets import TITLES
 from experiments.summary import RowSummary, Summary
 
 if TYPE_CHECKING:  # importing matplotlib costs a second: only who draws pays for it

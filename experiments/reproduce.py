@@ -19,7 +19,8 @@ from experiments.request import data_manifest, difference
 from experiments.results import State, read_result, recorded_request, state
 from experiments.runner import Interrupted, Outcome, call, interruptible, run_jobs, typed
 from experiments.settings import PROJECT
-from experiments.table import PROTOCOLS, Table, read_table
+from experiments.table import PROTOCOLS, Table
+from experiments.table_file import read_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

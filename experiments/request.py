@@ -196,7 +196,7 @@ def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Name and value of every option, in order; a config file's is its path."""
+    """Yield name and value of every option, in order; a config file's is its path."""
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -237,7 +237,7 @@ _CLASSES = ("model", "data")
 
 
 def _laid(*layers: Path | tuple[str, Any]) -> Config:
-    """Settings of files and dotted options, each laid over those before it."""
+    """Return settings of files and dotted options, each laid over those before it."""
     merged: Config = {}
     for layer in layers:
         if isinstance(layer, Path):

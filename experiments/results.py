@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from datamodules.store import DataError, read_object, write_atomic
+from atomic_files import write_atomic
+from datamodules.store import DataError, read_object
 from experiments.predictions import Predictions, read_predictions
 from experiments.request import cell_name, request_hash
 from experiments.result_check import LATER, SCHEMA, miscounted, problem
@@ -87,7 +88,6 @@ def write_json(path: Path, content: Any) -> None:
     Raises:
         ValueError: If a number is not finite.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
@@ -134,7 +134,7 @@ def state(directory: Path, request: Config) -> State:
 
 
 def recorded_request(directory: Path) -> Config:
-    """The request a cell was made under; empty where none was recorded.
+    """Return the request a cell was made under; empty where none was recorded.
 
     Raises:
         DataError: If the file is damaged.

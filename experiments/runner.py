@@ -146,7 +146,7 @@ def _imports(project: Path) -> list[str]:
 
 
 def typed(program: Path, command: Sequence[str]) -> str:
-    """A command line as a user would type it, less its secrets."""
+    """Return a command line as a user would type it, less its secrets."""
     return shlex.join(["python", str(program), *hide_words(command)])
 
 

@@ -123,14 +123,14 @@ def score_of(runs: Mapping[tuple[int, int], Predictions], classes: int, planned:
 
 
 def _matrices(run: Predictions, names: Sequence[str], classes: int) -> Iterator[tuple[str, Array]]:
-    """The confusion matrix of the clips of every name, in the order of their first clips."""
+    """Yield the confusion matrix of the clips of every name, in the order of their first clips."""
     of = np.array(names)
     for name in dict.fromkeys(names):
         yield name, statistics.confusion_matrix(run.targets[of == name], run.predicted[of == name], classes)
 
 
 def most_probable(probabilities: Array) -> npt.NDArray[np.int64]:
-    """The three most probable classes of every clip, int64 ``(N, 3)``; of equal ones the smaller index first."""
+    """Return the three most probable classes of every clip, int64 ``(N, 3)``; of equal ones the smaller index first."""
     return np.argsort(-probabilities, axis=1, kind="stable")[:, :3]
 
 

@@ -24,7 +24,7 @@ def shown(path: Path) -> Path:
 
 
 def parse_value(text: str) -> Any:
-    """The value that a piece of YAML means.
+    """Return the value that a piece of YAML means.
 
     Args:
         text: YAML, for example the value of a command line option.

@@ -31,7 +31,7 @@ def percent(value: float) -> str:
 
 
 def metric_name(summary: Summary) -> str:
-    """Short name of the table's metric, as a title begins."""
+    """Return the short name of the table's metric, as a title begins."""
     return "UAR" if summary.table.metric == "uar" else "Accuracy"
 
 

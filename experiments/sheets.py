@@ -6,12 +6,7 @@ from experiments import caveats, group_sheets, markup, statistics
 from experiments.cost_sheet import cost, quantity
 from experiments.robustness import COLUMNS
 from experiments.scores import Score
-from experiments.sheet import METRICS as METRICS
-from experiments.sheet import NONE as NONE
-from experiments.sheet import STAMP as STAMP
-from experiments.sheet import Sheet as Sheet
-from experiments.sheet import first, metric_name, titled
-from experiments.sheet import percent as percent
+from experiments.sheet import METRICS, NONE, STAMP, Sheet, first, metric_name, percent, titled
 from experiments.summary import LEAKED, RowSummary, Summary
 
 TITLES = {
@@ -146,7 +141,7 @@ def _main_row(summary: Summary, row: RowSummary) -> list[str]:
 
 
 def _sizes_header(summary: Summary) -> list[str]:
-    """One column for what was published, where that is told, and one per protocol: they may train on other numbers."""
+    """Return a column for what was published, where that is told, and one per protocol: their numbers may differ."""
     which = [*(["published"] if _sizes_published(summary) else []), *_PROTOCOLS]
     which = [_PROTOCOLS.get(name, name) for name in which if name == "published" or name in summary.table.protocols]
     return [f"n train / test ({name})" for name in which] if len(which) > 1 else ["n train / test"]

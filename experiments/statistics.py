@@ -62,7 +62,7 @@ def majority_baseline(targets: npt.NDArray[np.int64]) -> float:
 def bootstrap_interval(
     runs: Array, metric: Metric = accuracy, *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of a metric over resampled groups and resampled training runs.
+    """Return the percentile interval of a metric over resampled groups and resampled training runs.
 
     Every resample draws groups with replacement and, apart from them, seeds with replacement: the same seeds in all
     groups, since a seed's runs start alike. A group whose seeds were all missed is taken at its mean over seeds.
@@ -114,7 +114,7 @@ class SignFlips:
 
 
 def sign_flip_test(differences: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> SignFlips:
-    """Two-sided paired permutation test: were the two rows' names exchangeable within every group?
+    """Test, two-sided and paired by permutation, whether the two rows' names are exchangeable within every group.
 
     All ``2**G`` sign patterns are counted where the differences are multiples of one fraction, as those of hits are
     (their sums are few: a convolution counts them, up to `_SUMS` steps), and for any differences of up to
@@ -148,7 +148,7 @@ def sign_flip_test(differences: Array, *, resamples: int = RESAMPLES, seed: int 
 
 
 def _as_integers(differences: Array) -> npt.NDArray[np.int64] | None:
-    """The differences times the smallest number that makes all of them whole; None where none up to 1,000 does."""
+    """Return the differences times the least number that makes all of them whole; None where none up to 1,000 does."""
     scales = np.arange(1.0, _FRACTION + 1)
     scaled = scales[:, None] * differences
     off = np.abs(scaled - np.rint(scaled)).max(1)
@@ -157,7 +157,7 @@ def _as_integers(differences: Array) -> npt.NDArray[np.int64] | None:
 
 
 def _convolved(differences: npt.NDArray[np.int64]) -> float:
-    """Share of sign patterns whose sum is at least as far from 0 as the observed one."""
+    """Return the share of sign patterns whose sum is at least as far from 0 as the observed one."""
     reach = int(np.abs(differences).sum())
     shares = np.zeros(2 * reach + 1)  # of the patterns so far, by sum: index 0 is -reach
     shares[reach] = 1.0
@@ -171,7 +171,7 @@ def _convolved(differences: npt.NDArray[np.int64]) -> float:
 
 
 def _signed_sums(values: Array) -> Array:
-    """The sums of all sign patterns, ``(2**N,)``."""
+    """Return the sums of all sign patterns, ``(2**N,)``."""
     sums = np.zeros(1)
     for value in values:
         sums = np.concatenate([sums + value, sums - value])

@@ -149,7 +149,7 @@ def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
 
 
 def _paired(score: Score, above: Score) -> statistics.SignFlips:
-    """No test where the rows were scored on other clips: in an average over classes theirs have another weight."""
+    """Test two rows; not where they were scored on other clips, which weigh otherwise in an average over classes."""
     if score.hits.keys() != above.hits.keys():
         return _UNTESTED
     differences: dict[str, float] = {}

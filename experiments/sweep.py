@@ -12,6 +12,7 @@ from pathlib import Path
 
 from datamodules.names import fault_in_name
 from datamodules.store import DataError
+from error_texts import first_line
 from experiments.settings import PROJECT, SETTING, Config, read_yaml
 
 WANDB_PROJECT = "affectzoo"
@@ -49,8 +50,7 @@ def start(name: str) -> int:
     try:
         sweep = wandb.sweep(content, project=WANDB_PROJECT)
     except Exception as error:  # whatever the server or the network says
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"W&B did not take {path.name}: {reason}") from error
+        raise DataError(f"W&B did not take {path.name}: {first_line(error)}") from error
     # The agent starts `python`: the one of this environment.
     paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     command = [sys.executable, "-m", "wandb", "agent", f"{WANDB_PROJECT}/{sweep}"]

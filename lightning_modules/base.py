@@ -13,17 +13,10 @@ from lightning_modules.encoders import TaskError as TaskError
 from lightning_modules.encoders import load_weights
 from lightning_modules.losses import CrossEntropy
 from lightning_modules.memory import keep_freed_memory
-from lightning_modules.metrics import PredictionTable, Scores, class_labels, class_scores, table_metrics
-from lightning_modules.stages import StagedModule
+from lightning_modules.metrics import class_labels, class_scores
+from lightning_modules.scoring import Batch as Batch
+from lightning_modules.scoring import ScoredModule
 from lightning_modules.stages import Stages as Stages
-
-Batch = dict[str, Any]
-
-
-def _on_cpu(values: Scores) -> Scores:
-    if isinstance(values, dict):
-        return {task: value.detach().float().cpu() for task, value in values.items()}
-    return values.detach().cpu() if values.dtype == torch.int64 else values.detach().float().cpu()
 
 
 def select_clip(batch: Batch, row: int) -> Batch:
@@ -42,11 +35,11 @@ def select_clip(batch: Batch, row: int) -> Batch:
     }
 
 
-class EmotionTask(StagedModule):
+class EmotionTask(ScoredModule):
     """A paper's model with everything that training, testing and predicting need.
 
-    A subclass builds its modules, and defines `forward` and `stages`; the rest is here, and in `StagedModule` what the
-    learning rates are.
+    A subclass builds its modules, and defines `forward` and `stages`; the rest is here, in `ScoredModule` how it is
+    evaluated, and in `StagedModule` what the learning rates are.
 
     Args:
         num_classes: Number of classes; linked from the data.
@@ -98,8 +91,6 @@ class EmotionTask(StagedModule):
         self.class_weights: Tensor | None
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
-        self.predictions = PredictionTable()
-        self._parts: list[PredictionTable] = []
         self._train_sums: Tensor | None = None
 
     @abstractmethod
@@ -115,7 +106,7 @@ class EmotionTask(StagedModule):
         """
 
     def parts_read(self) -> set[str]:
-        """Parts of a clip beside its modalities that the model reads: a leak through another part would be none."""
+        """Parts of a clip beside its modalities that the model reads: only a leak through one of them counts."""
         return set()
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
@@ -126,10 +117,6 @@ class EmotionTask(StagedModule):
             place of the modality.
         """
         return {}
-
-    def gate_names(self) -> list[str]:
-        """What the columns of ``aux["gate"]`` are, where its weights per clip are worth keeping."""
-        return []
 
     @staticmethod
     def observed(batch: Batch, modality: str) -> Tensor:
@@ -240,32 +227,8 @@ class EmotionTask(StagedModule):
             self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1, sync_dist=self.trainer.world_size > 1)
         return {"loss": loss}
 
-    def _collect(self, batch: Batch) -> dict[str, Any]:
-        output: dict[str, Any] = self(batch)
-        table = PredictionTable(
-            batch["id"],
-            batch["group"],
-            _on_cpu(output["logits"]),
-            _on_cpu(batch.get("target", torch.empty(0))),
-            self._weights(output.get("aux", {})),
-        )
-        self._parts.append(table)
-        return output
-
-    def _weights(self, aux: dict[str, Any]) -> dict[str, Tensor]:
-        names = self.gate_names()
-        columns = {f"gate_{name}": aux["gate"][:, place] for place, name in enumerate(names)}
-        if names and "abstain" in aux:
-            columns["abstain"] = aux["abstain"]
-        return {name: values.detach().float().cpu() for name, values in columns.items()}
-
-    def _finish_table(self) -> PredictionTable:
-        self.predictions, self._parts = PredictionTable.concatenate(self._parts).gathered(), []
-        self.predictions.require_finite()
-        return self.predictions
-
     def selection_score(self, metrics: dict[str, float]) -> float:
-        """What the best epoch has most of; ties are broken by the lower loss.
+        """Return the metric that selects the best epoch, higher is better; ties are broken by the lower loss.
 
         Args:
             metrics: Of one evaluation.
@@ -274,62 +237,3 @@ class EmotionTask(StagedModule):
             ``select_by``'s metric.
         """
         return metrics[self.select_by]
-
-    def _log_evaluation(self, prefix: str) -> None:
-        table = self._finish_table()
-        metrics = table_metrics(table)
-        loss = self.task_loss(self._here(table.logits), self._here(table.target)).item()
-        if prefix == "val":
-            # On a few hundred clips several epochs share the top accuracy; 0.5 / N is less than one clip's worth.
-            metrics["score"] = self.selection_score(metrics) + 0.5 / len(table.ids) * float(np.exp(-loss))
-        for source, part in table.sources.items():
-            metrics |= {f"{name}_{source}": value for name, value in table_metrics(part).items()}
-        self.log_dict({f"{prefix}_{name}": value for name, value in {"loss": loss, **metrics}.items()})
-
-    def _here(self, values: Scores) -> Scores:
-        if isinstance(values, dict):
-            return {task: value.to(self.device) for task, value in values.items()}
-        return values.to(self.device)
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects the batch into the table."""
-        self._collect(batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects the batch into the table."""
-        self._collect(batch)
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Scores of the batch's clips.
-
-        Returns:
-            ``id``, ``probabilities`` ``(B, K)`` and, where the model has one, ``embedding`` ``(B, D)``.
-        """
-        output = self._collect(batch)
-        result = {"id": batch["id"], "probabilities": class_scores(output["logits"]).softmax(1)}
-        embedding = output.get("aux", {}).get("embedding")
-        return result if embedding is None else {**result, "embedding": embedding}
-
-    def on_validation_epoch_start(self) -> None:
-        """Starts an empty table."""
-        self._parts = []
-
-    def on_test_epoch_start(self) -> None:
-        """Starts an empty table."""
-        self._parts = []
-
-    def on_predict_epoch_start(self) -> None:
-        """Starts an empty table."""
-        self._parts = []
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val_loss``, ``val_accuracy``, ``val_uar``, ``val_f1`` and ``val_score``."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs the same metrics as ``test_*``."""
-        self._log_evaluation("test")
-
-    def on_predict_epoch_end(self) -> None:
-        """Completes the table for whoever writes it."""
-        self._finish_table()

@@ -81,7 +81,7 @@ class DialogueTask(EmotionTask):
         self.channels = {modality: int(encoders[modality].channels) for modality in modalities}  # type: ignore[arg-type]
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
-        """The encoders by modality; none of those that train."""
+        """Return the encoders by modality; none of those that train."""
         return {modality: encoder for modality, encoder in self.encoders.items() if modality in self.frozen}
 
     def encoder_stages(self) -> Stages:

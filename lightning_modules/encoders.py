@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from error_texts import first_line, some
 from tensor_files import TensorFileError, read_safetensors, read_torch
 
 
@@ -15,10 +16,6 @@ class TaskError(ValueError):
     """A mistake of the user on the model's side: one or two lines that name the option or file and the next step."""
 
     exit_code = 2
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -82,7 +79,7 @@ def load_weights(module: nn.Module, path: str | Path, prefix: str = "") -> None:
     state = read_weights(path)
     given = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     if not given:
-        raise TaskError(f"weights: {path} holds nothing named {prefix}*; it holds {_some(list(state))}")
+        raise TaskError(f"weights: {path} holds nothing named {prefix}*; it holds {some(list(state))}")
     _fill(module, given, f"{path} does not fit {prefix.rstrip('.') or 'the model'}")
 
 
@@ -97,7 +94,7 @@ def _fill(module: nn.Module, given: dict[str, Tensor], refusal: str) -> None:
             if key in given and given[key].shape != wanted[key].shape
         ],
     }
-    found = "; ".join(f"{what} {_some(keys)}" for what, keys in problems.items() if keys)
+    found = "; ".join(f"{what} {some(keys)}" for what, keys in problems.items() if keys)
     if found:
         raise TaskError(f"weights: {refusal}: it {found}")
     module.load_state_dict(given)
@@ -130,8 +127,7 @@ def timm_backbone(name: str, **options: Any) -> nn.Module:
     try:
         network: nn.Module = timm.create_model(name, **{"num_classes": 0, **options})
     except (TypeError, ValueError, AssertionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise TaskError(f"backbone: timm cannot build {name} with options {options}: {reason}") from error
+        raise TaskError(f"backbone: timm cannot build {name} with options {options}: {first_line(error)}") from error
     return network
 
 
@@ -203,8 +199,7 @@ def transformers_network(kind: Literal["bert", "wav2vec2"], config: dict[str, An
             options = {"apply_spec_augment": False, "layerdrop": 0.0, **config}
             network = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**options))
     except Exception as error:  # the library checks its options in many ways
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise TaskError(f"config: transformers cannot build {kind} with {config}: {reason}") from error
+        raise TaskError(f"config: transformers cannot build {kind} with {config}: {first_line(error)}") from error
     return network
 
 
@@ -243,7 +238,7 @@ def load_transformers_weights(network: nn.Module, weights: str) -> None:
         ) from error
     # What only pretraining used may be absent; a network half of random numbers may not be.
     if missing := sorted(key for key in report["missing_keys"] if "masked_spec_embed" not in key):
-        raise TaskError(f"weights: {weights} is no {kind.__name__}: it lacks {_some(missing)}")
+        raise TaskError(f"weights: {weights} is no {kind.__name__}: it lacks {some(missing)}")
     _fill(network, dict(found.state_dict()), f"{weights} does not fit the config of the encoder")
 
 

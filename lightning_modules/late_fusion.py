@@ -14,6 +14,7 @@ What differs from the released code:
 - A branch that has none of its modalities is left out, and the weight of the other is 1.
 """
 
+from abc import abstractmethod
 from typing import Any, Literal
 
 import torch
@@ -134,21 +135,6 @@ class TwoBranches(EmotionTask):
         present = torch.stack([heard["video"], heard["audio"] | heard["text"]], dim=1)
         return logits, present, torch.cat([output["aux"]["embedding"] for output in outputs], dim=1)
 
-    def weighed(self, batch: Batch, weights: Tensor) -> dict[str, Any]:
-        """What the branches say, weighed.
-
-        Args:
-            batch: A batch of dialogues.
-            weights: Of video and audio-text, before the softmax, ``(2,)``.
-
-        Returns:
-            ``logits`` ``(B, K)``; ``aux``: ``gate`` ``(B, 2)``, ``abstain`` bool ``(B,)``, ``embedding`` ``(B, D)``.
-        """
-        logits, present, embedding = self.scored(batch)
-        gate = masked_softmax(weights.expand(len(logits), -1), present)
-        fused = (gate.unsqueeze(2) * logits).sum(1)
-        return {"logits": fused, "aux": {"gate": gate, "abstain": ~present.any(1), "embedding": embedding}}
-
 
 class StaticAverage(TwoBranches):
     """The mean of both branches' class probabilities; trains nothing.
@@ -185,7 +171,34 @@ class StaticAverage(TwoBranches):
         }
 
 
-class WeightedLateFusion(TwoBranches):
+class LearnedWeights(TwoBranches):
+    """The scores of both branches, weighed; a subclass says by what."""
+
+    @abstractmethod
+    def branch_weights(self) -> Tensor:
+        """Weights of video and audio-text before the softmax, ``(2,)``."""
+
+    def on_fit_end(self) -> None:
+        """Says what was learned."""
+        video, audio_text = self.branch_weights().detach().softmax(0).tolist()
+        rank_zero_info(f"weights: video {100 * video:.2f} %, audio-text {100 * audio_text:.2f} %")
+
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """Scores a batch of dialogues.
+
+        Args:
+            batch: As the branches read it.
+
+        Returns:
+            ``logits`` ``(B, K)``; ``aux``: ``gate`` ``(B, 2)``, ``abstain`` bool ``(B,)``, ``embedding`` ``(B, D)``.
+        """
+        logits, present, embedding = self.scored(batch)
+        gate = masked_softmax(self.branch_weights().expand(len(logits), -1), present)
+        fused = (gate.unsqueeze(2) * logits).sum(1)
+        return {"logits": fused, "aux": {"gate": gate, "abstain": ~present.any(1), "embedding": embedding}}
+
+
+class WeightedLateFusion(LearnedWeights):
     """Two weights and a bias per class over the scores of both branches: 9 parameters that train, with 7 classes.
 
     Args:
@@ -210,24 +223,17 @@ class WeightedLateFusion(TwoBranches):
         """Both branches, which never train; the weights with the bias."""
         return {**super().stages(), "fusion": [self.weights, self.class_bias]}
 
-    def on_fit_end(self) -> None:
-        """Says what was learned."""
-        _say(self.weights)
+    def branch_weights(self) -> Tensor:
+        """Return both weights."""
+        return self.weights
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of dialogues.
-
-        Args:
-            batch: As the branches read it.
-
-        Returns:
-            ``logits`` ``(B, K)``; ``aux``: ``gate`` ``(B, 2)``, ``abstain`` bool ``(B,)``, ``embedding`` ``(B, D)``.
-        """
-        output = self.weighed(batch, self.weights)
+        """Scores a batch of dialogues, the bias of each class added."""
+        output = super().forward(batch)
         return {**output, "logits": output["logits"] + self.class_bias}
 
 
-class OneWeightLateFusion(TwoBranches):
+class OneWeightLateFusion(LearnedWeights):
     """One weight between the scores of both branches, the released code's earlier fusion: 1 parameter that trains.
 
     Args:
@@ -251,28 +257,9 @@ class OneWeightLateFusion(TwoBranches):
         """Both branches, which never train; the weight."""
         return {**super().stages(), "fusion": [self.weight]}
 
-    def on_fit_end(self) -> None:
-        """Says what was learned."""
-        _say(self._both())
-
-    def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of dialogues.
-
-        Args:
-            batch: As the branches read it.
-
-        Returns:
-            ``logits`` ``(B, K)``; ``aux``: ``gate`` ``(B, 2)``, ``abstain`` bool ``(B,)``, ``embedding`` ``(B, D)``.
-        """
-        return self.weighed(batch, self._both())
-
-    def _both(self) -> Tensor:
-        return torch.stack([self.weight, torch.zeros_like(self.weight)])  # softmax of (w, 0) is sigmoid of w
-
-
-def _say(weights: Tensor) -> None:
-    video, audio_text = weights.detach().softmax(0).tolist()
-    rank_zero_info(f"weights: video {100 * video:.2f} %, audio-text {100 * audio_text:.2f} %")
+    def branch_weights(self) -> Tensor:
+        """Return the weight and 0: the softmax of both is the sigmoid of the one."""
+        return torch.stack([self.weight, torch.zeros_like(self.weight)])
 
 
 def _listed(names: list[str] | None) -> str:

@@ -18,6 +18,8 @@ from torchmetrics.functional.classification import (
 )
 from torchmetrics.functional.regression import concordance_corrcoef, mean_squared_error
 
+from error_texts import some
+
 Scores = Tensor | dict[str, Tensor]
 
 
@@ -162,9 +164,8 @@ class PredictionTable:
         finite = [values.isfinite().reshape(len(values), -1).all(1) for values in said if len(values)]
         whole = torch.stack(finite).all(0).tolist() if finite else []
         if broken := [clip for clip, good in zip(self.ids, whole, strict=True) if not good]:
-            more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
             raise ScoresNotFinite(
-                f"the scores of {len(broken)} of {len(self.ids)} clips are not finite ({', '.join(broken[:5])}{more}); "
+                f"the scores of {len(broken)} of {len(self.ids)} clips are not finite ({some(broken, 5)}); "
                 "look at these clips and at the checkpoint's weights, and train again with a lower learning rate"
             )
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from error_texts import first_line
 from lightning_modules.encoders import TaskError, check_folder, transformers_network
 
 PACKAGE = "package:"
@@ -81,8 +82,9 @@ class SentenceEncoder(nn.Module):
                     str(folder), local_files_only=True, add_pooling_layer=False, trust_remote_code=False
                 )
             except Exception as error:  # the library raises many kinds
-                reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-                raise TaskError(f"encoder.source {source}: transformers cannot load it: {reason}") from error
+                raise TaskError(
+                    f"encoder.source {source}: transformers cannot load it: {first_line(error, 160)}"
+                ) from error
         self.dim = int(self.network.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
     def forward(self, ids: Tensor) -> Tensor:

@@ -30,6 +30,18 @@ def _no_open_wandb_run():
         wandb.finish()
 
 
+def leave_blank(figure: Any, path: Path, synthetic: bool) -> None:
+    """Stands in for `callbacks.plots.save`: an empty file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+@pytest.fixture
+def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has pictures drawn and not rendered, which takes a third of a short run; where it is not used they are."""
+    monkeypatch.setattr("callbacks.plots.save", leave_blank)
+
+
 @pytest.fixture(scope="session")
 def realdata() -> Path:
     """Folder with real samples; tests that use it skip where there is none."""
@@ -186,7 +198,9 @@ def trained(options: Callable[[str], list[str]], tmp_path_factory: pytest.TempPa
         if not run.exists():
             command = ["fit", *options(name), *started(name, protocol), "--trainer.max_epochs", "2"]
             place = ["--trainer.default_root_dir", str(run), "--data.protocol", protocol]
-            assert cli.main([*command, *place]) == 0
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("callbacks.plots.save", leave_blank)
+                assert cli.main([*command, *place]) == 0
         return str(run / "checkpoints" / "best.ckpt")
 
     def started(name: str, protocol: str) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from experiments.plan import Planner, Selection
 from experiments.request import request_hash
 from experiments.results import read_json, write_json, write_result
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 CLASSES = ["calm", "happy", "sad", "angry"]
 SPEAKERS = 4  # per fold

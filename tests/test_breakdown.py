@@ -10,7 +10,7 @@ from experiments.predictions import Predictions, read_predictions, subset_name, 
 from experiments.report import summary_of
 from experiments.report_plots import figures
 from experiments.results import Cell
-from experiments.table import read_table
+from experiments.table_file import read_table
 from lightning_modules.gates import reachable
 
 AGES = ["young", "old", "young", "old", ""]

@@ -206,21 +206,21 @@ CALLBACKS = {
 
 
 @pytest.mark.parametrize("kind", CALLBACKS)
-@pytest.mark.parametrize("epoch", [0, 1, 2])
 @pytest.mark.parametrize("scheduler", ["none", "cosine with a floor"])
-def test_resumed_run_is_bit_equal_to_a_straight_one(tmp_path, kind, epoch, scheduler):
+def test_resumed_run_is_bit_equal_to_a_straight_one(tmp_path, kind, scheduler):
     def make():
         return TinyTask(optimizer=lambda p: torch.optim.AdamW(p, lr=0.01), scheduler=SCHEDULERS[scheduler])
 
     straight = fit(tmp_path / "straight", make(), callbacks=CALLBACKS[kind]())
-    checkpoint = tmp_path / "straight" / "checkpoints" / f"epoch={epoch}.ckpt"
-    resumed = fit(tmp_path / "resumed", make(), callbacks=CALLBACKS[kind](), ckpt_path=checkpoint)
-    for name, value in straight.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
-    states = [task.optimizers().state_dict()["state"] for task in (straight, resumed)]
-    for key, value in states[0].items():
-        for name, tensor in value.items():
-            assert torch.equal(torch.as_tensor(tensor), torch.as_tensor(states[1][key][name])), (key, name)
+    for epoch in (0, 1, 2):
+        checkpoint = tmp_path / "straight" / "checkpoints" / f"epoch={epoch}.ckpt"
+        resumed = fit(tmp_path / f"from{epoch}", make(), callbacks=CALLBACKS[kind](), ckpt_path=checkpoint)
+        for name, value in straight.state_dict().items():
+            assert torch.equal(value, resumed.state_dict()[name]), (epoch, name)
+        states = [task.optimizers().state_dict()["state"] for task in (straight, resumed)]
+        for key, value in states[0].items():
+            for name, tensor in value.items():
+                assert torch.equal(torch.as_tensor(tensor), torch.as_tensor(states[1][key][name])), (epoch, key, name)
 
 
 def test_history_keeps_the_epochs_before_a_resume(tmp_path):

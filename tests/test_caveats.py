@@ -12,7 +12,7 @@ from experiments import cost_sheet, sheets
 from experiments.plan import Planner, Selection
 from experiments.report import summary_of
 from experiments.results import read_cell, read_json, write_json
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 HERE = Path()
 

@@ -17,7 +17,7 @@ from experiments import class_paths, sweep
 from experiments.plan import Planner, Selection
 from experiments.request import request_hash
 from experiments.settings import PROJECT
-from experiments.table import read_table
+from experiments.table_file import read_table
 from experiments.train import build
 from lightning_modules.encoders import TaskError, load_weights, timm_backbone, transformers_network
 from lightning_modules.sentence_encoder import source_folder

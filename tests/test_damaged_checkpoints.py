@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import leave_blank
 
 import cli
 from experiments import missing
@@ -21,7 +22,9 @@ def finished(ravdess_features, tmp_path_factory):
     """A finished run of one epoch, and the options that made it."""
     folder = tmp_path_factory.mktemp("run") / "paper-fold0-seed0"
     options = [*CONFIG, "--data.root", str(ravdess_features), "--trainer.max_epochs", "1"]
-    assert cli.main(["fit", *options, "--trainer.default_root_dir", str(folder)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("callbacks.plots.save", leave_blank)
+        assert cli.main(["fit", *options, "--trainer.default_root_dir", str(folder)]) == 0
     return folder, options
 
 

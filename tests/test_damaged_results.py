@@ -21,7 +21,7 @@ from experiments.predictions import read_predictions
 from experiments.request import data_fingerprint, data_manifest, request_from_command
 from experiments.results import read_cell, read_curves, read_json, recorded_request, state
 from experiments.settings import PROJECT
-from experiments.table import read_table
+from experiments.table_file import read_table
 from lightning_modules.base import TaskError
 
 REQUEST = {"fold": 0, "seed": 1, "protocol": "paper", "settings": {"data": {"init_args": {"root": "x"}}}}
@@ -298,6 +298,7 @@ def test_a_report_is_not_made_of_a_damaged_cell(committed):
     assert not Path("runs/report").exists()
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_fewer_clips_than_the_fold_has_are_counted_as_scored(ravdess_features, tmp_path):
     fit = ["fit", "--config", "experiments/ravdess_features.yaml", "--data.root", str(ravdess_features)]
     fit += ["--trainer.max_epochs", "1", "--trainer.limit_test_batches", "0.5", "--data.batch_size", "4"]

@@ -286,6 +286,7 @@ def test_encoders_freeze_by_name():
         small("released", freeze_encoders=["video"])
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_released_recipe_lies_over_the_audio_text_experiment(options, tmp_path, capsys):
     released = ["--config", "experiments/_gated_audio_text_released.yaml", "--trainer.default_root_dir", str(tmp_path)]
     command = ["fit", *options("gated_audio_text"), *released]

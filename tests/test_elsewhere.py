@@ -14,10 +14,11 @@ from torch import nn
 
 from datamodules.base import EmotionDataModule
 from experiments.committed import read_committed
+from experiments.emotion_cli import EmotionCLI
 from experiments.plan import Planner
 from experiments.request import request_from_command, request_hash
-from experiments.table import read_table
-from experiments.train import EmotionCLI, import_all
+from experiments.table_file import read_table
+from experiments.train import import_all
 from lightning_modules.base import EmotionTask
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -453,7 +453,7 @@ def test_the_store_says_what_the_backbone_does(vgaf, tmp_path):
     torch.testing.assert_close(model(kept)["logits"], model(raw)["logits"])
 
 
-def test_fit_fills_the_store_and_can_do_without(vgaf, tmp_path, caplog):
+def test_fit_fills_the_store_and_can_do_without(vgaf, tmp_path, caplog, unrendered):
     root = tmp_path / "vgaf"
     root.mkdir()
     for part in vgaf.iterdir():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import official, parts
+from conftest import leave_blank, official, parts
 from conftest import read_experiment as read
 
 import cli
@@ -36,7 +36,9 @@ def test_every_experiment_has_an_overlay_and_cites_its_paper(name):
 
 
 @pytest.mark.parametrize(("name", "protocol"), cells())
-def test_fit_test_predict(name, protocol, options, trained, tmp_path, capfd):
+def test_fit_test_predict(name, protocol, options, trained, tmp_path, capfd, monkeypatch):
+    if protocol == "paper":  # under the other they are rendered
+        monkeypatch.setattr("callbacks.plots.save", leave_blank)
     run = ["--trainer.default_root_dir", str(tmp_path), "--data.protocol", protocol]
     epochs = min(2, read(name)["trainer"]["max_epochs"])
     fit = ["fit", *options(name), *run, "--trainer.max_epochs", str(epochs), *trained.options(name, protocol)]
@@ -67,6 +69,7 @@ def test_fit_test_predict(name, protocol, options, trained, tmp_path, capfd):
         best = max(cell.curves["val_accuracy"])
         assert cell.result["selections"]["best"]["accuracy"] == pytest.approx(best, abs=1e-4)
 
+    monkeypatch.setattr("callbacks.plots.save", leave_blank)
     checkpoint = ["--ckpt_path", str(tmp_path / "checkpoints" / "best.ckpt")]
     assert cli.main(["test", *options(name), *run, *checkpoint]) == 0
     selected = (tmp_path / f"predictions-{selections[0]}.csv").read_text()
@@ -75,6 +78,7 @@ def test_fit_test_predict(name, protocol, options, trained, tmp_path, capfd):
     assert (tmp_path / "predictions.csv").read_text() == selected
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_late_fusion_is_made_of_the_same_selection_of_its_parts_and_carries_on(
     options, trained, tmp_path, capfd, caplog
 ):
@@ -114,6 +118,7 @@ def test_late_fusion_says_what_to_train_first(options, tmp_path, capsys):
     assert "Traceback" not in error
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_leak_that_the_model_cannot_read_is_refused_and_one_it_can_is_stamped(options, trained, tmp_path, capsys):
     fused = ["fit", *options("gated_fusion"), *trained.options("gated_fusion", "honest")]
     for option, part in (("use_chain_of_empathy", "context"), ("use_response", "listener")):

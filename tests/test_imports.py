@@ -52,8 +52,9 @@ def test_packages_do_not_import_upwards(package, forbidden):
             assert name.split(".")[0] not in forbidden, f"{path.name} imports {name}"
 
 
-def test_the_reader_of_tensor_files_imports_nothing_of_the_project_and_no_torch_at_the_top():
-    path = ROOT / "tensor_files.py"
+@pytest.mark.parametrize("name", ["atomic_files", "error_texts", "tensor_files"])
+def test_what_all_packages_share_imports_none_of_them_and_no_torch_at_the_top(name):
+    path = ROOT / f"{name}.py"
     assert not {name.split(".")[0] for name in imports(path)} & {*PACKAGES, "cli"}
     tree = ast.parse(path.read_text())
     assert not [node for node in tree.body if isinstance(node, ast.Import) and node.names[0].name == "torch"]

@@ -6,7 +6,7 @@ from dialogues import CLASSES, NAMES, SHAPES, SIZES, dialogues, encoders
 from tiny import trainer
 from torch.utils.data import DataLoader
 
-from experiments.table import read_table
+from experiments.table_file import read_table
 from experiments.train import build
 from lightning_modules.base import TaskError
 from lightning_modules.dialogue_models import AudioTextMetadata

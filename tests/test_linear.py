@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.committed import read_committed
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 PROJECT = Path(__file__).resolve().parents[1]
 

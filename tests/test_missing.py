@@ -16,7 +16,7 @@ import cli
 from experiments import missing, reproduce
 from experiments.plan import Planner, Selection
 from experiments.results import read_cell, read_json
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = """
@@ -47,10 +47,12 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     table.write_text(TABLE.replace("SIZE", size) + "synthetic: {}\n")
     assert run(str(table), "--data", "synthetic", "--runs", str(runs), "--dry-run") == 0
     assert "10 evaluations under missing modalities of 2 cells" in capsys.readouterr().out
-    assert run(str(table), "--data", "synthetic", "--runs", str(runs)) == 0
-    cells = {name: runs / "synthetic" / "tiny" / name for name in ("audio", "concat")}
-    assert not list(cells["audio"].rglob("missing"))
-    folder = cells["concat"] / "paper-fold2-seed1"
+    concat = [str(table), "--rows", "concat", "--data", "synthetic", "--runs", str(runs)]
+    with monkeypatch.context() as patch:  # at the end it is drawn
+        patch.setattr("experiments.report_html.figures", lambda summary: [])
+        assert run(*concat) == 0
+    cells = runs / "synthetic" / "tiny" / "concat"
+    folder = cells / "paper-fold2-seed1"
     found = read_cell(folder)
     assert found.missing.keys() == {"video", "audio", "only_video"}
     # With the video alone is without the audio.
@@ -67,7 +69,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     kept = (half == found.predictions["last"].probabilities).all(1)
     assert (lost | kept).all()
     assert 0 < lost.sum() < len(lost)
-    assert read_cell(cells["concat"] / "honest-fold2-seed1").missing["video"][0.5].keys() == {"selected"}
+    assert read_cell(cells / "honest-fold2-seed1").missing["video"][0.5].keys() == {"selected"}
 
     command = ["test", "--config", "experiments/ravdess_features.yaml"]
     command += ["--data.root", str(ravdess_features), "--data.fold", "2", "--data.missing.audio", "0.5"]
@@ -77,13 +79,15 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     assert (folder / "missing" / "audio-0.50" / "predictions-last.csv").read_text() == expected
 
     # Each selection is scored with its own checkpoint: the other one of the cell is made useless first.
-    for cell, other in ((folder, "best.ckpt"), (cells["concat"] / "honest-fold2-seed1", "last.ckpt")):
+    for cell, other in ((folder, "best.ckpt"), (cells / "honest-fold2-seed1", "last.ckpt")):
         scored = {path.name: path.read_bytes() for path in (cell / "missing" / "audio-0.50").iterdir()}
         content = torch.load(cell / "checkpoints" / other, weights_only=True)
         content["state_dict"] = {name: torch.zeros_like(value) for name, value in content["state_dict"].items()}
         torch.save(content, cell / "checkpoints" / other)
         shutil.rmtree(cell / "missing")
-        assert run(str(table), "--data", "synthetic", "--runs", str(runs)) == 0
+        with monkeypatch.context() as patch:
+            patch.setattr("experiments.report_html.figures", lambda summary: [])
+            assert run(*concat) == 0
         assert {path.name: path.read_bytes() for path in (cell / "missing" / "audio-0.50").iterdir()} == scored
 
     sick = shutil.copytree(folder, tmp_path / "sick", ignore=shutil.ignore_patterns("missing"))
@@ -99,7 +103,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
         path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file() and "report" not in path.parts
     }
     monkeypatch.setattr(missing, "_evaluate", lambda evaluation: pytest.fail("there was nothing to do"))
-    assert run(str(table), "--data", "synthetic", "--runs", str(runs)) == 0
+    assert run(*concat) == 0
     after = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file() and "report" not in path.parts}
     assert before == after
     assert "under missing modalities" in (runs / "synthetic" / "report" / "tiny.html").read_text()

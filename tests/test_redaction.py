@@ -14,7 +14,7 @@ from experiments.plan import Planner, Selection
 from experiments.redaction import HIDDEN, drop, hide, hide_message, hide_text, hide_words, is_secret
 from experiments.request import difference, make_request, request_hash
 from experiments.runner import typed
-from experiments.table import read_table
+from experiments.table_file import read_table
 from lightning_modules import ravdess_rivals
 
 ROOT = Path(__file__).resolve().parents[1]

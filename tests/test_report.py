@@ -17,7 +17,8 @@ from experiments.plan import Planner
 from experiments.report import stale_blocks, summary_of
 from experiments.results import read_cell, read_json, write_json
 from experiments.summary import summarise
-from experiments.table import read_table, table_names
+from experiments.table import table_names
+from experiments.table_file import read_table
 
 PROJECT = Path(__file__).resolve().parents[1]
 HERE = Path()

@@ -18,7 +18,7 @@ from experiments import reproduce
 from experiments.plan import Planner, Selection
 from experiments.request import request_from_command
 from experiments.results import write_json
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 PROJECT = Path(__file__).resolve().parents[1]
 HERE = Path()

@@ -16,7 +16,7 @@ from test_elsewhere import classes
 import cli
 from experiments.plan import Planner, Selection
 from experiments.results import read_cell
-from experiments.table import read_table
+from experiments.table_file import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 AUDIO = ["fit", "--config", str(ROOT / "experiments" / "ravdess_audio.yaml"), "--trainer.max_epochs", "3"]
@@ -25,7 +25,7 @@ STOP = ["--trainer.callbacks+", json.dumps({"class_path": "EarlyStopping", "init
 
 
 @pytest.fixture
-def fit(ravdess, tmp_path, monkeypatch, capsys):
+def fit(ravdess, tmp_path, monkeypatch, capsys, unrendered):
     monkeypatch.setattr("callbacks.profile.ModelProfile._measure", lambda *_: None, raising=False)
 
     def call(*options):
@@ -120,7 +120,7 @@ PARSE = """
 import sys, json
 {before}
 import callbacks.checkpoints, callbacks.collapse, datamodules.ravdess, lightning_modules.ravdess_rivals
-from experiments.train import EmotionCLI
+from experiments.emotion_cli import EmotionCLI
 class Parsed(EmotionCLI):
     def instantiate_classes(self): pass
     def _run_subcommand(self, subcommand): pass
@@ -132,8 +132,12 @@ for words in json.loads(sys.argv[1]):
 
 @pytest.mark.parametrize(
     "before",
-    ["", "import typing; typing.Optional[typing.Union[float, int]]; import transformers"],
-    ids=["nothing", "transformers"],
+    [
+        pytest.param("", id="nothing", marks=pytest.mark.slow),
+        pytest.param(
+            "import typing; typing.Optional[typing.Union[float, int]]; import transformers", id="transformers"
+        ),
+    ],
 )
 def test_one_batch_is_one_batch_whatever_was_imported_before(tmp_path, before):
     (tmp_path / "counts.yaml").write_text("trainer: {" + ", ".join(f"{name}: 1" for name in COUNTS) + "}")

@@ -290,7 +290,7 @@ def test_a_face_has_one_origin(tmp_path, capsys):
     path = tmp_path / "faces.csv"
     path.write_text("\ufefffile; clip\r\nPositive/a.png ;c1\r\nPositive/a.png; c1\r\n")
     assert read_origins(path) == {"Positive/a.png": "c1"}
-    assert "faces.csv: 1 rows come twice and count once" in capsys.readouterr().out
+    assert "1 rows of faces.csv that come twice left aside" in capsys.readouterr().out
     path.write_text("file,clip\na.png,c1\na.png,c2\n")
     with pytest.raises(DataError, match=r"--sources .*faces.csv, line 3: 'a.png' is 'c2', but 'c1' in .*line 2"):
         read_origins(path)

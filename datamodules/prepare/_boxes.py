@@ -30,7 +30,7 @@ Detector = Callable[[np.ndarray], dict[str, Any]]
 
 
 def nothing() -> Found:
-    """What is found where nothing is."""
+    """Return the empty detection."""
     return {name: np.full(shape, np.nan) for name, shape in WIDTHS.items()}
 
 
@@ -79,7 +79,7 @@ class _Moment(bytes):
 
 
 def _numbers(row: Row) -> np.ndarray:
-    """Time, face, body and joints of a row, NaN where it has none."""
+    """Return time, face, body and joints of a row, NaN where it has none."""
     try:
         numbers = [float(row.get(name) or "nan") for name in _NUMBERS]
     except ValueError as error:

@@ -117,7 +117,7 @@ class Files:
         return path
 
     def find(self, name: str, where: str) -> Path:
-        """The same; where there is none the path at which it would be, to be reported when it is read.
+        """Return the same as `get`; where there is none the path at which it would be, to be reported when it is read.
 
         Raises:
             DataError: The name leaves the folder; the message begins with ``where``.
@@ -263,6 +263,6 @@ def once(stills: Iterable[Still], ignored: Counter[str]) -> list[Still]:
 
 
 def _told(still: Still) -> dict[str, str]:
-    """What a row says of a still, as text: NaN is no NaN, but is written like one."""
+    """Return what a row says of a still, as text: NaN is no NaN, but is written like one."""
     names = ("category", "arousal", "valence", "subject", "split", "time", "box", "pixels", "reason")
     return {name: str(getattr(still, name)) for name in names}

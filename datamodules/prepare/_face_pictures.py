@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image, UnidentifiedImageError
 
-from datamodules.faces import detect_boxes
+from datamodules.faces import LEAST, detect_boxes
 from datamodules.frames import to_rgb
 from datamodules.letterbox import letter_box
 from datamodules.media_file import MediaError, check_file, open_media, streams_of
@@ -23,7 +23,6 @@ from datamodules.prepare._face_index import CATEGORIES, SEED, SPLITS, Still
 from datamodules.store import sha256_file
 
 ARRAYS = {"face": "u8", "affect": "f32", "split": "u8", "thumbnail": "u8"}
-_LEAST = 2  # pixels; a thinner box shows nothing
 FEW = 100_000  # frames; as many are looked for whatever the size of the file
 _LATE = 1e-3  # seconds that a time stamp may be rounded up by
 
@@ -212,7 +211,7 @@ def _prepare(still: Still, image: np.ndarray, settings: Settings, digest: str) -
     if box is not None:
         grown = np.array(box) + settings.margin * np.array([-1, -1, 1, 1])
         inside = np.clip(box, 0, [width, height, width, height])
-        if not np.isfinite(grown).all() or min(inside[2] - inside[0], inside[3] - inside[1]) < _LEAST:
+        if not np.isfinite(grown).all() or min(inside[2] - inside[0], inside[3] - inside[1]) < LEAST:
             return Prepared(digest, reason="the box of the face is outside the picture")
         left, top, right, bottom = (int(side) for side in np.clip(grown.round(), 0, [width, height, width, height]))
         part = image[top:bottom, left:right]
@@ -245,7 +244,7 @@ def find_face(
     height, width = image.shape[:2]
     sides = (0, 0, width, height) if region is None else np.clip(region, 0, [width, height, width, height])
     left, top, right, bottom = (int(side) for side in sides)
-    if min(right - left, bottom - top) < _LEAST:
+    if min(right - left, bottom - top) < LEAST:
         raise MediaError(path, "no face found")
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(image[top:bottom, left:right]), "rgb24")
     x0, y0, x1, y1 = detect_boxes(path, [frame], looks=1)[0].tolist()

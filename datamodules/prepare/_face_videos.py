@@ -78,7 +78,7 @@ def gold(files: Files, ignored: Counter[str], prefix: str, every: int, video: Ca
 
 
 def _gold_values(path: Path) -> Iterator[tuple[tuple[str, int], float, Place]]:
-    """Recording and hundredth of a second, the value, and where it stands, row by row; the header may be there or not.
+    """Yield recording and hundredth of a second, the value, and where it stands, row by row; a header may be there.
 
     Raises:
         DataError: A row is none of a recording and a time, or its value no number.

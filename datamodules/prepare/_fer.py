@@ -31,7 +31,7 @@ _MOST = 1000  # votes for one expression of one picture; the corpus has ten peop
 
 
 def fer_plus(files: Files, ignored: Counter[str]) -> Iterator[Still]:
-    """FER-2013: ``fer2013.csv``, Kaggle's ``icml_face_data.csv`` or ``train.csv``, 48 x 48 grey values a row.
+    """Read FER-2013: ``fer2013.csv``, Kaggle's ``icml_face_data.csv`` or ``train.csv``, 48 x 48 grey values a row.
 
     With FER+'s ``fer2013new.csv`` beside it the majority of the votes is the label, else it is FER-2013's own. All of
     ``train.csv`` trains; the column ``Usage`` of the others gives validation and test.
@@ -65,7 +65,7 @@ def fer_plus(files: Files, ignored: Counter[str]) -> Iterator[Still]:
 
 
 def _joined(table: Table, voted: Path | None) -> Iterator[tuple[Row, Row | None]]:
-    """Rows of the pictures with those of their votes, which are told by their place alone."""
+    """Yield rows of the pictures with those of their votes, which are told by their place alone."""
     if voted is None:
         yield from ((row, None) for row in table)
         return

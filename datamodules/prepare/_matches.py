@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from datamodules.names import some
 from datamodules.store import sha256_file
 from datamodules.tables import settle
+from error_texts import some
 
 
 def unmatched(labels: Collection[str], files: Collection[str], file: str = "video", label: str = "label") -> str:
@@ -66,7 +66,7 @@ def one_of_each(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def folders_in(folder: Path) -> set[str]:
-    """Names of the folders in a folder, hidden ones left out; none where there is no such folder."""
+    """Return the names of the folders in a folder, hidden ones left out; none where there is no such folder."""
     if not folder.is_dir():
         return set()
     return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}

@@ -1,7 +1,6 @@
 """Recordings that are there more than once: one of two people, or of two labels, is refused."""
 
 import os
-import stat
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -9,8 +8,8 @@ from pathlib import Path
 
 import av
 
-from datamodules.names import some
-from datamodules.store import DataError, sha256_file
+from datamodules.store import DataError, check_regular, sha256_file
+from error_texts import some
 
 
 @dataclass(frozen=True)
@@ -90,11 +89,12 @@ def contents(paths: Iterable[Path]) -> dict[Path, str]:
     sizes: defaultdict[int, list[Path]] = defaultdict(list)
     for path in paths:
         try:
-            status = path.stat()
+            check_regular(path)
+            size = path.stat().st_size
         except OSError:
             continue
-        if stat.S_ISREG(status.st_mode) and status.st_size:
-            sizes[status.st_size].append(path)
+        if size:
+            sizes[size].append(path)
     alike: defaultdict[str, list[Path]] = defaultdict(list)
     for path in (path for same in sizes.values() if len(same) > 1 for path in same):
         try:

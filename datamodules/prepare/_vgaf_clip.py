@@ -1,7 +1,6 @@
 """What one clip of VGAF becomes: frames and spectrograms, each in a ``.pt`` file of its own."""
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from datamodules.letterbox import letter_box
 from datamodules.media import read_clip
 from datamodules.media_file import MediaError, check_file
 from datamodules.spectrogram import FFT, RATE, spectrograms
-from datamodules.store import DataError, sha256_file, write_atomic
+from datamodules.store import DataError, sha256_file
+from tensor_files import save_torch
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Job:
         return hashlib.sha256(f"{content} {self.label}".encode()).hexdigest()
 
     def file(self, kind: str, count: int) -> Path:
-        """A tensor of it."""
+        """Return the path of one tensor."""
         return self.target.with_name(f"{self.target.name}.{kind}.{count}.pt")
 
     def files(self, settings: Settings) -> list[Path]:
@@ -174,6 +174,4 @@ def write_tensor(path: Path, values: np.ndarray) -> None:
     """
     import torch  # `--help` and the listing of a folder do without
 
-    content = io.BytesIO()  # into a file of that name torch would write the name too
-    torch.save(torch.from_numpy(values), content)
-    write_atomic(path, content.getbuffer(), sync=False)
+    save_torch(torch.from_numpy(values), path, sync=False)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from atomic_files import write_atomic
 from datamodules.prepare._matches import folders_in, tell_unmatched
 from datamodules.prepare._vgaf_clip import Job, Settings
-from datamodules.store import DataError, write_atomic
+from datamodules.store import DataError
 from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, folder_number, read_labels, read_sources, synthetic_folder
 
 COLUMNS = ("clip", "kind", "file", "source", "placed", "dropped")
@@ -50,7 +51,6 @@ def copy_file(source: Path, target: Path) -> None:
         if target.read_bytes() != content:
             raise DataError(f"{target} is of another corpus than {source}; write elsewhere with --out")
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(target, content, sync=False)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from atomic_files import write_atomic
 from datamodules.avamerg_manifest import ATTRIBUTES, ROLES, Dialogue, Media, read_manifests
 from datamodules.emotion_labels import KNOWN
 from datamodules.frames import to_rgb
@@ -31,7 +32,7 @@ from datamodules.parallel import ordered
 from datamodules.plain_json import parse_json
 from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.prepare._matches import tell_unmatched
-from datamodules.store import DataError, Store, is_stand_in, plain, sha256_file, write_atomic
+from datamodules.store import DataError, Store, is_stand_in, plain, sha256_file
 from datamodules.store_writer import StoreWriter
 from datamodules.tokens import Tokens
 

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_labels(path: Path) -> dict[str, str]:
-    """Engagement by clip, as written.
+    """Return the engagement by clip, as written.
 
     Args:
         path: One of the three label files.
@@ -45,7 +45,7 @@ def read_labels(path: Path) -> dict[str, str]:
 
 
 def participant(parts: Sequence[str]) -> str:
-    """Who a clip shows: the folder above the clip's own, or above the clip where it has none; empty where none is.
+    """Return who a clip shows: the folder above the clip's own, or above the clip where it has none; or nobody.
 
     Args:
         parts: Its path below the folder of the split; there may be further levels above the participant.

@@ -41,7 +41,7 @@ class Source:
     Attributes:
         stills: Sorted by id.
         corpora: Names of the corpora found.
-        ignored: What was rightly left aside, and how many of it.
+        ignored: Files that were skipped on purpose: number by kind.
     """
 
     stills: list[Still]

@@ -40,7 +40,7 @@ class Source:
     Attributes:
         jobs: The clips, and the files that are none with the reason why, sorted by id.
         video: Whether the clips have video.
-        ignored: What was rightly left aside, and how many of it.
+        ignored: Files that were skipped on purpose: number by kind.
     """
 
     jobs: list[Job]

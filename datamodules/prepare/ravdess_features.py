@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from atomic_files import unfinished, write_atomic
 from datamodules.prepare._fill import corpus_root
 from datamodules.prepare._recordings import Recording, repeated
-from datamodules.store import ANEW, DataError, is_stand_in, read_manifest, sha256_file, unfinished, write_atomic
+from datamodules.store import ANEW, DataError, is_stand_in, read_manifest, sha256_file
 from datamodules.tables import Table
 from tensor_files import TensorFileError, read_npz
 
@@ -55,9 +56,7 @@ def read_arrays(path: Path, **dimensions: int) -> Arrays:
     try:
         arrays = read_npz(path, dimensions)
     except TensorFileError as error:
-        raise DataError(f"{error}; get it anew") from error
-    if absent := [name for name in dimensions if name not in arrays]:
-        raise DataError(f"{path}: no array {', '.join(absent)}; docs/data.md says what it holds")
+        raise DataError(f"{error}; get it anew (docs/data.md says what it holds)") from error
     rows = len(np.atleast_1d(next(iter(arrays.values()))))
     for name, values in arrays.items():
         if values.ndim != dimensions[name] or len(values) != rows:

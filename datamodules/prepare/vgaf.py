@@ -24,7 +24,7 @@ from datamodules.prepare._fill import check_common, corpus_root, fill
 from datamodules.prepare._matches import tell_counts, tell_unmatched
 from datamodules.prepare._vgaf_clip import Job, Settings, prepare_clip
 from datamodules.prepare._vgaf_synthetic import copy_file, finish_synthetic, synthetic_jobs
-from datamodules.store import DataError, Store, is_stand_in, plain, read_table
+from datamodules.store import DataError, Store, is_stand_in, plain, read_own_table
 from datamodules.store_writer import StoreWriter
 from datamodules.vgaf_layout import SETS, SPLITS, folder_number, real_folder, split_labels
 
@@ -226,7 +226,7 @@ def _finish(root: Path, began: float, *, synthetic: bool) -> int:
             "folder": folder_number([frames]),
             "settings": store.manifest["settings"],
             "counts": store.manifest["counts"],
-            "skipped": [row["id"] for row in read_table(folder / "skipped.csv")],
+            "skipped": [row["id"] for row in read_own_table(folder / "skipped.csv")],
             "versions": store.manifest["versions"],
         }
         if store.synthetic != synthetic:

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from atomic_files import write_atomic
 from datamodules.parallel import ordered
-from datamodules.store import write_atomic
 from datamodules.synth._body import JOINTS, body_joints, paint_body
 from datamodules.synth._face import Expression, Person, landmarks, make_person, paint, place
 from datamodules.synth._movie import mp4
@@ -182,7 +182,6 @@ def found(film: Film, scene: Scene, key: tuple[object, ...]) -> list[str]:
 def _write(film: Film, out: Path, key: tuple[object, ...]) -> None:
     """Draws a film and puts its file in place, whole or not at all."""
     path = out / film.file
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, draw(act(film, key)), sync=False)
 
 
@@ -211,6 +210,5 @@ def run(stand_in: StandIn, corpus: str, version: int, films: list[Film], texts: 
             pass
         lines = [line for film in films for line in found(film, act(film, key), key)]
         for name, text in {**texts, "boxes.csv": "\n".join([",".join(HEADER), *lines]) + "\n"}.items():
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomic(out / name, text)
     return stand_in.tell("videos", kept)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.store import STAND_IN, UNFINISHED, DataError, write_atomic
+from atomic_files import write_atomic
+from datamodules.store import STAND_IN, UNFINISHED, DataError
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.names import fault_in_name
+from datamodules.prepare._matches import tell_copies
 from datamodules.store import DataError
 from datamodules.synth._collage import Recipe
 from datamodules.tables import read_table, settle
@@ -147,13 +148,13 @@ def plan(args: argparse.Namespace, label: str, labels: Sequence[str], seed: int)
 
 
 def read_origins(path: Path | None) -> dict[str, str]:
-    """The clip that each face was cut out of, as a file of the user says.
+    """Return the clip that each face was cut out of, as a file of the user says.
 
     Raises:
         DataError: It cannot be read, or says two clips of one face.
     """
     rows = read_table(path, ("file", "clip"), "--sources") if path else []
     origins, copies = settle((row["file"], row["clip"], row.place) for row in rows)
-    if copies:
-        print(f"--sources {path}: {copies} rows come twice and count once")
+    if path:
+        tell_copies(path, copies)
     return origins

@@ -25,8 +25,8 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from atomic_files import write_atomic
 from datamodules.parallel import ordered
-from datamodules.store import write_atomic
 from datamodules.synth._dialogue_texts import CLASSES, ECHOES, LISTENING, OPENINGS, SAYINGS, TOPICS
 from datamodules.synth._face import Expression, landmarks, make_person, paint
 from datamodules.synth._movie import mp4

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from datamodules.store import write_atomic
+from atomic_files import write_atomic
 from datamodules.synth._face import Array, Expression, Image, landmarks, make_person, paint, place
 from datamodules.synth._stand_in import StandIn
 

@@ -43,7 +43,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from datamodules.store import DataError, write_atomic
+from atomic_files import write_atomic
+from datamodules.store import DataError
 from datamodules.synth._face import Expression, landmarks, make_person, paint, place
 from datamodules.synth._movie import mp4
 from datamodules.synth._openface import table
@@ -168,7 +169,6 @@ def _write(stage: Path, seed: int, name: str) -> None:
     """Make one clip and put its files in place under ``stage``, each whole or not at all."""
     for file, content in zip(_files(name), make_clip(name, seed), strict=True):
         path = stage / (file + PART)
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, content, sync=False)
 
 

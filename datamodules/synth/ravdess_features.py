@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.store import write_atomic
+from atomic_files import write_atomic
 from datamodules.synth._stand_in import StandIn
 from datamodules.synth.ravdess import CLIPS, LOOKS, SIGNAL, SOUNDS, plan
 

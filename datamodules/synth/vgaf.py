@@ -30,9 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from atomic_files import write_atomic
 from datamodules.parallel import ordered
 from datamodules.prepare._vgaf_synthetic import COLUMNS, write_sources
-from datamodules.store import write_atomic
 from datamodules.synth._collage import Cutout, Recipe, draw_clip, make_cutout
 from datamodules.synth._face import Expression, landmarks, make_person, paint
 from datamodules.synth._movie import mp4
@@ -196,7 +196,6 @@ def _drawn(planned: Plan, key: tuple[object, ...]) -> tuple[dict[str, bytes], li
 def _write(job: tuple[str, str, int], out: Path, key: tuple[object, ...]) -> None:
     split, name, label = job
     path = out / split / f"{name}.mp4"
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, film(name, label, key), sync=False)
 
 
@@ -223,7 +222,6 @@ def run(args: argparse.Namespace) -> int:
             lines = [f"{name} {label + 1}" for of, name, label in planned if of == split]
             files[f"{split}_labels.txt"] = ("\n".join(["Vid_name Label", *lines]) + "\n").encode()
         for name, content in files.items():
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomic(out / name, content, sync=False)
         write_sources(out / "Synthetic", rows)
     return stand_in.tell("clips", kept)

@@ -25,11 +25,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from atomic_files import unfinished, write_atomic
 from datamodules.journal import Journal
 from datamodules.parallel import ordered
 from datamodules.prepare._vgaf_clip import Job, image_tensor, middles, write_tensor
 from datamodules.prepare._vgaf_synthetic import COLUMNS, give_sounds, write_sources
-from datamodules.store import DataError, read_object, unfinished, write_atomic
+from datamodules.store import DataError, read_object
 from datamodules.synth._collage import Recipe, draw_clip, read_cutout, read_picture
 from datamodules.synth._vgaf_plan import Video, checked_recipe, plan, read_origins
 from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, Clip, folder_number, read_labels, synthetic_folder

@@ -1,0 +1,50 @@
+"""What a frozen encoder is run over once, ahead of training: the items of a modality, one by one."""
+
+from torch import Tensor
+
+from datamodules.store import DataError
+
+
+class EncoderItems:
+    """A corpus without items; one that has some defines all of these."""
+
+    def count_items(self, modality: str) -> int:
+        """Return the number of items of a modality that an encoder can see one by one.
+
+        Args:
+            modality: Its key.
+
+        Raises:
+            DataError: If this corpus has none.
+        """
+        raise DataError(f"--data: {type(self).__name__} has no items of {modality!r} for a frozen encoder")
+
+    def items(self, modality: str, start: int, stop: int) -> Tensor:
+        """Items of a modality as an encoder sees them, float ``(stop - start, ...)``, in the order of the store.
+
+        Args:
+            modality: Its key.
+            start: First item.
+            stop: Item after the last.
+        """
+        raise NotImplementedError
+
+    def items_key(self, modality: str) -> str:
+        """Return what items depend on besides the prepared files and their number: options of the DataModule.
+
+        Args:
+            modality: Its key.
+
+        Returns:
+            Part of the key under which their embeddings are kept.
+        """
+        return ""
+
+    def use_embeddings(self, modality: str, values: Tensor) -> None:
+        """Hands out embeddings instead of items from now on.
+
+        Args:
+            modality: Its key.
+            values: float32 ``(items, D)``.
+        """
+        raise NotImplementedError

@@ -1,0 +1,27 @@
+"""What messages about errors are made of: what an error came of, its first line, some of many names."""
+
+from collections.abc import Iterator
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it came of, one after the other: parsers wrap what a constructor raised."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def first_line(error: BaseException, most: int | None = None) -> str:
+    """Return the first line of an error's message; the name of its kind where it has none.
+
+    Args:
+        error: The error.
+        most: Number of characters that are kept.
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+
+
+def some(names: list[str], shown: int = 3, between: str = ", ") -> str:
+    """Return the first names, what cannot be shown written out, and how many more there are."""
+    first = (name if name.isprintable() else ascii(name)[1:-1] for name in names[:shown])
+    return between.join(first) + (f" and {len(names) - shown} more" if len(names) > shown else "")
