@@ -14,6 +14,7 @@ from datamodules.store import DataError
 from datamodules.tables import Table
 
 CONFIDENCE = 0.7  # OpenFace's author takes less for a failure
+NEAR = 0.5  # seconds; a box that is older says little about where the face is
 FASTEST = 0.004  # seconds a frame; no camera films faces at more than 250 frames a second
 POINTS = [f"{axis}_{point}" for axis in "xy" for point in range(68)]
 _OTHERS = ("confidence", "success", "timestamp", "frame", "face_id")
@@ -55,7 +56,8 @@ def landmark_boxes(path: Path, wanted: Wanted) -> np.ndarray:
         float64 ``(n, 4)``: left, top, right, bottom in pixels.
 
     Raises:
-        MediaError: The file is missing or broken, its rows have no times, or no row has a face.
+        MediaError: The file is missing or broken, its rows have no times, no row has a face, or those that have one
+            are far from most of the times, as those of another video are.
     """
     columns = _read(path)
     points = columns["points"]
@@ -73,7 +75,17 @@ def landmark_boxes(path: Path, wanted: Wanted) -> np.ndarray:
         followed = _follow(at, boxes, columns["face_id"], good & np.isfinite(at) & np.isfinite(columns["face_id"]))
     if not followed.size:
         raise MediaError(path, "no landmark row holds a face inside the frame")
-    nearest = followed[np.abs(np.asarray(places)[:, None] - at[followed][None, :]).argmin(axis=1)]
+    distances = np.abs(np.asarray(places)[:, None] - at[followed][None, :])
+    near = max(NEAR, float(np.diff(wanted.clock).max(initial=0)))  # a slow video has its next frame no earlier
+    far = int((distances.min(axis=1) > near).sum()) if wanted.rows == "time" else 0
+    if 2 * far > len(distances):
+        begin, end = at[followed].min(), at[followed].max()
+        raise MediaError(
+            path,
+            f"no landmark row with a face within {near:.1f} s of {far} of {len(distances)} frames; they are at "
+            f"{begin:.2f} to {end:.2f} s",
+        )
+    nearest = followed[distances.argmin(axis=1)]
     return np.asarray(boxes[nearest])
 
 

@@ -58,7 +58,10 @@ def read_audio(
     if seconds < LEAST_SECONDS:
         raise MediaError(path, f"too short: {timeline.length} audio samples")
     if stream.duration and stream.time_base:
-        check_whole(path, seconds, float(stream.duration * stream.time_base))
+        # What a header promises begins with the stream, whose first packets can be missing.
+        begin = min(0.0, float((stream.start_time or 0) * stream.time_base))
+        lead = max(0.0, (timeline.start or 0.0) - begin)
+        check_whole(path, lead + seconds, float(stream.duration * stream.time_base))
     for rate, resampler in resamplers.items():
         parts[rate] += [part.to_ndarray()[0] for part in resampler.resample(None)]
     waves = {rate: np.concatenate([np.empty(0, np.int16), *part]) for rate, part in parts.items()}

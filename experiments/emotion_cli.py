@@ -140,7 +140,7 @@ class EmotionCLI(LightningCLI):
         if config.trainer.fast_dev_run:  # leaves nothing behind
             options.callbacks = [c for c in options.callbacks or [] if not isinstance(c, RECORDERS)]
         else:
-            folder = self._enter_run() if self.subcommand == "fit" else self._evaluation_folder()
+            folder = self._run_folder() if self.subcommand == "fit" else self._evaluation_folder()
             kwargs["default_root_dir"] = str(folder)
             os.environ.setdefault("WANDB_DIR", str(folder))
             options.callbacks = list(options.callbacks or [])
@@ -173,7 +173,7 @@ class EmotionCLI(LightningCLI):
         checkpoint = Path(config.ckpt_path)
         return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
 
-    def _enter_run(self) -> Path:
+    def _run_folder(self) -> Path:
         data: EmotionDataModule = self.datamodule
         data.split_sizes()  # what is wrong with the data shows before a folder is made
         config = self.config["fit"]
@@ -187,11 +187,16 @@ class EmotionCLI(LightningCLI):
         )
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             enter(folder, self.held)
-            state = begin(folder, self.request, overwrite=config.overwrite)
+        return folder
+
+    def _begin_run(self) -> None:
+        """Throws an earlier run away where that was asked for: what can be refused has been by now."""
+        folder = Path(self.trainer.default_root_dir)  # type: ignore[attr-defined]
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            state = begin(folder, self.request, overwrite=self.config["fit"].overwrite)
         else:
             state = results.state(folder, self.request)
         self._resume(folder, state)
-        return folder
 
     def _sweep_directory(self) -> Path | None:
         """Runs of a sweep differ in settings alone: each has a folder of its own."""
@@ -223,6 +228,7 @@ class EmotionCLI(LightningCLI):
                 )
         data.tell_one_class()
         if not trainer.fast_dev_run:
+            self._begin_run()
             rank_zero_info(f"run folder: {trainer.default_root_dir}")
         self._use_embeddings()
 

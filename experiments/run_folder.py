@@ -51,16 +51,16 @@ def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
         Finished: If the folder holds the finished run.
         UsageError: If it holds a run with other settings or a cluster's own checkpoint, or cannot be written.
     """
-    if overwrite and (folder / "request.json").exists():  # never in a folder that is no run's
-        for pattern in ("result.json", "request.json", "metrics.csv", "predictions*.csv"):
-            for path in folder.glob(pattern):
-                path.unlink()
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     if stray := sorted(folder.glob("hpc_ckpt*")):
         raise UsageError(
             f"{stray[0]}: left by a cluster in the middle of an epoch, and Lightning would start from it without a "
             "word;\nruns carry on from checkpoints/last.ckpt: move it away, then type the same command"
         )
+    if overwrite and (folder / "request.json").exists():  # never in a folder that is no run's
+        for pattern in ("result.json", "request.json", "metrics.csv", "predictions*.csv"):
+            for path in folder.glob(pattern):
+                path.unlink()
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     state = results.state(folder, wanted)
     if state == "done":
         raise Finished(f"{folder} holds the finished run; --overwrite true runs it again")

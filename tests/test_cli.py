@@ -278,6 +278,22 @@ def test_run_killed_between_its_last_epoch_and_its_test_is_completed(ravdess, tm
     assert (tmp_path / "metrics.csv").read_text() == history
 
 
+def test_overwrite_throws_nothing_away_where_the_start_is_refused(ravdess, tmp_path, capsys):
+    run_folder = tmp_path / "run"
+    (run_folder / "checkpoints").mkdir(parents=True)
+    kept = [run_folder / name for name in ("request.json", "result.json", "metrics.csv", "checkpoints/best.ckpt")]
+    for path in kept:
+        path.write_text("{}")
+    fit = ["fit", "--config", "experiments/ravdess_audio.yaml", "--data.root", str(ravdess)]
+    fit += ["--trainer.default_root_dir", str(run_folder), "--overwrite", "true"]
+    for wrong in (("--trainer.sync_batchnorm", "true"), ("--trainer.limit_test_batches", "0")):
+        assert run(capsys, *fit, *wrong)[0] == 2
+        assert all(path.exists() for path in kept)
+    (run_folder / "hpc_ckpt_1.ckpt").touch()
+    assert run(capsys, *fit)[0] == 2
+    assert all(path.exists() for path in kept)
+
+
 def test_overwrite_touches_nothing_in_a_folder_that_is_no_run(ravdess, tmp_path, capsys):
     (tmp_path / "mine.csv").write_text("keep")
     (tmp_path / "metrics.csv").write_text("epoch,step\n")

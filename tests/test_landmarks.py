@@ -199,6 +199,28 @@ def test_a_row_without_a_face_lends_from_the_nearest_with_one(tmp_path, bad, row
     np.testing.assert_allclose(boxes_at(path, every(10), 10, rows=rows), expected)
 
 
+@pytest.mark.parametrize(
+    ("rows", "stamps", "far"),
+    [
+        (90, [10 + i / FPS for i in range(90)], 90),  # of a later part of the film
+        (90, [1000 * i / FPS for i in range(90)], 74),  # milliseconds
+        (1, [0.0], 74),  # the first row alone
+        (20, [i / FPS for i in range(20)], 55),  # cut off
+    ],
+)
+def test_rows_that_are_far_from_most_frames_are_refused(tmp_path, rows, stamps, far):
+    path = openface(tmp_path / "a.csv", moving(rows), ("timestamp",), timestamp=stamps)
+    with pytest.raises(MediaError, match=rf"no landmark row with a face within 0.5 s of {far} of 90 frames"):
+        boxes_at(path, every(90), 90)
+    assert len(boxes_at(path, every(90), 90, rows="paper")) == 90  # which knows no time
+
+
+def test_rows_near_half_of_the_frames_are_enough(tmp_path):
+    path = openface(tmp_path / "a.csv", moving(30), ("timestamp",))
+    expected = np.array(moving(30))[[*range(30), *[29] * 30]]
+    np.testing.assert_allclose(boxes_at(path, every(60), 60), expected)
+
+
 def test_the_threshold_of_confidence_is_an_option(tmp_path):
     path = openface(tmp_path / "a.csv", moving(3), ("timestamp", "confidence"), confidence=[0.9, 0.5, 0.8])
     for threshold, expected in ((0.7, [0, 0, 2]), (0.5, [0, 1, 2]), (0.85, [0, 0, 0])):

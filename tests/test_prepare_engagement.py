@@ -498,16 +498,20 @@ def test_noxi_store(conversation, tmp_path):
 def test_five_levels_become_three(tmp_path):
     (tmp_path / "a.txt").write_text(
         "1 0 0 0 0\n0 1 0 0 0\n0 0 1 0 0\n0 0 0 1 0\n0 0 0 0 1\n0.1 0.2 0.3 0.15 0.25\nnan 0 0 0 1\n"
+        "-nan(ind) 0 0 0 1\n0 0 0 0 1\n"
     )
     classes = noxi.read_annotation(tmp_path / "a.txt")
     np.testing.assert_allclose(classes[:5], np.eye(3)[[0, 0, 1, 2, 2]])
     np.testing.assert_allclose(classes[5], [0.3, 0.3, 0.4], rtol=1e-6)
-    assert np.isnan(classes[6]).any()
+    assert np.isnan(classes[6:8]).any(axis=1).all()  # NoXi's own program writes the latter
+    np.testing.assert_allclose(classes[8], [0, 0, 1])
     for text, message in (
         ("1 0 0\n", "3 columns"),
         ("1 1 0 0 0\n", "sums to 2"),
         ("2 -1 0 0 0\n", "negative"),
         ("a b\n", "numbers"),
+        ("1 0 0 0 0\n1 0 0 0\n", "4 columns"),
+        ("\n", "0 columns"),
     ):
         (tmp_path / "b.txt").write_text(text)
         with pytest.raises(ValueError, match=message):

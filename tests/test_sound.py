@@ -111,6 +111,23 @@ def test_a_gap_beside_a_video(tmp_path, codec, suffix):
     assert clicks(clip.waves[RATE], RATE) == pytest.approx([1.002, 2.002], abs=1e-3)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_a_gap_at_the_beginning_is_not_taken_for_a_cut(tmp_path, suffix):
+    whole = write_sound(tmp_path / f"whole{suffix}", "aac", clicking(), frames=20)
+    gap = tmp_path / f"gap{suffix}"
+    with av.open(str(whole)) as source, av.open(str(gap), "w") as out:
+        streams = {stream: out.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            lost = packet.stream.type == "audio" and packet.size and 0 <= packet.pts * packet.time_base < 0.8
+            if packet.size and not lost:
+                packet.stream = streams[packet.stream]
+                out.mux(packet)
+    waves = [read_clip(path, spread(5), [RATE]).waves[RATE] for path in (whole, gap)]
+    assert len(waves[1]) == len(waves[0])
+    assert not waves[1][: round(0.75 * RATE)].any()
+    assert clicks(waves[1], RATE) == pytest.approx(clicks(waves[0], RATE), abs=1e-3)
+
+
 def test_a_gap_that_is_most_of_the_clip_is_not_taken_for_a_cut(tmp_path):
     path = write_sound(tmp_path / "a.mp4", "aac", clicking(), shift=5.0)
     assert len(read_clip(path, rates=[16000]).waves[16000]) == pytest.approx(7 * 16000, abs=200)

@@ -7,6 +7,8 @@ the two highest engaged, as Dresvyanskiy, Karpov and Minker (SPECOM 2024) have i
 """
 
 import argparse
+import math
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ SPLITS = {"train": "train", "dev": "val", "val": "val", "validation": "val", "te
 ROLES = ("Expert", "Novice")
 RATE = 25  # rows of annotation per second
 FIVE_TO_THREE = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]], np.float64)
+_NONE = re.compile(r"[-+]?nan(\(.*\))?", re.IGNORECASE)  # Microsoft's C library writes -nan(ind)
 _SLACK = 0.01  # of the sum of a row
 
 
@@ -44,18 +47,26 @@ def read_annotation(path: Path) -> np.ndarray:
     """
     try:
         check_regular(path)
-        shares = np.loadtxt(path, ndmin=2, encoding="utf-8-sig")
+        lines = path.read_text("utf-8-sig").splitlines()
+        rows = [[_number(value) for value in line.split()] for line in lines if line.strip()]
     except FileNotFoundError:
         raise ValueError(f"no {path.name}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"{path.name} is not a table of numbers ({reason})") from None
-    if shares.shape[1] != 5 or not len(shares):
-        raise ValueError(f"{path.name} has {shares.shape[1] if len(shares) else 0} columns, not 5")
-    sums = shares.sum(1)
+    if (widths := {len(row) for row in rows}) != {5}:
+        raise ValueError(f"{path.name} has {min(widths - {5}, default=0)} columns, not 5")
+    shares = np.array(rows, np.float64)
+    with np.errstate(over="ignore"):
+        sums = shares.sum(1)
     if len(bad := np.flatnonzero((np.abs(sums - 1) > _SLACK) | (shares < 0).any(1))):
         raise ValueError(f"row {bad[0] + 1} of {path.name} sums to {sums[bad[0]]:g} or is negative")
     return np.asarray(shares @ FIVE_TO_THREE / sums[:, None], np.float32)
+
+
+def _number(text: str) -> float:
+    """A share, NaN where the program that wrote it had none, however it spells that."""
+    return math.nan if _NONE.fullmatch(text) else float(text)
 
 
 def scan(folder: Path) -> list[Video]:
