@@ -204,8 +204,8 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, ModuleNotFoundError) and error.name and not _is_ours(error.name):
         ready = ". .venv/bin/activate" if (HERE / ".venv").is_dir() else "make test"
         return (
-            f"this Python ({sys.executable or sys.prefix}) has no {error.name}: this project runs in .venv, which every make target "
-            f"sets up.\nActivate it ({ready}), or use make alone",
+            f"this Python ({sys.executable or sys.prefix}) has no {error.name}: this project runs in .venv, which "
+            f"every make target sets up.\nActivate it ({ready}), or use make alone",
             2,
         )
     return None

@@ -19,7 +19,7 @@ class History(Callback):
     """Keeps ``metrics.csv`` in the run's folder.
 
     One row per epoch: every logged metric, how many parameters trained, the rate of every stage, 0 where it is frozen.
-    An epoch that was not validated has no ``val_*``.
+    An epoch that was not validated has no ``val_*``, one that training stopped inside no ``train_*``.
     Lightning's `CSVLogger` deletes the file when a run is resumed; here the epochs before the resumed one stay.
     Where no progress bar can be drawn, every epoch is also printed as one line.
     """
@@ -28,7 +28,7 @@ class History(Callback):
         self._rows: list[dict[str, str]] = []
         self._started = 0.0
         self._frozen_ever = False
-        self._validated = False  # in this epoch; Lightning keeps the metrics of the last one that was
+        self._validated = False  # in this epoch
 
     @property
     def seconds(self) -> float:
@@ -69,10 +69,9 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Appends the epoch and rewrites the file."""
         assert isinstance(pl_module, EmotionTask)
+        own = {"train": trainer.is_last_batch, "val": self._validated}  # else Lightning keeps those of an earlier epoch
         metrics = {
-            name: value
-            for name, value in trainer.callback_metrics.items()
-            if self._validated or not name.startswith("val_")
+            name: value for name, value in trainer.callback_metrics.items() if own.get(name.partition("_")[0], True)
         }
         if not trainer.is_global_zero:
             return

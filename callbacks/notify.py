@@ -38,7 +38,7 @@ class WebhookNotifier(Callback):
     def __init__(self, url: SecretStr | None = None, monitor: str = "val_score", timeout: float = 5.0) -> None:
         self.monitor = monitor
         self.timeout = timeout
-        self._url = url.get_secret_value() if url is not None else os.environ.get(VARIABLE, "")
+        self._url = str(url.get_secret_value()) if url is not None else os.environ.get(VARIABLE, "")
         self._best = float("-inf")
         self._messages: Queue[bytes | None] | None = None
         self._thread: threading.Thread | None = None

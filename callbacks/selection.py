@@ -20,11 +20,13 @@ def never_selects(trainer: Any) -> str:
     Returns:
         The option that is in the way and what to do about it; empty where an epoch can be selected.
     """
-    selecting = [c for c in trainer.callbacks if isinstance(c, ModelCheckpoint) and c.monitor and c.filename == BEST]
-    if not selecting:
+    named = [c for c in trainer.callbacks if isinstance(c, ModelCheckpoint) and c.monitor and c.filename == BEST]
+    if not named:
         return (
             "--trainer.callbacks: there is no ModelCheckpoint with a monitor and the filename best; add with callbacks+"
         )
+    if not any(checkpoint.save_top_k for checkpoint in named):
+        return "--trainer.callbacks: the ModelCheckpoint of the filename best has save_top_k 0; leave that out"
     if not trainer.enable_validation:
         return "--trainer.limit_val_batches 0: leave it out"
     batches, every, at = trainer.num_training_batches, trainer.check_val_every_n_epoch, trainer.val_check_batch

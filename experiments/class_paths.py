@@ -22,7 +22,7 @@ HELP = "a package of your own, whose classes may be named; from the working dire
 PACKAGES = ("lightning_modules", "datamodules", "callbacks")
 # Where the library defines what can be named here: modules, optimizers, schedulers, metrics, and parts of a trainer.
 LIBRARIES = (
-    "lightning.fabric.plugins", "lightning.pytorch.accelerators", "lightning.pytorch.callbacks",
+    "lightning.Callback", "lightning.fabric.plugins", "lightning.pytorch.accelerators", "lightning.pytorch.callbacks",
     "lightning.pytorch.cli.ReduceLROnPlateau", "lightning.pytorch.loggers", "lightning.pytorch.plugins",
     "lightning.pytorch.profilers", "lightning.pytorch.strategies",
     "timm.layers", "timm.loss", "timm.models", "timm.optim", "timm.scheduler",

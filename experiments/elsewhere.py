@@ -7,7 +7,7 @@ its class; of a path that ends in a class, everything is left out.
 from typing import Any
 
 ELSEWHERE = {
-    "ckpt_path": "where a checkpoint lies; `needs` and the run's own request stand for it",
+    "ckpt_path": "where a checkpoint lies; `needs` holds what it is, unless it is the run's own",
     "config": "the files are in the request themselves",
     "overwrite": "what happens to an earlier run",
     "data.init_args.cache": "whether frozen encoders run once or at every step: the same but for rounding",

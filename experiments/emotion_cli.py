@@ -79,6 +79,8 @@ class EmotionCLI(LightningCLI):
         given = request.read_command(self.arguments[1:]).get("model", {}).get("init_args", {})
         if linked := [name for name in LINKS if name in given]:
             raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
+        if parser.default_env:
+            raise UsageError("JSONARGPARSE_DEFAULT_ENV: a run is compared by files and options alone; unset it")
         super().parse_arguments(parser, args)
         seed = self.config[self.config["subcommand"]].seed_everything
         if isinstance(seed, bool) or not 0 <= seed <= MOST_SEED:

@@ -7,6 +7,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import Profiler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -20,6 +21,7 @@ _OPTIONS: dict[type, str] = {
     LRScheduler: "--model.scheduler",
     Callback: "--trainer.callbacks",
     Logger: "--trainer.logger",
+    Profiler: "--trainer.profiler",
 }
 
 
@@ -41,6 +43,8 @@ def check_trainer(trainer: Any, options: Any) -> None:
         )
     if options.accumulate_grad_batches < 1:
         raise UsageError(f"--trainer.accumulate_grad_batches {options.accumulate_grad_batches}: at least 1")
+    if options.check_val_every_n_epoch is not None and options.check_val_every_n_epoch < 1:
+        raise UsageError(f"--trainer.check_val_every_n_epoch {options.check_val_every_n_epoch}: at least 1")
     if trainer.limit_test_batches == 0:
         raise UsageError("--trainer.limit_test_batches 0: nothing would be scored; leave it out")
 

@@ -84,8 +84,16 @@ class Parser(LightningArgumentParser):
 
     def add_class_arguments(self, *args: Any, **kwargs: Any) -> list[str]:
         """Adds the arguments of a class, a count before a share where both are allowed."""
-        added: list[str] = super().add_class_arguments(*args, **kwargs)
+        added: list[str] = super().add_class_arguments(*args, **{**kwargs, "sub_configs": False})
         counts_before_shares(self._actions)
+        return added
+
+    def add_subclass_arguments(self, *args: Any, **kwargs: Any) -> Any:
+        """Adds a class that settings name; what they name is never taken for a file that says more."""
+        added = super().add_subclass_arguments(*args, **kwargs)
+        for action in self._actions:
+            if hasattr(action, "_enable_path"):
+                action._enable_path = False
         return added
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

@@ -89,5 +89,5 @@ def record_result(
             f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {counted}"
         )
     if unselected := [name for name in data.selections if name not in selections]:
-        print(f"{unselected[0]}: not selected, no epoch was validated before the run ended")
+        print(f"{unselected[0]}: not selected, no epoch was validated and kept before the run ended")
     print(f"result: {folder / 'result.json'}")

@@ -18,7 +18,8 @@ _NAMES = (
     r"(?:access|api|auth|bearer|bot|encryption|hf|hub|identity|private|refresh|secret|signing|wandb)_(?:key|token)s?"
 )
 _NAME = re.compile(rf"(?:.*_)?(?:{_NAMES})|token", re.IGNORECASE)
-_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)([^\s/@'\"]*@)?([^\s/?#@'\"]+)([^\s'\",}\])]*)", re.IGNORECASE)
+# A path keeps one slash of the two.
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://|https?:/)([^\s/@'\"]*@)?([^\s/?#@'\"]+)([^\s'\",}\])]*)", re.IGNORECASE)
 # Keys of Weights & Biases, Hugging Face, GitHub, Slack and the like. A SHA-256 is longer than any of them.
 _KEY = re.compile(r"\b(?:[0-9a-f]{40}|wandb_v1_\w+|hf_\w{20,}|gh[pousr]_\w{20,}|sk-[\w-]{20,}|xox[abeprs]-[\w-]{8,})\b")
 # `password: x` and `'password': 'x'` of a file, but not `--model.password: what is wrong with it`.

@@ -157,7 +157,7 @@ def request_from_command(
     fold, seed = int(options.get("fold", 0)), int(config.get("seed_everything") or 0)
     protocol = str(options.get("protocol", "paper"))
     sources = handed_over(sources, fold=fold, seed=seed, protocol=protocol)
-    return make_request(
+    request = make_request(
         config,
         fold=fold,
         seed=seed,
@@ -166,6 +166,16 @@ def request_from_command(
         split=split_hash(config, corpus, project),
         needs={name: _checkpoint_hash(Path(path)) for name, path in sources.items()},
     )
+    return _carried_on(request, Path(config["ckpt_path"])) if config.get("ckpt_path") else request
+
+
+def _carried_on(request: Config, checkpoint: Path) -> Config:
+    """The request of a run that carries on from a checkpoint: the same if it is the run's own, else it needs it."""
+    cell = _cell_of(checkpoint)
+    needs = {name: need for name, need in cell.get("needs", {}).items() if name != "ckpt_path"}
+    if {**cell, "needs": needs} == request:
+        return cell
+    return {**request, "needs": {**request["needs"], "ckpt_path": _checkpoint_hash(checkpoint)}}
 
 
 def handed_over(sources: Mapping[str, str], *, fold: int, seed: int, protocol: str) -> dict[str, str]:
@@ -258,7 +268,7 @@ def _refuse_files(config: Config) -> None:
     """Refuse settings in a file of their own: the parser would read it, and a request would hold its name alone."""
     for name, value in _flat(config):
         for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str) and one.endswith((".yaml", ".yml", ".json")):
+            if isinstance(one, str) and (one.endswith((".yaml", ".yml", ".json")) or name == "trainer"):
                 raise DataError(
                     f"--{name} {one}: settings in a file of their own are not what a run is compared by; "
                     "lay the file over the experiment with --config"
@@ -274,10 +284,17 @@ def _as_class(value: Any) -> Config:
 
 
 def _checkpoint_hash(path: Path) -> str:
-    cell = path.parent.parent / "request.json"
-    if cell.exists():
-        return request_hash(read_object(cell, "delete its folder and run the cell again"))
-    return sha256_file(path) if path.exists() else str(path)
+    """What a checkpoint is: that of the selected epoch is its cell's request, another one of a cell more than that."""
+    if path.name in ("best.ckpt", "last.ckpt") and (cell := _cell_of(path)):
+        return request_hash(cell) + ("-last" if path.name == "last.ckpt" else "")
+    found: str = sha256_file(path) if path.exists() else drop(str(path), mark=True)
+    return found
+
+
+def _cell_of(checkpoint: Path) -> Config:
+    """What the cell that a checkpoint lies in was asked to be; empty where it lies in none."""
+    path = checkpoint.parent.parent / "request.json"
+    return read_object(path, "delete its folder and run the cell again") if path.exists() else {}
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

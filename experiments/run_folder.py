@@ -33,7 +33,8 @@ def enter(folder: Path, held: contextlib.ExitStack) -> None:
             f"--trainer.default_root_dir {folder}: another run is at work there; wait for its end or name another"
         ) from None
     except OSError as error:
-        raise UsageError(f"--trainer.default_root_dir {folder}: {error.strerror}") from error
+        if not (folder / "result.json").exists():  # a finished run is left as it is, wherever it is kept
+            raise UsageError(f"--trainer.default_root_dir {folder}: {error.strerror}") from error
 
 
 def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:

@@ -66,6 +66,10 @@ MIDDLE = {
     "fewer than no GPUs": ["--trainer.devices", "-3"],
     "no batches to a step": ["--trainer.accumulate_grad_batches", "0"],
     "a share of a batch": ["--trainer.overfit_batches", "0.5"],
+    "a validation every no epoch": ["--trainer.check_val_every_n_epoch", "0"],
+    "a profiler that calls a word": [
+        "--trainer.profiler={class_path: PyTorchProfiler, dict_kwargs: {on_trace_ready: word}}"
+    ],
     "nothing to test": ["--trainer.limit_test_batches", "0"],
     "a longer interval than an epoch": ["--trainer.val_check_interval", "7"],
     "a search for what our models lack": ["--trainer.callbacks+=LearningRateFinder"],

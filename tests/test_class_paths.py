@@ -101,6 +101,12 @@ def test_help_names_none_either_and_no_option_names_a_yaml(canary, capsys, tmp_p
     assert "with --config" in refused(capsys, canary, "fit", *AUDIO, "--model", str(tmp_path / "model.yaml"))
 
 
+def test_a_wrong_option_of_a_callback_is_told_and_no_package_to_allow(capsys):
+    words = ["fit", *AUDIO, "--trainer.callbacks+=CollapseGuard", "--trainer.callbacks.patients=3"]
+    assert cli.main(words) == 2
+    assert "--trainer.callbacks.patients: there is no such option" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("option", "path"),
     [

@@ -215,6 +215,29 @@ def test_a_cluster_s_own_checkpoint_is_not_taken_in_silence(finished, tmp_path, 
         (folder / name).unlink()
 
 
+def test_a_link_to_a_checkpoint_is_scored_on_what_its_run_held_out(run, tmp_path, capsys):
+    folder, options = run
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "best.ckpt"
+    link.symlink_to(folder / "checkpoints" / "best.ckpt")
+    words = command("test", folder, options)
+    words[words.index("--ckpt_path") + 1] = str(link)
+    assert "--data.fold 1: the checkpoint's run has fold 0" in refusal(capsys, *words, "--data.fold", "1")
+
+
+def test_a_finished_run_is_finished_where_nothing_can_be_written(finished, capsys, monkeypatch):
+    def refused(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("experiments.run_folder.hold", refused)
+    folder, options = finished
+    words = ["fit", *options, "--trainer.default_root_dir", str(folder)]
+    assert cli.main(words) == 0
+    assert "holds the finished run" in capsys.readouterr().out
+    assert cli.main([*words, "--trainer.max_epochs", "2"]) == 2
+    assert "holds a run with other settings" in capsys.readouterr().err
+
+
 def test_a_finished_run_is_still_finished(finished, capsys):
     """And nothing above changed it."""
     before = {path: path.read_bytes() for path in Path(finished[0]).rglob("*") if path.is_file()}

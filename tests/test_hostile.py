@@ -368,6 +368,37 @@ def test_a_wrong_option_is_one_line(command, tmp_path, monkeypatch, name):
     assert outcome.err.startswith("error: "), outcome
 
 
+FILES_OF_THEIR_OWN = {
+    "--trainer": "max_epochs: 1",
+    "--model": "class_path: AudioOnly",
+    "--model.loss": "class_path: CrossEntropy",
+    "--model.audio": "class_path: MFCCNet",
+    "--model.optimizer": "class_path: Adam",
+    "--data": "class_path: PrecomputedTensorDataModule\ninit_args: {root: ROOT, features: {audio: sound}}",
+    "--trainer.callbacks": "class_path: Warmup\ninit_args: {steps: 2}",
+    "--trainer.logger": "class_path: CSVLogger\ninit_args: {save_dir: logs}",
+}
+
+
+@pytest.mark.parametrize("option", FILES_OF_THEIR_OWN)
+def test_settings_come_from_no_file_that_a_run_is_not_compared_by(command, tmp_path, monkeypatch, option):
+    root = features(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "settings").write_text(FILES_OF_THEIR_OWN[option].replace("ROOT", str(root)))
+    outcome = fit(command, root, "sound", option, "settings")
+    assert outcome.code == 2, outcome
+    assert f"error: {option}" in outcome.err, outcome
+
+
+def test_settings_come_from_no_variable_that_a_run_is_not_compared_by(command, tmp_path, monkeypatch):
+    root = features(tmp_path / "data")
+    monkeypatch.setenv("JSONARGPARSE_DEFAULT_ENV", "true")
+    monkeypatch.setenv("PL_FIT__TRAINER__ACCUMULATE_GRAD_BATCHES", "2")
+    outcome = fit(command, root)
+    assert outcome.code == 2, outcome
+    assert outcome.err.startswith("error: JSONARGPARSE_DEFAULT_ENV: "), outcome
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_hostile_config_is_one_line_and_nothing_in_it_runs(command, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)

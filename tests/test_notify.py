@@ -132,7 +132,7 @@ def test_what_cannot_be_reached_is_one_warning(url, tmp_path):
     assert len(warned) == 1
 
 
-@pytest.mark.parametrize("url", [None, "", "file:///etc/hostname", "somewhere"])
+@pytest.mark.parametrize("url", [None, "", "file:///etc/hostname", "somewhere", ["https://host.org"]])
 def test_no_usable_url_is_one_warning_and_no_thread(url, tmp_path):
     notifier = WebhookNotifier(None if url is None else SecretStr(url))
     (warned,) = fit(tmp_path, notifier)

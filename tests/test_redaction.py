@@ -57,6 +57,7 @@ def test_names_of_other_settings(name):
     ("see https://user:pass@host.org for it", f"see https://host.org/{HIDDEN} for it"),
     ("https://host.org", "https://host.org"),
     ("https://host.org/", "https://host.org/"),
+    ("there is no file https:/user:pass@host.org/x.ckpt here", f"there is no file https:/host.org/{HIDDEN} here"),
     ("https://host.org?key=1", f"https://host.org/{HIDDEN}"),
     ("runs/a/checkpoints/best.ckpt", "runs/a/checkpoints/best.ckpt"),
     ("package:gt_all/onnx", "package:gt_all/onnx"),

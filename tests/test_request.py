@@ -132,6 +132,43 @@ def test_a_checkpoint_of_a_cell_counts_by_its_request(tmp_path, monkeypatch):
     assert request["needs"] == {"video": request_hash({"a": 1})}
 
 
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+
+    def ask(*options):
+        return request_from_command(["--config", "experiments/pair.yaml", *options], corpus="toy", project=Path())
+
+    return ask
+
+
+def test_another_checkpoint_of_a_cell_is_another_start(asked, tmp_path):
+    write(tmp_path / "cell" / "request.json", json.dumps({"a": 1}))
+    for name in ("best", "last", "epoch=3"):
+        write(tmp_path / "cell" / "checkpoints" / f"{name}.ckpt", name)
+    starts = [f"cell/checkpoints/{name}.ckpt" for name in ("best", "last", "epoch=3")]
+    assert len({request_hash(asked("--model.init_from.video", start)) for start in starts}) == 3
+
+
+def test_a_run_that_carries_on_from_another_runs_checkpoint_is_another_run(asked, tmp_path):
+    plain = asked()
+    for run, request in (("own", plain), ("other", {**plain, "seed": 9})):
+        write(tmp_path / run / "request.json", json.dumps(request))
+        write(tmp_path / run / "checkpoints" / "last.ckpt", run)
+    write(tmp_path / "loose.ckpt", "loose")
+    own, other, loose = ("own/checkpoints/last.ckpt", "other/checkpoints/last.ckpt", "loose.ckpt")
+    assert asked("--ckpt_path", own) == plain
+    assert len({request_hash(asked(*words)) for words in ((), ("--ckpt_path", other), ("--ckpt_path", loose))}) == 3
+    write(tmp_path / "own" / "request.json", json.dumps(begun := asked("--ckpt_path", other)))
+    assert asked("--ckpt_path", own) == begun  # as it was begun
+
+
+def test_a_checkpoint_that_is_not_there_puts_no_secret_into_a_request(asked):
+    need = asked("--model.init_from.video", "https://me:hunter2@host.org/best.ckpt")["needs"]["video"]
+    assert "hunter2" not in need
+    assert need.startswith("https:/host.org/*** (")
+
+
 def test_a_cell_in_a_checkpoints_path_is_the_runs_own(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
     sources = {"video": "runs/v/{cell}/checkpoints/best.ckpt", "audio": "a.ckpt"}

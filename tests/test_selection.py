@@ -21,6 +21,9 @@ from experiments.table_file import read_table
 ROOT = Path(__file__).resolve().parents[1]
 AUDIO = ["fit", "--config", str(ROOT / "experiments" / "ravdess_audio.yaml"), "--trainer.max_epochs", "3"]
 STOPPING = {"monitor": "train_loss", "stopping_threshold": 1e9, "check_on_train_epoch_end": True}
+KEEPS_NONE = [
+    {"class_path": "ModelCheckpoint", "init_args": {"monitor": "val_score", "filename": "best", "save_top_k": 0}}
+]
 STOP = ["--trainer.callbacks+", json.dumps({"class_path": "EarlyStopping", "init_args": STOPPING})]
 
 
@@ -44,6 +47,7 @@ def fit(ravdess, tmp_path, monkeypatch, capsys, unrendered):
     ["--trainer.max_steps", "3", "--data.protocol", "paper"],
     ["--trainer.max_steps", "9", "--trainer.check_val_every_n_epoch", "3"],
     ["--trainer.callbacks", "[]"],
+    ["--trainer.callbacks", json.dumps(KEEPS_NONE)],
     ["--trainer.limit_train_batches", "0"],
     ["--trainer.max_steps", "0"],
     ["--trainer.val_check_interval", "99"],
@@ -97,6 +101,11 @@ def test_training_that_stops_inside_a_later_epoch_tells_true_epochs(fit, tmp_pat
     code, out, _ = fit(*option, "--data.batch_size", "16")
     assert code == 0
     steps = int(option[1])
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    # No epoch repeats what an earlier one said: of one that training stopped inside there is nothing to say.
+    assert [bool(row["train_loss"]) for row in rows] == [True, False][: len(rows)]
+    assert [bool(row["val_loss"]) for row in rows] == [True, False][: len(rows)]
     assert f"last, epoch {-(-steps // 5)}: accuracy" in out
     assert "best, epoch 1 (" in out
     assert {name: of["epoch"] for name, of in read_cell(tmp_path).result["selections"].items()} == {
