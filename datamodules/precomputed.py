@@ -19,6 +19,8 @@ from datamodules.names import check_name, distinct
 from datamodules.store import STAND_IN, DataError, read_manifest, sha256_file
 from error_texts import some
 
+TAKEN = ("group", "id", "length", "mask", "meta", "target")  # what a batch holds beside the modalities
+
 
 class PrecomputedClips(ClipDataset):
     """Rows of the in-memory feature tables as batches.
@@ -99,6 +101,8 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.num_folds = int(self.folds.max()) + 1
         super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
         self.features = {check_name(modality, "--data.features"): source for modality, source in features.items()}
+        if taken := sorted(self.features.keys() & set(TAKEN)):
+            raise DataError(f"--data.features: {taken[0]} is the name of something else in a batch; give it another")
         self.files = FeatureFiles(Path(root), self.features, self.ids, self.index_path)
         self.manifest = self._read_manifest()
         if self.manifest:

@@ -193,7 +193,7 @@ class EmotionCLI(LightningCLI):
 
     def _begin_run(self) -> None:
         """Throws an earlier run away where that was asked for: what can be refused has been by now."""
-        folder = Path(self.trainer.default_root_dir)  # type: ignore[attr-defined]
+        folder = Path(self.trainer.default_root_dir)
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             state = begin(folder, self.request, overwrite=self.config["fit"].overwrite)
         else:

@@ -23,7 +23,7 @@ _URL = re.compile(r"\b([a-z][a-z0-9+.-]*://|https?:/)([^\s/@'\"]*@)?([^\s/?#@'\"
 # Keys of Weights & Biases, Hugging Face, GitHub, Slack and the like. A SHA-256 is longer than any of them.
 _KEY = re.compile(r"\b(?:[0-9a-f]{40}|wandb_v1_\w+|hf_\w{20,}|gh[pousr]_\w{20,}|sk-[\w-]{20,}|xox[abeprs]-[\w-]{8,})\b")
 # `password: x` and `'password': 'x'` of a file, but not `--model.password: what is wrong with it`.
-_SPOKEN = re.compile(rf"(?<![\w.-])((?:\w+[._])*?(?:{_NAMES}|token)[\"']?\s*[:=]\s*[\"']?)[^\s\"',}}]+", re.IGNORECASE)
+_SPOKEN = re.compile(rf"(?<![\w./-])((?:\w+[._])*?(?:{_NAMES}|token)[\"']?\s*[:=]\s*[\"']?)[^\s\"',}}]+", re.IGNORECASE)
 
 
 def is_secret(name: str) -> bool:

@@ -199,7 +199,11 @@ def read_cell(directory: Path) -> Cell:
         },
         curves=read_curves(directory / "metrics.csv"),
         missing=missing,
-        plots=[path for path in sorted(directory.glob("plots/*.png")) if path.stem not in _DRAWN_ANEW],
+        plots=[
+            path
+            for path in sorted(directory.glob("plots/*.png"))
+            if path.stem not in _DRAWN_ANEW and path.is_file() and not path.is_symlink()  # a report holds them whole
+        ],
     )
 
 

@@ -16,6 +16,8 @@ OPTIONS = {
     "an unknown model option": "--model.colour red",
     "an unknown class": "--model Nonesuch",
     "an unknown protocol": "--data.protocol secret",
+    "a modality of another's name": "--data.features.mask sound",
+    "a modality that a target would replace": "--data.features.target sound",
     "two classes of one name": "--data.class_names [a,a]",
     "too few class names": "--data.class_names [a]",
     "a class without a name": "--data.class_names [a,'']",

@@ -82,6 +82,7 @@ def test_a_command_line_is_shown_without_its_secrets():
     assert WORD not in typed(Path("cli.py"), words)
     message = hide_message(f"--model.password: what is this. Got value: {WORD}; {{'api_key': 'abc'}}", words)
     assert message == f"--model.password: what is this. Got value: {HIDDEN}; {{'api_key': '{HIDDEN}'}}"
+    assert hide_message("data/secret: no such folder", words) == "data/secret: no such folder"
 
 
 def test_another_secret_is_the_same_request_and_other_settings_are_not():

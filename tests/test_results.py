@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def test_a_cell_reads_back(cell):
     rng = np.random.default_rng(0)
     write_predictions(cell / "missing" / "audio-0.50" / "predictions-last.csv", 0, 0.3, rng)
     write(cell / "plots" / "attention.png", "")
+    (cell / "plots" / "passwords.png").symlink_to("../../elsewhere.png")  # of a folder that came from somebody else
+    os.mkfifo(cell / "plots" / "endless.png")
     write(cell / "predictions-test.csv", "left by a test run")
     read = read_cell(cell)
     assert set(read.predictions) == {"best", "last"}
