@@ -1,6 +1,8 @@
 """The house rules of imports: who may see whom, and what the light commands load."""
 
 import ast
+import functools
+import gc
 import re
 import subprocess
 import sys
@@ -24,9 +26,15 @@ PAPERS = {
 }
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    gc.disable()  # code that the collector runs inside CPython's parser spoils its count of levels: a SystemError
+    try:
+        tree = ast.parse(path.read_text())
+    finally:
+        gc.enable()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
