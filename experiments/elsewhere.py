@@ -10,7 +10,10 @@ ELSEWHERE = {
     "ckpt_path": "where a checkpoint lies; `needs` holds what it is, unless it is the run's own",
     "config": "the files are in the request themselves",
     "overwrite": "what happens to an earlier run",
+    "seed_everything": "the request has it under `seed`",
     "data.init_args.cache": "whether frozen encoders run once or at every step: the same but for rounding",
+    "data.init_args.fold": "the request has it under `fold`",
+    "data.init_args.protocol": "likewise",
     "data.init_args.num_workers": "how many processes read",
     "data.init_args.root": "where the data lie; their fingerprint is in the request",
     "data.init_args.roots": "likewise",
@@ -50,11 +53,12 @@ def without_elsewhere(settings: Any, path: str = "") -> Any:
         path: Full dotted path of the part.
 
     Returns:
-        The settings without those of `ELSEWHERE`.
+        The settings without those of `ELSEWHERE`, and without ``init_args`` that hold nothing else.
     """
     if isinstance(settings, dict):
         paths = {key: f"{path}.{key}" if path else str(key) for key in settings}
-        return {str(key): without_elsewhere(settings[key], at) for key, at in paths.items() if at not in ELSEWHERE}
+        kept = {str(key): without_elsewhere(settings[key], at) for key, at in paths.items() if at not in ELSEWHERE}
+        return {key: value for key, value in kept.items() if key != "init_args" or value}
     if isinstance(settings, list):
         items = [(item, _item_path(item, path)) for item in settings]
         return [without_elsewhere(item, at) for item, at in items if at not in ELSEWHERE]

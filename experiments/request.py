@@ -117,10 +117,6 @@ def make_request(
     sections = {name: section for name, section in without_elsewhere(config).items() if not is_secret(name)}
     # Whom a trainer tells is no part of what a run is; an address that a model or data read is.
     settings = {name: drop(section, mark=name != "trainer") for name, section in sections.items()}
-    settings.pop("seed_everything", None)
-    arguments = settings.get("data", {}).get("init_args", {})
-    for name in ("fold", "protocol"):
-        arguments.pop(name, None)
     return {
         "fold": fold,
         "seed": seed,

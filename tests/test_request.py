@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from fabricated import make_project, write
 
+from experiments.plan import Planner, Selection
 from experiments.request import (
     difference,
     handed_over,
@@ -13,6 +14,7 @@ from experiments.request import (
     request_hash,
 )
 from experiments.results import run_directory
+from experiments.table_file import read_table
 
 PLACE = {"fold": 0, "seed": 1, "protocol": "paper", "data": "d", "split": "s", "needs": {}}
 EXPERIMENT = """
@@ -111,6 +113,18 @@ def test_command_lines_that_ask_for_different_things_differ(tmp_path, monkeypatc
     write(tmp_path / "z.yaml", (tmp_path / "x.yaml").read_text().replace("lr: 0.1", "lr: 0.2"))
     requests = [request_from_command(way, corpus="toy", project=Path()) for way in (one, other)]
     assert requests[0] != requests[1]
+
+
+def test_a_cell_without_arguments_of_its_own_is_what_its_command_asks_for(tmp_path, monkeypatch):
+    """What a runner adds (fold, protocol, checkpoints) leaves nothing behind in the request."""
+    monkeypatch.chdir(make_project(tmp_path))
+    write(tmp_path / "experiments" / "pair.yaml", "model: Pair\ndata: {class_path: Toy}\n")
+    table = tmp_path / "experiments" / "tables" / "toy.yaml"
+    table.write_text(table.read_text().replace("overrides: {model.init_args.width: 64}", "overrides: {}"))
+    planner = Planner(read_table("toy", project=Path()), Path("runs"), Path())
+    (job,) = planner.jobs(Selection(rows=["pair"], folds=[0], seeds=[1], protocols=["paper"]))[-1:]
+    asked = request_from_command(job.command[1:], corpus="toy", project=Path())
+    assert {**asked, "needs": {}} == {**job.request, "needs": {}}
 
 
 def test_an_option_of_a_list_goes_to_its_last_class(files):
