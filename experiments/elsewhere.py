@@ -4,6 +4,7 @@ Every setting that is not listed here by its full dotted path is part of the req
 its class; of a path that ends in a class, everything is left out.
 """
 
+import re
 from typing import Any
 
 ELSEWHERE = {
@@ -20,12 +21,12 @@ ELSEWHERE = {
     "model.init_args.init_from": "where checkpoints lie; `needs` holds what they are",
     "trainer.accelerator": "the machine",
     "trainer.default_root_dir": "where the run's folder is",
-    "trainer.devices": "the machine",
+    "trainer.devices": "which of the machine, where it is one: several read as many batches to a step",
     "trainer.enable_model_summary": "what is printed",
     "trainer.enable_progress_bar": "what is printed",
     "trainer.log_every_n_steps": "how often loggers are told; epochs are always recorded",
     "trainer.logger": "who is told",
-    "trainer.num_nodes": "the machine",
+    "trainer.num_nodes": "likewise",
     "trainer.profiler": "what is measured",
     # Callbacks that only watch: a new plot does not make a new cell.
     "trainer.callbacks.AttentionPlot": "draws",
@@ -41,6 +42,7 @@ ELSEWHERE = {
     "trainer.callbacks.ModelCheckpoint.init_args.verbose": "what is printed",
     "trainer.callbacks.EarlyStopping.init_args.verbose": "what is printed",
 }
+_SEVERAL = ("trainer.devices", "trainer.num_nodes")
 _CALLBACKS = "trainer.callbacks"
 _KNOWN = ("callbacks", "lightning")  # packages of the classes above; another package may have one of the same name
 
@@ -57,12 +59,23 @@ def without_elsewhere(settings: Any, path: str = "") -> Any:
     """
     if isinstance(settings, dict):
         paths = {key: f"{path}.{key}" if path else str(key) for key in settings}
-        kept = {str(key): without_elsewhere(settings[key], at) for key, at in paths.items() if at not in ELSEWHERE}
+        kept = {
+            str(key): without_elsewhere(settings[key], at)
+            for key, at in paths.items()
+            if at not in ELSEWHERE or (at in _SEVERAL and not _is_one(settings[key]))
+        }
         return {key: value for key, value in kept.items() if key != "init_args" or value}
     if isinstance(settings, list):
         items = [(item, _item_path(item, path)) for item in settings]
         return [without_elsewhere(item, at) for item, at in items if at not in ELSEWHERE]
     return settings
+
+
+def _is_one(count: Any) -> bool:
+    """Whether a number of devices, or a list of them as Lightning reads it, is one; how many ``auto`` is, who knows."""
+    if isinstance(count, list):
+        return len(count) == 1
+    return count is None or re.fullmatch(r"1|\d+,", str(count).strip()) is not None
 
 
 def _item_path(item: Any, path: str) -> str:

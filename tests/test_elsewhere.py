@@ -27,8 +27,8 @@ DATA = {"root", "roots", "num_workers", "cache"}
 VALUES = {"init_from": ({"a": "x.ckpt"}, {"a": "y.ckpt"}), "fold": (0, 1), "protocol": ("paper", "honest")}
 WATCHERS = {"AttentionPlot", "History", "ModelProfile", "PredictionWriter", "ResultPlots", "WebhookNotifier"}
 MACHINE = {
-    "accelerator", "default_root_dir", "devices", "enable_model_summary", "enable_progress_bar", "log_every_n_steps",
-    "logger", "num_nodes", "profiler",
+    "accelerator", "default_root_dir", "enable_model_summary", "enable_progress_bar", "log_every_n_steps", "logger",
+    "profiler",
 }  # fmt: skip
 
 
@@ -102,7 +102,21 @@ def test_every_argument_of_the_trainer_makes_a_new_cell_but_for_the_machine_and_
 def test_every_argument_of_a_part_of_a_model_makes_a_new_cell(unseen):
     """A name that is left out of the data or the trainer counts as an argument of what a model is made of."""
     names = {name for kind in classes("lightning_modules", nn.Module) for name in arguments(kind)}
-    names |= DATA | MACHINE | {"config", "ckpt_path", "verbose", "dirpath", "save_dir", "overwrite", "seed_everything"}
+    names |= (
+        DATA
+        | MACHINE
+        | {
+            "devices",
+            "num_nodes",
+            "config",
+            "ckpt_path",
+            "verbose",
+            "dirpath",
+            "save_dir",
+            "overwrite",
+            "seed_everything",
+        }
+    )
     assert {"config", "pooling"} <= names
     assert unseen(names, lambda name, value: {"model": {"class_path": "M", name: value}}) == set()
     part = {"class_path": "BertText"}

@@ -43,7 +43,8 @@ def test_comments_and_layout_do_not_matter(files):
 
 
 @pytest.mark.parametrize("override", [
-    {"trainer.devices": 4}, {"trainer.accelerator": "gpu"}, {"trainer.logger+": {"class_path": "WandbLogger"}},
+    {"trainer.devices": [3]}, {"trainer.devices": "0,"}, {"trainer.num_nodes": 1}, {"trainer.accelerator": "gpu"},
+    {"trainer.logger+": {"class_path": "WandbLogger"}},
     {"trainer.default_root_dir": "elsewhere"}, {"data.root": "other/place"}, {"data.num_workers": 8},
     {"data.init_args.root": "other"}, {"trainer.callbacks+": "AttentionPlot"}, {"overwrite": True},
     {"trainer.enable_progress_bar": False}, {"model.init_from": {"video": "runs/x/checkpoints/best.ckpt"}},
@@ -56,6 +57,7 @@ def test_p14_places_devices_and_loggers_make_no_new_cell(files, override):
     {"model.lr": 2e-3}, {"data.batch_size": 8}, {"trainer.max_epochs": 71}, {"model": "Other"},
     {"trainer.callbacks+": {"class_path": "GradualUnfreezing"}}, {"trainer.precision": "bf16-mixed"},
     {"data.missing": {"audio": 0.3}}, {"trainer.callbacks": []},
+    {"trainer.devices": 4}, {"trainer.devices": [0, 1]}, {"trainer.devices": "auto"}, {"trainer.num_nodes": 2},
 ])  # fmt: skip
 def test_p14_settings_that_count_make_a_new_cell(files, override):
     assert hashed(files, override) != hashed(files)
@@ -81,7 +83,7 @@ def test_a_command_line_asks_for_the_same_however_it_is_written(tmp_path, monkey
     ways = [
         ["--config", "experiments/pair.yaml", "--data.fold", "2", "--seed_everything", "3", "--model.width=64"],
         ["--seed_everything=3", "--config=experiments/pair.yaml", "--data.init_args.fold=2",
-         "--model.init_args.width", "64", "--trainer.devices", "2", "--data.protocol", "paper"],
+         "--model.init_args.width", "64", "--trainer.devices", "[2]", "--data.protocol", "paper"],
     ]  # fmt: skip
     first, second = (request_from_command(way, corpus="toy", project=Path()) for way in ways)
     assert first == second
