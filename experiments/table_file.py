@@ -1,5 +1,6 @@
 """Reads and checks the YAML of a table."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -129,7 +130,7 @@ def _varied(rows: list[Row], entry: Any, values: Any, path: Path) -> tuple[Row, 
     if entry is None:
         return tuple(rows)
     _require(entry, path, "vary", required=_VARY_KEYS, known=_VARY_KEYS)
-    check_settings([entry["option"]], path, "vary: option")
+    check_settings({str(entry["option"]): ""}, path, "vary: option")
     names = [row.name for row in rows]
     if unknown := [str(name) for name in entry["rows"] if name not in names]:
         raise DataError(f"{path}: vary: rows: {', '.join(unknown)} is no row")
@@ -162,7 +163,7 @@ def _row(entry: Any, path: Path) -> Row:
     if published and published.get("provenance") not in PROVENANCES:
         raise DataError(f"{path}: {where}: published needs a provenance, one of {', '.join(PROVENANCES)}")
     for name in ("accuracy", "uar", "parameters"):
-        if name in published and type(published[name]) not in (int, float):
+        if name in published and (type(published[name]) not in (int, float) or not math.isfinite(published[name])):
             raise DataError(f"{path}: {where}: published {name} is {published[name]!r}, no number")
     check_settings(entry.get("overrides") or {}, path, f"{where}, overrides")
     return Row(
@@ -209,6 +210,8 @@ def _seeds(settings: Config, path: Path) -> dict[str, tuple[int, ...]]:
 def _whole_numbers(values: Any, path: Path, name: str) -> tuple[int, ...]:
     if not isinstance(values, list) or not values or not all(type(value) is int and value >= 0 for value in values):
         raise DataError(f"{path}: {name}: expected a list of whole numbers, found {values!r}")
+    if twice := [value for place, value in enumerate(values) if value in values[:place]]:
+        raise DataError(f"{path}: {name}: {twice[0]} comes twice and would count twice")
     return tuple(values)
 
 

@@ -1,30 +1,45 @@
 """Which options a table may give: settings of experiments, and sizes of stand-ins; no place and no code."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from datamodules.store import DataError
+from experiments.request import read_config
 from experiments.settings import SETTING, Config
 
 _NOT_OF_A_TABLE = {"detector", "out", "source", "workers"}
+# What a runner says of every cell: another value would be another cell, or in another place.
+_OF_THE_RUNNER = (
+    "ckpt_path", "data.init_args.fold", "data.init_args.protocol", "model.init_args.init_from", "overwrite",
+    "seed_everything", "trainer.default_root_dir",
+)  # fmt: skip
 
 
-def check_settings(names: Iterable[Any], path: Path, where: str) -> None:
-    """Refuses what is no dotted name of a setting, as options of the command line alone are.
+def check_settings(settings: Mapping[Any, Any], path: Path, where: str) -> None:
+    """Refuses what is no dotted name of a setting, as options of the command line alone are, or no table's to say.
 
     Args:
-        names: What the table calls settings.
+        settings: What the table calls settings, by name.
         path: The table.
         where: Where in it, for the message.
 
     Raises:
         DataError: If one is none.
     """
-    for name in names:
+    if not isinstance(settings, Mapping):
+        raise DataError(f"{path}: {where}: expected a mapping, found {settings!r}")
+    for name in settings:
         if not isinstance(name, str) or not SETTING.fullmatch(name) or name == "config":
             raise DataError(f"{path}: {where}: {name} is no setting of an experiment")
+    merged = read_config((), settings)
+    for name in _OF_THE_RUNNER:
+        value: Any = merged
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is not None:
+            raise DataError(f"{path}: {where}: {name} is no setting of a table: `reproduce` says it of every cell")
 
 
 def making(entry: Any, path: Path, command: str) -> Config:

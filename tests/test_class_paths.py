@@ -352,6 +352,14 @@ synthetic: {synthetic}
         ("{allow-import: a_strangers_module}", "{}"),
         ("{config: other.yaml}", "{}"),
         ("{'model.loss=x --allow-import': a_strangers_module}", "{}"),
+        ("{trainer.default_root_dir: elsewhere}", "{}"),
+        ("{trainer: {default_root_dir: elsewhere}}", "{}"),
+        ("{overwrite: true}", "{}"),
+        ("{ckpt_path: other.ckpt}", "{}"),
+        ("{model.init_from.encoder: other.ckpt}", "{}"),
+        ("{seed_everything: 3}", "{}"),
+        ("{data.fold: 3}", "{}"),
+        ("{data: {class_path: DAiSEE, init_args: {protocol: paper}}}", "{}"),
     ],
 )
 def test_a_table_gives_settings_alone(overrides, synthetic, tmp_path, canary, capsys):
@@ -363,7 +371,7 @@ def test_a_table_gives_settings_alone(overrides, synthetic, tmp_path, canary, ca
 
 def test_a_value_of_a_table_is_no_option(tmp_path):
     path = tmp_path / "t.yaml"
-    path.write_text(TABLE.format(overrides="{overwrite: '--allow-import=a_strangers_module'}", synthetic="{}"))
+    path.write_text(TABLE.format(overrides="{model.loss: '--allow-import=a_strangers_module'}", synthetic="{}"))
     command = Planner(read_table(str(path)), tmp_path).jobs(Selection())[0].command
     assert class_paths.split(command) == ([], command)
     path.write_text(TABLE.format(overrides="{}", synthetic="{prepare: {face-size: '--detector=x:y'}}"))
