@@ -23,9 +23,8 @@ import os, sys, time
 from pathlib import Path
 from datamodules.locks import hold
 lock = hold(Path(sys.argv[1]))
-loader = os.fork()  # as the workers of a DataLoader are
-if loader:
-    print(loader, flush=True)
+if not os.fork():  # as the workers of a DataLoader are
+    print(os.getpid(), flush=True)  # from the worker: by now it has let go of the lock that it was born with
 time.sleep(600)
 """
 AUDIO = ["fit", "--config", str(ROOT / "experiments" / "ravdess_audio.yaml"), "--trainer.max_epochs", "1"]
