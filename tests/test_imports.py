@@ -27,14 +27,18 @@ PAPERS = {
 
 
 @functools.cache
-def imports(path: Path) -> set[str]:
-    found = set()
+def parsed(path: Path) -> ast.Module:
     gc.disable()  # code that the collector runs inside CPython's parser spoils its count of levels: a SystemError
     try:
-        tree = ast.parse(path.read_text())
+        return ast.parse(path.read_text())
     finally:
         gc.enable()
-    for node in ast.walk(tree):
+
+
+@functools.cache
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -64,7 +68,7 @@ def test_packages_do_not_import_upwards(package, forbidden):
 def test_what_all_packages_share_imports_none_of_them_and_no_torch_at_the_top(name):
     path = ROOT / f"{name}.py"
     assert not {name.split(".")[0] for name in imports(path)} & {*PACKAGES, "cli"}
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     assert not [node for node in tree.body if isinstance(node, ast.Import) and node.names[0].name == "torch"]
 
 
@@ -73,7 +77,7 @@ def test_files_of_tensors_are_opened_by_one_reader(package):
     """torch checks no CRC of its own archives, and numpy none of a member that it does not read to its end."""
     readers = {("torch", "load"), ("np", "load"), ("numpy", "load"), ("zipfile", "ZipFile")}
     for path in files(package):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 found = (node.value.id, node.attr)
                 digest = path.name == "vgaf_layout.py" and found[0] == "zipfile"  # looks at names and CRCs alone
@@ -138,7 +142,7 @@ def test_light_commands_do_not_import_torch(arguments):
 
 
 def test_cli_imports_only_the_standard_library_at_the_top():
-    tree = ast.parse((ROOT / "cli.py").read_text())
+    tree = parsed(ROOT / "cli.py")
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
