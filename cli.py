@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import importlib.util
 import io
 import os
 import re
@@ -19,6 +20,7 @@ from typing import Any, NoReturn
 
 HERE = Path(__file__).resolve().parent
 OLDEST = (3, 11)
+PACKAGES = ("lightning_modules", "datamodules", "callbacks", "experiments")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, a limit on files
 TRAINING = {
     "fit": "train an experiment and test the selected checkpoint",
@@ -107,6 +109,17 @@ def naming(folder: Path) -> Iterator[None]:
         raise
 
 
+def _with_own_configs(arguments: Sequence[str]) -> list[str]:
+    """Return a command line whose configs are found beside the code where the working folder has none of that name."""
+    words = list(arguments)
+    for at, word in enumerate(words):
+        option, equals, path = word.partition("=") if word.startswith("--config=") else ("", "", word)
+        follows = bool(equals) or words[at - 1] == "--config"
+        if at and follows and not Path(path).is_file() and (own := HERE / path).is_file():
+            words[at] = f"{option}{equals}{own}"
+    return words
+
+
 def _look_for_configs(arguments: Sequence[str]) -> None:
     """Refuses a config that is not there, seconds before torch could."""
     request = importlib.import_module("experiments.results.request")
@@ -132,6 +145,7 @@ def dispatch(arguments: Sequence[str]) -> int:
         with naming(args.runs):
             return int(module.run(args, **_reporting(command)))
     if command in TRAINING:
+        arguments = _with_own_configs(arguments)
         _look_for_configs(arguments[1:])
         return int(importlib.import_module("experiments.train.command").main(arguments))
     known = ", ".join((*TRAINING, *PER_CORPUS, *TABLES))
@@ -170,6 +184,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may be no UTF-8
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if foreign := foreign_package():
+        print(f"error: {foreign}", file=sys.stderr)
+        return 2
     try:
         return dispatch(words)
     except KeyboardInterrupt:
@@ -216,6 +233,20 @@ def explain(error: BaseException) -> tuple[str, int] | None:
             2,
         )
     return None
+
+
+def foreign_package() -> str:
+    """Return what to say where a package of ours would be imported from somewhere else; empty where none would."""
+    for name in PACKAGES:
+        found = importlib.util.find_spec(name)
+        places = [Path(place).resolve() for place in (found and found.submodule_search_locations) or ()]
+        if found is None or HERE / name not in places:
+            where = found.origin if found else "nowhere"
+            return (
+                f"the package `{name}` is another one here ({where}); this project wants an environment of its own, "
+                "and to be started where no folder has that name"
+            )
+    return ""
 
 
 def _is_ours(module: str) -> bool:

@@ -18,9 +18,12 @@ def device_name(trainer: Trainer) -> str:
 
 
 def commit() -> str | None:
-    """The version of the project's code, marked where files differ from it; None outside a repository."""
-    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=12"]
+    """Return the version of the project's code, marked where files differ from it; None outside its repository."""
+    git = ["git", "-C", str(HERE)]
     try:
+        # An installed copy may lie inside a repository that is somebody else's.
+        subprocess.run([*git, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True)
+        command = [*git, "describe", "--always", "--dirty", "--abbrev=12"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
