@@ -1,5 +1,6 @@
 """Clips: one row of a store each, with pictures over time, coefficients, a wave, in any combination."""
 
+from abc import abstractmethod
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -121,10 +122,10 @@ class ClipsDataModule(StoredDataModule):
             shapes["wave"] = [self.wave_samples]
         return shapes
 
-    @cached_property
+    @property
+    @abstractmethod
     def folds(self) -> np.ndarray:
         """Test fold of every clip of the store, ``(N,)``."""
-        raise NotImplementedError
 
     @property
     def folds_source(self) -> str:
