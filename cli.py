@@ -51,7 +51,9 @@ class Parser(argparse.ArgumentParser):
 
 def corpora(command: str) -> list[str]:
     """Corpora that a per-corpus command knows: the file stems of its package."""
-    return sorted(path.stem for path in (HERE / "datamodules" / command).glob("[!_]*.py"))
+    packages = ("prepare", "catalogues") if command == "prepare" else (command,)
+    found = (path for package in packages for path in (HERE / "datamodules" / package).glob("[!_]*"))
+    return sorted({path.stem for path in found})
 
 
 def overview() -> str:
@@ -81,6 +83,9 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
         parser.print_help()
         return 0 if arguments else 2
     corpus = parser.parse_args([arguments[0].replace("-", "_")]).corpus
+    if command == "prepare" and not (HERE / "datamodules" / "prepare" / f"{corpus}.py").exists():
+        with naming(Path("data", corpus)):
+            return int(importlib.import_module("datamodules.prepare_command").main(corpus, arguments[1:]))
     module = importlib.import_module(f"datamodules.{command}.{corpus}")
     parser = Parser(prog=f"cli.py {command} {arguments[0]}", description=(module.__doc__ or "").split("\n")[0])
     workers = os.cpu_count() or 1
@@ -189,8 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         return dispatch(words)
-    except KeyboardInterrupt:
-        print("interrupted; the same command carries on", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(str(stopped) or "interrupted; the same command carries on", file=sys.stderr)
         return 130
     except Exception as error:
         said = explain(error)

@@ -6,8 +6,7 @@ fields, and the listener's response that follows, are off; a run that turns them
 """
 
 from functools import cached_property
-from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,17 +14,17 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.avamerg_clips import AvaMERGClips
-from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, Split
 from datamodules.dialogues import MODALITIES, PER_UTTERANCE, RATE, Dialogues, seen_video
 from datamodules.emotion_labels import label_map as labels_of
 from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies, indices
-from datamodules.store import DataError, Store
+from datamodules.store import DataError
+from datamodules.stored import StoredDataModule
 
 Modality = Literal["text", "audio", "video", "meta"]
 
 
-class AvaMERGDataModule(EmotionDataModule):
+class AvaMERGDataModule(StoredDataModule):
     """Conversations up to the turn whose emotion is asked for.
 
     Batches hold, with U utterances: ``text`` int64 ``(B, U, L)`` ids and ``context`` ``(B, L')``, 0 = padding;
@@ -35,7 +34,7 @@ class AvaMERGDataModule(EmotionDataModule):
     After `use_embeddings` a modality is ``(B, U, D)``, the context ``(B, D)``.
 
     Args:
-        root: Folder of the corpus; the store is ``<root>/prepared``.
+        root: Folder of the corpus.
         modalities: Which of ``text`` (with the context), ``audio``, ``video`` and ``meta`` to read.
         label_map: ``avamerg`` (the organisers' own), ``mimamo`` or ``late_fusion`` for seven classes, ``ed32``.
         utterances: Utterances of a batch; of a longer conversation the last ones.
@@ -47,11 +46,8 @@ class AvaMERGDataModule(EmotionDataModule):
         use_response: Have the listener's response be one more utterance. Stamps results LEAKED.
         cache: Have frozen encoders run once, ahead of training.
         protocol: ``honest``: the epoch is selected on conversations that are in neither train nor test.
-        fold: 0; the split is in the store.
         batch_size: Conversations per step and device.
-        num_workers: Loader processes.
-        missing: Rate per modality at which conversations lose it, ``{"audio": 0.3}``; drawn per conversation.
-        class_weighting: ``balanced`` weighs the loss by inverse class frequency in train.
+        **kwargs: See `StoredDataModule`.
     """
 
     corpus = "avamerg"
@@ -74,18 +70,14 @@ class AvaMERGDataModule(EmotionDataModule):
         use_response: bool = False,
         cache: bool = True,
         protocol: Literal["paper", "honest"] = "honest",
-        fold: int = 0,
         batch_size: int = 4,
-        num_workers: int = 0,
-        missing: dict[str, float] | None = None,
-        class_weighting: Literal["none", "balanced"] = "none",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
+        super().__init__(root, protocol=protocol, batch_size=batch_size, **kwargs)
         self.modalities: list[str] = list(MODALITIES if modalities is None else modalities)
         if not self.modalities or len(set(self.modalities)) < len(self.modalities):
             raise DataError(f"--data.modalities {modalities}: name each wanted one of {', '.join(MODALITIES)} once")
-        if unknown := set(self.missing) - set(self.modalities):
-            raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {', '.join(self.modalities)}")
+        self.check_missing(self.modalities)
         for name, value, least in (
             ("utterances", utterances, 1),
             ("text_tokens", text_tokens, 1),
@@ -104,11 +96,6 @@ class AvaMERGDataModule(EmotionDataModule):
         self.cache = cache
         self.embeddings: dict[str, Tensor] = {}
         self._map = labels_of(label_map)
-
-    @cached_property
-    def store(self) -> Store:
-        """The prepared conversations."""
-        return Store(Path(self.root) / "prepared")
 
     @cached_property
     def dialogues(self) -> Dialogues:
@@ -130,16 +117,6 @@ class AvaMERGDataModule(EmotionDataModule):
     def class_names(self) -> list[str]:
         """Classes of the label map."""
         return list(self._map.classes)
-
-    @property
-    def fingerprint(self) -> str:
-        """That of the store."""
-        return self.store.fingerprint
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether the store says that it is a stand-in."""
-        return self.store.synthetic
 
     @cached_property
     def targets(self) -> Tensor:

@@ -157,9 +157,20 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         """Whether an option of `leaks` is on."""
         return bool(self.leaks)
 
+    @property
+    def prepared_by(self) -> dict[str, Any]:
+        """Catalogue, recipe and views that the clips were prepared by, as resolved; empty where that is not known."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
-        """What the indices of a checkpoint's model mean."""
-        return {"class_names": self.class_names, "vocabularies": self.vocabularies}
+        """Return what a checkpoint has to know of its input, as plain values (contract 7)."""
+        return {
+            "class_names": self.class_names,
+            "vocabularies": self.vocabularies,
+            "corpus": self.corpus,
+            "prepared_by": self.prepared_by,
+            "synthetic": self.synthetic,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuses a checkpoint whose indices mean something else.
@@ -167,7 +178,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         Raises:
             DataError: If its classes or vocabularies are not those of this data.
         """
-        for name, own in self.state_dict().items():
+        for name, own in (("class_names", self.class_names), ("vocabularies", self.vocabularies)):
             if (stored := state_dict.get(name, own)) != own:
                 raise DataError(
                     f"--ckpt_path: the checkpoint was trained with other {name.replace('_', ' ')} ({stored}) than "
@@ -193,6 +204,16 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
                 raise DataError(f"--data.missing: rate {rate} of {modality!r} is not between 0 and 1")
         self.missing = missing
         self._datasets.clear()
+
+    def check_missing(self, modalities: Sequence[str]) -> None:
+        """Refuse a rate for a modality that is not read.
+
+        Raises:
+            DataError: There is one.
+        """
+        if unknown := set(self.missing) - set(modalities):
+            names = ", ".join(modalities)
+            raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {names}")
 
     def is_missing(self, modality: str, clip: str) -> bool:
         """Whether this clip loses this modality under ``missing``."""

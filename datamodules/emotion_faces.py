@@ -6,18 +6,17 @@ EMOTIC both. `prepare faces` makes one store of them, with one split of all.
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from datamodules import still_augment
 from datamodules.augment import to_float
-from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split, global_seed
 from datamodules.near_duplicates import left_out
 from datamodules.store import DataError, Store
+from datamodules.stored import StoredDataModule
 
 CLASS_NAMES = ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"]
 SPLITS: list[Split] = ["train", "val", "test"]
@@ -65,7 +64,7 @@ class EmotionFaces(ClipDataset):
         }
 
 
-class EmotionFacesDataModule(EmotionDataModule):
+class EmotionFacesDataModule(StoredDataModule):
     """Stills of emotion corpora from the prepared store.
 
     ``target`` holds ``category`` float ``(B, 8)``, one-hot, a row of NaN without a label, and ``arousal`` and
@@ -74,8 +73,7 @@ class EmotionFacesDataModule(EmotionDataModule):
     train.
 
     Args:
-        root: Folder of the corpora; the store is ``<root>/prepared``.
-        fold: 0; the corpora have one split.
+        root: Folder of the corpora.
         protocol: ``honest`` selects on the validation split and tests on the test split. ``paper`` is there for
             corpora without a test split alone (AffectNet): it selects and reports on the validation split.
         corpora: Names of the corpora to take; all of the store where not given.
@@ -83,9 +81,8 @@ class EmotionFacesDataModule(EmotionDataModule):
         augment_probability: Of each operation.
         augment_without: Operations to leave out; turning faces upside down, for one, is ``vertical_flip``.
         batch_size: Stills per step and device.
-        num_workers: Loader processes; 0 is right for a memory-mapped store.
-        missing: Rate at which stills lose ``face``; drawn per clip id.
         class_weighting: ``balanced`` weighs the loss by inverse class frequency over the labelled training stills.
+        **kwargs: See `StoredDataModule`.
     """
 
     corpus = "faces"
@@ -94,18 +91,16 @@ class EmotionFacesDataModule(EmotionDataModule):
     def __init__(
         self,
         root: str = "data/faces",
-        fold: int = 0,
         protocol: Literal["paper", "honest"] = "honest",
         corpora: list[str] | None = None,
         augment: bool = True,
         augment_probability: float = 0.05,
         augment_without: list[still_augment.Operation] | None = None,
         batch_size: int = 64,
-        num_workers: int = 0,
-        missing: dict[str, float] | None = None,
         class_weighting: Literal["none", "balanced"] = "balanced",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
+        super().__init__(root, protocol=protocol, batch_size=batch_size, class_weighting=class_weighting, **kwargs)
         if corpora is not None and not corpora:
             raise DataError("--data.corpora []: name at least one, or leave the option out")
         if not 0 <= augment_probability <= 1:
@@ -113,8 +108,7 @@ class EmotionFacesDataModule(EmotionDataModule):
         if strange := [name for name in augment_without or [] if name not in still_augment.OPERATIONS]:
             names = ", ".join(still_augment.OPERATIONS)
             raise DataError(f"--data.augment_without: {', '.join(strange)} is none of {names}")
-        if unknown := set(self.missing) - {"face"}:
-            raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read is face")
+        self.check_missing(["face"])
         self.asked = corpora
         self.augment = augment and len(augment_without or []) < len(still_augment.OPERATIONS)
         self.augment_probability = augment_probability
@@ -125,35 +119,13 @@ class EmotionFacesDataModule(EmotionDataModule):
         """The eight categories in the paper's order."""
         return CLASS_NAMES
 
-    @cached_property
-    def store(self) -> Store:
-        """The prepared stills.
-
-        Raises:
-            DataError: If there are none, with the ways to get some, or if they are of other categories.
-        """
-        folder = Path(self.root) / "prepared"
-        if not folder.exists():
-            raise DataError(
-                f"no prepared faces in {folder}. Real corpora: see docs/data.md, then `python cli.py prepare faces "
-                "--source DIR`.\nA stand-in: `python cli.py synth faces`, `python cli.py prepare faces --source "
-                "data/synthetic/faces`, then `--data.root data/synthetic/faces`"
-            )
-        store = Store(folder)
+    def check_store(self, store: Store) -> None:
+        """Refuse a store that holds no faces, or faces of other categories."""
         settings = store.manifest["settings"]
         if settings.get("corpus") != "faces" or settings.get("categories") != CLASS_NAMES:
-            raise DataError(f"{folder} holds {settings.get('corpus')}, not faces of this version; prepare them again")
-        return store
-
-    @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the store."""
-        return self.store.fingerprint
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether the store says that it is a stand-in."""
-        return self.store.synthetic
+            raise DataError(
+                f"{store.folder} holds {settings.get('corpus')}, not faces of this version; prepare them again"
+            )
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:

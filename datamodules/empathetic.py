@@ -5,17 +5,16 @@ read: one store serves every map.
 """
 
 from functools import cached_property
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split
 from datamodules.emotion_labels import label_map as labels_of
-from datamodules.store import DataError, Store
+from datamodules.store import DataError
+from datamodules.stored import StoredDataModule
 
 
 class EmpatheticClips(ClipDataset):
@@ -52,22 +51,19 @@ class EmpatheticClips(ClipDataset):
         }
 
 
-class EmpatheticDataModule(EmotionDataModule):
+class EmpatheticDataModule(StoredDataModule):
     """Texts of EmpatheticDialogues, or of a corpus in its format.
 
     Batches hold ``text`` int64 ids ``(B, L)`` with 0 = padding, or ``(B, D)`` after `use_embeddings`.
 
     Args:
-        root: Folder of the corpus; the store is ``<root>/prepared``.
+        root: Folder of the corpus.
         label_map: ``ed32`` for the 32 emotions, or one of the maps onto seven: ``avamerg``, ``mimamo``,
             ``late_fusion``.
         cache: Have frozen encoders run once, ahead of training.
         protocol: ``honest``: the epoch is selected on the official validation split.
-        fold: 0; the splits are official.
         batch_size: Conversations per step and device.
-        num_workers: Loader processes; 0 is right for what is in memory.
-        missing: Rate at which conversations lose their text, ``{"text": 0.3}``.
-        class_weighting: ``balanced`` weighs the loss by inverse class frequency in train.
+        **kwargs: See `StoredDataModule`.
     """
 
     corpus = "empathetic"
@@ -79,23 +75,14 @@ class EmpatheticDataModule(EmotionDataModule):
         label_map: Literal["avamerg", "mimamo", "late_fusion", "ed32"] = "ed32",
         cache: bool = True,
         protocol: Literal["paper", "honest"] = "honest",
-        fold: int = 0,
         batch_size: int = 64,
-        num_workers: int = 0,
-        missing: dict[str, float] | None = None,
-        class_weighting: Literal["none", "balanced"] = "none",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
+        super().__init__(root, protocol=protocol, batch_size=batch_size, **kwargs)
         self.cache = cache
         self.embeddings: Tensor | None = None
         self._map = labels_of(label_map)
-        if unknown := set(self.missing) - {"text"}:
-            raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; there is text")
-
-    @cached_property
-    def store(self) -> Store:
-        """The prepared conversations."""
-        return Store(Path(self.root) / "prepared")
+        self.check_missing(["text"])
 
     @cached_property
     def texts(self) -> Tensor:
@@ -121,16 +108,6 @@ class EmpatheticDataModule(EmotionDataModule):
     def input_shapes(self) -> dict[str, list[int]]:
         """``{"text": [L]}``, or ``[D]`` of embeddings."""
         return {"text": list((self.texts if self.embeddings is None else self.embeddings).shape[1:])}
-
-    @property
-    def fingerprint(self) -> str:
-        """That of the store."""
-        return self.store.fingerprint
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether the store says that it is a stand-in."""
-        return self.store.synthetic
 
     def rows(self, split: Split) -> np.ndarray:
         """Rows of the store that belong to a split.

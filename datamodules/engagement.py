@@ -7,14 +7,14 @@ Minker (SPECOM 2024, https://openreview.net/forum?id=hzOQYdzfyg) and live in the
 own. Their loaders score uni-modal and fusion models on different windows; here ``require`` makes them the same.
 """
 
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from datamodules.clips import Split
-from datamodules.engagement_base import EngagementClips, EngagementDataModule, Kinesics, Modality
+from datamodules.engagement_base import EngagementClips, EngagementDataModule, Modality
 from datamodules.store import DataError
 from datamodules.windows import FPS, Windows, find_windows, steps_of
 
@@ -28,16 +28,10 @@ class EngagementFrames(EngagementDataModule):
     Args:
         roots: Folders of the corpora; their videos train one model.
         modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
-        kinesics: What that modality is: ``body`` crops or ``joints``.
-        augment: Augment training pictures by `still_augment`, every frame of a window alike.
-        cache: Have frozen encoders run once, ahead of training.
         every: Keep every n-th grid step of a video, from the first one on, in all splits.
-        protocol: ``honest``: the epoch is selected on the official validation videos, which is what the paper does.
-        fold: 0; the splits are official.
+        augment: Augment training pictures by `still_augment`.
         batch_size: Clips per step and device.
-        num_workers: Loader processes; 0 is right for memory-mapped clips.
-        missing: Rate per modality at which clips lose it; drawn per clip id.
-        class_weighting: ``balanced`` weighs the loss by inverse label mass in train.
+        **kwargs: See `EngagementDataModule`.
     """
 
     def __init__(
@@ -45,29 +39,11 @@ class EngagementFrames(EngagementDataModule):
         roots: list[str],
         modalities: list[Modality],
         every: int = 1,
-        kinesics: Kinesics = "body",
         augment: bool = True,
-        cache: bool = True,
-        protocol: Literal["paper", "honest"] = "honest",
-        fold: int = 0,
         batch_size: int = 64,
-        num_workers: int = 0,
-        missing: dict[str, float] | None = None,
-        class_weighting: Literal["none", "balanced"] = "none",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            roots,
-            modalities,
-            kinesics,
-            augment,
-            cache,
-            protocol,
-            fold,
-            batch_size,
-            num_workers,
-            missing,
-            class_weighting,
-        )
+        super().__init__(roots, modalities, augment=augment, batch_size=batch_size, **kwargs)
         if every < 1:
             raise DataError(f"--data.every {every}: at least 1")
         self.every = every
@@ -109,19 +85,12 @@ class EngagementWindows(EngagementDataModule):
     Args:
         roots: Folders of the corpora; their videos train one model.
         modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
-        kinesics: What that modality is: ``body`` crops or ``joints``.
-        augment: Augment training pictures by `still_augment`, every frame of a window alike.
-        cache: Have frozen encoders run once, ahead of training.
         window: Seconds of a window; five steps each.
         stride: Seconds from one window to the next; half a window where not given.
         require: Modalities that a window has to show; those read where not given. A table that compares modalities
             names all of them, so that every row is scored on the same windows.
-        protocol: ``honest``: the epoch is selected on the official validation videos, which is what the paper does.
-        fold: 0; the splits are official.
         batch_size: Clips per step and device.
-        num_workers: Loader processes; 0 is right for memory-mapped clips.
-        missing: Rate per modality at which clips lose it; drawn per clip id.
-        class_weighting: ``balanced`` weighs the loss by inverse label mass in train.
+        **kwargs: See `EngagementDataModule`.
     """
 
     def __init__(
@@ -131,29 +100,10 @@ class EngagementWindows(EngagementDataModule):
         window: float = 4.0,
         stride: float | None = None,
         require: list[Modality] | None = None,
-        kinesics: Kinesics = "body",
-        augment: bool = False,
-        cache: bool = True,
-        protocol: Literal["paper", "honest"] = "honest",
-        fold: int = 0,
         batch_size: int = 32,
-        num_workers: int = 0,
-        missing: dict[str, float] | None = None,
-        class_weighting: Literal["none", "balanced"] = "none",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            roots,
-            modalities,
-            kinesics,
-            augment,
-            cache,
-            protocol,
-            fold,
-            batch_size,
-            num_workers,
-            missing,
-            class_weighting,
-        )
+        super().__init__(roots, modalities, batch_size=batch_size, **kwargs)
         self.length = steps_of(window)
         self.stride = max(1, self.length // 2) if stride is None else steps_of(stride)
         for name, seconds, steps in (("window", window, self.length), ("stride", stride, self.stride)):

@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -83,11 +83,8 @@ class EngagementDataModule(EmotionDataModule):
         augment: Augment training pictures by `still_augment`, every frame of a window alike.
         cache: Have frozen encoders run once, ahead of training.
         protocol: ``honest``: the epoch is selected on the official validation videos, which is what the paper does.
-        fold: 0; the splits are official.
-        batch_size: Clips per step and device.
-        num_workers: Loader processes; 0 is right for memory-mapped clips.
-        missing: Rate per modality at which clips lose it, ``{"kinesics": 0.3}``; drawn per clip id.
-        class_weighting: ``balanced`` weighs the loss by inverse label mass in train.
+        store: Which of their stores: ``prepared`` by the recipe of the paper, or ``prepared-<recipe>``.
+        **kwargs: See `EmotionDataModule`.
     """
 
     corpus = "engagement"
@@ -102,26 +99,23 @@ class EngagementDataModule(EmotionDataModule):
         augment: bool = False,
         cache: bool = True,
         protocol: Literal["paper", "honest"] = "honest",
-        fold: int = 0,
-        batch_size: int = 16,
-        num_workers: int = 0,
-        missing: dict[str, float] | None = None,
-        class_weighting: Literal["none", "balanced"] = "none",
+        store: str = "prepared",
+        **kwargs: Any,
     ) -> None:
         if not roots:
             raise DataError("--data.roots []: name at least one corpus folder, such as data/daisee")
-        super().__init__(roots[0], fold, protocol, batch_size, num_workers, missing, class_weighting)
+        super().__init__(roots[0], protocol=protocol, **kwargs)
         if not modalities or len(set(modalities)) < len(modalities):
             raise DataError(f"--data.modalities {modalities}: name each wanted one of {', '.join(MODALITIES)} once")
         self.roots = [Path(root) for root in roots]
+        self.folders = [root / store for root in self.roots]
         self.modalities: list[str] = list(modalities)
         self.kinesics = kinesics
         self.augment = augment
         self.cache = cache
         self.require: list[str] = []
         self.embeddings: dict[str, Tensor] = {}
-        if unknown := set(self.missing) - set(self.modalities):
-            raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {', '.join(self.modalities)}")
+        self.check_missing(self.modalities)
 
     @abstractmethod
     def clips(self, split: Split) -> EngagementClips:
@@ -139,7 +133,7 @@ class EngagementDataModule(EmotionDataModule):
     @cached_property
     def grid(self) -> Grid:
         """The videos of all corpora."""
-        grid = Grid(self.roots, self.kinesics)
+        grid = Grid(self.folders, self.kinesics)
         for modality in dict.fromkeys([*self.modalities, *self.require]):
             try:
                 grid.shape(modality)
@@ -156,6 +150,12 @@ class EngagementDataModule(EmotionDataModule):
     def fingerprint(self) -> str:
         """That of the store, or of several in their order."""
         return joint_fingerprint([store.fingerprint for store in self.grid.stores])
+
+    @property
+    def prepared_by(self) -> dict[str, Any]:
+        """Catalogue, recipe and views of every store, by its corpus' folder."""
+        stores = zip(self.roots, self.grid.stores, strict=True)
+        return {root.name: dict(store.manifest["settings"]) for root, store in stores}
 
     @property
     def augmented(self) -> bool:  # type: ignore[override]

@@ -14,16 +14,17 @@ SPLITS = ("train", "val", "test")
 CORPORA = ("daisee", "noxi")
 
 
-def open_store(root: Path) -> Store:
+def open_store(folder: Path) -> Store:
     """The store of an engagement corpus.
 
     Args:
-        root: Folder of the corpus.
+        folder: Of the store, inside that of the corpus.
 
     Raises:
         DataError: If there is none, with the ways to get one, or if it is of another kind.
     """
-    folder, corpus = root / "prepared", root.name if root.name in CORPORA else "daisee"
+    name = folder.parent.name
+    corpus = name if name in CORPORA else "daisee"
     if not folder.exists():
         raise DataError(
             f"no prepared videos in {folder}. Real ones: see docs/data.md, then `python cli.py prepare {corpus} "
@@ -40,11 +41,11 @@ class Grid:
     """Every step of every video of some corpora, video after video in the order of the stores.
 
     Args:
-        roots: Folders of the corpora.
+        folders: Of the stores, one a corpus.
         kinesics: Which array the modality of that name reads, ``body`` or ``joints``.
 
     Attributes:
-        stores: One per root.
+        stores: In the order of the folders.
         arrays: Stored array by modality.
         ids: ``<corpus>/<video>`` of every video.
         groups: ``<corpus>/<group>`` of every video.
@@ -56,9 +57,9 @@ class Grid:
             a group.
     """
 
-    def __init__(self, roots: list[Path], kinesics: str) -> None:
+    def __init__(self, folders: list[Path], kinesics: str) -> None:
         self.arrays = dict(zip(MODALITIES, ("face", "face", kinesics), strict=True))
-        self.stores = [open_store(root) for root in roots]
+        self.stores = [open_store(folder) for folder in folders]
         if len({store.synthetic for store in self.stores}) > 1:
             kinds = ", ".join(f"{store.folder} ({'SYNTHETIC' * store.synthetic or 'real'})" for store in self.stores)
             raise DataError(f"--data.roots mixes real data and stand-ins: {kinds}")

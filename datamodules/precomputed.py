@@ -6,7 +6,7 @@ Everything is checked before the first step, and every problem of a kind is told
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,12 +66,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         index: CSV with columns id, group, target, fold.
         class_names: Names of the classes; ``0``, ``1``, ... where not given.
         standardize: Modalities whose features are centred and scaled with the statistics of the training clips.
-        fold: Which fold of the index is the test fold.
-        protocol: ``paper`` selects the epoch on the test fold; ``honest`` on the next fold, which then does not train.
-        batch_size: Clips per step and device.
-        num_workers: Loader processes; 0 is right for features in memory.
-        missing: Rate per modality at which clips lose it; drawn per clip id.
-        class_weighting: ``balanced`` weighs the loss by inverse class frequency in train.
+        **kwargs: See `EmotionDataModule`.
     """
 
     corpus = "precomputed"
@@ -83,12 +78,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         index: str = "index.csv",
         class_names: list[str] | None = None,
         standardize: list[str] | None = None,
-        fold: int = 0,
-        protocol: Literal["paper", "honest"] = "paper",
-        batch_size: int = 16,
-        num_workers: int = 0,
-        missing: dict[str, float] | None = None,
-        class_weighting: Literal["none", "balanced"] = "none",
+        **kwargs: Any,
     ) -> None:
         self.index_path = Path(root) / index
         if not self.index_path.exists():
@@ -99,7 +89,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.targets = torch.tensor([int(row["target"]) for row in self.clips])
         self.folds = np.array([int(row["fold"]) for row in self.clips])
         self.num_folds = int(self.folds.max()) + 1
-        super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
+        super().__init__(root, **kwargs)
         self.features = {check_name(modality, "--data.features"): source for modality, source in features.items()}
         if taken := sorted(self.features.keys() & set(TAKEN)):
             raise DataError(f"--data.features: {taken[0]} is the name of something else in a batch; give it another")

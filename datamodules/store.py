@@ -242,6 +242,20 @@ class Store:
         """Leave the memory maps behind: a pickled one would travel as a copy of the whole file."""
         return {**self.__dict__, "_maps": {}}
 
+    def setting(self, view: str, option: str, old: str, default: Any = None) -> Any:
+        """Return an option that the store was prepared with.
+
+        Args:
+            view: Name in the recipe.
+            option: Of the view.
+            old: What stores of schema 1, which know no views, call it.
+            default: Where it is not there.
+        """
+        settings = self.manifest["settings"]
+        if self.manifest["schema"] == 1:
+            return settings.get(old, default)
+        return settings["views"].get(view, {}).get(option, default)
+
     def shape(self, name: str, i: int) -> tuple[int, ...]:
         """Shape of array `name` of clip `i`."""
         return self._shapes[name][i]

@@ -66,6 +66,7 @@ class StoreWriter:
         settings: Everything that decides the bytes, as JSON values.
         synthetic: Whether the source is a stand-in corpus.
         columns: Columns of the index beyond those that every store has.
+        schema: Of the manifest.
 
     Attributes:
         complete: The store was finished before; only `check_sources` is of use.
@@ -85,12 +86,13 @@ class StoreWriter:
         settings: dict[str, Any],
         synthetic: bool,
         columns: Sequence[str] = (),
+        schema: int = SCHEMA,
     ) -> None:
         self.folder = folder
         self.arrays = arrays
         self.columns = tuple(columns)
         self.request = json.loads(
-            json.dumps({"schema": SCHEMA, "synthetic": synthetic, "settings": settings, "dtypes": arrays})
+            json.dumps({"schema": schema, "synthetic": synthetic, "settings": settings, "dtypes": arrays})
         )
         self._paths = {name: folder / f"{name}.{dtype}" for name, dtype in arrays.items()}
         self._journal: Journal | None = None

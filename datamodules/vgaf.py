@@ -9,7 +9,7 @@ synthetic clips unstratified and looks for unforeseen frame counts in the folder
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -86,11 +86,8 @@ class VGAFDataModule(EmotionDataModule):
         cache: Have a frozen video encoder run once, ahead of training.
         protocol: ``paper`` selects the epoch on Val and reports on it, as the paper does; ``honest`` selects on clips
             carved out of Train. VGAF's test labels were never released.
-        fold: 0; the splits are official.
         batch_size: Clips per step and device.
-        num_workers: Loader processes.
-        missing: Rate per modality at which clips lose it; drawn per clip id.
-        class_weighting: ``balanced`` weighs the loss by inverse class frequency in train.
+        **kwargs: See `EmotionDataModule`.
     """
 
     corpus = "vgaf"
@@ -107,18 +104,14 @@ class VGAFDataModule(EmotionDataModule):
         normalization: Literal["half", "imagenet", "none"] = "half",
         cache: bool = True,
         protocol: Literal["paper", "honest"] = "paper",
-        fold: int = 0,
         batch_size: int = 4,
-        num_workers: int = 0,
-        missing: dict[str, float] | None = None,
-        class_weighting: Literal["none", "balanced"] = "none",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(root, fold, protocol, batch_size, num_workers, missing, class_weighting)
+        super().__init__(root, protocol=protocol, batch_size=batch_size, **kwargs)
         self.modalities: list[Modality] = ["video", "audio"] if modalities is None else list(modalities)
         if not self.modalities or len(set(self.modalities)) < len(self.modalities):
             raise DataError(f"--data.modalities {self.modalities}: name video, audio or both, each once")
-        if unknown := set(self.missing) - set(self.modalities):
-            raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {', '.join(self.modalities)}")
+        self.check_missing(self.modalities)
         if not 0 <= synth_rate <= 1:
             raise DataError(f"--data.synth_rate {synth_rate}: a share from 0 to 1")
         if not 0 < validation < 1:
@@ -233,6 +226,12 @@ class VGAFDataModule(EmotionDataModule):
     def synthetic(self) -> bool:
         """Whether the corpus is a stand-in; synthetic clips beside real ones do not make it one."""
         return bool(self.index.manifest["synthetic"]) if self.index else (Path(self.root) / STAND_IN).exists()
+
+    @property
+    def prepared_by(self) -> dict[str, Any]:
+        """What the preparation of these frames was asked for; empty for tensors made elsewhere."""
+        sets = self.index.manifest.get("sets", {}) if self.index else {}
+        return dict(sets.get(str(self.number), {}).get("settings", {}))
 
     def read(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
         """Frames of clips, or embeddings, zeros where a clip lost them: ``(B, N, C, H, W)`` or ``(B, G, D)``.

@@ -22,7 +22,7 @@ from experiments.train.emotion_cli import EmotionCLI
 from lightning_modules.base import EmotionTask
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = {"root", "roots", "num_workers", "cache"}
+DATA = {"root", "roots", "store", "num_workers", "cache"}
 # Argument -> two values, where two words would not do.
 VALUES = {"init_from": ({"a": "x.ckpt"}, {"a": "y.ckpt"}), "fold": (0, 1), "protocol": ("paper", "honest")}
 WATCHERS = {"AttentionPlot", "History", "ModelProfile", "PredictionWriter", "ResultPlots", "WebhookNotifier"}

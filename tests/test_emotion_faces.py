@@ -215,7 +215,7 @@ def test_mistakes(root, tmp_path):
         ({"fold": 1}, "folds 0 to 0"),
         ({"augment_probability": 2.0}, "between 0 and 1"),
         ({"augment_without": ["flip"]}, "flip is none of pad, grayscale"),
-        ({"missing": {"audio": 0.1}}, "read is face"),
+        ({"missing": {"audio": 0.1}}, "read are face"),
     ):
         with pytest.raises(DataError, match=message):
             EmotionFacesDataModule(root, **options)

@@ -11,10 +11,10 @@ import pytest
 
 from datamodules import media_file
 from datamodules.frames import shown_size, to_gray, to_rgb
+from datamodules.grid_frames import grid_frames
 from datamodules.media import read_clip, spread
 from datamodules.media_file import MediaError
-from datamodules.prepare._face_pictures import count_frames, frames_at
-from datamodules.prepare._grid_frames import grid_frames
+from datamodules.pictures import count_frames, frames_at
 
 RATE = 44100
 

@@ -18,8 +18,8 @@ from test_prepare_engagement import box, film, write_boxes
 
 import cli
 from datamodules.media_file import MediaError
+from datamodules.pictures import read_picture
 from datamodules.prepare._face_index import Still
-from datamodules.prepare._face_pictures import read_picture
 from datamodules.store import check_regular, plain, sha256_file
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from test_media import own_bytes
 
+from datamodules.grid_frames import grid_frames
 from datamodules.letterbox import letter_box
 from datamodules.media_file import MediaError
 from datamodules.prepare import _engagement, daisee, noxi
 from datamodules.prepare._boxes import COLUMNS, at_step, read_boxes
-from datamodules.prepare._grid_frames import grid_frames
 from datamodules.store import DataError, Store
 from datamodules.synth._movie import mp4
 

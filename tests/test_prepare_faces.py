@@ -15,11 +15,11 @@ from test_media import write_clip
 
 from datamodules.letterbox import letter_box
 from datamodules.media import read_clip
+from datamodules.pictures import frames_at, read_picture
 from datamodules.prepare import _face_pictures, faces
 from datamodules.prepare._face_corpora import CORPORA, index
 from datamodules.prepare._face_index import CATEGORIES, Files, Still, assign_splits
 from datamodules.prepare._face_photos import EMOTIC_FIRST, EMOTIC_THEN, emotic_category
-from datamodules.prepare._face_pictures import frames_at, read_picture
 from datamodules.store import DataError, Store
 
 

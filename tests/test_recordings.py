@@ -8,8 +8,8 @@ from test_media import own_bytes, tone, write_clip, write_wav
 from test_prepare_engagement import arguments, film
 
 import cli
-from datamodules.prepare import _recordings, daisee, faces, noxi, ravdess_features
-from datamodules.prepare._recordings import contents
+from datamodules import daisee, faces, noxi, ravdess_features, recordings
+from datamodules.recordings import contents
 from datamodules.store import DataError, Store
 from datamodules.synth import ravdess_features as synth
 
@@ -94,7 +94,7 @@ def test_files_of_one_size_alone_are_read(tmp_path, monkeypatch):
     longer = tmp_path / "longer.wav"
     write_wav(longer, tone(3.3, RATE, 1))
     read = []
-    monkeypatch.setattr(_recordings, "sha256_file", lambda path: read.append(path) or path.read_bytes().hex())
+    monkeypatch.setattr(recordings, "sha256_file", lambda path: read.append(path) or path.read_bytes().hex())
     assert set(contents([*paths, longer, tmp_path / "none.wav"])) == set(paths[:2])
     assert read == paths
 

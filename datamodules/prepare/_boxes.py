@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.prepare._matches import tell_copies
+from datamodules.matches import tell_copies
 from datamodules.store import DataError
 from datamodules.tables import Row, Table, settle
 from datamodules.windows import FPS

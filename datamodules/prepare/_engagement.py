@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from datamodules.matches import tell_unmatched
 from datamodules.parallel import ordered
 from datamodules.prepare._boxes import COLUMNS, load_detector, read_boxes
 from datamodules.prepare._engagement_video import (
@@ -26,8 +27,7 @@ from datamodules.prepare._engagement_video import (
     prepare_video,
 )
 from datamodules.prepare._fill import check_common, check_groups, corpus_root, fill
-from datamodules.prepare._matches import tell_unmatched
-from datamodules.prepare._recordings import check_recordings, same_bytes
+from datamodules.recordings import check_recordings, same_bytes
 from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 

@@ -11,10 +11,10 @@ from av.video.frame import VideoFrame
 
 from datamodules.faces import detect_boxes
 from datamodules.frames import shown_size, to_rgb
+from datamodules.grid_frames import grid_frames
 from datamodules.letterbox import letter_box
 from datamodules.media_file import MediaError
 from datamodules.prepare._boxes import JOINTS, Found, at_step, detected, nothing
-from datamodules.prepare._grid_frames import grid_frames
 from datamodules.store import DataError, sha256_file
 from datamodules.windows import FPS
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.matches import content_hash, tell_unmatched
 from datamodules.names import plain_path
 from datamodules.prepare._fill import check_groups
-from datamodules.prepare._matches import content_hash, tell_unmatched
 from datamodules.store import DataError, check_regular, plain
 from datamodules.tables import settle
 

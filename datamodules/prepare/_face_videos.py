@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.matches import one_of_each
 from datamodules.media_file import MediaError
 from datamodules.names import check_name
+from datamodules.pictures import count_frames
 from datamodules.plain_json import parse_json
 from datamodules.prepare._face_index import LETTERS, PICTURES, VIDEOS, Files, Still, box_of, number, read_text
-from datamodules.prepare._face_pictures import count_frames
-from datamodules.prepare._matches import one_of_each
 from datamodules.store import DataError
 from datamodules.tables import Place, Table, settle
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from atomic_files import write_atomic
-from datamodules.prepare._matches import folders_in, tell_unmatched
+from datamodules.matches import folders_in, tell_unmatched
 from datamodules.prepare._vgaf_clip import Job, Settings
 from datamodules.store import DataError
 from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, folder_number, read_labels, read_sources, synthetic_folder

@@ -26,12 +26,12 @@ from atomic_files import write_atomic
 from datamodules.avamerg_manifest import ATTRIBUTES, ROLES, Dialogue, Media, read_manifests
 from datamodules.emotion_labels import KNOWN
 from datamodules.frames import to_rgb
+from datamodules.matches import tell_unmatched
 from datamodules.media import read_clip, spread
 from datamodules.media_file import MediaError
 from datamodules.parallel import ordered
 from datamodules.plain_json import parse_json
 from datamodules.prepare._fill import check_common, corpus_root, fill
-from datamodules.prepare._matches import tell_unmatched
 from datamodules.store import DataError, Store, is_stand_in, plain, sha256_file
 from datamodules.store_writer import StoreWriter
 from datamodules.tokens import Tokens

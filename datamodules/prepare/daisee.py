@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.matches import tell_copies, tell_counts, tell_unmatched
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
-from datamodules.prepare._matches import tell_copies, tell_counts, tell_unmatched
 from datamodules.store import DataError, plain
 from datamodules.tables import Table, settle
 

@@ -27,7 +27,7 @@ from datamodules.prepare._face_corpora import CORPORA, Corpus, index
 from datamodules.prepare._face_index import SPLITS, Files, Still, assign_splits, once
 from datamodules.prepare._face_pictures import ARRAYS, Settings, file_hash, prepare_stills, source_hash
 from datamodules.prepare._fill import check_common, corpus_root, fill
-from datamodules.prepare._recordings import check_recordings
+from datamodules.recordings import check_recordings
 from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 

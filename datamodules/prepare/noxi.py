@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.matches import tell_counts, tell_unmatched
 from datamodules.prepare import _engagement
 from datamodules.prepare._engagement_video import Video
-from datamodules.prepare._matches import tell_counts, tell_unmatched
 from datamodules.store import DataError, check_regular, plain
 
 SPLITS = {"train": "train", "dev": "val", "val": "val", "validation": "val", "test": "test"}

@@ -19,7 +19,7 @@ import numpy as np
 
 from atomic_files import unfinished, write_atomic
 from datamodules.prepare._fill import corpus_root
-from datamodules.prepare._recordings import Recording, repeated
+from datamodules.recordings import Recording, repeated
 from datamodules.store import ANEW, DataError, is_stand_in, read_manifest, sha256_file
 from datamodules.tables import Table
 from tensor_files import TensorFileError, read_npz

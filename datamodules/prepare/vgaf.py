@@ -19,9 +19,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from datamodules.matches import tell_counts, tell_unmatched
 from datamodules.parallel import ordered
 from datamodules.prepare._fill import check_common, corpus_root, fill
-from datamodules.prepare._matches import tell_counts, tell_unmatched
 from datamodules.prepare._vgaf_clip import Job, Settings, prepare_clip
 from datamodules.prepare._vgaf_synthetic import copy_file, finish_synthetic, synthetic_jobs
 from datamodules.store import DataError, Store, is_stand_in, plain, read_own_table

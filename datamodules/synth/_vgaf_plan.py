@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.matches import tell_copies
 from datamodules.names import fault_in_name
-from datamodules.prepare._matches import tell_copies
 from datamodules.store import DataError
 from datamodules.synth._collage import Recipe
 from datamodules.tables import read_table, settle

@@ -18,6 +18,7 @@ ELSEWHERE = {
     "data.init_args.num_workers": "how many processes read",
     "data.init_args.root": "where the data lie; their fingerprint is in the request",
     "data.init_args.roots": "likewise",
+    "data.init_args.store": "likewise",
     "model.init_args.init_from": "where checkpoints lie; `needs` holds what they are",
     "trainer.accelerator": "the machine",
     "trainer.default_root_dir": "where the run's folder is",

@@ -1,0 +1,77 @@
+"""RAVDESS (Livingstone & Russo, PLOS ONE 2018, https://doi.org/10.1371/journal.pone.0196391): acted speech.
+
+``Actor_01/01-01-03-01-01-01-01.mp4``: modality (01 audio and video, 02 video, 03 audio), channel (01 speech, 02 song),
+emotion, intensity, sentence, repetition, actor. Clips with video are taken; where there are none, those of sound alone.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from datamodules.entries import Catalogue, Entry, Media, Scan
+from datamodules.files import SOUNDS, VIDEOS, files_in
+from datamodules.recordings import check_recordings, same_bytes
+from datamodules.store import DataError, plain
+
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+_NAME = re.compile(r"0[123]-0[12]-0[1-8]-0[12]-0[12]-0[12]-(0[1-9]|1\d|2[0-4])")
+_SUFFIXES = {"01": (".mp4",), "03": (".wav", ".flac")}
+
+
+@dataclass(frozen=True)
+class RAVDESS(Catalogue):
+    """A folder of RAVDESS clips, at any depth; a clip that comes twice, as in Kaggle's, is taken once."""
+
+    name: ClassVar[str] = "ravdess"
+    recipe: ClassVar[str] = "cfnsr"
+    classes: ClassVar[tuple[str, ...]] = EMOTIONS
+
+    def scan(self, source: Path) -> Scan:
+        """List the clips by their names, sorted by id.
+
+        Raises:
+            DataError: There is no clip, or one recording is said to be of two actors or emotions.
+        """
+        files = files_in(source, (*SOUNDS, *VIDEOS))
+        ignored = Counter[str]()
+        clips: dict[str, dict[str, Path]] = {"01": {}, "03": {}}
+        bad: list[Entry] = []
+        for path in files:
+            stem, suffix = path.stem, path.suffix.lower()
+            modality, channel, place = stem[:2], stem[3:5], plain(path.relative_to(source).as_posix())
+            reason = ""
+            if not _NAME.fullmatch(stem):
+                reason = "not named like a RAVDESS clip"
+            elif channel == "02" or modality == "02":
+                ignored["songs" if channel == "02" else "video-only clips"] += 1
+            elif suffix not in _SUFFIXES[modality]:
+                reason = f"modality {modality} in a {suffix} file"
+            elif known := clips[modality].get(stem):
+                if same_bytes(known, path):
+                    ignored["copies"] += 1
+                else:
+                    reason = f"same clip as {plain(known.relative_to(source).as_posix())}"
+            else:
+                clips[modality][stem] = path
+            if reason:
+                bad.append(Entry(place, name=place, media={"video": Media(path)}, problem=reason))
+        chosen = clips["01"] or clips["03"]
+        if not chosen:
+            raise DataError(
+                f"--source {source}: no RAVDESS clip among {len(files)} media files; wanted are names like\n"
+                "Actor_01/01-01-03-01-01-01-01.mp4, or 03-... .wav for audio alone (docs/data.md)."
+            )
+        if clips["01"]:
+            ignored["audio-only clips"] += len(clips["03"])
+        entries = [_entry(id, path, source) for id, path in sorted(chosen.items())]
+        said = ((chosen[one.id], f"actor {one.group}", one.label) for one in entries)
+        check_recordings(said, source)
+        return Scan(sorted([*entries, *bad], key=lambda entry: entry.id), +ignored)
+
+
+def _entry(id: str, path: Path, source: Path) -> Entry:
+    media = {"audio": Media(path)} | ({"video": Media(path)} if id.startswith("01") else {})
+    name = plain(path.relative_to(source).as_posix())
+    return Entry(id, group=id[-2:], name=name, media=media, labels={"emotion": int(id[6:8]) - 1})

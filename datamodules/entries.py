@@ -1,0 +1,180 @@
+"""What a raw corpus holds: entries with their media, texts and labels, before anything is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+
+
+@dataclass(frozen=True)
+class Media:
+    """A file of an entry, or the part of it that counts.
+
+    Attributes:
+        path: The file; None where there is none.
+        name: How the corpus calls it, for messages.
+        time: Seconds after the first frame of the one that counts; None for a picture, or for all of a clip.
+        box: Where the face is, or where to look for it; None for the whole picture.
+        search: Whether the face is to be looked for; otherwise the box (or the whole picture) is the face.
+        pixels: What it shows where there is no file: uint8 ``(H, W)``, grey.
+        problem: Why it cannot be used, though the entry can; empty for a good one.
+    """
+
+    path: Path | None = None
+    name: str = ""
+    time: float | None = None
+    box: Box | None = None
+    search: bool = False
+    pixels: np.ndarray | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A label over time.
+
+    Attributes:
+        values: Class probabilities float32 ``(R, K)``.
+        rate: Rows per second; 0 where one row holds for the whole entry.
+    """
+
+    values: np.ndarray
+    rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One clip, video, still or dialogue of a corpus.
+
+    Attributes:
+        id: Unique name, the key in the store.
+        group: Who it shows: the unit that no split divides.
+        name: Where it is inside the source, for messages.
+        media: Files by medium: video, audio, picture, landmarks, ....
+        texts: Texts by name: prompt, turns, context, ....
+        labels: By task: a class index, a value, class probabilities ``(K,)`` or a `Series`; the first is the one of
+            the store's index.
+        split: ``train``, ``val`` or ``test`` where the corpus has splits.
+        columns: Further columns of the store's index.
+        parts: Utterances, in order.
+        extra: What a view found out about it before anything was decoded, by the view's name.
+        problem: Why it cannot be used; empty for a good one.
+        dropped: Why it is left out on purpose; empty for others.
+    """
+
+    id: str
+    group: str = ""
+    name: str = ""
+    media: Mapping[str, Media] = field(default_factory=dict)
+    texts: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    split: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[Entry, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    dropped: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why there will be no arrays of it; empty where there will."""
+        return self.problem or self.dropped
+
+    @property
+    def label(self) -> int:
+        """Index of its class by its first label; -1 where that is none, or changes over time."""
+        first = next(iter(self.labels.values()), -1)
+        return first if isinstance(first, int) else -1
+
+    def files(self) -> Iterator[Path]:
+        """Yield the files of it and of its parts."""
+        for medium in self.media.values():
+            if medium.path is not None:
+                yield medium.path
+        for part in self.parts:
+            yield from part.files()
+
+    def digest(self, hashes: Mapping[Path, str]) -> str:
+        """Return a hash of everything that arrays could be made of.
+
+        Args:
+            hashes: SHA-256 of its files; empty for one that cannot be read.
+        """
+        content = json.dumps(self, default=lambda value: _canonical(value, hashes), sort_keys=True)
+        return hashlib.sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _canonical(value: Any, hashes: Mapping[Path, str]) -> Any:
+    """Return JSON values for what JSON has no form of: a file is what it holds, wherever it lies and is called."""
+    if isinstance(value, Path):
+        return hashes.get(value, "")
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), list(value.shape), hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {one.name: getattr(value, one.name) for one in fields(value) if one.name != "name"}
+
+
+@dataclass
+class Scan:
+    """What a folder holds.
+
+    Attributes:
+        entries: In the order in which they are stored.
+        ignored: What was left aside on purpose: number by kind.
+        facts: What the store's settings say of the source, for those who read it.
+    """
+
+    entries: list[Entry]
+    ignored: Counter[str] = field(default_factory=Counter)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> list[Entry]:
+        """Those that arrays can be made of."""
+        return [entry for entry in self.entries if not entry.reason]
+
+    def replaced(self, change: Callable[[Entry], Entry]) -> Scan:
+        """Return the same with every entry changed by a function."""
+        return Scan([change(entry) for entry in self.entries], self.ignored, self.facts)
+
+
+class Catalogue(ABC):
+    """How the raw folder of a corpus is laid out: a frozen dataclass whose fields are its options.
+
+    Attributes:
+        name: Of the corpus, on the command line and of its folder.
+        recipe: What is kept of it where nothing else is asked for: the recipe of its paper.
+        unit: What an entry is called; ``s`` makes the plural.
+        classes: Names of the classes in order of their index.
+        columns: Further columns of the store's index.
+    """
+
+    name: ClassVar[str]
+    recipe: ClassVar[str]
+    unit: ClassVar[str] = "clip"
+    classes: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def scan(self, source: Path) -> Scan:
+        """List what a folder holds, by names and label tables alone.
+
+        Args:
+            source: The raw folder.
+
+        Raises:
+            DataError: The folder or a table is missing or wrong, or holds nothing of this corpus.
+        """

@@ -1,0 +1,123 @@
+"""A recipe: what is kept of every entry, by name, and where it goes. ``recipes/<name>.yaml`` holds one each."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datamodules.entries import Catalogue
+from datamodules.sinks import StoreSink
+from datamodules.store import DataError
+from datamodules.views.base import View
+
+HERE = Path(__file__).parent
+RECIPES = HERE / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is kept of every entry.
+
+    Attributes:
+        name: Of its file.
+        views: By the name of their arrays, in order.
+        sink: Where the arrays go.
+    """
+
+    name: str
+    views: dict[str, View]
+    sink: StoreSink = field(default_factory=StoreSink)
+
+
+def names(folder: str) -> list[str]:
+    """Return what can be named of ``catalogues``, ``views`` or ``recipes``: the files and folders there are."""
+    found = [path for path in (HERE / folder).glob("[!_.]*") if path.suffix in ("", ".py", ".yaml")]
+    return sorted({path.stem for path in found} - {"base"})
+
+
+def class_of(folder: str, name: str, base: type) -> Any:
+    """Return the class that a file of ``catalogues``, ``views`` or ``sinks`` defines.
+
+    Args:
+        folder: One of these packages.
+        name: Of the file.
+        base: What the class is derived from.
+
+    Raises:
+        DataError: There is no such file.
+    """
+    if name not in names(folder):
+        raise DataError(f"{name!r} is none of the {folder}: {', '.join(names(folder))}")
+    inner = ".catalogue" if (HERE / folder / name).is_dir() else ""  # a corpus that is easier to find as one folder
+    module = importlib.import_module(f"datamodules.{folder}.{name}{inner}")
+    own = [
+        found
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, base) and is_dataclass(found)
+        if found.__module__ == module.__name__
+    ]
+    assert len(own) == 1, f"{module.__name__} defines {len(own)} of what it is named after"
+    return own[0]
+
+
+def catalogue_class(name: str) -> type[Catalogue]:
+    """Return the catalogue of a corpus by its name."""
+    found: type[Catalogue] = class_of("catalogues", name, Catalogue)
+    return found
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return the content of a recipe's file.
+
+    Raises:
+        DataError: There is no such recipe.
+    """
+    if name not in names("recipes"):
+        raise DataError(f"--recipe {name}: the recipes are {', '.join(names('recipes'))}")
+    content: dict[str, Any] = yaml.safe_load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def defaults(name: str, *, synthetic: bool) -> tuple[dict[str, tuple[type, dict[str, Any]]], type, dict[str, Any]]:
+    """Return what a recipe's file says, before any option is given.
+
+    Args:
+        name: Of the recipe.
+        synthetic: Whether the source is a stand-in, of which less is kept.
+
+    Returns:
+        Class and options of every view by name; class and options of the sink.
+    """
+    content = read(name)
+    smaller = content.get("synthetic", {}) if synthetic else {}
+    views: dict[str, tuple[type, dict[str, Any]]] = {}
+    for view, given in content["views"].items():
+        options = {**given, **smaller.get(view, {})}
+        views[view] = (class_of("views", options.pop("view"), View), options)
+    sink = content.get("sink", "store")
+    return views, StoreSink if sink == "store" else class_of("sinks", sink, StoreSink), smaller.get("sink", {})
+
+
+def load(name: str, changes: Mapping[str, Mapping[str, Any]] | None = None, *, synthetic: bool = False) -> Recipe:
+    """Return a recipe with some of its options changed.
+
+    Args:
+        name: Of its file.
+        changes: Options by view.
+        synthetic: Whether the source is a stand-in.
+
+    Raises:
+        DataError: There is no such recipe, view or option.
+    """
+    views, sink, sink_options = defaults(name, synthetic=synthetic)
+    changes = dict(changes or {})
+    if unknown := sorted(set(changes) - set(views)):
+        raise DataError(f"--recipe {name}: it has no view {unknown[0]!r}; its views are {', '.join(views)}")
+    try:
+        built = {view: cls(**{**options, **changes.get(view, {})}) for view, (cls, options) in views.items()}
+    except TypeError as error:
+        raise DataError(f"--recipe {name}: {error}") from None
+    return Recipe(name, built, sink(**sink_options))

@@ -1,0 +1,42 @@
+"""Options of ``prepare`` that have another name since every corpus is prepared by the recipe of a paper."""
+
+from collections.abc import Sequence
+
+VIDEO, GRID, TEXT = "--views.video", "--views.people", "--views.text"
+_ENGAGEMENT = {
+    "--boxes": f"{GRID}.boxes",
+    "--detector": f"{GRID}.detector",
+    "--parts": f"{GRID}.parts",
+    "--face-size": f"{GRID}.face_size",
+    "--body-size": f"{GRID}.body_size",
+    "--face-margin": f"{GRID}.face_margin",
+    "--body-margin": f"{GRID}.body_margin",
+}
+RENAMED: dict[str, dict[str, str]] = {
+    "ravdess": {
+        "--landmarks": f"{VIDEO}.landmarks",
+        "--face": f"{VIDEO}.face",
+        "--landmark-rows": f"{VIDEO}.rows",
+        "--landmark-confidence": f"{VIDEO}.confidence",
+        "--margin": f"{VIDEO}.margin",
+        "--crop": f"{VIDEO}.crop",
+        "--size": f"{VIDEO}.size",
+        "--audio": "--views.wave.rate",
+    },
+    "daisee": _ENGAGEMENT,
+    "noxi": _ENGAGEMENT,
+}
+
+
+def successor(corpus: str, arguments: Sequence[str]) -> str:
+    """Return what to say of the first option that has another name now; empty where there is none.
+
+    Args:
+        corpus: Its name.
+        arguments: Command line after it.
+    """
+    for word in arguments:
+        option = word.partition("=")[0]
+        if option in RENAMED.get(corpus, {}):
+            return f"{option} is called {RENAMED[corpus][option]} now; `prepare {corpus} --help` tells the options"
+    return ""

@@ -1,0 +1,71 @@
+"""What every corpus with a prepared store shares: where it lies, who it is, and by what recipe it was made."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from datamodules.base import EmotionDataModule
+from datamodules.store import DataError, Store
+
+
+class StoredDataModule(EmotionDataModule):
+    """Clips of a prepared store.
+
+    Args:
+        root: Folder of the corpus.
+        store: Which of its stores: ``prepared`` by the recipe of the corpus' own paper, or ``prepared-<recipe>``.
+        **kwargs: See `EmotionDataModule`.
+    """
+
+    def __init__(self, root: str, store: str = "prepared", **kwargs: Any) -> None:
+        super().__init__(root, **kwargs)
+        self.folder = Path(root) / store
+
+    @cached_property
+    def store(self) -> Store:
+        """The prepared clips.
+
+        Raises:
+            DataError: There are none, with the ways to get some, or they are of another kind.
+        """
+        if not self.folder.exists():
+            raise DataError(no_store(self.folder, self.corpus))
+        store = Store(self.folder)
+        self.check_store(store)
+        return store
+
+    def check_store(self, store: Store) -> None:
+        """Refuse a store that lacks what is read.
+
+        Raises:
+            DataError: It does.
+        """
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the store."""
+        return self.store.fingerprint
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the store says that it is a stand-in."""
+        return self.store.synthetic
+
+    @property
+    def prepared_by(self) -> dict[str, Any]:
+        """Catalogue, recipe and views that made the store, as resolved."""
+        return dict(self.store.manifest["settings"])
+
+
+def no_store(folder: Path, corpus: str) -> str:
+    """Return what to say where there is no store.
+
+    Args:
+        folder: Where it would be.
+        corpus: Its name on the command line.
+    """
+    return (
+        f"no prepared {corpus} in {folder}. Real data: see docs/data.md, then `python cli.py prepare {corpus} --source "
+        f"DIR`.\nA stand-in: `python cli.py synth {corpus}`, `python cli.py prepare {corpus} --source "
+        f"data/synthetic/{corpus}`, then `--data.root data/synthetic/{corpus}`"
+    )

@@ -1,0 +1,227 @@
+"""What is kept of an entry: a view says which media it wants, is fed what they show, and ends with arrays."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from datamodules.entries import Entry, Scan
+from datamodules.media import Clip
+from datamodules.store import Store
+
+
+@dataclass(frozen=True)
+class Times:
+    """Times of some frames of a clip: ``(i + offset) * duration / count`` for i = 0 .. count - 1.
+
+    Attributes:
+        count: Number of frames.
+        offset: 0 for the beginnings of equal segments, 0.5 for their middles.
+    """
+
+    count: int
+    offset: float = 0.0
+
+    def __call__(self, duration: float) -> np.ndarray:
+        """Return the times in seconds, ``(count,)``."""
+        if self.offset:
+            return np.asarray((np.arange(self.count) + self.offset) / self.count * duration)
+        return np.arange(self.count) * duration / self.count
+
+
+@dataclass(frozen=True)
+class Want:
+    """What a view wants decoded.
+
+    Attributes:
+        medium: Key of an entry's media.
+        times: Which frames; None for sound alone.
+        rates: Sampling rates in Hz of its sound.
+        fps: Frames on a grid of so many a second, one at a time, in place of `times`.
+        still: The picture, or the frame at the medium's own time.
+    """
+
+    medium: str
+    times: Times | None = None
+    rates: tuple[int, ...] = ()
+    fps: int = 0
+    still: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a view made of an entry.
+
+    Attributes:
+        arrays: By name, of the dtypes that `View.arrays` gives.
+        padded: How many steps are padding.
+        label: Class index for the store's index where the entry cannot tell it by itself.
+    """
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    padded: int = 0
+    label: int | None = None
+
+
+class Maker(ABC):
+    """Takes what is decoded of an entry, or of its parts one after the other, and ends with arrays.
+
+    Whatever it is fed, it may raise a `MediaError`: the medium cannot be used.
+    """
+
+    def clip(self, piece: Entry, clip: Clip) -> None:  # noqa: B027
+        """Take the frames and waves of a clip."""
+
+    def frame(self, piece: Entry, frame: VideoFrame) -> None:  # noqa: B027
+        """Take the next frame of a grid."""
+
+    def still(self, piece: Entry, image: np.ndarray) -> None:  # noqa: B027
+        """Take a picture, uint8 RGB ``(H, W, 3)``."""
+
+    def lack(self, piece: Entry) -> None:  # noqa: B027
+        """Go without: the medium is not there or cannot be used."""
+
+    @abstractmethod
+    def end(self) -> Made:
+        """Return the arrays."""
+
+
+class View(ABC):
+    """One thing that is kept of every entry: a frozen dataclass whose fields are its options.
+
+    Attributes:
+        required: Whether an entry whose medium cannot be used is skipped; else it has a row in ``missing.csv``.
+        of_parts: Whether it is made of the parts of an entry.
+        preview: Whether its arrays are pictures over time that a contact sheet can show.
+        packages: What its bytes depend on; their versions are recorded.
+    """
+
+    required: ClassVar[bool] = True
+    of_parts: ClassVar[bool] = False
+    preview: ClassVar[bool] = False
+    packages: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
+
+    @abstractmethod
+    def arrays(self, name: str) -> dict[str, str]:
+        """Return the dtype of every array.
+
+        Args:
+            name: Of the view in its recipe.
+        """
+
+    def check(self, option: str) -> None:  # noqa: B027
+        """Refuse values of the options that make no sense.
+
+        Args:
+            option: What names the view on the command line, ``--views.NAME``.
+
+        Raises:
+            DataError: One is out of range.
+        """
+
+    def bind(self, option: str, scan: Scan, source: Path) -> "tuple[View | None, Scan]":
+        """Find out once, before anything is decoded, what an option left open.
+
+        Args:
+            option: What names the view on the command line, for messages.
+            scan: What the source holds.
+            source: Its folder.
+
+        Returns:
+            The view as resolved, None where the source has nothing for it, and the entries with what they need.
+
+        Raises:
+            DataError: The source has not what an option names.
+        """
+        return self, scan
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the store is keyed by, as JSON values: every option but those that say where files lie."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]  # every view is a dataclass
+
+    def said(self) -> str:
+        """Return what to say of it before the work begins; empty for nothing."""
+        return ""
+
+    def told(self, name: str, store: Store) -> str:
+        """Return what to say of it when the store is there; empty for nothing."""
+        return ""
+
+    def wants(self, piece: Entry) -> Want | None:
+        """Return what is to be decoded of an entry or of one of its parts; None for nothing.
+
+        Raises:
+            MediaError: The entry lacks what the view cannot do without.
+        """
+        return None
+
+    @abstractmethod
+    def start(self, name: str, entry: Entry) -> Maker:
+        """Return a maker of the arrays of an entry.
+
+        Args:
+            name: Of the view in its recipe.
+            entry: Whose arrays.
+        """
+
+    def pieces(self, entry: Entry) -> Sequence[Entry]:
+        """Return what the maker is fed, in order: the entry, or its parts."""
+        return entry.parts if self.of_parts else (entry,)
+
+
+class WholeClip(View):
+    """A view that makes one array of one clip, held in memory."""
+
+    dtype: ClassVar[str]
+
+    def arrays(self, name: str) -> dict[str, str]:
+        """Return its one array."""
+        return {name: self.dtype}
+
+    @abstractmethod
+    def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
+        """Return the array of a clip, and how many of its steps are padding.
+
+        Raises:
+            MediaError: The clip cannot be used.
+        """
+
+    def start(self, name: str, entry: Entry) -> Maker:
+        """Return a maker that waits for the clip."""
+        return _OfClip(self, name)
+
+
+class _OfClip(Maker):
+    def __init__(self, view: WholeClip, name: str) -> None:
+        self.view, self.name, self.made = view, name, Made()
+
+    def clip(self, piece: Entry, clip: Clip) -> None:
+        values, padded = self.view.make(piece, clip)
+        self.made = Made({self.name: values}, padded)
+
+    def end(self) -> Made:
+        return self.made
+
+
+class Known(View):
+    """A view that needs nothing decoded: texts and labels."""
+
+    @abstractmethod
+    def make(self, name: str, entry: Entry) -> dict[str, np.ndarray]:
+        """Return its arrays of an entry."""
+
+    def start(self, name: str, entry: Entry) -> Maker:
+        """Return a maker that waits for nothing."""
+        return _OfEntry(self, name, entry)
+
+
+class _OfEntry(Maker):
+    def __init__(self, view: Known, name: str, entry: Entry) -> None:
+        self.view, self.name, self.entry = view, name, entry
+
+    def end(self) -> Made:
+        return Made(self.view.make(self.name, self.entry))

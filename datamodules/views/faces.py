@@ -1,0 +1,122 @@
+"""Face crops of frames spread over a clip: what CFN-SR (Fu et al. 2021) and MSAF see of RAVDESS."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from datamodules.entries import Entry, Media, Scan
+from datamodules.faces import crop, detect_boxes
+from datamodules.files import files_in
+from datamodules.frames import shown_size
+from datamodules.landmarks import CONFIDENCE, Rows, Wanted, landmark_boxes
+from datamodules.matches import one_of_each, tell_unmatched
+from datamodules.media import Clip
+from datamodules.media_file import MediaError
+from datamodules.store import DataError
+from datamodules.views.base import Times, View, Want, WholeClip
+
+
+@dataclass(frozen=True)
+class Faces(WholeClip):
+    """One face of a clip, uint8 RGB ``(frames, size, size, 3)``.
+
+    Attributes:
+        face: Where the face is: in landmark files, where the built-in detector finds one, or ``none``: the whole frame.
+            ``auto`` takes landmarks if there are any, else the detector.
+        landmarks: Folder of OpenFace CSV files named like the clips; ``landmarks`` in the source where not given.
+        rows: Which row of a landmark file a frame takes: the one nearest in time, or row ``ceil(i * rows / frames)`` as
+            the code released with CFN-SR does (``paper``).
+        confidence: A row of less holds no face.
+        margin: Around the face, as a fraction of its box.
+        crop: Cut at full resolution, or out of the whole frame scaled to the square first, as the code released with
+            CFN-SR does (``squashed``).
+        size: Side of the crops in pixels.
+        frames: How many, at the beginnings of equal parts of the clip.
+    """
+
+    dtype: ClassVar[str] = "u8"
+    preview: ClassVar[bool] = True
+
+    face: Literal["auto", "landmarks", "detector", "none"] = "auto"
+    landmarks: Path | None = None
+    rows: Rows = "time"
+    confidence: float = CONFIDENCE
+    margin: float = 0.0
+    crop: Literal["fullres", "squashed"] = "fullres"
+    size: int = 224
+    frames: int = 30
+
+    def check(self, option: str) -> None:
+        """Refuse values that make no sense."""
+        if self.size < 8:
+            raise DataError(f"{option}.size {self.size}: give at least 8 pixels.")
+        if self.frames < 1:
+            raise DataError(f"{option}.frames {self.frames}: give at least 1.")
+        if not 0 <= self.margin <= 2:
+            raise DataError(f"{option}.margin {self.margin}: give a fraction of the face box from 0 to 2.")
+        if not 0 <= self.confidence <= 1:
+            raise DataError(f"{option}.confidence {self.confidence}: give a number from 0 to 1.")
+        if self.landmarks and self.face in ("detector", "none"):
+            raise DataError(f"{option}.landmarks and {option}.face {self.face} exclude each other; leave one out.")
+        if self.landmarks and not self.landmarks.is_dir():
+            raise DataError(f"{option}.landmarks {self.landmarks}: no such folder.")
+
+    def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
+        """Find the landmark files, or go without pictures where the source holds sound alone."""
+        if not any("video" in entry.media for entry in scan.usable):
+            return None, scan
+        folder = self.landmarks or source / "landmarks"
+        if self.face in ("detector", "none") or (self.face == "auto" and not folder.is_dir()):
+            return replace(self, face="none" if self.face == "none" else "detector"), scan
+        files = one_of_each(files_in(folder, (".csv",)))
+        if not files:
+            raise DataError(f"{option}.face landmarks: no CSV file in {folder}; name their folder with "
+                            f"{option}.landmarks DIR.")  # fmt: skip
+        tell_unmatched(str(folder), files, {entry.id for entry in scan.usable}, "clip", "landmark file")
+
+        def with_landmarks(entry: Entry) -> Entry:
+            found = {"landmarks": Media(files[entry.id])} if entry.id in files else {}
+            return replace(entry, media={**entry.media, **found})
+
+        return replace(self, face="landmarks", landmarks=folder), scan.replaced(with_landmarks)
+
+    def settings(self) -> dict[str, Any]:
+        """Return every option that counts: where the files lie does not, nor do their rows where there are none."""
+        unused = {"landmarks", *(() if self.face == "landmarks" else ("rows", "confidence"))}
+        return {name: value for name, value in asdict(self).items() if name not in unused}
+
+    def said(self) -> str:
+        """Return where the faces come from."""
+        return {
+            "none": "whole frames",
+            "detector": "faces from the built-in detector",
+            "landmarks": f"faces from the landmarks in {self.landmarks}",
+        }.get(self.face, "")
+
+    def wants(self, piece: Entry) -> Want:
+        """Return frames at the beginnings of equal parts."""
+        if self.face == "landmarks" and "landmarks" not in piece.media:
+            raise MediaError(Path(piece.name), "no landmark file of that name")
+        return Want("video", Times(self.frames))
+
+    def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
+        """Cut the face out of every frame."""
+        path = entry.media["video"].path
+        assert path is not None
+        width, height = shown_size(clip.frames[0])
+        if self.face == "landmarks":
+            table = entry.media["landmarks"].path
+            assert table is not None
+            wanted = Wanted(clip.times, clip.clock, (width, height), self.rows, self.confidence)
+            boxes = landmark_boxes(table, wanted)
+        elif self.face == "detector":
+            boxes = detect_boxes(path, clip.frames)
+        else:
+            boxes = np.tile([0.0, 0.0, width, height], (len(clip.frames), 1))
+        squash = self.crop == "squashed"
+        faces = [
+            crop(frame, box, self.size, self.margin, squash) for frame, box in zip(clip.frames, boxes, strict=True)
+        ]
+        return np.stack(faces), 0

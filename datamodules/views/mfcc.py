@@ -1,0 +1,60 @@
+"""The audio input of MSAF and CFN-SR (Fu et al. 2021): 13 mel-frequency cepstral coefficients of 2.45 s."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from datamodules.entries import Entry
+from datamodules.media import Clip
+from datamodules.media_file import MediaError
+from datamodules.mfcc import mfcc
+from datamodules.store import DataError
+from datamodules.views.base import Want, WholeClip
+
+HOP = 512  # samples
+
+
+@dataclass(frozen=True)
+class MFCC(WholeClip):
+    """Coefficients, float32 ``(count, steps)``; zeros for a few steps of sound that are not there.
+
+    Attributes:
+        rate: Samples per second.
+        offset: Seconds after the beginning at which they begin.
+        seconds: How long they are.
+        count: Number of coefficients.
+        steps: As many as `seconds` give.
+        most_padded: Steps that may be missing; a clip that lacks more is skipped.
+    """
+
+    dtype: ClassVar[str] = "f32"
+
+    rate: int = 44100
+    offset: float = 0.5
+    seconds: float = 2.45
+    count: int = 13
+    steps: int = 212
+    most_padded: int = 2
+
+    def check(self, option: str) -> None:
+        """Refuse values that make no sense."""
+        if min(self.rate, self.count, self.steps) < 1 or self.offset < 0 or self.seconds <= 0 or self.most_padded < 0:
+            raise DataError(f"{option}: rate, seconds, count and steps are more than 0, the others at least 0.")
+
+    def wants(self, piece: Entry) -> Want:
+        """Return the sound."""
+        return Want("audio", rates=(self.rate,))
+
+    def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
+        """Return the coefficients of the part, and how many steps are padding."""
+        wave, first = clip.waves[self.rate], int(self.offset * self.rate)
+        part = wave[first : first + int(self.seconds * self.rate)]
+        steps = 1 + len(part) // HOP if len(part) else 0
+        padded = self.steps - steps
+        if padded > self.most_padded:
+            reason = f"{len(wave) / self.rate:.2f} s of audio give {steps} of the {self.steps} MFCC steps"
+            raise MediaError(Path(entry.name), reason)
+        coefficients = mfcc(part / np.float32(32768), self.rate, self.count)[:, : self.steps]
+        return np.pad(coefficients, ((0, 0), (0, max(0, padded)))), max(0, padded)
