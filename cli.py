@@ -114,7 +114,7 @@ def naming(folder: Path) -> Iterator[None]:
 
 def _look_for_configs(arguments: Sequence[str]) -> None:
     """Refuses a config that is not there, seconds before torch could."""
-    request = importlib.import_module("experiments.request")
+    request = importlib.import_module("experiments.results.request")
     for path in request.parse_command(list(arguments))[0]:
         if not path.is_file():
             error = importlib.import_module("datamodules.store").DataError
@@ -130,7 +130,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     if command in PER_CORPUS:
         return per_corpus(command, arguments[1:])
     if command in TABLES:
-        module = importlib.import_module(f"experiments.{command}")
+        module = importlib.import_module(f"experiments.{command}.command")
         parser = Parser(prog=f"cli.py {command}", description=TABLES[command])
         module.add_arguments(parser)
         args = parser.parse_args(arguments[1:])
@@ -138,7 +138,7 @@ def dispatch(arguments: Sequence[str]) -> int:
             return int(module.run(args))
     if command in TRAINING:
         _look_for_configs(arguments[1:])
-        return int(importlib.import_module("experiments.train").main(arguments))
+        return int(importlib.import_module("experiments.train.command").main(arguments))
     known = ", ".join((*TRAINING, *PER_CORPUS, *TABLES))
     print(f"error: there is no command {command!r}; the commands are {known}", file=sys.stderr)
     return 2
@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         text, code = said
         with contextlib.suppress(ImportError):  # of the wrong Python, which gets to see no secret
-            text = importlib.import_module("experiments.redaction").hide_message(text, words)
+            text = importlib.import_module("experiments.settings.redaction").hide_message(text, words)
         print(f"error: {text}", file=sys.stderr)
         return code
 

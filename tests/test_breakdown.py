@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 from fabricated import CLASSES, make_project
 
-from experiments import breakdown, group_sheets, robustness
-from experiments.plan import Planner
-from experiments.predictions import Predictions, read_predictions, subset_name, subset_of
-from experiments.report import summary_of
-from experiments.report_plots import figures
-from experiments.results import Cell
-from experiments.table_file import read_table
-from lightning_modules.gates import reachable
+from experiments.report import group_tables as group_sheets
+from experiments.report.command import summary_of
+from experiments.report.plots import figures
+from experiments.reproduce.plan import Planner
+from experiments.reproduce.table_file import read_table
+from experiments.results.cell import Cell
+from experiments.results.predictions import Predictions, read_predictions, subset_name, subset_of
+from experiments.scores import robustness
+from experiments.scores import subgroups as breakdown
+from lightning_modules.nn.gates import reachable
 
 AGES = ["young", "old", "young", "old", ""]
 HEADER = "id,group,target,p_calm,p_happy,p_sad,p_angry,gate_text,gate_video,abstain,attr_age\n"
@@ -179,8 +181,8 @@ def test_the_report_shows_groups_weights_and_subsets(summary):
 
 
 def test_committed_results_keep_gates_and_attributes(summary, tmp_path):
-    from experiments.cells import read_cells
-    from experiments.committed import read_committed, write_committed
+    from experiments.reproduce.committed import read_committed, write_committed
+    from experiments.reproduce.finished_cells import read_cells
 
     cells = read_cells(summary.table, tmp_path / "runs")
     write_committed(summary.table, cells, tmp_path / "results")

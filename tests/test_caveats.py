@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from fabricated import alter, column, fill, make_cell, make_project, write_predictions
 
-from experiments import cost_sheet, sheets
-from experiments.plan import Planner, Selection
-from experiments.report import summary_of
-from experiments.results import read_cell, read_json, write_json
-from experiments.table_file import read_table
+from experiments.report import cost_table as cost_sheet
+from experiments.report import report_tables as sheets
+from experiments.report.command import summary_of
+from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.table_file import read_table
+from experiments.results.cell import read_cell, read_json, write_json
 
 HERE = Path()
 
@@ -155,8 +156,8 @@ def test_a_note_says_what_p_and_interval_are_conditional_on(project):
 
 
 def test_random_sign_patterns_are_told(project, monkeypatch):
-    monkeypatch.setattr("experiments.statistics._SUMS", 0)
-    monkeypatch.setattr("experiments.statistics._PAIRED", 0)
+    monkeypatch.setattr("experiments.scores.statistics._SUMS", 0)
+    monkeypatch.setattr("experiments.scores.statistics._PAIRED", 0)
     notes = "\n".join(sheets.notes(summary_of(fill(protocols=["honest"]))))
     assert "(exact), but in Audio alone, Pair_50 %: 10,000 random ones" in notes
 

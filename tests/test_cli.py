@@ -11,8 +11,8 @@ from tiny import spoil
 
 import cli
 from datamodules.store import DataError
-from experiments.messages import quiet
-from experiments.settings import PROJECT
+from experiments.settings.config import PROJECT
+from experiments.settings.messages import quiet
 
 BASE = ["fit", "--config", "experiments/cfnsr.yaml"]
 

@@ -39,8 +39,8 @@ from hostile_tensors import (
 import cli
 from datamodules.store import Store, read_own_table
 from datamodules.store_writer import StoreWriter
-from experiments.plan import Planner, Selection
-from experiments.table_file import read_table
+from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.table_file import read_table
 
 MOST_LINES = 3
 PATIENCE = 60  # seconds; a command that waits for a pipe would wait for ever

@@ -11,8 +11,12 @@ import yaml
 from fabricated import alter, fill, make_project
 
 from callbacks import plots
-from experiments import markup, report, report_html, report_plots, sheets
-from experiments.report import summary_of, update_readme, write_report
+from experiments.report import command as report
+from experiments.report import html_page as report_html
+from experiments.report import markup
+from experiments.report import plots as report_plots
+from experiments.report import report_tables as sheets
+from experiments.report.command import summary_of, update_readme, write_report
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",

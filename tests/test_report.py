@@ -10,15 +10,16 @@ from fabricated import alter, column, fill, make_project, make_store, write, wri
 from sklearn import metrics
 
 from datamodules.store import DataError
-from experiments import report, sheets
-from experiments.cells import read_cells
-from experiments.committed import read_committed, write_committed
-from experiments.plan import Planner
-from experiments.report import stale_blocks, summary_of
-from experiments.results import read_cell, read_json, write_json
-from experiments.summary import summarise
-from experiments.table import table_names
-from experiments.table_file import read_table
+from experiments.report import command as report
+from experiments.report import report_tables as sheets
+from experiments.report.command import stale_blocks, summary_of
+from experiments.reproduce.committed import read_committed, write_committed
+from experiments.reproduce.finished_cells import read_cells
+from experiments.reproduce.plan import Planner
+from experiments.reproduce.table import table_names
+from experiments.reproduce.table_file import read_table
+from experiments.results.cell import read_cell, read_json, write_json
+from experiments.scores.table_scores import summarise
 
 PROJECT = Path(__file__).resolve().parents[1]
 HERE = Path()
@@ -467,7 +468,7 @@ def test_top_3_is_that_of_the_probabilities(project):
 def test_of_many_classes_the_three_most_probable_are_committed(project, monkeypatch):
     planner = fill(rows=["audio"], protocols=["honest"])
     cells = read_cells(planner.table, Path("runs"))
-    monkeypatch.setattr("experiments.committed._MANY", 3)
+    monkeypatch.setattr("experiments.reproduce.committed._MANY", 3)
     (path,) = write_committed(planner.table, cells, Path("results"))
     assert "probabilities" not in path.read_text()
     whole, kept = (
@@ -613,7 +614,8 @@ def test_tables_and_reports_do_not_import_torch(project):
     code = """
 import sys, argparse
 from pathlib import Path
-from experiments import report, reproduce
+from experiments.report import command as report
+from experiments.reproduce import command as reproduce
 parser = argparse.ArgumentParser()
 report.add_arguments(parser)
 assert report.run(parser.parse_args(["toy"]), Path()) == 0

@@ -1,0 +1,60 @@
+"""What the rows of a table cost: parameters, operations, time, memory."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from experiments.report.text_table import NONE, Sheet, first, titled
+from experiments.scores.table_scores import RowSummary, Summary
+
+
+def cost(summary: Summary) -> Sheet:
+    """Return the cost of every row that was run."""
+    header = [
+        first(summary), "Parameters", "Published", "Trainable", "FLOPs, one clip", "Latency, one clip (median)",
+        "Peak memory", "Training time per cell", "Device",
+    ]  # fmt: skip
+    return Sheet(titled(summary, "Cost"), header, [_cost_row(row) for row in summary.rows if row.cells])
+
+
+def _cost_row(row: RowSummary) -> list[str]:
+    results = [cell.result for cell in row.cells.values()]
+    parameters = results[0]["parameters"]
+    latency = _middle(result["latency_ms"] for result in results)
+    memory = _middle(result["peak_memory_mb"] for result in results)
+    return [
+        row.row.label,
+        f"{parameters['total']:,}",
+        quantity(row.row.published.get("parameters")),
+        f"{parameters['trainable']:,}",
+        quantity(results[0]["flops"], "FLOP"),
+        NONE if math.isnan(latency) else f"{latency:.1f} ms",
+        NONE if math.isnan(memory) else f"{memory:,.0f} MB",
+        duration(float(np.mean([result["seconds"] for result in results]))),
+        ", ".join(sorted({result["device"] for result in results})),
+    ]
+
+
+def quantity(value: float | None, unit: str = "") -> str:
+    """Return a number in thousands, millions or billions."""
+    if value is None or math.isnan(value):
+        return NONE
+    for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= scale:
+            return f"{value / scale:.2f} {prefix}{unit}"
+    return f"{value:.4g} {unit}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as text."""
+    if math.isnan(seconds):
+        return NONE
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _middle(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else math.nan

@@ -1,0 +1,247 @@
+"""The tables of a report as plain text cells, and their Markdown and LaTeX."""
+
+import math
+
+from experiments.report import caveats, markup
+from experiments.report import group_tables as group_sheets
+from experiments.report.cost_table import cost, quantity
+from experiments.report.text_table import METRICS, NONE, STAMP, Sheet, first, metric_name, percent, titled
+from experiments.scores import statistics
+from experiments.scores.column_score import Score
+from experiments.scores.robustness import COLUMNS
+from experiments.scores.table_scores import LEAKED, RowSummary, Summary
+
+TITLES = {
+    "best": "Paper protocol, best epoch (optimistic)",
+    "last": "Paper protocol, last epoch",
+    "honest": "Honest",
+}
+NOT_RUN = "not run"
+_PROTOCOLS = {"paper": "paper protocol", "honest": "honest"}
+
+
+def sheets(summary: Summary) -> list[Sheet]:
+    """The tables of a report, the main one first; those without content are left out."""
+    others = [
+        _by_corpus(summary), _detail(summary), _optimism(summary), group_sheets.subsets(summary),
+        group_sheets.fairness(summary), group_sheets.weights(summary), cost(summary), _robustness(summary),
+    ]  # fmt: skip
+    return [main_sheet(summary), *(sheet for sheet in others if sheet.rows)]
+
+
+def main_sheet(summary: Summary) -> Sheet:
+    """Published and measured figures side by side, with what is needed to judge the difference."""
+    headline = TITLES[summary.headline].split(" (")[0].lower()
+    header = [
+        first(summary),
+        "Published (real data)" if summary.table.synthetic else "Published",
+        *(TITLES[column] for column in summary.columns),
+        f"95 % interval ({headline})",
+        "p vs row above",
+        "Accuracy" if summary.table.metric == "uar" else "UAR",
+        "Macro F1",
+        *(["Top-3"] if summary.table.top3 else []),
+        *_sizes_header(summary),
+        "Parameters (published)",
+    ]
+    rows = [_main_row(summary, row) for row in summary.rows]
+    blank = [NONE] * (len(header) - 2 - len(summary.columns))
+    for name, chance in summary.baselines.items():
+        rows.append([name, NONE, *[percent(chance)] * len(summary.columns), *blank])
+    return Sheet(title(summary), header, rows)
+
+
+def notes(summary: Summary) -> list[str]:
+    """What a reader of the tables has to know, one sentence or two each."""
+    scores = [score for row in summary.rows for score in row.scores.values()]
+    other = "Accuracy" if summary.table.metric == "uar" else "UAR"
+    several_seeds = any(not math.isnan(score.seed_spread) for score in scores)
+    about = [caveats.training_sizes(summary), *caveats.inference(summary), caveats.trainings(summary)]
+    lines = [
+        f"Measured: {METRICS[summary.table.metric]} in percent, {_averaged(summary, several_seeds)}.",
+        f"{_chosen(summary)} chosen on validation {summary.group_name} that are in neither train nor test.",
+        f'{other}, macro F1, interval and p are of the column "{TITLES[summary.headline]}"; UAR and macro F1 over the '
+        "clips of all folds together.",
+        *filter(None, [*about, caveats.versions(summary)]),
+    ]
+    if summary.table.synthetic:
+        lines.insert(0, f"{STAMP}: made on a generated stand-in corpus; the figures say nothing about the real one.")
+    lines += [
+        f"{row.row.label}, published: {row.row.published['note']}."
+        for row in summary.rows
+        if row.row.published.get("note")
+    ]
+    return lines + summary.notes
+
+
+def _averaged(summary: Summary, several_seeds: bool) -> str:
+    if len(summary.table.folds) == 1:
+        spread = "mean over seeds \N{PLUS-MINUS SIGN} standard deviation over seeds (ddof 1)"
+        return spread if several_seeds else "one run"
+    seeds = f" of the seed means ({caveats.seeds(summary)})" if several_seeds else ""
+    return f"mean over folds{seeds} \N{PLUS-MINUS SIGN} standard deviation over folds (ddof 1)"
+
+
+def _chosen(summary: Summary) -> str:
+    optimistic = "Optimistic: the epoch was chosen on the test fold, as the papers do. "
+    return f"{optimistic if 'best' in summary.columns else ''}Honest:"
+
+
+def title(summary: Summary) -> str:
+    """Heading of a table, stamped where it is synthetic and where a row of it leaked."""
+    own = f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
+    leaked = any(row.row.label.startswith(f"{LEAKED}: ") for row in summary.rows)
+    return f"{own} ({LEAKED} rows saw what labels were made of)" if leaked else own
+
+
+def markdown(sheet: Sheet) -> str:
+    """A sheet as a Markdown table, without its title."""
+    rows = [[markup.markdown(cell) for cell in row] for row in (sheet.header, *sheet.rows)]
+    rule = ["---", *["---:"] * (len(sheet.header) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:]))
+
+
+def latex(sheet: Sheet) -> str:
+    """A sheet as a LaTeX table (booktabs)."""
+    lines = [" & ".join(map(markup.latex, row)) + r" \\" for row in (sheet.header, *sheet.rows)]
+    body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
+    columns = "l" + "r" * (len(sheet.header) - 1)
+    return (
+        f"\\begin{{table}}\n\\caption{{{markup.latex(sheet.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
+        "\\end{tabular}\n\\end{table}\n"
+    )
+
+
+def published(summary: Summary, row: RowSummary) -> str:
+    """The published figure of the table's metric and where it comes from."""
+    figures, metric = row.row.published, summary.table.metric
+    return f"{figures[metric]:.2f} ({figures['provenance']})" if metric in figures else summary.table.unpublished
+
+
+def measured(summary: Summary, row: RowSummary, column: str) -> str:
+    """The metric of one column with its spread, and how much of it was run."""
+    score = row.scores.get(column)
+    if not score:
+        return NOT_RUN if COLUMNS[column][0] in summary.table.protocols else NONE
+    spread = score.seed_spread if len(summary.table.folds) == 1 else score.spread
+    return f"{_with_spread(score.mean, spread)}{_coverage(summary, score)}"
+
+
+def _main_row(summary: Summary, row: RowSummary) -> list[str]:
+    score = row.scores.get(summary.headline)
+    of_headline = [NONE] * (5 if summary.table.top3 else 4)
+    if score:
+        of_headline = [
+            _interval(score),
+            _p(row.p),
+            percent(score.accuracy if summary.table.metric == "uar" else score.uar),
+            percent(score.f1),
+            *([percent(score.top3)] if summary.table.top3 else []),
+        ]
+    columns = [measured(summary, row, column) for column in summary.columns]
+    return [row.row.label, published(summary, row), *columns, *of_headline, *_sizes(summary, row), _parameters(row)]
+
+
+def _sizes_header(summary: Summary) -> list[str]:
+    """Return a column for what was published, where that is told, and one per protocol: their numbers may differ."""
+    which = [*(["published"] if _sizes_published(summary) else []), *_PROTOCOLS]
+    which = [_PROTOCOLS.get(name, name) for name in which if name == "published" or name in summary.table.protocols]
+    return [f"n train / test ({name})" for name in which] if len(which) > 1 else ["n train / test"]
+
+
+def _sizes(summary: Summary, row: RowSummary) -> list[str]:
+    told = [str(row.row.published.get("n", NONE))] if _sizes_published(summary) else []
+    return told + [caveats.sizes(row, name) or NONE for name in _PROTOCOLS if name in summary.table.protocols]
+
+
+def _sizes_published(summary: Summary) -> bool:
+    return any("n" in row.row.published for row in summary.rows)
+
+
+def _by_corpus(summary: Summary) -> Sheet:
+    header = [first(summary), "Corpus", "Clips", "UAR", "Macro precision", "Macro F1", "Accuracy"]
+    metrics = (statistics.uar, statistics.macro_precision, statistics.macro_f1, statistics.accuracy)
+    rows = [
+        [row.row.label, corpus, f"{confusion.sum():.0f}", *(percent(float(metric(confusion))) for metric in metrics)]
+        for row in summary.rows
+        if (score := row.scores.get(summary.headline))
+        for corpus, confusion in score.corpora.items()
+    ]
+    return Sheet(titled(summary, f'By corpus, column "{TITLES[summary.headline]}"'), header, rows)
+
+
+def _detail(summary: Summary) -> Sheet:
+    header = [
+        first(summary), "Column", "Cells", "n train / test", f"{metric_name(summary)}, mean over folds",
+        "SD over folds", "SD over seeds", "95 % interval", "Accuracy", "UAR", "Macro F1",
+    ]  # fmt: skip
+    rows = [
+        [
+            row.row.label,
+            TITLES[column],
+            f"{score.cells}/{score.planned}",
+            caveats.sizes(row, COLUMNS[column][0]),
+            *map(percent, (score.mean, score.spread, score.seed_spread)),
+            _interval(score),
+            *map(percent, (score.accuracy, score.uar, score.f1)),
+        ]
+        for row in summary.rows
+        for column, score in row.scores.items()
+    ]
+    return Sheet(titled(summary, "Every column"), header, rows)
+
+
+def _optimism(summary: Summary) -> Sheet:
+    header = [first(summary), "Best epoch - last epoch", "Best epoch - honest", "n train, paper protocol / honest"]
+    rows = []
+    for row in summary.rows:
+        gaps = [row.optimism(column) for column in ("last", "honest")]
+        if not all(map(math.isnan, gaps)):
+            trained = [caveats.sizes(row, name, ["n_train"]) or NONE for name in _PROTOCOLS]
+            shown = [NONE if math.isnan(gap) else f"{100 * gap:+.2f}" for gap in gaps]
+            rows.append([row.row.label, *shown, " / ".join(trained)])
+    text = "Optimism: points that choosing the epoch on the test fold adds; against honest, more training clips too"
+    return Sheet(titled(summary, text), header, rows)
+
+
+def _robustness(summary: Summary) -> Sheet:
+    rates = sorted({rate for row in summary.rows for of in row.robustness.values() for rate in of.rates})
+    header = [first(summary), "Modality that goes missing", "Column", "Area", *(f"{rate:.0%}" for rate in rates)]
+    rows = []
+    for row in summary.rows:
+        for modality, curve in row.robustness.items():
+            at = dict(zip(curve.rates, curve.values, strict=True))
+            cells = [percent(at.get(rate, math.nan)) for rate in rates]
+            rows.append([row.row.label, modality, TITLES[curve.column], percent(curve.area), *cells])
+    return Sheet(titled(summary, f"{metric_name(summary)} under missing modalities, without retraining"), header, rows)
+
+
+def _with_spread(mean: float, spread: float) -> str:
+    return percent(mean) if math.isnan(spread) else f"{percent(mean)} \N{PLUS-MINUS SIGN} {percent(spread)}"
+
+
+def _coverage(summary: Summary, score: Score) -> str:
+    if score.cells == score.planned:
+        return ""
+    folds = len(summary.table.folds)
+    if len(score.folds) < folds:
+        return f" ({len(score.folds)}/{folds} folds)"
+    return f" ({score.cells}/{score.planned} cells)"
+
+
+def _interval(score: Score) -> str:
+    low, high = score.interval
+    return NONE if math.isnan(low) else f"{percent(low)} to {percent(high)}"
+
+
+def _p(value: float) -> str:
+    if math.isnan(value):
+        return NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _parameters(row: RowSummary) -> str:
+    figures = {cell.result["parameters"]["total"] for cell in row.cells.values()}
+    own = ", ".join(quantity(figure) for figure in sorted(figures)) or NONE
+    known = row.row.published.get("parameters")
+    return f"{own} ({quantity(known)})" if known else own
