@@ -145,6 +145,7 @@ def prepare(
     if preview and not shown:
         raise DataError(f"--preview: no pictures are kept of {source}; leave the option out.")
     said = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.said()))
+    said += "".join(f", without {name}" for name in recipe.views if name not in todo.recipe.views)
     print(f"{len(todo.scan.entries)} {catalogue.unit}s{said}")
     store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)
     _summarise(todo, store, time.monotonic() - began)

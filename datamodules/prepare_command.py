@@ -63,7 +63,8 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
         _add(parser, sink, "sink.", sink_options)
         given = parser.parse_args(list(arguments))
     except argparse.ArgumentError as error:
-        raise DataError(f"{_complaint(error, arguments)}; `prepare {corpus} --help` tells the options") from None
+        text = _complaint(error, arguments)
+        raise DataError(f"{text}; python cli.py prepare {corpus} --help tells the options") from None
     kept = {name: _built(view, f"views.{name}.", given) for name, (view, _) in views.items()}
     prepare(
         _built(choice.corpus, "", given),
@@ -83,7 +84,7 @@ def _choice(corpus: str, arguments: Sequence[str]) -> Choice:
     first.add_argument("--source", type=Path)
     asked = first.parse_known_args(list(arguments))[0]
     if asked.source is None and not {"-h", "--help"} & set(arguments):
-        raise DataError(f"--source DIR is missing: the folder of the raw corpus; `prepare {corpus} --help` tells more")
+        raise DataError(f"--source DIR is missing; python cli.py prepare {corpus} --help tells the options")
     found = catalogue_class(corpus)
     synthetic = bool(asked.source and asked.source.is_dir() and is_stand_in(asked.source, corpus))
     return Choice(found, asked.recipe or found.recipe, synthetic)
