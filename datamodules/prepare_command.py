@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, get_loader, set_loader
+from yaml import YAMLError
 
 from datamodules.entries import Catalogue
 from datamodules.preparation import prepare
@@ -92,10 +93,12 @@ def _choice(corpus: str, arguments: Sequence[str]) -> Choice:
 
 def _parser(choice: Choice) -> ArgumentParser:
     corpus = choice.corpus
+    set_loader("option", get_loader("yaml"), (YAMLError, UnicodeEncodeError))  # a path need be no text
     parser = ArgumentParser(
         usage=f"cli.py prepare {corpus.name} --source DIR [--OPTION VALUE ...]",
         description=(sys.modules[corpus.__module__].__doc__ or "").split("\n\n")[0],
         formatter_class=Help,
+        parser_mode="option",
         exit_on_error=False,
         allow_abbrev=False,
     )
