@@ -190,8 +190,19 @@ def _decoded(piece: Entry, wants: list[Want], stills: "_Stills") -> Iterator[Cal
     else:
         times = list(dict.fromkeys(want.times for want in wants if want.times is not None))
         rates = list(dict.fromkeys(rate for want in wants for rate in want.rates))
-        clip = read_clip(medium.path, _joined(times), rates)
+        films = piece.media.get("video", Media()).path == medium.path
+        clip = (
+            _with_its_film(medium.path, rates) if films and not times else read_clip(medium.path, _joined(times), rates)
+        )
         yield lambda maker, want: maker.clip(piece, _part(clip, times, want))
+
+
+def _with_its_film(path: Path, rates: list[int]) -> Clip:
+    """Decode sound that begins and ends with the pictures, as it does where somebody looks at them."""
+    try:
+        return read_clip(path, Times(1), rates)
+    except MediaError:  # of the pictures
+        return read_clip(path, None, rates)
 
 
 def _joined(times: list[Times]) -> Callable[[float], np.ndarray] | None:
