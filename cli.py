@@ -84,8 +84,7 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     corpus = parser.parse_args([arguments[0].replace("-", "_")]).corpus
     if command == "prepare" and not (HERE / "datamodules" / "prepare" / f"{corpus}.py").exists():
-        with naming(Path("data", corpus)):
-            return int(importlib.import_module("datamodules.prepare_command").main(corpus, arguments[1:]))
+        return int(importlib.import_module("datamodules.prepare_command").main(corpus, arguments[1:]))
     module = importlib.import_module(f"datamodules.{command}.{corpus}")
     parser = Parser(prog=f"cli.py {command} {arguments[0]}", description=(module.__doc__ or "").split("\n")[0])
     workers = os.cpu_count() or 1

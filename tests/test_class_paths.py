@@ -440,6 +440,7 @@ synthetic: {synthetic}
     [
         ("{}", "{prepare: {detector: 'a_strangers_module:Adam'}}"),
         ("{}", "{prepare: {daisee: {'detector=a_strangers_module:Adam': 1}}}"),
+        ("{}", "{prepare: {views.people.detector: 'a_strangers_module:Adam'}}"),
         ("{}", "{synth: {out: elsewhere}}"),
         ("{}", "{prepare: {source: elsewhere}}"),
         ("{allow-import: a_strangers_module}", "{}"),
@@ -467,10 +468,21 @@ def test_a_value_of_a_table_is_no_option(tmp_path):
     path.write_text(TABLE.format(overrides="{model.loss: '--allow-import=a_strangers_module'}", synthetic="{}"))
     command = Planner(read_table(str(path)), tmp_path).jobs(Selection())[0].command
     assert class_paths.split(command) == ([], command)
-    path.write_text(TABLE.format(overrides="{}", synthetic="{prepare: {face-size: '--detector=x:y'}}"))
+    path.write_text(TABLE.format(overrides="{}", synthetic="{prepare: {views.people.face_size: '--detector=x:y'}}"))
     from experiments.reproduce.command import _options
 
-    assert _options(read_table(str(path), synthetic=True), "prepare", "daisee") == ["--face-size=--detector=x:y"]
+    assert _options(read_table(str(path), synthetic=True), "prepare", "daisee") == [
+        "--views.people.face_size=--detector=x:y"
+    ]
+
+
+@pytest.mark.parametrize("prepare", ["{size: 64}", "{ravdess: {size: 64}}"])
+def test_an_old_option_of_prepare_in_a_table_is_told_its_successor(prepare, tmp_path, capsys, canary):
+    path = tmp_path / "t.yaml"
+    text = TABLE.format(overrides="{}", synthetic=f"{{prepare: {prepare}}}")
+    path.write_text(text.replace("corpus: daisee", "corpus: ravdess"))
+    line = refused(capsys, canary, "reproduce", str(path), "--data", "synthetic", "--dry-run")
+    assert "t.yaml: synthetic: prepare: --size is called --views.video.size now" in line
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         folds=_whole_numbers(settings["folds"], path, "folds"),
         seeds=_seeds(settings, path),
         synthetic=synthetic,
-        make={command: making(overlay.get(command) or {}, path, command) for command in ("synth", "prepare")},
+        make={of: making(overlay.get(of) or {}, path, of, str(content["corpus"])) for of in ("synth", "prepare")},
         metric=_metric(content, path),
         unpublished=str(content.get("unpublished", "-")),
         real_features=bool(content.get("real_features", False)),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from datamodules.renamed import successor
 from datamodules.store import DataError
 from experiments.results.request import read_config
 from experiments.settings.config import SETTING, Config
@@ -42,23 +43,27 @@ def check_settings(settings: Mapping[Any, Any], path: Path, where: str) -> None:
             raise DataError(f"{path}: {where}: {name} is no setting of a table: `reproduce` says it of every cell")
 
 
-def making(entry: Any, path: Path, command: str) -> Config:
+def making(entry: Any, path: Path, command: str, corpus: str) -> Config:
     """Return the options that make a stand-in, or those of several corpora under their names.
 
     Args:
         entry: What the table says.
         path: The table.
         command: ``synth`` or ``prepare``.
+        corpus: Whose they are where they are not those of several.
 
     Raises:
-        DataError: If they are no options, or name a place or code.
+        DataError: If they are no options, name a place or code, or have another name now.
     """
     where = f"{path}: synthetic: {command}"
     several = isinstance(entry, dict) and any(isinstance(value, dict) for value in entry.values())
-    for options in entry.values() if several else [entry]:
+    for whose, options in entry.items() if several else [(corpus, entry)]:
         if not isinstance(options, dict):
             raise DataError(f"{where}: expected a mapping, found {options!r}")
         for name in options:
-            if not isinstance(name, str) or not re.fullmatch("[a-z][a-z-]*", name) or name in _NOT_OF_A_TABLE:
+            last = str(name).rpartition(".")[2]
+            if not isinstance(name, str) or not re.fullmatch("[a-z][a-z._-]*", name) or last in _NOT_OF_A_TABLE:
                 raise DataError(f"{where}: {name} is no option that a table can give")
+            if command == "prepare" and (moved := successor(whose, [f"--{name}"])):
+                raise DataError(f"{where}: {moved}")
     return dict(entry)

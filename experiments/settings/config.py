@@ -39,7 +39,7 @@ def parse_value(text: str) -> Any:
         return plain_yaml.load(text)
     except plain_yaml.TooMuch:
         raise
-    except yaml.YAMLError:
+    except (yaml.YAMLError, UnicodeEncodeError):  # a path need be no text
         return text
 
 

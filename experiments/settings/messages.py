@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
+from error_texts import name_types
 from experiments.settings.class_paths import refusal
 from experiments.settings.config import PROJECT
 from experiments.settings.typehints import counts_before_shares
@@ -134,9 +135,7 @@ def condense(message: str) -> str:
             r"Expected a path but|Not a valid|Given value|a class path|a dict w",
             text,
         ):
-            text = text.replace("Expected a ", "expected ")
-            text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", text)
-            text = re.sub(r"Literal\[([^]]*)\]", lambda names: "one of " + names[1].replace("'", ""), text)
+            text = name_types(text)
             given = re.search(r"Given value: (.{1,80})$", message)
             value = f". Got value: {given[1]}" if given and option and "Got value" not in text else ""
             return f"--{'.'.join(option)}: {text}{value}" if option else text
