@@ -98,7 +98,7 @@ def stand_in(root: Path, corpus: str, *options: str, clips: int) -> Path:
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of the prepared stand-in of the emotion corpora."""
-    return stand_in(tmp_path_factory.mktemp("data") / "faces", "faces", "--size", "32", clips=120)
+    return stand_in(tmp_path_factory.mktemp("data") / "faces", "faces", "--views.face.size", "32", clips=120)
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ CORPORA = {
     "daisee": ("--face-size", "16", "--body-size", "16"),
     "noxi": ("--face-size", "16", "--body-size", "16"),
     "vgaf": ("--size", "16"),
-    "faces": ("--size", "16"),
+    "faces": ("--views.face.size", "16"),
     "avamerg": ("--size", "16"),
     "empathetic": (),
     "sounds": ("--audio", "16000"),

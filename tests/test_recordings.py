@@ -8,7 +8,9 @@ from test_media import own_bytes, tone, write_clip, write_wav
 from test_prepare_engagement import arguments, film
 
 import cli
-from datamodules import daisee, faces, noxi, ravdess_features, recordings
+from datamodules import recordings
+from datamodules.catalogues.faces.catalogue import Faces
+from datamodules.prepare import daisee, noxi, ravdess_features
 from datamodules.recordings import contents
 from datamodules.store import DataError, Store
 from datamodules.synth import ravdess_features as synth
@@ -186,11 +188,11 @@ def test_one_video_of_two_subjects_is_refused(tmp_path):
     index = own / "index.csv"
     index.write_text("\n".join([header, *rows]).format("s1", "s2") + "\n")
     with pytest.raises(DataError, match=r"own/a\.mp4 and own/b\.mp4 are the same recording, but of s1 and of s2"):
-        faces.scan(tmp_path / "raw")
+        Faces().scan(tmp_path / "raw")
     index.write_text("\n".join([header, *rows]).format("s1", "s1") + "\n")
-    assert len(faces.scan(tmp_path / "raw").stills) == 4
+    assert len(Faces().scan(tmp_path / "raw").entries) == 4
     index.write_text("\n".join([header + boxed, *(row + ",1,2,30,40" for row in rows)]).format("s1", "s2") + "\n")
-    assert len(faces.scan(tmp_path / "raw").stills) == 4  # two people in one picture
+    assert len(Faces().scan(tmp_path / "raw").entries) == 4  # two people in one picture
 
 
 @pytest.mark.parametrize(("file", "name"), [("au_mfcc.npz", "au"), ("mfcc_44k.npz", "mfcc")])

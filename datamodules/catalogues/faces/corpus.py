@@ -47,11 +47,10 @@ class Files:
         return iter(sorted(path for paths in self._by_name.values() for path in paths))
 
     def get(self, name: str) -> Path | None:
-        """Return the file whose path ends with these components, the least deep of several; None where there is none."""
+        """Return the file whose path ends with these components, the least deep of several; None without one."""
         parts = tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
-        found = (
-            [path for path in self._by_name.get(parts[-1], ()) if path.parts[-len(parts) :] == parts] if parts else []
-        )
+        alike = self._by_name.get(parts[-1], []) if parts else []
+        found = [path for path in alike if path.parts[-len(parts) :] == parts]
         if not found:
             return None
         path = min(found, key=lambda path: (len(path.parts), path))
@@ -199,7 +198,7 @@ def number(text: object, where: str, low: float = -1.0, high: float = 1.0) -> fl
         raise DataError(f"{where}: {text!r} is not a number.") from None
     if not low - 1e-3 <= value <= high + 1e-3:
         raise DataError(f"{where}: {text} is not between {low:g} and {high:g}.")
-    return min(max(value, low), high)
+    return float(min(max(value, low), high))
 
 
 def category(code: str, names: Mapping[str, str], where: str) -> int:

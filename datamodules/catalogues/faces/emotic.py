@@ -69,8 +69,17 @@ def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
             if label is None:
                 ignored["emotic people of no expression"] += 1
                 continue
-            affect = {"category": CATEGORIES.index(label), "arousal": arousal, "valence": valence}
-            yield files.still(clip, picture, where, split=split, box=box, search=True, **affect)
+            yield files.still(
+                clip,
+                picture,
+                where,
+                category=CATEGORIES.index(label),
+                arousal=arousal,
+                valence=valence,
+                split=split,
+                box=box,
+                search=True,
+            )
 
 
 def category_of(names: list[str]) -> str | None:

@@ -55,8 +55,8 @@ def stills(files: Files, ignored: Counter[str], prefix: str, every: int, short: 
             if now not in arousal or now not in valence:
                 ignored[f"{files.corpus} frames without labels"] += 1
                 continue
-            both = {"arousal": arousal[now], "valence": valence[now]}
-            yield files.still(f"{stem}/{time:07.2f}", path, subject=stem, time=time, search=True, **both)
+            clip, own = f"{stem}/{time:07.2f}", (arousal[now], valence[now])
+            yield files.still(clip, path, arousal=own[0], valence=own[1], subject=stem, time=time, search=True)
 
 
 def _values(path: Path) -> Iterator[tuple[tuple[str, int], float, Place]]:
