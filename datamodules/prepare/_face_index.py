@@ -10,7 +10,7 @@ import numpy as np
 
 from datamodules.matches import content_hash, tell_unmatched
 from datamodules.names import plain_path
-from datamodules.prepare._fill import check_groups
+from datamodules.recordings import check_groups
 from datamodules.store import DataError, check_regular, plain
 from datamodules.tables import settle
 
