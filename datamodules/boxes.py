@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from datamodules.store import DataError
 from datamodules.tables import Row, Table, settle
 from datamodules.windows import FPS
 
+Part = Literal["face", "body", "joints"]
+PARTS: tuple[Part, ...] = ("face", "body", "joints")
 JOINTS = 17  # COCO: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before right
 SIDES = ("left", "top", "right", "bottom")
 COLUMNS = {
@@ -22,7 +24,6 @@ COLUMNS = {
     "body": [f"body_{side}" for side in SIDES],
     "joints": [f"j{joint}_{value}" for joint in range(JOINTS) for value in ("x", "y", "score")],
 }
-PARTS = tuple(COLUMNS)
 _NUMBERS = ["time", *(name for columns in COLUMNS.values() for name in columns)]
 _LEAST = 2  # pixels; a thinner box shows nothing
 WIDTHS = {"face": (4,), "body": (4,), "joints": (JOINTS, 3)}

@@ -3,12 +3,24 @@
 import contextlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
 
-from datamodules.boxes import JOINTS, PARTS, Found, around, at_step, detected, grown, load_detector, nothing, read_boxes
+from datamodules.boxes import (
+    JOINTS,
+    PARTS,
+    Found,
+    Part,
+    around,
+    at_step,
+    detected,
+    grown,
+    load_detector,
+    nothing,
+    read_boxes,
+)
 from datamodules.entries import Entry, Scan
 from datamodules.faces import detect_boxes
 from datamodules.frames import shown_size, to_rgb
@@ -43,7 +55,7 @@ class People(View):
 
     boxes: Path | None = None
     detector: str = ""
-    parts: tuple[Literal["face", "body", "joints"], ...] = ()
+    parts: tuple[Part, ...] = ()
     face_size: int = 240
     body_size: int = 256
     face_margin: int = 10
@@ -98,7 +110,7 @@ class People(View):
 
     def arrays(self, name: str) -> dict[str, str]:
         """Return an array for each part that is kept, then which steps show it."""
-        kept = {part: "f32" if part == "joints" else "u8" for part in self.parts}
+        kept: dict[str, str] = {part: "f32" if part == "joints" else "u8" for part in self.parts}
         return {**kept, **{f"{part}_seen": "u8" for part in self.parts}}
 
     def settings(self) -> dict[str, Any]:
