@@ -12,6 +12,7 @@ from datamodules import making, preparation
 from datamodules.boxes import COLUMNS, at_step, read_boxes
 from datamodules.catalogues.daisee import DAiSEE, participant
 from datamodules.catalogues.noxi import NoXi, read_annotation
+from datamodules.catalogues.ravdess import RAVDESS
 from datamodules.grid_frames import grid_frames
 from datamodules.letterbox import letter_box
 from datamodules.media_file import MediaError
@@ -20,6 +21,7 @@ from datamodules.recipe import Recipe, load
 from datamodules.store import DataError
 from datamodules.synth._movie import mp4
 from datamodules.views.faces import Faces
+from datamodules.views.people import People
 
 WIDTH, HEIGHT = 96, 64
 CATALOGUES = {"daisee": DAiSEE(), "noxi": NoXi()}
@@ -295,6 +297,18 @@ def test_another_recipe_knows_the_class_of_a_clip_and_none_of_a_conversation(cor
         store = preparation.prepare(CATALOGUES[name], recipe, source, tmp_path / name, workers=1)
         assert store.labels.tolist() == labels
         assert store.folder.name == "prepared-pictures"
+
+
+def test_a_corpus_of_another_kind_gives_people_and_lacks_their_labels(tmp_path, capsys):
+    names = ["01-01-01-01-01-01-01", "01-01-05-01-01-01-02"]
+    for place, name in enumerate(names):
+        film(tmp_path / f"raw/{name}.mp4", 10 + place, 5)
+    rows = [{"video": name, "time": 0.2} | box("face", 30, 20, 50, 40) for name in names]
+    write_boxes(tmp_path / "raw/boxes.csv", rows, ["face"])
+    store = preparation.prepare(RAVDESS(), Recipe("own", {"crops": People(face_size=16)}), tmp_path / "raw", tmp_path)
+    assert [store.read("face_seen", place).tolist() for place in (0, 1)] == [[0, 1, *[0] * 8], [0, 1, *[0] * 9]]
+    assert main("ravdess", tmp_path / "raw", tmp_path, "--recipe", "engagement") == 1
+    assert "(it has no label over time)" in capsys.readouterr().err
 
 
 def test_unusable_clips_are_listed_and_have_to_be_accounted_for(corpus, tmp_path, capsys):
