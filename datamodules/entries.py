@@ -95,6 +95,8 @@ class Entry:
     def label(self) -> int:
         """Index of its class by its first label; -1 where that is none, or changes over time."""
         first = next(iter(self.labels.values()), -1)
+        if isinstance(first, Series) and not first.rate:
+            return int(first.values[0].argmax())
         return first if isinstance(first, int) else -1
 
     def files(self) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Whom recordings show: one of two people or of two labels is refused, and a corpus that is all of one person."""
+"""Who is on which recording: one of two people or labels is refused, and so is one person on all of them."""
 
 import os
 from collections import defaultdict

@@ -104,13 +104,13 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def daisee(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of the prepared stand-in of DAiSEE."""
-    return stand_in(tmp_path_factory.mktemp("data") / "daisee", "daisee", "--face-size", "32", clips=9)
+    return stand_in(tmp_path_factory.mktemp("data") / "daisee", "daisee", "--views.people.face_size", "32", clips=9)
 
 
 @pytest.fixture(scope="session")
 def noxi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of the prepared stand-in of NoXi."""
-    return stand_in(tmp_path_factory.mktemp("data") / "noxi", "noxi", "--face-size", "32", clips=6)
+    return stand_in(tmp_path_factory.mktemp("data") / "noxi", "noxi", "--views.people.face_size", "32", clips=6)
 
 
 @pytest.fixture(scope="session")

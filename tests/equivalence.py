@@ -47,7 +47,12 @@ from PIL import Image
 HERE = Path(__file__).resolve().parents[1]
 
 # Options of a variant below as a later tree spells them, by its name; used where --help no longer names the old ones.
-LATER: dict[str, str] = {"faces-small": "--views.face.size 32 --views.face.margin 20"}
+LATER: dict[str, str] = {
+    "faces-small": "--views.face.size 32 --views.face.margin 20",
+    "daisee-face": "--views.people.parts [face] --views.people.face_size 32 --views.people.face_margin 0",
+    "noxi-body": "--views.people.parts '[body, joints]' --views.people.body_size 32 "
+    "--views.people.body_margin '[10, 20]'",
+}
 # Clips of a stand-in, small enough for two cores; of any other corpus as many as its table asks for.
 CLIPS = {"avamerg": 40, "daisee": 9, "empathetic": 160, "faces": 120, "noxi": 6, "ravdess": 96, "ravdess_features": 96}
 CLIPS |= {"vgaf": 27, "vgaf_frames": 12}

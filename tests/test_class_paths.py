@@ -347,6 +347,10 @@ synthetic: {synthetic}
     [
         ("{}", "{prepare: {detector: 'a_strangers_module:Adam'}}"),
         ("{}", "{prepare: {daisee: {'detector=a_strangers_module:Adam': 1}}}"),
+        ("{}", "{prepare: {views.people.detector: 'a_strangers_module:Adam'}}"),
+        ("{}", "{prepare: {daisee: {views.people.detector: 'a_strangers_module:Adam'}}}"),
+        ("{}", "{prepare: {daisee: {views.people: {detector: 'a_strangers_module:Adam'}}}}"),
+        ("{}", "{prepare: {views.people: '{detector: a_strangers_module:Adam}'}}"),
         ("{}", "{synth: {out: elsewhere}}"),
         ("{}", "{prepare: {source: elsewhere}}"),
         ("{allow-import: a_strangers_module}", "{}"),

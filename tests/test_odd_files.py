@@ -115,8 +115,8 @@ CORPORA = {
     ravdess: ["--size", "16"],
     ravdess_audio: [],
     vgaf: ["--size", "32", "--spectrogram-size", "106"],
-    daisee: ["--face-size", "16", "--parts", "face"],
-    noxi: ["--face-size", "16", "--parts", "face"],
+    daisee: ["--views.people.face_size", "16", "--views.people.parts", "[face]"],
+    noxi: ["--views.people.face_size", "16", "--views.people.parts", "[face]"],
     faces: ["--views.face.size", "16"],
     avamerg: ["--size", "16", "--frames", "2", "--text-tokens", "8", "--context-tokens", "10"],
 }
