@@ -48,6 +48,10 @@ HERE = Path(__file__).resolve().parents[1]
 
 # Options of a variant below as a later tree spells them, by its name; used where --help no longer names the old ones.
 LATER: dict[str, str] = {
+    "ravdess-paper": "--views.video.crop squashed --views.video.rows paper --views.video.size 32 "
+    "--views.wave.rate 16000",
+    "ravdess-detector": "--views.video.face detector --views.video.size 32 --views.video.margin 0.2 --max-skipped 96",
+    "ravdess-whole": "--views.video.face none --views.video.size 32",
     "faces-small": "--views.face.size 32 --views.face.margin 20",
     "daisee-face": "--views.people.parts [face] --views.people.face_size 32 --views.people.face_margin 0",
     "noxi-body": "--views.people.parts '[body, joints]' --views.people.body_size 32 "

@@ -112,7 +112,7 @@ def avamerg(folder):
 
 
 CORPORA = {
-    ravdess: ["--size", "16"],
+    ravdess: ["--views.video.size", "16"],
     ravdess_audio: [],
     vgaf: ["--size", "32", "--spectrogram-size", "106"],
     daisee: ["--views.people.face_size", "16", "--views.people.parts", "[face]"],

@@ -48,7 +48,7 @@ def test_kaggles_ravdess_has_every_file_twice(actors, tmp_path, capsys):
         again.write_bytes(path.read_bytes())
     capsys.readouterr()
     assert prepare(actors, tmp_path / "twice") == 0
-    assert "3 clips used, 0 skipped, 0 padded, 3 copies ignored" in capsys.readouterr().out
+    assert "3 clips used, 0 skipped, 3 copies ignored" in capsys.readouterr().out
     for path in (tmp_path / "once/prepared").iterdir():
         assert path.read_bytes() == (tmp_path / "twice/prepared" / path.name).read_bytes(), path.name
 
