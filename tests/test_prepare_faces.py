@@ -663,8 +663,8 @@ def test_near_duplicates_across_splits_are_counted(source, tmp_path, capsys):
     [
         (["--source", "nowhere"], "--source nowhere: no such folder"),
         (["--source", "EMPTY"], "no corpus in it; wanted are folders named"),
-        (["--views.face.size", "0"], "--views.face.size 0: give at least 8 pixels"),
-        (["--views.face.margin=-1"], "--views.face.margin -1: give a number of pixels"),
+        (["--views.face.size", "0"], "--views.face.size 0: give a number from 8"),
+        (["--views.face.margin=-1"], "--views.face.margin -1: give a number from 0"),
         (["--views.face.margin", "much"], "views.face.margin"),
         (["--size", "64"], "--size is called --views.face.size now"),
         (["--margin=3"], "--margin is called --views.face.margin now"),

@@ -12,7 +12,6 @@ from datamodules.faces import LEAST, detect_boxes
 from datamodules.letterbox import letter_box
 from datamodules.media_file import MediaError
 from datamodules.near_duplicates import thumbnail
-from datamodules.store import DataError
 from datamodules.views.base import Made, Maker, View, Want
 
 
@@ -26,6 +25,7 @@ class Face(View):
     """
 
     packages: ClassVar[tuple[str, ...]] = (*View.packages, "pillow")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (8, 4096), "margin": (0, 4096)}
 
     size: int = 240
     margin: int = 10
@@ -37,13 +37,6 @@ class Face(View):
     def behind(self, name: str) -> dict[str, str]:
         """Return the thumbnail."""
         return {"thumbnail": "u8"}
-
-    def check(self, option: str) -> None:
-        """Refuse values that make no sense."""
-        if self.size < 8:
-            raise DataError(f"{option}.size {self.size}: give at least 8 pixels.")
-        if self.margin < 0:
-            raise DataError(f"{option}.margin {self.margin}: give a number of pixels, at least 0.")
 
     def wants(self, piece: Entry) -> Want:
         """Return the picture."""
