@@ -89,6 +89,11 @@ def write(path, text):
     return path
 
 
+def test_the_ten_corpora_are_found_by_their_files():
+    names = "afew_va affectnet emotic expw fer_plus raf_db recola savee semaine sewa"
+    assert sorted(corpora()) == names.split()
+
+
 AFFECTNET = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal\n"
 
 
