@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Media
 from datamodules.frames import to_rgb
@@ -191,12 +192,27 @@ def _decoded(piece: Entry, wants: list[Want], stills: "_Stills") -> Iterator[Cal
         raise MediaError(Path(medium.name), "no such file")
     elif first.fps:
         for frame in grid_frames(medium.path, first.fps):
-            yield lambda maker, _, frame=frame: maker.frame(piece, frame)
+            yield _handing(piece, frame)
     else:
         times = list(dict.fromkeys(want.times for want in wants if want.times is not None))
         rates = list(dict.fromkeys(rate for want in wants for rate in want.rates))
-        clip = read_clip(medium.path, _joined(times), rates)
+        films = piece.media.get("video", Media()).path == medium.path
+        clip = (
+            _with_its_film(medium.path, rates) if films and not times else read_clip(medium.path, _joined(times), rates)
+        )
         yield lambda maker, want: maker.clip(piece, _part(clip, times, want))
+
+
+def _handing(piece: Entry, frame: VideoFrame) -> Callable[[Maker, Want], None]:
+    return lambda maker, _: maker.frame(piece, frame)
+
+
+def _with_its_film(path: Path, rates: list[int]) -> Clip:
+    """Decode sound that begins and ends with the pictures, as it does where somebody looks at them."""
+    try:
+        return read_clip(path, Times(1), rates)
+    except MediaError:  # of the pictures
+        return read_clip(path, None, rates)
 
 
 def _joined(times: list[Times]) -> Callable[[float], np.ndarray] | None:
