@@ -13,12 +13,12 @@ import torch
 
 from datamodules import still_augment
 from datamodules.augment import to_float
+from datamodules.catalogues.faces.corpus import CATEGORIES
 from datamodules.clips import Batch, ClipDataset, Split, global_seed
 from datamodules.near_duplicates import left_out
 from datamodules.store import DataError, Store
 from datamodules.stored import StoredDataModule
 
-CLASS_NAMES = ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"]
 SPLITS: list[Split] = ["train", "val", "test"]
 
 
@@ -47,9 +47,9 @@ class EmotionFaces(ClipDataset):
         faces[absent] = 0
         labels, affect = store.labels[rows], self.data.affect[rows]
         # A still without a category is a row of NaN: its loss and metrics pass it over.
-        category = np.full((len(rows), len(CLASS_NAMES)), np.nan, np.float32)
+        category = np.full((len(rows), len(CATEGORIES)), np.nan, np.float32)
         known = labels >= 0
-        category[known] = np.eye(len(CLASS_NAMES), dtype=np.float32)[labels[known]]
+        category[known] = np.eye(len(CATEGORIES), dtype=np.float32)[labels[known]]
         return {
             "id": ids,
             "group": [store.groups[row] for row in rows],
@@ -117,14 +117,15 @@ class EmotionFacesDataModule(StoredDataModule):
     @property
     def class_names(self) -> list[str]:
         """The eight categories in the paper's order."""
-        return CLASS_NAMES
+        return list(CATEGORIES)
 
     def check_store(self, store: Store) -> None:
         """Refuse a store that holds no faces, or faces of other categories."""
-        settings = store.manifest["settings"]
-        if settings.get("corpus") != "faces" or settings.get("categories") != CLASS_NAMES:
+        settings = store.manifest["settings"]  # those of schema 1 know no catalogue
+        made_by = settings.get("catalogue", {**settings, "name": settings.get("corpus")})
+        if made_by.get("name") != "faces" or made_by.get("categories") != list(CATEGORIES):
             raise DataError(
-                f"{store.folder} holds {settings.get('corpus')}, not faces of this version; prepare them again"
+                f"{store.folder} holds {made_by.get('name')}, not faces of this version; prepare them again"
             )
 
     @property

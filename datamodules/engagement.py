@@ -3,7 +3,7 @@
 DAiSEE (Gupta et al. 2016, https://arxiv.org/abs/1609.01885): clips of 10 s of learners before a webcam, one of four
 levels per clip. NoXi (Cafaro et al. 2017, https://doi.org/10.1145/3136755.3136780): conversations of an expert and a
 novice, five levels over time. The mappings onto disengaged, neutral, engaged are those of Dresvyanskiy, Karpov and
-Minker (SPECOM 2024, https://openreview.net/forum?id=hzOQYdzfyg) and live in the preparation; splits are the corpora's
+Minker (SPECOM 2024, https://openreview.net/forum?id=hzOQYdzfyg) and live in the catalogues; splits are the corpora's
 own. Their loaders score uni-modal and fusion models on different windows; here ``require`` makes them the same.
 """
 

@@ -13,11 +13,11 @@ from torch import Tensor
 from datamodules import augment, still_augment
 from datamodules.base import EmotionDataModule
 from datamodules.clips import Batch, ClipDataset, Split, global_seed
+from datamodules.engagement_videos import CLASSES
 from datamodules.grid import MODALITIES, Grid
 from datamodules.store import DataError, joint_fingerprint
 from datamodules.windows import hard_targets, soft_targets
 
-CLASS_NAMES = ["disengaged", "neutral", "engaged"]
 Modality = Literal["face", "affect", "kinesics"]
 Kinesics = Literal["body", "joints"]
 
@@ -128,7 +128,7 @@ class EngagementDataModule(EmotionDataModule):
     @property
     def class_names(self) -> list[str]:
         """Disengaged, neutral, engaged."""
-        return CLASS_NAMES
+        return list(CLASSES)
 
     @cached_property
     def grid(self) -> Grid:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Entry:
         texts: Texts by name: prompt, turns, context, ....
         labels: By task: a class index, a value, class probabilities ``(K,)`` or a `Series`; the first is the one of
             the store's index.
-        split: ``train``, ``val`` or ``test`` where the corpus has splits.
+        split: One of `SPLITS` where the corpus has splits.
         columns: Further columns of the store's index.
         parts: Utterances, in order.
         extra: What a view found out about it before anything was decoded, by the view's name.
@@ -94,6 +95,8 @@ class Entry:
     def label(self) -> int:
         """Index of its class by its first label; -1 where that is none, or changes over time."""
         first = next(iter(self.labels.values()), -1)
+        if isinstance(first, Series) and not first.rate:
+            return int(first.values[0].argmax())
         return first if isinstance(first, int) else -1
 
     def files(self) -> Iterator[Path]:

@@ -6,26 +6,28 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules import recipe
 from datamodules.store import DataError, Store
 from datamodules.windows import last_seen
 
 MODALITIES = ("face", "affect", "kinesics")
 SPLITS = ("train", "val", "test")
-CORPORA = ("daisee", "noxi")
+RECIPE = "engagement"
 
 
 def open_store(folder: Path) -> Store:
-    """The store of an engagement corpus.
+    """Return the store of an engagement corpus.
 
     Args:
         folder: Of the store, inside that of the corpus.
 
     Raises:
-        DataError: If there is none, with the ways to get one, or if it is of another kind.
+        DataError: There is none, with the ways to get one, or it is of another kind.
     """
-    name = folder.parent.name
-    corpus = name if name in CORPORA else "daisee"
     if not folder.exists():
+        corpora = [name for name in recipe.names("catalogues") if recipe.catalogue_class(name).recipe == RECIPE]
+        name = folder.parent.name
+        corpus = name if name in corpora else corpora[0]
         raise DataError(
             f"no prepared videos in {folder}. Real ones: see docs/data.md, then `python cli.py prepare {corpus} "
             f"--source DIR`.\nA stand-in: `python cli.py synth {corpus}`, `python cli.py prepare {corpus} --source "

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -45,17 +44,23 @@ class Prepared:
 
 
 def jobs_of(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Return runs of neighbours that are read together: stills of one video, some at a time; all others alone."""
-
-    def video(at: tuple[int, Entry]) -> Path | int:
-        paths = [medium.path for medium in at[1].media.values() if medium.path and medium.time is not None]
-        return paths[0] if paths else at[0]
-
+    """Return runs of neighbours that are read together: later and later stills of one video, few; all others alone."""
     jobs: list[list[Entry]] = []
-    for _, run in groupby(enumerate(entries), key=video):
-        together = [entry for _, entry in run]
-        jobs += [together[first : first + STILLS_A_JOB] for first in range(0, len(together), STILLS_A_JOB)]
+    last: tuple[Path, float] | None = None
+    for entry in entries:
+        now = _place(entry)
+        if now and last and now[0] == last[0] and now[1] >= last[1] and len(jobs[-1]) < STILLS_A_JOB:
+            jobs[-1].append(entry)
+        else:
+            jobs.append([entry])
+        last = now
     return jobs
+
+
+def _place(entry: Entry) -> tuple[Path, float] | None:
+    """Return video and time of a still out of one; None of anything else."""
+    media = entry.media.values()
+    return next(((one.path, one.time) for one in media if one.path is not None and one.time is not None), None)
 
 
 def hash_of(path: Path) -> str:
@@ -225,30 +230,25 @@ def _part(clip: Clip, times: list[Times], want: Want) -> Clip:
 
 
 class _Stills:
-    """Pictures of a job: those out of one video come from one pass over it, few held at a time.
+    """Pictures of a job: those out of one video come from one pass over it, one held at a time.
 
     Args:
         entries: Of the job, in order; where they are frames of a video, by time.
     """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        timed = [
-            (entry.id, medium.path, medium.time)
-            for entry in entries
-            if not entry.reason
-            for medium in entry.media.values()
-            if medium.path and medium.time is not None
-        ]
-        self._waiting = [id for id, _, _ in timed]
-        times = [time for _, _, time in timed]
-        self._frames = (to_rgb(frame) for frame in frames_at(timed[0][1], times)) if timed else iter(())
-        self._error: MediaError | None = None
+        timed = [(entry.id, *place) for entry in entries if not entry.reason and (place := _place(entry))]
+        frames = frames_at(timed[0][1], [time for _, _, time in timed]) if timed else iter(())
+        self._pictures = zip((id for id, _, _ in timed), map(to_rgb, frames), strict=False)
+        self._now, self._image = "", np.empty(0)
+        self._error: MediaError | OSError | None = None
 
     def image(self, entry: Entry, medium: Media) -> np.ndarray:
-        """Return the picture of an entry, uint8 RGB ``(H, W, 3)``.
+        """Return the picture of an entry, uint8 RGB ``(H, W, 3)``; one of a video however often it is asked for.
 
         Raises:
             MediaError: It cannot be read, or an earlier one of the same video could not.
+            OSError: The same, of the disk.
         """
         if medium.pixels is not None:
             return np.repeat(medium.pixels[:, :, None], 3, axis=2)
@@ -256,12 +256,12 @@ class _Stills:
             raise MediaError(Path(medium.name), "no such file")
         if medium.time is None:
             return read_picture(medium.path)
-        if self._error is not None:
-            raise self._error
         try:
-            while self._waiting.pop(0) != entry.id:  # an entry that failed before it saw its own
-                next(self._frames)
-            return next(self._frames)
-        except MediaError as error:
+            while self._now != entry.id:  # entries before it may have failed before they saw theirs
+                if self._error is not None:
+                    raise self._error
+                self._now, self._image = next(self._pictures)
+        except (MediaError, OSError) as error:
             self._error = error
             raise
+        return self._image

@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from atomic_files import write_atomic
-from datamodules.entries import Catalogue, Entry, Scan
+from datamodules.entries import SPLITS, Catalogue, Entry, Scan
 from datamodules.making import Prepared, Views, completed, hash_of, jobs_of, prepare_job
 from datamodules.parallel import ordered
 from datamodules.plain_json import parse_json
@@ -77,8 +77,9 @@ class Plan:
     @property
     def dtypes(self) -> dict[str, str]:
         """Dtype of every array of the store."""
-        every = {key: dtype for name, view in self.recipe.views.items() for key, dtype in view.arrays(name).items()}
-        return self.recipe.sink.arrays(every)
+        views = self.recipe.views.items()
+        given = [view.arrays(name) for name, view in views] + [view.behind(name) for name, view in views]
+        return self.recipe.sink.arrays({name: dtype for arrays in given for name, dtype in arrays.items()})
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -251,7 +252,7 @@ def _summarise(todo: Plan, store: Store, seconds: float) -> None:
     dropped = Counter(entry.dropped for entry in todo.scan.entries if entry.dropped)
     splits = Counter(row["split"] for row in store.rows if row.get("split"))
     said = f"{counts['used']} {unit} used"
-    said += f" ({', '.join(f'{splits[name]} {name}' for name in ('train', 'val', 'test'))})" if splits else ""
+    said += f" ({', '.join(f'{splits[name]} {name}' for name in SPLITS)})" if splits else ""
     said += f", {counts['skipped'] - dropped.total()} skipped"
     said += f", {counts['padded']} padded" if counts["padded"] else ""
     said += "".join(f", {count} left out: {reason}" for reason, count in sorted(dropped.items()))

@@ -1,8 +1,8 @@
-"""Recordings that are there more than once: one of two people, or of two labels, is refused."""
+"""Who is on which recording: one of two people or labels is refused, and so is one person on all of them."""
 
 import os
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,24 @@ def check_recordings(said: Iterable[tuple[Path, str, Hashable]], source: Path) -
     again = repeated(((digests[path], one) for path, one in recordings.items() if path in digests), source)
     if again:
         print(f"  {len(again)} files with the bytes of another one of the same person and label, kept ({some(again)})")
+
+
+def check_groups(groups: Sequence[str], source: str, unit: str) -> None:
+    """Refuse clips that are all of one person or recording: more likely a folder was taken for one.
+
+    Args:
+        groups: Of the clips that can be used.
+        source: What named them, for the message.
+        unit: What a clip is called, in the plural.
+
+    Raises:
+        DataError: There are several clips and one group.
+    """
+    if len(groups) > 1 and len(set(groups)) == 1:
+        raise DataError(
+            f"{source}: all {len(groups)} {unit} are of one participant, {groups[0]!r}, and none could be tested on "
+            "others; docs/data.md shows where the name of a participant stands"
+        )
 
 
 def same_bytes(path: Path, other: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-VIDEO, GRID, TEXT = "--views.video", "--views.people", "--views.text"
+VIDEO, GRID, TEXT, FACE = "--views.video", "--views.people", "--views.text", "--views.face"
 _ENGAGEMENT = {
     "--boxes": f"{GRID}.boxes",
     "--detector": f"{GRID}.detector",
@@ -23,6 +23,7 @@ RENAMED: dict[str, dict[str, str]] = {
         "--size": f"{VIDEO}.size",
         "--audio": "--views.wave.rate",
     },
+    "faces": {"--size": f"{FACE}.size", "--margin": f"{FACE}.margin"},
     "daisee": _ENGAGEMENT,
     "noxi": _ENGAGEMENT,
 }

@@ -97,19 +97,19 @@ def stand_in(root: Path, corpus: str, *options: str, clips: int) -> Path:
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of the prepared stand-in of the emotion corpora."""
-    return stand_in(tmp_path_factory.mktemp("data") / "faces", "faces", "--size", "32", clips=120)
+    return stand_in(tmp_path_factory.mktemp("data") / "faces", "faces", "--views.face.size", "32", clips=120)
 
 
 @pytest.fixture(scope="session")
 def daisee(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of the prepared stand-in of DAiSEE."""
-    return stand_in(tmp_path_factory.mktemp("data") / "daisee", "daisee", "--face-size", "32", clips=9)
+    return stand_in(tmp_path_factory.mktemp("data") / "daisee", "daisee", "--views.people.face_size", "32", clips=9)
 
 
 @pytest.fixture(scope="session")
 def noxi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of the prepared stand-in of NoXi."""
-    return stand_in(tmp_path_factory.mktemp("data") / "noxi", "noxi", "--face-size", "32", clips=6)
+    return stand_in(tmp_path_factory.mktemp("data") / "noxi", "noxi", "--views.people.face_size", "32", clips=6)
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,10 @@ LATER: dict[str, str] = {
     "--views.wave.rate 16000",
     "ravdess-detector": "--views.video.face detector --views.video.size 32 --views.video.margin 0.2 --max-skipped 96",
     "ravdess-whole": "--views.video.face none --views.video.size 32",
+    "faces-small": "--views.face.size 32 --views.face.margin 20",
+    "daisee-face": "--views.people.parts [face] --views.people.face_size 32 --views.people.face_margin 0",
+    "noxi-body": "--views.people.parts '[body, joints]' --views.people.body_size 32 "
+    "--views.people.body_margin '[10, 20]'",
 }
 # Clips of a stand-in, small enough for two cores; of any other corpus as many as its table asks for.
 CLIPS = {"avamerg": 40, "daisee": 9, "empathetic": 160, "faces": 120, "noxi": 6, "ravdess": 96, "ravdess_features": 96}

@@ -7,14 +7,19 @@ import torch
 from torchvision.transforms.v2 import functional as F
 
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
+from datamodules.catalogues.faces.corpus import CATEGORIES
 from datamodules.clips import ClipDataset
-from datamodules.emotion_faces import CLASS_NAMES, EmotionFacesDataModule
-from datamodules.prepare._face_index import CATEGORIES, SPLITS
-from datamodules.prepare._face_pictures import ARRAYS, Settings
+from datamodules.emotion_faces import EmotionFacesDataModule
+from datamodules.entries import SPLITS
 from datamodules.store import DataError
 from datamodules.store_writer import StoreWriter
 
 SIDE = 24
+ARRAYS = {"face": "u8", "affect": "f32", "split": "u8", "thumbnail": "u8"}
+SETTINGS = {
+    1: {"corpus": "faces", "recipe": 1, "size": SIDE, "margin": 10, "seed": 101095, "categories": CATEGORIES},
+    2: {"catalogue": {"name": "faces", "categories": CATEGORIES}, "recipe": "static_emotion", "views": {}},
+}
 # corpus: categories?, arousal and valence?, stills per split
 CORPORA = {
     "affectnet": (True, True, (12, 4, 0)),
@@ -23,9 +28,9 @@ CORPORA = {
 }
 
 
-def write(root, corpora=CORPORA, settings=None, shared_subject=False):
+def write(root, corpora=CORPORA, settings=SETTINGS[2], shared_subject=False, schema=2):
     rng = np.random.default_rng(0)
-    writer = StoreWriter(root / "prepared", ARRAYS, settings or Settings(SIDE).manifest(), True)
+    writer = StoreWriter(root / "prepared", ARRAYS, settings, True, schema=schema)
     picture = rng.integers(0, 256, (8, 9), dtype=np.uint8)
     for corpus, (categories, affect, counts) in corpora.items():
         for split, count in enumerate(counts):
@@ -48,9 +53,10 @@ def write(root, corpora=CORPORA, settings=None, shared_subject=False):
     return str(root)
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return write(tmp_path_factory.mktemp("faces"))
+@pytest.fixture(scope="module", params=[1, 2], ids=["schema 1", "schema 2"])
+def root(request, tmp_path_factory):
+    """A store as it is written now, and one of before there were catalogues."""
+    return write(tmp_path_factory.mktemp("faces"), settings=SETTINGS[request.param], schema=request.param)
 
 
 def batch_of(data, split, indices=None):
@@ -82,9 +88,9 @@ def test_targets_by_task(root):
         assert target["valence"][i].item() == pytest.approx(-expected, nan_ok=True)
 
 
-def test_class_names_are_those_of_the_store_and_the_paper():
-    assert CLASS_NAMES == CATEGORIES
-    assert CLASS_NAMES == ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"]
+def test_class_names_are_those_of_the_store_and_the_paper(root):
+    assert EmotionFacesDataModule(root).class_names == list(CATEGORIES)
+    assert list(CATEGORIES) == ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"]
 
 
 def test_splits_and_guard(root):
@@ -221,9 +227,16 @@ def test_mistakes(root, tmp_path):
             EmotionFacesDataModule(root, **options)
     with pytest.raises(DataError, match=r"cli\.py synth faces"):
         _ = EmotionFacesDataModule(str(tmp_path / "nothing")).store
-    other = write(tmp_path / "other", settings={**Settings(SIDE).manifest(), "categories": ["a"]})
-    with pytest.raises(DataError, match="prepare them again"):
-        _ = EmotionFacesDataModule(other).store
+    others = (
+        (1, {**SETTINGS[1], "categories": ["a"]}, "faces"),
+        (1, {**SETTINGS[1], "corpus": "ravdess"}, "ravdess"),
+        (2, {"catalogue": {"name": "faces", "categories": ["a"]}}, "faces"),
+        (2, {"catalogue": {"name": "ravdess", "categories": CATEGORIES}}, "ravdess"),
+    )
+    for number, (schema, settings, name) in enumerate(others):
+        other = write(tmp_path / f"other{number}", settings=settings, schema=schema)
+        with pytest.raises(DataError, match=f"holds {name}, not faces of this version; prepare them again"):
+            _ = EmotionFacesDataModule(other).store
     shared = write(tmp_path / "shared", shared_subject=True)
     with pytest.raises(DataError, match="subject afew_va/one is in both train and val"):
         _ = EmotionFacesDataModule(shared).rows

@@ -1,5 +1,7 @@
 """EngagementFrames and EngagementWindows over tiny stores of two corpora."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,11 +16,12 @@ SIZE = 4
 SPLITS = ("train", "train", "val", "test")
 
 
-def write_store(root, corpus, counts, synthetic=True, size=SIZE, hide=(), groups=None):
+def write_store(root, corpus, counts, synthetic=True, size=SIZE, hide=(), groups=None, schema=2):
     """Videos whose pictures and joints name their step; ``hide`` are (video, step) without a face."""
     rng = np.random.default_rng(len(corpus))
     arrays = {"face": "u8", "joints": "f32", "face_seen": "u8", "joints_seen": "u8", "labels": "f32"}
-    writer = StoreWriter(root / corpus / "prepared", arrays, {"corpus": corpus}, synthetic, columns=("split",))
+    settings = {"catalogue": {"name": corpus}} if schema == 2 else {"corpus": corpus, "recipe": 1, "fps": 5}
+    writer = StoreWriter(root / corpus / "prepared", arrays, settings, synthetic, ("split",), schema)
     for video, count in enumerate(counts):
         seen = np.array([(video, step) not in hide for step in range(count)], np.uint8)
         face = (
@@ -74,6 +77,27 @@ def message(action):
         action()
     assert len(str(stop.value).splitlines()) <= 2
     return str(stop.value)
+
+
+def test_stores_of_schema_1_and_2_are_read_alike_and_together(roots, tmp_path):
+    hide = {(0, 3), (0, 4), (2, 0), *((3, step) for step in range(8))}
+    old = write_store(tmp_path, "daisee", [12, 12, 12, 12], hide=hide, schema=1)
+    assert [Store(Path(root) / "prepared").manifest["schema"] for root in (old, *roots)] == [1, 2, 2]
+    for make in (frames, windows):
+        for split in ("train", "val", "test"):
+            before, now = (whole(make([root, roots[1]], ["face", "kinesics"]), split) for root in (old, roots[0]))
+            assert before["id"] == now["id"]
+            assert before["group"] == now["group"]
+            for name in ("face", "kinesics", "target"):
+                assert torch.equal(before[name], now[name])
+
+
+def test_every_corpus_of_the_recipe_is_told_how_to_get_it(tmp_path):
+    text = message(lambda: frames([str(tmp_path / "noxi")]).grid)
+    assert "prepare noxi" in text
+    assert "synth noxi" in text
+    for name in ("mine", "ravdess"):  # of the latter there are no labels over time
+        assert "prepare daisee" in message(lambda name=name: frames([str(tmp_path / name)]).grid)
 
 
 def test_extra_columns_of_the_index_come_back(roots):

@@ -92,10 +92,10 @@ def command(capsys) -> Callable[..., Outcome]:
 RAVDESS_CLIP, RAVDESS_SOUND = "Actor_02/01-01-08-02-02-01-02.mp4", "Actor_02/03-01-08-02-02-01-02.wav"
 CORPORA = {
     "ravdess": ("--views.video.size", "16", "--views.video.face", "none"),
-    "daisee": ("--face-size", "16", "--body-size", "16"),
-    "noxi": ("--face-size", "16", "--body-size", "16"),
+    "daisee": ("--views.people.face_size", "16", "--views.people.body_size", "16"),
+    "noxi": ("--views.people.face_size", "16", "--views.people.body_size", "16"),
     "vgaf": ("--size", "16"),
-    "faces": ("--size", "16"),
+    "faces": ("--views.face.size", "16"),
     "avamerg": ("--size", "16"),
     "empathetic": (),
     "sounds": ("--views.wave.rate", "16000"),
@@ -762,7 +762,13 @@ def test_features_of_one_class_are_refused(command, tmp_path):
 
 
 ONE_CLASS = {
-    "daisee": ("static_engagement_face", "Labels/*.csv", r"(?m)^(\w+.mp4),\d,\d,", r"\1,0,2,", ("--face-size", "32")),
+    "daisee": (
+        "static_engagement_face",
+        "Labels/*.csv",
+        r"(?m)^(\w+.mp4),\d,\d,",
+        r"\1,0,2,",
+        ("--views.people.face_size", "32"),
+    ),
     "vgaf": ("emotiw_audio", "*_labels.txt", r"(?m)^(\w+) \d$", r"\1 1", ()),
     "empathetic": ("empathetic_text", "*.csv", r"(?m)^(hit:\w+:\w+,\d+),\w+", r"\1,sad", ()),
     "avamerg": ("gated_audio_text", "*.json", r'("\w*emotion\w*": )"\w+"', r'\1"sad"', ("--size", "32")),

@@ -17,9 +17,9 @@ from test_media import RATE, one_sample_wav, tone, write_clip, write_wav
 from test_prepare_engagement import box, film, write_boxes
 
 import cli
+from datamodules.catalogues.faces.corpus import Files
 from datamodules.media_file import MediaError
 from datamodules.pictures import read_picture
-from datamodules.prepare._face_index import Still
 from datamodules.store import check_regular, plain, sha256_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,9 +115,9 @@ CORPORA = {
     ravdess: ["--views.video.size", "16"],
     ravdess_audio: [],
     vgaf: ["--size", "32", "--spectrogram-size", "106"],
-    daisee: ["--face-size", "16", "--parts", "face"],
-    noxi: ["--face-size", "16", "--parts", "face"],
-    faces: ["--size", "16"],
+    daisee: ["--views.people.face_size", "16", "--views.people.parts", "[face]"],
+    noxi: ["--views.people.face_size", "16", "--views.people.parts", "[face]"],
+    faces: ["--views.face.size", "16"],
     avamerg: ["--size", "16", "--frames", "2", "--text-tokens", "8", "--context-tokens", "10"],
 }
 
@@ -324,7 +324,7 @@ def test_a_picture_and_its_still_whose_name_is_no_text(tmp_path):
     with pytest.raises(MediaError, match="not UTF-8") as error:
         read_picture(path)
     assert str(error.value).isprintable()
-    still = Still("savee", os.fsdecode(b"D\xff/sa01"), path, subject=os.fsdecode(b"D\xff"))
+    still = Files(tmp_path / "savee").still(os.fsdecode(b"D\xff/sa01"), path, subject=os.fsdecode(b"D\xff"))
     assert (still.id, still.group) == ("savee/D\\udcff/sa01", "savee/D\\udcff")
 
 

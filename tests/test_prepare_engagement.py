@@ -1,24 +1,31 @@
 """prepare daisee and prepare noxi over small films whose grey tells the frame, with boxes, detectors and bad input."""
 
-import argparse
 import csv
-import re
 
 import cv2
 import numpy as np
 import pytest
 from test_media import own_bytes
 
+import cli
+from datamodules import making, preparation
+from datamodules.boxes import COLUMNS, at_step, read_boxes
+from datamodules.catalogues.daisee import DAiSEE, participant
+from datamodules.catalogues.noxi import NoXi, read_annotation
+from datamodules.catalogues.ravdess import RAVDESS
 from datamodules.grid_frames import grid_frames
 from datamodules.letterbox import letter_box
 from datamodules.media_file import MediaError
-from datamodules.prepare import _engagement, daisee, noxi
-from datamodules.prepare._boxes import COLUMNS, at_step, read_boxes
-from datamodules.store import DataError, Store
+from datamodules.preparation import UnusableError
+from datamodules.recipe import Recipe, load
+from datamodules.store import DataError
 from datamodules.synth._movie import mp4
+from datamodules.views.faces import Faces
+from datamodules.views.people import People
 
 WIDTH, HEIGHT = 96, 64
-MODULES = {"daisee": daisee, "noxi": noxi}
+CATALOGUES = {"daisee": DAiSEE(), "noxi": NoXi()}
+SMALL = {"face_size": 24, "body_size": 16}
 
 
 def film(path, frames, fps):
@@ -50,18 +57,14 @@ def box(part, *sides):
     return dict(zip(COLUMNS[part], sides, strict=True))
 
 
-def arguments(source, out, *more):
-    parser = argparse.ArgumentParser()
-    for name, kind in (("--source", None), ("--out", None), ("--workers", int)):
-        parser.add_argument(name, type=kind or type(source))
-    _engagement.add_arguments(parser)
-    small = ["--face-size", "24", "--body-size", "16"]
-    return parser.parse_args(["--source", str(source), "--out", str(out), "--workers", "1", *small, *more])
+def prepare(corpus, source, out, max_skipped=0, **options):
+    recipe = load("engagement", {"people": {**SMALL, **options}})
+    return preparation.prepare(CATALOGUES[corpus], recipe, source, out, workers=1, max_skipped=max_skipped)
 
 
-def prepare(corpus, source, out, *more):
-    assert MODULES[corpus].run(arguments(source, out, *more)) == 0
-    return Store(out / "prepared")
+def main(corpus, source, out, *more):
+    small = [f"--views.people.{name}={size}" for name, size in SMALL.items()]
+    return cli.main(["prepare", corpus, "--source", str(source), "--out", str(out), "--workers", "1", *small, *more])
 
 
 def everything(folder):
@@ -171,7 +174,7 @@ def test_daisee_store(corpus, tmp_path, capsys):
 
 
 def test_crops_have_their_margin_and_joints_are_relative_to_the_body_box(corpus, tmp_path):
-    store = prepare("daisee", corpus, tmp_path / "out", "--body-margin", "2", "4")
+    store = prepare("daisee", corpus, tmp_path / "out", body_margin=(2, 4))
     for step, (face, joints) in enumerate(zip(store.read("face", 0), store.read("joints", 0), strict=True)):
         # 10 px around the white square of 20: 40 px become 24, the middle half is white
         assert face[7:17, 7:17].min() > 200
@@ -211,7 +214,7 @@ def test_a_table_is_read_by_nearest_time(tmp_path):
         tmp_path / "b.csv", [{"video": "a", "time": t} | box("face", t, 0, 9, 9) for t in (0.45, 0.0, 0.3)], ["face"]
     )
     tables, parts = read_boxes(tmp_path / "b.csv")
-    assert parts == ["face"]
+    assert parts == ("face",)
     assert [at_step(tables["a"], step)["face"][0] for step in (0, 2)] == [0.0, 0.45]
     assert at_step(tables["a"], 1)["face"][0] == 0.3
     assert np.isnan(at_step(tables["a"], 3)["face"]).all()
@@ -242,29 +245,70 @@ def test_bad_tables_are_refused(tmp_path, text, message):
 def test_resumed_and_repeated_runs_end_with_the_same_bytes(corpus, tmp_path, monkeypatch, capsys):
     straight = everything(prepare("daisee", corpus, tmp_path / "straight").folder.parent)
     calls = []
-    real = _engagement.prepare_video
+    real = making.grid_frames
 
-    def stops(video, settings):
-        calls.append(video.id)
+    def stops(path, fps):
+        calls.append(path)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return real(video, settings)
+        return real(path, fps)
 
-    monkeypatch.setattr(_engagement, "prepare_video", stops)
-    assert daisee.run(arguments(corpus, tmp_path / "out")) == 130
+    monkeypatch.setattr(making, "grid_frames", stops)
+    assert main("daisee", corpus, tmp_path / "out") == 130
     assert "stopped after 2 of 4 videos" in capsys.readouterr().err
-    monkeypatch.setattr(_engagement, "prepare_video", real)
+    monkeypatch.setattr(making, "grid_frames", real)
     prepare("daisee", corpus, tmp_path / "out")
     assert "carrying on after 2 videos" in capsys.readouterr().out
     assert everything(tmp_path / "out") == straight
     prepare("daisee", corpus, tmp_path / "out")
     assert everything(tmp_path / "out") == straight
     with pytest.raises(DataError, match="face_size was 24, now 32"):
-        daisee.run(arguments(corpus, tmp_path / "out", "--face-size", "32"))
+        prepare("daisee", corpus, tmp_path / "out", face_size=32)
     text = (corpus / "Labels/TrainLabels.csv").read_text()
     (corpus / "Labels/TrainLabels.csv").write_text(text.replace("1100011003.avi,3,1", "1100011003.avi,3,3"))
     with pytest.raises(DataError, match="clip daisee/1100011003 changed"):
-        daisee.run(arguments(corpus, tmp_path / "out"))
+        prepare("daisee", corpus, tmp_path / "out")
+
+
+def test_other_boxes_or_boxes_from_elsewhere_are_not_mixed(corpus, tmp_path):
+    prepare("daisee", corpus, tmp_path / "out")
+    table = (corpus / "boxes.csv").read_text()
+    (corpus / "boxes.csv").write_text(table.replace("1100021001,0.0,30", "1100021001,0.0,31"))
+    with pytest.raises(DataError, match="clip daisee/1100021001 changed"):
+        prepare("daisee", corpus, tmp_path / "out")
+    (corpus / "boxes.csv").unlink()
+    with pytest.raises(DataError, match=r"people\.boxes was 'csv', now 'built-in'"):
+        prepare("daisee", corpus, tmp_path / "out")
+    (tmp_path / "elsewhere.csv").write_text(table)
+    prepare("daisee", corpus, tmp_path / "out", boxes=tmp_path / "elsewhere.csv")  # where it lies is no setting
+
+
+def test_a_video_is_decoded_once_for_pictures_and_labels(corpus, tmp_path, monkeypatch):
+    decoded = []
+    real = making.grid_frames
+    monkeypatch.setattr(making, "grid_frames", lambda path, fps: decoded.append(path.stem) or real(path, fps))
+    prepare("daisee", corpus, tmp_path / "out")
+    assert decoded == list(LEVELS)
+
+
+def test_another_recipe_knows_the_class_of_a_clip_and_none_of_a_conversation(corpus, conversation, tmp_path):
+    recipe = Recipe("pictures", {"video": Faces(face="none", size=16, frames=2)})
+    for name, source, labels in (("daisee", corpus, [0, 1, 1, 2]), ("noxi", conversation, [-1] * 4)):
+        store = preparation.prepare(CATALOGUES[name], recipe, source, tmp_path / name, workers=1)
+        assert store.labels.tolist() == labels
+        assert store.folder.name == "prepared-pictures"
+
+
+def test_a_corpus_of_another_kind_gives_people_and_lacks_their_labels(tmp_path, capsys):
+    names = ["01-01-01-01-01-01-01", "01-01-05-01-01-01-02"]
+    for place, name in enumerate(names):
+        film(tmp_path / f"raw/{name}.mp4", 10 + place, 5)
+    rows = [{"video": name, "time": 0.2} | box("face", 30, 20, 50, 40) for name in names]
+    write_boxes(tmp_path / "raw/boxes.csv", rows, ["face"])
+    store = preparation.prepare(RAVDESS(), Recipe("own", {"crops": People(face_size=16)}), tmp_path / "raw", tmp_path)
+    assert [store.read("face_seen", place).tolist() for place in (0, 1)] == [[0, 1, *[0] * 8], [0, 1, *[0] * 9]]
+    assert main("ravdess", tmp_path / "raw", tmp_path, "--recipe", "engagement") == 1
+    assert "(it has no label over time)" in capsys.readouterr().err
 
 
 def test_unusable_clips_are_listed_and_have_to_be_accounted_for(corpus, tmp_path, capsys):
@@ -276,7 +320,7 @@ def test_unusable_clips_are_listed_and_have_to_be_accounted_for(corpus, tmp_path
         file.write("1100011004.avi,0,1,0,0\n1100011006.avi,0,7,0,0\n")
     (data / "Test/110003/copy").mkdir()
     (data / "Test/110003/copy/1100011002.mp4").write_bytes(b"again")
-    assert daisee.run(arguments(corpus, tmp_path / "out")) == 1
+    assert main("daisee", corpus, tmp_path / "out") == 1
     assert "--max-skipped 4" in capsys.readouterr().err
     with (tmp_path / "out/prepared/skipped.csv").open() as file:
         reasons = {row["id"].rpartition("/")[2]: row["reason"] for row in csv.DictReader(file)}
@@ -284,7 +328,7 @@ def test_unusable_clips_are_listed_and_have_to_be_accounted_for(corpus, tmp_path
     assert reasons["1100011005"] == "no label in TrainLabels.csv"
     assert "engagement '7'" in reasons["1100011006"]
     assert "same clip as" in reasons["1100011002.mp4"]
-    store = prepare("daisee", corpus, tmp_path / "out", "--max-skipped", "4")
+    store = prepare("daisee", corpus, tmp_path / "out", max_skipped=4)
     assert len(store) == 4
 
 
@@ -303,10 +347,10 @@ def test_daisee_participants_are_found_from_the_clips_own_end_of_the_path(corpus
 
 
 def test_daisee_clips_without_a_folder_of_their_own_are_of_the_folder_they_are_in():
-    assert daisee.participant(["x", "110001", "1100011002", "1100011002.avi"]) == "110001"
-    assert daisee.participant(["110001", "1100011002.avi"]) == "110001"
-    assert daisee.participant(["1100011002", "1100011002.avi"]) == ""
-    assert daisee.participant(["1100011002.avi"]) == ""
+    assert participant(["x", "110001", "1100011002", "1100011002.avi"]) == "110001"
+    assert participant(["110001", "1100011002.avi"]) == "110001"
+    assert participant(["1100011002", "1100011002.avi"]) == ""
+    assert participant(["1100011002.avi"]) == ""
 
 
 def test_clips_that_are_all_of_one_participant_are_refused(corpus, conversation, tmp_path):
@@ -315,12 +359,12 @@ def test_clips_that_are_all_of_one_participant_are_refused(corpus, conversation,
         (corpus / f"DataSet/{split}/videos").mkdir(exist_ok=True)
         path.rename(corpus / f"DataSet/{split}/videos/{path.name}")
     with pytest.raises(DataError, match=r"--source .*: all 4 videos are of one participant, 'videos'"):
-        daisee.run(arguments(corpus, tmp_path / "out"))
+        prepare("daisee", corpus, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (conversation / "English/test/030_b/Expert_video.mp4").unlink()
     (conversation / "English/test/030_b/Novice_video.mp4").unlink()
     with pytest.raises(DataError, match=r"all 2 videos are of one participant, '026_a'"):
-        noxi.run(arguments(conversation, tmp_path / "out"))
+        prepare("noxi", conversation, tmp_path / "out")
 
 
 def test_what_lacks_its_other_half_is_counted_and_told(corpus, conversation, tmp_path, capsys):
@@ -329,7 +373,7 @@ def test_what_lacks_its_other_half_is_counted_and_told(corpus, conversation, tmp
     (corpus / "DataSet/Test/110003/1100031001/1100031007.avi").write_bytes(b"")
     with (corpus / "boxes.csv").open("a") as file:
         file.write("x,0" + "," * (4 + 4 + 51) + "\n")
-    assert daisee.run(arguments(corpus, tmp_path / "out", "--max-skipped", "1")) == 0
+    prepare("daisee", corpus, tmp_path / "out", max_skipped=1)
     said = capsys.readouterr().out
     assert "  Train: 1 label without a video (1100011009)\n" in said
     assert "  Test: 1 video without a label (1100031007)\n" in said
@@ -337,7 +381,7 @@ def test_what_lacks_its_other_half_is_counted_and_told(corpus, conversation, tmp
     assert "boxes.csv: 1 row without a video (x), 1 video without a row (1100031007)\n" in said
     (conversation / "English/train/026_a/Expert_video.mp4").unlink()
     (conversation / "English/test/030_b/annotation_novice.txt").unlink()
-    assert noxi.run(arguments(conversation, tmp_path / "noxi-out", "--max-skipped", "1")) == 0
+    prepare("noxi", conversation, tmp_path / "noxi-out", max_skipped=1)
     assert (
         f"  {conversation}: 1 label without a video (English/train/026_a/expert), "
         "1 video without a label (English/test/030_b/novice)\n"
@@ -348,7 +392,7 @@ def test_a_clip_labelled_twice_differently_is_refused(corpus, tmp_path):
     with (corpus / "Labels/TrainLabels.csv").open("a") as file:
         file.write("1100011003.avi,3,3,0,0\n")
     with pytest.raises(DataError) as caught:
-        daisee.run(arguments(corpus, tmp_path / "out"))
+        prepare("daisee", corpus, tmp_path / "out")
     said = str(caught.value)
     assert "TrainLabels.csv, line 4: '1100011003' is '3', but '1' in" in said
     assert said.endswith("TrainLabels.csv, line 3; correct one of them")
@@ -365,39 +409,47 @@ def test_two_boxes_of_one_moment_are_refused_and_equal_ones_count_once(tmp_path,
 
 
 def test_missing_sources_say_where_to_look(corpus, tmp_path):
+    for name in CATALOGUES:
+        with pytest.raises(DataError, match=r"no such folder; docs/data\.md"):
+            prepare(name, tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(DataError, match=r"no folder DataSet.*docs/data\.md"):
-        daisee.run(arguments(tmp_path / "nowhere", tmp_path / "out"))
+        prepare("daisee", tmp_path, tmp_path / "out")
     (tmp_path / "empty/DataSet").mkdir(parents=True)
     with pytest.raises(DataError, match=r"no \.avi or \.mp4"):
-        daisee.run(arguments(tmp_path / "empty", tmp_path / "out"))
-    with pytest.raises(DataError, match="no such folder"):
-        noxi.run(arguments(tmp_path / "nowhere", tmp_path / "out"))
+        prepare("daisee", tmp_path / "empty", tmp_path / "out")
     with pytest.raises(DataError, match=r"no Expert_video\.mp4"):
-        noxi.run(arguments(tmp_path / "empty", tmp_path / "out"))
+        prepare("noxi", tmp_path / "empty", tmp_path / "out")
     (corpus / "Labels/TestLabels.csv").unlink()
     with pytest.raises(DataError, match=r"TestLabels\.csv"):
-        daisee.run(arguments(corpus, tmp_path / "out"))
+        prepare("daisee", corpus, tmp_path / "out")
 
 
-def test_options_that_cannot_be_are_refused(corpus, tmp_path):
+def test_options_that_cannot_be_are_refused(corpus, tmp_path, capsys):
     for options, message in (
-        (["--face-size", "4"], "--face-size 4"),
-        (["--body-size", "0"], "--body-size 0"),
-        (["--face-margin", "-1"], "--face-margin"),
+        (["--views.people.face_size", "4"], "--views.people.face_size 4"),
+        (["--views.people.body_size", "0"], "--views.people.body_size 0"),
+        (["--views.people.face_margin", "-1"], "--views.people.face_margin"),
+        (["--views.people.body_margin", "[1, -1]"], "--views.people.body_margin"),
+        (["--views.people.parts", "[hands]"], "views.people.parts"),
         (["--max-skipped", "-1"], "--max-skipped -1"),
-        (["--boxes", str(corpus / "boxes.csv"), "--detector", "a:b"], "exclude each other"),
-        (["--boxes", str(tmp_path / "none.csv")], "no such file"),
-        (["--detector", "no_such_module:function"], "--detector no_such_module:function"),
-        (["--detector", "json"], "package.module:function"),
+        (["--views.people.boxes", str(corpus / "boxes.csv"), "--views.people.detector", "a:b"], "exclude each other"),
+        (["--views.people.boxes", str(tmp_path / "none.csv")], "no such file"),
+        (["--views.people.detector", "no_such_module:function"], "--views.people.detector no_such_module:function"),
+        (["--views.people.detector", "json"], "package.module:function"),
+        (["--boxes", str(corpus / "boxes.csv")], "--boxes is called --views.people.boxes now"),
+        (["--body-margin", "1", "2"], "--body-margin is called --views.people.body_margin now"),
+        (["--recipe", "none"], "--recipe none"),
     ):
-        with pytest.raises(DataError, match=message):
-            daisee.run(arguments(corpus, tmp_path / "out", *options))
+        assert main("daisee", corpus, tmp_path / "out", *options) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
     write_boxes(tmp_path / "other.csv", [{"video": "x", "time": 0} | box("face", 1, 1, 9, 9)], ["face"])
     with pytest.raises(DataError, match="where they have names like 1100011002"):
-        daisee.run(arguments(corpus, tmp_path / "out", "--boxes", str(tmp_path / "other.csv")))
+        prepare("daisee", corpus, tmp_path / "out", boxes=tmp_path / "other.csv")
     (corpus / "boxes.csv").unlink()
-    with pytest.raises(DataError, match="--parts joints: there are only face"):
-        daisee.run(arguments(corpus, tmp_path / "out", "--parts", "joints"))
+    with pytest.raises(DataError, match=r"--views\.people\.parts joints: there are only face"):
+        prepare("daisee", corpus, tmp_path / "out", parts=("joints",))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_binary_file_is_no_table(tmp_path):
@@ -411,12 +463,16 @@ def test_boxes_at_times_outside_the_videos_are_pointed_out(corpus, tmp_path, cap
         rows = list(csv.DictReader(file))
     late = [{**row, "time": 1000 * float(row["time"])} for row in rows]
     write_boxes(tmp_path / "ms.csv", late + [row for row in rows if float(row["time"]) == 0])
-    run = daisee.run(arguments(corpus, tmp_path / "out", "--boxes", str(tmp_path / "ms.csv"), "--max-skipped", "9"))
-    captured = capsys.readouterr()
-    assert run == 0
-    seen = re.search(r"face seen in ([\d.]+)%", captured.out)
-    assert seen
-    assert ("warning: face seen in" in captured.err) == (float(seen[1]) < 5)
+    prepare("daisee", corpus, tmp_path / "out", boxes=tmp_path / "ms.csv")
+    said = capsys.readouterr().out
+    assert "face seen in 10.0% of the steps, body seen in 10.0% of the steps, joints" in said
+    assert "warning" not in said
+    bodies = [{name: value for name, value in row.items() if "face" not in name} for row in rows[1:]]
+    write_boxes(tmp_path / "bodies.csv", [rows[0], *bodies])
+    prepare("daisee", corpus, tmp_path / "seldom", boxes=tmp_path / "bodies.csv")
+    said = capsys.readouterr().out
+    assert "face seen in 2.5% of the steps (warning: are the times of the boxes in seconds" in said
+    assert "body seen in 100.0% of the steps, joints" in said
 
 
 def test_part_of_a_stand_in_is_a_stand_in(corpus, tmp_path):
@@ -439,24 +495,25 @@ def test_a_detector_of_the_user_is_asked_for_every_step(corpus, tmp_path, monkey
         "    return {'face': (1, 2)}\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    store = prepare("daisee", corpus, tmp_path / "out", "--detector", "my_detector:find", "--parts", "face", "body")
+    options = {"detector": "my_detector:find", "parts": ("face", "body")}
+    store = prepare("daisee", corpus, tmp_path / "out", **options)
     seen = store.read("face_seen", 0)
     assert 0 < seen.sum() < 10
     assert (np.diff(seen.astype(int)) >= 0).all()
     assert store.read("body_seen", 0).all()
     assert set(store.arrays) == {"face", "body", "face_seen", "body_seen", "labels"}
-    assert store.manifest["settings"]["boxes"] == "my_detector:find"
+    assert store.setting("people", "boxes", "boxes") == "my_detector:find"
     capsys.readouterr()
     for number, (name, words) in enumerate((("wrong", "wanted is"), ("fails", "AttributeError"), ("number", "int"))):
-        assert daisee.run(arguments(corpus, tmp_path / f"b{number}", "--detector", f"my_detector:{name}")) == 1
+        assert main("daisee", corpus, tmp_path / f"b{number}", "--views.people.detector", f"my_detector:{name}") == 1
         said = capsys.readouterr().err
-        assert f"--detector my_detector:{name}" in said
+        assert f"detector my_detector:{name}" in said
         assert words in said
 
 
 def test_the_built_in_detector_says_where_there_is_no_face(corpus, tmp_path, capsys):
     (corpus / "boxes.csv").unlink()
-    assert daisee.run(arguments(corpus, tmp_path / "out")) == 1
+    assert main("daisee", corpus, tmp_path / "out") == 1
     captured = capsys.readouterr()
     assert "built-in detector" in captured.out
     assert "no face found in any of 10 frames" in captured.err
@@ -500,7 +557,7 @@ def test_five_levels_become_three(tmp_path):
         "1 0 0 0 0\n0 1 0 0 0\n0 0 1 0 0\n0 0 0 1 0\n0 0 0 0 1\n0.1 0.2 0.3 0.15 0.25\nnan 0 0 0 1\n"
         "-nan(ind) 0 0 0 1\n0 0 0 0 1\n"
     )
-    classes = noxi.read_annotation(tmp_path / "a.txt")
+    classes = read_annotation(tmp_path / "a.txt")
     np.testing.assert_allclose(classes[:5], np.eye(3)[[0, 0, 1, 2, 2]])
     np.testing.assert_allclose(classes[5], [0.3, 0.3, 0.4], rtol=1e-6)
     assert np.isnan(classes[6:8]).any(axis=1).all()  # NoXi's own program writes the latter
@@ -515,7 +572,7 @@ def test_five_levels_become_three(tmp_path):
     ):
         (tmp_path / "b.txt").write_text(text)
         with pytest.raises(ValueError, match=message):
-            noxi.read_annotation(tmp_path / "b.txt")
+            read_annotation(tmp_path / "b.txt")
 
 
 def test_noxi_labels_that_end_early_are_missing_and_absent_ones_skip(conversation, tmp_path, capsys):
@@ -525,12 +582,13 @@ def test_noxi_labels_that_end_early_are_missing_and_absent_ones_skip(conversatio
     (session / "annotation_novice.txt").unlink()
     (conversation / "English/unsorted/050_c").mkdir(parents=True)
     film(conversation / "English/unsorted/050_c/Expert_video.mp4", 5, 25)
-    assert noxi.run(arguments(conversation, tmp_path / "out")) == 1
+    with pytest.raises(UnusableError, match="2 videos cannot be used"):
+        prepare("noxi", conversation, tmp_path / "out")
     with (tmp_path / "out/prepared/skipped.csv").open() as file:
         reasons = {row["id"]: row["reason"] for row in csv.DictReader(file)}
     assert reasons["noxi/026_a/novice"] == "no annotation_novice.txt"
     assert reasons["noxi/050_c/expert"].startswith("not below a folder train")
-    store = prepare("noxi", conversation, tmp_path / "out", "--max-skipped", "2")
+    store = prepare("noxi", conversation, tmp_path / "out", max_skipped=2)
     labels = store.read("labels", 0)
     assert not np.isnan(labels[:5]).any()
     assert np.isnan(labels[5:]).all()

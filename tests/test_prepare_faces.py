@@ -1,26 +1,33 @@
-"""datamodules/prepare/faces.py: every parser on a tiny fixture in its corpus' documented format, and the store."""
+"""datamodules/catalogues/faces: every reader on a tiny fixture in its corpus' documented format, and the store."""
 
-import argparse
 import csv
 import json
 import subprocess
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from av import VideoFrame
 from scipy.io import savemat
 from test_media import write_clip
 
+import cli
+from datamodules.catalogues.faces import index
+from datamodules.catalogues.faces.catalogue import Faces, corpora
+from datamodules.catalogues.faces.corpus import CATEGORIES, SHARES, Files
+from datamodules.catalogues.faces.emotic import FIRST, THEN, category_of
+from datamodules.catalogues.faces.splits import assign_splits
+from datamodules.entries import Entry, Media
 from datamodules.letterbox import letter_box
+from datamodules.making import _Stills, jobs_of, prepare_job
 from datamodules.media import read_clip
 from datamodules.pictures import frames_at, read_picture
-from datamodules.prepare import _face_pictures, faces
-from datamodules.prepare._face_corpora import CORPORA, index
-from datamodules.prepare._face_index import CATEGORIES, Files, Still, assign_splits
-from datamodules.prepare._face_photos import EMOTIC_FIRST, EMOTIC_THEN, emotic_category
 from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
+from datamodules.views.face import Face
 
 
 def picture(path, seed=0, size=(40, 30), side=7):
@@ -32,10 +39,44 @@ def picture(path, seed=0, size=(40, 30), side=7):
     return image[:, :, ::-1]
 
 
-def parse(folder, corpus=None):
+def told(entry):
+    """What a corpus says of a still, NaN for labels that it lacks."""
+    corpus, _, clip = entry.id.partition("/")
+    medium = entry.media["picture"]
+    return SimpleNamespace(
+        clip=clip,
+        path=medium.path,
+        category=entry.label,
+        arousal=entry.labels.get("arousal", np.nan),
+        valence=entry.labels.get("valence", np.nan),
+        group=entry.group,
+        subject=entry.group.removeprefix(f"{corpus}/"),
+        split=entry.split,
+        time=medium.time,
+        box=medium.box,
+        detect=medium.search,
+        reason=entry.problem,
+    )
+
+
+def entries_of(folder):
     ignored = Counter()
-    parser = CORPORA[corpus or folder.name].parse
-    return list(parser(Files(folder), ignored)), ignored
+    return list(corpora()[folder.name].stills(Files(folder), ignored)), ignored
+
+
+def parse(folder):
+    entries, ignored = entries_of(folder)
+    return [told(entry) for entry in entries], ignored
+
+
+def divided(folder):
+    entries, _ = entries_of(folder)
+    return [told(entry) for entry in assign_splits(entries, corpora()[folder.name].shares)]
+
+
+def scan(folder):
+    found = Faces().scan(folder)
+    return [told(entry) for entry in found.entries], found.ignored
 
 
 def labels(stills):
@@ -46,6 +87,11 @@ def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def test_the_ten_corpora_are_found_by_their_files():
+    names = "afew_va affectnet emotic expw fer_plus raf_db recola savee semaine sewa"
+    assert sorted(corpora()) == names.split()
 
 
 AFFECTNET = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal\n"
@@ -60,7 +106,7 @@ def test_affectnet(tmp_path, header):
     picture(folder / "Manually_Annotated_Images/1/p3.jpg")
     stills, ignored = parse(folder)
     assert [still.category for still in stills] == [*range(8), 1]
-    assert [CATEGORIES[still.category] for still in stills[:8]] == CATEGORIES
+    assert [CATEGORIES[still.category] for still in stills[:8]] == list(CATEGORIES)
     assert (stills[3].arousal, stills[3].valence) == (-0.5, 0.3)
     assert stills[3].box == (4, 5, 24, 26)
     assert stills[3].path == folder / "Manually_Annotated_Images/1/p3.jpg"
@@ -93,7 +139,7 @@ def test_raf_db_keeps_the_official_test(tmp_path):
     assert not stills[0].detect
     assert stills[1].path == folder / "Image/original/train_00002.jpg"
     assert stills[1].detect
-    split = Counter((s.clip.split("_")[0], s.split) for s in assign_splits(stills))
+    split = Counter((s.clip.split("_")[0], s.split) for s in divided(folder))
     assert split == {("train", "train"): 36, ("train", "val"): 4, ("test", "test"): 2}
 
 
@@ -114,9 +160,10 @@ def test_fer_plus_with_and_without_usage(tmp_path):
     write(folder / "train.csv", f"emotion,pixels\n0,{pixels}\n6,{pixels}\n3,1 2 3\n")
     stills, _ = parse(folder)
     assert [CATEGORIES[s.category] for s in stills] == ["anger", "neutral", "happy"]
-    assert [s.split for s in assign_splits(stills)] == ["train"] * 3
+    assert [s.split for s in divided(folder)] == ["train"] * 3
     assert [s.reason for s in stills] == ["", "", "not 48 x 48 grey values"]
-    image = next(_face_pictures._images(stills[:1]))
+    entry = entries_of(folder)[0][0]
+    image = _Stills([entry]).image(entry, entry.media["picture"])
     np.testing.assert_array_equal(image, np.repeat((np.arange(2304) % 256).reshape(48, 48, 1), 3, axis=2))
     rows = [f"{i % 7},{pixels},{usage}" for i, usage in enumerate(("Training", "PublicTest", "PrivateTest"))]
     write(folder / "fer2013.csv", "emotion,pixels,Usage\n" + "\n".join(rows))
@@ -140,7 +187,7 @@ def test_savee_every_twentieth_frame_and_split_by_speaker(tmp_path):
     assert len(shown) == 21
     assert ignored == {"savee videos not named like a clip": 1}
     assert {s.reason for s in stills if s.subject != "DC"} == {"empty file (0 bytes)"}
-    splits = {s.subject: s.split for s in assign_splits(stills, CORPORA["savee"].shares)}
+    splits = {s.subject: s.split for s in divided(folder)}
     assert sorted(splits.values()) == ["test", "train", "train", "val"]
 
 
@@ -261,11 +308,11 @@ def test_emotic(tmp_path):
 
 
 def test_emotic_categories_classic_ones_first():
-    assert emotic_category(["Pleasure", "Surprise"]) == "Su"
-    assert emotic_category(["Disapproval", "Yearning"]) == "C"
-    assert emotic_category(["Suffering"]) is None
-    assert len(EMOTIC_FIRST) == 6
-    assert len(EMOTIC_THEN) == 8
+    assert category_of(["Pleasure", "Surprise"]) == "surprise"
+    assert category_of(["Disapproval", "Yearning"]) == "contempt"
+    assert category_of(["Suffering"]) is None
+    assert len(FIRST) == 6
+    assert len(THEN) == 8
 
 
 INDEX = "path,arousal,valence,category,subject,split"
@@ -276,7 +323,7 @@ def test_index_of_any_corpus(tmp_path):
     rows = ["a.png,0.1,,happy,s1,,1,2,9,12", "b.png,,,Su,s2,,,,,", "c.png,,,,s3,,,,,", "d.png,,-1,,s3,,,,,"]
     write(folder / "index.csv", f"{INDEX},left,top,right,bottom\n" + "\n".join(rows) + "\n")
     ignored = Counter()
-    stills = list(index(Files(folder), ignored))
+    stills = [told(entry) for entry in index.stills(Files(folder), ignored)]
     assert labels(stills)[0][1:3] == ("happy", 0.1)
     assert np.isnan(stills[0].valence)
     assert [s.box for s in stills] == [(1, 2, 9, 12), None, None]
@@ -346,7 +393,7 @@ def test_index_of_any_corpus(tmp_path):
 def test_what_is_wrong_with_a_label_file_is_said(tmp_path, corpus, file, text, message):
     write(tmp_path / corpus / file, text)
     with pytest.raises(DataError, match=message) as error:
-        faces.scan(tmp_path)
+        scan(tmp_path)
     assert len(str(error.value).splitlines()) <= 2
 
 
@@ -356,8 +403,9 @@ def test_an_index_written_in_another_way_gives_the_same_stills(tmp_path):
     other = ["; ".join(row.split(",")) for row in [INDEX, rows[0].replace("sub/", ".\\sub\\"), *rows, ",,,,,"]]
     (tmp_path / "two/own").mkdir(parents=True)
     (tmp_path / "two/own/index.csv").write_bytes(("\ufeff" + "\r\n".join(other)).encode())
-    one, two = (faces.scan(tmp_path / name) for name in ("one", "two"))
-    assert [(s.id, s.described) for s in two.stills] == [(s.id, s.described) for s in one.stills]
+    one, two = (Faces().scan(tmp_path / name) for name in ("one", "two"))
+    assert [(s.id, s.digest({})) for s in two.entries] == [(s.id, s.digest({})) for s in one.entries]
+    assert len({s.digest({}) for s in one.entries}) == 2
     assert (one.ignored, two.ignored) == ({}, {"own rows that come twice": 1})
 
 
@@ -373,10 +421,11 @@ def test_what_lacks_its_other_half_is_counted_and_told(tmp_path, capsys):
     picture(tmp_path / "raf_db/Image/aligned/train_00001_aligned.jpg")
     picture(tmp_path / "raf_db/Image/original/train_00001.jpg")
     write(tmp_path / "raf_db/list_patition_label.txt", "train_00001.jpg 5\n")
-    faces.scan(tmp_path)
+    scan(tmp_path)
     assert capsys.readouterr().out.splitlines() == [
         "  affectnet: 1 label without a file (1/v.jpg), 1 file without a label (pictures/1/lost.jpg)",
         "  own: 2 labels without a file (b.png, d.png), 1 file without a label (sub/c.png)",
+        "  corpora: affectnet, own, raf_db",
     ]
 
 
@@ -384,14 +433,14 @@ def test_one_clip_in_two_places_is_one_where_the_files_are_equal(tmp_path):
     for frames, place, clip in ((4, "DC", "a01"), (6, "DC", "d01"), (7, "JE", "a01"), (4, "copy/DC", "a01")):
         (tmp_path / "savee" / place).mkdir(parents=True, exist_ok=True)
         write_clip(tmp_path / f"savee/{place}/{clip}.avi", frames=frames, fps=25, audio=None)
-    source = faces.scan(tmp_path)
-    assert [still.id for still in source.stills] == [f"savee/{clip}/0000.00" for clip in ("DC/a01", "DC/d01", "JE/a01")]
-    assert source.ignored == {"savee rows that come twice": 1}
+    stills, ignored = scan(tmp_path)
+    assert [still.clip for still in stills] == [f"{clip}/0000.00" for clip in ("DC/a01", "DC/d01", "JE/a01")]
+    assert ignored == {"savee rows that come twice": 1}
     write_clip(tmp_path / "savee/copy/DC/a01.avi", frames=5, fps=25, audio=None)
     with pytest.raises(
         DataError, match=r"copy/DC/a01.avi: 'savee/DC/a01/0000.00' has content .* in .*savee/DC/a01.avi"
     ):
-        faces.scan(tmp_path)
+        scan(tmp_path)
 
 
 def test_two_videos_of_one_recording_are_refused_unless_equal(tmp_path):
@@ -408,25 +457,22 @@ def test_two_videos_of_one_recording_are_refused_unless_equal(tmp_path):
 
 def test_no_subject_is_in_two_splits_and_names_are_compared_whole():
     names = ["S1/a1", "S1/a10", "S1/a11", "S1/a"] + [f"p{i}" for i in range(36)]
-    stills = [Still("x", f"{name}/{i}", Path("x"), subject=name) for name in names for i in range(5)]
-    given = assign_splits(stills)
-    held = {split: {s.subject for s in given if s.split == split} for split in ("train", "val", "test")}
+    stills = [Entry(f"x/{name}/{i}", f"x/{name}") for name in names for i in range(5)]
+    given = assign_splits(stills, SHARES)
+    held = {split: {s.group for s in given if s.split == split} for split in ("train", "val", "test")}
     assert [len(held[split]) for split in ("train", "val", "test")] == [32, 4, 4]
     assert sum(map(len, held.values())) == len(set.union(*held.values())) == 40
-    assert given == assign_splits(stills[::-1])[::-1]  # by name, whatever the order
+    assert given == assign_splits(stills[::-1], SHARES)[::-1]  # by name, whatever the order
 
 
-def arguments(source, out, *more):
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--source", type=Path)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--workers", type=int)
-    faces.add_arguments(parser)
-    return parser.parse_args(["--source", str(source), "--out", str(out), "--workers", "1", "--size", "24", *more])
+def run(source, out, *more, size=24):
+    """Exit code of the command line."""
+    where = ["--source", str(source), "--out", str(out)] if out else ["--source", str(source)]
+    return cli.main(["prepare", "faces", *where, "--workers", "1", "--views.face.size", str(size), *more])
 
 
 def prepare(source, out, *more):
-    assert faces.run(arguments(source, out, *more)) == 0
+    assert run(source, out, *more) == 0
     return Store(out / "prepared")
 
 
@@ -475,9 +521,16 @@ def test_store(source, tmp_path, capsys):
         image = frame.to_ndarray(format="rgb24")[:50, :70]
         np.testing.assert_array_equal(store.read("face", row), letter_box(np.ascontiguousarray(image), 24))
     said = capsys.readouterr().out
-    assert "15 stills of film, own" in said
-    assert "15 stills used, 0 skipped" in said
-    assert store.manifest["settings"] | {"size": 24, "margin": 10, "seed": 101095} == store.manifest["settings"]
+    assert "corpora: film, own\n15 stills\n" in said
+    assert "15 stills used, 0 skipped, film (3 train, 0 val, 0 test), own (8 train, 2 val, 2 test)" in said
+    settings = store.manifest["settings"]
+    assert settings["views"]["face"] == {"view": "face", "size": 24, "margin": 10}
+    assert settings["catalogue"] == {
+        "name": "faces",
+        "categories": list(CATEGORIES),
+        "splits": ["train", "val", "test"],
+        "seed": 101095,
+    }
 
 
 def test_workers_change_no_byte_and_a_second_run_neither(source, tmp_path):
@@ -495,19 +548,19 @@ def test_workers_change_no_byte_and_a_second_run_neither(source, tmp_path):
 @pytest.mark.parametrize("count", [0, 2, 9])
 def test_stopped_it_carries_on_to_the_same_bytes(source, tmp_path, count, monkeypatch, capsys):
     prepare(source, tmp_path / "straight")
-    whole = faces.prepare_stills
+    done = Store(tmp_path / "straight/prepared").ids[3 + count]
+    write_row, rows = StoreWriter.add, []
 
-    def stopped(stills, settings):
-        if stills[0].id == done[0]:
+    def stopped(writer, id, *given):
+        if id == done and not rows:
+            rows.append(id)
             raise KeyboardInterrupt
-        return whole(stills, settings)
+        write_row(writer, id, *given)
 
-    done = [Store(tmp_path / "straight/prepared").ids[3 + count]]
-    monkeypatch.setattr(faces, "prepare_stills", stopped)
-    assert faces.run(arguments(source, tmp_path / "out")) == 130
+    monkeypatch.setattr(StoreWriter, "add", stopped)
+    assert run(source, tmp_path / "out") == 130
     assert f"stopped after {3 + count} of 15 stills" in capsys.readouterr().err
     assert not (tmp_path / "out/prepared/COMPLETE").exists()
-    monkeypatch.setattr(faces, "prepare_stills", whole)
     prepare(source, tmp_path / "out")
     assert everything(tmp_path / "out") == everything(tmp_path / "straight")
 
@@ -537,7 +590,7 @@ REASONS = {
 
 def test_unusable_stills_must_be_accounted_for(source, tmp_path, capsys):
     spoil(source)
-    assert faces.run(arguments(source, tmp_path / "out", "--max-skipped", "7")) == 1
+    assert run(source, tmp_path / "out", "--max-skipped", "7") == 1
     said = capsys.readouterr().err
     assert said.startswith("error: 8 stills cannot be used, the first own/pictures/00.png (empty file (0 bytes))")
     assert "--max-skipped 8" in said
@@ -555,7 +608,7 @@ def test_a_repaired_picture_is_done_again(source, tmp_path):
     path = source / "own/pictures/05.png"
     whole = path.read_bytes()
     path.write_bytes(whole[:50])
-    assert faces.run(arguments(source, tmp_path / "out")) == 1
+    assert run(source, tmp_path / "out") == 1
     path.write_bytes(whole)
     prepare(source, tmp_path / "out")
     prepare(source, tmp_path / "straight")
@@ -563,7 +616,7 @@ def test_a_repaired_picture_is_done_again(source, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["picture", "video", "label", "more", "fewer", "settings"])
-def test_a_finished_store_of_something_else_is_refused(source, tmp_path, what):
+def test_a_finished_store_of_something_else_is_refused(source, tmp_path, what, capsys):
     prepare(source, tmp_path / "out")
     own, options = source / "own/index.csv", []
     if what == "picture":
@@ -577,26 +630,24 @@ def test_a_finished_store_of_something_else_is_refused(source, tmp_path, what):
     elif what == "fewer":
         own.write_text("\n".join(own.read_text().splitlines()[:-1]) + "\n")
     else:
-        options = ["--margin", "3"]
+        options = ["--views.face.margin", "3"]
     before = everything(tmp_path / "out")
-    with pytest.raises(DataError, match="margin was 10, now 3" if options else "other source files"):
-        faces.run(arguments(source, tmp_path / "out", *options))
+    assert run(source, tmp_path / "out", *options) == 2
+    assert ("margin was 10, now 3" if options else "other source files") in capsys.readouterr().err
     assert everything(tmp_path / "out") == before
 
 
 def test_synthetic_source_is_marked_and_an_unfinished_one_refused(source, tmp_path, monkeypatch, capsys):
     (source / "SYNTHETIC").write_text("somebody (incomplete)\n")
     monkeypatch.chdir(tmp_path)
-    args = arguments(source, tmp_path)
-    args.out = None
-    with pytest.raises(DataError, match="a stand-in that is not finished"):
-        faces.run(args)
+    assert run(source, None) == 2
+    assert "a stand-in that is not finished" in capsys.readouterr().err
     (source / "SYNTHETIC").write_text("somebody\n")
-    assert faces.run(args) == 0
+    assert run(source, None) == 0
     assert Store(tmp_path / "data/synthetic/faces/prepared").synthetic
     assert "SYNTHETIC" in capsys.readouterr().out
     (source / "SYNTHETIC").unlink()
-    assert faces.run(args) == 0
+    assert run(source, None) == 0
     assert not Store(tmp_path / "data/faces/prepared").synthetic
 
 
@@ -617,18 +668,22 @@ def test_near_duplicates_across_splits_are_counted(source, tmp_path, capsys):
     [
         (["--source", "nowhere"], "--source nowhere: no such folder"),
         (["--source", "EMPTY"], "no corpus in it; wanted are folders named"),
-        (["--size", "0"], "--size 0"),
-        (["--margin", "-1"], "--margin -1"),
+        (["--views.face.size", "0"], "--views.face.size 0: give a number from 8"),
+        (["--views.face.margin=-1"], "--views.face.margin -1: give a number from 0"),
+        (["--views.face.margin", "much"], "views.face.margin"),
+        (["--size", "64"], "--size is called --views.face.size now"),
+        (["--margin=3"], "--margin is called --views.face.margin now"),
         (["--workers", "0"], "--workers 0: at least 1"),
         (["--max-skipped", "-1"], "--max-skipped -1: at least 0"),
     ],
 )
-def test_wrong_options(source, tmp_path, options, message):
+def test_wrong_options(source, tmp_path, options, message, capsys):
     (tmp_path / "empty").mkdir()
     options = [str(tmp_path / "empty") if option == "EMPTY" else option for option in options]
-    with pytest.raises(DataError, match=message) as error:
-        faces.run(arguments(source, tmp_path / "out", *options))
-    assert len(str(error.value).splitlines()) <= 2
+    assert run(source, tmp_path / "out", *options) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.strip().splitlines()) <= 2
     assert not (tmp_path / "out").exists()
 
 
@@ -644,9 +699,52 @@ def test_frames_at_any_time_equal_those_of_the_whole_clip(tmp_path):
         list(frames_at(path, [0.0, 9.0]))
 
 
+def stills_of(path, times):
+    return [Entry(f"x/{i:03d}", media={"picture": Media(Path(path), time=time)}) for i, time in enumerate(times)]
+
+
 def test_frames_of_one_video_are_read_some_at_a_time():
-    stills = [Still("x", f"a/{i:03d}", Path("a"), time=i / 5) for i in range(70)] + [Still("x", "b", Path("b"))]
-    assert [len(job) for job in faces.jobs_of(stills)] == [32, 32, 6, 1]
+    stills = [*stills_of("a", np.arange(70) / 5), *stills_of("b", [None, None]), *stills_of("a", [0.1])]
+    assert [len(job) for job in jobs_of(stills)] == [32, 32, 6, 1, 1, 1]
+    assert [entry for job in jobs_of(stills) for entry in job] == stills
+    assert [len(job) for job in jobs_of([*stills_of("a", [0.2, 0.4]), *stills_of("c", [0.5])])] == [2, 1]
+
+
+def test_a_video_whose_stills_go_back_in_time_is_read_once_more(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_clip(path, frames=50, fps=25, audio=None)
+    stills = stills_of(path, [1.0, 1.2, 0.4, 0.4, 0.8])
+    jobs = jobs_of(stills)
+    assert [len(job) for job in jobs] == [2, 3]
+    found = [pictures.image(one, one.media["picture"]) for job in jobs for pictures in [_Stills(job)] for one in job]
+    wanted = read_clip(path, lambda _: np.array([one.media["picture"].time for one in stills])).frames
+    for image, frame in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(image, frame.to_ndarray(format="rgb24"))
+
+
+def test_a_still_of_a_video_is_there_again_and_others_may_be_passed_over(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_clip(path, frames=50, fps=25, audio=None)
+    first, second, third, late, later = stills_of(path, [0.0, 0.4, 0.8, 9.0, 9.5])
+    pictures = _Stills([first, second, third, late, later])
+    one = pictures.image(first, first.media["picture"])
+    np.testing.assert_array_equal(pictures.image(first, first.media["picture"]), one)
+    other = pictures.image(third, third.media["picture"])
+    wanted = read_clip(path, lambda _: np.array([0.8])).frames[0]
+    np.testing.assert_array_equal(other, wanted.to_ndarray(format="rgb24"))
+    for entry in (late, late, later):
+        with pytest.raises(DataError, match=r"ends before 9\.00 s"):
+            pictures.image(entry, entry.media["picture"])
+
+
+def test_an_error_of_the_disk_is_that_of_all_later_stills_of_the_video(monkeypatch):
+    def unreadable(path, times):
+        yield VideoFrame.from_ndarray(np.zeros((4, 4, 3), np.uint8))
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("datamodules.making.frames_at", unreadable)
+    made = prepare_job(stills_of("a", [0.0, 1.0, 2.0]), {"face": Face(size=8)})
+    assert [one.reason for one in made] == ["", *["cannot be read (Input/output error)"] * 2]
 
 
 @pytest.mark.realdata

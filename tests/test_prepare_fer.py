@@ -1,13 +1,13 @@
-"""datamodules/prepare/_fer.py: FER-2013 as three sites hand it out, and the votes of FER+ beside it."""
+"""datamodules/catalogues/faces/fer_plus.py: FER-2013 as three sites hand it out, and the votes of FER+ beside it."""
 
 from collections import Counter
 
 import pytest
 
 import cli
-from datamodules.prepare._face_corpora import CORPORA
-from datamodules.prepare._face_index import CATEGORIES, Files
-from datamodules.prepare._fer import VOTED, majority
+from datamodules.catalogues.faces import fer_plus
+from datamodules.catalogues.faces.corpus import CATEGORIES, Files
+from datamodules.catalogues.faces.fer_plus import VOTED, majority
 from datamodules.store import DataError, Store
 from datamodules.tables import Row
 
@@ -18,8 +18,8 @@ VOTES = "Usage,Image name," + ",".join(VOTED)
 
 def parse(folder):
     ignored = Counter()
-    stills = list(CORPORA["fer_plus"].parse(Files(folder), ignored))
-    return [(still.clip, CATEGORIES[still.category], still.split) for still in stills], ignored
+    stills = list(fer_plus.stills(Files(folder), ignored))
+    return [(still.id.removeprefix("fer_plus/"), CATEGORIES[still.label], still.split) for still in stills], ignored
 
 
 @pytest.fixture
@@ -144,9 +144,10 @@ def test_votes_beside_train_csv_alone_are_refused(corpus):
 
 
 def test_what_was_left_aside_is_told_and_other_votes_are_another_source(corpus, tmp_path, capsys):
-    command = ["prepare", "faces", "--source", str(corpus.parent), "--out", str(tmp_path / "out"), "--size", "16"]
+    command = ["prepare", "faces", "--source", str(corpus.parent), "--out", str(tmp_path / "out")]
+    command += ["--views.face.size", "16"]
     assert cli.main(command) == 0
-    assert "1 fer_plus pictures voted to be no face left aside" in capsys.readouterr().out
+    assert "1 fer_plus pictures voted to be no face ignored" in capsys.readouterr().out
     assert sorted(Store(tmp_path / "out/prepared").labels) == [
         CATEGORIES.index(n) for n in ("happy", "surprise", "contempt")
     ]

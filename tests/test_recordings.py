@@ -5,11 +5,15 @@ import argparse
 import numpy as np
 import pytest
 from test_media import own_bytes, tone, write_clip, write_wav
-from test_prepare_engagement import arguments, film
+from test_prepare_engagement import film
+from test_prepare_engagement import prepare as prepare_engagement
 
 import cli
 from datamodules import recordings
-from datamodules.prepare import daisee, faces, noxi, ravdess_features
+from datamodules.catalogues.daisee import SPLITS
+from datamodules.catalogues.faces.catalogue import Faces
+from datamodules.prepare import ravdess_features
+from datamodules.recipe import catalogue_class
 from datamodules.recordings import contents
 from datamodules.store import DataError, Store
 from datamodules.synth import ravdess_features as synth
@@ -102,7 +106,7 @@ def test_files_of_one_size_alone_are_read(tmp_path, monkeypatch):
 
 def engagement(folder, corpus, people):
     """A corpus of one video per entry: split, person, name, content (a number of frames)."""
-    lines = {split: ["ClipID,Engagement"] for split in daisee.SPLITS}
+    lines = {split: ["ClipID,Engagement"] for split in SPLITS}
     for split, person, clip, frames in people:
         if corpus == "noxi":
             path = film(folder / f"{split.lower()}/{person}/{clip}_video.mp4", frames, 25)
@@ -117,23 +121,27 @@ def engagement(folder, corpus, people):
     return folder
 
 
-def run(module, source, out):
-    return module.run(arguments(source, out))
+def scan(corpus, source):
+    return catalogue_class(corpus)().scan(source)
 
 
+BOX = "video,time,face_left,face_top,face_right,face_bottom\n{},0,1,1,30,30\n{},0,1,1,30,30\n"
+BOXES = {
+    "daisee": BOX.format("1100011002", "1100021001"),
+    "noxi": BOX.format("001/expert", "002/expert"),
+}
 PEOPLE = {
     "daisee": [("Train", "110001", "1100011002", 25), ("Test", "110002", "1100021001", 30)],
     "noxi": [("Train", "001", "Expert", 25), ("Test", "002", "Expert", 30)],
 }
-MODULES = {"daisee": daisee, "noxi": noxi}
 
 
-@pytest.mark.parametrize("corpus", MODULES)
+@pytest.mark.parametrize("corpus", PEOPLE)
 def test_one_video_of_two_people_is_refused(tmp_path, corpus):
     (*first, _), (*second, frames) = PEOPLE[corpus]
     source = engagement(tmp_path / "raw", corpus, [(*first, frames), (*second, frames)])
     with pytest.raises(DataError, match=f"are the same recording, but of {first[1]} and of {second[1]}"):
-        run(MODULES[corpus], source, tmp_path / "out")
+        prepare_engagement(corpus, source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -142,13 +150,13 @@ def test_one_video_of_two_levels_is_refused(tmp_path):
     labels = source / "Labels/TrainLabels.csv"
     labels.write_text(labels.read_text().replace("1100011003.avi,2", "1100011003.avi,0"))
     with pytest.raises(DataError, match=r"1100011003\.mp4 are the same recording, but labelled differently"):
-        run(daisee, source, tmp_path / "out")
+        prepare_engagement("daisee", source, tmp_path / "out")
 
 
-@pytest.mark.parametrize("corpus", MODULES)
+@pytest.mark.parametrize("corpus", PEOPLE)
 def test_copies_of_a_video_count_once(tmp_path, capsys, corpus):
     source = engagement(tmp_path / "raw", corpus, PEOPLE[corpus])
-    found = [video.id for video in MODULES[corpus].scan(source)]
+    found = [video.id for video in scan(corpus, source).entries]
     first = next(path for path in sorted(source.rglob("*.mp4")) if "rain" in str(path))
     above, own = first.parents[1], first.parent.name
     again = (above / "again" / own if corpus == "noxi" else above.parent / "again" / above.name) / first.name
@@ -156,19 +164,32 @@ def test_copies_of_a_video_count_once(tmp_path, capsys, corpus):
     again.write_bytes(first.read_bytes())
     for path in first.parent.glob("*.txt"):
         again.with_name(path.name).write_bytes(path.read_bytes())
-    capsys.readouterr()
-    videos = MODULES[corpus].scan(source)
-    assert [(video.id, video.reason) for video in videos] == [(id, "") for id in found]
-    assert "1 copies of a video left aside" in capsys.readouterr().out
+    (source / "boxes.csv").write_text(BOXES[corpus])
+    prepare_engagement(corpus, source, tmp_path / "out")
+    assert "2 videos used (1 train, 0 val, 1 test), 0 skipped, 1 copies of a video ignored" in capsys.readouterr().out
+    assert [(video.id, video.reason) for video in scan(corpus, source).entries] == [(id, "") for id in found]
     own_bytes(again)
-    assert [video.reason[:9] for video in MODULES[corpus].scan(source) if video.reason] in (
-        ["same clip"],
-        ["same sess"],
-    )
+    (reason,) = [video.reason for video in scan(corpus, source).entries if video.reason]
+    assert reason.startswith("same session and role as " if corpus == "noxi" else "same clip as ")
     if corpus == "noxi":
         again.write_bytes(first.read_bytes())
         next(again.parent.glob("*.txt")).write_text("1 0 0 0 0\n" * 25)
-        assert "same session" in next(video.reason for video in noxi.scan(source) if video.reason)
+        (reason,) = [video.reason for video in scan(corpus, source).entries if video.reason]
+        assert reason.startswith("same session and role as ")
+
+
+def test_a_video_outside_the_splits_costs_none_of_its_name(tmp_path):
+    source = engagement(tmp_path / "raw", "noxi", PEOPLE["noxi"])
+    first = source / "train/001/Expert_video.mp4"
+    other = source / "unsorted/001/Expert_video.mp4"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(first.read_bytes())
+    reasons = {video.id: video.reason for video in scan("noxi", source).entries}
+    assert reasons == {
+        "noxi/001/expert": "",
+        "noxi/002/expert": "",
+        "noxi/unsorted/001/Expert_video.mp4": "same session and role as train/001/Expert_video.mp4",
+    }
 
 
 def test_one_video_of_two_subjects_is_refused(tmp_path):
@@ -187,11 +208,11 @@ def test_one_video_of_two_subjects_is_refused(tmp_path):
     index = own / "index.csv"
     index.write_text("\n".join([header, *rows]).format("s1", "s2") + "\n")
     with pytest.raises(DataError, match=r"own/a\.mp4 and own/b\.mp4 are the same recording, but of s1 and of s2"):
-        faces.scan(tmp_path / "raw")
+        Faces().scan(tmp_path / "raw")
     index.write_text("\n".join([header, *rows]).format("s1", "s1") + "\n")
-    assert len(faces.scan(tmp_path / "raw").stills) == 4
+    assert len(Faces().scan(tmp_path / "raw").entries) == 4
     index.write_text("\n".join([header + boxed, *(row + ",1,2,30,40" for row in rows)]).format("s1", "s2") + "\n")
-    assert len(faces.scan(tmp_path / "raw").stills) == 4  # two people in one picture
+    assert len(Faces().scan(tmp_path / "raw").entries) == 4  # two people in one picture
 
 
 @pytest.mark.parametrize(("file", "name"), [("au_mfcc.npz", "au"), ("mfcc_44k.npz", "mfcc")])

@@ -10,9 +10,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 
-from datamodules.prepare import daisee as prepare_daisee
-from datamodules.prepare import noxi as prepare_noxi
-from datamodules.prepare._boxes import read_boxes
+from datamodules.boxes import read_boxes
+from datamodules.preparation import plan
+from datamodules.recipe import catalogue_class, load
 from datamodules.store import DataError
 from datamodules.synth import _engagement, daisee, noxi
 from datamodules.synth._body import UP, WRIST
@@ -71,10 +71,9 @@ def test_noxi_has_the_layout_of_noxi(made):
 @pytest.mark.parametrize("corpus", list(CORPORA))
 def test_boxes_name_every_video_at_every_step_and_some_are_empty(made, corpus):
     tables, parts = read_boxes(made / corpus / "boxes.csv")
-    assert parts == ["face", "body", "joints"]
-    scan = {"daisee": prepare_daisee.scan, "noxi": prepare_noxi.scan}[corpus]
-    videos = scan(made / corpus)
-    assert tables.keys() == {video.id for video in videos}
+    assert parts == ("face", "body", "joints")
+    videos = catalogue_class(corpus)().scan(made / corpus).entries
+    assert {f"{corpus}/{video}" for video in tables} == {video.id for video in videos}
     assert not any(video.reason for video in videos)
     rows = np.concatenate(list(tables.values()))
     assert {len(table) for table in tables.values()} == {40 if corpus == "daisee" else 120}
@@ -125,7 +124,7 @@ def test_an_unfinished_stand_in_is_not_prepared(made, tmp_path):
     (tmp_path / "Labels").symlink_to(made / "daisee/Labels")
     (tmp_path / "SYNTHETIC").write_text("affectzoo synth daisee (incomplete)\n")
     with pytest.raises(DataError, match="not finished"):
-        prepare_daisee.run(argparse.Namespace(source=tmp_path, out=tmp_path / "out"))
+        plan(catalogue_class("daisee")(), load("engagement"), tmp_path)
 
 
 def test_plans_hold_users_apart_and_classes_even():

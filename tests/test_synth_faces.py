@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from datamodules.prepare import faces as prepare
-from datamodules.store import DataError, Store, is_stand_in
+from datamodules.catalogues.faces.catalogue import Faces
+from datamodules.preparation import prepare
+from datamodules.recipe import load
+from datamodules.store import DataError, is_stand_in
 from datamodules.synth import faces
 
 
@@ -115,9 +117,7 @@ def test_stopped_it_is_never_taken_for_whole_and_ends_with_the_same_bytes(corpus
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faces")
     faces.run(arguments(folder, clips=900))
-    options = argparse.Namespace(source=folder, out=folder, workers=1, size=48, margin=10, max_skipped=0)
-    assert prepare.run(options) == 0
-    return Store(folder / "prepared")
+    return prepare(Faces(), load("static_emotion", {"face": {"size": 48}}), folder, folder, workers=1)
 
 
 def test_it_prepares_without_a_loss(store):

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -21,24 +21,6 @@ def check_common(args: argparse.Namespace) -> None:
         value = getattr(args, option)
         if value is not None and value < least:
             raise DataError(f"--{option.replace('_', '-')} {value}: at least {least}")
-
-
-def check_groups(groups: Sequence[str], source: str, unit: str) -> None:
-    """Refuses clips that are all of one person or recording: more likely a folder was taken for one.
-
-    Args:
-        groups: Of the clips that can be used.
-        source: What named them, for the message.
-        unit: What a clip is called, in the plural.
-
-    Raises:
-        DataError: There are several clips and one group.
-    """
-    if len(groups) > 1 and len(set(groups)) == 1:
-        raise DataError(
-            f"{source}: all {len(groups)} {unit} are of one participant, {groups[0]!r}, and none could be tested on "
-            "others; docs/data.md shows where the name of a participant stands"
-        )
 
 
 def corpus_root(args: argparse.Namespace, corpus: str, *, synthetic: bool) -> Path:

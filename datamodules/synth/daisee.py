@@ -1,7 +1,7 @@
 """Stand-in for DAiSEE in its own raw format: drawn learners before a webcam, four levels of engagement.
 
 Files: ``DataSet/{Train,Validation,Test}/<user>/<clip>/<clip>.mp4`` (128 x 128, 10 frames per second, 8 s, no sound),
-``Labels/{Train,Validation,Test}Labels.csv``, ``boxes.csv`` (for ``prepare --boxes``) and ``SYNTHETIC``. What tells the
+``Labels/{Train,Validation,Test}Labels.csv``, ``boxes.csv`` (which ``prepare`` finds) and ``SYNTHETIC``. What tells the
 levels apart is in `datamodules.synth._engagement`; levels 1 and 2 look alike, as the papers join them.
 """
 

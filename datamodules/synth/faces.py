@@ -29,6 +29,8 @@ import numpy as np
 from tqdm import tqdm
 
 from atomic_files import write_atomic
+from datamodules.catalogues.faces import raf_db as raf
+from datamodules.catalogues.faces.corpus import CATEGORIES
 from datamodules.synth._face import Array, Expression, Image, landmarks, make_person, paint, place
 from datamodules.synth._stand_in import StandIn
 
@@ -37,8 +39,7 @@ PARTIAL = ".partial"
 CORPORA = ("affectnet", "raf_db", "afew_va")
 CLIPS, LEAST, MOST = 1200, 120, 100_000  # fewer would leave a split without a category
 
-CATEGORIES = ["neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt"]  # AffectNet's 0 to 7
-RAF_DB = {"surprise": 1, "fear": 2, "disgust": 3, "happy": 4, "sad": 5, "anger": 6, "neutral": 7}
+RAF_DB = {name: int(code) for code, name in raf.EMOTIONS.items()}
 LOOKS = {
     "neutral": Expression(),
     "happy": Expression(curve=0.13, width=0.07, gape=0.05, eye=-0.2),
@@ -128,7 +129,7 @@ def _affectnet(folder: Path, count: int, seed: int, bar: "tqdm[NoReturn]") -> No
         flat = ";".join(f"{value:.2f}" for value in points.ravel())
         valence, arousal = _affect(category, strength, rng)
         split = "validation" if i // len(CATEGORIES) % 6 == 5 else "training"  # whole rounds: every category in both
-        code = CATEGORIES.index(category)
+        code = CATEGORIES.index(category)  # AffectNet's own, too
         writers[split].writerow([name, left, top, right - left, bottom - top, flat, code, valence, arousal])
         bar.update()
     for name, text in tables.items():

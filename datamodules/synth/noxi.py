@@ -2,7 +2,7 @@
 
 Files: ``{train,dev,test}/<session>/{Expert,Novice}_video.mp4`` (128 x 128, 10 frames per second, 24 s, no sound),
 ``annotation_{expert,novice}.txt`` beside them (25 rows per second of five shares: soft in train, hard elsewhere),
-``boxes.csv`` (for ``prepare --boxes``) and ``SYNTHETIC``. What tells the classes apart is in
+``boxes.csv`` (which ``prepare`` finds) and ``SYNTHETIC``. What tells the classes apart is in
 `datamodules.synth._engagement`.
 """
 

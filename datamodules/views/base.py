@@ -57,7 +57,7 @@ class Made:
     """What a view made of an entry.
 
     Attributes:
-        arrays: By name, of the dtypes that `View.arrays` gives.
+        arrays: By name, of the dtypes that `View.arrays` and `View.behind` give.
         padded: How many steps are padding.
         label: Class index for the store's index where the entry cannot tell it by itself.
     """
@@ -114,6 +114,14 @@ class View(ABC):
         Args:
             name: Of the view in its recipe.
         """
+
+    def behind(self, name: str) -> dict[str, str]:
+        """Return the dtype of further arrays, which stand behind those of all views.
+
+        Args:
+            name: Of the view in its recipe.
+        """
+        return {}
 
     def check(self, option: str) -> None:
         """Refuse values of the options that make no sense.

@@ -1,4 +1,4 @@
-"""FER-2013 and FER+ -> rows of the common index: grey values in one table, the votes of ten people in another.
+"""FER-2013 and FER+: grey values in one table, the votes of ten people in another.
 
 Barsoum et al. (ICMI 2016, https://arxiv.org/abs/1608.01041) had the pictures of FER-2013 labelled anew; their file of
 votes holds no pictures, its rows are those of FER-2013 in the same order.
@@ -9,29 +9,32 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from datamodules.prepare._face_index import Files, Still, category
-from datamodules.prepare._face_photos import SEVEN
+import numpy as np
+
+from datamodules.catalogues.faces.corpus import SEVEN, Corpus, Files, category
+from datamodules.entries import Entry
 from datamodules.store import DataError
 from datamodules.tables import Row, Table
 
 VOTED = {
-    "neutral": "N",
-    "happiness": "H",
-    "surprise": "Su",
-    "sadness": "Sa",
-    "anger": "A",
-    "disgust": "D",
-    "fear": "F",
-    "contempt": "C",
+    "neutral": "neutral",
+    "happiness": "happy",
+    "surprise": "surprise",
+    "sadness": "sad",
+    "anger": "anger",
+    "disgust": "disgust",
+    "fear": "fear",
+    "contempt": "contempt",
     "unknown": "",
     "NF": "",
 }
+SIDE = 48  # pixels
 USAGE = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 _MOST = 1000  # votes for one expression of one picture; the corpus has ten people
 
 
-def fer_plus(files: Files, ignored: Counter[str]) -> Iterator[Still]:
-    """Read FER-2013: ``fer2013.csv``, Kaggle's ``icml_face_data.csv`` or ``train.csv``, 48 x 48 grey values a row.
+def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
+    """Yield FER-2013: ``fer2013.csv``, Kaggle's ``icml_face_data.csv`` or ``train.csv``, 48 x 48 grey values a row.
 
     With FER+'s ``fer2013new.csv`` beside it the majority of the votes is the label, else it is FER-2013's own. All of
     ``train.csv`` trains; the column ``Usage`` of the others gives validation and test.
@@ -57,11 +60,16 @@ def fer_plus(files: Files, ignored: Counter[str]) -> Iterator[Still]:
             label = category(winner, VOTED, votes.where)
         split = USAGE[row["Usage"]] if "Usage" in row else "train"
         values = row["pixels"].split()
-        good = len(values) == 48 * 48 and all(value.isdecimal() and int(value) < 256 for value in values)
-        pixels = bytes(map(int, values)) if good else b""
-        reason = "" if good else "not 48 x 48 grey values"
-        clip = f"{path.stem}-{row.line:06d}"
-        yield Still(files.corpus, clip, path, label, split=split, pixels=pixels, reason=reason, where=row.where)
+        good = len(values) == SIDE * SIDE and all(value.isdecimal() and int(value) < 256 for value in values)
+        yield files.still(
+            f"{path.stem}-{row.line:06d}",
+            path,
+            row.where,
+            category=label,
+            split=split,
+            pixels=np.frombuffer(bytes(map(int, values)), np.uint8).reshape(SIDE, SIDE) if good else None,
+            problem="" if good else f"not {SIDE} x {SIDE} grey values",
+        )
 
 
 def _joined(table: Table, voted: Path | None) -> Iterator[tuple[Row, Row | None]]:
@@ -102,3 +110,6 @@ def majority(votes: Row) -> str:
         counts[name] = int(votes[name]) if int(votes[name]) > 1 else 0
     winner = max(counts, key=lambda name: counts[name])
     return winner if 2 * counts[winner] > sum(counts.values()) else "unknown"
+
+
+FER_PLUS = Corpus("fer_plus", stills)

@@ -1,0 +1,55 @@
+"""A label over time, at the same steps as the pictures that it belongs to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from datamodules.entries import Entry, Series
+from datamodules.media_file import MediaError
+from datamodules.views.base import Made, Maker, View, Want
+from datamodules.windows import FPS
+
+
+@dataclass(frozen=True)
+class LabelSeries(View):
+    """Class probabilities at every fifth of a second of a video, float32 ``(steps, K)``; NaN where there are none."""
+
+    def arrays(self, name: str) -> dict[str, str]:
+        """Return its one array."""
+        return {name: "f32"}
+
+    def settings(self) -> dict[str, Any]:
+        """Return the rate of the grid."""
+        return {"fps": FPS}
+
+    def wants(self, piece: Entry) -> Want:
+        """Return every step of the video, to count them."""
+        if not isinstance(next(iter(piece.labels.values()), None), Series):
+            raise MediaError(Path(piece.name), "it has no label over time")
+        return Want("video", fps=FPS)
+
+    def start(self, name: str, entry: Entry) -> Maker:
+        """Return a maker that counts the steps."""
+        return _Steps(name, entry)
+
+
+class _Steps(Maker):
+    def __init__(self, name: str, entry: Entry) -> None:
+        self.name, self.entry, self.count = name, entry, 0
+
+    def frame(self, piece: Entry, frame: VideoFrame) -> None:
+        self.count += 1
+
+    def end(self) -> Made:
+        """Return the row of each step, and as label the most probable class over all of them."""
+        series: Series = next(iter(self.entry.labels.values()))
+        rows = np.round(np.arange(self.count) / FPS * series.rate).astype(int)
+        labels = np.full((self.count, series.values.shape[1]), np.nan, np.float32)
+        there = rows < len(series.values)
+        labels[there] = series.values[rows[there]]
+        if np.isnan(labels).any(1).all():
+            raise MediaError(Path(self.entry.name), "no step of it has a label")
+        return Made({self.name: labels}, label=int(np.nanmean(labels, axis=0).argmax()))

@@ -1,0 +1,227 @@
+"""Face, body and joints of a person at every fifth of a second: what Dresvyanskiy, Karpov and Minker (2024) see."""
+
+import contextlib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from datamodules.boxes import (
+    JOINTS,
+    PARTS,
+    Found,
+    Part,
+    around,
+    at_step,
+    detected,
+    grown,
+    load_detector,
+    nothing,
+    read_boxes,
+)
+from datamodules.entries import Entry, Scan
+from datamodules.faces import detect_boxes
+from datamodules.frames import shown_size, to_rgb
+from datamodules.letterbox import letter_box
+from datamodules.matches import tell_unmatched
+from datamodules.media_file import MediaError
+from datamodules.store import DataError, Store
+from datamodules.views.base import Made, Maker, View, Want
+from datamodules.windows import FPS
+
+SELDOM = 0.05  # share of the steps below which a part is more likely misread than unseen
+
+
+@dataclass(frozen=True)
+class People(View):
+    """One person: pictures, uint8 RGB ``(steps, size, size, 3)``, and joints, float32 ``(steps, 17, 3)``.
+
+    Joints follow COCO: x and y relative to the body's box, score. ``<part>_seen`` tells the steps that show a part; the
+    others are zeros.
+
+    Attributes:
+        boxes: Table of boxes and joints by video and time; ``boxes.csv`` in the source, if it is there, where not
+            given.
+        detector: ``package.module:function`` from a picture to boxes and joints, in place of a table; without either
+            the built-in detector looks for a face.
+        parts: What is kept, as in ``[face, joints]``; all that table or detector give where not given.
+        face_size: Side of the pictures of the face in pixels.
+        body_size: Side of the pictures of the body in pixels.
+        face_margin: Pixels added on every side of the face.
+        body_margin: Pixels added left and right, and above and below the body.
+    """
+
+    boxes: Path | None = None
+    detector: str = ""
+    parts: tuple[Part, ...] = ()
+    face_size: int = 240
+    body_size: int = 256
+    face_margin: int = 10
+    body_margin: tuple[int, int] = (100, 125)
+
+    def check(self, option: str) -> None:
+        """Refuse values that make no sense."""
+        if self.boxes and self.detector:
+            raise DataError(f"{option}.boxes and {option}.detector exclude each other; leave one out.")
+        for part, size in self.sizes.items():
+            if size < 8:
+                raise DataError(f"{option}.{part}_size {size}: give at least 8 pixels.")
+        if min(self.face_margin, *self.body_margin) < 0:
+            raise DataError(f"{option}.face_margin, {option}.body_margin: give pixels, at least 0.")
+
+    def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
+        """Find the boxes and hand each entry its rows of them."""
+        if self.detector:
+            load_detector(self.detector, f"{option}.detector")
+            return self._keep(option, PARTS), scan
+        table = self.boxes or source / "boxes.csv"
+        if not self.boxes and not table.is_file():
+            return self._keep(option, ("face",)), scan
+        rows, given = read_boxes(table, f"{option}.boxes")
+        names = [_called(entry) for entry in scan.entries]
+        if not rows.keys() & set(names):
+            raise DataError(
+                f"{option}.boxes {table}: none of its videos is in {source}, where they have names like {names[0]}"
+            )
+        tell_unmatched(str(table), rows, names, label="row")
+        key = option.rpartition(".")[2]
+
+        def with_rows(entry: Entry) -> Entry:
+            found = {key: rows[_called(entry)]} if _called(entry) in rows else {}
+            return replace(entry, extra={**entry.extra, **found})
+
+        return replace(self, boxes=table)._keep(option, given), scan.replaced(with_rows)
+
+    def _keep(self, option: str, given: tuple[str, ...]) -> "People":
+        """Return the same with those parts that are kept of what is given."""
+        if lacking := [part for part in self.parts if part not in given]:
+            raise DataError(
+                f"{option}.parts {' '.join(lacking)}: there are only {', '.join(given)} ({self.said()}); give "
+                f"{option}.boxes."
+            )
+        return replace(self, parts=tuple(part for part in PARTS if part in (self.parts or given)))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Side of the pictures by part."""
+        return {"face": self.face_size, "body": self.body_size}
+
+    def arrays(self, name: str) -> dict[str, str]:
+        """Return an array for each part that is kept, then which steps show it."""
+        kept: dict[str, str] = {part: "f32" if part == "joints" else "u8" for part in self.parts}
+        return {**kept, **{f"{part}_seen": "u8" for part in self.parts}}
+
+    def settings(self) -> dict[str, Any]:
+        """Return every option that counts, the rate of the grid, and where the boxes come from."""
+        options = {name: value for name, value in asdict(self).items() if name != "detector"}
+        return {**options, "boxes": self.detector or ("csv" if self.boxes else "built-in"), "fps": FPS}
+
+    def said(self) -> str:
+        """Return where the boxes come from."""
+        given = self.detector or self.boxes
+        return f"boxes from {given}" if given else "faces from the built-in detector"
+
+    def told(self, name: str, store: Store) -> str:
+        """Return in which share of the steps each part is seen."""
+        said = []
+        for part in self.parts:
+            share = np.concatenate([store.read(f"{part}_seen", place) for place in range(len(store))]).mean()
+            said.append(f"{part} seen in {share:.1%} of the steps")
+            if share < SELDOM:
+                said[-1] += " (warning: are the times of the boxes in seconds, the sides in pixels of the video?)"
+        return ", ".join(said)
+
+    def wants(self, piece: Entry) -> Want:
+        """Return every step of the video."""
+        return Want("video", fps=FPS)
+
+    def start(self, name: str, entry: Entry) -> Maker:
+        """Return a maker that cuts the parts out of one step after the other."""
+        return _Person(self, entry, entry.extra.get(name))
+
+
+def _called(entry: Entry) -> str:
+    """Return what a table of boxes calls an entry: its id without the corpus."""
+    return entry.id.partition("/")[2] or entry.id
+
+
+class _Person(Maker):
+    """Crops and joints of the steps so far; None where a part was not seen.
+
+    Args:
+        view: What is kept.
+        entry: Whose.
+        rows: Its rows of the table of boxes.
+    """
+
+    def __init__(self, view: People, entry: Entry, rows: np.ndarray | None) -> None:
+        self.view, self.entry, self.rows = view, entry, rows
+        self.steps: dict[str, list[np.ndarray | None]] = {part: [] for part in view.parts}
+        self.count = 0
+
+    def frame(self, piece: Entry, frame: VideoFrame) -> None:
+        """Cut every part that is found out of the next step."""
+        view, size = self.view, shown_size(frame)
+        picture = to_rgb(frame) if view.detector else None
+        if picture is not None:
+            found = detected(view.detector, picture)
+        else:
+            found = at_step(self.rows, self.count) if view.boxes else _face_alone(piece, frame)
+        # A pose tool may give joints alone.
+        body = around(found["joints"]) if np.isnan(found["body"]).any() else found["body"]
+        face_box = grown(found["face"], (view.face_margin, view.face_margin), size)
+        body_box = grown(body, view.body_margin, size)
+        for part, steps in self.steps.items():
+            box = face_box if part == "face" else body_box
+            if box is None:
+                steps.append(None)
+            elif part == "joints":
+                steps.append(_relative(found["joints"], box))
+            else:
+                left, top, right, bottom = box
+                shown = to_rgb(frame, box) if picture is None else picture[top:bottom, left:right]
+                steps.append(letter_box(shown, view.sizes[part]))
+        self.count += 1
+
+    def end(self) -> Made:
+        """Return what was seen of every part, and where.
+
+        Raises:
+            MediaError: Nothing was seen at all.
+        """
+        seen = {part: [values is not None for values in steps] for part, steps in self.steps.items()}
+        if not any(any(marks) for marks in seen.values()):
+            raise MediaError(
+                Path(self.entry.name), f"no {' or '.join(self.view.parts)} found in any of {self.count} frames"
+            )
+        arrays = {}
+        for part, marks in seen.items():
+            side = self.view.sizes.get(part)
+            shape, dtype = ((side, side, 3), np.uint8) if side else ((JOINTS, 3), np.float32)
+            arrays[part] = np.zeros((self.count, *shape), dtype)
+            for place, values in enumerate(self.steps.pop(part)):  # a long video fills the memory
+                if values is not None:
+                    arrays[part][place] = values
+            arrays[f"{part}_seen"] = np.array(marks, np.uint8)
+        return Made(arrays)
+
+
+def _relative(joints: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray | None:
+    """Return joints relative to a box, float32 ``(17, 3)``, zeros for those not found; None where none is."""
+    left, top, right, bottom = box
+    there = ~np.isnan(joints).any(1)
+    x, y, score = joints[there].T
+    relative = np.zeros((JOINTS, 3), np.float32)
+    relative[there] = np.stack([(x - left) / (right - left), (y - top) / (bottom - top), score], axis=1)
+    return relative if relative.any() else None
+
+
+def _face_alone(piece: Entry, frame: VideoFrame) -> Found:
+    found, path = nothing(), piece.media["video"].path
+    assert path is not None
+    with contextlib.suppress(MediaError):
+        # Whole bodies are in the picture: faces are smaller than in a clip of one talking head.
+        found["face"] = detect_boxes(path, [frame], height=480, least=0.06)[0]
+    return found

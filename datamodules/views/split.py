@@ -1,0 +1,39 @@
+"""Which split an entry is of, and what is told of the splits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from datamodules.entries import SPLITS, Entry
+from datamodules.near_duplicates import left_out
+from datamodules.store import Store
+from datamodules.views.base import Known
+
+
+@dataclass(frozen=True)
+class Split(Known):
+    """The split of an entry, uint8 ``(1,)``: 0 train, 1 validation, 2 test."""
+
+    def arrays(self, name: str) -> dict[str, str]:
+        """Return the split."""
+        return {name: "u8"}
+
+    def make(self, name: str, entry: Entry) -> dict[str, np.ndarray]:
+        """Return the split of an entry."""
+        return {name: np.array([SPLITS.index(entry.split)], np.uint8)}
+
+    def told(self, name: str, store: Store) -> str:
+        """Return the splits of every folder of the source, and how many pictures of one are nearly in another too."""
+        splits = np.array([store.read(name, i)[0] for i in range(len(store))], np.int64)
+        folders = np.array([id.partition("/")[0] for id in store.ids])
+        said = []
+        for folder in sorted(set(folders)):
+            counts = np.bincount(splits[folders == folder], minlength=len(SPLITS))
+            of = ", ".join(f"{count} {split}" for split, count in zip(SPLITS, counts, strict=True))
+            said.append(f"{folder} ({of})")
+        if "thumbnail" in store.arrays:
+            out = left_out(splits, np.stack([store.read("thumbnail", i) for i in range(len(store))]))
+            train, val = (int(np.count_nonzero(out[splits == split])) for split in (0, 1))
+            if train or val:
+                said.append(f"near-duplicates across splits: {train} of train and {val} of val will not be used")
+        return ", ".join(said)
