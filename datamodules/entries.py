@@ -8,12 +8,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+ROLES = ("speaker", "listener", "listener_response")  # of an utterance, its text `role`
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,12 @@ def _canonical(value: Any, hashes: Mapping[Path, str]) -> Any:
         return value.item()
     if isinstance(value, Mapping):
         return dict(value)
-    return {one.name: getattr(value, one.name) for one in fields(value) if one.name != "name"}
+    return {name: getattr(value, name) for name in _told(type(value))}
+
+
+@cache
+def _told(kind: type) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind) if one.name != "name")
 
 
 @dataclass

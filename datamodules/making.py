@@ -1,7 +1,7 @@
 """From entries to arrays: every file is hashed once and decoded once for all views that want the same of it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -15,9 +15,9 @@ from datamodules.media import Clip, read_clip
 from datamodules.media_file import MediaError
 from datamodules.pictures import frames_at, read_picture
 from datamodules.store import DataError, plain, sha256_file
-from datamodules.views.base import Maker, Times, View, Want
+from datamodules.views.base import Known, Maker, Times, View, Want
 
-STILLS_A_JOB = 32  # of one video
+STILLS_A_JOB, TEXTS_A_JOB = 32, 512  # of one video; of entries without a medium
 
 Views = dict[str, View]
 
@@ -44,16 +44,19 @@ class Prepared:
 
 
 def jobs_of(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Return runs of neighbours that are read together: stills of one video, some at a time; all others alone."""
+    """Return runs of neighbours that are made together, some at a time: stills of one video, texts; all others alone."""
 
-    def video(at: tuple[int, Entry]) -> Path | int:
-        paths = [medium.path for medium in at[1].media.values() if medium.path and medium.time is not None]
-        return paths[0] if paths else at[0]
+    def together(at: tuple[int, Entry]) -> Path | int | None:
+        place, entry = at
+        if not entry.media and not entry.parts:
+            return None
+        paths = [medium.path for medium in entry.media.values() if medium.path and medium.time is not None]
+        return paths[0] if paths else place
 
     jobs: list[list[Entry]] = []
-    for _, run in groupby(enumerate(entries), key=video):
-        together = [entry for _, entry in run]
-        jobs += [together[first : first + STILLS_A_JOB] for first in range(0, len(together), STILLS_A_JOB)]
+    for shared, run in groupby(enumerate(entries), key=together):
+        found, most = [entry for _, entry in run], TEXTS_A_JOB if shared is None else STILLS_A_JOB
+        jobs += [found[first : first + most] for first in range(0, len(found), most)]
     return jobs
 
 
@@ -96,10 +99,13 @@ def _prepare(entry: Entry, views: Views, digest: str, stills: "_Stills") -> Prep
     return Prepared(digest, arrays, sum(one.padded for one in made), next(iter(labels), None), tuple(missing))
 
 
-def completed(entry: Entry, views: Views, made: Prepared) -> Prepared:
-    """Return what was made of an entry together with what views make that need nothing decoded."""
-    own = [view.start(name, entry).end().arrays for name, view in views.items()]
-    return replace(made, arrays={**made.arrays, **{name: values for one in own for name, values in one.items()}})
+def complete(entries: Sequence[Entry], views: Mapping[str, Known], prepared: Sequence[Prepared]) -> None:
+    """Add what views make that need nothing decoded."""
+    usable = [(entry, one) for entry, one in zip(entries, prepared, strict=True) if not one.reason]
+    for name, view in views.items():
+        made = view.make_all(name, [entry for entry, _ in usable])
+        for (_, one), arrays in zip(usable, made, strict=True):
+            one.arrays.update(arrays)
 
 
 def _feed(

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 
 from datamodules.entries import Catalogue
 from datamodules.preparation import prepare
-from datamodules.recipe import Recipe, catalogue_class, defaults, names
+from datamodules.recipe import Recipe, catalogue_class, defaults, names, read
 from datamodules.renamed import successor
 from datamodules.sinks import StoreSink
 from datamodules.store import DataError, is_stand_in
@@ -51,9 +51,10 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
     except argparse.ArgumentError as error:
         raise DataError(f"{' '.join(str(error).split())}; prepare {corpus} --help tells the options") from None
     own = {one.name: getattr(built, one.name) for one in fields(choice.corpus)}  # type: ignore[arg-type]
+    views = {name: vars(built.views)[name] for name in read(choice.recipe)["views"]}  # jsonargparse has an order of its own
     prepare(
         choice.corpus(**own),
-        Recipe(choice.recipe, vars(built.views), built.sink if "sink" in built else StoreSink()),
+        Recipe(choice.recipe, views, built.sink if "sink" in built else StoreSink()),
         built.source,
         built.out,
         workers=built.workers,

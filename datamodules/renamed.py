@@ -23,6 +23,19 @@ RENAMED: dict[str, dict[str, str]] = {
         "--size": f"{VIDEO}.size",
         "--audio": "--views.wave.rate",
     },
+    "empathetic": {
+        "--level": f"{TEXT}.text (prompt; or turns, with {TEXT}.tokens 128)",
+        "--tokens": f"{TEXT}.tokens",
+        "--tokenizer": f"{TEXT}.tokenizer",
+    },
+    "avamerg": {
+        "--tokenizer": f"{TEXT}.tokenizer",
+        "--text-tokens": f"{TEXT}.tokens",
+        "--context-tokens": f"{TEXT}.context_tokens",
+        "--frames": f"{VIDEO}.frames",
+        "--size": f"{VIDEO}.size",
+        "--seconds": "--views.audio.seconds",
+    },
     "daisee": _ENGAGEMENT,
     "noxi": _ENGAGEMENT,
 }

