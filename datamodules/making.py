@@ -44,7 +44,7 @@ class Prepared:
 
 
 def jobs_of(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Return runs of neighbours that are made together, some at a time: stills of one video, texts; all others alone."""
+    """Return runs of neighbours that are made together, some at a time: stills of a video, texts; all others alone."""
 
     def together(at: tuple[int, Entry]) -> Path | int | None:
         place, entry = at

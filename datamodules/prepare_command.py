@@ -51,7 +51,7 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
     except argparse.ArgumentError as error:
         raise DataError(f"{' '.join(str(error).split())}; prepare {corpus} --help tells the options") from None
     own = {one.name: getattr(built, one.name) for one in fields(choice.corpus)}  # type: ignore[arg-type]
-    views = {name: vars(built.views)[name] for name in read(choice.recipe)["views"]}  # jsonargparse has an order of its own
+    views = {name: vars(built.views)[name] for name in read(choice.recipe)["views"]}  # built ones are in another order
     prepare(
         choice.corpus(**own),
         Recipe(choice.recipe, views, built.sink if "sink" in built else StoreSink()),

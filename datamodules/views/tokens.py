@@ -22,10 +22,10 @@ class TokenIds(Known):
     """Ids of a text, int32 ``(tokens,)``, zeros after its end and where it holds no word.
 
     Attributes:
-        text: Which of an entry's texts. Pieces, like the turns of a speaker, are told apart by the tokenizer's separator.
+        text: Which of an entry's texts. Pieces, like the turns of a speaker, are divided by the tokenizer's separator.
         tokens: How many ids, those that mark begin and end included; a longer text is cut.
-        tokenizer: Folder of a transformers tokenizer that pads with 0, package:NAME/FOLDER, or a name in the hub's cache;
-            ``auto`` takes the folder ``tokenizer`` of the source, or else the fallback.
+        tokenizer: Folder of a transformers tokenizer that pads with 0, package:NAME/FOLDER, or a name in the hub's
+            cache; ``auto`` takes the folder ``tokenizer`` of the source, or else the fallback.
         fallback: Tokenizer of a source that has none of its own.
     """
 

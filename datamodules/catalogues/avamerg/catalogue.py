@@ -1,8 +1,8 @@
 """AvaMERG (Zhang et al. 2025, https://arxiv.org/abs/2502.04976): dialogues with speech, film and profiles.
 
 A manifest for each split (in the folder or in ``json/``), its name with ``train``, ``val`` or ``test`` in it, or one
-manifest that is split 60 / 20 / 20 by conversation; the wavs and mp4s that they name anywhere below. One that is missing
-or does not decode leaves its utterance without that modality. Conversations without a class are left out.
+manifest that is split 60 / 20 / 20 by conversation; the wavs and mp4s that they name anywhere below. One that is
+missing or does not decode leaves its utterance without that modality. Conversations without a class are left out.
 """
 
 import random
