@@ -47,7 +47,11 @@ from PIL import Image
 HERE = Path(__file__).resolve().parents[1]
 
 # Options of a variant below as a later tree spells them, by its name; used where --help no longer names the old ones.
-LATER: dict[str, str] = {}
+LATER: dict[str, str] = {
+    "avamerg-small": "--views.video.frames 2 --views.video.size 16 --views.audio.seconds 1 --views.text.tokens 8 "
+    "--views.text.context_tokens 16",
+    "empathetic-turns": "--views.text.text turns --views.text.tokens 16",
+}
 # Clips of a stand-in, small enough for two cores; of any other corpus as many as its table asks for.
 CLIPS = {"avamerg": 40, "daisee": 9, "empathetic": 160, "faces": 120, "noxi": 6, "ravdess": 96, "ravdess_features": 96}
 CLIPS |= {"vgaf": 27, "vgaf_frames": 12}

@@ -96,7 +96,7 @@ CORPORA = {
     "noxi": ("--face-size", "16", "--body-size", "16"),
     "vgaf": ("--size", "16"),
     "faces": ("--size", "16"),
-    "avamerg": ("--size", "16"),
+    "avamerg": ("--views.video.size", "16"),
     "empathetic": (),
     "sounds": ("--audio", "16000"),
 }
@@ -765,7 +765,7 @@ ONE_CLASS = {
     "daisee": ("static_engagement_face", "Labels/*.csv", r"(?m)^(\w+.mp4),\d,\d,", r"\1,0,2,", ("--face-size", "32")),
     "vgaf": ("emotiw_audio", "*_labels.txt", r"(?m)^(\w+) \d$", r"\1 1", ()),
     "empathetic": ("empathetic_text", "*.csv", r"(?m)^(hit:\w+:\w+,\d+),\w+", r"\1,sad", ()),
-    "avamerg": ("gated_audio_text", "*.json", r'("\w*emotion\w*": )"\w+"', r'\1"sad"', ("--size", "32")),
+    "avamerg": ("gated_audio_text", "*.json", r'("\w*emotion\w*": )"\w+"', r'\1"sad"', ()),
     "ravdess": ("ravdess_audio", "", "", "", ()),
 }
 
