@@ -145,8 +145,13 @@ def prepare(
     if preview and not shown:
         raise DataError(f"--preview: no pictures are kept of {source}; leave the option out.")
     said = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.said()))
+    said += "".join(f", without {name}" for name in recipe.views if name not in todo.recipe.views)
     print(f"{len(todo.scan.entries)} {catalogue.unit}s{said}")
-    store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)
+    try:
+        store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)
+    except OSError as error:  # a write to a full disk names no file
+        error.filename = error.filename or str(todo.folder)
+        raise
     _summarise(todo, store, time.monotonic() - began)
     if preview:
         write_contact_sheet(store, preview, list(catalogue.classes), shown[0])

@@ -134,6 +134,12 @@ class StoreWriter:
         return DataError(f"--out: cannot write {self.folder}: {error.strerror}; name a folder that can be written.")
 
     def _refuse_other_request(self, old: dict[str, Any]) -> None:
+        if old.get("schema") != self.request["schema"]:
+            self.close()
+            state = "prepared by an earlier version, and read as it is" if self.complete else "begun by another version"
+            raise DataError(
+                f"{self.folder} was {state}.\nTo prepare it anew delete that folder, or write elsewhere with --out."
+            )
         if changes := "; ".join(_differences(old, self.request)):
             self.close()
             raise DataError(

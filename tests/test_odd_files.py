@@ -112,7 +112,7 @@ def avamerg(folder):
 
 
 CORPORA = {
-    ravdess: ["--size", "16"],
+    ravdess: ["--views.video.size", "16"],
     ravdess_audio: [],
     vgaf: ["--size", "32", "--spectrogram-size", "106"],
     daisee: ["--face-size", "16", "--parts", "face"],

@@ -27,7 +27,7 @@ from datamodules.spectrogram import FFT, RATE, spectrograms
 from datamodules.store import DataError
 from datamodules.vgaf import VGAFDataModule
 from datamodules.vgaf_layout import read_sources
-from experiments.request import data_fingerprint
+from experiments.results.request import data_fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ["--size", "32", "--spectrogram-size", "106", "--workers", "1"]

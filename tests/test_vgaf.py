@@ -14,7 +14,7 @@ from datamodules.store import DataError
 from datamodules.vgaf import VGAFDataModule
 from datamodules.vgaf_layout import CLASS_NAMES, source_clip
 from datamodules.vgaf_tensors import write_index
-from experiments import embed
+from experiments.train import embed
 
 TRAIN, VAL, SYNTHETIC = 12, 6, 12  # clips; classes in turn
 SIZE = 16
