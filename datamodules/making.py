@@ -17,7 +17,7 @@ from datamodules.pictures import frames_at, read_picture
 from datamodules.store import DataError, plain, sha256_file
 from datamodules.views.base import Known, Maker, Times, View, Want
 
-STILLS_A_JOB, TEXTS_A_JOB = 32, 512  # of one video; of entries without a medium
+STILLS_A_JOB = 32  # of one video
 
 Views = dict[str, View]
 
@@ -44,19 +44,16 @@ class Prepared:
 
 
 def jobs_of(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Return runs of neighbours that are made together, some at a time: stills of a video, texts; all others alone."""
+    """Return runs of neighbours that are read together: stills of one video, some at a time; all others alone."""
 
-    def together(at: tuple[int, Entry]) -> Path | int | None:
-        place, entry = at
-        if not entry.media and not entry.parts:
-            return None
-        paths = [medium.path for medium in entry.media.values() if medium.path and medium.time is not None]
-        return paths[0] if paths else place
+    def video(at: tuple[int, Entry]) -> Path | int:
+        paths = [medium.path for medium in at[1].media.values() if medium.path and medium.time is not None]
+        return paths[0] if paths else at[0]
 
     jobs: list[list[Entry]] = []
-    for shared, run in groupby(enumerate(entries), key=together):
-        found, most = [entry for _, entry in run], TEXTS_A_JOB if shared is None else STILLS_A_JOB
-        jobs += [found[first : first + most] for first in range(0, len(found), most)]
+    for _, run in groupby(enumerate(entries), key=video):
+        together = [entry for _, entry in run]
+        jobs += [together[first : first + STILLS_A_JOB] for first in range(0, len(together), STILLS_A_JOB)]
     return jobs
 
 
@@ -123,11 +120,12 @@ def _feed(
             fed[id(piece)] = piece
             by_piece[id(piece)].append(name)
     for key, piece in fed.items():
-        groups: defaultdict[tuple[Path | None, int, bool], list[tuple[str, Want]]] = defaultdict(list)
+        groups: defaultdict[tuple[Path | None, int, bool, str], list[tuple[str, Want]]] = defaultdict(list)
         for name in by_piece[key]:
-            want = views[name].wants(piece)
+            want, alone = views[name].wants(piece), "" if views[name].required else name
             if want is not None:
-                groups[piece.media.get(want.medium, Media()).path, want.fps, want.still].append((name, want))
+                path = piece.media.get(want.medium, Media()).path
+                groups[path, want.fps, want.still, alone].append((name, want))
         for together in groups.values():
             yield from _feed_group(piece, together, views, makers, stills)
 
@@ -135,17 +133,13 @@ def _feed(
 def _feed_group(
     piece: Entry, wanted: list[tuple[str, Want]], views: Views, makers: dict[str, Maker], stills: "_Stills"
 ) -> Iterator[tuple[str, str, str, str]]:
-    """Decode one file once; where that fails and some views can do without, decode it again for each view."""
+    """Decode one file once for views that cannot do without it, or for one that can."""
     try:
         _decode(piece, [(makers[name], want) for name, want in wanted], stills)
     except (MediaError, OSError) as error:
-        if all(views[name].required for name, _ in wanted):
+        name, want = wanted[0]
+        if views[name].required:
             raise
-        if len(wanted) > 1:
-            for one in wanted:
-                yield from _feed_group(piece, [one], views, makers, stills)
-            return
-        ((name, want),) = wanted
         makers[name].lack(piece)
         medium = piece.media.get(want.medium)
         if medium is not None and medium.name:

@@ -30,6 +30,7 @@ from datamodules.store_writer import StoreWriter
 from datamodules.views.base import Known
 
 SCHEMA = 2
+TEXTS_A_JOB = 512  # entries of which nothing is decoded
 MISSING = "missing"  # column of the index where some views can do without their medium
 
 
@@ -201,8 +202,10 @@ def _write(writer: StoreWriter, todo: Plan, workers: int) -> None:
         return
     if writer.done:
         print(f"carrying on after {len(writer.done)} {unit}s")
-    jobs = jobs_of(entries[len(writer.done) :])
     here, elsewhere = _divided(todo.recipe.views)
+    rest = entries[len(writer.done) :]
+    texts = [rest[first : first + TEXTS_A_JOB] for first in range(0, len(rest), TEXTS_A_JOB)]
+    jobs = jobs_of(rest) if elsewhere else texts
     make = partial(_make, views=elsewhere, sink=todo.recipe.sink, out=todo.out)
     results = ordered(make, jobs, workers if elsewhere else 1)
     with closing(results), tqdm(total=len(entries), initial=len(writer.done), unit=unit, disable=None) as bar:

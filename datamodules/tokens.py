@@ -1,5 +1,6 @@
 """Text to token ids: a transformers tokenizer from a folder, a package or the hub's cache. No torch here."""
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -46,6 +47,9 @@ class Tokens:
     Args:
         source: A folder, ``package:NAME/FOLDER`` or a name on the hub (see `source_folder`).
 
+    Attributes:
+        settings: Its size, and a digest of its file or, where it has none of those known here, of its vocabulary.
+
     Raises:
         DataError: If there is no tokenizer, or it pads with another id.
     """
@@ -68,8 +72,9 @@ class Tokens:
         self._tokenizer.no_padding()
         self._separator = special["sep_token"]
         paths = [folder / name for name in _FILES if folder is not None and (folder / name).exists()]
-        self.settings = {"size": self._tokenizer.get_vocab_size()}
-        self.settings |= {"sha256": sha256_file(paths[0])} if paths else {"name": source}
+        words = json.dumps(self._tokenizer.get_vocab(), sort_keys=True).encode()
+        digest = sha256_file(paths[0]) if paths else hashlib.sha256(words).hexdigest()
+        self.settings = {"size": self._tokenizer.get_vocab_size(), "sha256": digest}
 
     def __call__(self, texts: Sequence[str], length: int) -> np.ndarray:
         """Token ids of texts, cut or padded with zeros.

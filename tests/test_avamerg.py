@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from test_media import write_clip
 
 import cli
 from datamodules.avamerg import AvaMERGDataModule
@@ -17,6 +18,7 @@ from datamodules.catalogues.avamerg.media_files import MediaFiles
 from datamodules.dialogues import normalised_wave
 from datamodules.profiles import FIELDS, fit_vocabularies, indices
 from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
 from datamodules.synth import avamerg as synth
 from datamodules.tokens import Tokens, train_wordpiece
 
@@ -208,6 +210,60 @@ def test_the_response_and_the_chain_are_off_and_stamped_when_on(tmp_path):
     assert told["context"][0].tolist() == longer.tolist() != context.tolist()
 
 
+def test_a_film_without_sound_is_a_film_all_the_same(tmp_path):
+    """Speech and film of an utterance in one file."""
+    splits = three()
+    for said in splits["train"][0]["turn"]["dialogue"][:2]:
+        said.update(audio_name=f"{said['role']}.mp4", video_name=f"{said['role']}.mp4")
+    raw = write(tmp_path / "raw", **splits)
+    write_clip(raw / "speaker.mp4", audio=None)
+    write_clip(raw / "listener.mp4", rate=16_000)
+    assert prepare(raw, tmp_path / "out") == 0
+    store = Store(tmp_path / "out/prepared")
+    assert store.read("video_seen", 0).tolist() == [1, 1, 0]
+    assert store.read("video", 0).shape == (2, 2, 16, 16, 3)
+    ends = store.read("audio_end", 0).tolist()
+    assert ends[0] == 0 < ends[1] == ends[2]
+    assert missing_of(tmp_path / "out")["00000", "0", "audio"] == "no audio stream"
+
+
+def test_a_store_of_an_earlier_version_is_read(tmp_path):
+    assert prepare(write(tmp_path / "raw", **three()), tmp_path / "new") == 0
+    new = Store(tmp_path / "new/prepared")
+    kinds = {name: file["dtype"] for name, file in new.manifest["arrays"].items()}
+    columns = (*AvaMERG.columns, "missing")
+    old = {"frames": 2, "size": 16, "seconds": 10.0, "text_tokens": 8, "context_tokens": 10, "rate": 16_000}
+    writer = StoreWriter(tmp_path / "old/prepared", kinds, old, synthetic=False, columns=columns, schema=1)
+    for place, row in enumerate(new.rows):
+        arrays = {name: new.read(name, place) for name in kinds}
+        writer.add(row["id"], row["group"], int(row["label"]), arrays, "x", columns=row)
+    writer.finish()
+    read = [AvaMERGDataModule(str(tmp_path / name), utterances=3, audio_seconds=0.1) for name in ("old", "new")]
+    assert [data.store.manifest["schema"] for data in read] == [1, 2]
+    batches = [data.dataset("train")[0] for data in read]
+    for name in ("text", "context", "audio", "video", "meta", "role", "target"):
+        assert torch.equal(batches[0][name], batches[1][name])
+
+
+@pytest.mark.parametrize(("option", "successor"), [
+    ("--tokenizer", "--views.text.tokenizer"), ("--text-tokens", "--views.text.tokens"),
+    ("--context-tokens", "--views.text.context_tokens"), ("--frames", "--views.video.frames"),
+    ("--size", "--views.video.size"), ("--seconds", "--views.audio.seconds"),
+])  # fmt: skip
+def test_an_option_of_before_names_its_successor(tmp_path, capsys, option, successor):
+    assert prepare(write(tmp_path / "raw", **three()), tmp_path / "out", option, "8") == 2
+    assert f"{option} is called {successor} now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["text.tokens=3", "text.context_tokens=3", "video.frames=0", "video.size=7",
+                                    "audio.seconds=0"])  # fmt: skip
+def test_too_little_to_be_kept(tmp_path, capsys, option):
+    assert prepare(write(tmp_path / "raw", **three()), tmp_path / "out", f"--views.{option}") == 2
+    error = capsys.readouterr().err
+    assert f"--views.{option.partition('=')[0]} " in error
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_source_without_any_of_its_media_is_pointed_out(tmp_path, capsys):
     assert prepare(write(tmp_path / "raw", **three()), tmp_path / "out") == 0
     assert "none of the media files" in capsys.readouterr().err
@@ -362,8 +418,6 @@ def test_one_manifest_is_split_by_conversation(tmp_path):
 
 
 def test_a_killed_preparation_carries_on_with_the_same_bytes(avamerg, tmp_path, monkeypatch):
-    from datamodules.store_writer import StoreWriter
-
     add, calls = StoreWriter.add, []
 
     def killed(self, *args, **kwargs):

@@ -10,6 +10,7 @@ from datamodules.catalogues.empathetic.files import HEADER
 from datamodules.emotion_labels import EMOTIONS
 from datamodules.empathetic import EmpatheticDataModule
 from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
 from datamodules.tokens import Tokens, train_wordpiece
 
 TURNS = ("--views.text.text", "turns", "--views.text.tokens", "128")
@@ -131,8 +132,6 @@ def test_ids_of_prompt_and_of_what_the_speaker_says(corpus, tmp_path):
 
 
 def test_a_killed_preparation_carries_on_with_the_same_bytes(corpus, tmp_path, monkeypatch):
-    from datamodules.store_writer import StoreWriter
-
     assert prepare(corpus, tmp_path / "whole") == 0
     add, calls = StoreWriter.add, []
 
@@ -158,10 +157,11 @@ def test_prompts_alone_are_read_too(tmp_path, capsys):
         (raw / f"{name}.csv").write_text(f'prompt,context\n"one, {name}",joyful\n{name} two,afraid\n')
     train_wordpiece(["one two"], raw / "tokenizer")
     assert prepare(raw, tmp_path / "out", *TURNS) == 2
-    assert "--views.text.text turns: the source holds no such texts; it has prompt" in capsys.readouterr().err
+    assert "--views.text.text turns: no such text in the source, which has prompt" in capsys.readouterr().err
     assert prepare(raw, tmp_path / "out") == 0
     data = EmpatheticDataModule(str(tmp_path / "out"))
     assert data.group_name == "prompts"
+    assert data.store.manifest["schema"] == 2
     assert data.store.ids == [f"{split}-{number:05d}" for split in ("train", "val", "test") for number in range(2)]
 
 
@@ -171,6 +171,52 @@ def test_a_tokenizer_that_is_not_there(corpus, tmp_path, capsys):
     (corpus / "tokenizer" / "tokenizer.json").write_text("{}")
     assert prepare(corpus, tmp_path / "out") == 2
     assert "no tokenizer there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--level", "--tokens", "--tokenizer"])
+def test_an_option_of_before_names_its_successor(corpus, tmp_path, capsys, option):
+    assert prepare(corpus, tmp_path / "out", option, "8") == 2
+    error = capsys.readouterr().err
+    assert f"{option} is called --views.text.t" in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_store_knows_its_tokenizer_wherever_that_lies(corpus, tmp_path, capsys):
+    assert prepare(corpus, tmp_path / "out") == 0
+    moved = (corpus / "tokenizer").rename(tmp_path / "elsewhere")
+    assert prepare(corpus, tmp_path / "out", "--views.text.tokenizer", str(moved)) == 0
+    settings = Store(tmp_path / "out/prepared").manifest["settings"]
+    assert str(tmp_path) not in str(settings)
+    assert settings["views"]["text"]["tokenizer"].keys() == {"size", "sha256"}
+    train_wordpiece(["another one"], moved)
+    assert prepare(corpus, tmp_path / "out", "--views.text.tokenizer", str(moved)) == 2
+    assert "was made with other settings: views.text.tokenizer.sha256 was" in capsys.readouterr().err
+
+
+def test_an_emotion_of_another_corpus_is_refused_with_its_line(tmp_path):
+    official(tmp_path / "bad", train=[row("a", 1, context="happy")], valid=[row("c", 1)], test=[row("d", 1)])
+    with pytest.raises(DataError, match=r"train\.csv, line 2: 'happy' is none of the 32 emotions"):
+        EmpatheticDialogues().scan(tmp_path / "bad")
+
+
+def test_a_store_of_an_earlier_version_is_read(tmp_path):
+    writer = StoreWriter(
+        tmp_path / "prepared",
+        {"text": "i32"},
+        {"level": "prompt", "tokens": 4, "tokenizer": {"size": 9}, "groups": "speakers"},
+        synthetic=False,
+        columns=("split", "emotion"),
+        schema=1,
+    )
+    for number, split in enumerate(("train", "val", "test")):
+        ids = np.array([1, 2 + number, 3, 0], np.int32)
+        writer.add(split, "s1", 0, {"text": ids}, "x", columns={"split": split, "emotion": "afraid"})
+    writer.finish()
+    data = EmpatheticDataModule(str(tmp_path))
+    assert data.store.manifest["schema"] == 1
+    assert data.group_name == "speakers"
+    assert data.dataset("val")[0]["text"].tolist() == [[1, 3, 3, 0]]
 
 
 def test_the_fast_path_tokenizes_as_transformers_does(corpus):

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from datamodules.entries import Entry
-from datamodules.store import DataError
 from datamodules.views.tokens import TokenIds
 
 
@@ -21,6 +21,8 @@ class DialogueTokens(TokenIds):
         text: Which of an utterance's texts.
     """
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {**TokenIds.limits, "context_tokens": (4, 8192)}
+
     text: str = "text"
     tokens: int = 128
     fallback: str = "bert-base-uncased"
@@ -29,12 +31,6 @@ class DialogueTokens(TokenIds):
     def arrays(self, name: str) -> dict[str, str]:
         """Return those of the utterances, of the context, and of context and chain of empathy together."""
         return dict.fromkeys((name, "context", "chain"), "i32")
-
-    def check(self, option: str) -> None:
-        """Refuse fewer ids than a text with a word needs."""
-        super().check(option)
-        if self.context_tokens < 4:
-            raise DataError(f"{option}.context_tokens {self.context_tokens}: at least 4")
 
     def found(self, entry: Entry) -> Sequence[str]:
         """Return the names of the texts of its utterances."""

@@ -8,7 +8,6 @@ import numpy as np
 from datamodules.entries import Entry
 from datamodules.frames import to_rgb
 from datamodules.media import Clip
-from datamodules.store import DataError
 from datamodules.views.base import Made, Maker, Times, View, Want
 
 
@@ -23,6 +22,7 @@ class Films(View):
 
     required: ClassVar[bool] = False
     of_parts: ClassVar[bool] = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"frames": (1, 1000), "size": (8, 4096)}
 
     frames: int = 8
     size: int = 224
@@ -30,12 +30,6 @@ class Films(View):
     def arrays(self, name: str) -> dict[str, str]:
         """Return frames, and whose they are."""
         return {name: "u8", f"{name}_seen": "u8"}
-
-    def check(self, option: str) -> None:
-        """Refuse films of nothing."""
-        for field, value, least in (("frames", self.frames, 1), ("size", self.size, 8)):
-            if value < least:
-                raise DataError(f"{option}.{field} {value}: at least {least}")
 
     def wants(self, piece: Entry) -> Want:
         """Return frames at the beginnings of equal parts."""

@@ -9,7 +9,6 @@ import numpy as np
 from datamodules.entries import Entry
 from datamodules.media import Clip
 from datamodules.media_file import MediaError
-from datamodules.store import DataError
 from datamodules.views.base import Made, Maker, View, Want
 
 RATE = 16_000  # Hz
@@ -25,17 +24,13 @@ class Speech(View):
 
     required: ClassVar[bool] = False
     of_parts: ClassVar[bool] = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"seconds": (0.1, 600)}
 
     seconds: float = 10.0
 
     def arrays(self, name: str) -> dict[str, str]:
         """Return waves and ends."""
         return {name: "i16", f"{name}_end": "i32"}
-
-    def check(self, option: str) -> None:
-        """Refuse no time at all."""
-        if self.seconds < 0.1:
-            raise DataError(f"{option}.seconds {self.seconds}: at least 0.1")
 
     def settings(self) -> dict[str, float]:
         """Return the options and the rate."""

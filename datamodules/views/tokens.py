@@ -1,6 +1,5 @@
 """Token ids of a text: what the text encoders read of a prompt or of what a speaker says (EmpatheticDialogues)."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -30,6 +29,7 @@ class TokenIds(Known):
     """
 
     packages: ClassVar[tuple[str, ...]] = ("numpy", "transformers", "tokenizers")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"tokens": (4, 8192)}
 
     text: str = "prompt"
     tokens: int = 64
@@ -40,16 +40,12 @@ class TokenIds(Known):
         """Return its one array."""
         return {name: "i32"}
 
-    def check(self, option: str) -> None:
-        """Refuse fewer ids than a text with a word needs."""
-        if self.tokens < 4:
-            raise DataError(f"{option}.tokens {self.tokens}: at least 4")
-
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
         """Load the tokenizer, so that one that is not there is told at once."""
-        there = Counter(name for entry in scan.usable for name in self.found(entry))
+        there = sorted({name for entry in scan.usable for name in self.found(entry)})
         if scan.usable and self.text not in there:
-            raise DataError(f"{option}.text {self.text}: the source holds no such texts; it has {', '.join(there)}")
+            known = ", ".join(there) or "none"
+            raise DataError(f"{option}.text {self.text}: no such text in the source, which has {known}; name another")
         own = source / OWN
         found = str(own) if own.is_dir() else self.fallback
         bound = replace(self, tokenizer=found if self.tokenizer == AUTO else self.tokenizer)
