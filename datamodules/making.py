@@ -79,7 +79,7 @@ def prepare_job(entries: Sequence[Entry], views: Views) -> list[Prepared]:
 
 
 def _prepare(entry: Entry, views: Views, digest: str, stills: "_Stills") -> Prepared:
-    if entry.reason:
+    if entry.reason or not views:
         return Prepared(digest, reason=entry.reason)
     try:
         makers = {name: view.start(name, entry) for name, view in views.items()}
