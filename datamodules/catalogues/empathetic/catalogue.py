@@ -6,16 +6,15 @@ program, or tables with the columns prompt and context. The speaker has the odd 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from datamodules.catalogues.empathetic.files import Rows, read_rows
-from datamodules.emotion_labels import EMOTIONS, canonical
+from datamodules.catalogues.empathetic.conversations import conversations_in, prompts_in
+from datamodules.catalogues.empathetic.files import read_rows
+from datamodules.emotion_labels import EMOTIONS
 from datamodules.entries import Catalogue, Entry, Scan
 from datamodules.store import DataError
-from datamodules.tables import Row, settle
 
 SPLITS = {"train": "train", "valid": "val", "test": "test"}  # name of the file -> of the split
 _EVALUATED_WITH = {"train": ("val", "test"), "val": ("test",), "test": ()}  # splits that must not hold the same prompt
@@ -54,7 +53,7 @@ class EmpatheticDialogues(Catalogue):
             if read.talk != talk:
                 kinds = ("conversations", "prompts alone")
                 raise DataError(f"{path} holds {kinds[talk]}, train.csv {kinds[not talk]}; take files of one kind")
-            found = list((_conversations if talk else _prompts)(path, split, read, ignored))
+            found = list((conversations_in if talk else prompts_in)(path, split, read, ignored))
             if not found:
                 first = [f"no line can be used, the first {place} ({reason})" for place, reason in read.problems[:1]]
                 raise DataError(f"{path}: {(first or ['a header and nothing else'])[0]}; get the file anew")
@@ -64,51 +63,6 @@ class EmpatheticDialogues(Catalogue):
         _check_splits(folder, entries)
         facts = {"groups": "speakers" if talk else "prompts"}
         return Scan([*_without_evaluated(entries), *bad], +ignored, facts)
-
-
-def _conversations(path: Path, split: str, read: Rows, ignored: Counter[str]) -> Iterator[Entry]:
-    whole: list[tuple[str, int, Row]] = []
-    for row in read.rows:
-        name, index = row["conv_id"], _integer(row["utterance_idx"])
-        reason = "" if name else "conv_id is empty"
-        if not index.isdecimal() or len(index) > 9:
-            reason = f"utterance_idx is {index[:60]!r}"
-        if any("\n" in row[column] for column in ("prompt", "utterance")):
-            reason = "a line break inside a text: several lines were read as one"
-        if reason:
-            read.problems.append((f"{path.name}:{row.line}", reason))
-        else:
-            whole.append((name, int(index), row))
-    emotions, _ = settle((name, _emotion(row), row.where) for name, _, row in whole)
-    said, copies = settle(
-        ((name, turn), (_integer(row["speaker_idx"]), _text(row["utterance"])), row.where) for name, turn, row in whole
-    )
-    ignored["lines that say what another says"] += copies
-    odd = {name for name, turn in said if turn % 2}  # the listener's lines repeat the prompt
-    prompts, _ = settle(
-        (name, _text(row["prompt"]), row.where) for name, turn, row in whole if turn % 2 or name not in odd
-    )
-    turns: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
-    for name, turn in sorted(said):
-        if turn % 2:
-            turns[name].append(said[name, turn])
-    for name, emotion in emotions.items():
-        texts = {"prompt": prompts[name], "turns": tuple(text for _, text in turns[name])}
-        yield _entry(name, turns[name][0][0] if turns[name] else name, split, emotion, texts)
-
-
-def _prompts(path: Path, split: str, read: Rows, ignored: Counter[str]) -> Iterator[Entry]:
-    for number, row in enumerate(read.rows):
-        if row["prompt"]:
-            name = f"{split}-{number:05d}"
-            yield _entry(name, name, split, _emotion(row), {"prompt": _text(row["prompt"])})
-        else:
-            read.problems.append((f"{path.name}:{row.line}", "the prompt is empty"))
-
-
-def _entry(id: str, group: str, split: str, emotion: str, texts: dict[str, str | tuple[str, ...]]) -> Entry:
-    labels = {"emotion": EMOTIONS.index(emotion)}
-    return Entry(id, group, split, texts=texts, labels=labels, split=split, columns={"emotion": emotion})
 
 
 def _check_splits(folder: Path, entries: list[Entry]) -> None:
@@ -134,19 +88,3 @@ def _without_evaluated(entries: list[Entry]) -> list[Entry]:
         again = [split for split in _EVALUATED_WITH[one.split] if prompt in held[split]]
         found.append(replace(one, dropped=f"its prompt is also in {again[-1]}") if again else one)
     return found
-
-
-def _emotion(row: Row) -> str:
-    emotion = canonical(row["context"], row.where)
-    if emotion not in EMOTIONS:
-        raise DataError(f"{row.where}: {row['context']!r} is none of the 32 emotions; correct it")
-    return emotion
-
-
-def _text(value: str) -> str:
-    return value.replace("_comma_", ",").strip()
-
-
-def _integer(value: str) -> str:
-    """Return a number as the official files write it; a program that met a hole in the column wrote 1.0 for 1."""
-    return value.removesuffix(".0")
