@@ -7,8 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -126,12 +125,8 @@ def _canonical(value: Any, hashes: Mapping[Path, str]) -> Any:
         return value.item()
     if isinstance(value, Mapping):
         return dict(value)
-    return {name: getattr(value, name) for name in _told(type(value))}
-
-
-@cache
-def _told(kind: type) -> tuple[str, ...]:
-    return tuple(one.name for one in fields(kind) if one.name != "name")
+    # Not `fields`, which takes as long as everything else here.
+    return {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "name"}
 
 
 @dataclass

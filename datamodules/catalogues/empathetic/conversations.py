@@ -10,6 +10,8 @@ from datamodules.entries import Entry
 from datamodules.store import DataError
 from datamodules.tables import Row, settle
 
+Texts = dict[str, str | tuple[str, ...]]
+
 
 def conversations_in(path: Path, split: str, read: Rows, ignored: Counter[str]) -> Iterator[Entry]:
     """Yield the conversations whose utterances a file holds.
@@ -49,7 +51,7 @@ def conversations_in(path: Path, split: str, read: Rows, ignored: Counter[str]) 
         if turn % 2:
             turns[name].append(said[name, turn])
     for name, emotion in emotions.items():
-        texts = {"prompt": prompts[name], "turns": tuple(text for _, text in turns[name])}
+        texts: Texts = {"prompt": prompts[name], "turns": tuple(text for _, text in turns[name])}
         yield _entry(name, turns[name][0][0] if turns[name] else name, split, emotion, texts)
 
 
@@ -63,7 +65,7 @@ def prompts_in(path: Path, split: str, read: Rows, ignored: Counter[str]) -> Ite
             read.problems.append((f"{path.name}:{row.line}", "the prompt is empty"))
 
 
-def _entry(id: str, group: str, split: str, emotion: str, texts: dict[str, str | tuple[str, ...]]) -> Entry:
+def _entry(id: str, group: str, split: str, emotion: str, texts: Texts) -> Entry:
     labels = {"emotion": EMOTIONS.index(emotion)}
     return Entry(id, group, split, texts=texts, labels=labels, split=split, columns={"emotion": emotion})
 
