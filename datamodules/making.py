@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Media
 from datamodules.frames import to_rgb
@@ -120,12 +121,11 @@ def _feed(
             fed[id(piece)] = piece
             by_piece[id(piece)].append(name)
     for key, piece in fed.items():
-        groups: defaultdict[tuple[Path | None, int, bool, str], list[tuple[str, Want]]] = defaultdict(list)
+        groups: defaultdict[tuple[Path | None, int, bool], list[tuple[str, Want]]] = defaultdict(list)
         for name in by_piece[key]:
-            want, alone = views[name].wants(piece), "" if views[name].required else name
+            want = views[name].wants(piece)
             if want is not None:
-                path = piece.media.get(want.medium, Media()).path
-                groups[path, want.fps, want.still, alone].append((name, want))
+                groups[piece.media.get(want.medium, Media()).path, want.fps, want.still].append((name, want))
         for together in groups.values():
             yield from _feed_group(piece, together, views, makers, stills)
 
@@ -133,22 +133,51 @@ def _feed(
 def _feed_group(
     piece: Entry, wanted: list[tuple[str, Want]], views: Views, makers: dict[str, Maker], stills: "_Stills"
 ) -> Iterator[tuple[str, str, str, str]]:
-    """Decode one file once for views that cannot do without it, or for one that can."""
-    try:
-        _decode(piece, [(makers[name], want) for name, want in wanted], stills)
-    except (MediaError, OSError) as error:
-        name, want = wanted[0]
-        if views[name].required:
-            raise
-        makers[name].lack(piece)
-        medium = piece.media.get(want.medium)
-        if medium is not None and medium.name:
-            reason = error.reason if isinstance(error, MediaError) else f"cannot be read ({error.strerror})"
-            yield piece.id, want.medium, plain(medium.name), reason
+    """Decode one file once; where that fails and some views can do without, decode it again for each view."""
+    left = dict(sorted(wanted, key=lambda one: one[1].times is not None))  # bad sound is found sooner than a face
+    feeds = _decoded(piece, [want for _, want in wanted], stills)
+    while left:
+        try:
+            feed = next(feeds, None)
+        except (MediaError, OSError) as error:
+            apart = len(left) > 1 and not all(views[name].required for name in left)
+            if apart and not any(want.fps or want.still for want in left.values()):  # frames may fail, and sound not
+                for one in left.items():
+                    yield from _feed_group(piece, [one], views, makers, stills)
+            else:
+                for name, want in left.items():
+                    yield from _go_without(piece, want, views[name], makers[name], error)
+            return
+        if feed is None:
+            return
+        for name, want in list(left.items()):
+            try:
+                feed(makers[name], want)
+            except (MediaError, OSError) as error:
+                yield from _go_without(piece, want, views[name], makers[name], error)
+                del left[name]
 
 
-def _decode(piece: Entry, wanted: list[tuple[Maker, Want]], stills: "_Stills") -> None:
-    first = wanted[0][1]
+def _go_without(
+    piece: Entry, want: Want, view: View, maker: Maker, error: MediaError | OSError
+) -> Iterator[tuple[str, str, str, str]]:
+    """Tell a maker that there is nothing for it, and yield a row for that.
+
+    Raises:
+        MediaError: The view cannot do without.
+    """
+    if view.required:
+        raise error
+    maker.lack(piece)
+    medium = piece.media.get(want.medium)
+    if medium is not None and medium.name:
+        reason = error.reason if isinstance(error, MediaError) else f"cannot be read ({error.strerror})"
+        yield piece.id, want.medium, plain(medium.name), reason
+
+
+def _decoded(piece: Entry, wants: list[Want], stills: "_Stills") -> Iterator[Callable[[Maker, Want], None]]:
+    """Yield what is decoded of a file, one thing after the other, as what hands it to a maker."""
+    first = wants[0]
     medium = piece.media.get(first.medium)
     if medium is None:
         raise MediaError(Path(piece.name), f"no {first.medium}")
@@ -156,20 +185,32 @@ def _decode(piece: Entry, wanted: list[tuple[Maker, Want]], stills: "_Stills") -
         raise MediaError(medium.path or Path(medium.name), medium.problem)
     if first.still:
         image = stills.image(piece, medium)
-        for maker, _ in wanted:
-            maker.still(piece, image)
+        yield lambda maker, _: maker.still(piece, image)
     elif medium.path is None:
         raise MediaError(Path(medium.name), "no such file")
     elif first.fps:
         for frame in grid_frames(medium.path, first.fps):
-            for maker, _ in wanted:
-                maker.frame(piece, frame)
+            yield _handing(piece, frame)
     else:
-        times = list(dict.fromkeys(want.times for _, want in wanted if want.times is not None))
-        rates = list(dict.fromkeys(rate for _, want in wanted for rate in want.rates))
-        clip = read_clip(medium.path, _joined(times), rates)
-        for maker, want in wanted:
-            maker.clip(piece, _part(clip, times, want))
+        times = list(dict.fromkeys(want.times for want in wants if want.times is not None))
+        rates = list(dict.fromkeys(rate for want in wants for rate in want.rates))
+        films = piece.media.get("video", Media()).path == medium.path
+        clip = (
+            _with_its_film(medium.path, rates) if films and not times else read_clip(medium.path, _joined(times), rates)
+        )
+        yield lambda maker, want: maker.clip(piece, _part(clip, times, want))
+
+
+def _handing(piece: Entry, frame: VideoFrame) -> Callable[[Maker, Want], None]:
+    return lambda maker, _: maker.frame(piece, frame)
+
+
+def _with_its_film(path: Path, rates: list[int]) -> Clip:
+    """Decode sound that begins and ends with the pictures, as it does where somebody looks at them."""
+    try:
+        return read_clip(path, Times(1), rates)
+    except MediaError:  # of the pictures
+        return read_clip(path, None, rates)
 
 
 def _joined(times: list[Times]) -> Callable[[float], np.ndarray] | None:

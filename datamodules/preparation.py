@@ -184,7 +184,7 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
             raise UnusableError(f"none of the {len(entries)} {unit} is left; {writer.write_skipped()} says why")
         used = {row["id"] for row in writer.rows}
         todo.recipe.sink.after(todo.source, todo.out, [entry for entry in entries if entry.id in used])
-        if MISSING in todo.columns:
+        if fresh and MISSING in todo.columns:
             _write_missing(todo.folder / "missing.csv", writer.rows)
         packages = dict.fromkeys(name for view in todo.recipe.views.values() for name in view.packages)
         writer.finish({name: version(name) for name in packages})

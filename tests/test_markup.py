@@ -12,8 +12,8 @@ from fabricated import alter, fill, make_project
 
 from callbacks import plots
 from experiments.report import html_page, markup, report_tables
-from experiments.report.plots import _fold_dots
 from experiments.report.command import summary_of, write_report
+from experiments.report.plots import _fold_dots
 from experiments.report.readme import readme_block, stale_blocks, update_readme
 
 HOSTILE = {

@@ -70,7 +70,7 @@ class Made:
 class Maker(ABC):
     """Takes what is decoded of an entry, or of its parts one after the other, and ends with arrays.
 
-    Whatever it is fed, it may raise a `MediaError`: the medium cannot be used.
+    Whatever it is fed, it may raise a `MediaError` before it takes anything of it: the medium cannot be used.
     """
 
     def clip(self, piece: Entry, clip: Clip) -> None:  # noqa: B027
