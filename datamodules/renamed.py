@@ -24,7 +24,7 @@ RENAMED: dict[str, dict[str, str]] = {
         "--audio": "--views.wave.rate",
     },
     "empathetic": {
-        "--level": f"{TEXT}.text (prompt; or turns, with {TEXT}.tokens 128)",
+        "--level": f"{TEXT}.text",
         "--tokens": f"{TEXT}.tokens",
         "--tokenizer": f"{TEXT}.tokenizer",
     },

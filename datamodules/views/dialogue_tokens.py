@@ -17,8 +17,12 @@ class DialogueTokens(TokenIds):
     The array ``chain`` is the context followed by the chain of empathy, which names the label.
 
     Attributes:
-        context_tokens: How many ids of the context.
         text: Which of an utterance's texts.
+        tokens: How many ids of an utterance, those that mark begin and end included; what is longer is cut.
+        tokenizer: Folder of a transformers tokenizer that pads with 0, package:NAME/FOLDER, or a name in the hub's
+            cache; ``auto`` takes the folder ``tokenizer`` of the source, or else the fallback.
+        fallback: Tokenizer of a source that has none of its own.
+        context_tokens: How many ids of the context.
     """
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {**TokenIds.limits, "context_tokens": (4, 8192)}

@@ -21,7 +21,7 @@ class TokenIds(Known):
     """Ids of a text, int32 ``(tokens,)``, zeros after its end and where it holds no word.
 
     Attributes:
-        text: Which of an entry's texts. Pieces, like the turns of a speaker, are divided by the tokenizer's separator.
+        text: Which of an entry's texts: prompt, or turns, what the speaker says, divided by the tokenizer's separator.
         tokens: How many ids, those that mark begin and end included; a longer text is cut.
         tokenizer: Folder of a transformers tokenizer that pads with 0, package:NAME/FOLDER, or a name in the hub's
             cache; ``auto`` takes the folder ``tokenizer`` of the source, or else the fallback.
@@ -68,7 +68,7 @@ class TokenIds(Known):
         """Return the options, the tokenizer by size and digest wherever it lies."""
         options = asdict(self)
         del options["fallback"]
-        return {**options, "tokenizer": self.loaded.settings}
+        return {**options, "tokenizer": AUTO if self.tokenizer == AUTO else self.loaded.settings}
 
     def told(self, name: str, store: Store) -> str:
         """Return how many texts may have been cut."""
