@@ -15,11 +15,12 @@ from torch import Tensor
 
 from datamodules.avamerg_clips import AvaMERGClips
 from datamodules.clips import Batch, Split
-from datamodules.dialogues import MODALITIES, PER_UTTERANCE, RATE, Dialogues, seen_video
+from datamodules.dialogues import MODALITIES, PER_UTTERANCE, Dialogues, seen_video
 from datamodules.emotion_labels import label_map as labels_of
 from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies, indices
 from datamodules.store import DataError
 from datamodules.stored import StoredDataModule
+from datamodules.views.speech import RATE
 
 Modality = Literal["text", "audio", "video", "meta"]
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from datamodules import augment
+from datamodules.entries import ROLES
 from datamodules.store import Store
 
-SPEAKER, LISTENER, RESPONSE = 1, 2, 3  # roles as stored
+SPEAKER, LISTENER, RESPONSE = range(1, len(ROLES) + 1)  # roles as stored
 MODALITIES = ("text", "audio", "video", "meta")
 PER_UTTERANCE = ("text", "audio", "video")
-RATE = 16_000
 
 
 def normalised_wave(wave: np.ndarray, samples: int) -> np.ndarray:
@@ -45,7 +45,7 @@ class Dialogues:
     ``i``.
 
     Args:
-        store: A store of `prepare avamerg`.
+        store: Made by the recipe `gated_fusion`.
         text_tokens: Ids of an utterance that are read.
         context_tokens: Ids of a context that are read.
         samples: Samples of a recording that are read.

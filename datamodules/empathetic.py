@@ -97,7 +97,8 @@ class EmpatheticDataModule(StoredDataModule):
     @property
     def group_name(self) -> str:  # type: ignore[override]
         """Speakers, or prompts where the corpus names no speaker."""
-        return str(self.store.manifest["settings"]["groups"])
+        settings = self.store.manifest["settings"]
+        return str(settings.get("catalogue", settings)["groups"])  # stores of schema 1 name no catalogue
 
     @property
     def class_names(self) -> list[str]:

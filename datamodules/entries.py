@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ import numpy as np
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 SPLITS = ("train", "val", "test")
+ROLES = ("speaker", "listener", "listener_response")  # of an utterance, its text `role`
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def _canonical(value: Any, hashes: Mapping[Path, str]) -> Any:
         return value.item()
     if isinstance(value, Mapping):
         return dict(value)
-    return {one.name: getattr(value, one.name) for one in fields(value) if one.name != "name"}
+    # Not `fields`, which takes as long as everything else here.
+    return {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "name"}
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """From entries to arrays: every file is hashed once and decoded once for all views that want the same of it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from datamodules.media import Clip, read_clip
 from datamodules.media_file import MediaError
 from datamodules.pictures import frames_at, read_picture
 from datamodules.store import DataError, plain, sha256_file
-from datamodules.views.base import Maker, Times, View, Want
+from datamodules.views.base import Known, Maker, Times, View, Want
 
 STILLS_A_JOB = 32  # of one video
 
@@ -85,7 +85,7 @@ def prepare_job(entries: Sequence[Entry], views: Views) -> list[Prepared]:
 
 
 def _prepare(entry: Entry, views: Views, digest: str, stills: "_Stills") -> Prepared:
-    if entry.reason:
+    if entry.reason or not views:
         return Prepared(digest, reason=entry.reason)
     try:
         makers = {name: view.start(name, entry) for name, view in views.items()}
@@ -102,10 +102,13 @@ def _prepare(entry: Entry, views: Views, digest: str, stills: "_Stills") -> Prep
     return Prepared(digest, arrays, sum(one.padded for one in made), next(iter(labels), None), tuple(missing))
 
 
-def completed(entry: Entry, views: Views, made: Prepared) -> Prepared:
-    """Return what was made of an entry together with what views make that need nothing decoded."""
-    own = [view.start(name, entry).end().arrays for name, view in views.items()]
-    return replace(made, arrays={**made.arrays, **{name: values for one in own for name, values in one.items()}})
+def complete(entries: Sequence[Entry], views: Mapping[str, Known], prepared: Sequence[Prepared]) -> None:
+    """Add what views make that need nothing decoded."""
+    usable = [(entry, one) for entry, one in zip(entries, prepared, strict=True) if not one.reason]
+    for name, view in views.items():
+        made = view.make_all(name, [entry for entry, _ in usable])
+        for (_, one), arrays in zip(usable, made, strict=True):
+            one.arrays.update(arrays)
 
 
 def _feed(

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from atomic_files import write_atomic
 from datamodules.entries import SPLITS, Catalogue, Entry, Scan
-from datamodules.making import Prepared, Views, completed, hash_of, jobs_of, prepare_job
+from datamodules.making import Prepared, Views, complete, hash_of, jobs_of, prepare_job
 from datamodules.parallel import ordered
 from datamodules.plain_json import parse_json
 from datamodules.preview import write_contact_sheet
@@ -30,6 +30,7 @@ from datamodules.store_writer import StoreWriter
 from datamodules.views.base import Known
 
 SCHEMA = 2
+TEXTS_A_JOB = 512  # entries of which nothing is decoded
 MISSING = "missing"  # column of the index where some views can do without their medium
 
 
@@ -202,27 +203,30 @@ def _write(writer: StoreWriter, todo: Plan, workers: int) -> None:
         return
     if writer.done:
         print(f"carrying on after {len(writer.done)} {unit}s")
-    jobs = jobs_of(entries[len(writer.done) :])
     here, elsewhere = _divided(todo.recipe.views)
+    rest = entries[len(writer.done) :]
+    texts = [rest[first : first + TEXTS_A_JOB] for first in range(0, len(rest), TEXTS_A_JOB)]
+    jobs = jobs_of(rest) if elsewhere else texts
     make = partial(_make, views=elsewhere, sink=todo.recipe.sink, out=todo.out)
     results = ordered(make, jobs, workers if elsewhere else 1)
     with closing(results), tqdm(total=len(entries), initial=len(writer.done), unit=unit, disable=None) as bar:
         for job, prepared in zip(jobs, results, strict=True):
+            complete(job, here, prepared)
             for entry, one in zip(job, prepared, strict=True):
-                _record(writer, todo, entry, one if one.reason else completed(entry, here, one))
+                _record(writer, todo, entry, one)
             bar.update(len(job))
 
 
-def _divided(views: Views) -> tuple[Views, Views]:
+def _divided(views: Views) -> tuple[dict[str, Known], Views]:
     """Return views that need nothing decoded, which are made here, and the others, which workers make."""
-    known = [name for name, view in views.items() if isinstance(view, Known)]
-    return {name: views[name] for name in known}, {name: views[name] for name in views if name not in known}
+    known = {name: view for name, view in views.items() if isinstance(view, Known)}
+    return known, {name: view for name, view in views.items() if name not in known}
 
 
 def _make(entries: Sequence[Entry], views: Views, sink: StoreSink, out: Path) -> list[Prepared]:
     """Decode in a worker; what the sink writes there does not travel."""
     return [
-        one if one.reason else replace(one, arrays=sink.keep(out, entry, one.arrays))
+        replace(one, arrays=sink.keep(out, entry, one.arrays)) if one.arrays else one
         for entry, one in zip(entries, prepare_job(entries, views), strict=True)
     ]
 
@@ -231,7 +235,7 @@ def _record(writer: StoreWriter, todo: Plan, entry: Entry, made: Prepared) -> No
     if made.reason:
         writer.skip(entry.id, entry.name, made.reason, made.sha256)
         return
-    columns = {"split": entry.split, MISSING: json.dumps(made.missing), **entry.columns}
+    columns = {"split": entry.split, MISSING: json.dumps(made.missing) if made.missing else "[]", **entry.columns}
     label = entry.label if made.label is None else made.label
     writer.add(entry.id, entry.group, label, made.arrays, made.sha256, made.padded, columns)
 
@@ -246,6 +250,16 @@ def _write_missing(path: Path, rows: Sequence[dict[str, str]]) -> None:
     write_atomic(path, text.getvalue())
 
 
+def _missing_files(todo: Plan, store: Store) -> Iterator[str]:
+    """Yield, for each medium that some entries or parts went without, how many files of how many that were."""
+    rows = store.rows if MISSING in todo.columns else []
+    lost = Counter(medium for row in rows for _, medium, _, _ in parse_json(row[MISSING]))
+    pieces = [piece for entry in todo.scan.usable for piece in (entry, *entry.parts)]
+    for medium, count in sorted(lost.items()):
+        named = sum(medium in piece.media for piece in pieces)
+        yield f"{count} of {named} {medium} files missing or unusable (missing.csv)"
+
+
 def _summarise(todo: Plan, store: Store, seconds: float) -> None:
     """Print how many entries are used, skipped and left aside, and where the store is."""
     unit, counts = f"{todo.catalogue.unit}s", store.manifest["counts"]
@@ -257,6 +271,7 @@ def _summarise(todo: Plan, store: Store, seconds: float) -> None:
     said += f", {counts['padded']} padded" if counts["padded"] else ""
     said += "".join(f", {count} left out: {reason}" for reason, count in sorted(dropped.items()))
     said += "".join(f", {count} {what} ignored" for what, count in sorted(todo.scan.ignored.items()))
+    said += "".join(f", {text}" for text in _missing_files(todo, store))
     said += "".join(f", {text}" for name, view in todo.recipe.views.items() if (text := view.told(name, store)))
     size = sum(array["bytes"] for array in store.manifest["arrays"].values()) / 1e6
     print(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from datamodules.avamerg_manifest import ATTRIBUTES
+from datamodules.catalogues.avamerg.manifest import ATTRIBUTES
 
 PEOPLE = ("speaker", "listener")
 PROFILE = ("age", "gender", "timbre")

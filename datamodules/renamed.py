@@ -24,6 +24,19 @@ RENAMED: dict[str, dict[str, str]] = {
         "--audio": "--views.wave.rate",
     },
     "faces": {"--size": f"{FACE}.size", "--margin": f"{FACE}.margin"},
+    "empathetic": {
+        "--level": f"{TEXT}.text",
+        "--tokens": f"{TEXT}.tokens",
+        "--tokenizer": f"{TEXT}.tokenizer",
+    },
+    "avamerg": {
+        "--tokenizer": f"{TEXT}.tokenizer",
+        "--text-tokens": f"{TEXT}.tokens",
+        "--context-tokens": f"{TEXT}.context_tokens",
+        "--frames": f"{VIDEO}.frames",
+        "--size": f"{VIDEO}.size",
+        "--seconds": "--views.audio.seconds",
+    },
     "daisee": _ENGAGEMENT,
     "noxi": _ENGAGEMENT,
 }

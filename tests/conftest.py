@@ -127,7 +127,7 @@ def empathetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def avamerg(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of the prepared stand-in of AvaMERG."""
-    return stand_in(tmp_path_factory.mktemp("data") / "avamerg", "avamerg", "--size", "32", clips=40)
+    return stand_in(tmp_path_factory.mktemp("data") / "avamerg", "avamerg", clips=40)
 
 
 def read_experiment(name: str, overlay: bool = False) -> dict[str, Any]:

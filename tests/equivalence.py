@@ -48,6 +48,9 @@ HERE = Path(__file__).resolve().parents[1]
 
 # Options of a variant below as a later tree spells them, by its name; used where --help no longer names the old ones.
 LATER: dict[str, str] = {
+    "avamerg-small": "--views.video.frames 2 --views.video.size 16 --views.audio.seconds 1 --views.text.tokens 8 "
+    "--views.text.context_tokens 16",
+    "empathetic-turns": "--views.text.text turns --views.text.tokens 16",
     "ravdess-paper": "--views.video.crop squashed --views.video.rows paper --views.video.size 32 "
     "--views.wave.rate 16000",
     "ravdess-detector": "--views.video.face detector --views.video.size 32 --views.video.margin 0.2 --max-skipped 96",

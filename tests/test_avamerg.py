@@ -9,15 +9,21 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from test_media import write_clip
 
 import cli
 from datamodules.avamerg import AvaMERGDataModule
-from datamodules.avamerg_manifest import Media, read_manifests
+from datamodules.catalogues.avamerg.catalogue import AvaMERG
+from datamodules.catalogues.avamerg.media_files import MediaFiles
 from datamodules.dialogues import normalised_wave
 from datamodules.profiles import FIELDS, fit_vocabularies, indices
 from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
 from datamodules.synth import avamerg as synth
 from datamodules.tokens import Tokens, train_wordpiece
+
+SMALL = ["--views.video.size", "16", "--views.video.frames", "2"]
+SMALL += ["--views.text.tokens", "8", "--views.text.context_tokens", "10"]
 
 
 def entry(name, emotion="sad", **changes):
@@ -63,8 +69,8 @@ def sound(folder, name, samples=8000, level=0.3):
 
 
 def prepare(source, out, *options):
-    command = ["prepare", "avamerg", "--source", str(source), "--out", str(out), "--workers", "1", "--size", "16"]
-    return cli.main([*command, "--frames", "2", "--text-tokens", "8", "--context-tokens", "10", *options])
+    command = ["prepare", "avamerg", "--source", str(source), "--out", str(out), "--workers", "1", *SMALL]
+    return cli.main([*command, *options])
 
 
 def missing_of(out):
@@ -73,12 +79,18 @@ def missing_of(out):
 
 
 def test_a_manifest_says_who_says_what(tmp_path):
-    first = read_manifests(write(tmp_path / "raw", **three()))[0]
-    assert (first.id, first.split, first.emotion, first.topic) == ("00000", "train", "sad", "Family")
-    assert [said.role for said in first.utterances] == ["speaker", "listener", "listener_response"]
-    assert first.utterances[1].video == "dia00000utt1_1.mp4"  # the released video manifests are renamed audio manifests
-    assert first.profiles["speaker_timbre"] == "high"
-    assert first.profiles["listener_id"] == "5"
+    first = AvaMERG().scan(write(tmp_path / "raw", **three())).entries[0]
+    assert (first.id, first.split, first.columns["emotion"], first.columns["topic"]) == (
+        "00000",
+        "train",
+        "sad",
+        "Family",
+    )
+    assert [said.texts["role"] for said in first.parts] == ["speaker", "listener", "listener_response"]
+    # The released video manifests are renamed audio manifests.
+    assert first.parts[1].media["video"].name == "dia00000utt1_1.mp4"
+    assert first.columns["speaker_timbre"] == "high"
+    assert first.columns["listener_id"] == "5"
 
 
 def test_media_are_found_by_windows_paths_and_by_name(tmp_path):
@@ -86,7 +98,7 @@ def test_media_are_found_by_windows_paths_and_by_name(tmp_path):
     sound(folder, "a.wav")
     sound(tmp_path / "x", "twice.wav")
     sound(tmp_path / "y", "twice.wav")
-    media = Media.under(tmp_path)
+    media = MediaFiles.under(tmp_path)
     assert media.find("data\\train_audio\\a.wav")[0] == folder / "a.wav"
     assert media.find("C:\\Users\\me\\a.wav")[0] == folder / "a.wav"
     assert media.find("y\\twice.wav")[0] == tmp_path / "y/twice.wav"
@@ -98,7 +110,7 @@ def test_media_are_found_by_windows_paths_and_by_name(tmp_path):
 def test_a_manifest_names_nothing_outside_its_folder(tmp_path):
     sound(tmp_path, "secret.wav")
     sound(tmp_path / "raw/audio", "a.wav")
-    media = Media.under(tmp_path / "raw")
+    media = MediaFiles.under(tmp_path / "raw")
     outside = [
         "../secret.wav",
         "audio/../../secret.wav",
@@ -149,7 +161,7 @@ def test_missing_and_broken_media_are_listed_and_nothing_is_filled_in(tmp_path, 
     sound(raw / "data", "dia00000utt1_1.wav", level=0)
     (raw / "data" / "dia00000utt1_1.mp4").write_bytes(b"no film")
     assert prepare(raw, tmp_path / "out") == 0
-    assert "8 of 9 audio files missing or unusable; 9 of 9 video files" in capsys.readouterr().out
+    assert "8 of 9 audio files missing or unusable (missing.csv), 9 of 9 video files" in capsys.readouterr().out
     reasons = missing_of(tmp_path / "out")
     assert reasons["00000", "1", "audio"] == "silent"
     assert reasons["00000", "2", "audio"] == "no such file"
@@ -196,6 +208,60 @@ def test_the_response_and_the_chain_are_off_and_stamped_when_on(tmp_path):
     assert told["role"].tolist() == [[1, 2, 0]]
     longer = tokens(["the speaker lost a dog [SEP] a loss [SEP] feeling sad [SEP] x"], 10)[0]
     assert told["context"][0].tolist() == longer.tolist() != context.tolist()
+
+
+def test_a_film_without_sound_is_a_film_all_the_same(tmp_path):
+    """Speech and film of an utterance in one file."""
+    splits = three()
+    for said in splits["train"][0]["turn"]["dialogue"][:2]:
+        said.update(audio_name=f"{said['role']}.mp4", video_name=f"{said['role']}.mp4")
+    raw = write(tmp_path / "raw", **splits)
+    write_clip(raw / "speaker.mp4", audio=None)
+    write_clip(raw / "listener.mp4", rate=16_000)
+    assert prepare(raw, tmp_path / "out") == 0
+    store = Store(tmp_path / "out/prepared")
+    assert store.read("video_seen", 0).tolist() == [1, 1, 0]
+    assert store.read("video", 0).shape == (2, 2, 16, 16, 3)
+    ends = store.read("audio_end", 0).tolist()
+    assert ends[0] == 0 < ends[1] == ends[2]
+    assert missing_of(tmp_path / "out")["00000", "0", "audio"] == "no audio stream"
+
+
+def test_a_store_of_an_earlier_version_is_read(tmp_path):
+    assert prepare(write(tmp_path / "raw", **three()), tmp_path / "new") == 0
+    new = Store(tmp_path / "new/prepared")
+    kinds = {name: file["dtype"] for name, file in new.manifest["arrays"].items()}
+    columns = (*AvaMERG.columns, "missing")
+    old = {"frames": 2, "size": 16, "seconds": 10.0, "text_tokens": 8, "context_tokens": 10, "rate": 16_000}
+    writer = StoreWriter(tmp_path / "old/prepared", kinds, old, synthetic=False, columns=columns, schema=1)
+    for place, row in enumerate(new.rows):
+        arrays = {name: new.read(name, place) for name in kinds}
+        writer.add(row["id"], row["group"], int(row["label"]), arrays, "x", columns=row)
+    writer.finish()
+    read = [AvaMERGDataModule(str(tmp_path / name), utterances=3, audio_seconds=0.1) for name in ("old", "new")]
+    assert [data.store.manifest["schema"] for data in read] == [1, 2]
+    batches = [data.dataset("train")[0] for data in read]
+    for name in ("text", "context", "audio", "video", "meta", "role", "target"):
+        assert torch.equal(batches[0][name], batches[1][name])
+
+
+@pytest.mark.parametrize(("option", "successor"), [
+    ("--tokenizer", "--views.text.tokenizer"), ("--text-tokens", "--views.text.tokens"),
+    ("--context-tokens", "--views.text.context_tokens"), ("--frames", "--views.video.frames"),
+    ("--size", "--views.video.size"), ("--seconds", "--views.audio.seconds"),
+])  # fmt: skip
+def test_an_option_of_before_names_its_successor(tmp_path, capsys, option, successor):
+    assert prepare(write(tmp_path / "raw", **three()), tmp_path / "out", option, "8") == 2
+    assert f"{option} is called {successor} now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["text.tokens=3", "text.context_tokens=3", "video.frames=0", "video.size=7",
+                                    "audio.seconds=0"])  # fmt: skip
+def test_too_little_to_be_kept(tmp_path, capsys, option):
+    assert prepare(write(tmp_path / "raw", **three()), tmp_path / "out", f"--views.{option}") == 2
+    error = capsys.readouterr().err
+    assert f"--views.{option.partition('=')[0]} " in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_source_without_any_of_its_media_is_pointed_out(tmp_path, capsys):
@@ -299,7 +365,7 @@ def test_labels_without_a_class_are_dropped_and_counted(tmp_path, capsys):
     splits["train"] += [entry("00007", "weary"), entry("00008", ""), entry("00009", "contempt")]
     assert prepare(write(tmp_path / "raw", **splits), tmp_path / "out") == 0
     out = capsys.readouterr().out
-    assert "0 unusable, 1 dropped (it has no emotion), 1 dropped (weary has no class)" in out
+    assert "0 skipped, 1 left out: it has no emotion, 1 left out: weary has no class" in out
     counted = {name: AvaMERGDataModule(str(tmp_path / "out"), label_map=name) for name in ("avamerg", "mimamo", "ed32")}
     assert {name: data.dropped for name, data in counted.items()} == {"avamerg": 0, "mimamo": 1, "ed32": 1}
     assert len(counted["avamerg"].rows("train")) == 2
@@ -345,15 +411,13 @@ def test_manifests_that_are_missing_or_too_many(tmp_path, capsys):
 def test_one_manifest_is_split_by_conversation(tmp_path):
     raw = write(tmp_path / "raw")
     (raw / "all.json").write_text(json.dumps([entry(f"{number:05d}") for number in range(20)]))
-    found = read_manifests(raw)
+    found = AvaMERG().scan(raw).entries
     assert Counter(one.split for one in found) == {"train": 12, "val": 4, "test": 4}
     assert [one.id for one in found] == [f"{number:05d}" for number in range(20)]
-    assert [one.split for one in read_manifests(raw)] == [one.split for one in found]
+    assert [one.split for one in AvaMERG().scan(raw).entries] == [one.split for one in found]
 
 
 def test_a_killed_preparation_carries_on_with_the_same_bytes(avamerg, tmp_path, monkeypatch):
-    from datamodules.store_writer import StoreWriter
-
     add, calls = StoreWriter.add, []
 
     def killed(self, *args, **kwargs):
@@ -362,7 +426,7 @@ def test_a_killed_preparation_carries_on_with_the_same_bytes(avamerg, tmp_path, 
             raise MemoryError
         add(self, *args, **kwargs)
 
-    command = ["prepare", "avamerg", "--source", str(avamerg), "--out", str(tmp_path), "--size", "32"]
+    command = ["prepare", "avamerg", "--source", str(avamerg), "--out", str(tmp_path)]
     monkeypatch.setattr(StoreWriter, "add", killed)
     with pytest.raises(MemoryError):
         cli.main([*command, "--workers", "1"])
@@ -494,7 +558,7 @@ def test_the_stand_in_is_what_it_says(avamerg):
     store = Store(avamerg / "prepared")
     assert store.synthetic
     lost = sum(len(json.loads(row["missing"])) for row in store.rows)
-    named = sum(bool(said.audio) + bool(said.video) for one in read_manifests(avamerg) for said in one.utterances)
+    named = sum(len(said.media) for one in AvaMERG().scan(avamerg).entries for said in one.parts)
     assert 0.03 < lost / named < 0.3
     text = json.loads((avamerg / "train.json").read_text())[0]
     assert [said["role"] for said in text["turn"]["dialogue"]] == [

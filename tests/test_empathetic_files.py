@@ -1,4 +1,4 @@
-"""datamodules/empathetic_files.py: the same conversations in every form that people have them in."""
+"""datamodules/catalogues/empathetic: the same conversations in every form that people have them in."""
 
 import csv
 import itertools
@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cli
-from datamodules.empathetic_files import HEADER, NAMES, read_corpus
+from datamodules.catalogues.empathetic.catalogue import EmpatheticDialogues
+from datamodules.catalogues.empathetic.files import HEADER, NAMES
 from datamodules.store import DataError
 from datamodules.tokens import train_wordpiece
 
@@ -35,7 +36,16 @@ def corpus(folder, text):
 
 
 def read(folder, text):
-    return read_corpus(corpus(folder, text))
+    return EmpatheticDialogues().scan(corpus(folder, text))
+
+
+def conversations_of(found):
+    """What is told of them, without the lines that cannot be used."""
+    return [one for one in found.entries if not one.problem]
+
+
+def problems_of(found):
+    return [(one.id, one.problem) for one in found.entries if one.problem]
 
 
 ROWS = [
@@ -70,28 +80,31 @@ SAVED = {
 @pytest.mark.parametrize("how", SAVED)
 def test_saved_again_is_the_same(tmp_path, how):
     official = read(tmp_path / "official", escaped(ROWS))
-    assert [one.turns for one in official.conversations] == TURNS * 3
-    assert [one.prompt for one in official.conversations[:2]] == ['"Never", he said', 'I said "5" and left']
+    assert [one.texts["turns"] for one in conversations_of(official)] == TURNS * 3
+    assert [one.texts["prompt"] for one in conversations_of(official)[:2]] == [
+        '"Never", he said',
+        'I said "5" and left',
+    ]
     options = dict(SAVED[how])
     mark = options.pop("mark", "")
     text = mark + saved(pd.DataFrame(ROWS, columns=NAMES), **options)
     again = read(tmp_path / "again", text)
-    assert again.conversations == official.conversations
-    assert again.official
-    assert not again.problems
+    assert again.entries == official.entries
+    assert again.facts == {"groups": "speakers"}
+    assert not problems_of(again)
 
 
 def test_saved_again_with_the_commas_as_they_were(tmp_path):
     official = read(tmp_path / "official", escaped(ROWS))
     kept = [[field.replace(",", "_comma_") for field in one] for one in ROWS]
-    assert read(tmp_path / "again", saved(pd.DataFrame(kept, columns=NAMES))).conversations == official.conversations
+    assert read(tmp_path / "again", saved(pd.DataFrame(kept, columns=NAMES))).entries == official.entries
 
 
 def test_a_column_that_had_holes_is_the_same(tmp_path):
     frame = pd.DataFrame(ROWS, columns=NAMES).astype({"utterance_idx": float, "speaker_idx": float})
     again = read(tmp_path / "again", saved(frame))
-    assert again.conversations == read(tmp_path / "official", escaped(ROWS)).conversations
-    assert again.conversations[0].group == "4"
+    assert again.entries == read(tmp_path / "official", escaped(ROWS)).entries
+    assert again.entries[0].group == "4"
 
 
 # Two quotation marks side by side could be one that a program doubled: nothing in the official files tells.
@@ -118,10 +131,11 @@ def conversations(draw):
 ))  # fmt: skip
 def test_whatever_is_said_it_is_read_as_it_was(tmp_path, rows, shape):
     official = read(tmp_path / "official", escaped(rows))
-    assert not official.problems
-    for one, (_, own) in zip(official.conversations, itertools.groupby(rows, lambda fields: fields[0]), strict=False):
+    assert not problems_of(official)
+    for one, (_, own) in zip(official.entries, itertools.groupby(rows, lambda fields: fields[0]), strict=False):
         own = list(own)
-        assert (one.prompt, one.turns) == (own[0][3], tuple(fields[5] for fields in own if int(fields[1]) % 2))
+        turns = tuple(fields[5] for fields in own if int(fields[1]) % 2)
+        assert (one.texts["prompt"], one.texts["turns"]) == (own[0][3], turns)
     quoting, delimiter, order, counted, end, mark = shape
     path = tmp_path / "saved.csv"
     with path.open("w", newline="", encoding="utf-8-sig" if mark else "utf-8") as file:
@@ -130,9 +144,8 @@ def test_whatever_is_said_it_is_read_as_it_was(tmp_path, rows, shape):
             count = ["" if fields is NAMES else number] * counted
             writer.writerow([*count, *(fields[place] for place in order), *fields[len(NAMES) :]])
     again = read(tmp_path / "again", path.read_text(encoding="utf-8"))
-    assert again.conversations == official.conversations
-    assert again.candidates == official.candidates
-    assert not again.problems
+    assert again.entries == official.entries
+    assert again.ignored == official.ignored
 
 
 def test_a_comma_that_nobody_quoted_cuts_nothing(tmp_path):
@@ -150,13 +163,14 @@ def test_a_comma_that_nobody_quoted_cuts_nothing(tmp_path):
         "hit:9,1,proud,I won,4,Yes,5|5|5_2|2|5,,one|two",
     ]
     found = read(tmp_path, "\n".join([HEADER, *lines]))
-    assert [(one.id, one.group, one.prompt, one.turns) for one in found.conversations[:2]] == [
+    told = [(one.id, one.group, one.texts["prompt"], one.texts["turns"]) for one in conversations_of(found)[:2]]
+    assert told == [
         ("train:8", "4", "I won", ("Yes",)),
         ("train:9", "4", "I won", ("Yes",)),
     ]
-    assert [place for place, _ in found.problems[:9]] == [f"train.csv:{number}" for number in range(2, 11)]
-    assert len(found.problems) == 27
-    assert found.candidates == 6
+    assert [place for place, _ in problems_of(found)[:9]] == [f"train.csv:{number}" for number in range(2, 11)]
+    assert len(problems_of(found)) == 27
+    assert found.ignored["ninth fields"] == 6
 
 
 @pytest.mark.parametrize(("lines", "message"), [
@@ -206,7 +220,7 @@ def test_files_of_two_kinds_are_refused(tmp_path):
     corpus(tmp_path, escaped(ROWS))
     (tmp_path / "valid.csv").write_text("prompt,context\nI won,proud\n")
     with pytest.raises(DataError, match=r"valid\.csv holds prompts alone, train\.csv conversations"):
-        read_corpus(tmp_path)
+        EmpatheticDialogues().scan(tmp_path)
 
 
 def test_a_conversation_has_one_emotion(tmp_path):
@@ -214,14 +228,14 @@ def test_a_conversation_has_one_emotion(tmp_path):
     with pytest.raises(DataError, match=r"train\.csv, line 4: 'train:1' is 'sad', but 'proud' in .*train\.csv, line 2"):
         read(tmp_path, escaped(rows))
     rows[2][2] = " Proud"
-    assert [one.emotion for one in read(tmp_path, escaped(rows)).conversations] == ["proud"] * 3
+    assert [one.columns["emotion"] for one in read(tmp_path, escaped(rows)).entries] == ["proud"] * 3
 
 
 def test_equal_lines_count_once_and_different_ones_are_refused(tmp_path, capsys):
     rows = [row("hit:1", 1), row("hit:1", 2, "Well done"), row("hit:1", 1, rating=""), row("hit:1", 3)]
     found = read(tmp_path / "raw", escaped(rows))
-    assert found.conversations[0].turns == ("I won", "I won")
-    assert found.copies == 3
+    assert found.entries[0].texts["turns"] == ("I won", "I won")
+    assert found.ignored["lines that say what another says"] == 3
     train_wordpiece(["i won"], tmp_path / "raw/tokenizer")
     command = ["prepare", "empathetic", "--source", str(tmp_path / "raw"), "--out", str(tmp_path / "out")]
     for name in FILES:  # other prompts, or they would be taken out
@@ -238,8 +252,8 @@ def test_lines_that_another_program_joined_are_not_one_turn(tmp_path):
     """What pandas makes of the official files where quotation marks count: two utterances in one."""
     text = saved(pd.DataFrame([row("hit:1", 1), row("hit:1", 3, "Why?,5|5|5,\nhit:1_conv,4")], columns=NAMES))
     found = read(tmp_path, text)
-    assert found.conversations[0].turns == ("I won",)
-    assert found.problems[0] == ("train.csv:3", "a line break inside a text: several lines were read as one")
+    assert found.entries[0].texts["turns"] == ("I won",)
+    assert problems_of(found)[0] == ("train.csv:3", "a line break inside a text: several lines were read as one")
 
 
 def test_half_of_a_pair_in_a_text_is_refused_with_its_file(tmp_path, capsys):
@@ -257,9 +271,9 @@ def test_half_of_a_pair_in_a_text_is_refused_with_its_file(tmp_path, capsys):
 def test_the_official_sample_saved_again(realdata, tmp_path):
     sample = (realdata / "empatheticdialogues" / "official_format_sample.csv").read_text(encoding="utf-8")
     official = read(tmp_path / "official", sample)
-    assert len(official.conversations) == 15
+    assert len(conversations_of(official)) == len(official.entries) == 15
     rows = [line.replace("\n", "").split(",") for line in sample.splitlines()[1:]]
     frame = pd.DataFrame([[field.replace("_comma_", ",") for field in fields] for fields in rows], columns=NAMES)
     for options in SAVED.values():
         options = {name: value for name, value in options.items() if name != "mark"}
-        assert read(tmp_path / "again", saved(frame, **options)).conversations == official.conversations
+        assert read(tmp_path / "again", saved(frame, **options)).entries == official.entries

@@ -96,7 +96,7 @@ CORPORA = {
     "noxi": ("--views.people.face_size", "16", "--views.people.body_size", "16"),
     "vgaf": ("--size", "16"),
     "faces": ("--views.face.size", "16"),
-    "avamerg": ("--size", "16"),
+    "avamerg": ("--views.video.size", "16"),
     "empathetic": (),
     "sounds": ("--views.wave.rate", "16000"),
 }
@@ -771,7 +771,7 @@ ONE_CLASS = {
     ),
     "vgaf": ("emotiw_audio", "*_labels.txt", r"(?m)^(\w+) \d$", r"\1 1", ()),
     "empathetic": ("empathetic_text", "*.csv", r"(?m)^(hit:\w+:\w+,\d+),\w+", r"\1,sad", ()),
-    "avamerg": ("gated_audio_text", "*.json", r'("\w*emotion\w*": )"\w+"', r'\1"sad"', ("--size", "32")),
+    "avamerg": ("gated_audio_text", "*.json", r'("\w*emotion\w*": )"\w+"', r'\1"sad"', ()),
     "ravdess": ("ravdess_audio", "", "", "", ()),
 }
 

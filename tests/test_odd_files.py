@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_avamerg import sound, three, write
+from test_avamerg import SMALL, sound, three, write
 from test_landmarks import openface
 from test_media import RATE, one_sample_wav, tone, write_clip, write_wav
 from test_prepare_engagement import box, film, write_boxes
@@ -118,7 +118,7 @@ CORPORA = {
     daisee: ["--views.people.face_size", "16", "--views.people.parts", "[face]"],
     noxi: ["--views.people.face_size", "16", "--views.people.parts", "[face]"],
     faces: ["--views.face.size", "16"],
-    avamerg: ["--size", "16", "--frames", "2", "--text-tokens", "8", "--context-tokens", "10"],
+    avamerg: SMALL,
 }
 
 

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 import cli
-from datamodules.avamerg_manifest import _read
+from datamodules.catalogues.avamerg.manifest import read_manifest
+from datamodules.catalogues.avamerg.media_files import MediaFiles
 from datamodules.journal import Journal
 from datamodules.plain_json import parse_json
 from datamodules.store import DataError, Store, read_object
@@ -159,7 +160,7 @@ def test_a_json_bomb_is_one_line_that_names_the_file(bomb, tmp_path):
         (read_json, (tmp_path / "result.json",), "result.json"),
         (read_object, (tmp_path / "result.json", "make it anew"), "result.json"),
         (recorded_request, (tmp_path,), "request.json"),
-        (_read, (tmp_path / "train.json", "train"), "train.json"),
+        (read_manifest, (tmp_path / "train.json", "train", MediaFiles(tmp_path, {})), "train.json"),
         (data_manifest, (tmp_path,), "manifest.json"),
         (Store, (folder,), "manifest.json"),
     ):

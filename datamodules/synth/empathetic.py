@@ -10,8 +10,8 @@ import csv
 import io
 
 from atomic_files import write_atomic
+from datamodules.catalogues.empathetic.files import HEADER
 from datamodules.emotion_labels import EMOTIONS
-from datamodules.empathetic_files import HEADER
 from datamodules.synth._dialogue_texts import LISTENING, OPENINGS, TOPICS
 from datamodules.synth._stand_in import StandIn, rng_of
 from datamodules.tokens import train_wordpiece

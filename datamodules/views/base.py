@@ -228,6 +228,10 @@ class Known(View):
     def make(self, name: str, entry: Entry) -> dict[str, np.ndarray]:
         """Return its arrays of an entry."""
 
+    def make_all(self, name: str, entries: Sequence[Entry]) -> list[dict[str, np.ndarray]]:
+        """Return its arrays of several entries; for what is quicker together."""
+        return [self.make(name, entry) for entry in entries]
+
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that waits for nothing."""
         return _OfEntry(self, name, entry)

@@ -1,4 +1,4 @@
-"""Reads EmpatheticDialogues: the official files, the same saved again by another program, and tables of prompts.
+"""The files of EmpatheticDialogues: the official files, the same saved again by another program, and tables of prompts.
 
 Nothing is quoted in the official files: a comma inside text is written ``_comma_``, a quotation mark is itself wherever
 it stands. Other programs quote, write real commas, put a row count in front, or change the order of the columns.
@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datamodules.emotion_labels import canonical
-from datamodules.empathetic_corpus import SPLITS, Conversation, Corpus
 from datamodules.store import DataError, check_regular
-from datamodules.tables import Place, Row, Table, settle
+from datamodules.tables import Place, Row, Table
 
 HEADER = "conv_id,utterance_idx,context,prompt,speaker_idx,utterance,selfeval,tags"
 NAMES = HEADER.split(",")
@@ -41,55 +39,8 @@ class Rows:
     candidates: int = 0
 
 
-def read_corpus(folder: Path) -> Corpus:
-    """Reads ``train.csv``, ``valid.csv`` and ``test.csv``.
-
-    Args:
-        folder: Holds the three files, or a folder ``empatheticdialogues`` with them.
-
-    Returns:
-        The corpus.
-
-    Raises:
-        DataError: If a file is missing, without a row, or not as expected, holds an emotion that is none of the 32,
-            or says two things of one conversation.
-    """
-    inner = folder / "empatheticdialogues"
-    folder = inner if inner.is_dir() else folder
-    first = folder / "train.csv"
-    if not first.is_file():
-        raise DataError(f"--source {folder}: no train.csv in it; docs/data.md says how to get EmpatheticDialogues")
-    corpus = Corpus(official=True)
-    for name, split in SPLITS.items():
-        path = folder / f"{name}.csv"
-        if not path.is_file():
-            raise DataError(f"--source {folder}: no {path.name} in it; docs/data.md shows the layout")
-        read = read_rows(path)
-        if path == first:
-            corpus.official = read.talk
-        elif read.talk != corpus.official:
-            kinds = ("conversations", "prompts alone")
-            raise DataError(
-                f"{path} holds {kinds[not read.talk]}, {first.name} {kinds[read.talk]}; take files of one kind"
-            )
-        before = len(corpus.conversations)
-        corpus.candidates += read.candidates
-        corpus.problems += read.problems
-        (_add_conversations if read.talk else _add_prompts)(path, split, read.rows, corpus)
-        if len(corpus.conversations) == before:
-            found = [f"{place} ({reason})" for place, reason in corpus.problems if place.startswith(f"{path.name}:")]
-            what = f"no line can be used, the first {found[0]}" if found else "a header and nothing else"
-            raise DataError(f"{path}: {what}; get the file anew")
-    seen: dict[str, str] = {}
-    for one in corpus.conversations:
-        if one.id in seen:
-            raise DataError(f"--source {folder}: conversation {one.id} is in both {seen[one.id]} and {one.split}")
-        seen[one.id] = one.split
-    return corpus
-
-
 def read_rows(path: Path) -> Rows:
-    """Reads one file, whichever way it was written.
+    """Return the rows of one file, whichever way it was written.
 
     Raises:
         DataError: If it cannot be read, lacks a column, or can be read in two ways.
@@ -201,56 +152,3 @@ class _WithCandidates(Table):
                 values.pop()
                 self.candidates += 1
             yield line, values
-
-
-def _add_conversations(path: Path, split: str, rows: list[Row], corpus: Corpus) -> None:
-    whole: list[tuple[str, int, Row]] = []
-    for row in rows:
-        name, index = row["conv_id"], _integer(row["utterance_idx"])
-        reason = "" if name else "conv_id is empty"
-        if not index.isdecimal() or len(index) > 9:
-            reason = f"utterance_idx is {index[:60]!r}"
-        if any("\n" in row[column] for column in ("prompt", "utterance")):
-            reason = "a line break inside a text: several lines were read as one"
-        if reason:
-            corpus.problems.append((f"{path.name}:{row.line}", reason))
-        else:
-            whole.append((name, int(index), row))
-    emotions, _ = settle((name, canonical(row["context"], row.where), row.where) for name, _, row in whole)
-    said, copies = settle(
-        ((name, index), (_integer(row["speaker_idx"]), _text(row["utterance"])), row.where)
-        for name, index, row in whole
-    )
-    corpus.copies += copies
-    # The speaker has the odd turns and wrote the prompt; the listener's lines repeat it.
-    odd = {name for name, turn in said if turn % 2}
-    prompts, _ = settle(
-        (name, _text(row["prompt"]), row.where) for name, turn, row in whole if turn % 2 or name not in odd
-    )
-    turns: dict[str, list[tuple[str, str]]] = {name: [] for name in emotions}
-    for name, turn in sorted(said):
-        if turn % 2:
-            turns[name].append(said[name, turn])
-    for name, emotion in emotions.items():
-        speaker = turns[name][0][0] if turns[name] else name
-        texts = tuple(text for _, text in turns[name])
-        corpus.conversations.append(Conversation(name, speaker, split, emotion, prompts[name], texts))
-
-
-def _add_prompts(path: Path, split: str, rows: list[Row], corpus: Corpus) -> None:
-    for number, row in enumerate(rows):
-        if not row["prompt"]:
-            corpus.problems.append((f"{path.name}:{row.line}", "the prompt is empty"))
-            continue
-        emotion = canonical(row["context"], row.where)
-        name = f"{split}-{number:05d}"
-        corpus.conversations.append(Conversation(name, name, split, emotion, _text(row["prompt"])))
-
-
-def _text(value: str) -> str:
-    return value.replace("_comma_", ",").strip()
-
-
-def _integer(value: str) -> str:
-    """Return a number as the official files write it; a program that met a hole in the column wrote 1.0 for 1."""
-    return value.removesuffix(".0")

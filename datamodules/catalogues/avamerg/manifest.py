@@ -1,0 +1,126 @@
+"""The manifests of AvaMERG: JSON lists of conversations up to the turn whose emotion is asked for."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datamodules.catalogues.avamerg.media_files import MediaFiles
+from datamodules.emotion_labels import CLASSLESS, KNOWN, canonical
+from datamodules.entries import ROLES, Entry
+from datamodules.plain_json import parse_json
+from datamodules.store import DataError, check_regular, plain
+
+ATTRIBUTES = ("age", "gender", "timbre", "id")
+_EMPTY = ("[EMPTY]", "[NO CONTEXT]")  # what the authors' code writes for no text
+_CHAIN = ("event_scenario", "emotion_cause", "goal_to_response")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a manifest says of one conversation.
+
+    Attributes:
+        entry: The conversation.
+        sha256: Hash of it as the manifest has it.
+        where: Manifest and number, for messages.
+    """
+
+    entry: Entry
+    sha256: str
+    where: str
+
+    @property
+    def content(self) -> dict[str, str]:
+        """What must be equal where a conversation is told twice."""
+        emotion, context = self.entry.columns.get("emotion", ""), str(self.entry.texts.get("context", ""))
+        return {"emotion": emotion, "context": context, "hash": self.sha256}
+
+
+def read_manifest(path: Path, split: str, files: MediaFiles) -> list[Told]:
+    """Return the conversations of a manifest, in order.
+
+    Args:
+        path: The manifest.
+        split: That they belong to; empty where one manifest holds all.
+        files: The media files of the source.
+
+    Raises:
+        DataError: It cannot be read, is empty, not as expected, or names an unknown emotion.
+    """
+    try:
+        check_regular(path)
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON ({error}); get the file anew") from None
+    if not isinstance(content, list):
+        raise DataError(f"{path}: expected a list of conversations; docs/data.md shows the layout")
+    if not content:
+        raise DataError(f"{path}: no conversation in it; get the file anew")
+    found = []
+    for number, said in enumerate(content):
+        where = f"{path}, conversation {number}"
+        try:
+            found.append(_told(said, split, where, files))
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            if isinstance(error, DataError):
+                raise
+            what = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise DataError(f"{where}: not as expected ({what}); docs/data.md shows the layout") from None
+    return found
+
+
+def _told(said: Any, split: str, where: str, files: MediaFiles) -> Told:
+    name, turn = str(said["conversation_id"]).strip(), said["turn"]
+    sha256 = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    try:
+        json.dumps(said, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # JSON can escape what no text can hold
+        problem = "a text holds half of a surrogate pair"
+        return Told(Entry(plain(name), split=split, problem=problem), sha256, plain(where))
+    where = f"{where} ({name})"
+    chain = turn.get("chain_of_empathy") or {}
+    word = str(chain.get("speaker_emotion") or "").strip()
+    emotion = canonical(word, where) if word else ""
+    dropped = f"{word} has no class" if emotion in CLASSLESS else "" if word else "it has no emotion"
+    entry = Entry(
+        name,
+        texts={"context": _text(turn.get("context")), "chain": tuple(_text(chain.get(key)) for key in _CHAIN)},
+        labels={"emotion": KNOWN.index(emotion)} if emotion else {},
+        split=split,
+        columns={"emotion": emotion, "topic": str(said.get("topic") or "").strip(), **_profiles(said)},
+        parts=tuple(_utterance(one, where, files) for one in turn["dialogue"]),
+        problem="" if turn["dialogue"] else "it has no utterance",
+        dropped=dropped,
+    )
+    return Told(entry, sha256, where)
+
+
+def _profiles(said: Any) -> dict[str, str]:
+    """Return ``speaker_age``, ..., ``listener_id``; empty where not known."""
+    profiles = {}
+    for who in ("speaker", "listener"):
+        given = {str(key).lower(): value for key, value in (said.get(f"{who}_profile") or {}).items()}
+        for attribute in ATTRIBUTES:
+            value = given.get(attribute)
+            profiles[f"{who}_{attribute}"] = "" if value is None else str(value).strip().lower()
+    return profiles
+
+
+def _text(value: Any) -> str:
+    text = str(value or "").strip()
+    return "" if text in _EMPTY else text
+
+
+def _utterance(said: Any, where: str, files: MediaFiles) -> Entry:
+    role = str(said["role"])
+    if role not in ROLES:
+        raise DataError(f"{where}: role {role!r} is not one of {', '.join(ROLES)}")
+    sound = str(said.get("audio_path") or said.get("audio_name") or "")
+    film = str(said.get("video_path") or said.get("video_name") or "")
+    # The video manifests are the audio manifests with other names: either tells where both should be.
+    sound = sound or film.replace("video", "audio").removesuffix(".mp4") + ".wav" * bool(film)
+    film = film or sound.replace("audio", "video").removesuffix(".wav") + ".mp4" * bool(sound)
+    media = {key: files.medium(named) for key, named in (("audio", sound), ("video", film)) if named}
+    return Entry(str(int(said["index"])), media=media, texts={"role": role, "text": _text(said.get("text"))})

@@ -1,0 +1,21 @@
+"""Who says each utterance of a dialogue."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from datamodules.entries import ROLES, Entry
+from datamodules.views.base import Known
+
+
+@dataclass(frozen=True)
+class Roles(Known):
+    """Place in `entries.ROLES` from 1, uint8 ``(U,)``."""
+
+    def arrays(self, name: str) -> dict[str, str]:
+        """Return its one array."""
+        return {name: "u8"}
+
+    def make(self, name: str, entry: Entry) -> dict[str, np.ndarray]:
+        """Return the roles."""
+        return {name: np.array([ROLES.index(part.texts["role"]) + 1 for part in entry.parts], np.uint8)}
