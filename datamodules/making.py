@@ -13,7 +13,7 @@ from datamodules.frames import to_rgb
 from datamodules.grid_frames import grid_frames
 from datamodules.media import Clip, read_clip
 from datamodules.media_file import MediaError
-from datamodules.pictures import frames_at, read_picture
+from datamodules.pictures import clip_of, frames_at, read_picture
 from datamodules.store import DataError, plain, sha256_file
 from datamodules.views.base import Maker, Times, View, Want
 
@@ -167,7 +167,11 @@ def _decode(piece: Entry, wanted: list[tuple[Maker, Want]], stills: "_Stills") -
     else:
         times = list(dict.fromkeys(want.times for _, want in wanted if want.times is not None))
         rates = list(dict.fromkeys(rate for _, want in wanted for rate in want.rates))
-        clip = read_clip(medium.path, _joined(times), rates)
+        select = _joined(times)
+        if medium.frames and select:
+            clip = clip_of(medium.frames, select)
+        else:
+            clip = read_clip(medium.path, select, rates)
         for maker, want in wanted:
             maker.clip(piece, _part(clip, times, want))
 

@@ -24,7 +24,7 @@ from datamodules.parallel import ordered
 from datamodules.plain_json import parse_json
 from datamodules.preview import write_contact_sheet
 from datamodules.recipe import Recipe
-from datamodules.sinks import StoreSink
+from datamodules.sinks.base import Filled, StoreSink
 from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 from datamodules.views.base import Known
@@ -58,12 +58,12 @@ class Plan:
     def folder(self) -> Path:
         """Where the store goes."""
         own = self.recipe.name == self.catalogue.recipe
-        return self.recipe.sink.folder(self.out, "prepared" if own else f"prepared-{self.recipe.name}")
+        return self.recipe.sink.folder(self.out, "prepared" if own else f"prepared-{self.recipe.name}", self.arrays)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the store is keyed by."""
-        options = {name: value for name, value in asdict(self.catalogue).items() if not isinstance(value, Path)}  # type: ignore[call-overload]
+        """What the store is keyed by: whether and where a folder was named does not count."""
+        options = {name: value for name, value in asdict(self.catalogue).items() if not isinstance(value, Path | None)}  # type: ignore[call-overload]
         return {
             "catalogue": {"name": self.catalogue.name, **options, **self.scan.facts},
             "recipe": self.recipe.name,
@@ -75,10 +75,9 @@ class Plan:
         }
 
     @property
-    def dtypes(self) -> dict[str, str]:
-        """Dtype of every array of the store."""
-        every = {key: dtype for name, view in self.recipe.views.items() for key, dtype in view.arrays(name).items()}
-        return self.recipe.sink.arrays(every)
+    def arrays(self) -> dict[str, str]:
+        """Dtype of every array."""
+        return {key: dtype for name, view in self.recipe.views.items() for key, dtype in view.arrays(name).items()}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -147,7 +146,7 @@ def prepare(
     said = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.said()))
     print(f"{len(todo.scan.entries)} {catalogue.unit}s{said}")
     store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)
-    _summarise(todo, store, time.monotonic() - began)
+    _summarise(todo, store, todo.recipe.sink.finish(todo.out, store), began)
     if preview:
         write_contact_sheet(store, preview, list(catalogue.classes), shown[0])
         print(f"contact sheet: {preview}")
@@ -155,9 +154,10 @@ def prepare(
 
 
 def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
-    unit, entries = f"{todo.catalogue.unit}s", todo.scan.entries
-    todo.recipe.sink.check(todo.out, entries)
-    writer = StoreWriter(todo.folder, todo.dtypes, todo.settings, todo.synthetic, todo.columns, SCHEMA)
+    unit, entries, sink = f"{todo.catalogue.unit}s", todo.scan.entries, todo.recipe.sink
+    sink.check(todo.out, entries, todo.arrays)
+    dtypes = sink.arrays(todo.arrays)
+    writer = StoreWriter(todo.folder, dtypes, todo.settings, todo.synthetic, todo.columns, SCHEMA)
     with closing(writer):
         fresh = not writer.complete
         try:
@@ -177,11 +177,11 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
         if not writer.rows:
             raise UnusableError(f"none of the {len(entries)} {unit} is left; {writer.write_skipped()} says why")
         used = {row["id"] for row in writer.rows}
-        todo.recipe.sink.after(todo.source, todo.out, [entry for entry in entries if entry.id in used])
+        sink.after(todo.source, todo.out, [entry for entry in entries if entry.id in used], todo.arrays)
         if MISSING in todo.columns:
             _write_missing(todo.folder / "missing.csv", writer.rows)
-        packages = dict.fromkeys(name for view in todo.recipe.views.values() for name in view.packages)
-        writer.finish({name: version(name) for name in packages})
+        needed = [name for view in todo.recipe.views.values() for name in view.packages]
+        writer.finish({name: version(name) for name in dict.fromkeys([*needed, *sink.packages])})
     return Store(todo.folder)
 
 
@@ -240,8 +240,8 @@ def _write_missing(path: Path, rows: Sequence[dict[str, str]]) -> None:
     write_atomic(path, text.getvalue())
 
 
-def _summarise(todo: Plan, store: Store, seconds: float) -> None:
-    """Print how many entries are used, skipped and left aside, and where the store is."""
+def _summarise(todo: Plan, store: Store, filled: Filled, began: float) -> None:
+    """Print how many entries are used, skipped and left aside, and where the arrays are."""
     unit, counts = f"{todo.catalogue.unit}s", store.manifest["counts"]
     dropped = Counter(entry.dropped for entry in todo.scan.entries if entry.dropped)
     splits = Counter(row["split"] for row in store.rows if row.get("split"))
@@ -252,8 +252,4 @@ def _summarise(todo: Plan, store: Store, seconds: float) -> None:
     said += "".join(f", {count} left out: {reason}" for reason, count in sorted(dropped.items()))
     said += "".join(f", {count} {what} ignored" for what, count in sorted(todo.scan.ignored.items()))
     said += "".join(f", {text}" for name, view in todo.recipe.views.items() if (text := view.told(name, store)))
-    size = sum(array["bytes"] for array in store.manifest["arrays"].values()) / 1e6
-    print(
-        f"{said}; {size:.0f} MB in {seconds:.0f} s; fingerprint {store.fingerprint[:12]}"
-        f"{' (SYNTHETIC)' * store.synthetic}; {todo.recipe.sink.told(todo.out, store)}"
-    )
+    print(f"{said}; {filled.told(time.monotonic() - began)}")

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,7 +15,7 @@ from datamodules.entries import Catalogue
 from datamodules.preparation import prepare
 from datamodules.recipe import Recipe, catalogue_class, defaults, names
 from datamodules.renamed import successor
-from datamodules.sinks import StoreSink
+from datamodules.sinks.base import StoreSink
 from datamodules.store import DataError, is_stand_in
 
 
@@ -50,10 +51,14 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
         built = parser.instantiate(given)
     except argparse.ArgumentError as error:
         raise DataError(f"{' '.join(str(error).split())}; prepare {corpus} --help tells the options") from None
+    began, sink = time.monotonic(), built.sink if "sink" in built else StoreSink()
+    if adopted := sink.adopt(built.source, built.out):
+        print(adopted.told(time.monotonic() - began))
+        return 0
     own = {one.name: getattr(built, one.name) for one in fields(choice.corpus)}  # type: ignore[arg-type]
     prepare(
         choice.corpus(**own),
-        Recipe(choice.recipe, vars(built.views), built.sink if "sink" in built else StoreSink()),
+        Recipe(choice.recipe, vars(built.views), sink),
         built.source,
         built.out,
         workers=built.workers,
