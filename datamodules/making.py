@@ -168,10 +168,7 @@ def _decode(piece: Entry, wanted: list[tuple[Maker, Want]], stills: "_Stills") -
         times = list(dict.fromkeys(want.times for _, want in wanted if want.times is not None))
         rates = list(dict.fromkeys(rate for _, want in wanted for rate in want.rates))
         select = _joined(times)
-        if medium.frames and select:
-            clip = clip_of(medium.frames, select)
-        else:
-            clip = read_clip(medium.path, select, rates)
+        clip = clip_of(medium.frames, select) if medium.frames and select else read_clip(medium.path, select, rates)
         for maker, want in wanted:
             maker.clip(piece, _part(clip, times, want))
 

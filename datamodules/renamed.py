@@ -23,6 +23,14 @@ RENAMED: dict[str, dict[str, str]] = {
         "--size": f"{VIDEO}.size",
         "--audio": "--views.wave.rate",
     },
+    "vgaf": {
+        "--frames": "--views.img.frames (one number a command)",
+        "--size": "--views.img.size",
+        "--fit": "--views.img.fit",
+        "--dtype": "--views.img.dtype",
+        "--spectrogram-size": "--views.spec.size",
+        "--seed": "--sink.seed",
+    },
     "daisee": _ENGAGEMENT,
     "noxi": _ENGAGEMENT,
 }

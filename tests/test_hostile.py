@@ -94,7 +94,7 @@ CORPORA = {
     "ravdess": ("--size", "16", "--face", "none"),
     "daisee": ("--face-size", "16", "--body-size", "16"),
     "noxi": ("--face-size", "16", "--body-size", "16"),
-    "vgaf": ("--size", "16"),
+    "vgaf": ("--views.img.size", "16"),
     "faces": ("--size", "16"),
     "avamerg": ("--size", "16"),
     "empathetic": (),

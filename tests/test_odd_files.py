@@ -114,7 +114,7 @@ def avamerg(folder):
 CORPORA = {
     ravdess: ["--size", "16"],
     ravdess_audio: [],
-    vgaf: ["--size", "32", "--spectrogram-size", "106"],
+    vgaf: ["--views.img.size", "32", "--views.spec.size", "106"],
     daisee: ["--face-size", "16", "--parts", "face"],
     noxi: ["--face-size", "16", "--parts", "face"],
     faces: ["--size", "16"],

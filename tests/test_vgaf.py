@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from datamodules import vgaf_tensors
+from datamodules.catalogues.vgaf import tensors as vgaf_tensors
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES, source_clip
+from datamodules.catalogues.vgaf.tensors import write_index
 from datamodules.store import DataError
 from datamodules.vgaf import VGAFDataModule
-from datamodules.vgaf_layout import CLASS_NAMES, source_clip
-from datamodules.vgaf_tensors import write_index
 from experiments import embed
 
 TRAIN, VAL, SYNTHETIC = 12, 6, 12  # clips; classes in turn

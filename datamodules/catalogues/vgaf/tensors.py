@@ -19,17 +19,17 @@ from torch import Tensor
 import tensor_files
 from atomic_files import write_atomic
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
-from datamodules.plain_json import parse_json
-from datamodules.store import DataError, read_own_table
-from datamodules.vgaf_layout import (
+from datamodules.catalogues.vgaf.layout import (
+    KINDS,
     Clip,
     archive_digest,
     fingerprint_of,
     real_folder,
-    synthetic_folder,
     tensor_digests,
     text_digests,
 )
+from datamodules.plain_json import parse_json
+from datamodules.store import DataError, read_own_table
 from error_texts import some
 
 DTYPES = {"video": ("uint8", "float32", "float16"), "audio": ("float32", "float16")}
@@ -226,9 +226,8 @@ def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[s
 
 
 def place_of(root: Path, clip: Clip, modality: str, count: int, number: int) -> Path:
-    """The file of a clip's frames of one modality."""
-    folder = synthetic_folder(root, number) if clip.synthetic else real_folder(root, number)
-    return folder / clip.part / clip.file(modality, count)
+    """Return the file of a clip's frames of one modality."""
+    return clip.place(root, number) / clip.file(KINDS[modality], count)
 
 
 def check(

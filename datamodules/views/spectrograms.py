@@ -1,0 +1,65 @@
+"""Mel spectrograms of the equal segments of a clip: what the audio network of EmotiW 2023 (Augusma et al.) hears."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.entries import Entry
+from datamodules.media import Clip
+from datamodules.media_file import MediaError
+from datamodules.spectrogram import RATE, spectrograms
+from datamodules.store import DataError
+from datamodules.views.base import Made, Maker, View, Want
+
+
+@dataclass(frozen=True)
+class Spectrograms(View):
+    """Spectrograms, float32 ``(n, 1, size, size)`` for every number of segments; the arrays are called ``<view>.<n>``.
+
+    An entry of which the corpus has no sound has none of them: ``(0, 1, size, size)``.
+
+    Attributes:
+        segments: Numbers of equal segments, each of which has a spectrogram.
+        size: Mel bands and steps.
+    """
+
+    segments: tuple[int, ...] = (5,)
+    size: int = 128
+
+    def arrays(self, name: str) -> dict[str, str]:
+        """Return an array for every number of segments."""
+        return {f"{name}.{count}": "f32" for count in self.segments}
+
+    def check(self, option: str) -> None:
+        """Refuse values that make no sense."""
+        if not self.segments or min(self.segments) < 1 or len(set(self.segments)) < len(self.segments):
+            raise DataError(f"{option}.segments {list(self.segments)}: numbers of at least 1, each once")
+        if self.size < 106:
+            raise DataError(f"{option}.size {self.size}: the audio network needs at least 106")
+
+    def wants(self, piece: Entry) -> Want | None:
+        """Return the sound, if there is any."""
+        return Want("audio", rates=(RATE,)) if "audio" in piece.media else None
+
+    def start(self, name: str, entry: Entry) -> Maker:
+        """Return a maker that waits for the sound."""
+        return _OfSound(self, name)
+
+
+class _OfSound(Maker):
+    def __init__(self, view: Spectrograms, name: str) -> None:
+        self.view, self.name, self.wave = view, name, np.empty(0, np.int16)
+
+    def clip(self, piece: Entry, clip: Clip) -> None:
+        self.wave = clip.waves[RATE]
+        if len(self.wave) < RATE // 10:
+            raise MediaError(Path(piece.name), f"only {len(self.wave)} samples of sound")
+
+    def end(self) -> Made:
+        counts, size = self.view.segments, self.view.size
+        made = [
+            spectrograms(self.wave, count, size) if len(self.wave) else np.empty((0, 1, size, size), np.float32)
+            for count in counts
+        ]
+        return Made({f"{self.name}.{count}": values for count, values in zip(counts, made, strict=True)})
