@@ -103,7 +103,8 @@ def plan(catalogue: Catalogue, recipe: Recipe, source: Path, out: Path | None = 
         if bound is not None:
             views[name] = bound
     out = out or Path("data", *(["synthetic"] if synthetic else []), catalogue.name)
-    return Plan(catalogue, Recipe(recipe.name, views, recipe.sink), source, out, scan, synthetic)
+    sink = recipe.sink if recipe.sink.holds(catalogue) else StoreSink()
+    return Plan(catalogue, Recipe(recipe.name, views, sink), source, out, scan, synthetic)
 
 
 def prepare(

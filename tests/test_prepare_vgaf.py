@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,12 +20,17 @@ from test_media import number, picture, tone, write_clip
 
 import cli
 from datamodules import preparation
+from datamodules import recipe as recipes
+from datamodules.catalogues.vgaf.catalogue import VGAF
 from datamodules.catalogues.vgaf.labels import read_sources
+from datamodules.catalogues.vgaf.layout import Clip
 from datamodules.frames import to_rgb
 from datamodules.letterbox import letter_box
 from datamodules.media import read_clip
+from datamodules.sinks.base import StoreSink
 from datamodules.spectrogram import FFT, RATE, spectrograms
-from datamodules.store import DataError
+from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
 from datamodules.vgaf import VGAFDataModule
 from datamodules.views.base import Times
 from experiments.request import data_fingerprint
@@ -235,6 +241,68 @@ def test_unusable_clips_are_listed_and_left_out_on_demand(copy, tmp_path, capsys
     data = VGAFDataModule(str(tmp_path / "out"))
     assert data.split_sizes() == {"val": 0, "train": 4, "test": 2}
     assert data.dataset("train")[0]["id"] == ["T_0"]
+
+
+def test_a_record_of_schema_1_is_read_on(copy, tmp_path):
+    """Tensors of 75 frames that an earlier version prepared stay, with those that it skipped, when 5 frames come."""
+    out = tmp_path / "out"
+    assert run(copy, out, *FRAMES_75) == 0
+    rows = Store(out / "prepared/frames-75").rows
+    shutil.rmtree(out / "prepared")
+    for path in out.rglob("T_4.mp4.*"):
+        path.unlink()
+    settings = {"recipe": 1, "rate": RATE, "fft": FFT, "frames": 75, "size": 32, "spectrogram_size": 106, "seed": 2023}
+    writer = StoreWriter(out / "prepared/frames-75", {}, settings, False, ("part",), schema=1)
+    for row in rows:
+        if row["id"] == "Train/T_4":
+            writer.skip(row["id"], "Train/T_4.mp4", "empty file (0 bytes)")
+        else:
+            writer.add(row["id"], row["group"], int(row["label"]), {}, columns={"part": row["part"]})
+    writer.finish()
+    assert run(copy, out) == 0
+    sets = json.loads((out / "prepared/manifest.json").read_text())["sets"]
+    assert [sets[frames]["counts"]["used"] for frames in ("5", "75")] == [12, 11]
+    assert sets["75"]["settings"] == settings
+    assert VGAFDataModule(str(out), {"video": 75, "audio": 75}).split_sizes()["train"] == 5
+    assert VGAFDataModule(str(out)).split_sizes()["train"] == 6
+
+
+def test_a_drawn_clip_that_cannot_be_used_says_why(copy, tmp_path, capsys):
+    (copy / "Synthetic/Positive/bar_Video_0/3.png").write_bytes(b"none")
+    shutil.rmtree(copy / "Synthetic/Neutral/bar_Video_0")
+    (copy / "Synthetic/Negative_labels.txt").write_text("Vid_name Label\nbar_Video_0 1\n")
+    assert run(copy, tmp_path / "out", "--max-skipped", "3") == 0
+    with (tmp_path / "out/prepared/frames-5/skipped.csv").open() as file:
+        reasons = {row["id"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons == {
+        "Positive/bar_Video_0": "3.png: not a picture", "Neutral/bar_Video_0": "no numbered .png frames",
+        "Negative/bar_Video_0": "labelled 1 in the folder Negative",
+    }  # fmt: skip
+    assert not (tmp_path / "out/Synthetic2661_all_5").exists()
+    assert VGAFDataModule(str(tmp_path / "out")).split_sizes()["train"] == 6
+
+
+def test_another_corpus_and_another_sink_keep_the_arrays_in_a_store(corpus, prepared, tmp_path):
+    recipe = recipes.load("emotiw", {"img": {"size": 32}, "spec": {"size": 106}})
+    store = preparation.prepare(VGAF(), replace(recipe, sink=StoreSink()), corpus, tmp_path / "vgaf", workers=1)
+    for i, row in enumerate(store.rows):
+        clip = Clip(row["group"], row["part"], int(row["label"]), synthetic=row["part"] not in ("Train", "Val"))
+        frames = torch.load(clip.place(prepared, 5) / clip.file("img", 5))
+        np.testing.assert_array_equal(store.read("img_5", i), frames)
+        if clip.synthetic:
+            assert store.shape("spec_5", i) == (0, 1, 106, 106)
+        else:
+            sound = torch.load(clip.place(prepared, 5) / clip.file("spec", 5))
+            np.testing.assert_array_equal(store.read("spec_5", i), sound)
+    acted = tmp_path / "ravdess/Actor_01/01-01-05-01-01-01-01.mp4"
+    acted.parent.mkdir(parents=True)
+    shutil.copy(corpus / "Train/T_1.mp4", acted)
+    assert cli.main(["prepare", "ravdess", "--recipe", "emotiw", "--source", str(tmp_path / "ravdess"), *OPTIONS,
+                     "--out", str(tmp_path / "out")]) == 0  # fmt: skip
+    store = Store(tmp_path / "out/prepared-emotiw")
+    np.testing.assert_array_equal(
+        store.read("img_5", 0), torch.load(prepared / "VGAF_Tensors_all_5/Train/T_1.mp4.img.5.pt")
+    )
 
 
 def test_what_lacks_its_other_half_is_counted_and_told(copy, tmp_path, capsys):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from datamodules.entries import Entry
+from datamodules.entries import Catalogue, Entry
 from datamodules.store import Store
 
 
@@ -46,6 +46,10 @@ class StoreSink:
     def settings(self) -> dict[str, Any]:
         """Return what the store is keyed by besides catalogue and views."""
         return asdict(self)
+
+    def holds(self, catalogue: Catalogue) -> bool:
+        """Whether arrays of a corpus can go here; those of others go into the flat store."""
+        return True
 
     def adopt(self, source: Path, out: Path | None) -> Filled | None:
         """Take a folder over in which arrays of this layout lie already; None where it is no such folder.

@@ -1,6 +1,6 @@
 """``.pt`` files in the layout of the code released with Augusma et al. (ICMI 2023), and an index of them.
 
-Arrays are called as the files end: ``img.5``, ``spec.75``. What was made of which entry is recorded in
+Arrays are called like the ends of the files: ``img_5``, ``spec_75``. What was made of which entry is recorded in
 ``prepared/frames-<N>``, a store without arrays; `datamodules.catalogues.vgaf.tensors` says what the index of all is.
 """
 
@@ -16,7 +16,7 @@ from atomic_files import write_atomic
 from datamodules.catalogues.vgaf.labels import COLUMNS, SPLITS, read_sources, split_labels, write_sources
 from datamodules.catalogues.vgaf.layout import KINDS, SETS, Clip, folder_number, real_folder, synthetic_folder
 from datamodules.catalogues.vgaf.sounds import give_sounds
-from datamodules.entries import Entry
+from datamodules.entries import Catalogue, Entry
 from datamodules.matches import tell_counts, tell_unmatched
 from datamodules.sinks.base import Filled, StoreSink
 from datamodules.store import DataError, Store, is_stand_in, read_own_table
@@ -25,7 +25,7 @@ from tensor_files import save_torch
 
 @dataclass(frozen=True)
 class TensorSink(StoreSink):
-    """A file for every array of a clip; the folder tells 5 frames from other numbers.
+    """A file for every array of a clip.
 
     Attributes:
         seed: Of the draw of sounds for synthetic clips.
@@ -34,6 +34,10 @@ class TensorSink(StoreSink):
     packages: ClassVar[tuple[str, ...]] = ("torch",)
 
     seed: int = 2023
+
+    def holds(self, catalogue: Catalogue) -> bool:
+        """Whether the corpus tells the parts that the folders are named after."""
+        return "part" in catalogue.columns
 
     def adopt(self, source: Path, out: Path | None) -> Filled | None:
         """Index a folder of tensors where it is.
@@ -94,7 +98,7 @@ class TensorSink(StoreSink):
         record = self.folder(out, "", arrays)
         for entry in entries:
             for name, path in _files(out, entry, arrays).items():
-                given = name.startswith(f"{KINDS['audio']}.") and "audio" not in entry.media
+                given = name.startswith(f"{KINDS['audio']}_") and "audio" not in entry.media
                 if not given and not path.is_file():
                     raise DataError(
                         f"{path} was made and is gone; delete {record} and {path.parent.parent} and run the same again"
@@ -117,7 +121,7 @@ class TensorSink(StoreSink):
         rows = [{name: row.get(name) or "" for name in COLUMNS} for row in read_sources(drawn)]
         takers = [clip for clip in clips if clip.synthetic]
         givers = [clip for clip in clips if clip.part == SPLITS[0]]
-        counts = [int(name.partition(".")[2]) for name in arrays if name.startswith(f"{KINDS['audio']}.")]
+        counts = [int(name.rpartition("_")[2]) for name in arrays if name.startswith(f"{KINDS['audio']}_")]
         train = real_folder(out, number) / SPLITS[0]
         write_sources(folder, [*rows, *give_sounds(takers, folder, givers, train, counts, self.seed)])
 
@@ -141,7 +145,7 @@ def write_tensor(path: Path, values: np.ndarray) -> None:
 
 def _frames(arrays: Collection[str]) -> int:
     """Return how many frames a clip has, by the name of their array."""
-    found = [int(count) for kind, _, count in (name.partition(".") for name in arrays) if kind == KINDS["video"]]
+    found = [int(count) for kind, _, count in (name.rpartition("_") for name in arrays) if kind == KINDS["video"]]
     if not found:
         raise DataError(f"--recipe: tensors are made of a view called {KINDS['video']}, and it has none")
     return found[0]
@@ -156,7 +160,7 @@ def _files(out: Path, entry: Entry, arrays: Collection[str]) -> dict[str, Path]:
     """Return the file of every array of an entry."""
     clip = _clip(entry)
     place = clip.place(out, folder_number([_frames(arrays)]))
-    return {name: place / clip.file(*name.split(".")) for name in arrays}
+    return {name: place / clip.file(*name.rsplit("_", 1)) for name in arrays}
 
 
 def _copy(source: Path, folder: Path) -> None:

@@ -15,9 +15,9 @@ from datamodules.views.base import Made, Maker, View, Want
 
 @dataclass(frozen=True)
 class Spectrograms(View):
-    """Spectrograms, float32 ``(n, 1, size, size)`` for every number of segments; the arrays are called ``<view>.<n>``.
+    """Spectrograms of equal segments, float32 ``(n, 1, size, size)`` for every number of them.
 
-    An entry of which the corpus has no sound has none of them: ``(0, 1, size, size)``.
+    The arrays are called ``<view>_<n>``. An entry of which the corpus has no sound has none: ``(0, 1, size, size)``.
 
     Attributes:
         segments: Numbers of equal segments, each of which has a spectrogram.
@@ -29,7 +29,7 @@ class Spectrograms(View):
 
     def arrays(self, name: str) -> dict[str, str]:
         """Return an array for every number of segments."""
-        return {f"{name}.{count}": "f32" for count in self.segments}
+        return {f"{name}_{count}": "f32" for count in self.segments}
 
     def check(self, option: str) -> None:
         """Refuse values that make no sense."""
@@ -62,4 +62,4 @@ class _OfSound(Maker):
             spectrograms(self.wave, count, size) if len(self.wave) else np.empty((0, 1, size, size), np.float32)
             for count in counts
         ]
-        return Made({f"{self.name}.{count}": values for count, values in zip(counts, made, strict=True)})
+        return Made({f"{self.name}_{count}": values for count, values in zip(counts, made, strict=True)})

@@ -17,7 +17,9 @@ from datamodules.views.base import Times, Want, WholeClip
 
 @dataclass(frozen=True)
 class WholeFrames(WholeClip):
-    """Frames at the middles of equal segments, ``(frames, 3, size, size)``; the array is called ``<view>.<frames>``.
+    """Frames at the middles of equal segments, ``(frames, 3, size, size)``.
+
+    The array is called ``<view>_<frames>``.
 
     Attributes:
         frames: How many.
@@ -33,7 +35,7 @@ class WholeFrames(WholeClip):
 
     def arrays(self, name: str) -> dict[str, str]:
         """Return its one array."""
-        return {f"{name}.{self.frames}": {"uint8": "u8", "float32": "f32"}[self.dtype]}
+        return {f"{name}_{self.frames}": {"uint8": "u8", "float32": "f32"}[self.dtype]}
 
     def check(self, option: str) -> None:
         """Refuse values that make no sense."""
