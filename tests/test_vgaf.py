@@ -280,7 +280,7 @@ def test_no_corpus_says_how_to_get_one(tmp_path):
     found = message(VGAFDataModule(str(tmp_path), {"video": 75}).split_sizes)
     assert "VGAF_Tensors_all_75" in found
     assert "cli.py synth vgaf" in found
-    assert "--frames 75" in found
+    assert "--views.img.frames 75 --views.spec.segments '[5, 75]'" in found
 
 
 def test_honest_selects_on_a_stratified_part_of_train(root):

@@ -64,9 +64,7 @@ class TensorSink(StoreSink):
         """Refuse a seed that is none, and tensors that are there without a record."""
         if self.seed < 0:
             raise DataError(f"--sink.seed {self.seed}: a whole number from 0")
-        frames = _frames(arrays)
-        first = [_clip(entry).place(out, folder_number([frames])) / _clip(entry).file(KINDS["video"], frames)
-                 for entry in entries]  # fmt: skip
+        first = [next(iter(_files(out, entry, arrays).values())) for entry in entries]
         if not self.folder(out, "", arrays).exists() and (there := [path for path in first if path.exists()]):
             raise DataError(
                 f"{there[0]} is there, one of {len(there)} that this command did not make.\n"
@@ -110,11 +108,12 @@ class TensorSink(StoreSink):
                 path.unlink()
         for split in SPLITS:
             _copy(source / f"{split}_labels.txt", out)
-        drawn = next(
-            (of.path.parents[1] for entry in entries for of in entry.media.values() if of.path and of.frames), None
-        )
-        if not drawn:
-            return
+        drawn = [medium.path for entry in entries for medium in entry.media.values() if medium.frames]
+        if drawn and drawn[0]:
+            self._add_sounds(drawn[0].parents[1], out, clips, arrays)
+
+    def _add_sounds(self, drawn: Path, out: Path, clips: Sequence[Clip], arrays: Collection[str]) -> None:
+        number = folder_number([_frames(arrays)])
         folder = synthetic_folder(out, number)
         for path in sorted(drawn.glob("*_labels.txt")):
             _copy(path, folder)

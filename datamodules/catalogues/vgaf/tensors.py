@@ -173,11 +173,11 @@ def find_index(root: Path, number: int) -> Index | None:
         DataError: If there is no corpus, or its label files changed since.
     """
     if not real_folder(root, number).is_dir():
+        more = "" if number == 5 else f" --views.img.frames {number} --views.spec.segments '[5, {number}]'"
         raise DataError(
             f"no VGAF tensors in {real_folder(root, number)}. Real corpus: see docs/data.md, then `python "
-            f"cli.py prepare vgaf --source DIR --frames {number}`.\nA stand-in: `python cli.py synth vgaf`, "
-            f"`python cli.py prepare vgaf --source data/synthetic/vgaf --frames {number}`, then `--data.root "
-            "data/synthetic/vgaf`"
+            f"cli.py prepare vgaf --source DIR{more}`.\nA stand-in: `python cli.py synth vgaf`, "
+            f"`python cli.py prepare vgaf --source data/synthetic/vgaf{more}`, then `--data.root data/synthetic/vgaf`"
         )
     index = read_index(root)
     if index and (changed := sorted({name for name, _ in text_digests(root).items() ^ index.texts.items()})):
