@@ -52,7 +52,7 @@ reproduce-all: $(READY) ## every paper's table [DATA=synthetic] [DRY=1] [WORKERS
 	$(CLI) reproduce $(basename $(notdir $(wildcard experiments/tables/*.yaml))) $(OVERLAY) $(DRYRUN) --workers $(WORKERS) $(ARGS)
 
 sweep: $(READY) ## a Weights & Biases sweep and an agent: make sweep EXP=cfnsr
-	@$(RUN) -m experiments.sweep $(EXP)
+	@$(RUN) -m experiments.train.sweep $(EXP)
 
 report: $(READY) ## all tables from result files, committed ones where nothing was run: Markdown, LaTeX, HTML
 	$(CLI) report $(OVERLAY) $(ARGS)

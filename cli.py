@@ -82,8 +82,7 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     corpus = parser.parse_args([arguments[0].replace("-", "_")]).corpus
     if command == "prepare" and not (HERE / "datamodules" / "prepare" / f"{corpus}.py").exists():
-        with naming(Path("data", corpus)):
-            return int(importlib.import_module("datamodules.prepare_command").main(corpus, arguments[1:]))
+        return int(importlib.import_module("datamodules.prepare_command").main(corpus, arguments[1:]))
     module = importlib.import_module(f"datamodules.{command}.{corpus}")
     parser = Parser(prog=f"cli.py {command} {arguments[0]}", description=(module.__doc__ or "").split("\n")[0])
     workers = os.cpu_count() or 1
@@ -114,7 +113,7 @@ def naming(folder: Path) -> Iterator[None]:
 
 def _look_for_configs(arguments: Sequence[str]) -> None:
     """Refuses a config that is not there, seconds before torch could."""
-    request = importlib.import_module("experiments.request")
+    request = importlib.import_module("experiments.results.request")
     for path in request.parse_command(list(arguments))[0]:
         if not path.is_file():
             error = importlib.import_module("datamodules.store").DataError
@@ -130,18 +129,25 @@ def dispatch(arguments: Sequence[str]) -> int:
     if command in PER_CORPUS:
         return per_corpus(command, arguments[1:])
     if command in TABLES:
-        module = importlib.import_module(f"experiments.{command}")
+        module = importlib.import_module(f"experiments.{command}.command")
         parser = Parser(prog=f"cli.py {command}", description=TABLES[command])
         module.add_arguments(parser)
         args = parser.parse_args(arguments[1:])
         with naming(args.runs):
-            return int(module.run(args))
+            return int(module.run(args, **_reporting(command)))
     if command in TRAINING:
         _look_for_configs(arguments[1:])
-        return int(importlib.import_module("experiments.train").main(arguments))
+        return int(importlib.import_module("experiments.train.command").main(arguments))
     known = ", ".join((*TRAINING, *PER_CORPUS, *TABLES))
     print(f"error: there is no command {command!r}; the commands are {known}", file=sys.stderr)
     return 2
+
+
+def _reporting(command: str) -> dict[str, Any]:
+    """Return what a command of tables is given to report with where it does not report itself."""
+    if command == "report":
+        return {}
+    return {"report": importlib.import_module("experiments.report.command").report_on}
 
 
 def _said(error: BaseException) -> str:
@@ -179,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         text, code = said
         with contextlib.suppress(ImportError):  # of the wrong Python, which gets to see no secret
-            text = importlib.import_module("experiments.redaction").hide_message(text, words)
+            text = importlib.import_module("experiments.settings.redaction").hide_message(text, words)
         print(f"error: {text}", file=sys.stderr)
         return code
 

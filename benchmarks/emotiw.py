@@ -22,8 +22,8 @@ import torch
 from timing import clock_of, race, timed
 
 from lightning_modules.base import Batch
-from lightning_modules.emotiw import AudioEncoder, EmotiW, VideoEncoder
-from lightning_modules.memory import keep_freed_memory
+from lightning_modules.emotiw.model import AudioEncoder, EmotiW, VideoEncoder
+from lightning_modules.nn.memory import keep_freed_memory
 
 BAR = 10.0  # how many times faster than with the backbone a step from the store has to be
 CLIPS, STEPS, FRAME, SPECTROGRAM = 4, 5, 224, 128

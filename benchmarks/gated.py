@@ -26,9 +26,9 @@ import torch
 from timing import race, timed
 from torch import Tensor, nn
 
-from lightning_modules.dialogue_encoders import BertText, VideoTransformer, Wav2Vec2Audio
-from lightning_modules.gated_fusion import AdaptiveGatedFusion
-from lightning_modules.losses import FocalLoss
+from lightning_modules.gated_fusion.model import AdaptiveGatedFusion
+from lightning_modules.nn.dialogue_encoders import BertText, VideoTransformer, Wav2Vec2Audio
+from lightning_modules.nn.losses import FocalLoss
 
 BATCH, CLASSES, BAR = 4, 7, 300
 SHAPES = {"text": [64], "audio": [48_000], "video": [3, 8, 224, 224]}

@@ -27,9 +27,9 @@ from torch.nn import functional as F
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from experiments.plan import Job, Planner, Selection  # noqa: E402
-from experiments.table_file import read_table  # noqa: E402
-from experiments.train import build  # noqa: E402
+from experiments.reproduce.plan import Job, Planner, Selection  # noqa: E402
+from experiments.reproduce.table_file import read_table  # noqa: E402
+from experiments.train.command import build  # noqa: E402
 from lightning_modules.base import EmotionTask  # noqa: E402
 
 BATCH, BAR = 16, 1.5

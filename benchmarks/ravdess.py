@@ -24,8 +24,10 @@ from grouped_conv import race_grouped
 from timing import race, timed
 from training_step import race_step
 
+from datamodules.entries import Entry, Media
+from datamodules.making import prepare_job
 from datamodules.ravdess import RAVDESSClips, RAVDESSDataModule
-from datamodules.ravdess_clip import Job, Settings, prepare_clip
+from datamodules.recipe import load
 from datamodules.store_writer import StoreWriter
 
 PARTS = ("prepare", "fetch", "augment", "step", "grouped")
@@ -90,27 +92,32 @@ class Corpus:
             paths = sorted(source.rglob("01-*.mp4"))
         if not paths:
             sys.exit(f"error: --source {source}: no clips named 01-*.mp4 there")
-        self.jobs = [Job(path.stem, path, path.name, folder / f"{path.stem}.csv") for path in paths]
-        for job in self.jobs:
-            make_landmarks(job.path, job.landmarks)
-        self.settings = Settings(video=True, face="landmarks")
+        self.tables = {path: folder / f"{path.stem}.csv" for path in paths}
+        for path, table in self.tables.items():
+            make_landmarks(path, table)
+        self.views = load("cfnsr", {"video": {"face": "landmarks"}}).views
+        self.entries = [
+            Entry(path.stem, media={"video": Media(path), "audio": Media(path), "landmarks": Media(table)})
+            for path, table in self.tables.items()
+        ]
 
     def jpegs(self) -> list[Path]:
         """The baseline's folders, prepared."""
-        folders = [self.folder / "jpegs" / job.id for job in self.jobs]
-        for job, folder in zip(self.jobs, folders, strict=True):
+        folders = [self.folder / "jpegs" / path.stem for path in self.tables]
+        for (path, table), folder in zip(self.tables.items(), folders, strict=True):
             if not folder.exists():
-                paper_recipe.prepare(job.path, job.landmarks, folder)
+                paper_recipe.prepare(path, table, folder)
         return folders
 
     def data(self) -> RAVDESSDataModule:
         """Our DataModule over a store of the same clips."""
-        writer = StoreWriter(self.folder / "prepared", self.settings.arrays, self.settings.manifest(), synthetic=True)
-        for job in [] if writer.complete else self.jobs:
-            clip = prepare_clip(job, self.settings)
+        dtypes = {"video": "u8", "wave": "i16", "mfcc": "f32"}
+        writer = StoreWriter(self.folder / "prepared", dtypes, {"face": "landmarks"}, synthetic=True)
+        for entry in [] if writer.complete else self.entries:
+            (clip,) = prepare_job([entry], self.views)
             if clip.reason:
-                sys.exit(f"error: {job.path}: {clip.reason}")
-            writer.add(job.id, job.id[-2:], int(job.id[6:8]) - 1, clip.arrays)
+                sys.exit(f"error: {entry.id}: {clip.reason}")
+            writer.add(entry.id, entry.id[-2:], int(entry.id[6:8]) - 1, clip.arrays)
         writer.finish()
         return RAVDESSDataModule(str(self.folder))
 
@@ -120,19 +127,19 @@ def race_prepare(corpus: Corpus, rounds: int) -> dict[str, float]:
     times = race(
         {
             "baseline": timed(
-                lambda: [paper_recipe.prepare(j.path, j.landmarks, corpus.folder / "raced") for j in corpus.jobs]
+                lambda: [paper_recipe.prepare(*pair, corpus.folder / "raced") for pair in corpus.tables.items()]
             ),
-            "ours": timed(lambda: [prepare_clip(job, corpus.settings) for job in corpus.jobs]),
+            "ours": timed(lambda: [prepare_job([entry], corpus.views) for entry in corpus.entries]),
         },
         rounds,
     )
-    return {name: seconds / len(corpus.jobs) for name, seconds in times.items()}
+    return {name: seconds / len(corpus.entries) for name, seconds in times.items()}
 
 
 def race_fetch(corpus: Corpus, rounds: int) -> dict[str, float]:
     """One validation sample from disk; ours is normalised later, on the device: that is the third figure."""
     folders, data = corpus.jpegs(), corpus.data()
-    clips = RAVDESSClips(data, np.arange(len(corpus.jobs)))
+    clips = RAVDESSClips(data, np.arange(len(corpus.entries)))
     turns = 20  # one sample of ours is too short for the clock
 
     def ours() -> None:
@@ -157,7 +164,7 @@ def race_augment(corpus: Corpus, rounds: int) -> dict[str, float]:
     """Training samples from disk to what the network sees; per clip, ours in batches of up to 8."""
     folders, data = corpus.jpegs(), corpus.data()
     data.trainer = SimpleNamespace(training=True, current_epoch=0)
-    clips = RAVDESSClips(data, np.arange(len(corpus.jobs)))
+    clips = RAVDESSClips(data, np.arange(len(corpus.entries)))
     batches = [list(range(len(clips)))[i : i + 8] for i in range(0, len(clips), 8)]
     times = race(
         {

@@ -26,13 +26,14 @@ from sklearn.preprocessing import StandardScaler
 
 from atomic_files import write_atomic
 from datamodules.precomputed import PrecomputedTensorDataModule
-from experiments import statistics
-from experiments.plan import Planner
-from experiments.report import RESULTS, summary_of, update_readme
-from experiments.settings import PROJECT
-from experiments.sheet import percent
-from experiments.summary import Summary
-from experiments.table_file import read_table
+from experiments.report.command import RESULTS, summary_of
+from experiments.report.readme import update_readme
+from experiments.reproduce.plan import Planner
+from experiments.reproduce.table_file import read_table
+from experiments.results.quantities import percent
+from experiments.scores import statistics
+from experiments.scores.table_scores import Summary
+from experiments.settings.config import PROJECT
 
 FUNCTIONALS = (
     "mean", "standard deviation", "least", "greatest", "quarter", "median", "three quarters", "range", "skewness",

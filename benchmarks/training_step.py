@@ -10,7 +10,7 @@ from timing import clock_of, race, timed
 from torch import Tensor, nn
 
 from lightning_modules.cfnsr import CFNSR
-from lightning_modules.memory import keep_freed_memory
+from lightning_modules.nn.memory import keep_freed_memory
 
 LAST = torch.channels_last_3d
 

@@ -130,25 +130,50 @@ def _feed_group(
     piece: Entry, wanted: list[tuple[str, Want]], views: Views, makers: dict[str, Maker], stills: "_Stills"
 ) -> Iterator[tuple[str, str, str, str]]:
     """Decode one file once; where that fails and some views can do without, decode it again for each view."""
-    try:
-        _decode(piece, [(makers[name], want) for name, want in wanted], stills)
-    except (MediaError, OSError) as error:
-        if all(views[name].required for name, _ in wanted):
-            raise
-        if len(wanted) > 1:
-            for one in wanted:
-                yield from _feed_group(piece, [one], views, makers, stills)
+    left = dict(sorted(wanted, key=lambda one: one[1].times is not None))  # bad sound is found sooner than a face
+    feeds = _decoded(piece, [want for _, want in wanted], stills)
+    while left:
+        try:
+            feed = next(feeds, None)
+        except (MediaError, OSError) as error:
+            apart = len(left) > 1 and not all(views[name].required for name in left)
+            if apart and not any(want.fps or want.still for want in left.values()):  # frames may fail, and sound not
+                for one in left.items():
+                    yield from _feed_group(piece, [one], views, makers, stills)
+            else:
+                for name, want in left.items():
+                    yield from _go_without(piece, want, views[name], makers[name], error)
             return
-        ((name, want),) = wanted
-        makers[name].lack(piece)
-        medium = piece.media.get(want.medium)
-        if medium is not None and medium.name:
-            reason = error.reason if isinstance(error, MediaError) else f"cannot be read ({error.strerror})"
-            yield piece.id, want.medium, plain(medium.name), reason
+        if feed is None:
+            return
+        for name, want in list(left.items()):
+            try:
+                feed(makers[name], want)
+            except (MediaError, OSError) as error:
+                yield from _go_without(piece, want, views[name], makers[name], error)
+                del left[name]
 
 
-def _decode(piece: Entry, wanted: list[tuple[Maker, Want]], stills: "_Stills") -> None:
-    first = wanted[0][1]
+def _go_without(
+    piece: Entry, want: Want, view: View, maker: Maker, error: MediaError | OSError
+) -> Iterator[tuple[str, str, str, str]]:
+    """Tell a maker that there is nothing for it, and yield a row for that.
+
+    Raises:
+        MediaError: The view cannot do without.
+    """
+    if view.required:
+        raise error
+    maker.lack(piece)
+    medium = piece.media.get(want.medium)
+    if medium is not None and medium.name:
+        reason = error.reason if isinstance(error, MediaError) else f"cannot be read ({error.strerror})"
+        yield piece.id, want.medium, plain(medium.name), reason
+
+
+def _decoded(piece: Entry, wants: list[Want], stills: "_Stills") -> Iterator[Callable[[Maker, Want], None]]:
+    """Yield what is decoded of a file, one thing after the other, as what hands it to a maker."""
+    first = wants[0]
     medium = piece.media.get(first.medium)
     if medium is None:
         raise MediaError(Path(piece.name), f"no {first.medium}")
@@ -156,21 +181,18 @@ def _decode(piece: Entry, wanted: list[tuple[Maker, Want]], stills: "_Stills") -
         raise MediaError(medium.path or Path(medium.name), medium.problem)
     if first.still:
         image = stills.image(piece, medium)
-        for maker, _ in wanted:
-            maker.still(piece, image)
+        yield lambda maker, _: maker.still(piece, image)
     elif medium.path is None:
         raise MediaError(Path(medium.name), "no such file")
     elif first.fps:
         for frame in grid_frames(medium.path, first.fps):
-            for maker, _ in wanted:
-                maker.frame(piece, frame)
+            yield lambda maker, _, frame=frame: maker.frame(piece, frame)
     else:
-        times = list(dict.fromkeys(want.times for _, want in wanted if want.times is not None))
-        rates = list(dict.fromkeys(rate for _, want in wanted for rate in want.rates))
+        times = list(dict.fromkeys(want.times for want in wants if want.times is not None))
+        rates = list(dict.fromkeys(rate for want in wants for rate in want.rates))
         select = _joined(times)
         clip = clip_of(medium.frames, select) if medium.frames and select else read_clip(medium.path, select, rates)
-        for maker, want in wanted:
-            maker.clip(piece, _part(clip, times, want))
+        yield lambda maker, want: maker.clip(piece, _part(clip, times, want))
 
 
 def _joined(times: list[Times]) -> Callable[[float], np.ndarray] | None:

@@ -145,9 +145,15 @@ def prepare(
     if preview and not shown:
         raise DataError(f"--preview: no pictures are kept of {source}; leave the option out.")
     said = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.said()))
+    said += "".join(f", without {name}" for name in recipe.views if name not in todo.recipe.views)
     print(f"{len(todo.scan.entries)} {catalogue.unit}s{said}")
-    store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)
-    _summarise(todo, store, todo.recipe.sink.finish(todo.out, store), began)
+    try:
+        store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)
+        filled = todo.recipe.sink.finish(todo.out, store)
+    except OSError as error:  # a write to a full disk names no file
+        error.filename = error.filename or str(todo.folder)
+        raise
+    _summarise(todo, store, filled, began)
     if preview:
         write_contact_sheet(store, preview, list(catalogue.classes), shown[0])
         print(f"contact sheet: {preview}")
@@ -179,7 +185,7 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
             raise UnusableError(f"none of the {len(entries)} {unit} is left; {writer.write_skipped()} says why")
         used = {row["id"] for row in writer.rows}
         sink.after(todo.source, todo.out, [entry for entry in entries if entry.id in used], todo.arrays)
-        if MISSING in todo.columns:
+        if fresh and MISSING in todo.columns:
             _write_missing(todo.folder / "missing.csv", writer.rows)
         needed = [name for view in todo.recipe.views.values() for name in view.packages]
         writer.finish({name: version(name) for name in dict.fromkeys([*needed, *sink.packages])})

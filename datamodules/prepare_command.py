@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -9,14 +10,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, get_loader, set_loader
+from yaml import YAMLError
 
 from datamodules.entries import Catalogue
 from datamodules.preparation import prepare
 from datamodules.recipe import Recipe, catalogue_class, defaults, names
 from datamodules.renamed import successor
-from datamodules.sinks.base import StoreSink
 from datamodules.store import DataError, is_stand_in
+from error_texts import name_types
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,15 @@ class Choice:
     corpus: type[Catalogue]
     recipe: str
     synthetic: bool
+
+
+class Help(DefaultHelpFormatter):
+    """Tells the default of an option once, and nothing of Python's types."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        told = action.help or ""
+        known = action.default not in (None, argparse.SUPPRESS) and "(default" not in told
+        return f"{told} (default: %(default)s)" if known else told
 
 
 def main(corpus: str, arguments: Sequence[str]) -> int:
@@ -44,26 +55,31 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
     """
     if moved := successor(corpus, arguments):
         raise DataError(moved)
-    choice = _choice(corpus, arguments)
-    parser = _parser(choice)
     try:
+        choice = _choice(corpus, arguments)
+        views, sink, sink_options = defaults(choice.recipe, synthetic=choice.synthetic)
+        parser = _parser(choice)
+        _add(parser, choice.corpus, "", {})
+        for name, (view, options) in views.items():
+            _add(parser, view, f"views.{name}.", options)
+        _add(parser, sink, "sink.", sink_options)
         given = parser.parse_args(list(arguments))
-        built = parser.instantiate(given)
     except argparse.ArgumentError as error:
-        raise DataError(f"{' '.join(str(error).split())}; prepare {corpus} --help tells the options") from None
-    began, sink = time.monotonic(), built.sink if "sink" in built else StoreSink()
-    if adopted := sink.adopt(built.source, built.out):
+        text = _complaint(error, arguments)
+        raise DataError(f"{text}; python cli.py prepare {corpus} --help tells the options") from None
+    kept = {name: _built(view, f"views.{name}.", given) for name, (view, _) in views.items()}
+    began, target = time.monotonic(), _built(sink, "sink.", given)
+    if adopted := target.adopt(given.source, given.out):
         print(adopted.told(time.monotonic() - began))
         return 0
-    own = {one.name: getattr(built, one.name) for one in fields(choice.corpus)}  # type: ignore[arg-type]
     prepare(
-        choice.corpus(**own),
-        Recipe(choice.recipe, vars(built.views), sink),
-        built.source,
-        built.out,
-        workers=built.workers,
-        max_skipped=built.max_skipped,
-        preview=built.preview,
+        _built(choice.corpus, "", given),
+        Recipe(choice.recipe, kept, target),
+        given.source,
+        given.out,
+        workers=given.workers,
+        max_skipped=given.max_skipped,
+        preview=given.preview,
     )
     return 0
 
@@ -72,10 +88,9 @@ def _choice(corpus: str, arguments: Sequence[str]) -> Choice:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--recipe")
     first.add_argument("--source", type=Path)
-    try:
-        asked = first.parse_known_args(list(arguments))[0]
-    except argparse.ArgumentError as error:
-        raise DataError(f"{error}; prepare {corpus} --help tells the options") from None
+    asked = first.parse_known_args(list(arguments))[0]
+    if asked.source is None and not {"-h", "--help"} & set(arguments):
+        raise DataError(f"--source DIR is missing; python cli.py prepare {corpus} --help tells the options")
     found = catalogue_class(corpus)
     synthetic = bool(asked.source and asked.source.is_dir() and is_stand_in(asked.source, corpus))
     return Choice(found, asked.recipe or found.recipe, synthetic)
@@ -83,38 +98,42 @@ def _choice(corpus: str, arguments: Sequence[str]) -> Choice:
 
 def _parser(choice: Choice) -> ArgumentParser:
     corpus = choice.corpus
-    views, sink, sink_options = defaults(choice.recipe, synthetic=choice.synthetic)
+    set_loader("option", get_loader("yaml"), (YAMLError, UnicodeEncodeError))  # a path need be no text
     parser = ArgumentParser(
-        prog=f"cli.py prepare {corpus.name}",
+        usage=f"cli.py prepare {corpus.name} --source DIR [--OPTION VALUE ...]",
         description=(sys.modules[corpus.__module__].__doc__ or "").split("\n\n")[0],
+        formatter_class=Help,
+        parser_mode="option",
         exit_on_error=False,
         allow_abbrev=False,
     )
-    workers, out = os.cpu_count() or 1, f"data/{corpus.name}"
-    parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="folder of the raw corpus")
+    workers, out, recipes = os.cpu_count() or 1, f"data/{corpus.name}", ", ".join(names("recipes"))
+    parser.add_argument("--source", type=Path, metavar="DIR", help="folder of the raw corpus (required)")
     parser.add_argument("--out", type=Path | None, metavar="DIR", help=f"folder of the corpus (default: {out})")
-    parser.add_argument(
-        "--recipe",
-        type=str,
-        default=choice.recipe,
-        metavar="NAME",
-        help=f"what is kept of it: {', '.join(names('recipes'))}",
-    )
+    parser.add_argument("--recipe", default=choice.recipe, metavar="NAME", help=f"what is kept of it: {recipes}")
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes")
     parser.add_argument("--max-skipped", type=int, default=0, metavar="N", help=f"accept N unusable {corpus.unit}s")
     parser.add_argument("--preview", type=Path | None, metavar="FILE.png", help="write a contact sheet of the pictures")
-    if fields(corpus):  # type: ignore[arg-type]
-        parser.add_class_arguments(corpus)
-    for name, (view, options) in views.items():
-        _add(parser, view, f"views.{name}", options)
-    if fields(sink):
-        _add(parser, sink, "sink", sink_options)
     return parser
 
 
-def _add(parser: ArgumentParser, cls: type, key: str, options: Mapping[str, Any]) -> None:
-    parser.add_class_arguments(cls, key)
-    known = {one.name for one in fields(cls)}
-    if unknown := sorted(set(options) - known):
-        raise DataError(f"a recipe gives {key} the option {unknown[0]!r}, which {cls.__name__} has not")
-    parser.set_defaults({f"{key}.{name}": value for name, value in options.items()})
+def _add(parser: ArgumentParser, cls: Any, prefix: str, values: Mapping[str, Any]) -> None:
+    """Add the fields of a dataclass, with what a recipe says of them as their defaults."""
+    if unknown := sorted(set(values) - {one.name for one in fields(cls)}):
+        raise DataError(f"a recipe gives --{prefix}{unknown[0]}, and {cls.__name__} has no such option")
+    if fields(cls):
+        group = parser.add_argument_group((cls.__doc__ or "").split("\n")[0].rstrip("."))
+        group.add_class_arguments(cls, prefix.rstrip(".") or None, as_group=False)
+        parser.set_defaults({f"{prefix}{name}": value for name, value in values.items()})
+
+
+def _built(cls: Any, prefix: str, given: Namespace) -> Any:
+    """Return a dataclass with the values that its options have."""
+    return cls(**{one.name: given[f"{prefix}{one.name}"] for one in fields(cls)})
+
+
+def _complaint(error: argparse.ArgumentError, arguments: Sequence[str]) -> str:
+    """Return in one line what is wrong with an option, which is called as it was typed."""
+    typed = {option.lstrip("-").replace("-", "_"): option for option in (word.split("=")[0] for word in arguments)}
+    text = name_types(" ".join(str(error).split()))
+    return re.sub('Parser key "(.+?)":', lambda key: f"{typed.get(key[1], key[1])}:", text)

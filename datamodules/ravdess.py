@@ -14,11 +14,11 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules import augment
 from datamodules.base import EmotionDataModule
+from datamodules.catalogues.ravdess import EMOTIONS
 from datamodules.clips import Batch, ClipDataset, Split, global_seed
 from datamodules.store import DataError, Store
 from datamodules.tables import read_table, settle
 
-CLASS_NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
 ARRAYS = {"video": "video", "audio": "mfcc", "wave": "wave"}
 WAVE_RATE = 44100  # Hz
 FOLDS = ["0", "1", "2", "3", "4", "5"]
@@ -122,7 +122,7 @@ class RAVDESSDataModule(EmotionDataModule):
     @property
     def class_names(self) -> list[str]:
         """The eight emotions in the order of their codes 01 to 08."""
-        return CLASS_NAMES
+        return list(EMOTIONS)
 
     @cached_property
     def store(self) -> Store:
@@ -144,10 +144,10 @@ class RAVDESSDataModule(EmotionDataModule):
                 raise DataError(
                     f"{folder} holds no {modality}: it was prepared from audio alone; use --data.modalities [audio]"
                 )
-        rate = store.manifest["settings"].get("audio", WAVE_RATE)
+        rate = store.setting("wave", "rate", old="audio", default=WAVE_RATE)
         if "wave" in self.modalities and rate != WAVE_RATE:
             raise DataError(
-                f"{folder} holds waves of {rate} Hz, {WAVE_RATE} are needed: prepare with --audio {WAVE_RATE}"
+                f"{folder} holds waves of {rate} Hz, {WAVE_RATE} are needed: prepare with --views.wave.rate {WAVE_RATE}"
             )
         return store
 

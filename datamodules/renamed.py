@@ -46,5 +46,6 @@ def successor(corpus: str, arguments: Sequence[str]) -> str:
     for word in arguments:
         option = word.partition("=")[0]
         if option in RENAMED.get(corpus, {}):
-            return f"{option} is called {RENAMED[corpus][option]} now; `prepare {corpus} --help` tells the options"
+            new = RENAMED[corpus][option]
+            return f"{option} is called {new} now; python cli.py prepare {corpus} --help tells the options"
     return ""

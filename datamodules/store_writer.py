@@ -134,6 +134,12 @@ class StoreWriter:
         return DataError(f"--out: cannot write {self.folder}: {error.strerror}; name a folder that can be written.")
 
     def _refuse_other_request(self, old: dict[str, Any]) -> None:
+        if old.get("schema") != self.request["schema"]:
+            self.close()
+            state = "prepared by an earlier version, and read as it is" if self.complete else "begun by another version"
+            raise DataError(
+                f"{self.folder} was {state}.\nTo prepare it anew delete that folder, or write elsewhere with --out."
+            )
         if changes := "; ".join(_differences(old, self.request)):
             self.close()
             raise DataError(
@@ -172,7 +178,11 @@ class StoreWriter:
                 return
             if id not in ids:
                 self._refuse_sources(f"clip {id} is no longer there")
-            self._refuse_sources(f"the file of clip {id} changed" if id == expected else f"clip {expected} is new")
+            self._refuse_sources(
+                f"the file of clip {id}, or what a table says of it, changed"
+                if id == expected
+                else f"clip {expected} is new"
+            )
         if self.complete and (new := [id for id in ids if id not in self.done]):
             self._refuse_sources(f"clip {new[0]} is new")
 

@@ -9,13 +9,13 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from lightning_modules.encoders import TaskError as TaskError
-from lightning_modules.encoders import load_weights
-from lightning_modules.losses import CrossEntropy
-from lightning_modules.memory import keep_freed_memory
-from lightning_modules.metrics import class_labels, class_scores
-from lightning_modules.scoring import Batch as Batch
-from lightning_modules.scoring import ScoredModule
+from lightning_modules.nn.encoders import TaskError as TaskError
+from lightning_modules.nn.encoders import load_weights
+from lightning_modules.nn.losses import CrossEntropy
+from lightning_modules.nn.memory import keep_freed_memory
+from lightning_modules.nn.metrics import class_labels, class_scores
+from lightning_modules.nn.scoring import Batch as Batch
+from lightning_modules.nn.scoring import ScoredModule
 from lightning_modules.stages import Stages as Stages
 
 

@@ -1,11 +1,11 @@
 """The fusions that CFN-SR is compared with on RAVDESS: early (Concat + FC, MCBP) and intermediate (MMTM, MSAF).
 
-Each is a small head, or a pair of layers of `lightning_modules.fusion` (papers and licences there), over the two
-networks of `lightning_modules.backbones`. Only MSAF was released as trained here. Of the others the table of MSAF and
-CFN-SR gives a parameter count; it fits what stands below, with the heads of the two networks alone (29,712 parameters)
-carried along and never used. Those are left out here. All can start from the checkpoints of the networks alone; what
-they add starts from torch's initial weights, as the released code of MSAF and of MMTM does (Fukui et al. draw the
-classifier over their pooling by Xavier).
+Each is a small head, or a pair of layers of `lightning_modules.nn.fusion` (papers and licences there), over the two
+networks of `lightning_modules.nn.backbones`. Only MSAF was released as trained here. Of the others the table of MSAF
+and CFN-SR gives a parameter count; it fits what stands below, with the heads of the two networks alone (29,712
+parameters) carried along and never used. Those are left out here. All can start from the checkpoints of the networks
+alone; what they add starts from torch's initial weights, as the released code of MSAF and of MMTM does (Fukui et al.
+draw the classifier over their pooling by Xavier).
 """
 
 from typing import Any, Literal
@@ -13,10 +13,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lightning_modules.audio_video import AudioVideoTask
-from lightning_modules.backbones import MFCCNet, VideoNetwork, pooled
 from lightning_modules.base import Batch, Stages
-from lightning_modules.fusion import CompactBilinearPooling, MMTMBlock, MSAFBlock
+from lightning_modules.nn.audio_video import AudioVideoTask
+from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, pooled
+from lightning_modules.nn.fusion import CompactBilinearPooling, MMTMBlock, MSAFBlock
 
 
 class ConcatFC(AudioVideoTask):

@@ -1,14 +1,14 @@
 """The networks alone that CFN-SR is compared with on RAVDESS, and late fusion of their scores.
 
-They are the video and audio networks of CFN-SR (see `lightning_modules.backbones` for papers and licences), each with
-a linear head as in the 2020 MSAF release (https://github.com/anita-hu/MSAF, MIT). The releases of MSAF and CFN-SR hand
-over trained weights of both without the code that trained them; here they are experiments of their own, and every
+They are the video and audio networks of CFN-SR (see `lightning_modules.nn.backbones` for papers and licences), each
+with a linear head as in the 2020 MSAF release (https://github.com/anita-hu/MSAF, MIT). The releases of MSAF and CFN-SR
+hand over trained weights of both without the code that trained them; here they are experiments of their own, and every
 fusion can start from their checkpoints: the parts are named ``video`` and ``audio`` everywhere.
 
 The late-fusion rows of the papers' table have the parameters of the two networks together and no code. Here they train
-nothing: two trained networks, and a rule of `lightning_modules.fusion` over their scores. Liu et al. (2018, see there)
-trained both networks by the multiplicative loss; beta is that of their one released configuration, what the table's
-authors took is not known.
+nothing: two trained networks, and a rule of `lightning_modules.nn.fusion` over their scores. Liu et al. (2018, see
+there) trained both networks by the multiplicative loss; beta is that of their one released configuration, what the
+table's authors took is not known.
 """
 
 from typing import Any, Literal
@@ -16,10 +16,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lightning_modules.backbones import MFCCNet, VideoNetwork, audio_network, pooled, video_network
 from lightning_modules.base import Batch, EmotionTask, Stages
-from lightning_modules.encoders import TaskError
-from lightning_modules.fusion import averaging, multiplication, multiplicative
+from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, audio_network, pooled, video_network
+from lightning_modules.nn.encoders import TaskError
+from lightning_modules.nn.fusion import averaging, multiplication, multiplicative
 
 
 class VideoOnly(EmotionTask):
@@ -116,7 +116,7 @@ class LateFusion(EmotionTask):
     Args:
         num_classes: Number of classes; linked from the data.
         input_shapes: ``{"video": [3, T, H, W], "audio": [n_mfcc, T]}``; linked from the data.
-        rule: ``averaging``, ``multiplication`` or ``multiplicative`` of `lightning_modules.fusion`.
+        rule: ``averaging``, ``multiplication`` or ``multiplicative`` of `lightning_modules.nn.fusion`.
         beta: Of the multiplicative rule.
         video: The network of `VideoOnly`.
         audio: The network of `AudioOnly`.

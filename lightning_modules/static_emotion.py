@@ -29,11 +29,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_modules.base import Batch, EmotionTask, Stages
-from lightning_modules.encoders import TaskError
-from lightning_modules.frame_encoders import FaceEmbedding as FaceEmbedding
-from lightning_modules.frame_encoders import FrameEncoder
-from lightning_modules.frame_encoders import KinesicsEmbedding as KinesicsEmbedding
-from lightning_modules.losses import FocalLoss, rmse
+from lightning_modules.nn.encoders import TaskError
+from lightning_modules.nn.frame_encoders import FaceEmbedding as FaceEmbedding
+from lightning_modules.nn.frame_encoders import FrameEncoder
+from lightning_modules.nn.frame_encoders import KinesicsEmbedding as KinesicsEmbedding
+from lightning_modules.nn.losses import FocalLoss, rmse
 
 
 class StaticTask(EmotionTask):

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_modules.base import Batch, EmotionTask, Stages
-from lightning_modules.sentence_encoder import SentenceEncoder
+from lightning_modules.nn.sentence_encoder import SentenceEncoder
 
 
 class TextHead(EmotionTask):

@@ -2,7 +2,7 @@
 
 import torch
 
-from lightning_modules.dialogue_encoders import BertText, VideoTransformer, Wav2Vec2Audio
+from lightning_modules.nn.dialogue_encoders import BertText, VideoTransformer, Wav2Vec2Audio
 
 UTTERANCES, CLASSES = 4, 3
 SHAPES = {

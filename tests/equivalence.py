@@ -48,6 +48,10 @@ HERE = Path(__file__).resolve().parents[1]
 
 # Options of a variant below as a later tree spells them, by its name; used where --help no longer names the old ones.
 LATER: dict[str, str] = {
+    "ravdess-paper": "--views.video.crop squashed --views.video.rows paper --views.video.size 32 "
+    "--views.wave.rate 16000",
+    "ravdess-detector": "--views.video.face detector --views.video.size 32 --views.video.margin 0.2 --max-skipped 96",
+    "ravdess-whole": "--views.video.face none --views.video.size 32",
     "vgaf-75": "--views.img.frames 75 --views.spec.segments '[5, 75]' --views.img.fit letterbox "
     "--views.img.dtype float32",
 }

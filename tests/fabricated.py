@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.plan import Planner, Selection
-from experiments.request import request_hash
-from experiments.results import read_json, write_json, write_result
-from experiments.table_file import read_table
+from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.table_file import read_table
+from experiments.results.cell import read_json, write_json, write_result
+from experiments.results.request import request_hash
 
 CLASSES = ["calm", "happy", "sad", "angry"]
 SPEAKERS = 4  # per fold
@@ -45,7 +45,7 @@ FAKE_CLI = """
 import json, os, sys, time
 from pathlib import Path
 import fabricated
-from experiments.request import parse_command, request_from_command
+from experiments.results.request import parse_command, request_from_command
 
 command, *arguments = sys.argv[1:]
 if command in ("synth", "prepare"):

@@ -1,7 +1,7 @@
 import torch
 
-from lightning_modules.action_units import ActionUnitNet
 from lightning_modules.cfnsr import CFNSR
+from lightning_modules.nn.action_units import ActionUnitNet
 
 
 def test_levels_channels_and_parameters():

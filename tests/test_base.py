@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from callbacks.predictions import PredictionWriter
 from lightning_modules.base import EmotionTask, TaskError, select_clip
-from lightning_modules.metrics import ScoresNotFinite
+from lightning_modules.nn.metrics import ScoresNotFinite
 
 
 class Plain(EmotionTask):

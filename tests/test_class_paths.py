@@ -13,14 +13,15 @@ from torch import nn
 
 import cli
 from datamodules.store import DataError
-from experiments import class_paths, sweep
-from experiments.plan import Planner, Selection
-from experiments.request import request_hash
-from experiments.settings import PROJECT
-from experiments.table_file import read_table
-from experiments.train import build
-from lightning_modules.encoders import TaskError, load_weights, timm_backbone, transformers_network
-from lightning_modules.sentence_encoder import source_folder
+from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.table_file import read_table
+from experiments.results.request import request_hash
+from experiments.settings import class_paths
+from experiments.settings.config import PROJECT
+from experiments.train import sweep
+from experiments.train.command import build
+from lightning_modules.nn.encoders import TaskError, load_weights, timm_backbone, transformers_network
+from lightning_modules.nn.sentence_encoder import source_folder
 
 NAME = "a_strangers_module"
 AUDIO = ["--config", str(PROJECT / "experiments/ravdess_audio.yaml")]
@@ -116,8 +117,8 @@ def test_a_wrong_option_of_a_callback_is_told_and_no_package_to_allow(capsys):
         ("model.optimizer", "torch.hub.load"),
         ("model.optimizer", "subprocess.Popen"),
         ("trainer.callbacks+", "builtins.exec"),
-        ("model.loss", "lightning_modules.encoders.timm_backbone"),
-        ("model.loss", "lightning_modules.encoders.os.system"),
+        ("model.loss", "lightning_modules.nn.encoders.timm_backbone"),
+        ("model.loss", "lightning_modules.nn.encoders.os.system"),
         ("model.loss", "timm.create_model"),
         ("model.loss", "timm.models.create_model"),
         ("model.loss", "torch.nn.Module.register_forward_hook"),
@@ -136,9 +137,9 @@ def test_what_is_refused_has_not_been_called(canary, capsys, monkeypatch):
     """A function of this project that returns a module would be taken for a class, and called."""
     called = []
     monkeypatch.setattr("timm.create_model", lambda *given, **_: called.append(given))
-    value = json.dumps({"class_path": "lightning_modules.encoders.timm_backbone", "init_args": {"name": "resnet18"}})
+    value = json.dumps({"class_path": "lightning_modules.nn.encoders.timm_backbone", "init_args": {"name": "resnet18"}})
     line = refused(capsys, canary, "fit", *AUDIO, f"--model.loss={value}")
-    assert line == "error: --model.init_args.loss: lightning_modules.encoders.timm_backbone is no class; a class path names a class"  # noqa: E501  # fmt: skip
+    assert line == "error: --model.init_args.loss: lightning_modules.nn.encoders.timm_backbone is no class; a class path names a class"  # noqa: E501  # fmt: skip
     assert not called
 
 
@@ -203,7 +204,9 @@ NESTED = {
             "init_args": {"encoder_layer": {"class_path": NAME + ".Layer"}, "num_layers": 1},
         }
     },
-    "function": {"loss": {"class_path": "lightning_modules.encoders.timm_backbone", "init_args": {"name": "resnet18"}}},
+    "function": {
+        "loss": {"class_path": "lightning_modules.nn.encoders.timm_backbone", "init_args": {"name": "resnet18"}}
+    },
 }
 
 
@@ -347,6 +350,7 @@ synthetic: {synthetic}
     [
         ("{}", "{prepare: {detector: 'a_strangers_module:Adam'}}"),
         ("{}", "{prepare: {daisee: {'detector=a_strangers_module:Adam': 1}}}"),
+        ("{}", "{prepare: {views.people.detector: 'a_strangers_module:Adam'}}"),
         ("{}", "{synth: {out: elsewhere}}"),
         ("{}", "{prepare: {source: elsewhere}}"),
         ("{allow-import: a_strangers_module}", "{}"),
@@ -374,10 +378,21 @@ def test_a_value_of_a_table_is_no_option(tmp_path):
     path.write_text(TABLE.format(overrides="{model.loss: '--allow-import=a_strangers_module'}", synthetic="{}"))
     command = Planner(read_table(str(path)), tmp_path).jobs(Selection())[0].command
     assert class_paths.split(command) == ([], command)
-    path.write_text(TABLE.format(overrides="{}", synthetic="{prepare: {face-size: '--detector=x:y'}}"))
-    from experiments.reproduce import _options
+    path.write_text(TABLE.format(overrides="{}", synthetic="{prepare: {views.people.face_size: '--detector=x:y'}}"))
+    from experiments.reproduce.command import _options
 
-    assert _options(read_table(str(path), synthetic=True), "prepare", "daisee") == ["--face-size=--detector=x:y"]
+    assert _options(read_table(str(path), synthetic=True), "prepare", "daisee") == [
+        "--views.people.face_size=--detector=x:y"
+    ]
+
+
+@pytest.mark.parametrize("prepare", ["{size: 64}", "{ravdess: {size: 64}}"])
+def test_an_old_option_of_prepare_in_a_table_is_told_its_successor(prepare, tmp_path, capsys, canary):
+    path = tmp_path / "t.yaml"
+    text = TABLE.format(overrides="{}", synthetic=f"{{prepare: {prepare}}}")
+    path.write_text(text.replace("corpus: daisee", "corpus: ravdess"))
+    line = refused(capsys, canary, "reproduce", str(path), "--data", "synthetic", "--dry-run")
+    assert "t.yaml: synthetic: prepare: --size is called --views.video.size now" in line
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import torch
 from conftest import leave_blank
 
 import cli
-from experiments import missing
-from experiments.checkpoints import read_checkpoint, why_not_restored
-from experiments.messages import UsageError
+from experiments.reproduce import missing
+from experiments.results.checkpoints import read_checkpoint, why_not_restored
+from experiments.settings.messages import UsageError
 
 CONFIG = ["--config", "experiments/ravdess_features.yaml", "--model.hidden", "8"]
 
@@ -229,7 +229,7 @@ def test_a_finished_run_is_finished_where_nothing_can_be_written(finished, capsy
     def refused(folder):
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("experiments.run_folder.hold", refused)
+    monkeypatch.setattr("experiments.train.run_folder.hold", refused)
     folder, options = finished
     words = ["fit", *options, "--trainer.default_root_dir", str(folder)]
     assert cli.main(words) == 0

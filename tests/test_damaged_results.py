@@ -13,15 +13,15 @@ from fabricated import CLASSES, make_cell, make_project
 import cli
 from callbacks.history import History
 from datamodules.store import DataError
-from experiments import report
-from experiments.cells import read_cells
-from experiments.committed import read_committed, write_committed
-from experiments.plan import Planner
-from experiments.predictions import read_predictions
-from experiments.request import data_fingerprint, data_manifest, request_from_command
-from experiments.results import read_cell, read_curves, read_json, recorded_request, state
-from experiments.settings import PROJECT
-from experiments.table_file import read_table
+from experiments.report import command as report
+from experiments.reproduce.committed import read_committed, write_committed
+from experiments.reproduce.finished_cells import read_cells
+from experiments.reproduce.plan import Planner
+from experiments.reproduce.table_file import read_table
+from experiments.results.cell import read_cell, read_curves, read_json, state
+from experiments.results.predictions import read_predictions
+from experiments.results.request import data_fingerprint, data_manifest, recorded_request, request_from_command
+from experiments.settings.config import PROJECT
 from lightning_modules.base import TaskError
 
 REQUEST = {"fold": 0, "seed": 1, "protocol": "paper", "settings": {"data": {"init_args": {"root": "x"}}}}

@@ -10,13 +10,13 @@ from torch import nn
 from torch.nn.functional import linear
 
 import cli
-from experiments import results
-from experiments.train import build
+from experiments.results import cell as results
+from experiments.train.command import build
 from lightning_modules.base import TaskError, select_clip
-from lightning_modules.dialogue import MetadataTables
-from lightning_modules.dialogue_encoders import BertText, VideoConvNet, VideoTransformer, Wav2Vec2Audio
-from lightning_modules.dialogue_models import AudioTextMetadata, VideoMetadata
-from lightning_modules.mimamo import MIMAMONet
+from lightning_modules.gated_fusion.branches import AudioTextMetadata, VideoMetadata
+from lightning_modules.gated_fusion.dialogue import MetadataTables
+from lightning_modules.gated_fusion.mimamo import MIMAMONet
+from lightning_modules.nn.dialogue_encoders import BertText, VideoConvNet, VideoTransformer, Wav2Vec2Audio
 
 PROFILE = {"age": 4, "gender": 2, "timbre": 3, "id": 100}
 # 41,505 rows in the four open vocabularies, as the released checkpoints have; how they divide does not matter.

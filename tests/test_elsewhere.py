@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import json
-import pkgutil
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,13 @@ from lightning.pytorch import Callback, Trainer
 from torch import nn
 
 from datamodules.base import EmotionDataModule
-from experiments.committed import read_committed
-from experiments.emotion_cli import EmotionCLI
-from experiments.plan import Planner
-from experiments.request import request_from_command, request_hash
-from experiments.table_file import read_table
-from experiments.train import import_all
+from experiments.reproduce.committed import read_committed
+from experiments.reproduce.plan import Planner
+from experiments.reproduce.table_file import read_table
+from experiments.results.request import request_from_command, request_hash
+from experiments.settings import class_paths
+from experiments.train.command import import_all
+from experiments.train.emotion_cli import EmotionCLI
 from lightning_modules.base import EmotionTask
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,8 +34,7 @@ MACHINE = {
 
 def classes(package, base):
     """Every class of a package that is a `base`."""
-    folder = importlib.import_module(package)
-    modules = [importlib.import_module(m.name) for m in pkgutil.iter_modules(folder.__path__, f"{package}.")]
+    modules = [importlib.import_module(name) for name in class_paths.modules(ROOT) if name.startswith(f"{package}.")]
     own = {value for module in modules for value in vars(module).values() if inspect.isclass(value)}
     return sorted(
         (c for c in own if issubclass(c, base) and c.__module__.startswith(package)), key=lambda c: c.__name__

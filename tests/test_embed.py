@@ -5,9 +5,9 @@ import torch
 from tiny import CLASSES, TinyData, TinyTask
 from torch import nn
 
-from experiments import embed
-from experiments.messages import UsageError
-from lightning_modules.dialogue_encoders import BertText
+from experiments.settings.messages import UsageError
+from experiments.train import embed
+from lightning_modules.nn.dialogue_encoders import BertText
 
 
 class Encoder(nn.Module):

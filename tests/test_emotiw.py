@@ -11,11 +11,12 @@ from torch.utils.data import DataLoader
 
 import cli
 from callbacks.unfreezing import GradualUnfreezing
-from experiments import embed, results
-from experiments.train import build
+from experiments.results import cell as results
+from experiments.train import embed
+from experiments.train.command import build
 from lightning_modules.base import TaskError, select_clip
-from lightning_modules.emotiw import AudioEncoder, EmotiW, VideoEncoder, pool_segments
-from lightning_modules.losses import FocalLoss
+from lightning_modules.emotiw.model import AudioEncoder, EmotiW, VideoEncoder, pool_segments
+from lightning_modules.nn.losses import FocalLoss
 
 SIDE, CLASSES = 106, 3
 TINY = {"img_size": 32, "dynamic_img_size": False}

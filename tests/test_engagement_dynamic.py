@@ -19,8 +19,8 @@ from windows import (
 
 from callbacks.unfreezing import GradualUnfreezing
 from lightning_modules.base import TaskError, select_clip
-from lightning_modules.encoders import load_weights
-from lightning_modules.engagement_dynamic import UnimodalDynamic
+from lightning_modules.engagement.dynamic import UnimodalDynamic
+from lightning_modules.nn.encoders import load_weights
 
 
 def small(shape=EMBEDDINGS, modality="face", **options):

@@ -21,7 +21,7 @@ from windows import (
 
 from callbacks.unfreezing import GradualUnfreezing
 from lightning_modules.base import TaskError, select_clip
-from lightning_modules.engagement_fusion import WIRINGS, CrossMultiModalEngagement
+from lightning_modules.engagement.fusion import WIRINGS, CrossMultiModalEngagement
 
 THREE = ["face", "body", "affect"]
 KINDS = list(WIRINGS)

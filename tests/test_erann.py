@@ -4,8 +4,8 @@ import torch
 import torchaudio
 from torch import nn
 
-from lightning_modules.encoders import TaskError
 from lightning_modules.erann import ERANN, LogMel, ResidualBlock
+from lightning_modules.nn.encoders import TaskError
 
 SHAPES = {"wave": [22050]}
 

@@ -9,9 +9,9 @@ from conftest import leave_blank, official, parts
 from conftest import read_experiment as read
 
 import cli
-from experiments import results
-from experiments.train import build
-from lightning_modules.encoders import read_weights
+from experiments.results import cell as results
+from experiments.train.command import build
+from lightning_modules.nn.encoders import read_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("[!_]*.yaml"))

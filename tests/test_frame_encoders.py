@@ -8,9 +8,9 @@ import torchvision
 from safetensors.torch import save_file
 
 from callbacks.unfreezing import GradualUnfreezing
-from lightning_modules.encoders import TaskError, backbone_stages, load_backbone_weights, read_weights, timm_backbone
-from lightning_modules.frame_encoders import FaceEmbedding, KinesicsEmbedding
-from lightning_modules.pose import PoseNetwork, draw_heatmaps
+from lightning_modules.nn.encoders import TaskError, backbone_stages, load_backbone_weights, read_weights, timm_backbone
+from lightning_modules.nn.frame_encoders import FaceEmbedding, KinesicsEmbedding
+from lightning_modules.nn.pose import PoseNetwork, draw_heatmaps
 
 SMALL_POSE = "hrnet_w18_small"
 

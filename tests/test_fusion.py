@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_modules import fusion
-from lightning_modules.encoders import TaskError
-from lightning_modules.fusion import (
+from lightning_modules.nn import fusion
+from lightning_modules.nn.encoders import TaskError
+from lightning_modules.nn.fusion import (
     CompactBilinearPooling,
     MMTMBlock,
     MSAFBlock,

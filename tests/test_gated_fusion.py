@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader
 from windows import from_the_command_line
 
 from lightning_modules.base import TaskError, select_clip
-from lightning_modules.dialogue_encoders import BertText, VideoTransformer, Wav2Vec2Audio
-from lightning_modules.gated_fusion import AdaptiveGatedFusion
-from lightning_modules.gates import dropped, masked_softmax, reachable
+from lightning_modules.gated_fusion.model import AdaptiveGatedFusion
+from lightning_modules.nn.dialogue_encoders import BertText, VideoTransformer, Wav2Vec2Audio
+from lightning_modules.nn.gates import dropped, masked_softmax, reachable
 
 MODALITIES = ("text", "audio", "video")
 ABSENT = [some for count in (1, 2) for some in combinations(MODALITIES, count)]
@@ -329,7 +329,7 @@ def test_it_is_built_from_the_command_line():
         f"--model.vocabulary_sizes={SIZES}",
         "--model.modalities=[video]",
         "--model.freeze_encoders=false",
-        "--model.encoders={video: {class_path: lightning_modules.dialogue_encoders.VideoTransformer, "
+        "--model.encoders={video: {class_path: lightning_modules.nn.dialogue_encoders.VideoTransformer, "
         "init_args: {frames: 2, size: 16, patch: 8, dim: 24, heads: 2, layers: 1}}}",
     )
     assert model(dialogues())["logits"].shape == (3, 3)

@@ -39,8 +39,8 @@ from hostile_tensors import (
 import cli
 from datamodules.store import Store, read_own_table
 from datamodules.store_writer import StoreWriter
-from experiments.plan import Planner, Selection
-from experiments.table_file import read_table
+from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.table_file import read_table
 
 MOST_LINES = 3
 PATIENCE = 60  # seconds; a command that waits for a pipe would wait for ever
@@ -91,14 +91,14 @@ def command(capsys) -> Callable[..., Outcome]:
 
 RAVDESS_CLIP, RAVDESS_SOUND = "Actor_02/01-01-08-02-02-01-02.mp4", "Actor_02/03-01-08-02-02-01-02.wav"
 CORPORA = {
-    "ravdess": ("--size", "16", "--face", "none"),
+    "ravdess": ("--views.video.size", "16", "--views.video.face", "none"),
     "daisee": ("--face-size", "16", "--body-size", "16"),
     "noxi": ("--face-size", "16", "--body-size", "16"),
     "vgaf": ("--views.img.size", "16"),
     "faces": ("--size", "16"),
     "avamerg": ("--size", "16"),
     "empathetic": (),
-    "sounds": ("--audio", "16000"),
+    "sounds": ("--views.wave.rate", "16000"),
 }
 COUNTS = {"ravdess": 3, "daisee": 9, "noxi": 6, "vgaf": 9, "faces": 120, "avamerg": 35, "empathetic": 96}
 

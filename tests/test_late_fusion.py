@@ -6,12 +6,12 @@ from dialogues import CLASSES, NAMES, SHAPES, SIZES, dialogues, encoders
 from tiny import trainer
 from torch.utils.data import DataLoader
 
-from experiments.table_file import read_table
-from experiments.train import build
+from experiments.reproduce.table_file import read_table
+from experiments.train.command import build
 from lightning_modules.base import TaskError
-from lightning_modules.dialogue_models import AudioTextMetadata
-from lightning_modules.late_fusion import OneWeightLateFusion, StaticAverage, WeightedLateFusion
-from lightning_modules.mimamo import MIMAMONet
+from lightning_modules.gated_fusion.branches import AudioTextMetadata
+from lightning_modules.gated_fusion.late_fusion import OneWeightLateFusion, StaticAverage, WeightedLateFusion
+from lightning_modules.gated_fusion.mimamo import MIMAMONet
 
 VIDEO = {"heads": 2, "blocks": 1, "hidden": 8}
 AUDIO_TEXT = {"hidden": 16, "metadata_dim": 8}

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from lightning_modules.encoders import TaskError
-from lightning_modules.layers import AttentionLayer, BatchNorm, sine_positions
+from lightning_modules.nn.encoders import TaskError
+from lightning_modules.nn.layers import AttentionLayer, BatchNorm, sine_positions
 
 
 def parameters(module):

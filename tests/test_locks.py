@@ -15,7 +15,7 @@ import cli
 from atomic_files import replacing, unfinished, write_atomic
 from callbacks.checkpoints import AtomicCheckpointIO
 from datamodules.locks import HANDED_ON, Busy, hold, in_turn
-from experiments.results import read_json
+from experiments.results.cell import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 HOLDER = """

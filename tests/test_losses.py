@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lightning_modules.losses import CrossEntropy, FocalLoss, rmse
+from lightning_modules.nn.losses import CrossEntropy, FocalLoss, rmse
 
 GENERATOR = np.random.default_rng(3)
 LOGITS = torch.tensor(GENERATOR.normal(size=(6, 4)) * 3, dtype=torch.float32)

@@ -5,7 +5,7 @@ import pytest
 
 PROGRAM = """
 import resource, torch
-from lightning_modules.memory import keep_freed_memory
+from lightning_modules.nn.memory import keep_freed_memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(1 << 24)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_score
 
-from lightning_modules.metrics import PredictionTable, class_labels, classification_metrics
+from lightning_modules.nn.metrics import PredictionTable, class_labels, classification_metrics
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")

@@ -13,10 +13,12 @@ from fabricated import make_project
 from tiny import spoil
 
 import cli
-from experiments import missing, reproduce
-from experiments.plan import Planner, Selection
-from experiments.results import read_cell, read_json
-from experiments.table_file import read_table
+from experiments.report.command import report_on
+from experiments.reproduce import command as reproduce
+from experiments.reproduce import missing
+from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.table_file import read_table
+from experiments.results.cell import read_cell, read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = """
@@ -36,7 +38,7 @@ missing: {rates: [0, 0.5, 1], modalities: [video, audio], subsets: [[video], [vi
 def run(*arguments):
     parser = argparse.ArgumentParser()
     reproduce.add_arguments(parser)
-    return reproduce.run(parser.parse_args(arguments), ROOT)
+    return reproduce.run(parser.parse_args(arguments), ROOT, report_on)
 
 
 def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path, monkeypatch, capsys):
@@ -49,7 +51,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     assert "10 evaluations under missing modalities of 2 cells" in capsys.readouterr().out
     concat = [str(table), "--rows", "concat", "--data", "synthetic", "--runs", str(runs)]
     with monkeypatch.context() as patch:  # at the end it is drawn
-        patch.setattr("experiments.report_html.figures", lambda summary: [])
+        patch.setattr("experiments.report.html_page.figures", lambda summary: [])
         assert run(*concat) == 0
     cells = runs / "synthetic" / "tiny" / "concat"
     folder = cells / "paper-fold2-seed1"
@@ -86,7 +88,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
         torch.save(content, cell / "checkpoints" / other)
         shutil.rmtree(cell / "missing")
         with monkeypatch.context() as patch:
-            patch.setattr("experiments.report_html.figures", lambda summary: [])
+            patch.setattr("experiments.report.html_page.figures", lambda summary: [])
             assert run(*concat) == 0
         assert {path.name: path.read_bytes() for path in (cell / "missing" / "audio-0.50").iterdir()} == scored
 
@@ -112,7 +114,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
-    monkeypatch.setattr("experiments.report_html.figures", lambda summary: [])
+    monkeypatch.setattr("experiments.report.html_page.figures", lambda summary: [])
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}")
     path = tmp_path / "experiments" / "tables" / "toy.yaml"
     path.write_text(path.read_text() + "missing: {rates: [0, 1], modalities: [audio, video], rows: [pair]}\n")
@@ -151,7 +153,7 @@ def test_a_cell_that_fails_is_named_and_stops_no_other(project, capsys):
     options = ["toy", "--rows", "pair", "--folds", "0", "--seeds", "1"]
     parser = argparse.ArgumentParser()
     reproduce.add_arguments(parser)
-    assert reproduce.run(parser.parse_args(options), Path()) == 1
+    assert reproduce.run(parser.parse_args(options), Path(), report_on) == 1
     error = capsys.readouterr().err
     assert "4 evaluations under missing modalities of 2 cells" in error
     assert "2/2 cells evaluated, 2 failed" in error
@@ -184,5 +186,5 @@ def test_lost_clips_depend_on_clip_and_modality_alone(ravdess_features):
 
 
 def test_nothing_pending_imports_nothing_heavy():
-    code = "import sys, experiments.missing; sys.exit(any(name in sys.modules for name in ('torch', 'cv2')))"
+    code = "import sys, experiments.reproduce.missing; sys.exit(any(name in sys.modules for name in ('torch', 'cv2')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -13,7 +13,7 @@ from tiny import TinyData, TinyTask, trainer
 
 import cli
 from callbacks.notify import VARIABLE, WebhookNotifier
-from experiments.request import request_from_command
+from experiments.results.request import request_from_command
 
 
 class Hook:

@@ -112,7 +112,7 @@ def avamerg(folder):
 
 
 CORPORA = {
-    ravdess: ["--size", "16"],
+    ravdess: ["--views.video.size", "16"],
     ravdess_audio: [],
     vgaf: ["--views.img.size", "32", "--views.spec.size", "106"],
     daisee: ["--face-size", "16", "--parts", "face"],

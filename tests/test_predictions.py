@@ -11,8 +11,8 @@ import torch
 from tiny import CLASSES, PER_SPEAKER, TinyData, TinyTask, trainer
 
 from callbacks.predictions import PredictionWriter, write_predictions
-from experiments.predictions import read_predictions
-from lightning_modules.metrics import PredictionTable
+from experiments.results.predictions import read_predictions
+from lightning_modules.nn.metrics import PredictionTable
 
 NAMES = ["low", "mid", "high"]
 

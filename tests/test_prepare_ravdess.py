@@ -1,6 +1,5 @@
-"""datamodules/prepare/ravdess.py and ravdess_clip.py, end to end over small clips that the tests make."""
+"""RAVDESS through catalogue, views and the one loop, end to end over small clips that the tests make."""
 
-import argparse
 import csv
 import math
 import os
@@ -17,12 +16,16 @@ import pytest
 from test_landmarks import openface
 from test_media import RATE, own_bytes, tone, write_clip, write_wav
 
-from datamodules import ravdess_clip
-from datamodules.media import read_clip, spread
+import cli
+from datamodules.entries import Entry, Media
+from datamodules.making import prepare_job
+from datamodules.media import Clip, read_clip, spread
 from datamodules.media_file import MediaError
-from datamodules.prepare import ravdess
-from datamodules.ravdess_clip import Job, Settings, paper_mfcc, prepare_clip
+from datamodules.prepare_command import main
 from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
+from datamodules.views.faces import Faces
+from datamodules.views.mfcc import MFCC
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = [f"01-01-0{emotion}-01-01-01-{actor:02d}" for emotion in (1, 5, 8) for actor in (1, 24)]
@@ -53,17 +56,15 @@ def copy(corpus, tmp_path):
 
 
 def arguments(source, out, *more):
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--source", type=Path)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--workers", type=int)
-    ravdess.add_arguments(parser)
-    return parser.parse_args(["--source", str(source), "--out", str(out), "--workers", "1", "--size", "16", *more])
+    return ["--source", str(source), "--out", str(out), "--workers", "1", "--views.video.size", "16", *more]
+
+
+def run(source, out, *more):
+    return cli.main(["prepare", "ravdess", *arguments(source, out, *more)])
 
 
 def prepare(source, out, *more):
-    code = ravdess.run(arguments(source, out, *more))
-    assert code == 0
+    assert run(source, out, *more) == 0
     return Store(out / "prepared")
 
 
@@ -92,12 +93,12 @@ def test_store_of_an_audio_video_corpus(corpus, tmp_path, capsys):
         np.testing.assert_allclose(store.read("mfcc", i), librosa.feature.mfcc(y=part, sr=RATE, n_mfcc=13), atol=1e-3)
     said = capsys.readouterr().out
     assert "faces from the landmarks in" in said
-    assert "6 clips used, 0 skipped, 0 padded, 1 video-only clips ignored" in said
+    assert "6 clips used, 0 skipped, 1 video-only clips ignored" in said
     assert store.fingerprint[:12] in said
 
 
 def test_video_is_the_crop_of_the_frames_shown(corpus, tmp_path):
-    store = prepare(corpus, tmp_path, "--size", "48")
+    store = prepare(corpus, tmp_path, "--views.video.size", "48")
     path = corpus / "Actor_24/01-01-08-01-01-01-24.mp4"
     i = store.ids.index(path.stem)
     left = 8 + CLIPS.index(path.stem)
@@ -108,15 +109,15 @@ def test_video_is_the_crop_of_the_frames_shown(corpus, tmp_path):
 
 def test_the_rule_for_landmark_rows_is_recorded_and_not_mixed(corpus, tmp_path):
     default = prepare(corpus, tmp_path / "time")
-    paper = prepare(corpus, tmp_path / "paper", "--landmark-rows", "paper", "--landmark-confidence", "0.5")
+    paper = prepare(corpus, tmp_path / "paper", "--views.video.rows", "paper", "--views.video.confidence", "0.5")
     for store, rule in ((default, ("time", 0.7)), (paper, ("paper", 0.5))):
-        settings = store.manifest["settings"]
-        assert (settings["landmark_rows"], settings["landmark_confidence"]) == rule
+        settings = store.manifest["settings"]["views"]["video"]
+        assert (settings["rows"], settings["confidence"]) == rule
     assert default.fingerprint != paper.fingerprint
-    with pytest.raises(DataError, match="landmark_rows was 'paper', now 'time'"):
-        ravdess.run(arguments(corpus, tmp_path / "paper"))
-    whole = prepare(corpus, tmp_path / "whole", "--face", "none")
-    assert not {"landmark_rows", "landmark_confidence"} & whole.manifest["settings"].keys()
+    with pytest.raises(DataError, match=r"views\.video\.rows was 'paper', now 'time'"):
+        main("ravdess", arguments(corpus, tmp_path / "paper"))
+    whole = prepare(corpus, tmp_path / "whole", "--views.video.face", "none")
+    assert not {"rows", "confidence"} & whole.manifest["settings"]["views"]["video"].keys()
 
 
 @pytest.mark.parametrize("rule", ["time", "paper"])
@@ -131,7 +132,7 @@ def test_crops_follow_the_rule_for_landmark_rows(copy, tmp_path, rule):
         frame=[i + 1 for i in keep],
         timestamp=[stamps[i] for i in keep],
     )
-    store = prepare(copy, tmp_path, "--size", "32", "--landmark-rows", rule)
+    store = prepare(copy, tmp_path, "--views.video.size", "32", "--views.video.rows", rule)
     read = read_clip(copy / f"Actor_01/{clip}.mp4", spread(30))
     late = [time > 1.95 for time in read.times] if rule == "time" else [math.ceil(i * 24 / 30) >= 12 for i in range(30)]
     assert sum(late) == (11 if rule == "time" else 16)
@@ -142,19 +143,19 @@ def test_crops_follow_the_rule_for_landmark_rows(copy, tmp_path, rule):
 
 
 def test_whole_frames_and_squashed_crops(corpus, tmp_path, capsys):
-    whole = prepare(corpus, tmp_path / "a", "--face", "none")
+    whole = prepare(corpus, tmp_path / "a", "--views.video.face", "none")
     assert "whole frames" in capsys.readouterr().out
     frame = read_clip(corpus / "Actor_01/01-01-01-01-01-01-01.mp4", spread(30)).frames[0]
     expected = cv2.resize(frame.to_ndarray(format="rgb24"), (16, 16), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(whole.read("video", 0)[0], expected)
-    squashed = prepare(corpus, tmp_path / "b", "--crop", "squashed")
+    squashed = prepare(corpus, tmp_path / "b", "--views.video.crop", "squashed")
     assert squashed.fingerprint != whole.fingerprint
-    assert squashed.manifest["settings"]["crop"] == "squashed"
+    assert squashed.manifest["settings"]["views"]["video"]["crop"] == "squashed"
 
 
 def test_detector_is_said_and_its_failures_are_listed(copy, tmp_path, capsys):
     subprocess.run(["rm", "-r", copy / "landmarks"], check=True)
-    assert ravdess.run(arguments(copy, tmp_path / "out")) == 1
+    assert run(copy, tmp_path / "out") == 1
     assert "built-in detector" in capsys.readouterr().out
     rows = list(csv.DictReader((tmp_path / "out/prepared/skipped.csv").open()))
     assert [row["id"] for row in rows] == sorted(CLIPS)
@@ -162,7 +163,7 @@ def test_detector_is_said_and_its_failures_are_listed(copy, tmp_path, capsys):
 
 
 def test_audio_rate_is_of_the_wave_alone(corpus, tmp_path):
-    store = prepare(corpus, tmp_path / "a", "--audio", "16000")
+    store = prepare(corpus, tmp_path / "a", "--views.wave.rate", "16000")
     assert store.shape("wave", 0) == pytest.approx((3.2 * 16000,), abs=2)
     full = prepare(corpus, tmp_path / "b")
     np.testing.assert_array_equal(store.read("mfcc", 0), full.read("mfcc", 0))
@@ -180,12 +181,11 @@ def test_workers_change_no_byte_and_a_second_run_neither(corpus, tmp_path, capsy
 
 
 PROGRAM = """
-import sys, argparse
-from pathlib import Path
+import sys
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 if __name__ == "__main__":
-    from test_prepare_ravdess import arguments, ravdess
-    sys.exit(ravdess.run(arguments(sys.argv[2], Path(sys.argv[3]), "--workers", "2", "--size", "224")))
+    from test_prepare_ravdess import run
+    sys.exit(run(sys.argv[2], sys.argv[3], "--workers", "2", "--views.video.size", "224"))
 """
 
 
@@ -225,14 +225,14 @@ def many(corpus, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 9])
 def test_killed_with_all_its_workers_it_carries_on_to_the_same_bytes(many, tmp_path, count):
-    prepare(many, tmp_path / "straight", "--size", "224")
+    prepare(many, tmp_path / "straight", "--views.video.size", "224")
     process = start(many, tmp_path / "killed")
     wait_for_clips(process, tmp_path / "killed", count)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     process.communicate()
     assert not (tmp_path / "killed/prepared/COMPLETE").exists()
-    prepare(many, tmp_path / "killed", "--size", "224", "--workers", "2")
+    prepare(many, tmp_path / "killed", "--views.video.size", "224", "--workers", "2")
     assert everything(tmp_path / "killed") == everything(tmp_path / "straight")
 
 
@@ -259,8 +259,8 @@ def test_ctrl_c_is_one_line_and_can_be_carried_on(many, tmp_path):
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert "the same command carries on" in said
-    prepare(many, tmp_path / "straight", "--size", "224")
-    prepare(many, tmp_path / "out", "--size", "224")
+    prepare(many, tmp_path / "straight", "--views.video.size", "224")
+    prepare(many, tmp_path / "out", "--views.video.size", "224")
     assert everything(tmp_path / "out") == everything(tmp_path / "straight")
 
 
@@ -296,7 +296,7 @@ def test_unusable_clips_must_be_accounted_for(copy, tmp_path, capsys):
     spoil(copy)
     count = len(REASONS)
     for allowed in ([], ["--max-skipped", str(count - 1)]):
-        assert ravdess.run(arguments(copy, tmp_path / "out", *allowed)) == 1
+        assert run(copy, tmp_path / "out", *allowed) == 1
         said = capsys.readouterr().err
         assert said.startswith("error: 8 clips cannot be used")
         assert "skipped.csv" in said
@@ -315,7 +315,7 @@ def test_a_repaired_clip_is_done_again(copy, tmp_path):
     path = copy / "Actor_01" / f"{CLIPS[2]}.mp4"
     whole = path.read_bytes()
     path.write_bytes(whole[:1000])
-    assert ravdess.run(arguments(copy, tmp_path / "out")) == 1
+    assert run(copy, tmp_path / "out") == 1
     path.write_bytes(whole)
     prepare(copy, tmp_path / "out")
     prepare(copy, tmp_path / "straight")
@@ -335,10 +335,12 @@ def test_a_finished_store_of_something_else_is_refused(copy, tmp_path, what):
     elif what == "fewer":
         (copy / f"Actor_01/{CLIPS[0]}.mp4").unlink()
     else:
-        options = ["--margin", "0.25"]
+        options = ["--views.video.margin", "0.25"]
     before = everything(tmp_path / "out")
-    with pytest.raises(DataError, match=r"margin was 0\.0, now 0\.25" if options else "other source files"):
-        ravdess.run(arguments(copy, tmp_path / "out", *options))
+    with pytest.raises(
+        DataError, match=r"views\.video\.margin was 0\.0, now 0\.25" if options else "other source files"
+    ):
+        main("ravdess", arguments(copy, tmp_path / "out", *options))
     assert everything(tmp_path / "out") == before
 
 
@@ -368,6 +370,26 @@ def test_audio_only(tmp_path, capsys):
     assert "1 songs ignored" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_store_of_an_earlier_version_is_told_and_left_as_it_is(corpus, tmp_path, capsys, finished):
+    old = {"corpus": "ravdess", "recipe": 1, "video": True, "face": "none", "size": 16, "audio": 44100}
+    dtypes = {"video": "u8", "wave": "i16", "mfcc": "f32"}
+    writer = StoreWriter(tmp_path / "prepared", dtypes, old, False, schema=1)
+    writer.add(CLIPS[0], "01", 0, {"video": np.ones(9, np.uint8), "wave": np.ones(9, "i2"), "mfcc": np.ones(9, "f4")})
+    if finished:
+        writer.finish()
+    writer.close()
+    before = everything(tmp_path)
+    assert run(corpus, tmp_path) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'prepared'} was {'prepared by an earlier' if finished else 'begun by another'} version" in said
+    assert "delete that folder, or write elsewhere with --out" in said
+    assert len(said.splitlines()) == 2
+    assert everything(tmp_path) == before
+    if finished:
+        assert Store(tmp_path / "prepared").setting("wave", "rate", old="audio") == 44100
+
+
 def test_audio_video_goes_before_audio_only(copy, tmp_path, capsys):
     write_wav(copy / "03-01-01-01-01-01-01.wav", tone(3.2, RATE, 1))
     assert prepare(copy, tmp_path / "out").ids == sorted(CLIPS)
@@ -376,14 +398,13 @@ def test_audio_video_goes_before_audio_only(copy, tmp_path, capsys):
 
 def test_synthetic_source_is_marked(copy, tmp_path, monkeypatch, capsys):
     (copy / "SYNTHETIC").write_text("seed 0\n")
-    args = arguments(copy, tmp_path)
-    args.out = None
     monkeypatch.chdir(tmp_path)
-    assert ravdess.run(args) == 0
+    words = ["prepare", "ravdess", "--source", str(copy), "--workers", "1", "--views.video.size", "16"]
+    assert cli.main(words) == 0
     assert Store(tmp_path / "data/synthetic/ravdess/prepared").synthetic
     assert "SYNTHETIC" in capsys.readouterr().out
     (copy / "SYNTHETIC").unlink()
-    assert ravdess.run(args) == 0
+    assert cli.main(words) == 0
     assert not Store(tmp_path / "data/ravdess/prepared").synthetic
 
 
@@ -402,17 +423,17 @@ def test_preview(corpus, tmp_path):
     [
         (["--source", "nowhere"], "--source nowhere: no such folder"),
         (["--source", "EMPTY"], "no RAVDESS clip among 0 media files"),
-        (["--landmarks", "nowhere"], "--landmarks nowhere: no such folder"),
-        (["--landmarks", "EMPTY"], "no CSV file in"),
-        (["--landmarks", "EMPTY", "--face", "none"], "exclude each other"),
-        (["--size", "0"], "--size 0"),
-        (["--audio", "44"], "--audio 44"),
-        (["--margin", "-1"], "--margin -1"),
-        (["--landmark-confidence", "70"], "--landmark-confidence 70"),
-        (["--landmark-confidence", "nan"], "--landmark-confidence nan"),
+        (["--views.video.landmarks", "nowhere"], "--views.video.landmarks nowhere: no such folder"),
+        (["--views.video.landmarks", "EMPTY"], "no CSV file in"),
+        (["--views.video.landmarks", "EMPTY", "--views.video.face", "none"], "exclude each other"),
+        (["--views.video.size", "0"], "--views.video.size 0"),
+        (["--views.wave.rate", "44"], "--views.wave.rate 44"),
+        (["--views.video.margin", "-1"], "--views.video.margin -1"),
+        (["--views.video.confidence", "70"], "--views.video.confidence 70"),
+        (["--views.video.confidence", "nan"], "--views.video.confidence: expected float"),
         (["--workers", "0"], "--workers 0: at least 1"),
         (["--max-skipped", "-1"], "--max-skipped -1: at least 0"),
-        (["--source", "AUDIO", "--preview", "a.png"], "audio alone"),
+        (["--source", "AUDIO", "--preview", "a.png"], "no pictures are kept"),
     ],
 )
 def test_wrong_options(corpus, tmp_path, options, message):
@@ -421,7 +442,7 @@ def test_wrong_options(corpus, tmp_path, options, message):
     write_wav(tmp_path / "audio/03-01-01-01-01-01-01.wav", tone(3.2, RATE, 1))
     places = {"EMPTY": str(tmp_path / "empty"), "AUDIO": str(tmp_path / "audio")}
     with pytest.raises(DataError, match=message) as error:
-        ravdess.run(arguments(corpus, tmp_path / "out", *[places.get(option, option) for option in options]))
+        main("ravdess", arguments(corpus, tmp_path / "out", *[places.get(option, option) for option in options]))
     assert len(str(error.value).splitlines()) <= 2
     assert not (tmp_path / "out").exists()
 
@@ -436,33 +457,34 @@ def test_landmark_files_of_no_clip_are_told_and_two_that_differ_refused(copy, tm
     assert f"  {copy / 'landmarks'}: 1 landmark file without a clip (01-02-01-01-01-01-01)\n" in said
     openface(copy / f"landmarks/other/{CLIPS[0]}.csv", [(9, 6, 40, 40)] * 32)
     with pytest.raises(DataError, match=rf"other/{CLIPS[0]}.csv: '{CLIPS[0]}' is .*, but .* in .*landmarks/{CLIPS[0]}"):
-        ravdess.run(arguments(copy, tmp_path / "again"))
+        main("ravdess", arguments(copy, tmp_path / "again"))
 
 
 def test_landmarks_asked_for_but_not_there(copy, tmp_path):
     subprocess.run(["rm", "-r", copy / "landmarks"], check=True)
-    with pytest.raises(DataError, match="--landmarks DIR"):
-        ravdess.run(arguments(copy, tmp_path / "out", "--face", "landmarks"))
+    with pytest.raises(DataError, match=r"--views\.video\.landmarks DIR"):
+        main("ravdess", arguments(copy, tmp_path / "out", "--views.video.face", "landmarks"))
 
 
 @pytest.mark.parametrize(("samples", "padded"), [(154350, 0), (129058, 2), (129057, 3), (20000, 212)])
 def test_short_audio_is_padded_by_two_steps_at_most(samples, padded):
-    wave = np.full(samples, 100, np.int16)
+    clip = Clip(1.0, [], np.empty(0), np.empty(0), {44100: np.full(samples, 100, np.int16)})
     if padded <= 2:
-        coefficients, steps = paper_mfcc(Path("a"), wave)
+        coefficients, steps = MFCC().make(Entry("a"), clip)
         assert (coefficients.shape, steps) == ((13, 212), padded)
     else:
         with pytest.raises(MediaError, match=f"{212 - padded} of the 212"):
-            paper_mfcc(Path("a"), wave)
+            MFCC().make(Entry("a"), clip)
 
 
 def test_an_unreadable_file_is_a_reason(corpus, monkeypatch):
     def denied(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(ravdess_clip, "read_clip", denied)
+    monkeypatch.setattr("datamodules.making.read_clip", denied)
     path = corpus / f"Actor_01/{CLIPS[0]}.mp4"
-    assert prepare_clip(Job("a", path, "a"), Settings(True, "none")).reason == "cannot be read (Permission denied)"
+    (made,) = prepare_job([Entry("a", media={"video": Media(path)})], {"video": Faces(face="none")})
+    assert made.reason == "cannot be read (Permission denied)"
 
 
 def test_split_file():
@@ -491,7 +513,7 @@ def test_split_file_holds_the_real_trials(realdata):
 @pytest.mark.realdata
 @pytest.mark.slow
 def test_real_audio_video_clips(realdata, tmp_path):
-    store = prepare(realdata / "ravdess/av_clips", tmp_path, "--face", "detector", "--max-skipped", "3")
+    store = prepare(realdata / "ravdess/av_clips", tmp_path, "--views.video.face", "detector", "--max-skipped", "3")
     assert store.manifest["counts"] == {"used": 11, "skipped": 3, "padded": 1}
     # The crops are faces: warm in colour and lit.
     for i in range(len(store)):

@@ -33,7 +33,7 @@ from datamodules.store import DataError, Store
 from datamodules.store_writer import StoreWriter
 from datamodules.vgaf import VGAFDataModule
 from datamodules.views.base import Times
-from experiments.request import data_fingerprint
+from experiments.results.request import data_fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ["--views.img.size", "32", "--views.spec.size", "106", "--workers", "1"]
@@ -373,7 +373,7 @@ def test_other_settings_or_sources_are_refused(copy, tmp_path, capsys):
     base = ["prepare", "vgaf", "--source", copy, "--out", out, *OPTIONS]
     assert "size was 32, now 48" in message(capsys, *base, "--views.img.size", "48")
     write_clip(copy / "Train/T_1.mp4", options={"qscale": "9"})
-    assert "the file of clip Train/T_1 changed" in message(capsys, *base)
+    assert "the file of clip Train/T_1, or what a table says of it, changed" in message(capsys, *base)
 
 
 def test_a_tensor_that_went_away_is_named(corpus, tmp_path, capsys):

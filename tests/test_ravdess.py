@@ -12,7 +12,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from tiny import trainer
 
 from datamodules import augment
-from datamodules.ravdess import CLASS_NAMES, SPLITS, RAVDESSDataModule
+from datamodules.catalogues.ravdess import EMOTIONS
+from datamodules.ravdess import SPLITS, RAVDESSDataModule
 from datamodules.store import DataError
 from datamodules.store_writer import StoreWriter
 from lightning_modules.base import EmotionTask
@@ -143,12 +144,17 @@ def test_waves_beside_the_other_modalities(ravdess):
     assert batch["length"]["video"].tolist() == [FRAMES] * 16
 
 
-def test_waves_of_another_rate_are_refused(tmp_path):
-    writer = StoreWriter(tmp_path / "prepared", {"wave": "i16", "mfcc": "f32"}, {"audio": 16000}, True)
+@pytest.mark.parametrize(("schema", "settings"), [
+    (1, {"corpus": "ravdess", "recipe": 1, "audio": 16000}),
+    (2, {"catalogue": {"name": "ravdess"}, "recipe": "cfnsr", "views": {"wave": {"view": "wave", "rate": 16000}}}),
+])  # fmt: skip
+def test_waves_of_another_rate_are_refused(tmp_path, schema, settings):
+    arrays = {"wave": "i16", "mfcc": "f32"}
+    writer = StoreWriter(tmp_path / "prepared", arrays, settings, True, schema=schema)
     arrays = {"wave": np.ones(9, np.int16), "mfcc": np.zeros((13, 212), np.float32)}
     writer.add("01-01-01-01-01-01-01", "01", 0, arrays, source_sha256="x")
     writer.finish()
-    with pytest.raises(DataError, match="waves of 16000 Hz, 44100 are needed: prepare with --audio 44100"):
+    with pytest.raises(DataError, match=r"waves of 16000 Hz, 44100 are needed: prepare with --views\.wave\.rate 44100"):
         assert make(tmp_path, modalities=["wave"]).input_shapes
     assert make(tmp_path, modalities=["audio"]).input_shapes == {"audio": [13, 212]}
     with pytest.raises(DataError, match=r"--data\.wave_seconds -1"):
@@ -223,7 +229,7 @@ def test_image_size_is_made_on_the_device(ravdess):
 def test_shapes_and_labels_come_before_setup(ravdess):
     data = make(ravdess, class_weighting="balanced")
     assert data.input_shapes == {"video": [3, FRAMES, SIZE, SIZE], "audio": [13, 212]}
-    assert data.class_names == CLASS_NAMES
+    assert data.class_names == list(EMOTIONS)
     assert data.num_classes == 8
     assert data.synthetic is True
     assert data.fingerprint == data.store.fingerprint

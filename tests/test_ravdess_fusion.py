@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules.action_units import ActionUnitNet
-from lightning_modules.backbones import MFCCNet, ResNeXt3D
 from lightning_modules.cfnsr import CFNSR
-from lightning_modules.encoders import TaskError, load_weights
+from lightning_modules.nn.action_units import ActionUnitNet
+from lightning_modules.nn.backbones import MFCCNet, ResNeXt3D
+from lightning_modules.nn.encoders import TaskError, load_weights
 from lightning_modules.ravdess_fusion import MCBP, MMTM, MSAF, ConcatFC
 from lightning_modules.ravdess_rivals import AudioOnly, LateFusion, VideoOnly
 

@@ -3,10 +3,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lightning_modules.backbones import MFCCNet, ResNeXt3D
 from lightning_modules.cfnsr import CFNSR
-from lightning_modules.encoders import TaskError, load_weights
-from lightning_modules.fusion import averaging, multiplication, multiplicative
+from lightning_modules.nn.backbones import MFCCNet, ResNeXt3D
+from lightning_modules.nn.encoders import TaskError, load_weights
+from lightning_modules.nn.fusion import averaging, multiplication, multiplicative
 from lightning_modules.ravdess_rivals import AudioOnly, LateFusion, VideoOnly
 
 PAPER = {"video": [3, 30, 224, 224], "audio": [13, 212]}

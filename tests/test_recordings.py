@@ -8,7 +8,8 @@ from test_media import own_bytes, tone, write_clip, write_wav
 from test_prepare_engagement import arguments, film
 
 import cli
-from datamodules import daisee, faces, noxi, ravdess_features, recordings
+from datamodules import recordings
+from datamodules.prepare import daisee, faces, noxi, ravdess_features
 from datamodules.recordings import contents
 from datamodules.store import DataError, Store
 from datamodules.synth import ravdess_features as synth
@@ -43,7 +44,7 @@ def test_kaggles_ravdess_has_every_file_twice(actors, tmp_path, capsys):
         again.write_bytes(path.read_bytes())
     capsys.readouterr()
     assert prepare(actors, tmp_path / "twice") == 0
-    assert "3 clips used, 0 skipped, 0 padded, 3 copies ignored" in capsys.readouterr().out
+    assert "3 clips used, 0 skipped, 3 copies ignored" in capsys.readouterr().out
     for path in (tmp_path / "once/prepared").iterdir():
         assert path.read_bytes() == (tmp_path / "twice/prepared" / path.name).read_bytes(), path.name
 

@@ -10,11 +10,11 @@ import yaml
 from fabricated import make_project
 
 import cli
-from experiments.plan import Planner, Selection
-from experiments.redaction import HIDDEN, drop, hide, hide_message, hide_text, hide_words, is_secret
-from experiments.request import difference, make_request, request_hash
-from experiments.runner import typed
-from experiments.table_file import read_table
+from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.runner import typed
+from experiments.reproduce.table_file import read_table
+from experiments.results.request import difference, make_request, request_hash
+from experiments.settings.redaction import HIDDEN, drop, hide, hide_message, hide_text, hide_words, is_secret
 from lightning_modules import ravdess_rivals
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,8 +18,9 @@ from callbacks.layer_lr import DiscriminativeLR
 from callbacks.unfreezing import GradualUnfreezing
 from callbacks.warmup import Warmup
 from datamodules.store import DataError
-from experiments import request, results
-from lightning_modules.metrics import PredictionTable, classification_metrics
+from experiments.results import cell as results
+from experiments.results import request
+from lightning_modules.nn.metrics import PredictionTable, classification_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 AUDIO = ["fit", "--config", "experiments/ravdess_audio.yaml", "--trainer.max_epochs", "1"]
@@ -146,7 +147,7 @@ def test_p10_p11_every_cell_has_its_own_folder():
 
 
 def test_p12_standard_deviation_is_that_of_a_sample():
-    from experiments.scores import Score
+    from experiments.scores.column_score import Score
 
     score = Score({0: 0.5, 1: 0.7}, float("nan"), 2, 2, 1, {}, {}, (0.0, 1.0))
     assert score.spread == pytest.approx(np.std([0.5, 0.7], ddof=1)) == pytest.approx(0.2 / 2**0.5)

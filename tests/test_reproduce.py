@@ -14,11 +14,12 @@ from fabricated import make_project, make_store
 
 import cli
 from datamodules.store import DataError
-from experiments import reproduce
-from experiments.plan import Planner, Selection
-from experiments.request import request_from_command
-from experiments.results import write_json
-from experiments.table_file import read_table
+from experiments.report.command import report_on
+from experiments.reproduce import command as reproduce
+from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.table_file import read_table
+from experiments.results.cell import write_json
+from experiments.results.request import request_from_command
 
 PROJECT = Path(__file__).resolve().parents[1]
 HERE = Path()
@@ -30,7 +31,7 @@ ONE = ["--rows", "audio", "--folds", "0", *SOME]
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
-    monkeypatch.setattr("experiments.report_html.figures", lambda summary: [])  # drawn in test_report.py
+    monkeypatch.setattr("experiments.report.html_page.figures", lambda summary: [])  # drawn in test_report.py
     monkeypatch.setenv("PYTHONPATH", f"{PROJECT}{os.pathsep}{PROJECT / 'tests'}")  # for the fake cli.py
     return tmp_path
 
@@ -42,7 +43,7 @@ def options(*arguments):
 
 
 def run(*arguments):
-    return reproduce.run(options(*arguments), HERE)
+    return reproduce.run(options(*arguments), HERE, report_on)
 
 
 def test_stand_ins_of_real_features_are_made_only_where_asked_for_alone(project, capsys):
@@ -75,7 +76,7 @@ def half_done():
 
 
 def in_background(*arguments, **environment):
-    code = "import sys, argparse\nfrom pathlib import Path\nfrom experiments import reproduce\n"
+    code = "import sys, argparse\nfrom pathlib import Path\nfrom experiments.reproduce import command as reproduce\n"
     code += "parser = argparse.ArgumentParser()\nreproduce.add_arguments(parser)\n"
     code += "sys.exit(reproduce.run(parser.parse_args(sys.argv[1:]), Path()))"
     return subprocess.Popen([sys.executable, "-c", code, *arguments], env={**os.environ, **environment},

@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 from fabricated import make_project, write
 
-from experiments.plan import Planner, Selection
-from experiments.request import (
+from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.table_file import read_table
+from experiments.results.cell import run_directory
+from experiments.results.request import (
     difference,
     handed_over,
     make_request,
@@ -13,8 +15,6 @@ from experiments.request import (
     request_from_command,
     request_hash,
 )
-from experiments.results import run_directory
-from experiments.table_file import read_table
 
 PLACE = {"fold": 0, "seed": 1, "protocol": "paper", "data": "d", "split": "s", "needs": {}}
 EXPERIMENT = """

@@ -8,8 +8,8 @@ import pytest
 from fabricated import CLASSES, make_cell, write, write_predictions
 
 from datamodules.store import DataError
-from experiments.predictions import read_predictions
-from experiments.results import read_cell, read_json, run_directory, state, write_json, write_result
+from experiments.results.cell import read_cell, read_json, run_directory, state, write_json, write_result
+from experiments.results.predictions import read_predictions
 
 REQUEST = {"fold": 0, "seed": 1, "protocol": "paper", "settings": {"lr": 0.001}}
 OTHER = {**REQUEST, "settings": {"lr": 0.002}}

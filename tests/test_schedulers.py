@@ -7,8 +7,8 @@ from tiny import TinyData, TinyTask, trainer
 
 from callbacks.layer_lr import DiscriminativeLR
 from callbacks.warmup import Warmup
-from lightning_modules.encoders import TaskError
-from lightning_modules.schedulers import CosineWave
+from lightning_modules.nn.encoders import TaskError
+from lightning_modules.nn.schedulers import CosineWave
 
 # papers/engagement.md, section 3.2: the released code's rate during epoch 0, 1, 2, ... at base rate 0.005.
 TRACE = [0.005, 0.004532, 0.003307, 0.001793, 0.000568, 0.0001, 0.000568, 0.001793, 0.003307, 0.004532, 0.005, 0.004532]

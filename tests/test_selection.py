@@ -14,9 +14,9 @@ from jsonargparse import ArgumentParser
 from test_elsewhere import classes
 
 import cli
-from experiments.plan import Planner, Selection
-from experiments.results import read_cell
-from experiments.table_file import read_table
+from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.table_file import read_table
+from experiments.results.cell import read_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 AUDIO = ["fit", "--config", str(ROOT / "experiments" / "ravdess_audio.yaml"), "--trainer.max_epochs", "3"]
@@ -129,7 +129,7 @@ PARSE = """
 import sys, json
 {before}
 import callbacks.checkpoints, callbacks.collapse, datamodules.ravdess, lightning_modules.ravdess_rivals
-from experiments.emotion_cli import EmotionCLI
+from experiments.train.emotion_cli import EmotionCLI
 class Parsed(EmotionCLI):
     def instantiate_classes(self): pass
     def _run_subcommand(self, subcommand): pass

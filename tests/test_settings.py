@@ -1,7 +1,7 @@
 import pytest
 
 from datamodules.store import DataError
-from experiments.settings import merge, parse_value, read_yaml
+from experiments.settings.config import merge, parse_value, read_yaml
 
 
 @pytest.mark.parametrize("text", [

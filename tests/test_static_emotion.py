@@ -11,9 +11,9 @@ from callbacks.layer_lr import DiscriminativeLR
 from callbacks.unfreezing import GradualUnfreezing
 from callbacks.warmup import Warmup
 from lightning_modules.base import EmotionTask, TaskError, select_clip
-from lightning_modules.losses import FocalLoss
-from lightning_modules.metrics import PredictionTable, table_metrics
-from lightning_modules.schedulers import CosineWave
+from lightning_modules.nn.losses import FocalLoss
+from lightning_modules.nn.metrics import PredictionTable, table_metrics
+from lightning_modules.nn.schedulers import CosineWave
 from lightning_modules.static_emotion import FaceEmbedding, KinesicsEmbedding, StaticEmotion, StaticEngagement
 
 NAN = float("nan")

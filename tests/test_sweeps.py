@@ -10,8 +10,8 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 import cli
-from experiments import sweep
-from experiments.settings import read_yaml
+from experiments.settings.config import read_yaml
+from experiments.train import sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 SWEEPS = sorted(path.stem for path in (ROOT / "experiments" / "sweeps").glob("*.yaml"))

@@ -5,9 +5,9 @@ import torch
 from transformers import BertConfig, BertModel
 
 import cli
-from experiments.embed import embeddings
-from lightning_modules.encoders import TaskError
-from lightning_modules.sentence_encoder import SentenceEncoder
+from experiments.train.embed import embeddings
+from lightning_modules.nn.encoders import TaskError
+from lightning_modules.nn.sentence_encoder import SentenceEncoder
 from lightning_modules.text_head import TextHead
 
 TINY = {
@@ -133,7 +133,7 @@ def test_a_store_with_other_items_is_not_mistaken(avamerg):
 
 def test_what_leaked_says_so(avamerg, tmp_path, capsys):
     """The whole way: the option, the line after training, result.json."""
-    from experiments.results import read_cell
+    from experiments.results.cell import read_cell
 
     config = tmp_path / "leak.yaml"
     config.write_text(

@@ -14,7 +14,7 @@ from datamodules.catalogues.vgaf.labels import CLASS_NAMES, source_clip
 from datamodules.catalogues.vgaf.tensors import write_index
 from datamodules.store import DataError
 from datamodules.vgaf import VGAFDataModule
-from experiments import embed
+from experiments.train import embed
 
 TRAIN, VAL, SYNTHETIC = 12, 6, 12  # clips; classes in turn
 SIZE = 16

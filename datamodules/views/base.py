@@ -1,7 +1,7 @@
 """What is kept of an entry: a view says which media it wants, is fed what they show, and ends with arrays."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Scan
 from datamodules.media import Clip
-from datamodules.store import Store
+from datamodules.store import DataError, Store
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Made:
 class Maker(ABC):
     """Takes what is decoded of an entry, or of its parts one after the other, and ends with arrays.
 
-    Whatever it is fed, it may raise a `MediaError`: the medium cannot be used.
+    Whatever it is fed, it may raise a `MediaError` before it takes anything of it: the medium cannot be used.
     """
 
     def clip(self, piece: Entry, clip: Clip) -> None:  # noqa: B027
@@ -98,12 +98,14 @@ class View(ABC):
         of_parts: Whether it is made of the parts of an entry.
         preview: Whether its arrays are pictures over time that a contact sheet can show.
         packages: What its bytes depend on; their versions are recorded.
+        limits: The least and the greatest value of its options that are numbers.
     """
 
     required: ClassVar[bool] = True
     of_parts: ClassVar[bool] = False
     preview: ClassVar[bool] = False
     packages: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     @abstractmethod
     def arrays(self, name: str) -> dict[str, str]:
@@ -113,7 +115,7 @@ class View(ABC):
             name: Of the view in its recipe.
         """
 
-    def check(self, option: str) -> None:  # noqa: B027
+    def check(self, option: str) -> None:
         """Refuse values of the options that make no sense.
 
         Args:
@@ -122,6 +124,10 @@ class View(ABC):
         Raises:
             DataError: One is out of range.
         """
+        for name, (least, most) in self.limits.items():
+            value = getattr(self, name)
+            if not least <= value <= most:  # also where it is no number
+                raise DataError(f"{option}.{name} {value}: give a number from {least} to {most}.")
 
     def bind(self, option: str, scan: Scan, source: Path) -> "tuple[View | None, Scan]":
         """Find out once, before anything is decoded, what an option left open.

@@ -38,6 +38,12 @@ class Faces(WholeClip):
 
     dtype: ClassVar[str] = "u8"
     preview: ClassVar[bool] = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "size": (8, 4096),
+        "frames": (1, 10_000),
+        "margin": (0, 2),
+        "confidence": (0, 1),
+    }
 
     face: Literal["auto", "landmarks", "detector", "none"] = "auto"
     landmarks: Path | None = None
@@ -50,14 +56,7 @@ class Faces(WholeClip):
 
     def check(self, option: str) -> None:
         """Refuse values that make no sense."""
-        if self.size < 8:
-            raise DataError(f"{option}.size {self.size}: give at least 8 pixels.")
-        if self.frames < 1:
-            raise DataError(f"{option}.frames {self.frames}: give at least 1.")
-        if not 0 <= self.margin <= 2:
-            raise DataError(f"{option}.margin {self.margin}: give a fraction of the face box from 0 to 2.")
-        if not 0 <= self.confidence <= 1:
-            raise DataError(f"{option}.confidence {self.confidence}: give a number from 0 to 1.")
+        super().check(option)
         if self.landmarks and self.face in ("detector", "none"):
             raise DataError(f"{option}.landmarks and {option}.face {self.face} exclude each other; leave one out.")
         if self.landmarks and not self.landmarks.is_dir():

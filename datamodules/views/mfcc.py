@@ -10,7 +10,6 @@ from datamodules.entries import Entry
 from datamodules.media import Clip
 from datamodules.media_file import MediaError
 from datamodules.mfcc import mfcc
-from datamodules.store import DataError
 from datamodules.views.base import Want, WholeClip
 
 HOP = 512  # samples
@@ -30,6 +29,14 @@ class MFCC(WholeClip):
     """
 
     dtype: ClassVar[str] = "f32"
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "rate": (1000, 384_000),
+        "offset": (0, 600),
+        "seconds": (0.1, 600),
+        "count": (1, 128),
+        "steps": (1, 100_000),
+        "most_padded": (0, 100_000),
+    }
 
     rate: int = 44100
     offset: float = 0.5
@@ -37,11 +44,6 @@ class MFCC(WholeClip):
     count: int = 13
     steps: int = 212
     most_padded: int = 2
-
-    def check(self, option: str) -> None:
-        """Refuse values that make no sense."""
-        if min(self.rate, self.count, self.steps) < 1 or self.offset < 0 or self.seconds <= 0 or self.most_padded < 0:
-            raise DataError(f"{option}: rate, seconds, count and steps are more than 0, the others at least 0.")
 
     def wants(self, piece: Entry) -> Want:
         """Return the sound."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ class Spectrograms(View):
         size: Mel bands and steps.
     """
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (106, 1024)}
+
     segments: tuple[int, ...] = (5,)
     size: int = 128
 
@@ -32,11 +35,13 @@ class Spectrograms(View):
         return {f"{name}_{count}": "f32" for count in self.segments}
 
     def check(self, option: str) -> None:
-        """Refuse values that make no sense."""
-        if not self.segments or min(self.segments) < 1 or len(set(self.segments)) < len(self.segments):
-            raise DataError(f"{option}.segments {list(self.segments)}: numbers of at least 1, each once")
+        """Refuse values that make no sense, and pictures that are too small for the network."""
         if self.size < 106:
             raise DataError(f"{option}.size {self.size}: the audio network needs at least 106")
+        super().check(option)
+        counts = list(self.segments)
+        if not counts or len(set(counts)) < len(counts) or not 1 <= min(counts) <= max(counts) <= 10_000:
+            raise DataError(f"{option}.segments {counts}: give numbers from 1 to 10000, each once")
 
     def wants(self, piece: Entry) -> Want | None:
         """Return the sound, if there is any."""

@@ -9,7 +9,6 @@ import numpy as np
 from datamodules.entries import Entry
 from datamodules.media import Clip
 from datamodules.media_file import MediaError
-from datamodules.store import DataError
 from datamodules.views.base import Want, WholeClip
 
 
@@ -22,13 +21,9 @@ class Wave(WholeClip):
     """
 
     dtype: ClassVar[str] = "i16"
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"rate": (1000, 384_000)}
 
     rate: int = 44100
-
-    def check(self, option: str) -> None:
-        """Refuse a rate that is none."""
-        if self.rate < 1000:
-            raise DataError(f"{option}.rate {self.rate}: give the rate in Hz, at least 1000.")
 
     def wants(self, piece: Entry) -> Want:
         """Return the sound."""

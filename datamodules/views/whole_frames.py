@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -11,7 +11,6 @@ from datamodules.entries import Entry
 from datamodules.frames import to_rgb
 from datamodules.letterbox import letter_box
 from datamodules.media import Clip
-from datamodules.store import DataError
 from datamodules.views.base import Times, Want, WholeClip
 
 
@@ -28,6 +27,8 @@ class WholeFrames(WholeClip):
         dtype: ``uint8``, or ``float32`` between 0 and 1: four times the space.
     """
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"frames": (1, 10_000), "size": (16, 4096)}
+
     frames: int = 5
     size: int = 224
     fit: Literal["squash", "letterbox"] = "squash"
@@ -36,13 +37,6 @@ class WholeFrames(WholeClip):
     def arrays(self, name: str) -> dict[str, str]:
         """Return its one array."""
         return {f"{name}_{self.frames}": {"uint8": "u8", "float32": "f32"}[self.dtype]}
-
-    def check(self, option: str) -> None:
-        """Refuse values that make no sense."""
-        if self.frames < 1:
-            raise DataError(f"{option}.frames {self.frames}: at least 1")
-        if self.size < 16:
-            raise DataError(f"{option}.size {self.size}: give at least 16 pixels")
 
     def said(self) -> str:
         """Return how many frames there will be."""

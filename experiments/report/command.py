@@ -1,0 +1,157 @@
+"""``cli.py report``: every table as Markdown, LaTeX and one self-contained HTML file, from result files alone."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from atomic_files import write_atomic
+from datamodules.store import DataError
+from experiments.report.html_page import html, index_html
+from experiments.report.markup import one_line
+from experiments.report.readme import has_block, readme_block, update_readme
+from experiments.report.renderings import markdown, whole_latex, whole_markdown
+from experiments.report.report_tables import report_of
+from experiments.report.text_table import Report
+from experiments.reproduce.committed import read_committed, write_committed
+from experiments.reproduce.finished_cells import read_cells
+from experiments.reproduce.plan import Planner
+from experiments.reproduce.table import table_names
+from experiments.reproduce.table_file import read_table
+from experiments.scores.table_scores import Summary, summarise
+from experiments.settings.config import PROJECT
+
+RESULTS = Path("docs", "results")
+RUNS = Path("runs")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of ``report``."""
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help="file stem or path of a table; default: all")
+    parser.add_argument("--data", choices=("real", "synthetic"), default="real", help="synthetic: the stand-in's runs")
+    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="folder of all runs")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help=f"read result files in DIR instead of runs; default for a table without runs: {RESULTS}",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report; default RUNS/[synthetic/]report")
+    parser.add_argument("--commit", action="store_true", help=f"write compact result files into {RESULTS}")
+    parser.add_argument("--readme", type=Path, nargs="?", const=Path("README.md"), metavar="FILE",
+                        help="renew the tables between the markers of a Markdown file")  # fmt: skip
+
+
+def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
+    """Reports on tables.
+
+    Args:
+        args: Options of `add_arguments`.
+        project: Folder that holds ``experiments/``.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        DataError: If a table or a result file cannot be read, a file, folder or marker is missing, or the report cannot
+            be written.
+    """
+    synthetic = args.data == "synthetic"
+    if synthetic and args.results:
+        raise DataError("--results holds results on real data; leave --data synthetic out")
+    for option, folder in (("--runs", args.runs if args.runs != RUNS else None), ("--results", args.results)):
+        if folder and not folder.is_dir():
+            raise DataError(f"{option} {folder}: no such folder")
+    if args.readme and not args.readme.is_file():
+        raise DataError(f"--readme {args.readme}: no such file")
+    names = args.tables or table_names(project)
+    if not names:
+        raise DataError("no tables in experiments/tables")
+    tables = [read_table(name, synthetic=synthetic, project=project) for name in names]
+    planners = [Planner(table, args.runs, project) for table in tables]
+    if args.commit:
+        for planner in planners:
+            for path in write_committed(planner.table, read_cells(planner.table, args.runs), RESULTS):
+                print(f"wrote {path}")
+    reports = [report_of(summary_of(planner, args.results or _where_no_runs_are(planner))) for planner in planners]
+    for report in reports if args.readme else ():
+        if args.tables or has_block(args.readme, report.summary.table.name):
+            update_readme(args.readme, report.summary.table.name, readme_block(report))
+    out = args.out or report_folder(planners[0])
+    try:
+        lines = write_report(reports, out)
+    except OSError as error:
+        raise DataError(f"cannot write {out}: {error.strerror}; name another folder with --out") from error
+    for line in lines:
+        print(line)
+    return 0
+
+
+def _where_no_runs_are(planner: Planner) -> Path | None:
+    """The committed results, where a table has some and this machine has no run of it."""
+    table = planner.table
+    if table.synthetic or not (RESULTS / table.name).is_dir():
+        return None
+    if here := len(read_cells(table, planner.runs)):
+        more = len(read_committed(table, RESULTS)) - here
+        if more > 0:
+            print(f"{table.name}: on the {here} cells run here; with --results {RESULTS} on {more} more")
+        return None
+    print(f"{table.name}: not run here; the report is on the committed results in {RESULTS / table.name}")
+    return RESULTS
+
+
+def summary_of(planner: Planner, results: Path | None = None) -> Summary:
+    """The numbers of a table as its files have them now.
+
+    Args:
+        planner: Planner of the table.
+        results: Folder of committed results to read instead of the runs.
+
+    Returns:
+        The summary; a note says which cells were run with other settings than the YAML files now have.
+    """
+    table = planner.table
+    cells = read_committed(table, results) if results else read_cells(table, planner.runs)
+    summary = summarise(table, cells)
+    for row in dict.fromkeys(key[0] for key in planner.outdated(cells)):
+        summary.notes.append(f"{table.row(row).label}: cells were run with other settings than {row} has now.")
+    return summary
+
+
+def report_folder(planner: Planner) -> Path:
+    """Where the report on a table's runs goes."""
+    return planner.runs.joinpath(*(["synthetic"] if planner.table.synthetic else []), "report")
+
+
+def report_on(planners: Sequence[Planner]) -> list[str]:
+    """Write the report on tables as their runs are now and return lines to print.
+
+    Args:
+        planners: Of the tables.
+    """
+    return write_report([report_of(summary_of(planner)) for planner in planners], report_folder(planners[0]))
+
+
+def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
+    """Write the report files of some tables.
+
+    Args:
+        reports: On the tables.
+        folder: Where the files go: ``<table>.md``, ``.tex`` and ``.html``, and ``index.html`` for several tables.
+
+    Returns:
+        Lines to print: the main tables and the path of the page to open.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines, page = [], folder / "index.html"
+    for report in reports:
+        name = report.summary.table.name
+        write_atomic(folder / f"{name}.md", whole_markdown(report))
+        write_atomic(folder / f"{name}.tex", whole_latex(report))
+        write_atomic(folder / f"{name}.html", html(report))
+        lines += [one_line(report.main.title), "", markdown(report.main), ""]
+    if len(reports) > 1:
+        write_atomic(page, index_html(reports))
+    else:
+        page = folder / f"{reports[0].summary.table.name}.html"
+    return [*lines, f"report: {page}"]

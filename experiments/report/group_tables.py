@@ -1,0 +1,60 @@
+"""Tables of a report on who is in the clips and on what its models look at."""
+
+import math
+
+from experiments.report.text_table import METRICS, TextTable, first, titled
+from experiments.results.quantities import percent
+from experiments.scores import subgroups
+from experiments.scores.table_scores import Summary
+
+
+def subsets(summary: Summary) -> TextTable:
+    """The metric with some modalities alone."""
+    shown = [subset for subset in summary.table.subsets if any(subset in row.subsets for row in summary.rows)]
+    whole = {name for subset in shown for name in subset}
+    named = ["all" if set(subset) == whole else " + ".join(subset) for subset in shown]
+    rows = [
+        [row.row.label, *(percent(row.subsets.get(subset, math.nan)) for subset in shown)]
+        for row in summary.rows
+        if row.subsets
+    ]
+    title = "Modalities that are there, all others lost, without retraining"
+    return TextTable(titled(summary, f"{title}: {METRICS[summary.table.metric]}"), [first(summary), *named], rows)
+
+
+def fairness(summary: Summary) -> TextTable:
+    """Accuracy of every row by age, gender and whatever else is known of the people in clips."""
+    runs = {row.row.label: row.predictions(summary.headline) for row in summary.rows}
+    runs = {label: of for label, of in runs.items() if any(run.attributes for run in of)}
+    found = dict.fromkeys(group for of in runs.values() for group in subgroups.groups(of))
+    rows = []
+    for name, value in found:
+        cells = {label: subgroups.accuracies(of, name, value) for label, of in runs.items()}
+        clips = max(count for count, _, _ in cells.values())
+        shown = [
+            percent(mean) + ("" if math.isnan(half) else f" \N{PLUS-MINUS SIGN} {100 * half:.1f}")
+            for _, mean, half in cells.values()
+        ]
+        rows.append([f"{name}: {value}", f"{clips}", *shown])
+    title = "Accuracy by group of people, with half of a 95 % interval over clips, of these training runs alone"
+    return TextTable(titled(summary, title), [first(summary), "Clips", *runs], rows)
+
+
+def weights(summary: Summary) -> TextTable:
+    """Mean weights of the modalities; by class and by group of people where a model decides them clip by clip."""
+    rows: list[list[str]] = []
+    modalities: dict[str, None] = {}
+    found = []
+    for row in summary.rows:
+        runs = row.predictions(summary.headline)
+        if every := subgroups.overall(runs):
+            modalities.update(dict.fromkeys(every))
+            found.append((row.row.label, "all", every))
+        if subgroups.adaptive(runs):
+            of = subgroups.weights(runs, row.class_names).items()
+            found += [(row.row.label, f"{name}: {value}", by) for (name, value), by in of]
+    for label, group, by in found:
+        means = [percent(float(by[m].mean()) if len(by.get(m, ())) else math.nan) for m in modalities]
+        rows.append([label, group, *means, subgroups.heaviest(by)])
+    header = [first(summary), "Clips of", *modalities, "Heaviest"]
+    return TextTable(titled(summary, "Mean weight of a modality where it is there, percent"), header, rows)

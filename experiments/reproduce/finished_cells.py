@@ -1,0 +1,38 @@
+"""The finished cells of a table."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from experiments.reproduce.table import CellKey, Table
+from experiments.results.cell import Cell, read_cell, run_directory
+
+
+def planned_cells(table: Table) -> Iterable[CellKey]:
+    """Every cell a table asks for."""
+    for row in table.rows:
+        for protocol, seeds in table.seeds.items():
+            for fold in table.folds:
+                for seed in seeds:
+                    yield row.name, protocol, fold, seed
+
+
+def read_cells(table: Table, runs: Path) -> dict[CellKey, Cell]:
+    """Reads the finished cells of a table.
+
+    Args:
+        table: The table.
+        runs: Folder of all runs.
+
+    Returns:
+        Cells by row, protocol, fold and seed.
+
+    Raises:
+        DataError: If a file of a finished cell is missing or damaged.
+    """
+    cells = {}
+    for key in planned_cells(table):
+        row, protocol, fold, seed = key
+        folder = run_directory(table.name, protocol, fold, seed, row=row, synthetic=table.synthetic, runs=runs)
+        if (folder / "result.json").exists():
+            cells[key] = read_cell(folder)
+    return cells

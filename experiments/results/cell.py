@@ -1,0 +1,226 @@
+"""The result of a cell (contract 5): where it lies, how it is written, checked and read.
+
+``runs/[synthetic/]<table or experiment>/[<row>/]<protocol>-fold<k>-seed<s>/`` holds::
+
+    request.json                  what the cell was asked to be
+    config.yaml                   the resolved settings
+    metrics.csv                   one row per epoch: epoch, step, train_loss, val_loss, val_accuracy, ...
+    predictions-<selection>.csv   see `experiments.results.predictions`; selection best, last or selected, or unselected
+                                  where no epoch was ever validated: of such a cell no table shows anything
+    missing/                      the same under missing modalities
+    plots/*.png                   pictures worth a place in the report
+    checkpoints/                  best.ckpt, last.ckpt
+    log.txt                       what the run printed, where `reproduce` started it
+    result.json                   written last: `experiments.results.result_check` says what it holds
+"""
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from atomic_files import write_atomic
+from datamodules.store import DataError, read_object
+from experiments.results.predictions import Predictions, read_predictions
+from experiments.results.request import AGAIN, cell_name, recorded_request, request_hash
+from experiments.results.result_check import LATER, SCHEMA, miscounted, problem
+from experiments.settings.config import Config
+
+UNSELECTED = "unselected"  # stands for the selection of a run that ended before its first validation
+_DRAWN_ANEW = ("confusion", "curves")  # pictures of one run that a report draws itself, over all of them
+State = Literal["done", "missing", "partial", "changed"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One finished run.
+
+    Attributes:
+        result: Content of ``result.json``.
+        predictions: By selection.
+        curves: Columns of ``metrics.csv``; NaN where an epoch has no value.
+        missing: Predictions under missing modalities: modality -> rate -> selection.
+        plots: Pictures the run left.
+    """
+
+    result: Config
+    predictions: dict[str, Predictions]
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    missing: dict[str, dict[float, dict[str, Predictions]]] = field(default_factory=dict)
+    plots: list[Path] = field(default_factory=list)
+
+
+def run_directory(
+    name: str,
+    protocol: str,
+    fold: int,
+    seed: int,
+    *,
+    row: str | None = None,
+    synthetic: bool = False,
+    runs: Path = Path("runs"),
+) -> Path:
+    """Folder of one run.
+
+    Args:
+        name: Stem of the table's file for a cell of a table, of the experiment's for a plain ``fit``.
+        protocol: ``paper`` or ``honest``.
+        fold: Test fold, counted from 0.
+        seed: Seed of the run.
+        row: Row of the table.
+        synthetic: Whether the data are a stand-in.
+        runs: Folder of all runs.
+
+    Returns:
+        The path; nothing is made.
+    """
+    parts = [*(["synthetic"] if synthetic else []), name, *([row] if row else [])]
+    return runs.joinpath(*parts, cell_name(protocol, fold, seed))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON so that a reader sees the old file or the new one, never a part.
+
+    Raises:
+        ValueError: If a number is not finite.
+    """
+    write_atomic(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Config:
+    """Reads a JSON object.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    return read_object(path, AGAIN)
+
+
+def read_result(directory: Path) -> Config:
+    """Reads the ``result.json`` of a run.
+
+    Raises:
+        DataError: If it is missing, damaged or of another schema.
+    """
+    path = directory / "result.json"
+    result = {**LATER, **read_json(path)}
+    if wrong := problem(result):
+        raise DataError(f"{path}: {wrong}; {AGAIN}")
+    return result
+
+
+def state(directory: Path, request: Config) -> State:
+    """How far a cell is, seen from its files alone.
+
+    Args:
+        directory: Folder of the cell.
+        request: What the cell is asked to be now.
+
+    Returns:
+        ``done``; ``partial`` for one that can be continued from its last checkpoint; ``changed`` for one that was
+        made or begun under another request and must not be used; ``missing`` otherwise.
+    """
+    finished = directory / "result.json"
+    wanted = request_hash(request)
+    if finished.exists():
+        return "done" if read_json(finished).get("request_hash") == wanted else "changed"
+    if not (directory / "checkpoints" / "last.ckpt").exists():
+        return "missing"
+    return "partial" if request_hash(recorded_request(directory)) == wanted else "changed"
+
+
+def write_result(directory: Path, result: Mapping[str, Any]) -> None:
+    """Checks a result and writes ``result.json``, which makes the cell count as done.
+
+    Args:
+        directory: Folder of the cell, with everything else already in it.
+        result: Fields of `experiments.results.result_check.RESULT`, without ``schema``.
+
+    Raises:
+        ValueError: If a field is missing, unknown or of the wrong type, if a selection has no predictions, or if the
+            request hash is not that of the recorded request.
+    """
+    complete = {"schema": SCHEMA, **LATER, **result}
+    if wrong := problem(complete):
+        raise ValueError(f"result of {directory}: {wrong}")
+    for selection in complete["selections"]:
+        if not (directory / f"predictions-{selection}.csv").exists():
+            raise ValueError(f"result of {directory}: predictions-{selection}.csv is not there")
+    if request_hash(recorded_request(directory)) != complete["request_hash"]:
+        raise ValueError(f"result of {directory}: request_hash is not that of request.json")
+    write_json(directory / "result.json", complete)
+
+
+def read_cell(directory: Path) -> Cell:
+    """Reads a finished run.
+
+    Args:
+        directory: Folder of the cell.
+
+    Returns:
+        The cell.
+
+    Raises:
+        DataError: If a file is missing, damaged, cut short or of another schema, or one contradicts another.
+    """
+    result = read_result(directory)
+    missing: dict[str, dict[float, dict[str, Predictions]]] = {}
+    for folder in sorted(directory.glob("missing/*-*/")):
+        modality, _, rate = folder.name.rpartition("-")
+        if not re.fullmatch(r"[01]\.\d\d", rate):
+            raise DataError(f"{folder}: no folder of <modality>-<rate>; delete it")
+        missing.setdefault(modality, {})[float(rate)] = {
+            path.stem.removeprefix("predictions-"): _all_predictions(path, result)
+            for path in sorted(folder.glob("predictions-*.csv"))
+        }
+    return Cell(
+        result=result,
+        predictions={
+            selection: _all_predictions(directory / f"predictions-{selection}.csv", result)
+            for selection in result["selections"]
+        },
+        curves=read_curves(directory / "metrics.csv"),
+        missing=missing,
+        plots=[
+            path
+            for path in sorted(directory.glob("plots/*.png"))
+            if path.stem not in _DRAWN_ANEW and path.is_file() and not path.is_symlink()  # a report holds them whole
+        ],
+    )
+
+
+def _all_predictions(path: Path, result: Config) -> Predictions:
+    found = read_predictions(path, result["class_names"])
+    if wrong := miscounted(result, found):
+        raise DataError(f"{path}: {wrong}; {AGAIN}")
+    return found
+
+
+def read_curves(path: Path) -> dict[str, list[float]]:
+    """Reads ``metrics.csv``.
+
+    Args:
+        path: CSV with one row per epoch.
+
+    Returns:
+        Values by column, NaN where an epoch has none; empty without the file.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+        if "epoch" not in (reader.fieldnames or ()):
+            raise ValueError("no column epoch")
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row has another number of cells")
+        return {name: [float(row[name] or "nan") for row in rows] for name in (rows[0] if rows else ())}
+    except (OSError, TypeError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} is damaged ({error}); {AGAIN}") from error

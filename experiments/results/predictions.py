@@ -1,0 +1,141 @@
+"""What a model said about each clip of a test fold, and where a run keeps it.
+
+A run's folder holds::
+
+    predictions-<selection>.csv   id, group, target, p_<class>, ...; selection best, last or selected
+    missing/<modality>-<rate>/predictions-<selection>.csv   the same under missing modalities, rate as 0.25
+    missing/only_<modality>+<modality>-1.00/...             the same with these modalities alone
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from datamodules.store import DataError
+
+_ONLY = "only_"
+_OTHERS = ("gate_", "attr_")  # columns that some models and corpora have
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said about the clips of a test fold, each clip once.
+
+    Attributes:
+        ids: Clip ids.
+        groups: The unit of folds and of the bootstrap, one per clip.
+        targets: ``(N,)`` class indices.
+        predicted: ``(N,)`` class indices.
+        probabilities: ``(N, K)``; None where only the decisions were kept.
+        best: ``(N, 3)`` the most probable classes in order, where they were kept instead of many probabilities.
+        gates: Weight ``(N,)`` by modality, where the model has gates.
+        attributes: What is known of the clips: values in their order, by name.
+        unlabelled: Number of further clips, which have no class.
+    """
+
+    ids: list[str]
+    groups: list[str]
+    targets: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64] | None = None
+    best: npt.NDArray[np.int64] | None = None
+    gates: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    attributes: dict[str, list[str]] = field(default_factory=dict)
+    unlabelled: int = 0
+
+
+def missing_predictions(directory: Path, modality: str, rate: float, selection: str) -> Path:
+    """Where a cell keeps its predictions of a test fold whose clips lose a modality at a rate."""
+    return directory / "missing" / f"{modality}-{rate:.2f}" / f"predictions-{selection}.csv"
+
+
+def subset_name(modalities: Iterable[str]) -> str:
+    """What stands for the modality that goes missing where it is all but these."""
+    return _ONLY + "+".join(modalities)
+
+
+def subset_of(name: str) -> tuple[str, ...]:
+    """The modalities that are left under a name of `subset_name`; none for the name of a modality."""
+    return tuple(name.removeprefix(_ONLY).split("+")) if name.startswith(_ONLY) else ()
+
+
+def most_probable(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return the three most probable classes of every clip, int64 ``(N, 3)``; of equal ones the smaller index first."""
+    return np.argsort(-probabilities, axis=1, kind="stable")[:, :3]
+
+
+def unfit(predictions: Predictions, classes: int) -> str:
+    """Return what no model of so many classes can have said; empty if all of it can be so.
+
+    Args:
+        predictions: Of clips.
+        classes: Number of classes.
+    """
+    count = len(predictions.ids)
+    lengths = {len(predictions.groups), len(predictions.targets), len(predictions.predicted)}
+    lengths |= {len(of) for named in (predictions.gates, predictions.attributes) for of in named.values()}
+    if not count:
+        return "no rows"
+    if lengths != {count}:
+        return "columns of different length"
+    if len(set(predictions.ids)) < count:
+        return "a clip that comes twice"
+    for name, values in (("target", predictions.targets), ("predicted class", predictions.predicted)):
+        if values.ndim != 1 or values.min() < 0 or values.max() >= classes:
+            return f"a {name} that is none of {classes} classes"
+    if not all(np.isfinite(gate).all() for gate in predictions.gates.values()):
+        return "a gate that is not finite"
+    shares, best = predictions.probabilities, predictions.best
+    if shares is not None and shares.shape != (count, classes):
+        return f"probabilities of shape {shares.shape}"
+    if shares is not None and not np.isfinite(shares).all():
+        return "a probability is not finite"
+    if shares is not None and abs(shares.sum(1) - 1).max() >= 1e-3:
+        return "probabilities that do not add up to 1"
+    if best is not None and (best.ndim != 2 or len(best) != count or best.min() < 0 or best.max() >= classes):
+        return f"a class that is none of {classes}"
+    return ""
+
+
+def read_predictions(path: Path, class_names: list[str]) -> Predictions:
+    """Reads a prediction file; a clip that a distributed sampler repeated is kept once.
+
+    Args:
+        path: CSV with columns id, group, target and ``p_<class>`` per class; ``gate_<modality>`` and ``attr_<name>``
+            where there are any.
+        class_names: Names of the classes in order of their index.
+
+    Returns:
+        The predictions, clips in order of first appearance.
+
+    Raises:
+        DataError: If a column is missing, a cell is no number, or no model can have said so.
+    """
+    columns = [f"p_{name}" for name in class_names]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            first: dict[str, dict[str, str]] = {}
+            for line, row in enumerate(csv.DictReader(file), start=2):
+                if None in row or None in row.values():
+                    raise ValueError(f"line {line} has another number of cells")
+                first.setdefault(row["id"], row)
+        rows = [row for row in first.values() if row["target"]]  # others have labels of another task alone
+        probabilities = np.array([[float(row[name]) for name in columns] for row in rows]).reshape(-1, len(columns))
+        targets = np.array([int(row["target"]) for row in rows], dtype=np.int64)
+        groups = [row["group"] for row in rows]
+        others = {prefix: [name for name in rows[0] if name.startswith(prefix)] if rows else [] for prefix in _OTHERS}
+        gates = {name.removeprefix("gate_"): np.array([float(row[name]) for row in rows]) for name in others["gate_"]}
+        attributes = {name.removeprefix("attr_"): [row[name] for row in rows] for name in others["attr_"]}
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
+        raise DataError(f"{path}: expected columns id, group, target, {', '.join(columns)} ({error})") from error
+    ids, predicted, unlabelled = [row["id"] for row in rows], probabilities.argmax(1), len(first) - len(rows)
+    found = Predictions(ids, groups, targets, predicted, probabilities, None, gates, attributes, unlabelled)
+    if wrong := unfit(found, len(class_names)):
+        raise DataError(f"{path}: {wrong}; run the cell again")
+    return found

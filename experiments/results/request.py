@@ -1,0 +1,319 @@
+"""What a cell is asked to be, in a form that can be compared: standard library and YAML alone.
+
+A request holds the merged settings (``_trainer.yaml``, the experiment, its overlays, the overrides), fold, seed and
+protocol, the split file, the fingerprint of the prepared data and the requests of the cells whose checkpoints it
+starts from. Where results go and on which machine they are made is not part of it.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datamodules.store import DataError, joint_fingerprint, read_manifest, read_object, sha256_file
+from experiments.results.elsewhere import without_elsewhere
+from experiments.settings.config import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
+from experiments.settings.plain_yaml import TooMuch
+from experiments.settings.redaction import drop, hide, is_secret
+
+AGAIN = "delete its folder and run the cell again"
+_DIFF_LINES = 8
+
+
+def read_config(configs: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> Config:
+    """Merges the files of a run and the options over them.
+
+    Args:
+        configs: YAML files, each laid over the ones before it.
+        overrides: Values by dotted option name, laid over the files.
+
+    Returns:
+        The merged settings, with arguments of model and data under ``init_args`` however they were written.
+
+    Raises:
+        DataError: If a file is missing or not readable.
+    """
+    return _laid(*configs, *(overrides or {}).items())
+
+
+def read_command(arguments: Sequence[str], configs: Sequence[Path] = ()) -> Config:
+    """Merges what a command line asks for: as on the command line, what stands later wins.
+
+    Args:
+        arguments: What follows ``cli.py fit``.
+        configs: YAML files under it.
+
+    Returns:
+        As of `read_config`.
+
+    Raises:
+        DataError: If a file is missing or not readable.
+    """
+    options = ((key, value) if key != "config" else Path(value) for key, value in _options(arguments))
+    return _laid(*configs, *options)
+
+
+def data_roots(config: Config, default: Path) -> list[Path]:
+    """The corpus folders that merged settings name."""
+    options = config.get("data", {}).get("init_args", {})
+    return [Path(root) for root in options.get("roots") or [options.get("root") or default]]
+
+
+def data_manifest(root: Path) -> Config | None:
+    """The manifest of the prepared data of a corpus.
+
+    Args:
+        root: Folder of the corpus.
+
+    Returns:
+        The manifest; None where there is no finished store.
+    """
+    folder = root / "prepared"
+    if not (folder / "COMPLETE").exists():
+        return None
+    return read_manifest(folder / "manifest.json", fingerprint=str, synthetic=bool)
+
+
+def data_fingerprint(roots: Sequence[Path]) -> str | None:
+    """What identifies the prepared data of one or several corpora; None where one of them has no finished store."""
+    manifests = [manifest for root in roots if (manifest := data_manifest(root)) is not None]
+    if len(manifests) < len(roots):
+        return None
+    return joint_fingerprint([manifest["fingerprint"] for manifest in manifests])
+
+
+def split_hash(config: Config, corpus: str, project: Path = PROJECT) -> str | None:
+    """SHA-256 of the split file that merged settings name, or else of the corpus; None where there is none."""
+    named = config.get("data", {}).get("init_args", {}).get("splits")
+    path = Path(named) if named else project / "datamodules" / "splits" / f"{corpus}.csv"
+    return sha256_file(path) if path.is_file() else None
+
+
+def make_request(
+    config: Config,
+    *,
+    fold: int,
+    seed: int,
+    protocol: str,
+    data: str | None,
+    split: str | None,
+    needs: Mapping[str, str],
+) -> Config:
+    """States what a cell is asked to be (contract 5).
+
+    Args:
+        config: Merged settings of `read_config`.
+        fold: Test fold, counted from 0.
+        seed: Seed of the run.
+        protocol: ``paper`` or ``honest``.
+        data: Fingerprint of the prepared data.
+        split: Hash of the split file.
+        needs: Hash of the request, per submodule that starts from another cell's checkpoint.
+
+    Returns:
+        The request, ready for `request_hash` and ``request.json``.
+    """
+    sections = {name: section for name, section in without_elsewhere(config).items() if not is_secret(name)}
+    # Whom a trainer tells is no part of what a run is; an address that a model or data read is.
+    settings = {name: drop(section, mark=name != "trainer") for name, section in sections.items()}
+    return {
+        "fold": fold,
+        "seed": seed,
+        "protocol": protocol,
+        "data": data,
+        "split": split,
+        "needs": dict(needs),
+        "settings": settings,
+    }
+
+
+def request_from_command(
+    arguments: Sequence[str], *, corpus: str, project: Path = PROJECT, data: str | None = None
+) -> Config:
+    """The request that a ``fit`` command line makes; the same as its planner's for a cell of a table.
+
+    Args:
+        arguments: What follows ``cli.py fit``.
+        corpus: Name of the corpus, for the split file and the data folder where the settings name none.
+        project: Folder that holds ``experiments/``.
+        data: Fingerprint of the prepared data; read from the manifest where not given.
+
+    Returns:
+        The request.
+
+    Raises:
+        DataError: If a config file is missing or not readable.
+    """
+    config = read_command(arguments, [project / "experiments" / "_trainer.yaml"])
+    options = config.get("data", {}).get("init_args", {})
+    if data is None:
+        data = data_fingerprint(data_roots(config, Path("data", corpus)))
+    sources = config.get("model", {}).get("init_args", {}).get("init_from") or {}
+    fold, seed = int(options.get("fold", 0)), int(config.get("seed_everything") or 0)
+    protocol = str(options.get("protocol", "paper"))
+    sources = handed_over(sources, fold=fold, seed=seed, protocol=protocol)
+    request = make_request(
+        config,
+        fold=fold,
+        seed=seed,
+        protocol=protocol,
+        data=data,
+        split=split_hash(config, corpus, project),
+        needs={name: _checkpoint_hash(Path(path)) for name, path in sources.items()},
+    )
+    return _carried_on(request, Path(config["ckpt_path"])) if config.get("ckpt_path") else request
+
+
+def _carried_on(request: Config, checkpoint: Path) -> Config:
+    """The request of a run that carries on from a checkpoint: the same if it is the run's own, else it needs it."""
+    cell = recorded_request(checkpoint.parent.parent)
+    needs = {name: need for name, need in cell.get("needs", {}).items() if name != "ckpt_path"}
+    if {**cell, "needs": needs} == request:
+        return cell
+    return {**request, "needs": {**request["needs"], "ckpt_path": _checkpoint_hash(checkpoint)}}
+
+
+def handed_over(sources: Mapping[str, str], *, fold: int, seed: int, protocol: str) -> dict[str, str]:
+    """The checkpoints that a run starts from: ``{cell}`` in a path stands for the run's own protocol, fold and seed."""
+    return {part: path.replace("{cell}", cell_name(protocol, fold, seed)) for part, path in sources.items()}
+
+
+def cell_name(protocol: str, fold: int, seed: int) -> str:
+    """Name of the folder of a cell."""
+    return f"{protocol}-fold{fold}-seed{seed}"
+
+
+def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
+    """Splits a command line into its config files and its other options.
+
+    Args:
+        arguments: ``--key value`` and ``--key=value`` options.
+
+    Returns:
+        The files in order, and the values by dotted name.
+
+    Raises:
+        DataError: If a value is a bomb.
+    """
+    options = list(_options(arguments))
+    configs = [Path(value) for key, value in options if key == "config"]
+    return configs, {key: value for key, value in options if key != "config"}
+
+
+def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield name and value of every option, in order; a config file's is its path."""
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("-c"):  # the short form of --config
+            word = f"--config={word[2:].removeprefix('=')}" if word[2:] else "--config"
+        key, equals, value = word.removeprefix("--").partition("=")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        try:
+            yield key, value if key == "config" else parse_value(value)
+        except TooMuch as error:
+            raise DataError(f"--{key}: {error}") from error
+
+
+def request_hash(request: Config) -> str:
+    """SHA-256 of a request in canonical form."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def recorded_request(directory: Path) -> Config:
+    """Return the request a cell was made under; empty where none was recorded.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    path = directory / "request.json"
+    recorded: Config = read_object(path, AGAIN) if path.exists() else {}
+    data = settings.get("data", {}) if isinstance(settings := recorded.get("settings", {}), dict) else None
+    if not isinstance(data, dict) or not isinstance(data.get("init_args", {}), dict):
+        raise DataError(f"{path} is damaged (its settings are none); {AGAIN}")
+    return recorded
+
+
+def difference(old: Config, new: Config) -> str:
+    """What changed between two requests, one setting a line.
+
+    Args:
+        old: The earlier request.
+        new: The later request.
+
+    Returns:
+        Lines ``name: old -> new``, the first few of them.
+    """
+    before, after = dict(_flat(hide(old))), dict(_flat(hide(new)))
+    pairs = {name: (before.get(name, "not set"), after.get(name, "not set")) for name in {**before, **after}}
+    lines = [_change(name, *pairs[name]) for name in sorted(pairs) if pairs[name][0] != pairs[name][1]]
+    more = [f"... and {len(lines) - _DIFF_LINES} more"] if len(lines) > _DIFF_LINES else []
+    return "\n".join(lines[:_DIFF_LINES] + more)
+
+
+_CLASSES = ("model", "data")
+
+
+def _laid(*layers: Path | tuple[str, Any]) -> Config:
+    """Return settings of files and dotted options, each laid over those before it."""
+    merged: Config = {}
+    for layer in layers:
+        if isinstance(layer, Path):
+            content = read_yaml(layer)
+            merged = merge(
+                merged, {key: _as_class(value) if key in _CLASSES else value for key, value in content.items()}
+            )
+        else:
+            names = layer[0].split(".")
+            merged = override(merged, names, layer[1])
+            if names[0] in _CLASSES:
+                merged[names[0]] = _as_class(merged[names[0]])
+    _refuse_files(merged)
+    return merged
+
+
+def _refuse_files(config: Config) -> None:
+    """Refuse settings in a file of their own: the parser would read it, and a request would hold its name alone."""
+    for name, value in _flat(config):
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str) and (one.endswith((".yaml", ".yml", ".json")) or name == "trainer"):
+                raise DataError(
+                    f"--{name} {one}: settings in a file of their own are not what a run is compared by; "
+                    "lay the file over the experiment with --config"
+                )
+
+
+def _as_class(value: Any) -> Config:
+    if not isinstance(value, dict):
+        return {"class_path": value}
+    arguments = {key: item for key, item in value.items() if key not in CLASS_KEYS}
+    known: Config = {key: item for key, item in value.items() if key in CLASS_KEYS}
+    return merge(known, {"init_args": arguments}) if arguments else known
+
+
+def _checkpoint_hash(path: Path) -> str:
+    """What a checkpoint is: that of the selected epoch is its cell's request, another one of a cell more than that."""
+    if path.name in ("best.ckpt", "last.ckpt") and (cell := recorded_request(path.parent.parent)):
+        return request_hash(cell) + ("-last" if path.name == "last.ckpt" else "")
+    found: str = sha256_file(path) if path.exists() else drop(str(path), mark=True)
+    return found
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and (value or not name):
+        for key, item in value.items():
+            yield from _flat(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for position, item in enumerate(value):
+            yield from _flat(item, f"{name}[{position}]")
+    else:
+        yield name.removeprefix("settings."), value
+
+
+def _change(name: str, *values: Any) -> str:
+    if all(isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) for value in values):
+        return f"{name}: changed"  # two hashes tell a reader nothing
+    return f"{name}: " + " -> ".join(value if isinstance(value, str) else json.dumps(value) for value in values)

@@ -1,0 +1,80 @@
+"""What a result has to be: the fields of ``result.json``, and as many predictions as it says."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.results.predictions import Predictions
+
+SCHEMA = 1
+
+# Field of result.json -> type; a tuple ending in None marks what some machines cannot measure.
+RESULT: dict[str, Any] = {
+    "schema": int,
+    "experiment": str,
+    "row": (str, None),
+    "fold": int,
+    "seed": int,
+    "protocol": str,
+    "synthetic": bool,
+    "leaked": bool,  # the model saw what its labels were made of, or what came after them
+    "corpus": str,
+    "class_names": list,
+    "group_name": str,  # what the groups are: speakers or clips
+    "selections": dict,  # selection -> {epoch, accuracy, uar, f1, ...}; no epoch where nothing was trained
+    "n_train": int,
+    "n_val": int,
+    "n_test": int,
+    "parameters": dict,  # total, trainable, stages: {name: n}
+    "flops": (int, float, None),  # forward pass of one clip
+    "latency_ms": (int, float, None),  # median, one clip
+    "peak_memory_mb": (int, float, None),
+    "seconds": (int, float),  # wall time of the run
+    "device": str,
+    "versions": dict,
+    "commit": (str, None),
+    "data_fingerprint": str,
+    "request_hash": str,
+}
+LATER = {"leaked": False}  # fields that results of an earlier version lack
+_METRICS = ("accuracy", "uar", "f1")
+
+
+def problem(result: Mapping[str, Any]) -> str:
+    """Return what is wrong with a result by itself; empty if nothing is."""
+    if result.get("schema") != SCHEMA:
+        return f"schema {result.get('schema')}, this version reads {SCHEMA}"
+    if unknown := result.keys() - RESULT.keys():
+        return f"unknown field {', '.join(sorted(unknown))}"
+    for name, kinds in RESULT.items():
+        allowed = kinds if isinstance(kinds, tuple) else (kinds,)
+        if name not in result:
+            return f"{name} is missing"
+        value = result[name]
+        if not (None in allowed if value is None else type(value) in allowed):
+            return f"{name} is {value!r}"
+    names = result["class_names"]
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        return f"class_names is {names!r}"
+    for name in ("total", "trainable", "stages"):
+        if type(result["parameters"].get(name)) is not (dict if name == "stages" else int):
+            return f"parameters.{name} is {result['parameters'].get(name, 'missing')!r}"
+    if not result["selections"]:
+        return "selections is empty"
+    for selection, metrics in result["selections"].items():
+        if not isinstance(metrics, dict):
+            return f"selections.{selection} is {metrics!r}"
+        if absent := {"epoch", *_METRICS} - set(metrics):
+            return f"selections.{selection} lacks {', '.join(sorted(absent))}"
+        for name in _METRICS:
+            if type(metrics[name]) not in (int, float) or not math.isfinite(metrics[name]):
+                return f"selections.{selection}.{name} is {metrics[name]!r}"
+        if type(metrics["epoch"]) not in (int, type(None)):
+            return f"selections.{selection}.epoch is {metrics['epoch']!r}"
+    return ""
+
+
+def miscounted(result: Mapping[str, Any], predictions: Predictions) -> str:
+    """Return how predictions are of another number of clips than a result says; empty if they are of as many."""
+    found = len(predictions.ids) + predictions.unlabelled
+    return "" if found == result["n_test"] else f"{found} clips, the result says n_test {result['n_test']}"

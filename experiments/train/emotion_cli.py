@@ -1,0 +1,286 @@
+"""Lightning's command line over every model, corpus and callback of the project.
+
+What it adds to `LightningCLI`: data-dependent arguments linked into the model, one folder per run in which a killed run
+carries on and a changed one is refused, a test of the selected checkpoint after every fit, and errors of one or two
+lines.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+
+from callbacks.history import History
+from callbacks.plots import AttentionPlot, ResultPlots
+from callbacks.predictions import PredictionWriter
+from callbacks.profile import ModelProfile
+from callbacks.selection import SelectionGuard
+from datamodules.base import EmotionDataModule
+from datamodules.names import check_name
+from error_texts import chain, first_line
+from experiments.results import cell as results
+from experiments.results import request
+from experiments.results.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, why_not_restored
+from experiments.settings import class_paths
+from experiments.settings.config import MOST_SEED
+from experiments.settings.messages import Parser, UsageError
+from experiments.settings.redaction import forget
+from experiments.train.embed import use_frozen_encoders
+from experiments.train.foreign import check_trainer, explain
+from experiments.train.run_folder import Finished, begin, enter
+from experiments.train.run_record import RecordConfig, record_result
+from experiments.train.tested_checkpoints import score_selections
+from lightning_modules.base import EmotionTask
+
+HERE = Path(__file__).parents[1]
+LINKS = ("num_classes", "input_shapes", "class_weights", "class_names", "vocabulary_sizes")
+RECORDERS = (History, PredictionWriter, ResultPlots, AttentionPlot)
+COMMANDS = ("fit", "validate", "test", "predict")
+
+
+class EmotionCLI(LightningCLI):
+    """``fit``, ``validate``, ``test`` and ``predict``."""
+
+    def __init__(self, arguments: Sequence[str], held: contextlib.ExitStack | None = None) -> None:
+        self.held = held or contextlib.ExitStack()  # what is let go when the command has ended
+        self.arguments = list(arguments)
+        default = {
+            "default_config_files": [str(HERE / "_trainer.yaml")],
+            "epilog": f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}",
+        }
+        super().__init__(
+            EmotionTask,
+            EmotionDataModule,
+            save_config_callback=RecordConfig,
+            save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
+            seed_everything_default=0,
+            parser_kwargs={command: dict(default) for command in COMMANDS},
+            parser_class=Parser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            args=None if self.arguments == sys.argv[1:] else self.arguments,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Links what the model must know about the data."""
+        for name in LINKS:
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        parser.add_argument("--overwrite", type=bool, default=False, help="Throw away what the run's folder holds.")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses, after refusing values that a link would silently replace."""
+        given = request.read_command(self.arguments[1:]).get("model", {}).get("init_args", {})
+        if linked := [name for name in LINKS if name in given]:
+            raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
+        if parser.default_env:
+            raise UsageError("JSONARGPARSE_DEFAULT_ENV: a run is compared by files and options alone; unset it")
+        super().parse_arguments(parser, args)
+        seed = self.config[self.config["subcommand"]].seed_everything
+        if isinstance(seed, bool) or not 0 <= seed <= MOST_SEED:
+            raise UsageError(f"--seed_everything {seed}: expected a whole number from 0 to {MOST_SEED}")
+
+    def _parse_ckpt_path(self) -> None:
+        # Lightning lays the checkpoint's model arguments over the command line's: a --model option would be
+        # ignored in silence.
+        command = self.config["subcommand"]
+        path = self.config[command].get("ckpt_path")
+        changed = [key for key in request.parse_command(self.arguments[1:])[1] if key.split(".")[0] == "model"]
+        if path and changed:
+            raise UsageError(
+                f"--{changed[0]} has no effect with --ckpt_path: the checkpoint says what the model is.\n"
+                "What can vary at evaluation is --data.* and callbacks; to train with it, fit without --ckpt_path"
+            )
+        if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
+            raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
+        if path:
+            checkpoint = read_checkpoint(Path(path), "--ckpt_path ", resume=command == "fit")
+            arguments = class_paths.all_as_now(checkpoint["hyper_parameters"])
+            stored, asked = arguments.pop("_class_path"), class_paths.as_now(self.config[command].model.class_path)
+            if stored != asked:
+                raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
+            if command != "fit":
+                data = self.config[command].data
+                given = request.read_command(self.arguments[1:]).get("data", {})
+                keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
+            arguments.pop("_instantiator", None)  # never called
+            model = {"class_path": stored, "dict_kwargs": arguments}
+            try:
+                self.config = self.parser.parse_object({command: {"model": model}}, self.config)
+            except UsageError as error:
+                raise UsageError(f"--ckpt_path {path}: of its model's arguments, {error}") from error
+
+    def before_instantiate_classes(self) -> None:
+        """Checks what was parsed before anything of it is called."""
+        class_paths.check_classes(self.config[self.config["subcommand"]])
+
+    def instantiate_classes(self) -> None:
+        """Builds data, model and trainer."""
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            causes = list(chain(error))
+            if isinstance(error, Finished | OSError) or any(hasattr(cause, "exit_code") for cause in causes):
+                raise
+            path, cause = self.config[self.subcommand].get("ckpt_path"), causes[-1]
+            source = (
+                f"--ckpt_path {path}: what it says of its model" if path else "what the settings say of model or data"
+            )
+            reason = f"{type(cause).__name__}: {first_line(cause, 160)}"
+            raise UsageError(f"{source} cannot be built ({reason})") from error
+        forget(self.model)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Builds the trainer over the run's folder."""
+        config, options = self.config[self.subcommand], self.config_init[self.subcommand].trainer
+        if config.trainer.fast_dev_run:  # leaves nothing behind
+            options.callbacks = [c for c in options.callbacks or [] if not isinstance(c, RECORDERS)]
+        else:
+            folder = self._run_folder() if self.subcommand == "fit" else self._evaluation_folder()
+            kwargs["default_root_dir"] = str(folder)
+            os.environ.setdefault("WANDB_DIR", str(folder))
+            options.callbacks = list(options.callbacks or [])
+            for callback in options.callbacks:
+                if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                    callback.dirpath = str(folder / "checkpoints")
+            options.callbacks += [
+                kind()  # a result is made of what these record
+                for kind in (SelectionGuard, History, PredictionWriter, ModelProfile)
+                if not any(isinstance(callback, kind) for callback in options.callbacks)
+            ]
+        if not sys.stderr.isatty():
+            kwargs["enable_progress_bar"] = False
+        try:
+            trainer = super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
+            raise UsageError(f"--trainer: {first_line(error)}") from error
+        check_trainer(trainer, config.trainer)
+        return trainer
+
+    def _experiment(self) -> str:
+        names = [path.stem for path in request.parse_command(self.arguments[1:])[0]]
+        named = [name for name in names if name != "config" and not name.startswith("_")]
+        return check_name(named[0], "--config") if named else type(self.model).__name__.lower()
+
+    def _evaluation_folder(self) -> Path:
+        config = self.config[self.subcommand]
+        if config.trainer.default_root_dir:
+            return Path(config.trainer.default_root_dir)
+        checkpoint = Path(config.ckpt_path)
+        return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+
+    def _run_folder(self) -> Path:
+        data: EmotionDataModule = self.datamodule
+        data.split_sizes()  # what is wrong with the data shows before a folder is made
+        config = self.config["fit"]
+        self.request = request.request_from_command(self.arguments[1:], corpus=data.corpus, data=data.fingerprint)
+        folder = Path(
+            config.trainer.default_root_dir
+            or self._sweep_directory()
+            or results.run_directory(
+                self._experiment(), data.protocol, data.fold, config.seed_everything, synthetic=data.synthetic
+            )
+        )
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            enter(folder, self.held)
+        return folder
+
+    def _begin_run(self) -> None:
+        """Throws an earlier run away where that was asked for: what can be refused has been by now."""
+        folder = Path(self.trainer.default_root_dir)
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            state = begin(folder, self.request, overwrite=self.config["fit"].overwrite)
+        else:
+            state = results.state(folder, self.request)
+        self._resume(folder, state)
+
+    def _sweep_directory(self) -> Path | None:
+        """Runs of a sweep differ in settings alone: each has a folder of its own."""
+        sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
+        if not sweep or not run:
+            return None
+        names = check_name(sweep, "WANDB_SWEEP_ID"), check_name(run, "WANDB_RUN_ID")
+        return Path("runs", "sweeps", self._experiment(), *names)
+
+    def _resume(self, folder: Path, state: str) -> None:
+        last = folder / "checkpoints" / "last.ckpt"
+        if state == "partial" and not self.config_init["fit"].get("ckpt_path"):
+            read_checkpoint(last, "", DAMAGED, resume=True)
+            self.config_init["fit"]["ckpt_path"] = str(last)
+            rank_zero_info(f"{folder} was begun before: carrying on from {last.name}")
+
+    def before_fit(self) -> None:
+        """Says where the run goes, and finds the checkpoints of its own fold and seed to start from."""
+        trainer: Any = self.trainer
+        data = self.datamodule
+        self.model.init_from = request.handed_over(
+            self.model.init_from, fold=data.fold, seed=self.config["fit"].seed_everything, protocol=data.protocol
+        )
+        for option, part in data.leaks.items():
+            if part not in self.model.parts_read():
+                raise UsageError(
+                    f"--data.{option}: {type(self.model).__name__} does not read the {part}, so that nothing "
+                    "would leak; leave it out"
+                )
+        data.tell_one_class()
+        if not trainer.fast_dev_run:
+            self._begin_run()
+            rank_zero_info(f"run folder: {trainer.default_root_dir}")
+        self._use_embeddings()
+
+    def before_validate(self) -> None:
+        """Has frozen encoders run once."""
+        self._use_embeddings()
+
+    before_test = before_predict = before_validate
+
+    def after_test(self) -> None:
+        """Says so where the model was shown what its labels were made of."""
+        if self.datamodule.leaked:
+            print(f"LEAKED: the model was given {', '.join(self.datamodule.leaks)}")
+
+    after_predict = after_validate = after_test
+
+    def _use_embeddings(self) -> None:
+        path = self.config_init[self.subcommand].get("ckpt_path")
+        use_frozen_encoders(self.model, self.datamodule, Path(path) if path else None)
+
+    def after_fit(self) -> None:
+        """Tests the selected checkpoints and writes the result of the run."""
+        trainer: Any = self.trainer
+        data = self.datamodule
+        if trainer.fast_dev_run:
+            trainer.test(self.model, datamodule=data, verbose=False)
+            return
+        selections = score_selections(trainer, self.model, data)
+        if trainer.is_global_zero:
+            record_result(
+                trainer,
+                self.model,
+                data,
+                selections,
+                experiment=self._experiment(),
+                seed=self.config["fit"].seed_everything,
+                request_hash=request.request_hash(self.request),
+            )
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except Exception as error:
+            if isinstance(error, OSError):
+                error.filename = error.filename or self.trainer.default_root_dir  # a write to a full disk names no file
+            path = self.config_init[subcommand].get("ckpt_path")
+            if path and (reason := why_not_restored(error)):
+                raise UsageError(f"--ckpt_path {path}: {reason}") from error
+            if told := explain(error, self.model):
+                raise told from error
+            raise

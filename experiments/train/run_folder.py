@@ -1,0 +1,82 @@
+"""What a fresh start does to the folder of a run: nothing finished is lost, nothing changed is mixed in."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from datamodules.locks import Busy, hold, is_handed_on
+from experiments.results import cell as results
+from experiments.results import request
+from experiments.settings.config import Config
+from experiments.settings.messages import UsageError
+
+
+class Finished(Exception):
+    """There is nothing left to do."""
+
+
+def enter(folder: Path, held: contextlib.ExitStack) -> None:
+    """Keeps every other run out of the folder of a run.
+
+    Args:
+        folder: Folder of the run.
+        held: Lets it go.
+
+    Raises:
+        UsageError: If another run is at work there, or the folder cannot be written.
+    """
+    if is_handed_on(folder):
+        return
+    try:
+        held.callback(hold(folder).release)
+    except Busy:
+        raise UsageError(
+            f"--trainer.default_root_dir {folder}: another run is at work there; wait for its end or name another"
+        ) from None
+    except OSError as error:
+        if not (folder / "result.json").exists():  # a finished run is left as it is, wherever it is kept
+            raise UsageError(f"--trainer.default_root_dir {folder}: {error.strerror}") from error
+
+
+def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
+    """Makes a folder ready for the run that is asked for and records what that is.
+
+    Args:
+        folder: Folder of the run.
+        wanted: Its request.
+        overwrite: Throw away what an earlier run left there.
+
+    Returns:
+        ``missing`` for a run that starts, ``partial`` for one that carries on.
+
+    Raises:
+        Finished: If the folder holds the finished run.
+        UsageError: If it holds a run with other settings or a cluster's own checkpoint, or cannot be written.
+    """
+    if stray := sorted(folder.glob("hpc_ckpt*")):
+        raise UsageError(
+            f"{stray[0]}: left by a cluster in the middle of an epoch, and Lightning would start from it without a "
+            "word;\nruns carry on from checkpoints/last.ckpt: move it away, then type the same command"
+        )
+    if overwrite and (folder / "request.json").exists():  # never in a folder that is no run's
+        for pattern in ("result.json", "request.json", "metrics.csv", "predictions*.csv"):
+            for path in folder.glob(pattern):
+                path.unlink()
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    state = results.state(folder, wanted)
+    if state == "done":
+        raise Finished(f"{folder} holds the finished run; --overwrite true runs it again")
+    if state == "changed":
+        raise UsageError(
+            f"{folder} holds a run with other settings:\n"
+            f"{request.difference(request.recorded_request(folder), wanted)}\n"
+            "Use --trainer.default_root_dir DIR for a new one, or --overwrite true to throw that one away"
+        )
+    shutil.rmtree(folder / "missing", ignore_errors=True)  # of another training
+    for left in folder.glob("checkpoints/.*.tmp"):  # by a run that was killed
+        left.unlink()
+    try:
+        results.write_json(folder / "request.json", wanted)
+    except OSError as error:
+        raise UsageError(f"--trainer.default_root_dir {folder}: {error.strerror}") from error
+    return state

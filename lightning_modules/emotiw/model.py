@@ -1,0 +1,197 @@
+"""EmotiW 2023: group emotion from spectrograms and frames, the audio attending to the video.
+
+Augusma, Vaufreydaz, Letué, "Multimodal Group Emotion Recognition In-the-wild Using Privacy-Compliant Features", ICMI
+2023, https://arxiv.org/abs/2312.05265; released code https://github.com/augusmaa/Emotiw2023 (MIT). Written from the
+description; no code was copied.
+
+What differs from the released code (docs/papers.md lists all of it):
+- The video and the fusion model can be built: theirs freezes an attribute that the backbone does not have.
+- ``freeze: all`` freezes the whole backbone, which so runs once per clip and never again; theirs means to freeze the
+  blocks alone and trains what stands around them (``freeze: blocks``). The paper fine-tunes (``freeze: none``).
+- The audio network is normalised and initialised for its ReLUs, since theirs says the same of every clip at the start
+  and stays there (``norm: none``, ``init: torch``).
+- Any numbers of frames of which one divides the other; theirs has 5 and 15 written in.
+- An absent modality is zero from its features on, and the audio finds nothing in an absent video.
+"""
+
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from lightning_modules.base import Batch, EmotionTask, Stages
+from lightning_modules.emotiw.encoders import AudioEncoder as AudioEncoder
+from lightning_modules.emotiw.encoders import VideoEncoder as VideoEncoder
+from lightning_modules.nn.encoders import TaskError
+
+
+def pool_segments(x: Tensor, segments: int) -> Tensor:
+    """Means of equally many consecutive steps.
+
+    Args:
+        x: ``(B, T, D)``.
+        segments: How many are left; divides T.
+
+    Returns:
+        ``(B, segments, D)``.
+
+    Raises:
+        TaskError: If it does not divide T.
+
+    Example:
+        >>> pool_segments(torch.tensor([[[1.0], [3.0], [4.0], [8.0]]]), 2)
+        tensor([[[2.],
+                 [6.]]])
+    """
+    if x.shape[1] % segments:
+        raise TaskError(f"model.segments: {x.shape[1]} steps cannot be pooled into {segments} equal segments")
+    return x.view(len(x), segments, -1, x.shape[2]).mean(2)
+
+
+class EmotiW(EmotionTask):
+    """The emotion of a group of people in a clip, from its sound, its frames, or both.
+
+    With both, ``A`` is the audio, ``V`` the video pooled to as many steps, and ``C = MHA(A, V, V)`` without residual
+    or norm; the head reads ``[A, C, V]``. Parameters with the released audio network, ``average`` and ``flatten``:
+    audio 16,202,819 and 16,215,107, video 303,182,851 and 303,195,139, fusion 323,587,139 and 323,624,003.
+
+    Args:
+        num_classes: Number of classes; linked from the data.
+        input_shapes: ``{"audio": [NA, 1, H, W], "video": [NV, 3, H, W]}``; linked from the data.
+        audio: Encoder of the audio; without one, there is none.
+        video: Encoder of the video; without one, there is none. A frozen one's group means may stand in the batch in
+            place of frames, ``(B, G, D)``.
+        head: ``average`` over time before the linear layer, or ``flatten`` at most ``segments`` steps.
+        segments: Steps that ``flatten`` leaves; longer sequences are pooled to them.
+        cross_heads: Heads of the attention between audio and video.
+        cross_dropout: Of its weights.
+        residual: Add the audio to what it found and normalise, which the paper does not.
+        **kwargs: See `EmotionTask`.
+
+    Raises:
+        TaskError: If there is no encoder, the data lack what an encoder reads, have it in another form, or have
+            numbers of frames that do not go together.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        input_shapes: dict[str, list[int]],
+        audio: AudioEncoder | None = None,
+        video: VideoEncoder | None = None,
+        head: Literal["average", "flatten"] = "average",
+        segments: int = 5,
+        cross_heads: int = 1,
+        cross_dropout: float = 0.1,
+        residual: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes, input_shapes, **kwargs)
+        self.audio, self.video = audio, video
+        counts = {}
+        for modality, encoder, channels in (("audio", audio, 1), ("video", video, 3)):
+            if encoder is not None:
+                counts[modality], height, width = self._frames(modality, channels)
+                encoder.check(height, width)
+        if not counts:
+            raise TaskError("EmotiW needs model.audio (AudioEncoder), model.video (VideoEncoder), or both")
+        self.flatten = head == "flatten"
+        # The video alone has no use for time but that of its head.
+        self.steps = min(counts.values() if "audio" in counts else (counts["video"], segments if self.flatten else 1))
+        self.segments = min(segments, self.steps) if self.flatten else 1
+        if any(count % self.steps for count in counts.values()) or self.steps % self.segments:
+            found = " and ".join(f"{count} of {modality}" for modality, count in counts.items())
+            raise TaskError(
+                f"data.frames: {found} cannot be pooled into equal parts ({self.steps} steps, {segments} segments of a "
+                "flattening head); choose numbers that divide one another"
+            )
+        self.cross: nn.MultiheadAttention | None = None
+        self.cross_norm: nn.LayerNorm | None = None
+        sizes = [encoder.channels for encoder in (audio, video) if encoder is not None]
+        if audio is not None and video is not None:
+            size, other = sizes
+            if size % cross_heads:
+                raise TaskError(f"model.cross_heads: {cross_heads} does not divide the {size} channels of the audio")
+            self.cross = nn.MultiheadAttention(
+                size, cross_heads, cross_dropout, kdim=other, vdim=other, batch_first=True
+            )
+            self.cross_norm = nn.LayerNorm(size) if residual else None
+            sizes = [size, size, other]
+        self.head = nn.Linear(sum(sizes) * self.segments, num_classes)
+
+    def _frames(self, modality: str, channels: int) -> list[int]:
+        """Number, height and width of the pictures of a modality."""
+        shape = self.input_shapes.get(modality)
+        if shape is None:
+            has = ", ".join(self.input_shapes)
+            raise TaskError(f"model.{modality}: the data hand over {has}; add {modality} to data.modalities")
+        if len(shape) != 4 or shape[1] != channels:
+            raise TaskError(f"model.{modality}: reads {modality} of shape [N, {channels}, H, W], the data has {shape}")
+        return [shape[0], *shape[2:]]
+
+    def start_from(self, checkpoints: dict[str, str]) -> None:
+        """Loads the backbone's pretrained weights, unless one of the checkpoints is for it, and the checkpoints.
+
+        Args:
+            checkpoints: Path by submodule.
+        """
+        if self.video is not None and "video" not in checkpoints:
+            self.video.load_pretrained()
+        super().start_from(checkpoints)
+
+    def on_fit_start(self) -> None:
+        """Starts as every task; says so where a frozen backbone starts from nothing."""
+        super().on_fit_start()
+        if self.trainer.ckpt_path or self.video is None or "video" in self.init_from:
+            return
+        if self.video.frozen and self.video.weights is None:
+            rank_zero_warn("the frozen backbone has random weights; give model.video.weights or model.init_from")
+
+    def frozen_encoders(self) -> dict[str, nn.Module]:
+        """The video encoder where all of it is frozen: groups of frames ``(N, F, 3, H, W)`` to ``(N, D)``."""
+        return {"video": self.video} if self.video is not None and self.video.frozen else {}
+
+    def stages(self) -> Stages:
+        """Video, audio, the attention between them, head; those of encoders that are not there are left out."""
+        stages: Stages = {}
+        for encoder in (self.video, self.audio):
+            stages |= encoder.stages() if encoder is not None else {}
+        if self.cross is not None:
+            stages["cross_attention"] = [part for part in (self.cross, self.cross_norm) if part is not None]
+        return {**stages, "head": [self.head]}
+
+    def _embedded_video(self, batch: Batch, encoder: VideoEncoder) -> Tensor:
+        """``(B, steps, D)`` of frames, or of the means over groups of them that were kept."""
+        values = self.observed(batch, "video")
+        if values.ndim == 5:
+            frames = values.shape[1] // self.steps
+            groups = values.reshape(-1, frames, *values.shape[2:])
+            values = encoder(groups).view(len(values), self.steps, -1)
+        return self.observed({**batch, "video": pool_segments(values, self.steps)}, "video")
+
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """Scores a batch.
+
+        Args:
+            batch: ``audio`` ``(B, NA, 1, H, W)``, ``video`` ``(B, NV, 3, H, W)`` or ``(B, G, D)``; their masks.
+
+        Returns:
+            ``logits`` ``(B, K)``; ``aux``: ``embedding``, what the head reads, and, where there is audio,
+            ``attention`` ``(B, steps, steps)``: what each step of it took from each of the video's, or of its own.
+        """
+        streams: list[Tensor] = []
+        aux: dict[str, Tensor] = {}
+        if self.audio is not None:
+            audio, aux["attention"] = self.audio(self.observed(batch, "audio"))
+            streams.append(self.observed({**batch, "audio": pool_segments(audio, self.steps)}, "audio"))
+        if self.video is not None:
+            streams.append(self._embedded_video(batch, self.video))
+        if self.cross is not None:
+            audio, video = streams
+            found, aux["attention"] = self.cross(audio, video, video)
+            found = self.observed({**batch, "video": found}, "video")
+            streams.insert(1, found if self.cross_norm is None else self.cross_norm(audio + found))
+        joined = torch.cat(streams, dim=2)
+        embedding = pool_segments(joined, self.segments).flatten(1)
+        return {"logits": self.head(embedding), "aux": {**aux, "embedding": embedding}}

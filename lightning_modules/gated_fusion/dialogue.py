@@ -1,0 +1,243 @@
+"""What the models of dialogues share: an embedding per utterance and modality, who is speaking, what padding is.
+
+A dialogue is ``(B, U, ...)``: U utterances of text (token ids), audio (16 kHz waves) and video (a few frames), each of
+which may be missing, the roles of their speakers, and facts about speaker and listener, ``meta`` ``(B, F)`` with
+0 = unknown.
+"""
+
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from lightning_modules.base import Batch, EmotionTask, Stages, TaskError
+from lightning_modules.nn.encoders import load_weights
+from lightning_modules.nn.windows import Frozen
+
+SPEAKER = 1  # in ``role``: 0 nobody, 1 the speaker, whose emotion it is, 2 the listener
+
+
+class DialogueTask(EmotionTask):
+    """A model over the utterances of a dialogue.
+
+    The data hand a modality over raw, or as embeddings ``(B, U, D)`` that its frozen encoder made ahead.
+
+    Args:
+        num_classes: Number of classes; linked from the data.
+        input_shapes: ``{"text": [U, L], "audio": [U, S], "video": [U, 3, T, H, W], "meta": [F]}``; linked from the
+            data.
+        modalities: Those it reads.
+        encoders: Make an utterance's embedding, by modality: `UtteranceEncoder`. Those not read are left out.
+        freeze_encoders: Whether they stay as they are; otherwise they train. Or those that stay, by modality.
+        metadata_dropout: Share of training dialogues whose metadata are unknown, all of them.
+        **kwargs: See `EmotionTask`.
+
+    Raises:
+        TaskError: If the data lack something, or an encoder is missing or cannot read them.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        input_shapes: dict[str, list[int]],
+        modalities: list[str],
+        encoders: dict[str, nn.Module],
+        freeze_encoders: bool | list[str] = True,
+        metadata_dropout: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes, input_shapes, **kwargs)
+        if any(isinstance(value, nn.Module) for value in (self.hparams.get("encoders") or {}).values()):
+            self.hparams.pop("encoders")  # a checkpoint holds plain values only
+        self.modalities = modalities
+        self.metadata_dropout = metadata_dropout
+        name = type(self).__name__
+        if lacking := [of for of in (*modalities, "meta") if of not in input_shapes]:
+            raise TaskError(
+                f"{name} reads {', '.join(lacking)}, which the data lack; they hand over {', '.join(input_shapes)}"
+            )
+        if lacking := [modality for modality in modalities if modality not in encoders]:
+            raise TaskError(
+                f"model.encoders: {name} needs encoders of {', '.join(lacking)}; it has {', '.join(encoders)}"
+            )
+        for modality in modalities:
+            encoder, shape = encoders[modality], input_shapes[modality][1:]
+            accepts: Any = getattr(encoder, "accepts", None)
+            if accepts is None or not accepts(shape):
+                raise TaskError(
+                    f"model.encoders: {type(encoder).__name__} cannot read {modality} of shape {shape}; "
+                    "change its options, or those of the data"
+                )
+        self.encoders = nn.ModuleDict({modality: encoders[modality] for modality in modalities})
+        named = freeze_encoders if isinstance(freeze_encoders, list) else modalities if freeze_encoders else []
+        if unknown := [modality for modality in named if modality not in modalities]:
+            raise TaskError(
+                f"model.freeze_encoders: {name} has no encoder of {', '.join(unknown)}; it has {', '.join(modalities)}"
+            )
+        self.frozen = frozenset(named)
+        for modality in self.frozen:
+            self.encoders[modality].requires_grad_(False).eval()
+        self.channels = {modality: int(encoders[modality].channels) for modality in modalities}  # type: ignore[arg-type]
+
+    def frozen_encoders(self) -> dict[str, nn.Module]:
+        """Return the encoders by modality; none of those that train."""
+        return {modality: encoder for modality, encoder in self.encoders.items() if modality in self.frozen}
+
+    def encoder_stages(self) -> Stages:
+        """One stage per encoder; those that are frozen stay so whatever is asked of the stage."""
+        return {
+            f"encoder_{modality}": [Frozen(encoder) if modality in self.frozen else encoder]
+            for modality, encoder in self.encoders.items()
+        }
+
+    def train(self, mode: bool = True) -> "DialogueTask":
+        """Switches everything but frozen encoders, which stay in eval mode."""
+        super().train(mode)
+        for encoder in self.frozen_encoders().values():
+            encoder.eval()
+        return self
+
+    def start_from(self, checkpoints: dict[str, str]) -> None:
+        """Loads pretrained encoders, then what checkpoints hold.
+
+        Args:
+            checkpoints: Path by part: ``model`` for the whole model, a modality for its encoder alone, of any model of
+                dialogues, or the name of a submodule.
+
+        Raises:
+            TaskError: If a file does not fit, or cannot be had.
+        """
+        if "model" in checkpoints:
+            load_weights(self, checkpoints["model"])
+        for modality, encoder in self.encoders.items():
+            if modality in checkpoints:
+                load_weights(encoder, checkpoints[modality], prefix=f"encoders.{modality}.")
+            elif "model" not in checkpoints:
+                encoder.load_pretrained()  # type: ignore[operator]
+        super().start_from({part: of for part, of in checkpoints.items() if part not in {"model", *self.encoders}})
+
+    def on_fit_start(self) -> None:
+        """Starts as every task; says so where a frozen encoder starts from nothing."""
+        super().on_fit_start()
+        if not self.trainer.ckpt_path and "model" not in self.init_from:
+            for modality, encoder in self.frozen_encoders().items():
+                if encoder.weights is None and modality not in self.init_from:
+                    rank_zero_warn(
+                        f"the frozen encoder of {modality} has random weights; name pretrained ones in its `weights`"
+                    )
+
+    def parts_read(self) -> set[str]:
+        """What the listener says; a model that hears the speaker alone, or reads the context too, says so."""
+        return {"listener"}
+
+    def heard(self, batch: Batch, modality: str) -> Tensor:
+        """Which utterances have a modality, bool ``(B, U)``.
+
+        Args:
+            batch: A batch of contract 1.
+            modality: Its key.
+        """
+        values: Tensor = batch[modality]
+        there: Tensor = torch.arange(values.shape[1], device=values.device) < batch["length"]["utterances"][:, None]
+        for mask in (batch.get("utterance_mask", {}).get(modality), batch["mask"].get(modality)):
+            if mask is not None:
+                there = there & mask.view(len(there), -1)
+        return there
+
+    def embedded(self, batch: Batch, modality: str) -> Tensor:
+        """The utterances of one modality as embeddings, zero where one lacks it.
+
+        Args:
+            batch: A batch of contract 1, the modality raw or embedded.
+            modality: Its key.
+
+        Returns:
+            ``(B, U, D)``.
+        """
+        return self._said(batch[modality], self.heard(batch, modality), modality)
+
+    def _said(self, values: Tensor, there: Tensor, modality: str) -> Tensor:
+        size = self.channels[modality]
+        if values.is_floating_point() and values.ndim == 3 and values.shape[2] == size:
+            return values.masked_fill(~there.unsqueeze(2), 0)
+        items = values[there]  # padding costs nothing
+        if not len(items):
+            return torch.zeros(*there.shape, size, device=values.device)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and modality not in self.frozen):
+            said: Tensor = self.encoders[modality](items)
+        made = said.new_zeros(*there.shape, size)
+        made[there] = said
+        return made
+
+    def metadata(self, batch: Batch) -> Tensor:
+        """Indices ``(B, F)``, 0 where a dialogue has none; in training some lose theirs."""
+        meta = self.observed(batch, "meta")
+        if self.training and self.metadata_dropout:
+            lost = torch.rand(len(meta), 1, device=meta.device) < self.metadata_dropout
+            meta = meta.masked_fill(lost, 0)
+        return meta
+
+
+def utterances(batch: Batch) -> Tensor:
+    """Number of utterances ``(B,)``, at least 1."""
+    length: Tensor = batch["length"]["utterances"]
+    return length.clamp_min(1)
+
+
+def last_step(states: Tensor, length: Tensor) -> Tensor:
+    """States ``(B, U, D)`` at the last valid step: ``(B, D)``."""
+    return states[torch.arange(len(states), device=states.device), length - 1]
+
+
+def recurrent(lstm: nn.LSTM, steps: Tensor, length: Tensor) -> Tensor:
+    """States ``(B, U, D')`` of an LSTM over the valid steps of ``(B, U, D)``, zeros after them."""
+    packed = nn.utils.rnn.pack_padded_sequence(steps, length.cpu(), batch_first=True, enforce_sorted=False)
+    states, _ = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=steps.shape[1])
+    return states
+
+
+class MetadataTables(nn.Module):
+    """A table of embeddings per field of ``meta``; index 0, unknown, has a row of its own.
+
+    Args:
+        sizes: Rows by field.
+        widths: Width of a field's embedding, by its name without ``speaker_`` or ``listener_``; 32 where not given.
+        shared: Have speaker and listener share the tables of their age, gender and timbre, as the released code does.
+        deviation: Of the initial weights, drawn from a normal distribution. With torch's 1, who is speaking drowns what
+            is said, and becomes a key to memorise by.
+
+    Raises:
+        TaskError: If there is no field.
+    """
+
+    def __init__(
+        self,
+        sizes: dict[str, int],
+        widths: dict[str, int] | None = None,
+        shared: bool = False,
+        deviation: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if not sizes:
+            raise TaskError("the data have no metadata: they know no field of `meta`")
+        self.places: list[str] = []
+        known: dict[str, tuple[int, int]] = {}  # rows and width by table
+        for field, rows in sizes.items():
+            kind = field.removeprefix("speaker_").removeprefix("listener_")
+            place = kind if shared and kind in ("age", "gender", "timbre") else field
+            self.places.append(place)
+            width = (widths or {}).get(kind, 32)
+            known[place] = (max(rows, known.get(place, (0, 0))[0]), width)
+        self.tables = nn.ModuleDict({place: nn.Embedding(*shape) for place, shape in known.items()})
+        for table in self.tables.values():
+            nn.init.normal_(table.get_parameter("weight"), std=deviation)
+        self.width = sum(known[place][1] for place in self.places)
+
+    def each(self, meta: Tensor) -> list[Tensor]:
+        """Embeddings ``(B, width)`` of the fields of ``(B, F)``, one after the other."""
+        return [self.tables[place](meta[:, field]) for field, place in enumerate(self.places)]
+
+    def forward(self, meta: Tensor) -> Tensor:
+        """Embeddings of ``(B, F)`` side by side, ``(B, width)`` in all."""
+        return torch.cat(self.each(meta), dim=1)

