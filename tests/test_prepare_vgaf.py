@@ -372,6 +372,13 @@ def test_other_settings_or_sources_are_refused(copy, tmp_path, capsys):
     assert run(copy, out) == 0
     base = ["prepare", "vgaf", "--source", copy, "--out", out, *OPTIONS]
     assert "size was 32, now 48" in message(capsys, *base, "--views.img.size", "48")
+    film, drawn = copy / "Train/T_1.mp4", copy / "Synthetic/Neutral/bar_Video_0/11.png"  # not one of the five shown
+    for path, id in ((drawn, "Neutral/bar_Video_0"), (film, "Train/T_1")):
+        before = path.read_bytes()
+        path.write_bytes(before + b"0")
+        assert f"the file of clip {id}, or what a table says of it, changed" in message(capsys, *base)
+        path.write_bytes(before)
+    assert run(copy, out) == 0
     write_clip(copy / "Train/T_1.mp4", options={"qscale": "9"})
     assert "the file of clip Train/T_1, or what a table says of it, changed" in message(capsys, *base)
 
