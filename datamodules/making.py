@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Media
 from datamodules.frames import to_rgb
@@ -186,13 +187,30 @@ def _decoded(piece: Entry, wants: list[Want], stills: "_Stills") -> Iterator[Cal
         raise MediaError(Path(medium.name), "no such file")
     elif first.fps:
         for frame in grid_frames(medium.path, first.fps):
-            yield lambda maker, _, frame=frame: maker.frame(piece, frame)
+            yield _handing(piece, frame)
     else:
         times = list(dict.fromkeys(want.times for want in wants if want.times is not None))
         rates = list(dict.fromkeys(rate for want in wants for rate in want.rates))
-        select = _joined(times)
-        clip = clip_of(medium.frames, select) if medium.frames and select else read_clip(medium.path, select, rates)
+        select, films = _joined(times), piece.media.get("video", Media()).path == medium.path
+        if medium.frames and select:
+            clip = clip_of(medium.frames, select)
+        elif films and not select:
+            clip = _with_its_film(medium.path, rates)
+        else:
+            clip = read_clip(medium.path, select, rates)
         yield lambda maker, want: maker.clip(piece, _part(clip, times, want))
+
+
+def _handing(piece: Entry, frame: VideoFrame) -> Callable[[Maker, Want], None]:
+    return lambda maker, _: maker.frame(piece, frame)
+
+
+def _with_its_film(path: Path, rates: list[int]) -> Clip:
+    """Decode sound that begins and ends with the pictures, as it does where somebody looks at them."""
+    try:
+        return read_clip(path, Times(1), rates)
+    except MediaError:  # of the pictures
+        return read_clip(path, None, rates)
 
 
 def _joined(times: list[Times]) -> Callable[[float], np.ndarray] | None:

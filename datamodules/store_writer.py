@@ -178,11 +178,8 @@ class StoreWriter:
                 return
             if id not in ids:
                 self._refuse_sources(f"clip {id} is no longer there")
-            self._refuse_sources(
-                f"the file of clip {id}, or what a table says of it, changed"
-                if id == expected
-                else f"clip {expected} is new"
-            )
+            changed = f"the file of clip {id} changed, or what a table says of it"
+            self._refuse_sources(changed if id == expected else f"clip {expected} is new")
         if self.complete and (new := [id for id in ids if id not in self.done]):
             self._refuse_sources(f"clip {new[0]} is new")
 
