@@ -24,7 +24,7 @@ RENAMED: dict[str, dict[str, str]] = {
         "--audio": "--views.wave.rate",
     },
     "vgaf": {
-        "--frames": "--views.img.frames (one number a command)",
+        "--frames": "--views.img.frames",
         "--size": "--views.img.size",
         "--fit": "--views.img.fit",
         "--dtype": "--views.img.dtype",
@@ -34,6 +34,7 @@ RENAMED: dict[str, dict[str, str]] = {
     "daisee": _ENGAGEMENT,
     "noxi": _ENGAGEMENT,
 }
+NOTES = {"--views.img.frames": ", one number a command"}  # what else is different
 
 
 def successor(corpus: str, arguments: Sequence[str]) -> str:
@@ -47,5 +48,6 @@ def successor(corpus: str, arguments: Sequence[str]) -> str:
         option = word.partition("=")[0]
         if option in RENAMED.get(corpus, {}):
             new = RENAMED[corpus][option]
-            return f"{option} is called {new} now; python cli.py prepare {corpus} --help tells the options"
+            said = f"{option} is called {new} now{NOTES.get(new, '')}"
+            return f"{said}; python cli.py prepare {corpus} --help tells the options"
     return ""
