@@ -23,12 +23,13 @@ class Media:
     """A file of an entry, or the part of it that counts.
 
     Attributes:
-        path: The file; None where there is none.
+        path: The file, or the folder of `frames`; None where there is none.
         name: How the corpus calls it, for messages.
         time: Seconds after the first frame of the one that counts; None for a picture, or for all of a clip.
         box: Where the face is, or where to look for it; None for the whole picture.
         search: Whether the face is to be looked for; otherwise the box (or the whole picture) is the face.
         pixels: What it shows where there is no file: uint8 ``(H, W)``, grey.
+        frames: Pictures, in order, that stand for a video.
         problem: Why it cannot be used, though the entry can; empty for a good one.
     """
 
@@ -38,6 +39,7 @@ class Media:
     box: Box | None = None
     search: bool = False
     pixels: np.ndarray | None = None
+    frames: tuple[Path, ...] = ()
     problem: str = ""
 
 
@@ -103,7 +105,9 @@ class Entry:
     def files(self) -> Iterator[Path]:
         """Yield the files of it and of its parts."""
         for medium in self.media.values():
-            if medium.path is not None:
+            if medium.frames:
+                yield from medium.frames
+            elif medium.path is not None:
                 yield medium.path
         for part in self.parts:
             yield from part.files()

@@ -13,7 +13,7 @@ from datamodules.frames import to_rgb
 from datamodules.grid_frames import grid_frames
 from datamodules.media import Clip, read_clip
 from datamodules.media_file import MediaError
-from datamodules.pictures import frames_at, read_picture
+from datamodules.pictures import clip_of, frames_at, read_picture
 from datamodules.store import DataError, plain, sha256_file
 from datamodules.views.base import Known, Maker, Times, View, Want
 
@@ -199,10 +199,13 @@ def _decoded(piece: Entry, wants: list[Want], stills: "_Stills") -> Iterator[Cal
     else:
         times = list(dict.fromkeys(want.times for want in wants if want.times is not None))
         rates = list(dict.fromkeys(rate for want in wants for rate in want.rates))
-        films = piece.media.get("video", Media()).path == medium.path
-        clip = (
-            _with_its_film(medium.path, rates) if films and not times else read_clip(medium.path, _joined(times), rates)
-        )
+        select, films = _joined(times), piece.media.get("video", Media()).path == medium.path
+        if medium.frames and select:
+            clip = clip_of(medium.frames, select)
+        elif films and not select:
+            clip = _with_its_film(medium.path, rates)
+        else:
+            clip = read_clip(medium.path, select, rates)
         yield lambda maker, want: maker.clip(piece, _part(clip, times, want))
 
 

@@ -24,7 +24,7 @@ from datamodules.parallel import ordered
 from datamodules.plain_json import parse_json
 from datamodules.preview import write_contact_sheet
 from datamodules.recipe import Recipe
-from datamodules.sinks import StoreSink
+from datamodules.sinks.base import Filled, StoreSink
 from datamodules.store import DataError, Store, is_stand_in
 from datamodules.store_writer import StoreWriter
 from datamodules.views.base import Known
@@ -59,12 +59,12 @@ class Plan:
     def folder(self) -> Path:
         """Where the store goes."""
         own = self.recipe.name == self.catalogue.recipe
-        return self.recipe.sink.folder(self.out, "prepared" if own else f"prepared-{self.recipe.name}")
+        return self.recipe.sink.folder(self.out, "prepared" if own else f"prepared-{self.recipe.name}", self.arrays)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the store is keyed by."""
-        options = {name: value for name, value in asdict(self.catalogue).items() if not isinstance(value, Path)}  # type: ignore[call-overload]
+        """What the store is keyed by: whether and where a folder was named does not count."""
+        options = {name: value for name, value in asdict(self.catalogue).items() if not isinstance(value, Path | None)}  # type: ignore[call-overload]
         return {
             "catalogue": {"name": self.catalogue.name, **options, **self.scan.facts},
             "recipe": self.recipe.name,
@@ -76,11 +76,11 @@ class Plan:
         }
 
     @property
-    def dtypes(self) -> dict[str, str]:
-        """Dtype of every array of the store."""
+    def arrays(self) -> dict[str, str]:
+        """Dtype of every array."""
         views = self.recipe.views.items()
         given = [view.arrays(name) for name, view in views] + [view.behind(name) for name, view in views]
-        return self.recipe.sink.arrays({name: dtype for arrays in given for name, dtype in arrays.items()})
+        return {name: dtype for arrays in given for name, dtype in arrays.items()}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -106,7 +106,8 @@ def plan(catalogue: Catalogue, recipe: Recipe, source: Path, out: Path | None = 
         if bound is not None:
             views[name] = bound
     out = out or Path("data", *(["synthetic"] if synthetic else []), catalogue.name)
-    return Plan(catalogue, Recipe(recipe.name, views, recipe.sink), source, out, scan, synthetic)
+    sink = recipe.sink if recipe.sink.holds(catalogue) else StoreSink()
+    return Plan(catalogue, Recipe(recipe.name, views, sink), source, out, scan, synthetic)
 
 
 def prepare(
@@ -151,10 +152,11 @@ def prepare(
     print(f"{len(todo.scan.entries)} {catalogue.unit}s{said}")
     try:
         store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)
+        filled = todo.recipe.sink.finish(todo.out, store)
     except OSError as error:  # a write to a full disk names no file
         error.filename = error.filename or str(todo.folder)
         raise
-    _summarise(todo, store, time.monotonic() - began)
+    _summarise(todo, store, filled, began)
     if preview:
         write_contact_sheet(store, preview, list(catalogue.classes), shown[0])
         print(f"contact sheet: {preview}")
@@ -162,9 +164,10 @@ def prepare(
 
 
 def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
-    unit, entries = f"{todo.catalogue.unit}s", todo.scan.entries
-    todo.recipe.sink.check(todo.out, entries)
-    writer = StoreWriter(todo.folder, todo.dtypes, todo.settings, todo.synthetic, todo.columns, SCHEMA)
+    unit, entries, sink = f"{todo.catalogue.unit}s", todo.scan.entries, todo.recipe.sink
+    sink.check(todo.out, entries, todo.arrays)
+    dtypes = sink.arrays(todo.arrays)
+    writer = StoreWriter(todo.folder, dtypes, todo.settings, todo.synthetic, todo.columns, SCHEMA)
     with closing(writer):
         fresh = not writer.complete
         try:
@@ -184,11 +187,11 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
         if not writer.rows:
             raise UnusableError(f"none of the {len(entries)} {unit} is left; {writer.write_skipped()} says why")
         used = {row["id"] for row in writer.rows}
-        todo.recipe.sink.after(todo.source, todo.out, [entry for entry in entries if entry.id in used])
+        sink.after(todo.source, todo.out, [entry for entry in entries if entry.id in used], todo.arrays)
         if fresh and MISSING in todo.columns:
             _write_missing(todo.folder / "missing.csv", writer.rows)
-        packages = dict.fromkeys(name for view in todo.recipe.views.values() for name in view.packages)
-        writer.finish({name: version(name) for name in packages})
+        needed = [name for view in todo.recipe.views.values() for name in view.packages]
+        writer.finish({name: version(name) for name in dict.fromkeys([*needed, *sink.packages])})
     return Store(todo.folder)
 
 
@@ -260,8 +263,8 @@ def _missing_files(todo: Plan, store: Store) -> Iterator[str]:
         yield f"{count} of {named} {medium} files missing or unusable (missing.csv)"
 
 
-def _summarise(todo: Plan, store: Store, seconds: float) -> None:
-    """Print how many entries are used, skipped and left aside, and where the store is."""
+def _summarise(todo: Plan, store: Store, filled: Filled, began: float) -> None:
+    """Print how many entries are used, skipped and left aside, and where the arrays are."""
     unit, counts = f"{todo.catalogue.unit}s", store.manifest["counts"]
     dropped = Counter(entry.dropped for entry in todo.scan.entries if entry.dropped)
     splits = Counter(row["split"] for row in store.rows if row.get("split"))
@@ -273,8 +276,4 @@ def _summarise(todo: Plan, store: Store, seconds: float) -> None:
     said += "".join(f", {count} {what} ignored" for what, count in sorted(todo.scan.ignored.items()))
     said += "".join(f", {text}" for text in _missing_files(todo, store))
     said += "".join(f", {text}" for name, view in todo.recipe.views.items() if (text := view.told(name, store)))
-    size = sum(array["bytes"] for array in store.manifest["arrays"].values()) / 1e6
-    print(
-        f"{said}; {size:.0f} MB in {seconds:.0f} s; fingerprint {store.fingerprint[:12]}"
-        f"{' (SYNTHETIC)' * store.synthetic}; {todo.recipe.sink.told(todo.out, store)}"
-    )
+    print(f"{said}; {filled.told(time.monotonic() - began)}")

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -67,9 +68,13 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
         text = _complaint(error, arguments)
         raise DataError(f"{text}; python cli.py prepare {corpus} --help tells the options") from None
     kept = {name: _built(view, f"views.{name}.", given) for name, (view, _) in views.items()}
+    began, target = time.monotonic(), _built(sink, "sink.", given)
+    if adopted := target.adopt(given.source, given.out):
+        print(adopted.told(time.monotonic() - began))
+        return 0
     prepare(
         _built(choice.corpus, "", given),
-        Recipe(choice.recipe, kept, _built(sink, "sink.", given)),
+        Recipe(choice.recipe, kept, target),
         given.source,
         given.out,
         workers=given.workers,

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from datamodules.entries import Catalogue
-from datamodules.sinks import StoreSink
+from datamodules.sinks.base import StoreSink
 from datamodules.store import DataError
 from datamodules.views.base import View
 
@@ -106,7 +106,7 @@ def load(name: str, changes: Mapping[str, Mapping[str, Any]] | None = None, *, s
 
     Args:
         name: Of its file.
-        changes: Options by view.
+        changes: Options by view, and of the ``sink``.
         synthetic: Whether the source is a stand-in.
 
     Raises:
@@ -114,10 +114,11 @@ def load(name: str, changes: Mapping[str, Mapping[str, Any]] | None = None, *, s
     """
     views, sink, sink_options = defaults(name, synthetic=synthetic)
     changes = dict(changes or {})
+    sink_options = {**sink_options, **changes.pop("sink", {})}
     if unknown := sorted(set(changes) - set(views)):
         raise DataError(f"--recipe {name}: it has no view {unknown[0]!r}; its views are {', '.join(views)}")
     try:
         built = {view: cls(**{**options, **changes.get(view, {})}) for view, (cls, options) in views.items()}
+        return Recipe(name, built, sink(**sink_options))
     except TypeError as error:
         raise DataError(f"--recipe {name}: {error}") from None
-    return Recipe(name, built, sink(**sink_options))

@@ -37,9 +37,18 @@ RENAMED: dict[str, dict[str, str]] = {
         "--size": f"{VIDEO}.size",
         "--seconds": "--views.audio.seconds",
     },
+    "vgaf": {
+        "--frames": "--views.img.frames",
+        "--size": "--views.img.size",
+        "--fit": "--views.img.fit",
+        "--dtype": "--views.img.dtype",
+        "--spectrogram-size": "--views.spec.size",
+        "--seed": "--sink.seed",
+    },
     "daisee": _ENGAGEMENT,
     "noxi": _ENGAGEMENT,
 }
+NOTES = {"--views.img.frames": ", one number a command"}  # what else is different
 
 
 def successor(corpus: str, arguments: Sequence[str]) -> str:
@@ -53,5 +62,6 @@ def successor(corpus: str, arguments: Sequence[str]) -> str:
         option = word.partition("=")[0]
         if option in RENAMED.get(corpus, {}):
             new = RENAMED[corpus][option]
-            return f"{option} is called {new} now; python cli.py prepare {corpus} --help tells the options"
+            said = f"{option} is called {new} now{NOTES.get(new, '')}"
+            return f"{said}; python cli.py prepare {corpus} --help tells the options"
     return ""

@@ -16,10 +16,8 @@ import torch
 from torch import Tensor
 
 from datamodules.base import EmotionDataModule
-from datamodules.clips import Batch, ClipDataset, Split
-from datamodules.store import STAND_IN, DataError
-from datamodules.vgaf_layout import (
-    CLASS_NAMES,
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES
+from datamodules.catalogues.vgaf.layout import (
     Clip,
     Modality,
     fingerprint_of,
@@ -31,8 +29,19 @@ from datamodules.vgaf_layout import (
     tensor_digests,
     text_digests,
 )
-from datamodules.vgaf_mix import carve, mix, untainted
-from datamodules.vgaf_tensors import Header, Index, check, check_range, find_index, normalised, place_of, read_tensor
+from datamodules.catalogues.vgaf.mix import carve, mix, untainted
+from datamodules.catalogues.vgaf.tensors import (
+    Header,
+    Index,
+    check,
+    check_range,
+    find_index,
+    normalised,
+    place_of,
+    read_tensor,
+)
+from datamodules.clips import Batch, ClipDataset, Split
+from datamodules.store import STAND_IN, DataError
 
 
 class VGAFClips(ClipDataset):
@@ -75,7 +84,7 @@ class VGAFDataModule(EmotionDataModule):
     consecutive frames. VGAF names no speakers: the group is the clip.
 
     Args:
-        root: Folder of the tensors, in the layout of `datamodules.vgaf_layout`.
+        root: Folder of the tensors, in the layout of `datamodules.catalogues.vgaf.layout`.
         frames: Frames per clip and modality; where they differ one must be a multiple of the other.
         modalities: What to read; the files of the other are not needed.
         synth_rate: Share of the training clips that is synthetic; 1 trains on synthetic clips alone.
@@ -131,7 +140,7 @@ class VGAFDataModule(EmotionDataModule):
     @property
     def class_names(self) -> list[str]:
         """Positive, Neutral, Negative."""
-        return CLASS_NAMES
+        return list(CLASS_NAMES)
 
     @cached_property
     def index(self) -> Index | None:
@@ -155,14 +164,14 @@ class VGAFDataModule(EmotionDataModule):
     def _checked(self) -> tuple[list[Clip], dict[str, Header]]:
         index, root = self.index, Path(self.root)
         skipped = index.skipped(self.number) if index else set()
-        clips = [clip for clip in real_clips(root) if f"{clip.part}/{clip.name}" not in skipped]
+        clips = [clip for clip in real_clips(root) if clip.key not in skipped]
         if self.synth_rate:
             folder = synthetic_folder(root, self.number)
             if not folder.is_dir():
                 raise DataError(
                     f"--data.synth_rate {self.synth_rate}: no synthetic clips in {folder}; see docs/data.md"
                 )
-            clips += [clip for clip in synthetic_clips(folder) if f"{clip.part}/{clip.name}" not in skipped]
+            clips += [clip for clip in synthetic_clips(folder) if clip.key not in skipped]
         frames = {str(modality): self.frames[modality] for modality in self.modalities}
         headers = check(root, clips, frames, self.number, index)
         if "video" in self.modalities:

@@ -59,6 +59,8 @@ LATER: dict[str, str] = {
     "daisee-face": "--views.people.parts [face] --views.people.face_size 32 --views.people.face_margin 0",
     "noxi-body": "--views.people.parts '[body, joints]' --views.people.body_size 32 "
     "--views.people.body_margin '[10, 20]'",
+    "vgaf-75": "--views.img.frames 75 --views.spec.segments '[5, 75]' --views.img.fit letterbox "
+    "--views.img.dtype float32",
 }
 # Clips of a stand-in, small enough for two cores; of any other corpus as many as its table asks for.
 CLIPS = {"avamerg": 40, "daisee": 9, "empathetic": 160, "faces": 120, "noxi": 6, "ravdess": 96, "ravdess_features": 96}
@@ -68,7 +70,7 @@ VARIANTS: dict[str, tuple[str, str | None, str]] = {
     "ravdess-paper": ("ravdess", None, "--crop squashed --landmark-rows paper --size 32 --audio 16000"),
     "ravdess-detector": ("ravdess", None, "--face detector --size 32 --margin 0.2 --max-skipped 96"),
     "ravdess-whole": ("ravdess", None, "--face none --size 32"),
-    "vgaf-75": ("vgaf", None, "--frames 5 75 --fit letterbox --dtype float32"),
+    "vgaf-75": ("vgaf", None, "--frames 75 --fit letterbox --dtype float32"),
     "daisee-face": ("daisee", None, "--parts face --face-size 32 --face-margin 0"),
     "noxi-body": ("noxi", None, "--parts body joints --body-size 32 --body-margin 10 20"),
     "faces-small": ("faces", None, "--size 32 --margin 20"),

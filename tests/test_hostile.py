@@ -94,7 +94,7 @@ CORPORA = {
     "ravdess": ("--views.video.size", "16", "--views.video.face", "none"),
     "daisee": ("--views.people.face_size", "16", "--views.people.body_size", "16"),
     "noxi": ("--views.people.face_size", "16", "--views.people.body_size", "16"),
-    "vgaf": ("--size", "16"),
+    "vgaf": ("--views.img.size", "16"),
     "faces": ("--views.face.size", "16"),
     "avamerg": ("--views.video.size", "16"),
     "empathetic": (),

@@ -114,7 +114,7 @@ def avamerg(folder):
 CORPORA = {
     ravdess: ["--views.video.size", "16"],
     ravdess_audio: [],
-    vgaf: ["--size", "32", "--spectrogram-size", "106"],
+    vgaf: ["--views.img.size", "32", "--views.spec.size", "106"],
     daisee: ["--views.people.face_size", "16", "--views.people.parts", "[face]"],
     noxi: ["--views.people.face_size", "16", "--views.people.parts", "[face]"],
     faces: ["--views.face.size", "16"],

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,19 +19,25 @@ import torch
 from test_media import number, picture, tone, write_clip
 
 import cli
+from datamodules import preparation
+from datamodules import recipe as recipes
+from datamodules.catalogues.vgaf.catalogue import VGAF
+from datamodules.catalogues.vgaf.labels import read_sources
+from datamodules.catalogues.vgaf.layout import Clip
 from datamodules.frames import to_rgb
 from datamodules.letterbox import letter_box
 from datamodules.media import read_clip
-from datamodules.prepare import vgaf as prepare
-from datamodules.prepare._vgaf_clip import middles
+from datamodules.sinks.base import StoreSink
 from datamodules.spectrogram import FFT, RATE, spectrograms
-from datamodules.store import DataError
+from datamodules.store import DataError, Store
+from datamodules.store_writer import StoreWriter
 from datamodules.vgaf import VGAFDataModule
-from datamodules.vgaf_layout import read_sources
+from datamodules.views.base import Times
 from experiments.results.request import data_fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]
-OPTIONS = ["--size", "32", "--spectrogram-size", "106", "--workers", "1"]
+OPTIONS = ["--views.img.size", "32", "--views.spec.size", "106", "--workers", "1"]
+FRAMES_75 = ["--views.img.frames", "75", "--views.spec.segments", "[5, 75]"]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +85,8 @@ def message(capsys, *arguments, code=2):
 @pytest.fixture(scope="module")
 def prepared(corpus, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "vgaf"
-    assert run(corpus, out, "--frames", "5", "75") == 0
+    assert run(corpus, out) == 0
+    assert run(corpus, out, *FRAMES_75) == 0
     return out
 
 
@@ -98,7 +106,7 @@ def test_frames_are_those_at_the_middles_of_equal_segments(corpus, prepared):
         frames = torch.load(prepared / f"VGAF_Tensors_all_{count}/Train/T_1.mp4.img.{count}.pt")
         assert frames.dtype == torch.uint8
         assert frames.shape == (count, 3, 32, 32)
-        clip = read_clip(corpus / "Train/T_1.mp4", lambda seconds, n=count: middles(n) * seconds)
+        clip = read_clip(corpus / "Train/T_1.mp4", Times(count, 0.5))
         numbers = [number(to_rgb(frame)) for frame in clip.frames]
         assert numbers == [int((i + 0.5) * 30 / count) for i in range(count)]
         for frame, stored in zip(clip.frames, frames, strict=True):
@@ -107,7 +115,7 @@ def test_frames_are_those_at_the_middles_of_equal_segments(corpus, prepared):
 
 
 def test_spectrograms_are_of_the_clips_sound(corpus, prepared):
-    wave = read_clip(corpus / "Train/T_1.mp4", lambda seconds: middles(5) * seconds, [RATE]).waves[RATE]
+    wave = read_clip(corpus / "Train/T_1.mp4", Times(5, 0.5), [RATE]).waves[RATE]
     for folder, count in ((5, 5), (75, 5), (75, 75)):
         stored = torch.load(prepared / f"VGAF_Tensors_all_{folder}/Train/T_1.mp4.spec.{count}.pt")
         assert stored.dtype == torch.float32
@@ -140,15 +148,20 @@ def test_the_data_module_reads_it_and_the_planner_knows_its_fingerprint(prepared
         assert not data.synthetic
     manifest = json.loads((prepared / "prepared/manifest.json").read_text())
     assert manifest["sets"]["75"]["counts"] == {"used": 12, "skipped": 0, "padded": 0}
-    assert manifest["sets"]["5"]["settings"] == {
-        "recipe": 1, "rate": 16000, "fft": 1024, "frames": 5, "size": 32, "fit": "squash", "dtype": "uint8",
-        "spectrogram_size": 106, "seed": 2023,
-    }  # fmt: skip
+    assert manifest["sets"]["75"]["settings"] == {
+        "catalogue": {"name": "vgaf"},
+        "recipe": "emotiw",
+        "views": {
+            "img": {"view": "whole_frames", "frames": 75, "size": 32, "fit": "squash", "dtype": "uint8"},
+            "spec": {"view": "spectrograms", "segments": [5, 75], "size": 106},
+        },
+        "sink": {"seed": 2023},
+    }
 
 
 def test_workers_change_no_byte_and_a_second_run_neither(corpus, tmp_path, capsys):
     assert run(corpus, tmp_path / "one") == 0
-    assert "12 clips of 5 frames (0 skipped): 24 tensors" in capsys.readouterr().out
+    assert "12 clips of 5 frames (0 skipped): 24 tensors, 3 of the clips synthetic" in capsys.readouterr().out
     assert run(corpus, tmp_path / "two", "--workers", "2") == 0
     first = everything(tmp_path / "one")
     assert everything(tmp_path / "two") == first
@@ -160,16 +173,16 @@ def test_workers_change_no_byte_and_a_second_run_neither(corpus, tmp_path, capsy
 
 def test_stopped_it_is_not_taken_for_whole_and_ends_with_the_same_bytes(corpus, tmp_path, monkeypatch, capsys):
     assert run(corpus, tmp_path / "straight") == 0
-    whole, calls = prepare.prepare_clip, []
+    whole, calls = preparation.prepare_job, []
 
-    def stop(job, settings):
-        calls.append(job.id)
+    def stop(entries, views):
+        calls.append(entries)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return whole(job, settings)
+        return whole(entries, views)
 
     with monkeypatch.context() as patched:
-        patched.setattr(prepare, "prepare_clip", stop)
+        patched.setattr(preparation, "prepare_job", stop)
         assert run(corpus, tmp_path / "out") == 130
     assert "stopped after 4 of 12 clips" in capsys.readouterr().err
     with pytest.raises(DataError, match="not finished"):
@@ -183,10 +196,10 @@ def test_stopped_it_is_not_taken_for_whole_and_ends_with_the_same_bytes(corpus, 
 
 @pytest.mark.slow
 def test_killed_with_its_workers_it_carries_on_to_the_same_bytes(corpus, tmp_path):
-    assert run(corpus, tmp_path / "straight", "--frames", "75") == 0
+    assert run(corpus, tmp_path / "straight", *FRAMES_75) == 0
     command = [sys.executable, "cli.py", "prepare", "vgaf", "--source", corpus, "--out", tmp_path / "out", *OPTIONS]
     process = subprocess.Popen(
-        [*map(str, command), "--frames", "75", "--workers", "2"], cwd=ROOT, start_new_session=True,
+        [*map(str, command), *FRAMES_75, "--workers", "2"], cwd=ROOT, start_new_session=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     journal, deadline = tmp_path / "out/prepared/frames-75/journal.jsonl", time.monotonic() + 60
@@ -197,14 +210,14 @@ def test_killed_with_its_workers_it_carries_on_to_the_same_bytes(corpus, tmp_pat
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "out/prepared/COMPLETE").exists()
-    assert run(corpus, tmp_path / "out", "--frames", "75") == 0
+    assert run(corpus, tmp_path / "out", *FRAMES_75) == 0
     assert everything(tmp_path / "out") == everything(tmp_path / "straight")
 
 
 def test_letterboxed_floats(corpus, tmp_path):
-    assert run(corpus, tmp_path, "--fit", "letterbox", "--dtype", "float32") == 0
+    assert run(corpus, tmp_path, "--views.img.fit", "letterbox", "--views.img.dtype", "float32") == 0
     frames = torch.load(tmp_path / "VGAF_Tensors_all_5/Val/V_0.mp4.img.5.pt")
-    clip = read_clip(corpus / "Val/V_0.mp4", lambda seconds: middles(5) * seconds)
+    clip = read_clip(corpus / "Val/V_0.mp4", Times(5, 0.5))
     expected = np.stack([letter_box(to_rgb(frame), 32) for frame in clip.frames])
     np.testing.assert_allclose(frames.permute(0, 2, 3, 1), expected / 255, atol=1e-7)
     assert VGAFDataModule(str(tmp_path)).split_sizes()["train"] == 6
@@ -230,6 +243,68 @@ def test_unusable_clips_are_listed_and_left_out_on_demand(copy, tmp_path, capsys
     assert data.dataset("train")[0]["id"] == ["T_0"]
 
 
+def test_a_record_of_schema_1_is_read_on(copy, tmp_path):
+    """Tensors of 75 frames that an earlier version prepared stay, with those that it skipped, when 5 frames come."""
+    out = tmp_path / "out"
+    assert run(copy, out, *FRAMES_75) == 0
+    rows = Store(out / "prepared/frames-75").rows
+    shutil.rmtree(out / "prepared")
+    for path in out.rglob("T_4.mp4.*"):
+        path.unlink()
+    settings = {"recipe": 1, "rate": RATE, "fft": FFT, "frames": 75, "size": 32, "spectrogram_size": 106, "seed": 2023}
+    writer = StoreWriter(out / "prepared/frames-75", {}, settings, False, ("part",), schema=1)
+    for row in rows:
+        if row["id"] == "Train/T_4":
+            writer.skip(row["id"], "Train/T_4.mp4", "empty file (0 bytes)")
+        else:
+            writer.add(row["id"], row["group"], int(row["label"]), {}, columns={"part": row["part"]})
+    writer.finish()
+    assert run(copy, out) == 0
+    sets = json.loads((out / "prepared/manifest.json").read_text())["sets"]
+    assert [sets[frames]["counts"]["used"] for frames in ("5", "75")] == [12, 11]
+    assert sets["75"]["settings"] == settings
+    assert VGAFDataModule(str(out), {"video": 75, "audio": 75}).split_sizes()["train"] == 5
+    assert VGAFDataModule(str(out)).split_sizes()["train"] == 6
+
+
+def test_a_drawn_clip_that_cannot_be_used_says_why(copy, tmp_path, capsys):
+    (copy / "Synthetic/Positive/bar_Video_0/3.png").write_bytes(b"none")
+    shutil.rmtree(copy / "Synthetic/Neutral/bar_Video_0")
+    (copy / "Synthetic/Negative_labels.txt").write_text("Vid_name Label\nbar_Video_0 1\n")
+    assert run(copy, tmp_path / "out", "--max-skipped", "3") == 0
+    with (tmp_path / "out/prepared/frames-5/skipped.csv").open() as file:
+        reasons = {row["id"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons == {
+        "Positive/bar_Video_0": "3.png: not a picture", "Neutral/bar_Video_0": "no numbered .png frames",
+        "Negative/bar_Video_0": "labelled 1 in the folder Negative",
+    }  # fmt: skip
+    assert not (tmp_path / "out/Synthetic2661_all_5").exists()
+    assert VGAFDataModule(str(tmp_path / "out")).split_sizes()["train"] == 6
+
+
+def test_another_corpus_and_another_sink_keep_the_arrays_in_a_store(corpus, prepared, tmp_path):
+    recipe = recipes.load("emotiw", {"img": {"size": 32}, "spec": {"size": 106}})
+    store = preparation.prepare(VGAF(), replace(recipe, sink=StoreSink()), corpus, tmp_path / "vgaf", workers=1)
+    for i, row in enumerate(store.rows):
+        clip = Clip(row["group"], row["part"], int(row["label"]), synthetic=row["part"] not in ("Train", "Val"))
+        frames = torch.load(clip.place(prepared, 5) / clip.file("img", 5))
+        np.testing.assert_array_equal(store.read("img_5", i), frames)
+        if clip.synthetic:
+            assert store.shape("spec_5", i) == (0, 1, 106, 106)
+        else:
+            sound = torch.load(clip.place(prepared, 5) / clip.file("spec", 5))
+            np.testing.assert_array_equal(store.read("spec_5", i), sound)
+    acted = tmp_path / "ravdess/Actor_01/01-01-05-01-01-01-01.mp4"
+    acted.parent.mkdir(parents=True)
+    shutil.copy(corpus / "Train/T_1.mp4", acted)
+    assert cli.main(["prepare", "ravdess", "--recipe", "emotiw", "--source", str(tmp_path / "ravdess"), *OPTIONS,
+                     "--out", str(tmp_path / "out")]) == 0  # fmt: skip
+    store = Store(tmp_path / "out/prepared-emotiw")
+    np.testing.assert_array_equal(
+        store.read("img_5", 0), torch.load(prepared / "VGAF_Tensors_all_5/Train/T_1.mp4.img.5.pt")
+    )
+
+
 def test_what_lacks_its_other_half_is_counted_and_told(copy, tmp_path, capsys):
     (copy / "Val/V_1.mp4").unlink()
     (copy / "Train/T_9.mp4").write_bytes(b"")
@@ -241,7 +316,7 @@ def test_what_lacks_its_other_half_is_counted_and_told(copy, tmp_path, capsys):
     assert "  Train: 1 video without a label (T_9)\n" in said
     assert "  Val: 1 label without a video (V_1)\n" in said
     assert "  Synthetic/Neutral: 1 folder without a label (beach)\n" in said
-    assert "  2 lines of Train_labels.txt that come twice left aside\n" in said
+    assert ", 2 lines of Train_labels.txt that come twice ignored;" in said
 
 
 @pytest.mark.parametrize(
@@ -296,7 +371,14 @@ def test_other_settings_or_sources_are_refused(copy, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(copy, out) == 0
     base = ["prepare", "vgaf", "--source", copy, "--out", out, *OPTIONS]
-    assert "size was 32, now 48" in message(capsys, *base, "--size", "48")
+    assert "size was 32, now 48" in message(capsys, *base, "--views.img.size", "48")
+    film, drawn = copy / "Train/T_1.mp4", copy / "Synthetic/Neutral/bar_Video_0/11.png"  # not one of the five shown
+    for path, id in ((drawn, "Neutral/bar_Video_0"), (film, "Train/T_1")):
+        before = path.read_bytes()
+        path.write_bytes(before + b"0")
+        assert f"the file of clip {id} changed" in message(capsys, *base)
+        path.write_bytes(before)
+    assert run(copy, out) == 0
     write_clip(copy / "Train/T_1.mp4", options={"qscale": "9"})
     assert "the file of clip Train/T_1 changed" in message(capsys, *base)
 
@@ -316,19 +398,24 @@ def test_tensors_of_somebody_else_are_never_overwritten(copy, prepared, capsys):
     shutil.copytree(prepared / "VGAF_Tensors_all_5", copy / "VGAF_Tensors_all_5")
     text = message(capsys, "prepare", "vgaf", "--source", copy, "--out", copy, *OPTIONS)
     assert "T_0.mp4.img.5.pt is there, one of 9 that this command did not make" in text
-    assert run(copy, copy, "--frames", "75") == 0
+    assert run(copy, copy, *FRAMES_75) == 0
 
 
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        (["--frames", "0"], "--frames 0"),
-        (["--size", "8"], "--size 8"),
-        (["--spectrogram-size", "100"], "needs at least 106"),
+        (["--views.img.frames", "0"], "--views.img.frames 0"),
+        (["--views.img.size", "8"], "--views.img.size 8"),
+        (["--views.spec.size", "100"], "needs at least 106"),
+        (["--views.spec.segments", "[5, 5]"], "--views.spec.segments [5, 5]"),
+        (["--views.spec.segments", "[]"], "--views.spec.segments []"),
         (["--max-skipped", "-1"], "--max-skipped -1"),
         (["--workers", "0"], "--workers 0"),
         (["--synthetic", "nowhere"], "--synthetic nowhere"),
-        (["--seed", "-2"], "--seed -2"),
+        (["--sink.seed", "-2"], "--sink.seed -2"),
+        (["--frames", "75"], "--frames is called --views.img.frames now, one number a command;"),
+        (["--spectrogram-size=106"], "--spectrogram-size is called --views.spec.size now"),
+        (["--seed", "1"], "--seed is called --sink.seed now"),
     ],
 )
 def test_wrong_options(corpus, tmp_path, capsys, more, text):
@@ -396,7 +483,7 @@ def test_real_films_become_tensors(realdata, tmp_path):
         lines = [f"{split}_{i} {i % 3 + 1}" for i in range(len(files))]
         (tmp_path / f"{split}_labels.txt").write_text("\n".join(["Vid_name Label", *lines]) + "\n")
     out = tmp_path / "out"
-    assert run(tmp_path, out, "--size", "224", "--spectrogram-size", "128", "--max-skipped", "99") == 0
+    assert run(tmp_path, out, "--views.img.size", "224", "--views.spec.size", "128", "--max-skipped", "99") == 0
     with (out / "prepared/frames-5/skipped.csv").open() as file:
         skipped = {row["id"]: row["reason"] for row in csv.DictReader(file)}
     assert skipped
@@ -410,6 +497,6 @@ def test_real_films_become_tensors(realdata, tmp_path):
     for sound in batch["audio"]:
         torch.testing.assert_close(sound.std(), torch.tensor(1.0), atol=1e-3, rtol=0)
     for i, path in enumerate(clips):
-        frame = read_clip(path, lambda seconds: middles(5) * seconds).frames[2]
+        frame = read_clip(path, Times(5, 0.5)).frames[2]
         small = cv2.resize(to_rgb(frame), (224, 224), interpolation=cv2.INTER_AREA)
         assert np.abs(batch["video"][i, 2].permute(1, 2, 0).numpy().astype(int) - small).mean() < 3

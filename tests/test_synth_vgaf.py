@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import cli
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES, read_labels, read_sources, source_clip
 from datamodules.media import read_clip, spread
 from datamodules.store import DataError
 from datamodules.synth import vgaf
 from datamodules.vgaf import VGAFDataModule
-from datamodules.vgaf_layout import CLASS_NAMES, read_labels, read_sources, source_clip
 
 
 def arguments(out, clips=9, seed=0, workers=1):

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from datamodules import vgaf_tensors
+from datamodules.catalogues.vgaf import tensors as vgaf_tensors
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES, source_clip
+from datamodules.catalogues.vgaf.tensors import write_index
 from datamodules.store import DataError
 from datamodules.vgaf import VGAFDataModule
-from datamodules.vgaf_layout import CLASS_NAMES, source_clip
-from datamodules.vgaf_tensors import write_index
 from experiments.train import embed
 
 TRAIN, VAL, SYNTHETIC = 12, 6, 12  # clips; classes in turn
@@ -280,7 +280,7 @@ def test_no_corpus_says_how_to_get_one(tmp_path):
     found = message(VGAFDataModule(str(tmp_path), {"video": 75}).split_sizes)
     assert "VGAF_Tensors_all_75" in found
     assert "cli.py synth vgaf" in found
-    assert "--frames 75" in found
+    assert "--views.img.frames 75 --views.spec.segments '[5, 75]'" in found
 
 
 def test_honest_selects_on_a_stratified_part_of_train(root):

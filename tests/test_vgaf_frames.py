@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import cli
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES
 from datamodules.store import DataError
 from datamodules.synth import vgaf_frames
 from datamodules.synth._collage import (
@@ -28,7 +29,6 @@ from datamodules.synth._collage import (
 )
 from datamodules.synth._vgaf_plan import read_origins
 from datamodules.vgaf import VGAFDataModule
-from datamodules.vgaf_layout import CLASS_NAMES
 
 SMALL = ["--canvas-size", "120", "--base-face-size", "120", "--margin", "10", "--frames-per-video", "6",
          "--max-faces", "5", "--drift-per-frame", "2", "--workers", "1"]  # fmt: skip

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES
 from datamodules.matches import tell_copies
 from datamodules.names import fault_in_name
 from datamodules.store import DataError
 from datamodules.synth._collage import Recipe
 from datamodules.tables import read_table, settle
-from datamodules.vgaf_layout import CLASS_NAMES
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 

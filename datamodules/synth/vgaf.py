@@ -31,14 +31,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from atomic_files import write_atomic
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES, COLUMNS, write_sources
 from datamodules.parallel import ordered
-from datamodules.prepare._vgaf_synthetic import COLUMNS, write_sources
 from datamodules.synth._collage import Cutout, Recipe, draw_clip, make_cutout
 from datamodules.synth._face import Expression, landmarks, make_person, paint
 from datamodules.synth._movie import mp4
 from datamodules.synth._stand_in import StandIn, rng_of
 from datamodules.synth._voice import Manner, make_speaker, speak
-from datamodules.vgaf_layout import CLASS_NAMES
 
 VERSION = 1  # raise it when the bytes of a clip change
 CLIPS, LEAST = 180, 9

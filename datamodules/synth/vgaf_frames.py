@@ -26,14 +26,17 @@ import numpy as np
 from tqdm import tqdm
 
 from atomic_files import unfinished, write_atomic
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES, COLUMNS, SOURCES, read_labels, write_sources
+from datamodules.catalogues.vgaf.layout import KINDS, Clip, folder_number, synthetic_folder
+from datamodules.catalogues.vgaf.sounds import give_sounds
 from datamodules.journal import Journal
 from datamodules.parallel import ordered
-from datamodules.prepare._vgaf_clip import Job, image_tensor, middles, write_tensor
-from datamodules.prepare._vgaf_synthetic import COLUMNS, give_sounds, write_sources
+from datamodules.sinks.tensors import write_tensor
 from datamodules.store import DataError, read_object
 from datamodules.synth._collage import Recipe, draw_clip, read_cutout, read_picture
 from datamodules.synth._vgaf_plan import Video, checked_recipe, plan, read_origins
-from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, Clip, folder_number, read_labels, synthetic_folder
+from datamodules.views.base import Times
+from datamodules.views.whole_frames import as_tensor
 
 VERSION = 1  # raise it when the bytes of a clip change
 DONE, LOG = "generator.json", ".generator.jsonl"
@@ -207,7 +210,7 @@ def draw(video: Video, recipe: Recipe, output: Output, dtype: str) -> dict[str, 
     cutouts = [read_cutout(video.faces / name, recipe.largest) for name in names]
     background = read_picture(video.background, recipe.canvas_size)
     total = recipe.frames_per_video
-    wanted = np.floor(middles(output.frames) * total).astype(int).tolist() if output.frames else list(range(total))
+    wanted = np.floor(Times(output.frames, 0.5)(total)).astype(int).tolist() if output.frames else list(range(total))
     images, counts = draw_clip(background, cutouts, recipe, wanted, [VERSION, *video.key])
     if output.size != recipe.canvas_size:
         kind = cv2.INTER_AREA if output.size < recipe.canvas_size else cv2.INTER_CUBIC
@@ -215,8 +218,8 @@ def draw(video: Video, recipe: Recipe, output: Output, dtype: str) -> dict[str, 
     folder = output.folder / video.label
     folder.mkdir(parents=True, exist_ok=True)
     if output.frames:
-        clip = Clip(video.name, video.label, CLASS_NAMES.index(video.label), synthetic=True)
-        write_tensor(folder / clip.file("video", output.frames), image_tensor(images, dtype))
+        clip = _clip(video)
+        write_tensor(folder / clip.file(KINDS["video"], output.frames), as_tensor(images, dtype))
     else:
         _write_pictures(folder / video.name, images)
     faces = [(f"{video.label}/{name}", *found) for name, found in zip(names, counts, strict=True)]
@@ -247,21 +250,13 @@ def _sounds(args: argparse.Namespace, videos: Sequence[Video], output: Output, s
     counts = [n for n in dict.fromkeys((5, output.frames)) if any(args.audio.glob(f"*.mp4.spec.{n}.pt"))]
     if not counts:
         raise DataError(f"--audio {args.audio}: no .mp4.spec.5.pt or .mp4.spec.{output.frames}.pt in it")
-    givers = [
-        job
-        for name, label in sorted(labels.items())
-        if all(
-            (job := _job("Train", name, label, args.audio / f"{name}.mp4")).file("spec", n).is_file() for n in counts
-        )
-    ]
-    takers = [
-        _job(v.label, v.name, CLASS_NAMES.index(v.label), output.folder / v.label / f"{v.name}.synt") for v in videos
-    ]
-    return give_sounds(takers, givers, counts, seed)
+    train = [Clip(name, "Train", label) for name, label in sorted(labels.items())]
+    givers = [clip for clip in train if all((args.audio / clip.file(KINDS["audio"], n)).is_file() for n in counts)]
+    return give_sounds([_clip(video) for video in videos], output.folder, givers, args.audio, counts, seed)
 
 
-def _job(part: str, name: str, label: int, target: Path) -> Job:
-    return Job(f"{part}/{name}", label, target, name, target, synthetic=part != "Train")
+def _clip(video: Video) -> Clip:
+    return Clip(video.name, video.label, CLASS_NAMES.index(video.label), synthetic=True)
 
 
 def _throw_away(folder: Path) -> None:

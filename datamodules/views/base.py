@@ -206,7 +206,7 @@ class WholeClip(View):
 
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that waits for the clip."""
-        return _OfClip(self, name)
+        return _OfClip(self, next(iter(self.arrays(name))))
 
 
 class _OfClip(Maker):

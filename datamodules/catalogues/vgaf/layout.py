@@ -1,4 +1,4 @@
-"""Where the tensors and labels of VGAF lie: folders, file names, label files, and a digest of what is there. No torch.
+"""Where the tensors of VGAF lie: folders, file names, and a digest of what is there. No torch.
 
 The layout is that of the code released with Augusma, Vaufreydaz and Letué (ICMI 2023), so that a folder made for it is
 read as it stands::
@@ -15,21 +15,15 @@ read as it stands::
 import hashlib
 import json
 import zipfile
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from datamodules.names import fault_in_name
-from datamodules.store import DataError, check_regular, sha256_file
-from datamodules.tables import Row, read_table, settle
-from error_texts import some
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SOURCES, SPLITS, read_labels, split_labels
+from datamodules.store import DataError, sha256_file
 
-CLASS_NAMES = ["Positive", "Neutral", "Negative"]
-SPLITS = ("Train", "Val")
 SETS = ("VGAF_Tensors_all_5", "VGAF_Tensors_all_75", "Synthetic2661_all_5", "Synthetic2661_all_75")
-SOURCES = "sources.csv"
 Modality = Literal["video", "audio"]
 KINDS: dict[str, str] = {"video": "img", "audio": "spec"}
 SEGMENTS = 5  # what 75 frames are grouped into where no spectrograms say so: a group a second
@@ -56,9 +50,18 @@ class Clip:
         """Unique over real and synthetic clips."""
         return f"synthetic/{self.part}/{self.name}" if self.synthetic else self.name
 
-    def file(self, modality: str, count: int) -> str:
-        """Name of its tensor of so many frames."""
-        return f"{self.name}.{'synt' if self.synthetic else 'mp4'}.{KINDS[modality]}.{count}.pt"
+    @property
+    def key(self) -> str:
+        """Part and name, as `prepare` and ``sources.csv`` call it."""
+        return f"{self.part}/{self.name}"
+
+    def file(self, kind: str, count: int | str) -> str:
+        """Return the name of its tensor, ``img`` or ``spec``, of so many frames."""
+        return f"{self.name}.{'synt' if self.synthetic else 'mp4'}.{kind}.{count}.pt"
+
+    def place(self, root: Path, number: int) -> Path:
+        """Return the folder of its tensors: that of real or of synthetic clips, of 5 or of 75 frames."""
+        return (synthetic_folder if self.synthetic else real_folder)(root, number) / self.part
 
 
 def folder_number(frames: Iterable[int]) -> int:
@@ -101,72 +104,6 @@ def synthetic_folder(root: Path, number: int) -> Path:
     return root / f"Synthetic2661_all_{number}"
 
 
-def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> dict[str, int]:
-    """Reads a label file.
-
-    Args:
-        path: Blank-separated text with a header that names ``Vid_name`` and ``Label``.
-        first: What the file calls class 0.
-        copies: Counts the lines that say again what another line says.
-
-    Returns:
-        Class index by clip, in the order of the file.
-
-    Raises:
-        DataError: If it cannot be read, a column is missing, lines are wrong (all of them are told), or two label one
-            clip differently.
-    """
-    try:
-        check_regular(path)
-        lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such label file; docs/data.md shows the layout of VGAF") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the label file cannot be read ({error})") from None
-    header = lines[0] if lines else []
-    if not {"Vid_name", "Label"} <= set(header):
-        raise DataError(f"{path}: its first line must name the columns Vid_name and Label, not {' '.join(header)!r}")
-    name_at, label_at = header.index("Vid_name"), header.index("Label")
-    entries: list[tuple[str, str, str]] = []
-    wrong = []
-    valid = {str(first + place): place for place in range(len(CLASS_NAMES))}
-    for number, values in enumerate(lines[1:], start=2):
-        if not values:
-            continue
-        if len(values) != len(header):
-            wrong.append(f"line {number} has {len(values)} values for {len(header)} columns")
-        elif values[label_at] not in valid:
-            wrong.append(f"line {number}: label {values[label_at]} is none of {', '.join(valid)}")
-        elif fault := fault_in_name(values[name_at]):
-            wrong.append(f"line {number}: {values[name_at]!r} cannot be the name of a file: {fault}")
-        else:
-            entries.append((values[name_at], values[label_at], f"{path}, line {number}"))
-    if wrong or not entries:
-        raise DataError(f"{path}: {some(wrong, 4, '; ') or 'it names no clip'}; mend the file")
-    labels, twice = settle(entries)
-    if copies is not None and twice:
-        copies[f"lines of {path.name} that come twice"] += twice
-    return {name: valid[label] for name, label in labels.items()}
-
-
-def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, dict[str, int]]:
-    """Class index by clip for Train and Val.
-
-    Args:
-        root: Folder of the label files.
-        copies: As `read_labels` has it.
-
-    Raises:
-        DataError: If a label file is missing or wrong, or a clip is in both.
-    """
-    labels = {split: read_labels(root / f"{split}_labels.txt", 1, copies) for split in SPLITS}
-    if shared := sorted(set(labels["Train"]) & set(labels["Val"])):
-        raise DataError(
-            f"{root}: {len(shared)} clips are in both Train and Val: {some(shared, 4)}; mend the label files"
-        )
-    return labels
-
-
 def real_clips(root: Path) -> list[Clip]:
     """Clips of both label files, train first; errors are those of `split_labels`."""
     return [Clip(name, split, label) for split, labels in split_labels(root).items() for name, label in labels.items()]
@@ -186,39 +123,6 @@ def synthetic_clips(folder: Path) -> list[Clip]:
                 raise DataError(f"{path}: {name} is labelled {label}, the folder {part} is {place}; mend the file")
             clips.append(Clip(name, part, label, synthetic=True))
     return clips
-
-
-def read_sources(folder: Path) -> list[Row]:
-    """Rows of ``sources.csv``: which clip a face or a sound of a synthetic clip comes from; none where there is none.
-
-    Raises:
-        DataError: If it cannot be read or lacks a column.
-    """
-    path = folder / SOURCES
-    if not path.exists():
-        return []
-    rows = read_table(path, ("clip", "source"))
-    for row in rows:
-        if not row["clip"] or not row["source"]:
-            raise DataError(f"{row.where}: clip or source is empty")
-    return rows
-
-
-def source_clip(source: str, names: set[str]) -> str | None:
-    """The clip that a source stands for: the longest name that it, or a folder it is in, begins with.
-
-    Args:
-        source: A clip, or a file cut out of one: ``<clip>_face3.png``, ``<clip>/3.png``.
-        names: Names of all clips.
-
-    Returns:
-        The clip, None where it is no clip of the corpus.
-    """
-    for part in reversed(source.replace("\\", "/").split("/")):
-        ends = [place for place, letter in enumerate(part) if letter in "_-. "] + [len(part)]
-        if found := next((part[:end] for end in reversed(ends) if part[:end] in names), None):
-            return found
-    return None
 
 
 def archive_digest(path: Path) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SOURCES, read_sources, source_clip
+from datamodules.catalogues.vgaf.layout import Clip
 from datamodules.store import DataError
-from datamodules.vgaf_layout import CLASS_NAMES, SOURCES, Clip, read_sources, source_clip
 from error_texts import some
 
 
@@ -90,7 +91,7 @@ def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], hel
         DataError: If a source is a clip outside Train, or a row is of no synthetic clip.
     """
     parts = {clip.name: clip.part for clip in real}
-    made = {f"{clip.part}/{clip.name}" for clip in synthetic}
+    made = {clip.key for clip in synthetic}
     sources: dict[str, set[str]] = {}
     refused: list[str] = []
     unknown = 0
@@ -115,4 +116,4 @@ def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], hel
             f"{folder / SOURCES}: faces and sound of synthetic clips must come from Train alone, {len(refused)} do "
             f"not: {some(refused, 4, '; ')}"
         )
-    return np.array([not sources.get(f"{clip.part}/{clip.name}", set()) & held_out for clip in synthetic], bool)
+    return np.array([not sources.get(clip.key, set()) & held_out for clip in synthetic], bool)

@@ -19,17 +19,17 @@ from torch import Tensor
 import tensor_files
 from atomic_files import write_atomic
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
-from datamodules.plain_json import parse_json
-from datamodules.store import DataError, read_own_table
-from datamodules.vgaf_layout import (
+from datamodules.catalogues.vgaf.layout import (
+    KINDS,
     Clip,
     archive_digest,
     fingerprint_of,
     real_folder,
-    synthetic_folder,
     tensor_digests,
     text_digests,
 )
+from datamodules.plain_json import parse_json
+from datamodules.store import DataError, read_own_table
 from error_texts import some
 
 DTYPES = {"video": ("uint8", "float32", "float16"), "audio": ("float32", "float16")}
@@ -173,11 +173,11 @@ def find_index(root: Path, number: int) -> Index | None:
         DataError: If there is no corpus, or its label files changed since.
     """
     if not real_folder(root, number).is_dir():
+        more = "" if number == 5 else f" --views.img.frames {number} --views.spec.segments '[5, {number}]'"
         raise DataError(
             f"no VGAF tensors in {real_folder(root, number)}. Real corpus: see docs/data.md, then `python "
-            f"cli.py prepare vgaf --source DIR --frames {number}`.\nA stand-in: `python cli.py synth vgaf`, "
-            f"`python cli.py prepare vgaf --source data/synthetic/vgaf --frames {number}`, then `--data.root "
-            "data/synthetic/vgaf`"
+            f"cli.py prepare vgaf --source DIR{more}`.\nA stand-in: `python cli.py synth vgaf`, "
+            f"`python cli.py prepare vgaf --source data/synthetic/vgaf{more}`, then `--data.root data/synthetic/vgaf`"
         )
     index = read_index(root)
     if index and (changed := sorted({name for name, _ in text_digests(root).items() ^ index.texts.items()})):
@@ -226,9 +226,8 @@ def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[s
 
 
 def place_of(root: Path, clip: Clip, modality: str, count: int, number: int) -> Path:
-    """The file of a clip's frames of one modality."""
-    folder = synthetic_folder(root, number) if clip.synthetic else real_folder(root, number)
-    return folder / clip.part / clip.file(modality, count)
+    """Return the file of a clip's frames of one modality."""
+    return clip.place(root, number) / clip.file(KINDS[modality], count)
 
 
 def check(

@@ -1,0 +1,70 @@
+"""Mel spectrograms of the equal segments of a clip: what the audio network of EmotiW 2023 (Augusma et al.) hears."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from datamodules.entries import Entry
+from datamodules.media import Clip
+from datamodules.media_file import MediaError
+from datamodules.spectrogram import RATE, spectrograms
+from datamodules.store import DataError
+from datamodules.views.base import Made, Maker, View, Want
+
+
+@dataclass(frozen=True)
+class Spectrograms(View):
+    """Spectrograms of equal segments, float32 ``(n, 1, size, size)`` for every number of them.
+
+    The arrays are called ``<view>_<n>``. An entry of which the corpus has no sound has none: ``(0, 1, size, size)``.
+
+    Attributes:
+        segments: Numbers of equal segments, each of which has a spectrogram.
+        size: Mel bands and steps.
+    """
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (106, 1024)}
+
+    segments: tuple[int, ...] = (5,)
+    size: int = 128
+
+    def arrays(self, name: str) -> dict[str, str]:
+        """Return an array for every number of segments."""
+        return {f"{name}_{count}": "f32" for count in self.segments}
+
+    def check(self, option: str) -> None:
+        """Refuse values that make no sense, and pictures that are too small for the network."""
+        if self.size < 106:
+            raise DataError(f"{option}.size {self.size}: the audio network needs at least 106")
+        super().check(option)
+        counts = list(self.segments)
+        if not counts or len(set(counts)) < len(counts) or not 1 <= min(counts) <= max(counts) <= 10_000:
+            raise DataError(f"{option}.segments {counts}: give numbers from 1 to 10000, each once")
+
+    def wants(self, piece: Entry) -> Want | None:
+        """Return the sound, if there is any."""
+        return Want("audio", rates=(RATE,)) if "audio" in piece.media else None
+
+    def start(self, name: str, entry: Entry) -> Maker:
+        """Return a maker that waits for the sound."""
+        return _OfSound(self, name)
+
+
+class _OfSound(Maker):
+    def __init__(self, view: Spectrograms, name: str) -> None:
+        self.view, self.name, self.wave = view, name, np.empty(0, np.int16)
+
+    def clip(self, piece: Entry, clip: Clip) -> None:
+        self.wave = clip.waves[RATE]
+        if len(self.wave) < RATE // 10:
+            raise MediaError(Path(piece.name), f"only {len(self.wave)} samples of sound")
+
+    def end(self) -> Made:
+        counts, size = self.view.segments, self.view.size
+        made = [
+            spectrograms(self.wave, count, size) if len(self.wave) else np.empty((0, 1, size, size), np.float32)
+            for count in counts
+        ]
+        return Made({f"{self.name}_{count}": values for count, values in zip(counts, made, strict=True)})
