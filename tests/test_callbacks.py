@@ -14,12 +14,13 @@ from lightning.pytorch.cli import ReduceLROnPlateau
 from tiny import TinyData, TinyTask, trainer
 
 from callbacks.checkpoints import AtomicCheckpointIO
-from callbacks.collapse import CollapseGuard, TrainingCollapsed
+from callbacks.collapse import CollapseGuard
+from callbacks.errors import TrainingCollapsed
 from callbacks.history import History
 from callbacks.layer_lr import DiscriminativeLR
 from callbacks.unfreezing import GradualUnfreezing
 from callbacks.warmup import Warmup
-from lightning_modules.base import TaskError
+from lightning_modules.errors import TaskError
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ["bottom", "nothing", "middle", "head"]

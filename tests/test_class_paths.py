@@ -20,7 +20,8 @@ from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
 from experiments.train import sweep
 from experiments.train.command import build
-from lightning_modules.nn.encoders import TaskError, load_weights, timm_backbone, transformers_network
+from lightning_modules.errors import TaskError
+from lightning_modules.nn.encoders import load_weights, timm_backbone, transformers_network
 from lightning_modules.nn.sentence_encoder import source_folder
 
 NAME = "a_strangers_module"

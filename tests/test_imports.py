@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"lightning_modules", "datamodules", "callbacks", "experiments"}
-SHARED = {"base", "stages", "nn", "__init__", "__pycache__"}  # of lightning_modules; whatever stands beside is a paper
+SHARED = {"base", "errors", "stages", "nn", "__init__", "__pycache__"}  # of lightning_modules; whatever stands beside is a paper
 
 
 @functools.cache
@@ -74,8 +74,20 @@ def test_files_of_tensors_are_opened_by_one_reader(package):
 
 def test_callbacks_see_the_base_alone():
     for path in files("callbacks"):
-        seen = {name for name in imports(path) if name.startswith("lightning_modules.")}
-        assert all(name.startswith("lightning_modules.base") for name in seen), path.name
+        seen = {name.split(".")[1] for name in imports(path) if name.startswith("lightning_modules.")}
+        assert seen <= {"base", "errors"}, path.name
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES - {"datamodules"}))
+def test_errors_of_a_package_are_in_one_place(package):
+    found = set()
+    for path in files(package):
+        for node in ast.walk(ast.parse(path.read_text())):
+            bases = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+                     for base in getattr(node, "bases", ())]  # fmt: skip
+            if any(base.endswith(("Error", "Exception")) for base in bases):
+                found.add(path.relative_to(ROOT / package).as_posix())
+    assert found == {"errors.py"}
 
 
 def test_no_paper_imports_another_paper():

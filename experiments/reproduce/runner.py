@@ -23,6 +23,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from datamodules.locks import HANDED_ON, Busy, hold
+from experiments.errors import Interrupted
 from experiments.report.cost_table import duration
 from experiments.reproduce.plan import Job
 from experiments.results.cell import state, write_json
@@ -53,18 +54,6 @@ class _Running:
     process: BaseProcess
     started: float
     lock: FileLock
-
-
-class Interrupted(BaseException):
-    """A signal asked this process to end; like KeyboardInterrupt it is no error that code may handle by the way.
-
-    Attributes:
-        signal: The signal's number.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.signal = number
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
+from experiments.errors import UsageError
 from experiments.settings.class_paths import refusal
 from experiments.settings.config import PROJECT
 from experiments.settings.typehints import counts_before_shares
@@ -46,12 +47,6 @@ CHATTER = (
 def worth_reading(record: logging.LogRecord) -> bool:
     """Whether a log record tells a user something."""
     return not record.getMessage().startswith(CHATTER)
-
-
-class UsageError(ValueError):
-    """A command line that cannot be carried out."""
-
-    exit_code = 2
 
 
 _format_of_python = warnings.formatwarning

@@ -8,6 +8,7 @@ import yaml
 
 from datamodules.plain_json import DEPTH, DIGITS
 from error_texts import first_line
+from experiments.errors import TooMuch
 
 VALUES = 100_000  # values with every alias written out; settings have hundreds
 CHARACTERS = 100  # that count as one value more
@@ -42,19 +43,6 @@ def _text(loader: Loader, node: yaml.ScalarNode) -> str:
 
 
 Loader.add_constructor("tag:yaml.org,2002:str", _text)
-
-
-class TooMuch(yaml.MarkedYAMLError):
-    """YAML that can be read and that nobody means as settings: a bomb, or a key of which one value would be lost."""
-
-    exit_code = 2
-
-    def __init__(self, problem: str, mark: Any = None) -> None:
-        super().__init__(problem=problem, problem_mark=mark)
-
-    def __str__(self) -> str:
-        """The problem in one line."""
-        return str(self.problem)
 
 
 def load(text: str) -> Any:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from experiments.errors import Finished
 from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
 from experiments.settings.messages import quiet
 from experiments.settings.redaction import hide_words
 from experiments.train.emotion_cli import EmotionCLI
-from experiments.train.run_folder import Finished
 
 
 def import_all() -> None:

@@ -26,16 +26,17 @@ from callbacks.selection import SelectionGuard
 from datamodules.base import EmotionDataModule
 from datamodules.names import check_name
 from error_texts import chain, first_line
+from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
 from experiments.results.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, why_not_restored
 from experiments.settings import class_paths
 from experiments.settings.config import MOST_SEED
-from experiments.settings.messages import Parser, UsageError
+from experiments.settings.messages import Parser
 from experiments.settings.redaction import forget
 from experiments.train.embed import use_frozen_encoders
 from experiments.train.foreign import check_trainer, explain
-from experiments.train.run_folder import Finished, begin, enter
+from experiments.train.run_folder import begin, enter
 from experiments.train.run_record import RecordConfig, record_result
 from experiments.train.tested_checkpoints import score_selections
 from lightning_modules.base import EmotionTask
