@@ -1,7 +1,7 @@
 """Reads YAML that anyone may have written: plain values alone, and never more of them than settings can have."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import yaml
@@ -126,6 +126,25 @@ def check(text: str) -> None:
         raise
     except yaml.YAMLError:
         return  # who reads it says what is wrong, and where
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Looks through a command line, whose values a parser reads as YAML.
+
+    Args:
+        words: Its words.
+
+    Raises:
+        TooMuch: If one goes beyond a limit of this module; the option before it is named.
+    """
+    option = ""
+    for word in words:
+        if word.startswith("--"):
+            option, _, word = word.partition("=")
+        try:
+            check(word)
+        except TooMuch as error:
+            raise TooMuch(f"{option}: {error}" if option else str(error)) from None
 
 
 class _Keys:
