@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from ast import literal_eval
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
@@ -83,10 +84,19 @@ def condense(message: str) -> tuple[list[str], str]:
     return [], message.strip().splitlines()[0]
 
 
+_TYPES = {
+    "bool": "true or false",
+    "dict": "a mapping",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+    "str": "a text (in quotation marks)",
+}
+
+
 def _plain(text: str) -> str:
     """Return a complaint about a type, in words."""
+    text = re.sub(r"Expected a <class '(\w+)'>", lambda name: f"expected {_TYPES.get(name[1], name[1])}", text)
     text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", text.replace("Expected a ", "expected "))
     text = re.sub(r"(Got value: .{80}).+", r"\1...", text)
-    return re.sub(
-        r"Literal\[([^]]*)\]", lambda names: "one of " + re.sub(r"(?<!\w)['\"]|['\"](?!\w)", "", names[1]), text
-    )
+    return re.sub(r"Literal(\[[^]]*\])", lambda names: "one of " + ", ".join(map(str, literal_eval(names[1]))), text)

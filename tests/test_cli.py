@@ -48,7 +48,7 @@ def test_no_command_is_wrong_usage(capsys):
         (["report", "--dat", "real"], ["--dat", "python cli.py report --help"]),
         (["report", "--out"], ["--out", "expected one argument"]),
         (["reproduce"], ["TABLE: required", "python cli.py reproduce --help"]),
-        (["reproduce", "cfnsr", "--folds", "0", "a"], ["--folds: expected int", "a;"]),
+        (["reproduce", "cfnsr", "--folds", "0", "a"], ["--folds: expected a whole number", "a;"]),
         (["synth", "vgaf-frames"], ["--backgrounds, --faces: required"]),
         (["synth", "vgaf-frames", "--backgrounds", ".", "--faces", ".", "--videos-per-bg", "x"], ["--videos-per-bg: "]),
         (["synth", "ravdess", "--clips", "9" * 5000], ["--clips: a number of 5000 digits"]),

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from datamodules.store import DataError
 from experiments.settings.config import PROJECT, Config
 
-PROTOCOLS = ("paper", "honest")
-METRICS = ("accuracy", "uar")
-PROVENANCES = ("reported", "authors' log", "secondary", "unverified")
+Metric = Literal["accuracy", "uar"]
+Protocol = Literal["paper", "honest"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Row:
     name: str
     label: str
     experiment: str
-    overrides: Config
-    needs: dict[str, str]
-    published: Config
+    overrides: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    needs: dict[str, str] = field(default_factory=dict)
+    published: dict = field(default_factory=dict)  # type: ignore[type-arg]
     shown: bool = True
 
 
