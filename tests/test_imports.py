@@ -65,6 +65,12 @@ def test_what_all_packages_share_imports_none_of_them_and_no_torch_at_the_top(na
     assert not [node for node in tree.body if isinstance(node, ast.Import) and node.names[0].name == "torch"]
 
 
+def test_no_source_imports_what_some_systems_lack():
+    """test_other_systems.py runs commands without them."""
+    for path in [*ROOT.glob("*.py"), *(path for package in PACKAGES for path in files(package))]:
+        assert not {"fcntl", "resource"} & imports(path), path
+
+
 @pytest.mark.parametrize("package", sorted(PACKAGES))
 def test_files_of_tensors_are_opened_by_one_reader(package):
     """torch checks no CRC of its own archives, and numpy none of a member that it does not read to its end."""
