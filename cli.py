@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 OLDEST = (3, 11)
@@ -95,7 +96,7 @@ def on_tables(command: str, arguments: Sequence[str]) -> int:
     module.add_arguments(parser)
     args = parser.parse_args(list(arguments))
     with naming(args.runs):
-        return int(module.run(args))
+        return int(module.run(args, **_reporting(command)))
 
 
 @contextlib.contextmanager
@@ -132,6 +133,13 @@ def dispatch(arguments: Sequence[str]) -> int:
     known = ", ".join((*TRAINING, *PER_CORPUS, *TABLES))
     print(f"error: there is no command {command!r}; the commands are {known}", file=sys.stderr)
     return 2
+
+
+def _reporting(command: str) -> dict[str, Any]:
+    """Return what a command of tables is given to report with where it does not report itself."""
+    if command == "report":
+        return {}
+    return {"report": importlib.import_module("experiments.report.command").report_on}
 
 
 def _said(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from fabricated import make_project
 from tiny import spoil
 
 import cli
+from experiments.report.command import report_on
 from experiments.reproduce import command as reproduce
 from experiments.reproduce import missing
 from experiments.reproduce.plan import Planner, Selection
@@ -37,7 +38,7 @@ missing: {rates: [0, 0.5, 1], modalities: [video, audio], subsets: [[video], [vi
 def run(*arguments):
     parser = argparse.ArgumentParser()
     reproduce.add_arguments(parser)
-    return reproduce.run(parser.parse_args(arguments), ROOT)
+    return reproduce.run(parser.parse_args(arguments), ROOT, report_on)
 
 
 def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path, monkeypatch, capsys):
@@ -152,7 +153,7 @@ def test_a_cell_that_fails_is_named_and_stops_no_other(project, capsys):
     options = ["toy", "--rows", "pair", "--folds", "0", "--seeds", "1"]
     parser = argparse.ArgumentParser()
     reproduce.add_arguments(parser)
-    assert reproduce.run(parser.parse_args(options), Path()) == 1
+    assert reproduce.run(parser.parse_args(options), Path(), report_on) == 1
     error = capsys.readouterr().err
     assert "4 evaluations under missing modalities of 2 cells" in error
     assert "2/2 cells evaluated, 2 failed" in error

@@ -14,6 +14,7 @@ from fabricated import make_project, make_store
 
 import cli
 from datamodules.store import DataError
+from experiments.report.command import report_on
 from experiments.reproduce import command as reproduce
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.table_file import read_table
@@ -42,7 +43,7 @@ def options(*arguments):
 
 
 def run(*arguments):
-    return reproduce.run(options(*arguments), HERE)
+    return reproduce.run(options(*arguments), HERE, report_on)
 
 
 def test_stand_ins_of_real_features_are_made_only_where_asked_for_alone(project, capsys):

@@ -2,12 +2,13 @@
 
 import math
 
-from experiments.report.text_table import METRICS, Sheet, first, percent, titled
-from experiments.scores import subgroups as breakdown
+from experiments.report.text_table import METRICS, TextTable, first, titled
+from experiments.results.quantities import percent
+from experiments.scores import subgroups
 from experiments.scores.table_scores import Summary
 
 
-def subsets(summary: Summary) -> Sheet:
+def subsets(summary: Summary) -> TextTable:
     """The metric with some modalities alone."""
     shown = [subset for subset in summary.table.subsets if any(subset in row.subsets for row in summary.rows)]
     whole = {name for subset in shown for name in subset}
@@ -18,17 +19,17 @@ def subsets(summary: Summary) -> Sheet:
         if row.subsets
     ]
     title = "Modalities that are there, all others lost, without retraining"
-    return Sheet(titled(summary, f"{title}: {METRICS[summary.table.metric]}"), [first(summary), *named], rows)
+    return TextTable(titled(summary, f"{title}: {METRICS[summary.table.metric]}"), [first(summary), *named], rows)
 
 
-def fairness(summary: Summary) -> Sheet:
+def fairness(summary: Summary) -> TextTable:
     """Accuracy of every row by age, gender and whatever else is known of the people in clips."""
-    runs = {row.row.label: breakdown.reported(row, summary.headline) for row in summary.rows}
+    runs = {row.row.label: row.predictions(summary.headline) for row in summary.rows}
     runs = {label: of for label, of in runs.items() if any(run.attributes for run in of)}
-    found = dict.fromkeys(group for of in runs.values() for group in breakdown.groups(of))
+    found = dict.fromkeys(group for of in runs.values() for group in subgroups.groups(of))
     rows = []
     for name, value in found:
-        cells = {label: breakdown.accuracies(of, name, value) for label, of in runs.items()}
+        cells = {label: subgroups.accuracies(of, name, value) for label, of in runs.items()}
         clips = max(count for count, _, _ in cells.values())
         shown = [
             percent(mean) + ("" if math.isnan(half) else f" \N{PLUS-MINUS SIGN} {100 * half:.1f}")
@@ -36,24 +37,24 @@ def fairness(summary: Summary) -> Sheet:
         ]
         rows.append([f"{name}: {value}", f"{clips}", *shown])
     title = "Accuracy by group of people, with half of a 95 % interval over clips, of these training runs alone"
-    return Sheet(titled(summary, title), [first(summary), "Clips", *runs], rows)
+    return TextTable(titled(summary, title), [first(summary), "Clips", *runs], rows)
 
 
-def weights(summary: Summary) -> Sheet:
+def weights(summary: Summary) -> TextTable:
     """Mean weights of the modalities; by class and by group of people where a model decides them clip by clip."""
     rows: list[list[str]] = []
     modalities: dict[str, None] = {}
     found = []
     for row in summary.rows:
-        runs = breakdown.reported(row, summary.headline)
-        if every := breakdown.overall(runs):
+        runs = row.predictions(summary.headline)
+        if every := subgroups.overall(runs):
             modalities.update(dict.fromkeys(every))
             found.append((row.row.label, "all", every))
-        if breakdown.adaptive(runs):
-            of = breakdown.weights(runs, row.class_names).items()
+        if subgroups.adaptive(runs):
+            of = subgroups.weights(runs, row.class_names).items()
             found += [(row.row.label, f"{name}: {value}", by) for (name, value), by in of]
     for label, group, by in found:
         means = [percent(float(by[m].mean()) if len(by.get(m, ())) else math.nan) for m in modalities]
-        rows.append([label, group, *means, breakdown.heaviest(by)])
+        rows.append([label, group, *means, subgroups.heaviest(by)])
     header = [first(summary), "Clips of", *modalities, "Heaviest"]
-    return Sheet(titled(summary, "Mean weight of a modality where it is there, percent"), header, rows)
+    return TextTable(titled(summary, "Mean weight of a modality where it is there, percent"), header, rows)

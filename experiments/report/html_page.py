@@ -4,11 +4,10 @@ import base64
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from experiments.report import report_tables as sheets
 from experiments.report.markup import escape
 from experiments.report.plots import Figure, figures, run_pictures
-from experiments.report.text_table import NONE, STAMP, Sheet
-from experiments.scores.table_scores import Summary
+from experiments.report.text_table import NOT_RUN, STAMP, Report, TextTable
+from experiments.results.quantities import NONE
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; margin: 2rem auto; max-width: 1480px;
@@ -30,33 +29,30 @@ img { max-width: 100%; height: auto; border: 1px solid #eee; }
 """
 
 
-def html(summary: Summary) -> str:
-    """A table with its notes, details and pictures as one page."""
-    main, *others = sheets.sheets(summary)
+def html(report: Report) -> str:
+    """Return a table with its notes, details and pictures as one page."""
+    summary, title = report.summary, report.main.title
     parts = [
-        f"<h1>{escape(sheets.title(summary))}</h1>",
+        f"<h1>{escape(title)}</h1>",
         f'<p class="source">{escape(summary.table.source)}</p>',
-        _table(main),
+        _table(report.main),
         '<ul class="notes">',
-        *(f"<li>{escape(note)}</li>" for note in sheets.notes(summary)),
+        *(f"<li>{escape(note)}</li>" for note in report.notes),
         "</ul>",
-        *(f"<h2>{escape(sheet.title)}</h2>{_table(sheet)}" for sheet in others),
+        *(f"<h2>{escape(table.title)}</h2>{_table(table)}" for table in report.details),
         *map(_figure, figures(summary)),
         *map(_figure, run_pictures(summary)),
     ]
-    return _page(sheets.title(summary), parts, summary.table.synthetic)
+    return _page(title, parts, summary.table.synthetic)
 
 
-def index_html(summaries: Sequence[Summary]) -> str:
-    """A page that holds the main table of every report and links to the reports beside it."""
+def index_html(reports: Sequence[Report]) -> str:
+    """Return a page that holds the main table of every report and links to the reports beside it."""
     parts = ["<h1>Tables</h1>"]
-    for summary in summaries:
-        heading = escape(sheets.title(summary))
-        parts += [
-            f'<h2><a href="{quote(summary.table.name)}.html">{heading}</a></h2>',
-            _table(sheets.main_sheet(summary)),
-        ]
-    return _page("Tables", parts, any(summary.table.synthetic for summary in summaries))
+    for report in reports:
+        name, heading = quote(report.summary.table.name), escape(report.main.title)
+        parts += [f'<h2><a href="{name}.html">{heading}</a></h2>', _table(report.main)]
+    return _page("Tables", parts, any(report.summary.table.synthetic for report in reports))
 
 
 def _page(title: str, parts: Sequence[str], synthetic: bool) -> str:
@@ -69,19 +65,19 @@ def _page(title: str, parts: Sequence[str], synthetic: bool) -> str:
     )
 
 
-def _table(sheet: Sheet) -> str:
-    head = "".join(f"<th{_mark(name)}>{escape(name)}</th>" for name in sheet.header)
+def _table(table: TextTable) -> str:
+    head = "".join(f"<th{_mark(name)}>{escape(name)}</th>" for name in table.header)
     rows = "\n".join(
         "<tr>"
-        + "".join(f"<td{_mark(name, cell)}>{escape(cell)}</td>" for name, cell in zip(sheet.header, row, strict=True))
+        + "".join(f"<td{_mark(name, cell)}>{escape(cell)}</td>" for name, cell in zip(table.header, row, strict=True))
         + "</tr>"
-        for row in sheet.rows
+        for row in table.rows
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>'
 
 
 def _mark(name: str, cell: str = "") -> str:
-    if cell in (sheets.NOT_RUN, NONE):
+    if cell in (NOT_RUN, NONE):
         return ' class="absent"'
     return ' class="optimistic"' if "optimistic" in name or "optimistic" in cell else ""
 

@@ -25,9 +25,9 @@ from filelock import FileLock
 
 from datamodules.locks import HANDED_ON, Busy, hold
 from experiments.errors import Interrupted
-from experiments.report.cost_table import duration
 from experiments.reproduce.plan import Job
 from experiments.results.cell import state, write_json
+from experiments.results.quantities import duration
 from experiments.settings import class_paths
 from experiments.settings.redaction import hide_words
 

@@ -1,15 +1,21 @@
 """A table of a paper (contract 6): which cells it has, and what was published."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
 from datamodules.store import DataError
+from experiments.results.cell import Cell
 from experiments.settings.config import PROJECT, Config
 
+CellKey = tuple[str, str, int, int]  # row, protocol, fold, seed
+Cells = Mapping[CellKey, Cell]
 Metric = Literal["accuracy", "uar"]
 Protocol = Literal["paper", "honest"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+# Column of a table -> protocol and selection of contract 5.
+COLUMNS = {"best": ("paper", "best"), "last": ("paper", "last"), "honest": ("honest", "selected")}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@
     result.json                   written last: `experiments.results.result_check` says what it holds
 """
 
+import contextlib
 import csv
 import json
 import re
@@ -25,12 +26,11 @@ from typing import Any, Literal
 from atomic_files import write_atomic
 from datamodules.store import DataError, read_object
 from experiments.results.predictions import Predictions, read_predictions
-from experiments.results.request import cell_name, request_hash
+from experiments.results.request import AGAIN, cell_name, recorded_request, request_hash
 from experiments.results.result_check import LATER, SCHEMA, miscounted, problem
 from experiments.settings.config import Config
 
 UNSELECTED = "unselected"  # stands for the selection of a run that ended before its first validation
-AGAIN = "delete its folder and run the cell again"
 _DRAWN_ANEW = ("confusion", "curves")  # pictures of one run that a report draws itself, over all of them
 State = Literal["done", "missing", "partial", "changed"]
 
@@ -110,7 +110,7 @@ def read_result(directory: Path) -> Config:
     result = {**LATER, **read_json(path)}
     if wrong := problem(result):
         raise DataError(f"{path}: {wrong}; {AGAIN}")
-    return result
+    return {**result, "request_hash": _hash_by_names(directory, result["request_hash"])}
 
 
 def state(directory: Path, request: Config) -> State:
@@ -127,24 +127,20 @@ def state(directory: Path, request: Config) -> State:
     finished = directory / "result.json"
     wanted = request_hash(request)
     if finished.exists():
-        return "done" if read_json(finished).get("request_hash") == wanted else "changed"
+        told = read_json(finished).get("request_hash")
+        return "done" if wanted in (told, _hash_by_names(directory, told)) else "changed"
     if not (directory / "checkpoints" / "last.ckpt").exists():
         return "missing"
     return "partial" if request_hash(recorded_request(directory)) == wanted else "changed"
 
 
-def recorded_request(directory: Path) -> Config:
-    """Return the request a cell was made under; empty where none was recorded.
-
-    Raises:
-        DataError: If the file is damaged.
-    """
+def _hash_by_names(directory: Path, told: Any) -> Any:
+    """Return the hash of a result's request as it is made now, where modules of classes were part of it when it ran."""
     path = directory / "request.json"
-    recorded = read_json(path) if path.exists() else {}
-    data = settings.get("data", {}) if isinstance(settings := recorded.get("settings", {}), dict) else None
-    if not isinstance(data, dict) or not isinstance(data.get("init_args", {}), dict):
-        raise DataError(f"{path} is damaged (its settings are none); {AGAIN}")
-    return recorded
+    with contextlib.suppress(DataError):  # said where the request itself is wanted
+        if path.exists() and request_hash(read_json(path)) == told:
+            return request_hash(recorded_request(directory))
+    return told
 
 
 def write_result(directory: Path, result: Mapping[str, Any]) -> None:

@@ -1,0 +1,57 @@
+"""The tables between the markers of a Markdown file."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from atomic_files import write_atomic
+from datamodules.store import DataError
+from experiments.report import markup
+from experiments.report.renderings import markdown, note_list
+from experiments.report.text_table import Report
+
+
+def readme_block(report: Report) -> str:
+    """Return what stands between a table's markers in a Markdown file."""
+    head = f"**{markup.markdown(report.main.title)}** ({markup.markdown(report.summary.table.source)})"
+    return "\n\n".join([head, markdown(report.main), note_list(report)])
+
+
+def update_readme(path: Path, table: str, block: str) -> None:
+    """Replaces what stands between the markers of a table.
+
+    Args:
+        path: A Markdown file with ``<!-- table:NAME -->`` and ``<!-- /table:NAME -->``.
+        table: Name of the table.
+        block: The new content.
+
+    Raises:
+        DataError: If the file or its markers are not there.
+    """
+    if not path.exists():
+        raise DataError(f"--readme {path}: no such file")
+    if not has_block(path, table):
+        raise DataError(f"{path}: add the lines <!-- table:{table} --> and <!-- /table:{table} --> where it belongs")
+    text = path.read_text(encoding="utf-8")
+    new = _block(table).sub(lambda match: f"{match[1]}\n{block}\n{match[3]}", text)
+    if new != text:
+        write_atomic(path, new)
+
+
+def has_block(path: Path, table: str) -> bool:
+    """Whether a Markdown file has the markers of a table."""
+    return path.exists() and _block(table).search(path.read_text(encoding="utf-8")) is not None
+
+
+def stale_blocks(path: Path, reports: Sequence[Report]) -> list[str]:
+    """Return the names of the tables whose block in a Markdown file is not what their result files give."""
+    text = path.read_text(encoding="utf-8")
+    found = {report.summary.table.name: (_block(report.summary.table.name).search(text), report) for report in reports}
+    return [
+        name for name, (match, report) in found.items() if match and match[2].strip() != readme_block(report).strip()
+    ]
+
+
+def _block(table: str) -> re.Pattern[str]:
+    name = re.escape(table)
+    return re.compile(rf"(<!-- table:{name} -->)(.*?)(<!-- /table:{name} -->)", re.DOTALL)
