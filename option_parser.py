@@ -5,7 +5,8 @@ import re
 from ast import literal_eval
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, get_loader, set_loader
+from yaml import YAMLError
 
 
 class OptionError(ValueError):
@@ -22,25 +23,28 @@ class Parser(ArgumentParser):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        self._typed: dict[str, str] = {}  # how an option is typed, by its name
-        super().__init__(**{"formatter_class": argparse.HelpFormatter, **kwargs, "allow_abbrev": False})
+        set_loader("option", get_loader("yaml"), (YAMLError, UnicodeEncodeError))  # a path need be no text
+        super().__init__(
+            **{"formatter_class": argparse.HelpFormatter, "parser_mode": "option", **kwargs, "allow_abbrev": False}
+        )
         if self.default_env:
             raise OptionError("JSONARGPARSE_DEFAULT_ENV: options are those of the command line alone; unset it")
-
-    def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
-        """Add one option or argument, as `argparse` does."""
-        added: argparse.Action = super().add_argument(*args, **kwargs)
-        self._typed[added.dest] = added.option_strings[-1] if added.option_strings else str(added.metavar or added.dest)
-        return added
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what is wrong, and where the options are told."""
         names, complaint = condense(message)
-        typed = ", ".join(self._typed.get(name, f"--{name}") for name in names)
+        known = {action.dest: _typed(action) for action in self._actions}
+        typed = ", ".join(known.get(name, f"--{name}") for name in names)
         raise OptionError(f"{typed}: {complaint}; {self._help()}" if typed else f"{complaint}; {self._help()}") from ex
 
     def _help(self) -> str:
         return f"python {self.prog} --help tells the options"
+
+
+def _typed(action: argparse.Action) -> str:
+    """Return how an option is typed in full, or what stands for an argument without a name."""
+    full = [word for word in action.option_strings if word.startswith("--")]
+    return full[0] if full else str(action.metavar or action.dest)
 
 
 _MISSING = "the following arguments are required: "
@@ -90,6 +94,7 @@ _TYPES = {
     "float": "a number",
     "int": "a whole number",
     "list": "a list",
+    "tuple": "a list",
     "str": "a text (in quotation marks)",
 }
 

@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.cli import ReduceLROnPlateau
+from lightning.pytorch.strategies import DDPStrategy
 from tiny import TinyData, TinyTask, trainer
 
 from callbacks.checkpoints import AtomicCheckpointIO
@@ -288,9 +289,9 @@ def test_replicas_are_equal_after_unfreezing_and_no_clip_counts_twice(tmp_path):
 def test_unfreezing_refuses_a_strategy_that_waits_for_frozen_gradients():
     class Stub:
         world_size = 2
-        strategy = type("S", (), {"_ddp_kwargs": {}})()
+        strategy = DDPStrategy()
 
     with pytest.raises(TaskError, match="ddp_find_unused_parameters_true"):
         GradualUnfreezing().setup(Stub(), TinyTask(), "fit")
-    Stub.strategy._ddp_kwargs["find_unused_parameters"] = True
+    Stub.strategy = DDPStrategy(find_unused_parameters=True)
     GradualUnfreezing().setup(Stub(), TinyTask(), "fit")

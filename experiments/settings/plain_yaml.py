@@ -124,7 +124,7 @@ def check(text: str) -> None:
                 raise TooMuch(f"more than {VALUES:,} values, aliases written out", event.start_mark)
     except TooMuch:
         raise
-    except yaml.YAMLError:
+    except (yaml.YAMLError, UnicodeEncodeError):  # a path need be no text
         return  # who reads it says what is wrong, and where
 
 
