@@ -5,7 +5,6 @@ Before it knows the command it imports nothing heavier than the standard library
 
 from __future__ import annotations  # whatever Python is started, it reads this file and says that it is the wrong one
 
-import argparse
 import contextlib
 import errno
 import importlib
@@ -16,7 +15,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 OLDEST = (3, 11)
@@ -36,17 +35,6 @@ TABLES = {
     "reproduce": "run the missing cells of paper tables, then report",
     "report": "Markdown, LaTeX and HTML tables from result files",
 }
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line instead of a page of usage; takes no abbreviations."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_abbrev=False, **kwargs)
-
-    def error(self, message: str) -> NoReturn:
-        """Ends with the message."""
-        self.exit(2, f"error: {message}; python {self.prog} --help tells the options\n")
 
 
 def corpora(command: str) -> list[str]:
@@ -75,6 +63,8 @@ def overview() -> str:
 
 def per_corpus(command: str, arguments: Sequence[str]) -> int:
     """Runs ``prepare`` or ``synth`` for one corpus."""
+    from option_parser import Parser
+
     known = corpora(command)
     parser = Parser(prog=f"cli.py {command}", description=PER_CORPUS[command])
     parser.add_argument("corpus", choices=known, metavar="CORPUS", help=", ".join(known))
@@ -98,9 +88,21 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
         parser.add_argument("--clips", type=int, metavar="N", help="number of clips (default: as many as the corpus)")
         parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed (default: 0)")
     module.add_arguments(parser)
-    args = parser.parse_args(arguments[1:])
+    args = parser.parse_args(list(arguments[1:]))
     with naming(args.out or Path("data", corpus)):
         return int(module.run(args))
+
+
+def on_tables(command: str, arguments: Sequence[str]) -> int:
+    """Runs ``reproduce`` or ``report``."""
+    from option_parser import Parser
+
+    module = importlib.import_module(f"experiments.{command}.command")
+    parser = Parser(prog=f"cli.py {command}", description=TABLES[command])
+    module.add_arguments(parser)
+    args = parser.parse_args(list(arguments))
+    with naming(args.runs):
+        return int(module.run(args, **_reporting(command)))
 
 
 @contextlib.contextmanager
@@ -139,15 +141,9 @@ def dispatch(arguments: Sequence[str]) -> int:
         print(overview())
         return 0 if arguments else 2
     command = arguments[0]
-    if command in PER_CORPUS:
-        return per_corpus(command, arguments[1:])
-    if command in TABLES:
-        module = importlib.import_module(f"experiments.{command}.command")
-        parser = Parser(prog=f"cli.py {command}", description=TABLES[command])
-        module.add_arguments(parser)
-        args = parser.parse_args(arguments[1:])
-        with naming(args.runs):
-            return int(module.run(args, **_reporting(command)))
+    if command in PER_CORPUS or command in TABLES:
+        importlib.import_module("experiments.settings.plain_yaml").check_words(arguments)
+        return (per_corpus if command in PER_CORPUS else on_tables)(command, arguments[1:])
     if command in TRAINING:
         arguments = _with_own_configs(arguments)
         _look_for_configs(arguments[1:])

@@ -1,6 +1,5 @@
 """What messages about errors are made of: what an error came of, its first line, some of many names, names of types."""
 
-import re
 from collections.abc import Iterator
 
 
@@ -26,10 +25,3 @@ def some(names: list[str], shown: int = 3, between: str = ", ") -> str:
     """Return the first names, what cannot be shown written out, and how many more there are."""
     first = (name if name.isprintable() else ascii(name)[1:-1] for name in names[:shown])
     return between.join(first) + (f" and {len(names) - shown} more" if len(names) > shown else "")
-
-
-def name_types(text: str) -> str:
-    """Return a message of jsonargparse with Python's types called what somebody who types an option calls them."""
-    text = text.replace("Expected a ", "expected ").replace("<class 'tuple'>", "a list as [1, 2]")
-    text = re.sub(r"<class '(?:\w+\.)?(\w+)'>|typing\.", r"\1", text)
-    return re.sub(r"Literal\[([^]]*)\]", lambda names: "one of " + names[1].replace("'", ""), text)

@@ -6,13 +6,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from callbacks.errors import TrainingCollapsed
 from lightning_modules.base import EmotionTask
-
-
-class TrainingCollapsed(RuntimeError):
-    """Training cannot go on: the message names the epoch, the reason and the clips."""
-
-    exit_code = 1
 
 
 class CollapseGuard(Callback):

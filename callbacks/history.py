@@ -10,7 +10,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from atomic_files import replacing
-from lightning_modules.base import EmotionTask, TaskError
+from lightning_modules.base import EmotionTask
+from lightning_modules.errors import TaskError
 
 SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_uar")
 

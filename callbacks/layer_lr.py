@@ -6,7 +6,8 @@ https://arxiv.org/abs/1801.06146.
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lightning_modules.base import EmotionTask, TaskError
+from lightning_modules.base import EmotionTask
+from lightning_modules.errors import TaskError
 
 
 class DiscriminativeLR(Callback):

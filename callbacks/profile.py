@@ -1,7 +1,8 @@
 """What a model costs: parameters by stage, FLOPs, latency, memory, measured on a real clip."""
 
-import resource
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ class ModelProfile(Callback):
 
     ``result`` then holds ``parameters`` (total, trainable, by stage; a model's trainable count is taken at the start of
     training, before any unfreezing schedule), ``flops`` of one clip's forward pass, ``latency_ms`` (median) and
-    ``peak_memory_mb`` (of the GPU; without one, of the process).
+    ``peak_memory_mb`` (of the GPU; without one, of the process; None where the system does not tell).
 
     Args:
         repeats: Forward passes that the median latency is taken over.
@@ -60,7 +61,7 @@ class ModelProfile(Callback):
         if pl_module.device.type == "cuda":
             self.result["peak_memory_mb"] = torch.cuda.max_memory_allocated(pl_module.device) / 2**20
         else:
-            self.result["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+            self.result["peak_memory_mb"] = peak_of_process()
 
     def _latency(self, module: LightningModule, clip: Batch) -> float:
         times: list[float] = []
@@ -72,3 +73,13 @@ class ModelProfile(Callback):
                 torch.cuda.synchronize(module.device)
             times.append(1000 * (time.perf_counter() - start))
         return sorted(times)[len(times) // 2]
+
+
+def peak_of_process() -> float | None:
+    """Return the most memory that this process has held, MiB; None where there is no ``/proc`` to tell it."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    peak = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(peak[1]) / 2**10 if peak else None

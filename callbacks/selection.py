@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lightning_modules.base import TaskError
+from lightning_modules.errors import TaskError
 
 BEST = "best"  # name of the checkpoint of the epoch that was selected
 

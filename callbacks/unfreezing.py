@@ -12,7 +12,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
-from lightning_modules.base import EmotionTask, TaskError
+from lightning_modules.base import EmotionTask
+from lightning_modules.errors import TaskError
 
 
 class GradualUnfreezing(Callback):

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
-from lightning.fabric.loggers.logger import _DummyExperiment, rank_zero_experiment
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 
@@ -43,6 +43,24 @@ def _guarded(name: str) -> Callable[..., Any]:
             return None
 
     return call
+
+
+class _Silent:
+    """Takes every call and every value, and does nothing."""
+
+    def __getattr__(self, name: str) -> "_Silent":
+        if name.startswith("__"):  # what Python asks of every object
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> "_Silent":
+        return self
+
+    def __getitem__(self, name: Any) -> "_Silent":
+        return self
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        pass
 
 
 class ResilientWandbLogger(WandbLogger):
@@ -88,7 +106,7 @@ class ResilientWandbLogger(WandbLogger):
                 return WandbLogger.experiment.fget(self)  # type: ignore[attr-defined]
             except Exception as error:
                 self.give_up(error)
-        return _DummyExperiment()
+        return _Silent()
 
     log_metrics = _guarded("log_metrics")
     log_hyperparams = _guarded("log_hyperparams")

@@ -2,7 +2,8 @@
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lightning_modules.base import EmotionTask, TaskError
+from lightning_modules.base import EmotionTask
+from lightning_modules.errors import TaskError
 
 
 class Warmup(Callback):

@@ -1,11 +1,14 @@
 """Files that grow record by record and survive ``kill -9``: a log line follows the bytes of each record."""
 
-import fcntl
+import contextlib
+import errno
 import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+from filelock import FileLock, Timeout
 
 from datamodules.plain_json import parse_json
 
@@ -40,12 +43,19 @@ class Journal:
         self._ends: list[list[int]] = []
         self._positions: list[int] = []  # of the end of each line of the log
         self._open: list[IO[bytes]] = []
-        self._log = path.open("ab+")
+        self._lock = FileLock(path.with_name(f"{path.name}.lock"), thread_local=False)
         try:
-            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._log.close()
-            raise
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(path)) from None
+        with contextlib.ExitStack() as undone:
+            undone.callback(self._let_go)
+            self._log = undone.enter_context(path.open("ab+"))
+            self._read(fits)
+            undone.pop_all()
+
+    def _read(self, fits: Callable[[Any], bool]) -> None:
+        """Take up what an earlier process left."""
         self._log.seek(0)
         sizes = [file.stat().st_size if file.exists() else 0 for file in self.files]
         for number, line in enumerate(self._log, start=1):
@@ -54,7 +64,6 @@ class Journal:
             content = parse_json(line)
             whole = isinstance(content, dict) and (number == 1 or (self._is_entry(content) and fits(content["record"])))
             if not whole:
-                self._log.close()
                 raise ValueError(f"line {number} is none of its own")
             if self._positions:
                 self.begun = True
@@ -122,6 +131,13 @@ class Journal:
         """Let go of log and files, to be carried on later."""
         self._close_files()
         self._log.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._lock.is_locked:
+            with contextlib.suppress(OSError):  # some systems remove no open file
+                Path(self._lock.lock_file).unlink()  # while it is held: who opened it meanwhile finds it gone
+            self._lock.release()
 
     def _close_files(self) -> None:
         for file in self._open:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -10,15 +9,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, get_loader, set_loader
-from yaml import YAMLError
+from jsonargparse import DefaultHelpFormatter, Namespace
 
 from datamodules.entries import Catalogue
 from datamodules.preparation import prepare
 from datamodules.recipe import Recipe, catalogue_class, defaults, names
 from datamodules.renamed import successor
 from datamodules.store import DataError, is_stand_in
-from error_texts import name_types
+from option_parser import OptionError, Parser
 
 
 @dataclass(frozen=True)
@@ -55,18 +53,14 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
     """
     if moved := successor(corpus, arguments):
         raise DataError(moved)
-    try:
-        choice = _choice(corpus, arguments)
-        views, sink, sink_options = defaults(choice.recipe, synthetic=choice.synthetic)
-        parser = _parser(choice)
-        _add(parser, choice.corpus, "", {})
-        for name, (view, options) in views.items():
-            _add(parser, view, f"views.{name}.", options)
-        _add(parser, sink, "sink.", sink_options)
-        given = parser.parse_args(list(arguments))
-    except argparse.ArgumentError as error:
-        text = _complaint(error, arguments)
-        raise DataError(f"{text}; python cli.py prepare {corpus} --help tells the options") from None
+    choice = _choice(corpus, arguments)
+    views, sink, sink_options = defaults(choice.recipe, synthetic=choice.synthetic)
+    parser = _parser(choice)
+    _add(parser, choice.corpus, "", {})
+    for name, (view, options) in views.items():
+        _add(parser, view, f"views.{name}.", options)
+    _add(parser, sink, "sink.", sink_options)
+    given = parser.parse_args(list(arguments))
     kept = {name: _built(view, f"views.{name}.", given) for name, (view, _) in views.items()}
     began, target = time.monotonic(), _built(sink, "sink.", given)
     if adopted := target.adopt(given.source, given.out):
@@ -88,7 +82,10 @@ def _choice(corpus: str, arguments: Sequence[str]) -> Choice:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--recipe")
     first.add_argument("--source", type=Path)
-    asked = first.parse_known_args(list(arguments))[0]
+    try:
+        asked = first.parse_known_args(list(arguments))[0]
+    except argparse.ArgumentError as error:
+        raise OptionError(f"{error}; python cli.py prepare {corpus} --help tells the options") from None
     if asked.source is None and not {"-h", "--help"} & set(arguments):
         raise DataError(f"--source DIR is missing; python cli.py prepare {corpus} --help tells the options")
     found = catalogue_class(corpus)
@@ -96,16 +93,13 @@ def _choice(corpus: str, arguments: Sequence[str]) -> Choice:
     return Choice(found, asked.recipe or found.recipe, synthetic)
 
 
-def _parser(choice: Choice) -> ArgumentParser:
+def _parser(choice: Choice) -> Parser:
     corpus = choice.corpus
-    set_loader("option", get_loader("yaml"), (YAMLError, UnicodeEncodeError))  # a path need be no text
-    parser = ArgumentParser(
+    parser = Parser(
+        prog=f"cli.py prepare {corpus.name}",
         usage=f"cli.py prepare {corpus.name} --source DIR [--OPTION VALUE ...]",
         description=(sys.modules[corpus.__module__].__doc__ or "").split("\n\n")[0],
         formatter_class=Help,
-        parser_mode="option",
-        exit_on_error=False,
-        allow_abbrev=False,
     )
     workers, out, recipes = os.cpu_count() or 1, f"data/{corpus.name}", ", ".join(names("recipes"))
     parser.add_argument("--source", type=Path, metavar="DIR", help="folder of the raw corpus (required)")
@@ -117,7 +111,7 @@ def _parser(choice: Choice) -> ArgumentParser:
     return parser
 
 
-def _add(parser: ArgumentParser, cls: Any, prefix: str, values: Mapping[str, Any]) -> None:
+def _add(parser: Parser, cls: Any, prefix: str, values: Mapping[str, Any]) -> None:
     """Add the fields of a dataclass, with what a recipe says of them as their defaults."""
     if unknown := sorted(set(values) - {one.name for one in fields(cls)}):
         raise DataError(f"a recipe gives --{prefix}{unknown[0]}, and {cls.__name__} has no such option")
@@ -130,10 +124,3 @@ def _add(parser: ArgumentParser, cls: Any, prefix: str, values: Mapping[str, Any
 def _built(cls: Any, prefix: str, given: Namespace) -> Any:
     """Return a dataclass with the values that its options have."""
     return cls(**{one.name: given[f"{prefix}{one.name}"] for one in fields(cls)})
-
-
-def _complaint(error: argparse.ArgumentError, arguments: Sequence[str]) -> str:
-    """Return in one line what is wrong with an option, which is called as it was typed."""
-    typed = {option.lstrip("-").replace("-", "_"): option for option in (word.split("=")[0] for word in arguments)}
-    text = name_types(" ".join(str(error).split()))
-    return re.sub('Parser key "(.+?)":', lambda key: f"{typed.get(key[1], key[1])}:", text)

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.base import Batch, Stages
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.audio_video import AudioVideoTask
 from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, pooled
-from lightning_modules.nn.encoders import TaskError
 
 
 def sinusoidal_positions(steps: int, dim: int) -> Tensor:

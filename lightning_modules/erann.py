@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torchaudio.functional import amplitude_to_DB, melscale_fbanks, spectrogram
 
 from lightning_modules.base import Batch, EmotionTask, Stages
-from lightning_modules.nn.encoders import TaskError
+from lightning_modules.errors import TaskError
 
 RATE = 44100
 _SLOPE = 0.01

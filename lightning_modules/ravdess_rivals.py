@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from lightning_modules.base import Batch, EmotionTask, Stages
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, audio_network, pooled, video_network
-from lightning_modules.nn.encoders import TaskError
 from lightning_modules.nn.fusion import averaging, multiplication, multiplicative
 
 

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim import Optimizer
 
-from lightning_modules.nn.encoders import TaskError
+from lightning_modules.errors import TaskError
 
 Stages = dict[str, list[nn.Module | nn.Parameter]]
 

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_modules.base import Batch, EmotionTask, Stages
-from lightning_modules.nn.encoders import TaskError
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.frame_encoders import FaceEmbedding as FaceEmbedding
 from lightning_modules.nn.frame_encoders import FrameEncoder
 from lightning_modules.nn.frame_encoders import KinesicsEmbedding as KinesicsEmbedding

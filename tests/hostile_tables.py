@@ -1,5 +1,6 @@
 """Tables for test_hostile.py, of labels, of clips and of experiments: broken ones, and one written in other ways."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import hostile
 import numpy as np
 from hostile import content
+from test_plain_yaml import ALIASES
 
 BROKEN = {
     "missing": hostile.remove,
@@ -115,5 +117,12 @@ TABLE_FILES = {
         "label: Audio", "published: {accuracy: high, provenance: reported}, label: Audio"
     ),
     "overrides that are a list": TABLE.replace("{model.class_path: AudioOnly}", "[1]"),
+    "a bomb where a number belongs": TABLE.replace("folds: [0]", f"folds: [{json.dumps(ALIASES)}]"),
+    "a bomb where a text belongs": TABLE.replace("title: Hostile", f"title: [{json.dumps(ALIASES)}]"),
+    "a bomb where a row belongs": TABLE.replace("rows:", f"rows: {json.dumps(ALIASES)}\nvary:"),
+    "a bomb that is published": TABLE.replace(
+        "label: Audio", f"published: {{accuracy: {json.dumps(ALIASES)}, provenance: reported}}, label: Audio"
+    ),
+    "a class where a text belongs": TABLE.replace("title: Hostile", "title: {class_path: os.system}"),
     "a corpus that is a path": TABLE.replace("corpus: hostile", "corpus: ../../hostile"),
 }

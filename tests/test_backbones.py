@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.backbones import MFCCNet, ResNeXt3D, audio_network, pooled, video_network
-from lightning_modules.nn.encoders import TaskError
 
 LAST = torch.channels_last_3d
 

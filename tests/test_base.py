@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from callbacks.predictions import PredictionWriter
-from lightning_modules.base import EmotionTask, TaskError, select_clip
-from lightning_modules.nn.metrics import ScoresNotFinite
+from lightning_modules.base import EmotionTask, select_clip
+from lightning_modules.errors import ScoresNotFinite, TaskError
 
 
 class Plain(EmotionTask):

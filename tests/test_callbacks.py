@@ -11,15 +11,17 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.cli import ReduceLROnPlateau
+from lightning.pytorch.strategies import DDPStrategy
 from tiny import TinyData, TinyTask, trainer
 
 from callbacks.checkpoints import AtomicCheckpointIO
-from callbacks.collapse import CollapseGuard, TrainingCollapsed
+from callbacks.collapse import CollapseGuard
+from callbacks.errors import TrainingCollapsed
 from callbacks.history import History
 from callbacks.layer_lr import DiscriminativeLR
 from callbacks.unfreezing import GradualUnfreezing
 from callbacks.warmup import Warmup
-from lightning_modules.base import TaskError
+from lightning_modules.errors import TaskError
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ["bottom", "nothing", "middle", "head"]
@@ -287,9 +289,9 @@ def test_replicas_are_equal_after_unfreezing_and_no_clip_counts_twice(tmp_path):
 def test_unfreezing_refuses_a_strategy_that_waits_for_frozen_gradients():
     class Stub:
         world_size = 2
-        strategy = type("S", (), {"_ddp_kwargs": {}})()
+        strategy = DDPStrategy()
 
     with pytest.raises(TaskError, match="ddp_find_unused_parameters_true"):
         GradualUnfreezing().setup(Stub(), TinyTask(), "fit")
-    Stub.strategy._ddp_kwargs["find_unused_parameters"] = True
+    Stub.strategy = DDPStrategy(find_unused_parameters=True)
     GradualUnfreezing().setup(Stub(), TinyTask(), "fit")

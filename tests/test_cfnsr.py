@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from lightning_modules.cfnsr import CFNSR, AudioSelfAttention, CrossModalBlock, sinusoidal_positions
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.backbones import MFCCNet, ResNeXt3D
-from lightning_modules.nn.encoders import TaskError
 
 PAPER = {"video": [3, 30, 224, 224], "audio": [13, 212]}
 SHAPES = {"video": [3, 8, 64, 64], "audio": [13, 60]}

@@ -23,7 +23,8 @@ from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
 from experiments.train import sweep
 from experiments.train.command import build
-from lightning_modules.nn.encoders import TaskError, load_weights, timm_backbone, transformers_network
+from lightning_modules.errors import TaskError
+from lightning_modules.nn.encoders import load_weights, timm_backbone, transformers_network
 from lightning_modules.nn.sentence_encoder import source_folder
 
 NAME = "a_strangers_module"
@@ -464,6 +465,29 @@ def test_a_table_gives_settings_alone(overrides, synthetic, tmp_path, canary, ca
     path.write_text(TABLE.format(overrides=overrides, synthetic=synthetic))
     line = refused(capsys, canary, "reproduce", str(path), "--data", "synthetic", "--dry-run")
     assert "t.yaml: " in line
+
+
+@pytest.mark.parametrize("part", [
+    "title: {one}", "folds: [{one}]", "seeds: {one}", "rows: [{one}]", "rows: [{{name: a, label: A, needs: {one}}}]",
+    "rows: [{{name: a, label: A, experiment: e, published: {{provenance: reported, accuracy: {one}}}}}]",
+    "missing: {one}", "missing: {{rates: [{one}]}}", "vary: {{option: {one}, values: [], label: L, rows: [a]}}",
+])  # fmt: skip
+def test_nothing_that_a_table_names_is_imported(part, tmp_path, canary, capsys):
+    path = tmp_path / "t.yaml"
+    head = yaml.safe_load(TABLE.format(overrides="{}", synthetic="{}"))
+    path.write_text(json.dumps(head | yaml.safe_load(part.format(one=f"{{class_path: {NAME}.Adam}}"))))
+    assert "t.yaml: " in refused(capsys, canary, "reproduce", str(path), "--dry-run")
+
+
+@pytest.mark.parametrize("value", [f"{{class_path: {NAME}.Adam}}", f"{NAME}.Adam", "'1e-3'", "'null'", "'[1]'"])
+def test_settings_of_a_table_are_what_it_says(value, tmp_path, canary):
+    path = tmp_path / "t.yaml"
+    vary = f"vary: {{option: model.loss, values: [{value}], label: L, rows: [a]}}"
+    for text in (TABLE.format(overrides=f"{{model.loss: {value}}}", synthetic="{}"),
+                 TABLE.format(overrides="{}", synthetic="{}") + vary):  # fmt: skip
+        path.write_text(text)
+        assert read_table(str(path)).rows[0].overrides == {"model.loss": yaml.safe_load(value)}
+    assert not canary.exists()
 
 
 def test_a_value_of_a_table_is_no_option(tmp_path):

@@ -10,9 +10,9 @@ import torch
 from conftest import leave_blank
 
 import cli
+from experiments.errors import UsageError
 from experiments.reproduce import missing
 from experiments.results.checkpoints import read_checkpoint, why_not_restored
-from experiments.settings.messages import UsageError
 
 CONFIG = ["--config", "experiments/ravdess_features.yaml", "--model.hidden", "8"]
 

@@ -22,7 +22,7 @@ from experiments.results.cell import read_cell, read_curves, read_json, state
 from experiments.results.predictions import read_predictions
 from experiments.results.request import data_fingerprint, data_manifest, recorded_request, request_from_command
 from experiments.settings.config import PROJECT
-from lightning_modules.base import TaskError
+from lightning_modules.errors import TaskError
 
 REQUEST = {"fold": 0, "seed": 1, "protocol": "paper", "settings": {"data": {"init_args": {"root": "x"}}}}
 OTHER_KINDS = ["[]", '"text"', "null", "3", "{", "", "\x00", '{"a": NaN}', "[" * 100_000, '{"a": ' + "1" * 5000 + "}"]

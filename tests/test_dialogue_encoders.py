@@ -5,8 +5,8 @@ import torch
 import transformers
 from dialogues import BERT, WAV2VEC2, bert, video_transformer, wav2vec2
 
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.dialogue_encoders import BertText, VideoConvNet, VideoTransformer, Wav2Vec2Audio, masked_mean
-from lightning_modules.nn.encoders import TaskError
 
 
 def count(module):

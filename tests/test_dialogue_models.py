@@ -12,7 +12,8 @@ from torch.nn.functional import linear
 import cli
 from experiments.results import cell as results
 from experiments.train.command import build
-from lightning_modules.base import TaskError, select_clip
+from lightning_modules.base import select_clip
+from lightning_modules.errors import TaskError
 from lightning_modules.gated_fusion.branches import AudioTextMetadata, VideoMetadata
 from lightning_modules.gated_fusion.dialogue import MetadataTables
 from lightning_modules.gated_fusion.mimamo import MIMAMONet

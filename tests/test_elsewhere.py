@@ -146,14 +146,15 @@ def test_committed_cells_are_what_their_settings_ask_for(name):
     assert Planner(table, Path("runs")).outdated(cells) == []
 
 
-class Parsed(EmotionCLI):
+class Parsed(Exception):
+    """What was parsed."""
+
+
+class Parsing(EmotionCLI):
     """Stops after parsing."""
 
     def instantiate_classes(self):
-        pass
-
-    def _run_subcommand(self, subcommand):
-        pass
+        raise Parsed(self.config)
 
 
 @pytest.mark.parametrize(("options", "missing", "size", "lr", "added"), [
@@ -178,7 +179,9 @@ def test_the_request_is_what_the_parser_makes(tmp_path, monkeypatch, options, mi
     write(tmp_path / "y.yaml", "data: {init_args: {missing: {audio: 0.5}}}")
     command = ["--config", str(ROOT / "experiments" / "ravdess_audio.yaml"), *options]
     import_all()
-    parsed = Parsed(["fit", *command]).config.fit
+    with pytest.raises(Parsed) as stopped:
+        Parsing(["fit", *command])
+    parsed = stopped.value.args[0].fit
     asked = request_from_command(command, corpus="ravdess", project=ROOT)["settings"]
     assert parsed.data.init_args.missing == asked["data"]["init_args"]["missing"] == missing
     assert parsed.data.init_args.batch_size == asked["data"]["init_args"]["batch_size"] == size

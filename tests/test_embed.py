@@ -5,7 +5,7 @@ import torch
 from tiny import CLASSES, TinyData, TinyTask
 from torch import nn
 
-from experiments.settings.messages import UsageError
+from experiments.errors import UsageError
 from experiments.train import embed
 from lightning_modules.nn.dialogue_encoders import BertText
 

@@ -14,8 +14,9 @@ from callbacks.unfreezing import GradualUnfreezing
 from experiments.results import cell as results
 from experiments.train import embed
 from experiments.train.command import build
-from lightning_modules.base import TaskError, select_clip
+from lightning_modules.base import select_clip
 from lightning_modules.emotiw.model import AudioEncoder, EmotiW, VideoEncoder, pool_segments
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.losses import FocalLoss
 
 SIDE, CLASSES = 106, 3

@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lightning_modules.nn.encoders import TaskError, check_folder, load_weights, read_hyper_parameters
+from lightning_modules.errors import TaskError
+from lightning_modules.nn.encoders import check_folder, load_weights, read_hyper_parameters
 
 
 def network(out=2):

@@ -18,8 +18,9 @@ from windows import (
 )
 
 from callbacks.unfreezing import GradualUnfreezing
-from lightning_modules.base import TaskError, select_clip
+from lightning_modules.base import select_clip
 from lightning_modules.engagement.dynamic import UnimodalDynamic
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
 
 

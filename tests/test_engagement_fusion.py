@@ -20,8 +20,9 @@ from windows import (
 )
 
 from callbacks.unfreezing import GradualUnfreezing
-from lightning_modules.base import TaskError, select_clip
+from lightning_modules.base import select_clip
 from lightning_modules.engagement.fusion import WIRINGS, CrossMultiModalEngagement
+from lightning_modules.errors import TaskError
 
 THREE = ["face", "body", "affect"]
 KINDS = list(WIRINGS)

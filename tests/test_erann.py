@@ -5,7 +5,7 @@ import torchaudio
 from torch import nn
 
 from lightning_modules.erann import ERANN, LogMel, ResidualBlock
-from lightning_modules.nn.encoders import TaskError
+from lightning_modules.errors import TaskError
 
 SHAPES = {"wave": [22050]}
 

@@ -8,7 +8,8 @@ import torchvision
 from safetensors.torch import save_file
 
 from callbacks.unfreezing import GradualUnfreezing
-from lightning_modules.nn.encoders import TaskError, backbone_stages, load_backbone_weights, read_weights, timm_backbone
+from lightning_modules.errors import TaskError
+from lightning_modules.nn.encoders import backbone_stages, load_backbone_weights, read_weights, timm_backbone
 from lightning_modules.nn.frame_encoders import FaceEmbedding, KinesicsEmbedding
 from lightning_modules.nn.pose import PoseNetwork, draw_heatmaps
 

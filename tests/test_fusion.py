@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from lightning_modules.errors import TaskError
 from lightning_modules.nn import fusion
-from lightning_modules.nn.encoders import TaskError
 from lightning_modules.nn.fusion import (
     CompactBilinearPooling,
     MMTMBlock,

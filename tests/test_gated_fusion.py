@@ -9,7 +9,8 @@ from tiny import trainer
 from torch.utils.data import DataLoader
 from windows import from_the_command_line
 
-from lightning_modules.base import TaskError, select_clip
+from lightning_modules.base import select_clip
+from lightning_modules.errors import TaskError
 from lightning_modules.gated_fusion.model import AdaptiveGatedFusion
 from lightning_modules.nn.dialogue_encoders import BertText, VideoTransformer, Wav2Vec2Audio
 from lightning_modules.nn.gates import dropped, masked_softmax, reachable

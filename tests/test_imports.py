@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"lightning_modules", "datamodules", "callbacks", "experiments"}
-SHARED = {"base", "stages", "nn", "__init__", "__pycache__"}  # of lightning_modules; whatever stands beside is a paper
+SHARED = {"base", "errors", "stages", "nn", "__init__", "__pycache__"}  # whatever stands beside is a paper
 
 
 @functools.cache
@@ -63,12 +63,18 @@ def test_packages_do_not_import_upwards(package, forbidden):
             assert name.split(".")[0] not in forbidden, f"{path.name} imports {name}"
 
 
-@pytest.mark.parametrize("name", ["atomic_files", "error_texts", "tensor_files"])
+@pytest.mark.parametrize("name", sorted({path.stem for path in ROOT.glob("*.py")} - {"cli"}))
 def test_what_all_packages_share_imports_none_of_them_and_no_torch_at_the_top(name):
     path = ROOT / f"{name}.py"
     assert not {name.split(".")[0] for name in imports(path)} & {*PACKAGES, "cli"}
     tree = parsed(path)
     assert not [node for node in tree.body if isinstance(node, ast.Import) and node.names[0].name == "torch"]
+
+
+def test_no_source_imports_what_some_systems_lack():
+    """test_other_systems.py runs commands without them."""
+    for path in [*ROOT.glob("*.py"), *(path for package in PACKAGES for path in files(package))]:
+        assert not {"fcntl", "resource"} & imports(path), path
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))
@@ -87,8 +93,20 @@ def test_files_of_tensors_are_opened_by_one_reader(package):
 
 def test_callbacks_see_the_base_alone():
     for path in files("callbacks"):
-        seen = {name for name in imports(path) if name.startswith("lightning_modules.")}
-        assert all(name.startswith("lightning_modules.base") for name in seen), path.name
+        seen = {name.split(".")[1] for name in imports(path) if name.startswith("lightning_modules.")}
+        assert seen <= {"base", "errors"}, path.name
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES - {"datamodules"}))
+def test_errors_of_a_package_are_in_one_place(package):
+    found = set()
+    for path in files(package):
+        for node in ast.walk(ast.parse(path.read_text())):
+            bases = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+                     for base in getattr(node, "bases", ())]  # fmt: skip
+            if any(base.endswith(("Error", "Exception")) for base in bases):
+                found.add(path.relative_to(ROOT / package).as_posix())
+    assert found == {"errors.py"}
 
 
 def test_no_paper_imports_another_paper():

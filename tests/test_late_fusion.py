@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from experiments.reproduce.table_file import read_table
 from experiments.train.command import build
-from lightning_modules.base import TaskError
+from lightning_modules.errors import TaskError
 from lightning_modules.gated_fusion.branches import AudioTextMetadata
 from lightning_modules.gated_fusion.late_fusion import OneWeightLateFusion, StaticAverage, WeightedLateFusion
 from lightning_modules.gated_fusion.mimamo import MIMAMONet

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lightning_modules.nn.encoders import TaskError
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.layers import AttentionLayer, BatchNorm, sine_positions
 
 

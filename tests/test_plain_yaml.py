@@ -13,6 +13,7 @@ from datamodules.catalogues.avamerg.media_files import MediaFiles
 from datamodules.journal import Journal
 from datamodules.plain_json import parse_json
 from datamodules.store import DataError, Store, read_object
+from experiments.errors import TooMuch
 from experiments.reproduce.table_file import read_table
 from experiments.results.cell import read_json
 from experiments.results.request import data_manifest, parse_command, recorded_request
@@ -130,7 +131,7 @@ def test_what_settings_hold_is_read(tmp_path):
     assert content["words"] == "deadbeef" * 30 + "x"
     assert content["big"] == 2**64 - 1
     assert parse_value("a: [") == "a: ["
-    with pytest.raises(plain_yaml.TooMuch):
+    with pytest.raises(TooMuch):
         parse_value("[" * 101)
     with pytest.raises(yaml.YAMLError):
         plain_yaml.load("[")
@@ -196,16 +197,16 @@ TWICE = {
 @pytest.mark.parametrize("name", TWICE)
 def test_a_key_twice_is_refused_wherever_yaml_is_read(name, tmp_path):
     text, line = TWICE[name]
-    with pytest.raises(plain_yaml.TooMuch, match="given twice") as caught:
+    with pytest.raises(TooMuch, match="given twice") as caught:
         plain_yaml.load(text)
     assert caught.value.problem_mark.line + 1 == line
-    with pytest.raises(plain_yaml.TooMuch, match="given twice"):
+    with pytest.raises(TooMuch, match="given twice"):
         plain_yaml.limited(lambda checked: {})(text)
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(DataError, match=f"x.yaml, line {line}: '.' is given twice"):
         read_yaml(tmp_path / "x.yaml")
     if "\n" not in text:
-        with pytest.raises(plain_yaml.TooMuch, match="given twice"):
+        with pytest.raises(TooMuch, match="given twice"):
             parse_value(text)
 
 

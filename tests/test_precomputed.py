@@ -12,7 +12,7 @@ from tiny import TinyTask
 import cli
 from datamodules.precomputed import PrecomputedTensorDataModule
 from datamodules.store import DataError
-from lightning_modules.base import TaskError
+from lightning_modules.errors import TaskError
 
 SPEAKERS, PER_SPEAKER, CLASSES = 4, 5, 3
 IDS = [f"s{speaker}-{clip}" for speaker in range(SPEAKERS) for clip in range(PER_SPEAKER)]

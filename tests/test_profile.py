@@ -1,10 +1,13 @@
 """What a model costs, against counts by hand."""
 
+import resource
+from pathlib import Path
+
 import pytest
 import torch
 from tiny import CLASSES, TinyData, TinyTask, trainer
 
-from callbacks.profile import ModelProfile
+from callbacks.profile import ModelProfile, peak_of_process
 
 BOTTOM, MIDDLE, HEAD = 5 * 8 + 8 + 16, 8 * 8 + 8 + 16 + 8, 8 * CLASSES + CLASSES
 FLOPS = 2 * (5 * 8 + 8 * 8 + 8 * CLASSES)  # a multiplication and an addition per weight and clip
@@ -45,6 +48,18 @@ def test_counts(tmp_path, size):
     assert set(task.modes) == {(False, False)}
     assert 0 < result["latency_ms"] < 10_000
     assert result["peak_memory_mb"] > 10
+
+
+def test_the_peak_of_the_process_is_that_of_the_system_or_none(monkeypatch):
+    before = peak_of_process()
+    assert before == pytest.approx(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10, rel=0.05)
+    torch.ones(2**26)  # 256 MiB
+    assert peak_of_process() >= before
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "Name: python\n")
+    assert peak_of_process() is None
+    monkeypatch.undo()
+    monkeypatch.setattr("callbacks.profile.Path", lambda name: Path("/nonesuch", name.lstrip("/")))
+    assert peak_of_process() is None
 
 
 def test_time_is_bounded(tmp_path):

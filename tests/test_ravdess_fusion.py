@@ -3,9 +3,10 @@ import torch
 from torch import nn
 
 from lightning_modules.cfnsr import CFNSR
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.action_units import ActionUnitNet
 from lightning_modules.nn.backbones import MFCCNet, ResNeXt3D
-from lightning_modules.nn.encoders import TaskError, load_weights
+from lightning_modules.nn.encoders import load_weights
 from lightning_modules.ravdess_fusion import MCBP, MMTM, MSAF, ConcatFC
 from lightning_modules.ravdess_rivals import AudioOnly, LateFusion, VideoOnly
 

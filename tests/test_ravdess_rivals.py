@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from lightning_modules.cfnsr import CFNSR
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.backbones import MFCCNet, ResNeXt3D
-from lightning_modules.nn.encoders import TaskError, load_weights
+from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.fusion import averaging, multiplication, multiplicative
 from lightning_modules.ravdess_rivals import AudioOnly, LateFusion, VideoOnly
 

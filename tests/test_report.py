@@ -389,15 +389,18 @@ def test_every_committed_result_is_a_row_of_its_table_under_its_settings():
     ("change", "message"),
     [
         (("experiment: audio}", "experiment: audio, colour: red}"), "unknown key colour"),
-        (("provenance: secondary", "provenance: heard"), "row video: published needs a provenance"),
+        (
+            ("provenance: secondary", "provenance: heard"),
+            "row video, published: provenance: expected one of reported, authors' log",
+        ),
         (("audio: audio}", "audio: voice}"), "row pair needs voice"),
         (("name: audio, label", "name: video, label"), "two rows have the same name"),
         (("folds: [0, 1, 2]", "folds: 3"), "folds: expected a list"),
         (("folds: [0, 1, 2]", "folds: [0, 1, 0]"), "folds: 0 comes twice and would count twice"),
         (("accuracy: 60.5", "accuracy: .nan"), "published accuracy is nan, no number"),
-        (("{model.init_args.width: 64}", "[model.init_args.width]"), "row pair, overrides: expected a mapping"),
-        (("corpus: toy\n", ""), "corpus is missing"),
-        (("[paper, honest]", "[paper, rude]"), "rude is not one of paper, honest"),
+        (("{model.init_args.width: 64}", "[model.init_args.width]"), "row pair: overrides: expected a mapping"),
+        (("corpus: toy\n", ""), "table: corpus: required"),
+        (("[paper, honest]", "[paper, rude]"), "protocols: expected one of paper, honest. Got value: rude"),
         (("label: Audio alone, ", "label: Audio alone, needs: {x: pair}, "), "rows need each other: audio, pair"),
         (("experiment: audio}", "experiment: sound}"), "sound.yaml: No such file"),
         (("rows:", "rows: none\nextra:"), "unknown key extra"),
@@ -448,7 +451,7 @@ def test_a_table_may_be_of_recall_and_keep_rows_back(project):
     assert "Accuracy" in sheet.header
     assert "unweighted average recall" in "".join(caveats.notes(summary))
     path.write_text(text.replace("metric: uar", "metric: luck"))
-    with pytest.raises(DataError, match="luck is not one of accuracy, uar"):
+    with pytest.raises(DataError, match=r"metric: expected one of accuracy, uar\. Got value: luck"):
         read_table("toy", project=HERE)
 
 
@@ -555,7 +558,11 @@ def test_the_stand_in_may_have_some_rows_alone(project):
     Path("experiments/tables/toy.yaml").write_text(text.replace("synthetic:\n", "synthetic:\n  rows: [audio]\n"))
     assert [row.name for row in read_table("toy", synthetic=True, project=HERE).rows] == ["audio"]
     assert len(read_table("toy", project=HERE).rows) == 3
-    for wrong, message in (("[radio]", "some of video, audio, pair"), ("audio", "some of"), ("[pair]", "is no row")):
+    for wrong, message in (
+        ("[radio]", "some of video, audio, pair"),
+        ("audio", "rows: expected a list"),
+        ("[pair]", "is no row"),
+    ):
         Path("experiments/tables/toy.yaml").write_text(text.replace("synthetic:\n", f"synthetic:\n  rows: {wrong}\n"))
         with pytest.raises(DataError, match=message):
             read_table("toy", synthetic=True, project=HERE)

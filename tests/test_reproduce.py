@@ -141,6 +141,17 @@ def test_a_whole_table_and_again_for_nothing(project, capsys):
     assert "12 cells: 12 done, 0 to run" in capsys.readouterr().err
 
 
+def test_a_table_that_is_given_twice_is_run_once(project):
+    assert run("toy", "toy", *ONE, "--workers", "2") == 0
+    assert [cell for cell, _ in starts()] == ["audio/paper-fold0-seed1"]
+
+
+def test_a_cell_runs_as_soon_as_those_it_needs_are_done(project):
+    assert run("toy", *SOME) == 0
+    rows = [cell.split("/")[0] for cell, _ in starts()]
+    assert rows == ["video", "audio", "pair"] * 3
+
+
 def test_a_selection_brings_what_it_needs(project, capsys):
     assert run("toy", "--rows", "pair", "--folds", "1", "--seeds", "1", "--protocol", "honest") == 0
     assert [cell for cell, _ in starts()] == [f"{row}/honest-fold1-seed1" for row in ("video", "audio", "pair")]

@@ -7,7 +7,7 @@ from tiny import TinyData, TinyTask, trainer
 
 from callbacks.layer_lr import DiscriminativeLR
 from callbacks.warmup import Warmup
-from lightning_modules.nn.encoders import TaskError
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.schedulers import CosineWave
 
 # papers/engagement.md, section 3.2: the released code's rate during epoch 0, 1, 2, ... at base rate 0.005.

@@ -130,12 +130,15 @@ import sys, json
 {before}
 import callbacks.checkpoints, callbacks.collapse, datamodules.ravdess, lightning_modules.ravdess_rivals
 from experiments.train.emotion_cli import EmotionCLI
-class Parsed(EmotionCLI):
-    def instantiate_classes(self): pass
-    def _run_subcommand(self, subcommand): pass
+class Parsed(Exception): pass
+class Parsing(EmotionCLI):
+    def instantiate_classes(self): raise Parsed(self.config)
 for words in json.loads(sys.argv[1]):
-    given = Parsed(["fit", *words]).config.fit.trainer
-    print(json.dumps([given[name] for name in {names!r}]))
+    try:
+        Parsing(["fit", *words])
+    except Parsed as parsed:
+        given = parsed.args[0].fit.trainer
+        print(json.dumps([given[name] for name in {names!r}]))
 """
 
 

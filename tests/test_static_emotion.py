@@ -10,7 +10,8 @@ from tiny import TinyData, trainer
 from callbacks.layer_lr import DiscriminativeLR
 from callbacks.unfreezing import GradualUnfreezing
 from callbacks.warmup import Warmup
-from lightning_modules.base import EmotionTask, TaskError, select_clip
+from lightning_modules.base import EmotionTask, select_clip
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.losses import FocalLoss
 from lightning_modules.nn.metrics import PredictionTable, table_metrics
 from lightning_modules.nn.schedulers import CosineWave

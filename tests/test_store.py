@@ -332,7 +332,22 @@ def test_two_writers_exclude_each_other(tmp_path):
     first = open_writer(tmp_path / "s")
     with pytest.raises(DataError, match="another process"):
         open_writer(tmp_path / "s")
+    assert (tmp_path / "s" / "journal.jsonl.lock").exists()
     first.close()
+    assert not (tmp_path / "s" / "journal.jsonl.lock").exists()
+    open_writer(tmp_path / "s").close()
+
+
+def test_a_store_that_is_damaged_is_let_go(tmp_path):
+    writer = open_writer(tmp_path / "s")
+    writer.close()
+    log = tmp_path / "s" / "journal.jsonl"
+    whole = log.read_bytes()
+    for damage in (b"{\n", b"[1]\n"):
+        log.write_bytes(damage)
+        with pytest.raises(DataError, match="is damaged"):
+            open_writer(tmp_path / "s")
+    log.write_bytes(whole)
     open_writer(tmp_path / "s").close()
 
 

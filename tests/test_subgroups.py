@@ -198,7 +198,7 @@ def test_committed_results_keep_gates_and_attributes(summary, tmp_path):
     [
         ("{rates: [0, 1]}", "give rates and modalities, or subsets"),
         ("{rows: [pair]}", "give rates and modalities, or subsets"),
-        ("{subsets: [text]}", "subsets: expected lists of modalities"),
+        ("{subsets: [text]}", r"subsets: expected a list\. Got value: text"),
     ],
 )
 def test_a_table_that_asks_for_half_of_it_is_one_line(entry, message, tmp_path, monkeypatch):

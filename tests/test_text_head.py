@@ -6,7 +6,7 @@ from transformers import BertConfig, BertModel
 
 import cli
 from experiments.train.embed import embeddings
-from lightning_modules.nn.encoders import TaskError
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.sentence_encoder import SentenceEncoder
 from lightning_modules.text_head import TextHead
 

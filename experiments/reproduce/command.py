@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from datamodules.store import DataError
+from experiments.errors import Interrupted
 from experiments.reproduce.missing import evaluate_all, pending
 from experiments.reproduce.plan import Job, Planner, Selection, option
-from experiments.reproduce.runner import Interrupted, Outcome, call, interruptible, run_jobs, typed
+from experiments.reproduce.runner import Outcome, call, interruptible, run_jobs, typed
 from experiments.reproduce.table import PROTOCOLS, Table
 from experiments.reproduce.table_file import read_table
 from experiments.results.cell import State, read_result, state

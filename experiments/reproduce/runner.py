@@ -17,12 +17,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from filelock import FileLock
 
 from datamodules.locks import HANDED_ON, Busy, hold
+from experiments.errors import Interrupted
 from experiments.reproduce.plan import Job
 from experiments.results.cell import state, write_json
 from experiments.results.quantities import duration
@@ -55,18 +57,6 @@ class _Running:
     lock: FileLock
 
 
-class Interrupted(BaseException):
-    """A signal asked this process to end; like KeyboardInterrupt it is no error that code may handle by the way.
-
-    Attributes:
-        signal: The signal's number.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.signal = number
-
-
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Turns SIGINT and SIGTERM into `Interrupted`."""
@@ -97,9 +87,12 @@ def run_jobs(
     Raises:
         Interrupted: If a signal arrived; the running cells were ended.
     """
-    pending, running = list(jobs), list[_Running]()
+    pending, running = list({job.directory: job for job in jobs}.values()), list[_Running]()  # of a table given twice
     refused = len(outcome.failed)
-    directories = {job.directory: job for job in jobs}
+    names = {job.directory: job.name for job in pending}
+    order = TopologicalSorter({job.directory: names.keys() & set(job.needs) for job in pending})
+    order.prepare()
+    ready = set[Path]()
     if workers > 1:  # known to the process that cells are forked from, whose libraries read it once
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     context = multiprocessing.get_context("forkserver")
@@ -110,23 +103,23 @@ def run_jobs(
             for cell in [cell for cell in running if not cell.process.is_alive()]:
                 running.remove(cell)
                 _settle(cell, outcome)
+                order.done(cell.job.directory)
                 progress.finished(cell.job, time.monotonic() - cell.started)
-            for job in list(pending):
-                if lost := [path for path in job.needs if path not in outcome.done and path not in directories]:
-                    outcome.failed[job.name] = f"needs {lost[0]}, which is not done"
-                elif lost := [path for path in job.needs if _name(directories, path) in outcome.failed]:
-                    outcome.failed[job.name] = f"needs {_name(directories, lost[0])}, which failed"
-                elif len(running) < workers and outcome.done.issuperset(job.needs):
-                    started = _start(job, program, context)
-                    if started is None:  # another process runs it: look again later
-                        continue
-                    if isinstance(started, _Running):
-                        running.append(started)
-                    else:
-                        outcome.done.add(job.directory)
-                else:
-                    continue
+            ready.update(order.get_ready())
+            for job in [job for job in pending if job.directory in ready]:
+                started: _Running | bool | None = True
+                if lost := [path for path in job.needs if path not in outcome.done]:
+                    failed = f"{names[lost[0]]}, which failed" if lost[0] in names else f"{lost[0]}, which is not done"
+                    outcome.failed[job.name] = f"needs {failed}"
+                elif len(running) == workers or (started := _start(job, program, context)) is None:
+                    continue  # looked at again when a cell has ended, also one of another process
+                elif started is True:
+                    outcome.done.add(job.directory)
                 pending.remove(job)
+                if isinstance(started, _Running):
+                    running.append(started)
+                else:
+                    order.done(job.directory)
             progress.show(pending, running, len(outcome.failed) - refused)
             if running or pending:
                 time.sleep(_POLL)
@@ -227,10 +220,6 @@ def _settle(cell: _Running, outcome: Outcome) -> None:
     begins = starts[-1] if starts else -1
     tail = [f"    {line}" for line in lines[begins + 1 :] if line.strip()][-_TAIL:]
     outcome.failed[job.name] = "\n".join([f"{reason}; {log}:", *tail])
-
-
-def _name(directories: Mapping[Path, Job], path: Path) -> str:
-    return directories[path].name if path in directories else ""
 
 
 def _end(running: Sequence[_Running]) -> None:

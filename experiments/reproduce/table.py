@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from datamodules.store import DataError
 from experiments.results.cell import Cell
@@ -10,11 +11,11 @@ from experiments.settings.config import PROJECT, Config
 
 CellKey = tuple[str, str, int, int]  # row, protocol, fold, seed
 Cells = Mapping[CellKey, Cell]
-PROTOCOLS = ("paper", "honest")
-METRICS = ("accuracy", "uar")
+Metric = Literal["accuracy", "uar"]
+Protocol = Literal["paper", "honest"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 # Column of a table -> protocol and selection of contract 5.
 COLUMNS = {"best": ("paper", "best"), "last": ("paper", "last"), "honest": ("honest", "selected")}
-PROVENANCES = ("reported", "authors' log", "secondary", "unverified")
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Row:
     name: str
     label: str
     experiment: str
-    overrides: Config
-    needs: dict[str, str]
-    published: Config
+    overrides: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    needs: dict[str, str] = field(default_factory=dict)
+    published: dict = field(default_factory=dict)  # type: ignore[type-arg]
     shown: bool = True
 
 

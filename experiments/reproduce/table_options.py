@@ -10,7 +10,9 @@ from datamodules.store import DataError
 from experiments.results.request import read_config
 from experiments.settings.config import SETTING, Config
 
-_NOT_OF_A_TABLE = {"detector", "out", "source", "workers"}
+_NOT_OF_A_TABLE = {"boxes", "detector", "landmarks", "out", "preview", "source", "tokenizer", "workers"}
+# An option of a command, or one of one view; a view as a whole could hold any of them.
+_OPTION = re.compile(r"[a-z][a-z-]*|views\.[a-z_]+\.[a-z_]+|sink\.[a-z_]+")
 # What a runner says of every cell: another value would be another cell, or in another place.
 _OF_THE_RUNNER = (
     "ckpt_path", "data.init_args.fold", "data.init_args.protocol", "model.init_args.init_from", "overwrite",
@@ -62,7 +64,7 @@ def making(entry: Any, path: Path, command: str, corpus: str) -> Config:
             raise DataError(f"{where}: expected a mapping, found {options!r}")
         for name in options:
             last = str(name).rpartition(".")[2]
-            if not isinstance(name, str) or not re.fullmatch("[a-z][a-z._-]*", name) or last in _NOT_OF_A_TABLE:
+            if not isinstance(name, str) or not _OPTION.fullmatch(name) or last in _NOT_OF_A_TABLE:
                 raise DataError(f"{where}: {name} is no option that a table can give")
             if command == "prepare" and (moved := successor(whose, [f"--{name}"])):
                 raise DataError(f"{where}: {moved}")

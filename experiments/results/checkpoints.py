@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from experiments.errors import UsageError
 from experiments.results.request import recorded_request
-from experiments.settings.messages import UsageError
 from tensor_files import TensorFileError, read_torch
 
 DAMAGED = "; delete the folder to start again"

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.store import DataError, joint_fingerprint, read_manifest, read_object, sha256_file
+from experiments.errors import TooMuch
 from experiments.results.elsewhere import without_elsewhere
 from experiments.settings.class_paths import by_last_name
 from experiments.settings.config import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
-from experiments.settings.plain_yaml import TooMuch
 from experiments.settings.redaction import drop, hide, is_secret
 
 AGAIN = "delete its folder and run the cell again"

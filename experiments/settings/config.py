@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from datamodules.store import DataError
+from experiments.errors import TooMuch
 from experiments.settings import plain_yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -37,7 +38,7 @@ def parse_value(text: str) -> Any:
     """
     try:
         return plain_yaml.load(text)
-    except plain_yaml.TooMuch:
+    except TooMuch:
         raise
     except (yaml.YAMLError, UnicodeEncodeError):  # a path need be no text
         return text
@@ -61,7 +62,7 @@ def read_yaml(path: Path) -> Config:
         raise DataError(f"{shown(path)}: {error.strerror or error}") from error
     except (UnicodeError, yaml.reader.ReaderError) as error:
         raise DataError(f"{shown(path)}: not a text file") from error
-    except plain_yaml.TooMuch as error:
+    except TooMuch as error:
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise DataError(f"{shown(path)}{where}: {error.problem}") from error
     except yaml.YAMLError as error:

@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from error_texts import name_types
+from experiments.errors import UsageError
 from experiments.settings.class_paths import refusal
 from experiments.settings.config import PROJECT
 from experiments.settings.typehints import counts_before_shares
+from option_parser import condense
 
 # Advice of Lightning that does not apply here: clips are memory-mapped, folders and seeds are set on purpose.
 NOISE = (
@@ -47,12 +48,6 @@ CHATTER = (
 def worth_reading(record: logging.LogRecord) -> bool:
     """Whether a log record tells a user something."""
     return not record.getMessage().startswith(CHATTER)
-
-
-class UsageError(ValueError):
-    """A command line that cannot be carried out."""
-
-    exit_code = 2
 
 
 _format_of_python = warnings.formatwarning
@@ -99,44 +94,14 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises the condensed message."""
-        raise UsageError(condense(message)) from None
+        raise UsageError(told(message)) from None
 
 
-def condense(message: str) -> str:
-    """The part of a parser's message that a user can act on.
-
-    jsonargparse tells what every type of a union said, nested by option; the first complaint that is not about the
-    union itself is the cause.
-
-    Args:
-        message: As jsonargparse words it.
-
-    Returns:
-        One line: option, complaint.
-    """
-    option: list[str] = []
+def told(message: str) -> str:
+    """Return what is told of a message of jsonargparse: option, complaint."""
     if denied := re.search(r"Importing '([\w.]+)' is not allowed", message):
         before = message[: denied.start()]
         option = re.findall(r'Parser key "(.+?)":', before) or re.findall(r"--([\w.+]+):", before)
         return f"--{'.'.join(option)}: {refusal(denied[1])}"
-    for line in message.splitlines():
-        if inner := re.search(r"--([\w.]+): (.+)", line):  # already condensed by the parser of a class
-            return f"--{'.'.join([*option, inner[1]])}: {inner[2]}"
-        text = line.strip(" -")
-        if key := re.fullmatch(r'Parser key "(.+)":\s*(.*)', text):
-            option.append(key[1])
-            text = key[2]
-        if unknown := re.fullmatch(r"Option '(.+)' is not accepted", text):
-            return f"--{'.'.join([*option, unknown[1]])}: there is no such option"
-        if missing := re.fullmatch(r"Expected a dot import path string: (.+)", text):
-            return f"--{'.'.join(option)}: there is no class {missing[1]}"
-        if text and not re.match(
-            r"Does not validate|Problem with given class_path '.+':$|Subtypes?\b|Subclass types|Errors:|"
-            r"Expected a path but|Not a valid|Given value|a class path|a dict w",
-            text,
-        ):
-            text = name_types(text)
-            given = re.search(r"Given value: (.{1,80})$", message)
-            value = f". Got value: {given[1]}" if given and option and "Got value" not in text else ""
-            return f"--{'.'.join(option)}: {text}{value}" if option else text
-    return message.strip().splitlines()[0]
+    names, complaint = condense(message)
+    return f"{', '.join(f'--{name}' for name in names)}: {complaint}" if names else complaint

@@ -1,13 +1,14 @@
 """Reads YAML that anyone may have written: plain values alone, and never more of them than settings can have."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import yaml
 
 from datamodules.plain_json import DEPTH, DIGITS
 from error_texts import first_line
+from experiments.errors import TooMuch
 
 VALUES = 100_000  # values with every alias written out; settings have hundreds
 CHARACTERS = 100  # that count as one value more
@@ -42,19 +43,6 @@ def _text(loader: Loader, node: yaml.ScalarNode) -> str:
 
 
 Loader.add_constructor("tag:yaml.org,2002:str", _text)
-
-
-class TooMuch(yaml.MarkedYAMLError):
-    """YAML that can be read and that nobody means as settings: a bomb, or a key of which one value would be lost."""
-
-    exit_code = 2
-
-    def __init__(self, problem: str, mark: Any = None) -> None:
-        super().__init__(problem=problem, problem_mark=mark)
-
-    def __str__(self) -> str:
-        """The problem in one line."""
-        return str(self.problem)
 
 
 def load(text: str) -> Any:
@@ -136,8 +124,27 @@ def check(text: str) -> None:
                 raise TooMuch(f"more than {VALUES:,} values, aliases written out", event.start_mark)
     except TooMuch:
         raise
-    except yaml.YAMLError:
+    except (yaml.YAMLError, UnicodeEncodeError):  # a path need be no text
         return  # who reads it says what is wrong, and where
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Looks through a command line, whose values a parser reads as YAML.
+
+    Args:
+        words: Its words.
+
+    Raises:
+        TooMuch: If one goes beyond a limit of this module; the option before it is named.
+    """
+    option = ""
+    for word in words:
+        if word.startswith("--"):
+            option, _, word = word.partition("=")
+        try:
+            check(word)
+        except TooMuch as error:
+            raise TooMuch(f"{option}: {error}" if option else str(error)) from None
 
 
 class _Keys:

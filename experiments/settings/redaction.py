@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from experiments.errors import TooMuch
 from experiments.settings.config import parse_value
-from experiments.settings.plain_yaml import TooMuch
 
 HIDDEN = "***"
 _NAMES = (

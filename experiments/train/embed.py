@@ -20,7 +20,7 @@ from atomic_files import write_atomic
 from datamodules.base import EmotionDataModule
 from datamodules.locks import in_turn
 from datamodules.store import DataError, read_manifest, sha256_file
-from experiments.settings.messages import UsageError
+from experiments.errors import UsageError
 from lightning_modules.base import EmotionTask
 from lightning_modules.nn.encoders import read_weights
 

@@ -25,16 +25,17 @@ from callbacks.selection import SelectionGuard
 from datamodules.base import EmotionDataModule
 from datamodules.names import check_name
 from error_texts import chain, first_line
+from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
 from experiments.results.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, why_not_restored
 from experiments.settings import class_paths
 from experiments.settings.config import MOST_SEED
-from experiments.settings.messages import Parser, UsageError
+from experiments.settings.messages import Parser
 from experiments.settings.redaction import forget
 from experiments.train.embed import use_frozen_encoders
 from experiments.train.foreign import check_trainer, explain
-from experiments.train.run_folder import Finished, begin, enter
+from experiments.train.run_folder import begin, enter
 from experiments.train.run_record import RecordConfig, record_result
 from experiments.train.tested_checkpoints import score_selections
 from lightning_modules.base import EmotionTask
@@ -54,6 +55,17 @@ class EmotionCLI(LightningCLI):
             "default_config_files": [str(HERE / "_trainer.yaml")],
             "epilog": f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}",
         }
+        self.is_running = False
+        try:
+            self._run(default)
+        except Exception as error:
+            if not self.is_running:
+                raise
+            self._tell(error)
+            raise
+
+    def _run(self, default: dict[str, Any]) -> None:
+        """Parse, build and run, as Lightning's constructor does."""
         super().__init__(
             EmotionTask,
             EmotionDataModule,
@@ -85,12 +97,19 @@ class EmotionCLI(LightningCLI):
         seed = self.config[self.config["subcommand"]].seed_everything
         if isinstance(seed, bool) or not 0 <= seed <= MOST_SEED:
             raise UsageError(f"--seed_everything {seed}: expected a whole number from 0 to {MOST_SEED}")
+        # Lightning would lay the checkpoint's model arguments over the command line's: a --model option would be
+        # ignored in silence. It is told of no checkpoint until `_read_checkpoint` has done so, and refused that.
+        command = self.config[self.config["subcommand"]]
+        self.checkpoint, command["ckpt_path"] = command.get("ckpt_path"), None
 
-    def _parse_ckpt_path(self) -> None:
-        # Lightning lays the checkpoint's model arguments over the command line's: a --model option would be
-        # ignored in silence.
-        command = self.config["subcommand"]
-        path = self.config[command].get("ckpt_path")
+    def before_instantiate_classes(self) -> None:
+        """Takes the model's arguments from the checkpoint; checks what was parsed before anything of it is called."""
+        self._read_checkpoint()
+        class_paths.check_classes(self.config[self.config["subcommand"]])
+
+    def _read_checkpoint(self) -> None:
+        command, path = self.config["subcommand"], self.checkpoint
+        self.config[command]["ckpt_path"] = path
         changed = [key for key in request.parse_command(self.arguments[1:])[1] if key.split(".")[0] == "model"]
         if path and changed:
             raise UsageError(
@@ -115,10 +134,6 @@ class EmotionCLI(LightningCLI):
                 self.config = self.parser.parse_object({command: {"model": model}}, self.config)
             except UsageError as error:
                 raise UsageError(f"--ckpt_path {path}: of its model's arguments, {error}") from error
-
-    def before_instantiate_classes(self) -> None:
-        """Checks what was parsed before anything of it is called."""
-        class_paths.check_classes(self.config[self.config["subcommand"]])
 
     def instantiate_classes(self) -> None:
         """Builds data, model and trainer."""
@@ -270,15 +285,16 @@ class EmotionCLI(LightningCLI):
                 request_hash=request.request_hash(self.request),
             )
 
-    def _run_subcommand(self, subcommand: str) -> None:
-        try:
-            super()._run_subcommand(subcommand)
-        except Exception as error:
-            if isinstance(error, OSError):
-                error.filename = error.filename or self.trainer.default_root_dir  # a write to a full disk names no file
-            path = self.config_init[subcommand].get("ckpt_path")
-            if path and (reason := why_not_restored(error)):
-                raise UsageError(f"--ckpt_path {path}: {reason}") from error
-            if told := explain(error, self.model):
-                raise told from error
-            raise
+    def after_instantiate_classes(self) -> None:
+        """From here on errors are those of a run."""
+        self.is_running = True
+
+    def _tell(self, error: Exception) -> None:
+        """Raises what a user can do about an error of a run, where that is known."""
+        if isinstance(error, OSError):
+            error.filename = error.filename or self.trainer.default_root_dir  # a write to a full disk names no file
+        path = self.config_init[self.subcommand].get("ckpt_path")
+        if path and (reason := why_not_restored(error)):
+            raise UsageError(f"--ckpt_path {path}: {reason}") from error
+        if told := explain(error, self.model):
+            raise told from error

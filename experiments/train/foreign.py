@@ -12,9 +12,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from error_texts import first_line
+from experiments.errors import UsageError
 from experiments.settings.class_paths import PACKAGES
-from experiments.settings.messages import UsageError
-from lightning_modules.base import TaskError
+from lightning_modules.errors import TaskError
 
 _OPTIONS: dict[type, str] = {
     Optimizer: "--model.optimizer",

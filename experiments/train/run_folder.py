@@ -5,14 +5,10 @@ import shutil
 from pathlib import Path
 
 from datamodules.locks import Busy, hold, is_handed_on
+from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
 from experiments.settings.config import Config
-from experiments.settings.messages import UsageError
-
-
-class Finished(Exception):
-    """There is nothing left to do."""
 
 
 def enter(folder: Path, held: contextlib.ExitStack) -> None:

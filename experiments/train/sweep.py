@@ -3,7 +3,6 @@
 The options of a run reach it through the command line alone, so that they are on every rank and in its request.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from datamodules.names import fault_in_name
 from datamodules.store import DataError
 from error_texts import first_line
 from experiments.settings.config import PROJECT, SETTING, Config, read_yaml
+from option_parser import OptionError, Parser
 
 WANDB_PROJECT = "affectzoo"
 PROGRAM, START = "cli.py", ["${env}", "${interpreter}", "${program}"]
@@ -75,11 +75,11 @@ def _check(content: Config, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; errors are one line."""
-    parser = argparse.ArgumentParser("sweep", description=(__doc__ or "").split("\n")[0])
+    parser = Parser(prog="-m experiments.train.sweep", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("name", nargs="?", default="", metavar="EXP", help="file stem in experiments/sweeps/")
     try:
         return start(parser.parse_args(arguments).name)
-    except DataError as error:
+    except (DataError, OptionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.base import Stages
-from lightning_modules.nn.encoders import TaskError, backbone_stages, load_backbone_weights, timm_backbone
+from lightning_modules.errors import TaskError
+from lightning_modules.nn.encoders import backbone_stages, load_backbone_weights, timm_backbone
 from lightning_modules.nn.layers import Positions
 from lightning_modules.nn.windows import Frozen
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.emotiw.encoders import AudioEncoder as AudioEncoder
 from lightning_modules.emotiw.encoders import VideoEncoder as VideoEncoder
-from lightning_modules.nn.encoders import TaskError
+from lightning_modules.errors import TaskError
 
 
 def pool_segments(x: Tensor, segments: int) -> Tensor:

@@ -22,7 +22,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.base import Batch, Stages, TaskError
+from lightning_modules.base import Batch, Stages
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.layers import AttentionLayer, BatchNorm, Positions
 from lightning_modules.nn.windows import WindowTask

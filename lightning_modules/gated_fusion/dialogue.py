@@ -11,7 +11,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_modules.base import Batch, EmotionTask, Stages, TaskError
+from lightning_modules.base import Batch, EmotionTask, Stages
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.windows import Frozen
 

@@ -21,7 +21,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
-from lightning_modules.base import Batch, EmotionTask, Stages, TaskError
+from lightning_modules.base import Batch, EmotionTask, Stages
+from lightning_modules.errors import TaskError
 from lightning_modules.gated_fusion.branches import AudioTextMetadata
 from lightning_modules.gated_fusion.mimamo import MIMAMONet
 from lightning_modules.nn.encoders import read_hyper_parameters

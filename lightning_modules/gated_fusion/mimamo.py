@@ -19,7 +19,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.base import Batch, Stages, TaskError
+from lightning_modules.base import Batch, Stages
+from lightning_modules.errors import TaskError
 from lightning_modules.gated_fusion.dialogue import DialogueTask, MetadataTables, last_step, recurrent, utterances
 from lightning_modules.nn.dialogue_weights import draw_each_third, draw_released
 

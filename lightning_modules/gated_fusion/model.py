@@ -23,7 +23,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.base import Batch, Stages, TaskError
+from lightning_modules.base import Batch, Stages
+from lightning_modules.errors import TaskError
 from lightning_modules.gated_fusion.dialogue import SPEAKER, DialogueTask, MetadataTables
 from lightning_modules.nn.dialogue_encoders import masked_mean
 from lightning_modules.nn.gates import ModalityGate, dropped, masked_softmax

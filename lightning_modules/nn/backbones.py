@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.nn.encoders import TaskError
+from lightning_modules.errors import TaskError
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:

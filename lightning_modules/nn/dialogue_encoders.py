@@ -15,8 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.dialogue_weights import draw_released
-from lightning_modules.nn.encoders import TaskError, load_transformers_weights, load_weights, transformers_network
+from lightning_modules.nn.encoders import load_transformers_weights, load_weights, transformers_network
 
 
 class UtteranceEncoder(nn.Module, ABC):

@@ -9,13 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from error_texts import first_line, some
+from lightning_modules.errors import TaskError
 from tensor_files import TensorFileError, read_safetensors, read_torch
-
-
-class TaskError(ValueError):
-    """A mistake of the user on the model's side: one or two lines that name the option or file and the next step."""
-
-    exit_code = 2
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.backbones import pooled
-from lightning_modules.nn.encoders import TaskError
 from lightning_modules.nn.layers import BatchNorm
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_modules.nn.encoders import TaskError
+from lightning_modules.errors import TaskError
 
 
 class BatchNorm(nn.BatchNorm1d):

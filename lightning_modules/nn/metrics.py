@@ -19,6 +19,7 @@ from torchmetrics.functional.classification import (
 from torchmetrics.functional.regression import concordance_corrcoef, mean_squared_error
 
 from error_texts import some
+from lightning_modules.errors import ScoresNotFinite
 
 Scores = Tensor | dict[str, Tensor]
 
@@ -44,12 +45,6 @@ def class_labels(logits: Scores, target: Scores) -> Tensor:
     if target.ndim < 2:
         return target.long()
     return target.argmax(1).where(~target.isnan().any(1), -1)
-
-
-class ScoresNotFinite(RuntimeError):
-    """A model said NaN or infinity, which would be the first class all the same: the message names the clips."""
-
-    exit_code = 1
 
 
 @dataclass

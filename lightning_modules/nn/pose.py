@@ -10,7 +10,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.nn.encoders import TaskError, load_weights, timm_backbone
+from lightning_modules.errors import TaskError
+from lightning_modules.nn.encoders import load_weights, timm_backbone
 
 JOINTS = 17  # of COCO: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles
 UPPER_BODY = 13  # without knees and ankles, which come last

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_modules.nn.encoders import TaskError
+from lightning_modules.errors import TaskError
 
 
 class CosineWave(LRScheduler):

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from error_texts import first_line
-from lightning_modules.nn.encoders import TaskError, check_folder, transformers_network
+from lightning_modules.errors import TaskError
+from lightning_modules.nn.encoders import check_folder, transformers_network
 
 PACKAGE = "package:"
 

@@ -6,7 +6,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_modules.base import Batch, EmotionTask, TaskError
+from lightning_modules.base import Batch, EmotionTask
+from lightning_modules.errors import TaskError
 
 
 class Frozen(nn.Module):
