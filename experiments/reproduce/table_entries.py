@@ -109,8 +109,8 @@ def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
     try:
         found = _parser(hashable).parse_object(given, env=False, defaults=False)
     except ArgumentError as error:
-        options, complaint = condense(str(error))
-        raise DataError(": ".join([where, *([", ".join(options)] if options else []), complaint])) from error
+        meant = condense(str(error))
+        raise DataError(": ".join([where, *([", ".join(meant[0])] if meant[0] else []), meant[1]])) from error
     return kind(**{name: found[name] for name in given})
 
 
