@@ -131,7 +131,7 @@ def _look_for_configs(arguments: Sequence[str]) -> None:
     request = importlib.import_module("experiments.results.request")
     for path in request.parse_command(list(arguments))[0]:
         if not path.is_file():
-            error = importlib.import_module("datamodules.store").DataError
+            error = importlib.import_module("datamodules.store.reader").DataError
             raise error(f"--config {path}: there is no such file; the experiments are in experiments/*.yaml")
 
 

@@ -28,7 +28,7 @@ from timing import race, timed
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.engagement import EngagementWindows
-from datamodules.store_writer import StoreWriter
+from datamodules.store.writer import StoreWriter
 
 WIDTH, BATCH, FPS, BAR = 256, 32, 5, 40
 NAMES = [f"embedding_{i}" for i in range(WIDTH)]

@@ -25,10 +25,10 @@ from timing import race, timed
 from training_step import race_step
 
 from datamodules.entries import Entry, Media
-from datamodules.making import prepare_job
 from datamodules.ravdess import RAVDESSClips, RAVDESSDataModule
 from datamodules.recipe import load
-from datamodules.store_writer import StoreWriter
+from datamodules.store.making import prepare_job
+from datamodules.store.writer import StoreWriter
 
 PARTS = ("prepare", "fetch", "augment", "step", "grouped")
 BARS = {"prepare": 1.7, "fetch": 50, "augment": 2, "step": 2.5}

@@ -28,9 +28,9 @@ import numpy as np
 from PIL import Image
 from timing import race, timed
 
-from datamodules.synth._collage import Recipe, read_cutout
-from datamodules.synth._vgaf_plan import Video
-from datamodules.synth.vgaf_frames import Output, draw
+from datamodules.standins._collage import Recipe, read_cutout
+from datamodules.standins._vgaf_plan import Video
+from datamodules.standins.vgaf_frames import Output, draw
 
 BAR = 10
 

@@ -14,11 +14,11 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.avamerg_clips import AvaMERGClips
-from datamodules.clips import Batch, Split
+from datamodules.batches import Batch, Split
 from datamodules.dialogues import MODALITIES, PER_UTTERANCE, Dialogues, seen_video
-from datamodules.emotion_labels import label_map as labels_of
+from datamodules.errors import DataError
 from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies, indices
-from datamodules.store import DataError
+from datamodules.reading.emotion_labels import label_map as labels_of
 from datamodules.stored import StoredDataModule
 from datamodules.views.speech import RATE
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from datamodules.clips import Batch, ClipDataset
+from datamodules.batches import Batch, ClipDataset
 from datamodules.dialogues import RESPONSE, SPEAKER
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, DistributedSampler
 
-from datamodules.clips import Batch, ClipDataset, Split, as_is, global_seed, uniform_draw
+from datamodules.batches import Batch, ClipDataset, Split, as_is, global_seed, uniform_draw
+from datamodules.errors import DataError
 from datamodules.items import EncoderItems
-from datamodules.store import DataError
 
 
 class EmotionDataModule(EncoderItems, LightningDataModule):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from datamodules import augment
 from datamodules.entries import ROLES
-from datamodules.store import Store
+from datamodules.store.reader import Store
 
 SPEAKER, LISTENER, RESPONSE = range(1, len(ROLES) + 1)  # roles as stored
 MODALITIES = ("text", "audio", "video", "meta")

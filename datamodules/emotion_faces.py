@@ -13,10 +13,11 @@ import torch
 
 from datamodules import still_augment
 from datamodules.augment import to_float
+from datamodules.batches import Batch, ClipDataset, Split, global_seed
 from datamodules.catalogues.faces.corpus import CATEGORIES
-from datamodules.clips import Batch, ClipDataset, Split, global_seed
-from datamodules.near_duplicates import left_out
-from datamodules.store import DataError, Store
+from datamodules.errors import DataError
+from datamodules.media.near_duplicates import left_out
+from datamodules.store.reader import Store
 from datamodules.stored import StoredDataModule
 
 SPLITS: list[Split] = ["train", "val", "test"]

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.clips import Batch, ClipDataset, Split
-from datamodules.emotion_labels import label_map as labels_of
-from datamodules.store import DataError
+from datamodules.batches import Batch, ClipDataset, Split
+from datamodules.errors import DataError
+from datamodules.reading.emotion_labels import label_map as labels_of
 from datamodules.stored import StoredDataModule
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.clips import Split
+from datamodules.batches import Split
 from datamodules.engagement_base import EngagementClips, EngagementDataModule, Modality
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from datamodules.windows import FPS, Windows, find_windows, steps_of
 
 

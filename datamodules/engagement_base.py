@@ -12,10 +12,11 @@ from torch import Tensor
 
 from datamodules import augment, still_augment
 from datamodules.base import EmotionDataModule
-from datamodules.clips import Batch, ClipDataset, Split, global_seed
-from datamodules.engagement_videos import CLASSES
+from datamodules.batches import Batch, ClipDataset, Split, global_seed
+from datamodules.errors import DataError
 from datamodules.grid import MODALITIES, Grid
-from datamodules.store import DataError, joint_fingerprint
+from datamodules.reading.engagement_videos import CLASSES
+from datamodules.store.reader import joint_fingerprint
 from datamodules.windows import hard_targets, soft_targets
 
 Modality = Literal["face", "affect", "kinesics"]

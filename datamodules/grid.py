@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from datamodules import recipe
-from datamodules.store import DataError, Store
+from datamodules.errors import DataError
+from datamodules.store.reader import Store
 from datamodules.windows import last_seen
 
 MODALITIES = ("face", "affect", "kinesics")

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 
 
 class EncoderItems:

@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 
 from datamodules.base import EmotionDataModule
-from datamodules.clips import Batch, ClipDataset, Split
-from datamodules.feature_files import FeatureFiles, read_index
-from datamodules.names import check_name, distinct
-from datamodules.store import STAND_IN, DataError, read_manifest, sha256_file
+from datamodules.batches import Batch, ClipDataset, Split
+from datamodules.errors import DataError
+from datamodules.reading.feature_files import FeatureFiles, read_index
+from datamodules.reading.files import sha256_file
+from datamodules.reading.names import check_name, distinct
+from datamodules.reading.stand_in import STAND_IN
+from datamodules.store.reader import read_manifest
 from error_texts import some
 
 TAKEN = ("group", "id", "length", "mask", "meta", "target")  # what a batch holds beside the modalities

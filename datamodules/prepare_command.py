@@ -12,10 +12,11 @@ from typing import Any
 from jsonargparse import DefaultHelpFormatter, Namespace
 
 from datamodules.entries import Catalogue
-from datamodules.preparation import prepare
+from datamodules.errors import DataError
+from datamodules.reading.stand_in import is_stand_in
 from datamodules.recipe import Recipe, catalogue_class, defaults, names
 from datamodules.renamed import successor
-from datamodules.store import DataError, is_stand_in
+from datamodules.store.preparation import prepare
 from option_parser import OptionError, Parser
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules.catalogues.ravdess import EMOTIONS
-from datamodules.clip_data import ClipsDataModule
-from datamodules.store import DataError
-from datamodules.tables import read_table, settle
+from datamodules.clips import ClipsDataModule
+from datamodules.errors import DataError
+from datamodules.reading.tables import read_table, settle
 
 FOLDS = ["0", "1", "2", "3", "4", "5"]
 SPLITS = Path(__file__).parent / "splits" / "ravdess.csv"

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from datamodules.entries import Catalogue
+from datamodules.errors import DataError
 from datamodules.sinks.base import StoreSink
-from datamodules.store import DataError
 from datamodules.views.base import View
 
 HERE = Path(__file__).parent

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.base import EmotionDataModule
-from datamodules.store import DataError, Store
+from datamodules.errors import DataError
+from datamodules.store.reader import Store
 
 
 class StoredDataModule(EmotionDataModule):

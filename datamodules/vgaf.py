@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import EmotionDataModule
+from datamodules.batches import Batch, ClipDataset, Split
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES
 from datamodules.catalogues.vgaf.layout import (
     Clip,
@@ -40,8 +41,8 @@ from datamodules.catalogues.vgaf.tensors import (
     place_of,
     read_tensor,
 )
-from datamodules.clips import Batch, ClipDataset, Split
-from datamodules.store import STAND_IN, DataError
+from datamodules.errors import DataError
+from datamodules.reading.stand_in import STAND_IN
 
 
 class VGAFClips(ClipDataset):

@@ -52,7 +52,7 @@ def realdata() -> Path:
 @pytest.fixture(scope="session")
 def ravdess(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of a tiny prepared RAVDESS: 24 speakers x 4 clips, brightness and pitch follow the emotion."""
-    from datamodules.store_writer import StoreWriter
+    from datamodules.store.writer import StoreWriter
 
     root = tmp_path_factory.mktemp("ravdess")
     rng = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def ravdess_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from argparse import Namespace
 
     from datamodules.prepare import ravdess_features as prepare
-    from datamodules.synth import ravdess_features as synth
+    from datamodules.standins import ravdess_features as synth
 
     root = tmp_path_factory.mktemp("ravdess_features")
     synth.run(Namespace(out=root, clips=96, seed=0, workers=1))

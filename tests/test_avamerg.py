@@ -16,11 +16,12 @@ from datamodules.avamerg import AvaMERGDataModule
 from datamodules.catalogues.avamerg.catalogue import AvaMERG
 from datamodules.catalogues.avamerg.media_files import MediaFiles
 from datamodules.dialogues import normalised_wave
+from datamodules.errors import DataError
 from datamodules.profiles import FIELDS, fit_vocabularies, indices
-from datamodules.store import DataError, Store
-from datamodules.store_writer import StoreWriter
-from datamodules.synth import avamerg as synth
-from datamodules.tokens import Tokens, train_wordpiece
+from datamodules.reading.tokens import Tokens, train_wordpiece
+from datamodules.standins import avamerg as synth
+from datamodules.store.reader import Store
+from datamodules.store.writer import StoreWriter
 
 SMALL = ["--views.video.size", "16", "--views.video.frames", "2"]
 SMALL += ["--views.text.tokens", "8", "--views.text.context_tokens", "10"]

@@ -14,7 +14,7 @@ import yaml
 from torch import nn
 
 import cli
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.table_file import read_table
 from experiments.results.cell import state, write_json
@@ -534,7 +534,7 @@ def test_a_sweep_runs_training_commands_alone(changes):
 
 
 def test_a_package_of_weights_is_looked_for_and_not_imported(canary, tmp_path):
-    from datamodules import tokens
+    from datamodules.reading import tokens
 
     (tmp_path / "stranger").mkdir()
     (tmp_path / "stranger" / "__init__.py").write_text(f"open({str(canary)!r}, 'w').close()\n")

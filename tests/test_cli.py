@@ -11,7 +11,7 @@ from test_plain_yaml import ALIASES
 from tiny import spoil
 
 import cli
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.settings.config import PROJECT
 from experiments.settings.messages import quiet
 

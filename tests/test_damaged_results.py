@@ -12,7 +12,7 @@ from fabricated import CLASSES, make_cell, make_project
 
 import cli
 from callbacks.history import History
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.report import command as report
 from experiments.reproduce.committed import read_committed, write_committed
 from experiments.reproduce.finished_cells import read_cells

@@ -9,8 +9,8 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from tiny import CLASSES, PER_SPEAKER, SPEAKERS, TinyData
 
-from datamodules.clips import uniform_draw
-from datamodules.store import DataError
+from datamodules.batches import uniform_draw
+from datamodules.errors import DataError
 
 
 def ids(loader):

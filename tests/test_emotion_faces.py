@@ -7,12 +7,12 @@ import torch
 from torchvision.transforms.v2 import functional as F
 
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
+from datamodules.batches import ClipDataset
 from datamodules.catalogues.faces.corpus import CATEGORIES
-from datamodules.clips import ClipDataset
 from datamodules.emotion_faces import EmotionFacesDataModule
 from datamodules.entries import SPLITS
-from datamodules.store import DataError
-from datamodules.store_writer import StoreWriter
+from datamodules.errors import DataError
+from datamodules.store.writer import StoreWriter
 
 SIDE = 24
 ARRAYS = {"face": "u8", "affect": "f32", "split": "u8", "thumbnail": "u8"}

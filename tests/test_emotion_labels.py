@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.emotion_labels import CLASSLESS, EMOTIONS, KNOWN, LABEL_MAPS, SYNONYMS, canonical, label_map
-from datamodules.store import DataError
+from datamodules.errors import DataError
+from datamodules.reading.emotion_labels import CLASSLESS, EMOTIONS, KNOWN, LABEL_MAPS, SYNONYMS, canonical, label_map
 
 PROJECT = Path(__file__).resolve().parents[1]
 

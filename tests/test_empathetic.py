@@ -7,11 +7,12 @@ import torch
 import cli
 from datamodules.catalogues.empathetic.catalogue import EmpatheticDialogues
 from datamodules.catalogues.empathetic.files import HEADER
-from datamodules.emotion_labels import EMOTIONS
 from datamodules.empathetic import EmpatheticDataModule
-from datamodules.store import DataError, Store
-from datamodules.store_writer import StoreWriter
-from datamodules.tokens import Tokens, train_wordpiece
+from datamodules.errors import DataError
+from datamodules.reading.emotion_labels import EMOTIONS
+from datamodules.reading.tokens import Tokens, train_wordpiece
+from datamodules.store.reader import Store
+from datamodules.store.writer import StoreWriter
 
 TURNS = ("--views.text.text", "turns", "--views.text.tokens", "128")
 

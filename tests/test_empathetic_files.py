@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import cli
 from datamodules.catalogues.empathetic.catalogue import EmpatheticDialogues
 from datamodules.catalogues.empathetic.files import HEADER, NAMES
-from datamodules.store import DataError
-from datamodules.tokens import train_wordpiece
+from datamodules.errors import DataError
+from datamodules.reading.tokens import train_wordpiece
 
 FILES = ("train", "valid", "test")
 RATING = "5|5|5_2|2|5"

@@ -8,8 +8,9 @@ import torch
 
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
 from datamodules.engagement import EngagementFrames, EngagementWindows
-from datamodules.store import DataError, Store
-from datamodules.store_writer import StoreWriter
+from datamodules.errors import DataError
+from datamodules.store.reader import Store
+from datamodules.store.writer import StoreWriter
 from datamodules.windows import soft_targets
 
 SIZE = 4

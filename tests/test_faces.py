@@ -1,13 +1,13 @@
-"""datamodules/faces.py: boxes at the border, the detector, the crop."""
+"""datamodules/media/faces.py: boxes at the border, the detector, the crop."""
 
 import av
 import cv2
 import numpy as np
 import pytest
 
-from datamodules.faces import crop, detect_boxes
-from datamodules.media import read_clip, spread
-from datamodules.media_file import MediaError
+from datamodules.errors import MediaError
+from datamodules.media.clip import read_clip, spread
+from datamodules.media.faces import crop, detect_boxes
 
 
 def gradient(width=320, height=240):
@@ -71,7 +71,7 @@ class Scripted:
 
 def boxes_from(monkeypatch, tmp_path, hits):
     detector = Scripted(hits)
-    monkeypatch.setattr("datamodules.faces._detector", lambda: detector)
+    monkeypatch.setattr("datamodules.media.faces._detector", lambda: detector)
     return detect_boxes(tmp_path / "a.mp4", [frame_of(gradient())] * 15, looks=len(hits))
 
 

@@ -37,8 +37,8 @@ from hostile_tensors import (
 )
 
 import cli
-from datamodules.store import Store, read_own_table
-from datamodules.store_writer import StoreWriter
+from datamodules.store.reader import Store, read_own_table
+from datamodules.store.writer import StoreWriter
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.table_file import read_table
 

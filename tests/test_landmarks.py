@@ -1,12 +1,12 @@
-"""datamodules/landmarks.py: OpenFace files as they come, joined on time, one face of several followed."""
+"""datamodules/media/landmarks.py: OpenFace files as they come, joined on time, one face of several followed."""
 
 import math
 
 import numpy as np
 import pytest
 
-from datamodules.landmarks import POINTS, Wanted, landmark_boxes
-from datamodules.media_file import MediaError
+from datamodules.errors import MediaError
+from datamodules.media.landmarks import POINTS, Wanted, landmark_boxes
 
 SIZE = (320, 240)
 FPS = 30

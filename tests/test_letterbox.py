@@ -1,10 +1,10 @@
-"""datamodules/letterbox.py against its definition."""
+"""datamodules/media/letterbox.py against its definition."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules.letterbox import letter_box
+from datamodules.media.letterbox import letter_box
 
 
 def picture(width, height, seed=0):

@@ -1,4 +1,4 @@
-"""datamodules/media.py and frames.py, over files that the tests make and over real ones."""
+"""datamodules/media/clip.py and frames.py, over files that the tests make and over real ones."""
 
 import pickle
 import wave as wavefile
@@ -9,12 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from datamodules import media_file
-from datamodules.frames import shown_size, to_gray, to_rgb
-from datamodules.grid_frames import grid_frames
-from datamodules.media import read_clip, spread
-from datamodules.media_file import MediaError
-from datamodules.pictures import count_frames, frames_at
+from datamodules.errors import MediaError
+from datamodules.media import container as media_file
+from datamodules.media.clip import read_clip, spread
+from datamodules.media.frames import shown_size, to_gray, to_rgb
+from datamodules.media.grid_frames import grid_frames
+from datamodules.media.pictures import count_frames, frames_at
 
 RATE = 44100
 

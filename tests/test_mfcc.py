@@ -1,4 +1,4 @@
-"""datamodules/mfcc.py against librosa, and its bytes against those of other processors."""
+"""datamodules/media/mfcc.py against librosa, and its bytes against those of other processors."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import numpy as np
 import numpy._core._multiarray_umath as kernels
 import pytest
 
-from datamodules.mfcc import mfcc
+from datamodules.media.mfcc import mfcc
 
 RNG = np.random.default_rng(0)
 N = 108045  # 2.45 s at 44.1 kHz
@@ -44,8 +44,8 @@ def test_paper_shape_and_count():
 
 HASHES = """
 import hashlib, numpy as np
-from datamodules.mfcc import mfcc
-from datamodules.spectrogram import spectrograms
+from datamodules.media.mfcc import mfcc
+from datamodules.media.spectrogram import spectrograms
 rng, seconds = np.random.default_rng(0), np.arange(80_000) / 16_000
 for pitch in (110, 170, 240):
     wave = np.sign(pitch * seconds % 1 - 0.3) * np.abs(seconds % 1 - 0.5) / 5 + rng.normal(0, 1e-3, len(seconds))

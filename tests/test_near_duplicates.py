@@ -1,11 +1,11 @@
-"""datamodules/near_duplicates.py: the same picture again is found, another is not, and bands lose no pair."""
+"""datamodules/media/near_duplicates.py: the same picture again is found, another is not, and bands lose no pair."""
 
 import cv2
 import numpy as np
 import pytest
 
-from datamodules import near_duplicates
-from datamodules.near_duplicates import HASH_BITS, difference_hash, left_out, seen_among, thumbnail
+from datamodules.media import near_duplicates
+from datamodules.media.near_duplicates import HASH_BITS, difference_hash, left_out, seen_among, thumbnail
 
 
 def pictures(count, seed=0, side=160):

@@ -18,9 +18,9 @@ from test_prepare_engagement import box, film, write_boxes
 
 import cli
 from datamodules.catalogues.faces.corpus import Files
-from datamodules.media_file import MediaError
-from datamodules.pictures import read_picture
-from datamodules.store import check_regular, plain, sha256_file
+from datamodules.errors import MediaError
+from datamodules.media.pictures import read_picture
+from datamodules.reading.files import check_regular, plain, sha256_file
 
 ROOT = Path(__file__).resolve().parents[1]
 BAD = b"\xff\xfe"  # no UTF-8

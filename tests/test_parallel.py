@@ -1,4 +1,4 @@
-"""datamodules/parallel.py."""
+"""datamodules/store/parallel.py."""
 
 import os
 import signal
@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from datamodules.parallel import ordered
-from datamodules.store import DataError
+from datamodules.errors import DataError
+from datamodules.store.parallel import ordered
 
 
 def slow_square(n):

@@ -10,9 +10,10 @@ import yaml
 import cli
 from datamodules.catalogues.avamerg.manifest import read_manifest
 from datamodules.catalogues.avamerg.media_files import MediaFiles
-from datamodules.journal import Journal
-from datamodules.plain_json import parse_json
-from datamodules.store import DataError, Store, read_object
+from datamodules.errors import DataError
+from datamodules.reading.plain_json import parse_json, read_object
+from datamodules.store.journal import Journal
+from datamodules.store.reader import Store
 from experiments.errors import TooMuch
 from experiments.reproduce.table_file import read_table
 from experiments.results.cell import read_json

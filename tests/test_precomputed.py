@@ -10,8 +10,8 @@ import torch
 from tiny import TinyTask
 
 import cli
+from datamodules.errors import DataError
 from datamodules.precomputed import PrecomputedTensorDataModule
-from datamodules.store import DataError
 from lightning_modules.errors import TaskError
 
 SPEAKERS, PER_SPEAKER, CLASSES = 4, 5, 3

@@ -12,14 +12,15 @@ import pytest
 from test_media import number, tone, write_clip, write_wav
 
 import cli
-from datamodules import journal, making, preparation, store_writer
 from datamodules.entries import Catalogue, Entry, Media, Scan
-from datamodules.frames import to_rgb
-from datamodules.media import read_clip
-from datamodules.media_file import MediaError
-from datamodules.preparation import Stopped, UnusableError, plan, prepare
+from datamodules.errors import DataError, MediaError, Stopped, UnusableError
+from datamodules.media.clip import read_clip
+from datamodules.media.frames import to_rgb
 from datamodules.recipe import Recipe
-from datamodules.store import DataError, Store
+from datamodules.store import journal, making, preparation
+from datamodules.store import writer as store_writer
+from datamodules.store.preparation import plan, prepare
+from datamodules.store.reader import Store
 from datamodules.views.base import Known, Made, Maker, Times, View, Want, WholeClip
 from datamodules.views.wave import Wave
 

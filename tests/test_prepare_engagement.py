@@ -8,18 +8,16 @@ import pytest
 from test_media import own_bytes
 
 import cli
-from datamodules import making, preparation
-from datamodules.boxes import COLUMNS, at_step, read_boxes
 from datamodules.catalogues.daisee import DAiSEE, participant
 from datamodules.catalogues.noxi import NoXi, read_annotation
 from datamodules.catalogues.ravdess import RAVDESS
-from datamodules.grid_frames import grid_frames
-from datamodules.letterbox import letter_box
-from datamodules.media_file import MediaError
-from datamodules.preparation import UnusableError
+from datamodules.errors import DataError, MediaError, UnusableError
+from datamodules.media.boxes import COLUMNS, at_step, read_boxes
+from datamodules.media.grid_frames import grid_frames
+from datamodules.media.letterbox import letter_box
 from datamodules.recipe import Recipe, load
-from datamodules.store import DataError
-from datamodules.synth._movie import mp4
+from datamodules.standins._movie import mp4
+from datamodules.store import making, preparation
 from datamodules.views.faces import Faces
 from datamodules.views.people import People
 

@@ -21,12 +21,13 @@ from datamodules.catalogues.faces.corpus import CATEGORIES, SHARES, Files
 from datamodules.catalogues.faces.emotic import FIRST, THEN, category_of
 from datamodules.catalogues.faces.splits import assign_splits
 from datamodules.entries import Entry, Media
-from datamodules.letterbox import letter_box
-from datamodules.making import _Stills, jobs_of, prepare_job
-from datamodules.media import read_clip
-from datamodules.pictures import frames_at, read_picture
-from datamodules.store import DataError, Store
-from datamodules.store_writer import StoreWriter
+from datamodules.errors import DataError
+from datamodules.media.clip import read_clip
+from datamodules.media.letterbox import letter_box
+from datamodules.media.pictures import frames_at, read_picture
+from datamodules.store.making import _Stills, jobs_of, prepare_job
+from datamodules.store.reader import Store
+from datamodules.store.writer import StoreWriter
 from datamodules.views.face import Face
 
 
@@ -742,7 +743,7 @@ def test_an_error_of_the_disk_is_that_of_all_later_stills_of_the_video(monkeypat
         yield VideoFrame.from_ndarray(np.zeros((4, 4, 3), np.uint8))
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("datamodules.making.frames_at", unreadable)
+    monkeypatch.setattr("datamodules.store.making.frames_at", unreadable)
     made = prepare_job(stills_of("a", [0.0, 1.0, 2.0]), {"face": Face(size=8)})
     assert [one.reason for one in made] == ["", *["cannot be read (Input/output error)"] * 2]
 

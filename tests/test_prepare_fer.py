@@ -8,8 +8,9 @@ import cli
 from datamodules.catalogues.faces import fer_plus
 from datamodules.catalogues.faces.corpus import CATEGORIES, Files
 from datamodules.catalogues.faces.fer_plus import VOTED, majority
-from datamodules.store import DataError, Store
-from datamodules.tables import Row
+from datamodules.errors import DataError
+from datamodules.reading.tables import Row
+from datamodules.store.reader import Store
 
 PIXELS = " ".join(str(i % 256) for i in range(48 * 48))
 USAGES = ("Training", "PublicTest", "PrivateTest")

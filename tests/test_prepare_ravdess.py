@@ -18,12 +18,12 @@ from test_media import RATE, own_bytes, tone, write_clip, write_wav
 
 import cli
 from datamodules.entries import Entry, Media
-from datamodules.making import prepare_job
-from datamodules.media import Clip, read_clip, spread
-from datamodules.media_file import MediaError
+from datamodules.errors import DataError, MediaError
+from datamodules.media.clip import Clip, read_clip, spread
 from datamodules.prepare_command import main
-from datamodules.store import DataError, Store
-from datamodules.store_writer import StoreWriter
+from datamodules.store.making import prepare_job
+from datamodules.store.reader import Store
+from datamodules.store.writer import StoreWriter
 from datamodules.views.faces import Faces
 from datamodules.views.mfcc import MFCC
 
@@ -481,7 +481,7 @@ def test_an_unreadable_file_is_a_reason(corpus, monkeypatch):
     def denied(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("datamodules.making.read_clip", denied)
+    monkeypatch.setattr("datamodules.store.making.read_clip", denied)
     path = corpus / f"Actor_01/{CLIPS[0]}.mp4"
     (made,) = prepare_job([Entry("a", media={"video": Media(path)})], {"video": Faces(face="none")})
     assert made.reason == "cannot be read (Permission denied)"

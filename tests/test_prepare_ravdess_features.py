@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import cli
+from datamodules.errors import DataError
 from datamodules.precomputed import PrecomputedTensorDataModule
 from datamodules.prepare import ravdess_features as prepare
-from datamodules.store import DataError
-from datamodules.synth import ravdess_features as synth
+from datamodules.standins import ravdess_features as synth
 
 UNITS, SOUND = prepare.FILES
 

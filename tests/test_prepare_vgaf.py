@@ -19,18 +19,19 @@ import torch
 from test_media import number, picture, tone, write_clip
 
 import cli
-from datamodules import preparation
 from datamodules import recipe as recipes
 from datamodules.catalogues.vgaf.catalogue import VGAF
 from datamodules.catalogues.vgaf.labels import read_sources
 from datamodules.catalogues.vgaf.layout import Clip
-from datamodules.frames import to_rgb
-from datamodules.letterbox import letter_box
-from datamodules.media import read_clip
+from datamodules.errors import DataError
+from datamodules.media.clip import read_clip
+from datamodules.media.frames import to_rgb
+from datamodules.media.letterbox import letter_box
+from datamodules.media.spectrogram import FFT, RATE, spectrograms
 from datamodules.sinks.base import StoreSink
-from datamodules.spectrogram import FFT, RATE, spectrograms
-from datamodules.store import DataError, Store
-from datamodules.store_writer import StoreWriter
+from datamodules.store import preparation
+from datamodules.store.reader import Store
+from datamodules.store.writer import StoreWriter
 from datamodules.vgaf import VGAFDataModule
 from datamodules.views.base import Times
 from experiments.results.request import data_fingerprint

@@ -13,9 +13,9 @@ from tiny import trainer
 
 from datamodules import augment
 from datamodules.catalogues.ravdess import EMOTIONS
+from datamodules.errors import DataError
 from datamodules.ravdess import SPLITS, RAVDESSDataModule
-from datamodules.store import DataError
-from datamodules.store_writer import StoreWriter
+from datamodules.store.writer import StoreWriter
 from lightning_modules.base import EmotionTask
 
 FRAMES, SIZE = 8, 16  # of the fixture

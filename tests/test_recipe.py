@@ -14,9 +14,9 @@ from test_imports import imports
 
 import cli
 from datamodules import recipe
+from datamodules.errors import DataError
 from datamodules.recipe import catalogue_class, class_of, defaults, load, names, read
 from datamodules.renamed import RENAMED, successor
-from datamodules.store import DataError
 from datamodules.views.base import View
 from experiments.reproduce.table_file import read_table
 

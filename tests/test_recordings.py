@@ -9,14 +9,15 @@ from test_prepare_engagement import film
 from test_prepare_engagement import prepare as prepare_engagement
 
 import cli
-from datamodules import recordings
 from datamodules.catalogues.daisee import SPLITS
 from datamodules.catalogues.faces.catalogue import Faces
+from datamodules.errors import DataError
 from datamodules.prepare import ravdess_features
+from datamodules.reading import recordings
+from datamodules.reading.recordings import contents
 from datamodules.recipe import catalogue_class
-from datamodules.recordings import contents
-from datamodules.store import DataError, Store
-from datamodules.synth import ravdess_features as synth
+from datamodules.standins import ravdess_features as synth
+from datamodules.store.reader import Store
 
 RATE = 48_000
 

@@ -17,7 +17,7 @@ import cli
 from callbacks.layer_lr import DiscriminativeLR
 from callbacks.unfreezing import GradualUnfreezing
 from callbacks.warmup import Warmup
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.results import cell as results
 from experiments.results import request
 from lightning_modules.nn.metrics import PredictionTable, classification_metrics

@@ -9,7 +9,7 @@ import pytest
 from fabricated import alter, column, fill, make_project, make_store, write, write_predictions
 from sklearn import metrics
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.report import caveats, renderings, report_tables, text_table
 from experiments.report import command as report
 from experiments.report.command import summary_of

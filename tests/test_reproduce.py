@@ -13,7 +13,7 @@ import pytest
 from fabricated import make_project, make_store
 
 import cli
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.report.command import report_on
 from experiments.reproduce import command as reproduce
 from experiments.reproduce.plan import Planner, Selection

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fabricated import CLASSES, make_cell, write, write_predictions
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.results.cell import read_cell, read_json, run_directory, state, write_json, write_result
 from experiments.results.predictions import read_predictions
 

@@ -1,6 +1,6 @@
 import pytest
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.settings.config import merge, parse_value, read_yaml
 
 

@@ -1,4 +1,4 @@
-"""datamodules/sound.py: gaps are silence, overlaps are dropped, float samples have a scale."""
+"""datamodules/media/sound.py: gaps are silence, overlaps are dropped, float samples have a scale."""
 
 from fractions import Fraction
 
@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from test_media import RATE, write_wav
 
-from datamodules import media_file, sound
-from datamodules.media import read_clip, spread
-from datamodules.media_file import MediaError
+from datamodules.errors import MediaError
+from datamodules.media import container as media_file
+from datamodules.media import sound
+from datamodules.media.clip import read_clip, spread
 
 BLOCK = 1024
 CLICKS = (1.0, 1.5)  # seconds

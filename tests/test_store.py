@@ -1,4 +1,4 @@
-"""datamodules/store.py and journal.py."""
+"""datamodules/store/reader.py and journal.py."""
 
 import json
 import multiprocessing
@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datamodules.store import DataError, Store, is_stand_in
-from datamodules.store_writer import StoreWriter
+from datamodules.errors import DataError
+from datamodules.reading.stand_in import is_stand_in
+from datamodules.store.reader import Store
+from datamodules.store.writer import StoreWriter
 
 ARRAYS = {"video": "u8", "mfcc": "f32"}
 SETTINGS = {"size": 8, "face": "none"}
@@ -392,7 +394,7 @@ def test_a_flipped_bit_is_found_when_its_clip_is_first_read(folder, byte, row):
 def test_a_clip_is_checked_once(folder, monkeypatch):
     store = Store(folder)
     store.read("video", 1)
-    monkeypatch.setattr("datamodules.store.zlib.crc32", lambda values: pytest.fail("checked again"))
+    monkeypatch.setattr("datamodules.store.reader.zlib.crc32", lambda values: pytest.fail("checked again"))
     store.read("video", 1)
 
 

@@ -10,13 +10,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 
-from datamodules.boxes import read_boxes
-from datamodules.preparation import plan
+from datamodules.errors import DataError
+from datamodules.media.boxes import read_boxes
 from datamodules.recipe import catalogue_class, load
-from datamodules.store import DataError
-from datamodules.synth import _engagement, daisee, noxi
-from datamodules.synth._body import UP, WRIST
-from datamodules.synth._engagement import FPS, STEPS, Film, act
+from datamodules.standins import _engagement, daisee, noxi
+from datamodules.standins._body import UP, WRIST
+from datamodules.standins._engagement import FPS, STEPS, Film, act
+from datamodules.store.preparation import plan
 
 CORPORA = {"daisee": daisee, "noxi": noxi}
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from datamodules.catalogues.faces.catalogue import Faces
-from datamodules.preparation import prepare
+from datamodules.errors import DataError
+from datamodules.reading.stand_in import is_stand_in
 from datamodules.recipe import load
-from datamodules.store import DataError, is_stand_in
-from datamodules.synth import faces
+from datamodules.standins import faces
+from datamodules.store.preparation import prepare
 
 
 def arguments(out, clips=120, seed=0):

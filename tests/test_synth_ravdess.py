@@ -18,11 +18,11 @@ import av
 import numpy as np
 import pytest
 
-from datamodules.store import DataError
-from datamodules.synth import ravdess
-from datamodules.synth._face import Expression, landmarks, make_person, place
-from datamodules.synth._openface import HEADER, table
-from datamodules.synth._voice import Manner, Speaker, speak
+from datamodules.errors import DataError
+from datamodules.standins import ravdess
+from datamodules.standins._face import Expression, landmarks, make_person, place
+from datamodules.standins._openface import HEADER, table
+from datamodules.standins._voice import Manner, Speaker, speak
 
 ROOT = Path(ravdess.__file__).parents[2]
 NAME = "01-01-08-02-01-02-03"
@@ -237,7 +237,7 @@ def test_interrupted_corpus_says_so_and_carries_on(corpus, tmp_path, monkeypatch
 def test_killed_with_its_workers_it_carries_on(corpus, tmp_path):
     out = tmp_path / "ravdess"
     code = (
-        "import argparse, pathlib, sys; from datamodules.synth import ravdess\n"
+        "import argparse, pathlib, sys; from datamodules.standins import ravdess\n"
         "sys.exit(ravdess.run(argparse.Namespace(out=pathlib.Path(sys.argv[1]), clips=5, seed=0, workers=2)))"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(out)], cwd=ROOT, start_new_session=True)
@@ -294,5 +294,5 @@ def test_wrong_options_are_named(tmp_path):
 
 
 def test_needs_no_torch():
-    code = "import sys, datamodules.synth.ravdess; sys.exit('torch' in sys.modules)"
+    code = "import sys, datamodules.standins.ravdess; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

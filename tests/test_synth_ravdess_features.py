@@ -5,9 +5,9 @@ import argparse
 import numpy as np
 import pytest
 
-from datamodules.store import DataError
-from datamodules.synth import ravdess_features as synth
-from datamodules.synth.ravdess import SIGNAL
+from datamodules.errors import DataError
+from datamodules.standins import ravdess_features as synth
+from datamodules.standins.ravdess import SIGNAL
 
 
 def make(out, clips=48, seed=0):

@@ -9,9 +9,9 @@ import torch
 
 import cli
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, read_labels, read_sources, source_clip
-from datamodules.media import read_clip, spread
-from datamodules.store import DataError
-from datamodules.synth import vgaf
+from datamodules.errors import DataError
+from datamodules.media.clip import read_clip, spread
+from datamodules.standins import vgaf
 from datamodules.vgaf import VGAFDataModule
 
 

@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from datamodules import tables
-from datamodules.names import check_name, fault_in_name
-from datamodules.store import DataError
-from datamodules.tables import Table, read_table, settle
+from datamodules.errors import DataError
+from datamodules.reading import tables
+from datamodules.reading.names import check_name, fault_in_name
+from datamodules.reading.tables import Table, read_table, settle
 
 WANTED = [{"id": "c1", "group": "s1", "text": "well, that is it"}, {"id": "c 2", "group": "s1", "text": ""}]
 

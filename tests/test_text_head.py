@@ -177,7 +177,7 @@ def test_the_published_weights_have_the_hash_of_the_experiment(realdata):
     options = read_experiment("empathetic_text")["model"]["init_args"]["encoder"]["init_args"]
     encoder = SentenceEncoder(**options).eval()
     assert encoder.dim == 384
-    from datamodules.tokens import Tokens
+    from datamodules.reading.tokens import Tokens
 
     said = ["a man is eating food", "someone eats a meal", "the stock market fell"]
     with torch.no_grad():

@@ -12,7 +12,7 @@ from torch import nn
 from datamodules.catalogues.vgaf import tensors as vgaf_tensors
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, source_clip
 from datamodules.catalogues.vgaf.tensors import write_index
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from datamodules.vgaf import VGAFDataModule
 from experiments.train import embed
 

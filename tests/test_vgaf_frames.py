@@ -14,9 +14,9 @@ import torch
 
 import cli
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES
-from datamodules.store import DataError
-from datamodules.synth import vgaf_frames
-from datamodules.synth._collage import (
+from datamodules.errors import DataError
+from datamodules.standins import vgaf_frames
+from datamodules.standins._collage import (
     SOLID,
     Recipe,
     draw_clip,
@@ -27,7 +27,7 @@ from datamodules.synth._collage import (
     trajectories,
     turned,
 )
-from datamodules.synth._vgaf_plan import read_origins
+from datamodules.standins._vgaf_plan import read_origins
 from datamodules.vgaf import VGAFDataModule
 
 SMALL = ["--canvas-size", "120", "--base-face-size", "120", "--margin", "10", "--frames-per-video", "6",

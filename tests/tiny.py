@@ -9,7 +9,7 @@ from torch import nn
 
 from callbacks.checkpoints import AtomicCheckpointIO
 from datamodules.base import EmotionDataModule
-from datamodules.clips import ClipDataset
+from datamodules.batches import ClipDataset
 from lightning_modules.base import EmotionTask
 
 SPEAKERS, PER_SPEAKER, CLASSES = 6, 8, 3

@@ -11,12 +11,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from datamodules.engagement_videos import CLASSES, EngagementVideos
 from datamodules.entries import Entry, Media, Series
-from datamodules.files import files_in
-from datamodules.matches import tell_copies, tell_unmatched
-from datamodules.store import DataError, plain
-from datamodules.tables import Table, settle
+from datamodules.errors import DataError
+from datamodules.reading.engagement_videos import CLASSES, EngagementVideos
+from datamodules.reading.files import files_in, plain
+from datamodules.reading.matches import tell_copies, tell_unmatched
+from datamodules.reading.tables import Table, settle
 
 SPLITS = {"Train": "train", "Validation": "val", "Test": "test"}
 CLASS_OF_LEVEL = {"0": 0, "1": 1, "2": 1, "3": 2}  # the lowest alone is disengaged, the highest alone engaged

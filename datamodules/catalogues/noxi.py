@@ -14,11 +14,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from datamodules.engagement_videos import EngagementVideos
 from datamodules.entries import Entry, Media, Series
-from datamodules.files import files_in
-from datamodules.matches import tell_unmatched
-from datamodules.store import check_regular, plain
+from datamodules.reading.engagement_videos import EngagementVideos
+from datamodules.reading.files import check_regular, files_in, plain
+from datamodules.reading.matches import tell_unmatched
 
 SPLITS = {"train": "train", "dev": "val", "val": "val", "validation": "val", "test": "test"}
 ROLES = ("Expert", "Novice")

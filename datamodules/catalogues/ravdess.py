@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from datamodules.entries import Catalogue, Entry, Media, Scan
-from datamodules.files import SOUNDS, VIDEOS, files_in
-from datamodules.recordings import check_recordings, same_bytes
-from datamodules.store import DataError, plain
+from datamodules.errors import DataError
+from datamodules.reading.files import SOUNDS, VIDEOS, files_in, plain
+from datamodules.reading.recordings import check_recordings, same_bytes
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 _NAME = re.compile(r"0[123]-0[12]-0[1-8]-0[12]-0[12]-0[12]-(0[1-9]|1\d|2[0-4])")

@@ -7,8 +7,8 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
-from datamodules.store import DataError
-from datamodules.store_writer import StoreWriter
+from datamodules.errors import DataError
+from datamodules.store.writer import StoreWriter
 
 
 def check_common(args: argparse.Namespace) -> None:

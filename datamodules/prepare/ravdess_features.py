@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 
 from atomic_files import unfinished, write_atomic
+from datamodules.errors import DataError
 from datamodules.prepare._fill import corpus_root
-from datamodules.recordings import Recording, repeated
-from datamodules.store import ANEW, DataError, is_stand_in, read_manifest, sha256_file
-from datamodules.tables import Table
+from datamodules.reading.files import sha256_file
+from datamodules.reading.recordings import Recording, repeated
+from datamodules.reading.stand_in import is_stand_in
+from datamodules.reading.tables import Table
+from datamodules.store.reader import ANEW, read_manifest
 from tensor_files import TensorFileError, read_npz
 
 CORPUS = "ravdess_features"

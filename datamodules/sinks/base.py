@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from datamodules.entries import Catalogue, Entry
-from datamodules.store import Store
+from datamodules.store.reader import Store
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,11 @@ from datamodules.catalogues.vgaf.labels import COLUMNS, SPLITS, read_sources, sp
 from datamodules.catalogues.vgaf.layout import KINDS, SETS, Clip, folder_number, real_folder, synthetic_folder
 from datamodules.catalogues.vgaf.sounds import give_sounds
 from datamodules.entries import Catalogue, Entry
-from datamodules.matches import tell_counts, tell_unmatched
+from datamodules.errors import DataError
+from datamodules.reading.matches import tell_counts, tell_unmatched
+from datamodules.reading.stand_in import is_stand_in
 from datamodules.sinks.base import Filled, StoreSink
-from datamodules.store import DataError, Store, is_stand_in, read_own_table
+from datamodules.store.reader import Store, read_own_table
 from tensor_files import save_torch
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Scan
-from datamodules.media import Clip
-from datamodules.store import DataError, Store
+from datamodules.errors import DataError
+from datamodules.media.clip import Clip
+from datamodules.store.reader import Store
 
 
 @dataclass(frozen=True)

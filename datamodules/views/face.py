@@ -8,10 +8,10 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from datamodules.entries import Box, Entry, Media
-from datamodules.faces import LEAST, detect_boxes
-from datamodules.letterbox import letter_box
-from datamodules.media_file import MediaError
-from datamodules.near_duplicates import thumbnail
+from datamodules.errors import MediaError
+from datamodules.media.faces import LEAST, detect_boxes
+from datamodules.media.letterbox import letter_box
+from datamodules.media.near_duplicates import thumbnail
 from datamodules.views.base import Made, Maker, View, Want
 
 

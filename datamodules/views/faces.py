@@ -7,14 +7,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from datamodules.entries import Entry, Media, Scan
-from datamodules.faces import crop, detect_boxes
-from datamodules.files import files_in
-from datamodules.frames import shown_size
-from datamodules.landmarks import CONFIDENCE, Rows, Wanted, landmark_boxes
-from datamodules.matches import one_of_each, tell_unmatched
-from datamodules.media import Clip
-from datamodules.media_file import MediaError
-from datamodules.store import DataError
+from datamodules.errors import DataError, MediaError
+from datamodules.media.clip import Clip
+from datamodules.media.faces import crop, detect_boxes
+from datamodules.media.frames import shown_size
+from datamodules.media.landmarks import CONFIDENCE, Rows, Wanted, landmark_boxes
+from datamodules.reading.files import files_in
+from datamodules.reading.matches import one_of_each, tell_unmatched
 from datamodules.views.base import Times, View, Want, WholeClip
 
 

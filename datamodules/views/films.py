@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from datamodules.entries import Entry
-from datamodules.frames import to_rgb
-from datamodules.media import Clip
+from datamodules.media.clip import Clip
+from datamodules.media.frames import to_rgb
 from datamodules.views.base import Made, Maker, Times, View, Want
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Series
-from datamodules.media_file import MediaError
+from datamodules.errors import MediaError
 from datamodules.views.base import Made, Maker, View, Want
 from datamodules.windows import FPS
 

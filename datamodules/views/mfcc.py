@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from datamodules.entries import Entry
-from datamodules.media import Clip
-from datamodules.media_file import MediaError
-from datamodules.mfcc import mfcc
+from datamodules.errors import MediaError
+from datamodules.media.clip import Clip
+from datamodules.media.mfcc import mfcc
 from datamodules.views.base import Want, WholeClip
 
 HOP = 512  # samples

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from av.video.frame import VideoFrame
 
-from datamodules.boxes import (
+from datamodules.entries import Entry, Scan
+from datamodules.errors import DataError, MediaError
+from datamodules.media.boxes import (
     JOINTS,
     PARTS,
     Found,
@@ -21,13 +23,11 @@ from datamodules.boxes import (
     nothing,
     read_boxes,
 )
-from datamodules.entries import Entry, Scan
-from datamodules.faces import detect_boxes
-from datamodules.frames import shown_size, to_rgb
-from datamodules.letterbox import letter_box
-from datamodules.matches import tell_unmatched
-from datamodules.media_file import MediaError
-from datamodules.store import DataError, Store
+from datamodules.media.faces import detect_boxes
+from datamodules.media.frames import shown_size, to_rgb
+from datamodules.media.letterbox import letter_box
+from datamodules.reading.matches import tell_unmatched
+from datamodules.store.reader import Store
 from datamodules.views.base import Made, Maker, View, Want
 from datamodules.windows import FPS
 

@@ -7,10 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from datamodules.entries import Entry
-from datamodules.media import Clip
-from datamodules.media_file import MediaError
-from datamodules.spectrogram import RATE, spectrograms
-from datamodules.store import DataError
+from datamodules.errors import DataError, MediaError
+from datamodules.media.clip import Clip
+from datamodules.media.spectrogram import RATE, spectrograms
 from datamodules.views.base import Made, Maker, View, Want
 
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from datamodules.entries import Entry
-from datamodules.media import Clip
-from datamodules.media_file import MediaError
+from datamodules.errors import MediaError
+from datamodules.media.clip import Clip
 from datamodules.views.base import Made, Maker, View, Want
 
 RATE = 16_000  # Hz

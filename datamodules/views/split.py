@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from datamodules.entries import SPLITS, Entry
-from datamodules.near_duplicates import left_out
-from datamodules.store import Store
+from datamodules.media.near_duplicates import left_out
+from datamodules.store.reader import Store
 from datamodules.views.base import Known
 
 

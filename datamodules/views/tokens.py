@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from datamodules.entries import Entry, Scan
-from datamodules.store import DataError, Store
-from datamodules.tokens import Tokens
+from datamodules.errors import DataError
+from datamodules.reading.tokens import Tokens
+from datamodules.store.reader import Store
 from datamodules.views.base import Known, View
 
 AUTO, OWN = "auto", "tokenizer"  # the latter is a folder of the source

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from datamodules.entries import Entry
-from datamodules.frames import to_rgb
-from datamodules.letterbox import letter_box
-from datamodules.media import Clip
+from datamodules.media.clip import Clip
+from datamodules.media.frames import to_rgb
+from datamodules.media.letterbox import letter_box
 from datamodules.views.base import Times, Want, WholeClip
 
 

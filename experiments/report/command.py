@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atomic_files import write_atomic
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.report.html_page import html, index_html
 from experiments.report.markup import one_line
 from experiments.report.readme import has_block, readme_block, update_readme

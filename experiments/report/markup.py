@@ -7,7 +7,7 @@ import html
 import re
 import unicodedata
 
-from datamodules.names import UNSHOWN
+from datamodules.reading.names import UNSHOWN
 
 # Signs that turn the direction of what follows them.
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

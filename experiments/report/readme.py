@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atomic_files import write_atomic
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.report import markup
 from experiments.report.renderings import markdown, note_list
 from experiments.report.text_table import Report

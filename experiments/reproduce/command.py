@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.errors import Interrupted
 from experiments.reproduce.missing import evaluate_all, pending
 from experiments.reproduce.plan import Job, Planner, Selection, option

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from atomic_files import write_atomic
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.reproduce.table import CellKey, Cells, Table
 from experiments.results.cell import Cell, read_json
 from experiments.results.predictions import Predictions, most_probable, unfit

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from error_texts import first_line
 from experiments.reproduce.plan import Job
 from experiments.reproduce.table import Table
@@ -83,7 +83,7 @@ def evaluate_all(evaluations: Sequence[Evaluation], workers: int) -> dict[str, s
     Returns:
         Reason by name of the cell for those that failed.
     """
-    from datamodules.parallel import ordered  # heavier than a table without such evaluations needs
+    from datamodules.store.parallel import ordered  # heavier than a table without such evaluations needs
 
     count = sum(len(evaluation.losses) for evaluation in evaluations)
     print(f"{count} evaluations under missing modalities of {len(evaluations)} cells", file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.reproduce.table import CellKey, Cells, Row, Table
 from experiments.results.cell import run_directory
 from experiments.results.request import (

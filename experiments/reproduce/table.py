@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.results.cell import Cell
 from experiments.settings.config import PROJECT, Config
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from jsonargparse import ArgumentError, ArgumentParser, set_loader
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.reproduce.table import PROTOCOLS, Metric, Protocol, Row
 from option_parser import condense
 
@@ -109,9 +109,14 @@ def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
     try:
         found = _parser(hashable).parse_object(given, env=False, defaults=False)
     except ArgumentError as error:
-        meant = condense(str(error))
-        raise DataError(": ".join([where, *([", ".join(meant[0])] if meant[0] else []), meant[1]])) from error
+        raise DataError(f"{where}: {_told(str(error))}") from error
     return kind(**{name: found[name] for name in given})
+
+
+def _told(message: str) -> str:
+    """Return which keys are wrong, if that is said, and what is wrong with them."""
+    keys, complaint = condense(message)
+    return f"{', '.join(keys)}: {complaint}" if keys else complaint
 
 
 # What jsonargparse would make of a text by reading it as YAML once more, which nothing has looked through for bombs.

@@ -7,8 +7,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from datamodules.names import check_name
-from datamodules.store import DataError
+from datamodules.errors import DataError
+from datamodules.reading.names import check_name
 from experiments.reproduce.table import Row, Table, table_names
 from experiments.reproduce.table_entries import (
     MissingEntry,

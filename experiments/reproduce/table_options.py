@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from datamodules.errors import DataError
 from datamodules.renamed import successor
-from datamodules.store import DataError
 from experiments.results.request import read_config
 from experiments.settings.config import SETTING, Config
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from atomic_files import write_atomic
-from datamodules.store import DataError, read_object
+from datamodules.errors import DataError
+from datamodules.reading.plain_json import read_object
 from experiments.results.predictions import Predictions, read_predictions
 from experiments.results.request import AGAIN, cell_name, recorded_request, request_hash
 from experiments.results.result_check import LATER, SCHEMA, miscounted, problem

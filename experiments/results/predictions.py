@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 
 _ONLY = "only_"
 _OTHERS = ("gate_", "attr_")  # columns that some models and corpora have

@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datamodules.store import DataError, joint_fingerprint, read_manifest, read_object, sha256_file
+from datamodules.errors import DataError
+from datamodules.reading.files import sha256_file
+from datamodules.reading.plain_json import read_object
+from datamodules.store.reader import joint_fingerprint, read_manifest
 from experiments.errors import TooMuch
 from experiments.results.elsewhere import without_elsewhere
 from experiments.settings.class_paths import by_last_name

@@ -16,7 +16,7 @@ from typing import Any
 
 from yaml import YAMLError
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.settings.plain_yaml import limited
 
 OPTION = "--allow-import"

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from experiments.errors import TooMuch
 from experiments.settings import plain_yaml
 

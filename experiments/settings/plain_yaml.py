@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from datamodules.plain_json import DEPTH, DIGITS
+from datamodules.reading.plain_json import DEPTH, DIGITS
 from error_texts import first_line
 from experiments.errors import TooMuch
 

@@ -18,8 +18,10 @@ from torch import Tensor, nn
 
 from atomic_files import write_atomic
 from datamodules.base import EmotionDataModule
+from datamodules.errors import DataError
 from datamodules.locks import in_turn
-from datamodules.store import DataError, read_manifest, sha256_file
+from datamodules.reading.files import sha256_file
+from datamodules.store.reader import read_manifest
 from experiments.errors import UsageError
 from lightning_modules.base import EmotionTask
 from lightning_modules.nn.encoders import read_weights

@@ -23,7 +23,7 @@ from callbacks.predictions import PredictionWriter
 from callbacks.profile import ModelProfile
 from callbacks.selection import SelectionGuard
 from datamodules.base import EmotionDataModule
-from datamodules.names import check_name
+from datamodules.reading.names import check_name
 from error_texts import chain, first_line
 from experiments.errors import Finished, UsageError
 from experiments.results import cell as results

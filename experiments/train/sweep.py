@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.names import fault_in_name
-from datamodules.store import DataError
+from datamodules.errors import DataError
+from datamodules.reading.names import fault_in_name
 from error_texts import first_line
 from experiments.settings.config import PROJECT, SETTING, Config, read_yaml
 from option_parser import OptionError, Parser

@@ -15,11 +15,11 @@ from typing import ClassVar
 
 from datamodules.catalogues.avamerg.manifest import ATTRIBUTES, Told, read_manifest
 from datamodules.catalogues.avamerg.media_files import MediaFiles
-from datamodules.emotion_labels import KNOWN
 from datamodules.entries import Catalogue, Entry, Scan
-from datamodules.matches import tell_unmatched
-from datamodules.store import DataError
-from datamodules.tables import settle
+from datamodules.errors import DataError
+from datamodules.reading.emotion_labels import KNOWN
+from datamodules.reading.matches import tell_unmatched
+from datamodules.reading.tables import settle
 
 SPLITS = ("train", "val", "test")
 SHARES, SEED = (0.6, 0.2), 42  # train and test; the rest validates: how the authors' code splits one manifest

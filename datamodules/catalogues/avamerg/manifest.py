@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.catalogues.avamerg.media_files import MediaFiles
-from datamodules.emotion_labels import CLASSLESS, KNOWN, canonical
 from datamodules.entries import ROLES, Entry
-from datamodules.plain_json import parse_json
-from datamodules.store import DataError, check_regular, plain
+from datamodules.errors import DataError
+from datamodules.reading.emotion_labels import CLASSLESS, KNOWN, canonical
+from datamodules.reading.files import check_regular, plain
+from datamodules.reading.plain_json import parse_json
 
 ATTRIBUTES = ("age", "gender", "timbre", "id")
 _EMPTY = ("[EMPTY]", "[NO CONTEXT]")  # what the authors' code writes for no text

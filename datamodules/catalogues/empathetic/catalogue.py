@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from datamodules.catalogues.empathetic.conversations import conversations_in, prompts_in
 from datamodules.catalogues.empathetic.files import read_rows
-from datamodules.emotion_labels import EMOTIONS
 from datamodules.entries import Catalogue, Entry, Scan
-from datamodules.store import DataError
+from datamodules.errors import DataError
+from datamodules.reading.emotion_labels import EMOTIONS
 
 SPLITS = {"train": "train", "valid": "val", "test": "test"}  # name of the file -> of the split
 _EVALUATED_WITH = {"train": ("val", "test"), "val": ("test",), "test": ()}  # splits that must not hold the same prompt

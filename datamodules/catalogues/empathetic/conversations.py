@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datamodules.catalogues.empathetic.files import Rows
-from datamodules.emotion_labels import EMOTIONS, canonical
 from datamodules.entries import Entry
-from datamodules.store import DataError
-from datamodules.tables import Row, settle
+from datamodules.errors import DataError
+from datamodules.reading.emotion_labels import EMOTIONS, canonical
+from datamodules.reading.tables import Row, settle
 
 Texts = dict[str, str | tuple[str, ...]]
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datamodules.store import DataError, check_regular
-from datamodules.tables import Place, Row, Table
+from datamodules.errors import DataError
+from datamodules.reading.files import check_regular
+from datamodules.reading.tables import Place, Row, Table
 
 HEADER = "conv_id,utterance_idx,context,prompt,speaker_idx,utterance,selfeval,tags"
 NAMES = HEADER.split(",")

@@ -8,10 +8,10 @@ import numpy as np
 
 from datamodules.catalogues.faces.corpus import Corpus, Files, box_of, number, read_text
 from datamodules.entries import Entry
-from datamodules.files import PICTURES
-from datamodules.names import check_name
-from datamodules.plain_json import parse_json
-from datamodules.store import DataError
+from datamodules.errors import DataError
+from datamodules.reading.files import PICTURES
+from datamodules.reading.names import check_name
+from datamodules.reading.plain_json import parse_json
 
 
 def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from datamodules.catalogues.faces.corpus import CATEGORIES, NAN, Corpus, Files, category, number
 from datamodules.entries import Box, Entry
-from datamodules.files import PICTURES
-from datamodules.tables import Table
+from datamodules.reading.files import PICTURES
+from datamodules.reading.tables import Table
 
 EXPRESSIONS = dict(zip("01234567", CATEGORIES, strict=True))
 COLUMNS = (

@@ -17,10 +17,10 @@ from datamodules.catalogues.faces import index
 from datamodules.catalogues.faces.corpus import CATEGORIES, Corpus, Files
 from datamodules.catalogues.faces.splits import SEED, assign_splits
 from datamodules.entries import SPLITS, Catalogue, Entry, Scan
-from datamodules.matches import content_hash
-from datamodules.recordings import check_recordings
-from datamodules.store import DataError
-from datamodules.tables import settle
+from datamodules.errors import DataError
+from datamodules.reading.matches import content_hash
+from datamodules.reading.recordings import check_recordings
+from datamodules.reading.tables import settle
 
 
 def corpora() -> dict[str, Corpus]:

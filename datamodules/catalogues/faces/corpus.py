@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.entries import Box, Entry, Media
-from datamodules.files import PICTURES, VIDEOS
-from datamodules.matches import tell_unmatched
-from datamodules.names import plain_path
-from datamodules.pictures import count_frames
-from datamodules.store import DataError, check_regular, plain
+from datamodules.errors import DataError
+from datamodules.media.pictures import count_frames
+from datamodules.reading.files import PICTURES, VIDEOS, check_regular, plain
+from datamodules.reading.matches import tell_unmatched
+from datamodules.reading.names import plain_path
 
 CATEGORIES = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
 SEVEN = dict(zip("0123456", ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral"), strict=True))  # codes

@@ -8,8 +8,9 @@ import numpy as np
 
 from datamodules.catalogues.faces.corpus import CATEGORIES, Corpus, Files, box_of, number
 from datamodules.entries import SPLITS, Entry
-from datamodules.names import plain_path
-from datamodules.store import DataError, check_regular
+from datamodules.errors import DataError
+from datamodules.reading.files import check_regular
+from datamodules.reading.names import plain_path
 
 FIRST = {
     "Happiness": "happy",

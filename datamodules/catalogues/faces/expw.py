@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from datamodules.catalogues.faces.corpus import SEVEN, Corpus, Files, category, number, read_text
 from datamodules.entries import Entry
-from datamodules.store import DataError
+from datamodules.errors import DataError
 
 
 def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:

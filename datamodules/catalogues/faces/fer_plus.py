@@ -13,8 +13,8 @@ import numpy as np
 
 from datamodules.catalogues.faces.corpus import SEVEN, Corpus, Files, category
 from datamodules.entries import Entry
-from datamodules.store import DataError
-from datamodules.tables import Row, Table
+from datamodules.errors import DataError
+from datamodules.reading.tables import Row, Table
 
 VOTED = {
     "neutral": "neutral",

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from datamodules.catalogues.faces.corpus import Corpus, Files, frame_times, number
 from datamodules.entries import Entry
-from datamodules.files import VIDEOS
-from datamodules.matches import one_of_each
-from datamodules.media_file import MediaError
-from datamodules.names import check_name
-from datamodules.store import DataError
-from datamodules.tables import Place, Table, settle
+from datamodules.errors import DataError, MediaError
+from datamodules.reading.files import VIDEOS
+from datamodules.reading.matches import one_of_each
+from datamodules.reading.names import check_name
+from datamodules.reading.tables import Place, Table, settle
 
 
 def stills(files: Files, ignored: Counter[str], prefix: str, every: int, short: tuple[str, str]) -> Iterator[Entry]:

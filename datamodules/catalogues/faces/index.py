@@ -7,9 +7,9 @@ import numpy as np
 
 from datamodules.catalogues.faces.corpus import CATEGORIES, Files, box_of, category, number
 from datamodules.entries import SPLITS, Entry
-from datamodules.names import plain_path
-from datamodules.store import DataError
-from datamodules.tables import Table
+from datamodules.errors import DataError
+from datamodules.reading.names import plain_path
+from datamodules.reading.tables import Table
 
 COLUMNS = ("path", "arousal", "valence", "category", "subject", "split")
 SIDES = ("left", "top", "right", "bottom")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datamodules.catalogues.faces.corpus import Corpus, Files, category, read_text
 from datamodules.entries import Entry
-from datamodules.store import DataError
+from datamodules.errors import DataError
 
 EMOTIONS = dict(zip("1234567", ("surprise", "fear", "disgust", "happy", "sad", "anger", "neutral"), strict=True))
 

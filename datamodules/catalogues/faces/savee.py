@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from datamodules.catalogues.faces.corpus import Corpus, Files, category, frame_times
 from datamodules.entries import Entry
-from datamodules.files import VIDEOS
-from datamodules.media_file import MediaError
-from datamodules.store import DataError
+from datamodules.errors import DataError, MediaError
+from datamodules.reading.files import VIDEOS
 
 EMOTIONS = {
     "a": "anger",

@@ -7,8 +7,8 @@ import numpy as np
 
 from datamodules.catalogues.faces.corpus import SHARES
 from datamodules.entries import Entry
-from datamodules.recordings import check_groups
-from datamodules.store import DataError
+from datamodules.errors import DataError
+from datamodules.reading.recordings import check_groups
 
 SEED = 101095  # of the paper's splits
 

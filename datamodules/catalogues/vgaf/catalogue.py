@@ -13,8 +13,9 @@ from typing import ClassVar
 
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SPLITS, read_labels, split_labels
 from datamodules.entries import Catalogue, Entry, Media, Scan
-from datamodules.matches import folders_in, tell_unmatched
-from datamodules.store import DataError, plain
+from datamodules.errors import DataError
+from datamodules.reading.files import plain
+from datamodules.reading.matches import folders_in, tell_unmatched
 
 
 @dataclass(frozen=True)

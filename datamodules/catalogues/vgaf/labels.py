@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from atomic_files import write_atomic
-from datamodules.names import fault_in_name
-from datamodules.store import DataError, check_regular
-from datamodules.tables import Row, read_table, settle
+from datamodules.errors import DataError
+from datamodules.reading.files import check_regular
+from datamodules.reading.names import fault_in_name
+from datamodules.reading.tables import Row, read_table, settle
 from error_texts import some
 
 CLASS_NAMES = ("Positive", "Neutral", "Negative")

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Literal
 
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SOURCES, SPLITS, read_labels, split_labels
-from datamodules.store import DataError, sha256_file
+from datamodules.errors import DataError
+from datamodules.reading.files import sha256_file
 
 SETS = ("VGAF_Tensors_all_5", "VGAF_Tensors_all_75", "Synthetic2661_all_5", "Synthetic2661_all_75")
 Modality = Literal["video", "audio"]

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SOURCES, read_sources, source_clip
 from datamodules.catalogues.vgaf.layout import Clip
-from datamodules.store import DataError
+from datamodules.errors import DataError
 from error_texts import some
 
 

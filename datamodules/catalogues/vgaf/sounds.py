@@ -8,7 +8,7 @@ import numpy as np
 from atomic_files import write_atomic
 from datamodules.catalogues.vgaf.labels import COLUMNS
 from datamodules.catalogues.vgaf.layout import KINDS, Clip
-from datamodules.store import DataError
+from datamodules.errors import DataError
 
 
 def give_sounds(

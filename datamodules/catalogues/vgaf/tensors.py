@@ -28,8 +28,9 @@ from datamodules.catalogues.vgaf.layout import (
     tensor_digests,
     text_digests,
 )
-from datamodules.plain_json import parse_json
-from datamodules.store import DataError, read_own_table
+from datamodules.errors import DataError
+from datamodules.reading.plain_json import parse_json
+from datamodules.store.reader import read_own_table
 from error_texts import some
 
 DTYPES = {"video": ("uint8", "float32", "float16"), "audio": ("float32", "float16")}

@@ -1,0 +1,39 @@
+"""What goes wrong with data and with what is asked of them: one or two lines that end with the next step."""
+
+from pathlib import Path
+
+from datamodules.reading.files import plain
+
+
+class DataError(ValueError):
+    """A mistake in the data or in an option about it: one or two lines that end with the next step."""
+
+    exit_code = 2
+
+
+class MediaError(DataError):
+    """A file that cannot be used.
+
+    Args:
+        path: The file.
+        reason: Why, in a few words.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{plain(str(path))}: {reason}")
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["MediaError"], tuple[Path, str]]:
+        """Travel between processes."""
+        return MediaError, (self.path, self.reason)
+
+
+class UnusableError(Exception):
+    """More entries cannot be used than was accepted."""
+
+    exit_code = 1
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody stopped the work; the same command carries on."""

@@ -1,0 +1,72 @@
+"""Files and the labels, boxes or landmarks that go with them: what lacks its other half is told, and what is double."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from datamodules.reading.files import sha256_file
+from datamodules.reading.tables import settle
+from error_texts import some
+
+
+def unmatched(labels: Collection[str], files: Collection[str], file: str = "video", label: str = "label") -> str:
+    """Return how many labels are of no file and how many files have no label, with the first names; empty for none.
+
+    Args:
+        labels: Names that are labelled.
+        files: Names that are there.
+        file: What one of those is called.
+        label: What one of the others is called.
+    """
+    alone, bare = sorted(set(labels) - set(files)), sorted(set(files) - set(labels))
+    said = [f"{len(alone)} {label}{'s' * (len(alone) > 1)} without a {file} ({some(alone)})"] if alone else []
+    said += [f"{len(bare)} {file}{'s' * (len(bare) > 1)} without a {label} ({some(bare)})"] if bare else []
+    return ", ".join(said)
+
+
+def tell_unmatched(
+    where: str, labels: Collection[str], files: Collection[str], file: str = "video", label: str = "label"
+) -> None:
+    """Print the sentence of `unmatched`, if there is one, with where that was found."""
+    if said := unmatched(labels, files, file, label):
+        print(f"  {where}: {said}")
+
+
+def tell_copies(path: Path, copies: int) -> None:
+    """Print how many rows of a table say again what others say, if any."""
+    if copies:
+        print(f"  {copies} rows of {path.name} that come twice left aside")
+
+
+def tell_counts(counts: Counter[str]) -> None:
+    """Print what was left aside, one kind a line, with its number."""
+    for what, count in sorted(counts.items()):
+        print(f"  {count} {what} left aside")
+
+
+def content_hash(path: Path) -> str:
+    """Return what tells the content of a file from another, as short as messages have it; empty if unreadable."""
+    try:
+        return sha256_file(path)[:16]
+    except OSError:
+        return ""
+
+
+def one_of_each(paths: Iterable[Path]) -> dict[str, Path]:
+    """Return a file for each name without its ending, of equal ones the last.
+
+    Raises:
+        DataError: Two files of one name differ; both are named.
+    """
+    files: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        files[path.stem].append(path)
+    settle((name, content_hash(path), str(path)) for name, of in files.items() if len(of) > 1 for path in of)
+    return {name: of[-1] for name, of in files.items()}
+
+
+def folders_in(folder: Path) -> set[str]:
+    """Return the names of the folders in a folder, hidden ones left out; none where there is no such folder."""
+    if not folder.is_dir():
+        return set()
+    return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}

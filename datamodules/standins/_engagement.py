@@ -1,0 +1,214 @@
+"""Drawn people who are more or less engaged: what the stand-ins of DAiSEE and NoXi share.
+
+At every grid step (5 per second) three cues are drawn anew, each of them unsure:
+
+    ========== ================== ================== =======================
+    class      eyes closed        hands up           expression (per second)
+    ========== ================== ================== =======================
+    0          usually            seldom             more often sorrow
+    1          seldom             seldom             more often flat
+    2          seldom             usually            more often a smile
+    ========== ================== ================== =======================
+
+So the eyes tell only class 0 from the rest, the hands only class 2 from the rest, and the expression hints at all
+three: only face and body together tell the classes apart, and a long window sees more draws than a short one. A film
+depends on the seed and its name alone. ``boxes.csv`` has what a pose tool would give at every step, with some of it
+not found, so that preparing needs no detector.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from atomic_files import write_atomic
+from datamodules.standins._body import JOINTS, body_joints, paint_body
+from datamodules.standins._face import Expression, Person, landmarks, make_person, paint, place
+from datamodules.standins._movie import mp4
+from datamodules.standins._stand_in import StandIn, rng_of
+from datamodules.store.parallel import ordered
+
+Array = NDArray[np.float64]
+
+STEPS = 5  # per second: the grid of the preparation
+SIZE, FPS = (128, 128), 10
+USUAL, SELDOM = 0.8, 0.2  # chance of closed eyes, and of hands up, at a step
+EYES = {True: -0.93, False: 0.45}  # lids apart: closed, open
+LOOKS = (
+    Expression(curve=-0.10, width=-0.02, slant=0.12),
+    Expression(),
+    Expression(curve=0.12, width=0.06, gape=0.03),
+)
+LOOK_CHANCE = np.array([[0.50, 0.30, 0.20], [0.25, 0.50, 0.25], [0.20, 0.30, 0.50]])  # of each look by class
+FACE_NOISE = np.array(Expression(curve=0.015, width=0.01, gape=0.01, brow=0.015, slant=0.015, eye=0.05))
+LOST_FACE, LOST_BODY = 0.03, 0.02  # share of the steps at which a pose tool finds nothing
+HEADER = [
+    "video",
+    "time",
+    *(f"{part}_{side}" for part in ("face", "body") for side in ("left", "top", "right", "bottom")),
+]
+HEADER += [f"j{joint}_{value}" for joint in range(JOINTS) for value in ("x", "y", "score")]
+
+
+@dataclass(frozen=True)
+class Film:
+    """One video to draw.
+
+    Attributes:
+        id: What ``boxes.csv`` calls it.
+        file: Its path inside the corpus.
+        actor: Who it shows.
+        classes: Class of every grid step.
+    """
+
+    id: str
+    file: str
+    actor: str
+    classes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a film shows, frame by frame.
+
+    Attributes:
+        person: Who.
+        points: Landmarks in face units, ``(F, 68, 2)``.
+        pose: The head as in `place`, ``(F, 5)``.
+        joints: Pixels, ``(F, 17, 2)``.
+        light: Brightness.
+    """
+
+    person: Person
+    points: Array
+    pose: Array
+    joints: Array
+    light: float
+
+
+def act(film: Film, key: tuple[object, ...]) -> Scene:
+    """Lets a person behave as the classes ask.
+
+    Args:
+        film: What to draw.
+        key: Corpus, version and seed.
+
+    Returns:
+        Two frames per grid step.
+    """
+    actor, rng = rng_of(*key, "actor", film.actor), rng_of(*key, film.id)
+    person = make_person(actor, long_hair=bool(actor.random() < 0.5))
+    classes = np.array(film.classes)
+    count = len(classes)
+    closed = rng.random(count) < np.where(classes == 0, USUAL, SELDOM)
+    up = rng.random(count) < np.where(classes == 2, USUAL, SELDOM)
+    # One look a second, by the class at its beginning.
+    seconds = classes[::STEPS]
+    looks = (rng.random(len(seconds))[:, None] > LOOK_CHANCE[seconds].cumsum(1)[:, :2]).sum(1)
+    face = np.array(LOOKS)[np.repeat(looks, STEPS)[:count]] + FACE_NOISE * rng.standard_normal((count, 6))
+    face[:, Expression._fields.index("eye")] += np.where(closed, EYES[True], EYES[False])
+    face = np.repeat(face, FPS // STEPS, axis=0)
+    frames = len(face)
+    now = np.arange(frames) / FPS
+
+    def sway(size: float) -> Array:
+        return np.asarray(size * np.sin(2 * np.pi * (rng.uniform(0.1, 0.4) * now + rng.uniform())))
+
+    pose = np.stack(
+        np.broadcast_arrays(
+            SIZE[0] / 2 + rng.uniform(-6, 6) + sway(3),
+            42 + rng.uniform(-3, 3) + sway(1.5),
+            rng.uniform(22, 25) * (1 + sway(0.02)),
+            rng.normal(0, 0.03) + sway(0.05),
+            rng.normal(0, 0.08) + sway(0.12),
+        ),
+        axis=-1,
+    )
+    arms = np.array([(1, 1), (1, 0), (0, 1)])[rng.integers(3)]  # which hands this film raises
+    raised = np.repeat(up[:, None] * arms, FPS // STEPS, axis=0) * rng.uniform(0.85, 1.0)
+    points = landmarks(person, face)
+    joints = body_joints(place(points, pose), pose, raised) + rng.normal(0, 0.5, (frames, JOINTS, 2))
+    return Scene(person, points, pose, joints, rng.uniform(0.88, 1.1))
+
+
+def draw(scene: Scene) -> bytes:
+    """Paints a scene as an mp4 without sound."""
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        for points, pose, joints in zip(scene.points, scene.pose, scene.joints, strict=True):
+            picture = paint(scene.person, points, pose, SIZE, scene.light)
+            paint_body(picture, joints, float(pose[2]), scene.person, scene.light)
+            yield picture
+
+    return mp4(pictures(), FPS)
+
+
+def found(film: Film, scene: Scene, key: tuple[object, ...]) -> list[str]:
+    """What a pose tool would find at every grid step, as lines of ``boxes.csv``."""
+    rng = rng_of(*key, "found", film.id)
+    every = FPS // STEPS
+    faces = place(scene.points, scene.pose)[::every]
+    bodies, tops = scene.joints[::every], scene.pose[::every, 1] - scene.pose[::every, 2]
+    count = len(faces)
+    no_face, no_body = rng.random(count) < LOST_FACE, rng.random(count) < LOST_BODY
+    if rng.random() < 0.3:  # a hand before the face
+        start = int(rng.integers(count))
+        no_face[start : start + 4] = True
+    lines = []
+    for step in range(count):
+        joints = bodies[step] + rng.normal(0, 0.4, (JOINTS, 2))
+        inside = ((joints >= 0) & (joints <= SIZE)).all(1)  # not a number is not inside
+        face, body = [""] * 4, [""] * 4
+        values = [""] * (3 * JOINTS)
+        if not no_face[step]:
+            box = np.concatenate([faces[step].min(0), faces[step].max(0)]) + rng.normal(0, 0.5, 4)
+            face = [f"{side:.1f}" for side in np.clip(box, 0, [*SIZE, *SIZE])]
+        if not no_body[step]:
+            low, high = np.nanmin(joints[inside], 0) - 4, np.nanmax(joints[inside], 0) + 4
+            box = np.array([low[0], tops[step], high[0], high[1]])
+            body = [f"{side:.1f}" for side in np.clip(box, 0, [*SIZE, *SIZE])]
+            for joint in np.flatnonzero(inside):
+                x, y = joints[joint]
+                values[3 * joint : 3 * joint + 3] = [f"{x:.1f}", f"{y:.1f}", f"{rng.uniform(0.7, 1):.2f}"]
+        lines.append(",".join([film.id, f"{step / STEPS:.2f}", *face, *body, *values]))
+    return lines
+
+
+def _write(film: Film, out: Path, key: tuple[object, ...]) -> None:
+    """Draws a film and puts its file in place, whole or not at all."""
+    path = out / film.file
+    write_atomic(path, draw(act(film, key)), sync=False)
+
+
+def run(stand_in: StandIn, corpus: str, version: int, films: list[Film], texts: dict[str, str]) -> int:
+    """Writes a stand-in corpus, or what is missing of it.
+
+    Args:
+        stand_in: What was asked for.
+        corpus: Its name.
+        version: Of the drawings; raised when the bytes change.
+        films: Its videos.
+        texts: Content of its label files by path.
+
+    Raises:
+        DataError: ``--out`` holds something else or cannot be written.
+    """
+    out, key = stand_in.out, (corpus, version, stand_in.seed)
+    there = stand_in.is_there()
+    missing = [film for film in films if not (out / film.file).is_file()]
+    kept = len(films) - len(missing)
+    if there and not missing and all((out / name).is_file() for name in [*texts, "boxes.csv"]):
+        return stand_in.already("videos")
+    with stand_in.writing():
+        work = ordered(partial(_write, out=out, key=key), missing, stand_in.workers or os.cpu_count() or 1)
+        for _ in tqdm(work, f"synth {corpus}", len(missing), unit="video", disable=None):
+            pass
+        lines = [line for film in films for line in found(film, act(film, key), key)]
+        for name, text in {**texts, "boxes.csv": "\n".join([",".join(HEADER), *lines]) + "\n"}.items():
+            write_atomic(out / name, text)
+    return stand_in.tell("videos", kept)

@@ -1,0 +1,160 @@
+"""Which synthetic clips of VGAF are drawn, of which faces and backgrounds; options that make no sense are refused."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES
+from datamodules.errors import DataError
+from datamodules.reading.matches import tell_copies
+from datamodules.reading.names import fault_in_name
+from datamodules.reading.tables import read_table, settle
+from datamodules.standins._collage import Recipe
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+
+
+@dataclass(frozen=True)
+class Video:
+    """One clip to draw.
+
+    Attributes:
+        name: Of the clip.
+        label: Its class.
+        background: Picture.
+        faces: Folder of the faces of its class.
+        cutouts: Their names, sorted.
+        key: Seed of the clip.
+    """
+
+    name: str
+    label: str
+    background: Path
+    faces: Path
+    cutouts: tuple[str, ...]
+    key: tuple[int, ...]
+
+
+def checked_recipe(args: argparse.Namespace) -> Recipe:
+    """Checks the options of the command line and makes the rules of them.
+
+    Raises:
+        DataError: An option is out of range, or two do not go together.
+    """
+    recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
+    for name in ("canvas_size", "frames_per_video", "min_faces", "base_face_size", "max_tries_per_face"):
+        if getattr(recipe, name) < 1:
+            raise DataError(f"--{name.replace('_', '-')} {getattr(recipe, name)}: at least 1")
+    if args.videos_per_bg < 1 or args.tensor_frames < 1 or (args.size is not None and args.size < 16):
+        raise DataError("--videos-per-bg and --tensor-frames: at least 1; --size: at least 16")
+    if args.workers is not None and args.workers < 1:
+        raise DataError(f"--workers {args.workers}: at least 1")
+    if args.clips is not None and args.clips < len(set(args.label)):
+        raise DataError(f"--clips {args.clips}: at least one for each of {len(set(args.label))} classes")
+    if (args.seed or 0) < 0:
+        raise DataError(f"--seed {args.seed}: a whole number from 0")
+    for low, high in (
+        ("min_faces", "max_faces"),
+        ("face_scale_min", "face_scale_max"),
+        ("rotate_min_deg", "rotate_max_deg"),
+    ):
+        if getattr(recipe, low) > getattr(recipe, high):
+            names = [f"--{name.replace('_', '-')}" for name in (low, high)]
+            raise DataError(f"{names[0]} {getattr(recipe, low)} is more than {names[1]} {getattr(recipe, high)}")
+    for name in ("rotate_prob", "max_overlap_ratio"):
+        if not 0 <= getattr(recipe, name) <= 1:
+            raise DataError(f"--{name.replace('_', '-')} {getattr(recipe, name)}: between 0 and 1")
+    if min(recipe.margin, recipe.drift_per_frame) < 0 or recipe.face_scale_min <= 0:
+        raise DataError("--margin and --drift-per-frame: at least 0; --face-scale-min: more than 0")
+    if recipe.largest * 2**0.5 + 2 * recipe.margin > recipe.canvas_size:
+        raise DataError(
+            f"--canvas-size {recipe.canvas_size}: a face of {recipe.largest} pixels, rotated, and a margin of "
+            f"{recipe.margin} do not fit"
+        )
+    if recipe.frames_per_video < args.tensor_frames and args.format == "pt":
+        raise DataError(
+            f"--tensor-frames {args.tensor_frames}: a clip has --frames-per-video {recipe.frames_per_video}"
+        )
+    if args.audio and args.format != "pt":
+        raise DataError("--audio goes with --format pt; `cli.py prepare vgaf` gives sounds to PNG frames")
+    if args.audio and (args.audio.name != "Train" or not args.audio.is_dir()):
+        raise DataError(
+            f"--audio {args.audio}: name the folder Train of VGAF_Tensors_all_5 or _75; no other clip may train"
+        )
+    return recipe
+
+
+def _pictures(folder: Path, option: str) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(f"--{option}: no folder {folder}")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    if not found:
+        raise DataError(f"--{option}: no picture in {folder}")
+    return found
+
+
+def plan(args: argparse.Namespace, label: str, labels: Sequence[str], seed: int) -> list[Video]:
+    """Chooses the clips of one class: backgrounds without replacement, category after category.
+
+    Args:
+        args: Options of the command line.
+        label: The class.
+        labels: All classes of the run, between which ``--clips`` is divided.
+        seed: Of the run; every class has a stream of its own.
+
+    Raises:
+        DataError: A folder is missing or empty, or there are too few faces or backgrounds.
+    """
+    faces = _pictures(args.faces / label, "faces")
+    if len(faces) < args.max_faces:
+        raise DataError(
+            f"--faces: {len(faces)} in {args.faces / label}, a clip takes up to {args.max_faces}: give more, or "
+            "--max-faces"
+        )
+    if not args.backgrounds.is_dir():
+        raise DataError(f"--backgrounds: no folder {args.backgrounds}")
+    categories = sorted(path for path in args.backgrounds.iterdir() if path.is_dir() and path.name[0] != ".")
+    if not categories:
+        raise DataError(f"--backgrounds {args.backgrounds}: no folder of a category in it, DIR/<category>/*.jpg")
+    for name in (path.name for path in categories):
+        if fault_in_name(name) or len(name.split()) > 1:
+            raise DataError(
+                f"--backgrounds {args.backgrounds}: the folder {name!r} cannot name clips, as label files are "
+                "divided at blanks; rename it"
+            )
+    number = CLASS_NAMES.index(label)
+    turns: list[list[tuple[int, str, Path]]] = []
+    for place, category in enumerate(categories):
+        found = _pictures(category, "backgrounds")
+        drawn = np.random.default_rng([seed, number, place]).permutation(len(found))[: args.videos_per_bg]
+        turns += [[(i, category.name, found[row]) for i, row in enumerate(drawn.tolist())]]
+    chosen = [entry for turn in turns for entry in turn]
+    if args.clips is not None:  # round by round, so that a smaller number takes from every category
+        share = args.clips // len(labels) + (labels.index(label) < args.clips % len(labels))
+        if share > len(chosen):
+            raise DataError(
+                f"--clips {args.clips}: {share} of {label} are wanted, backgrounds and --videos-per-bg give "
+                f"{len(chosen)}"
+            )
+        chosen = sorted(sorted(chosen, key=lambda entry: entry[:2])[:share], key=lambda entry: (entry[1], entry[0]))
+    names = tuple(path.name for path in faces)
+    return [
+        Video(f"{category}_Video_{i}", label, path, args.faces / label, names, (seed, number, *category.encode(), i))
+        for i, category, path in chosen
+    ]
+
+
+def read_origins(path: Path | None) -> dict[str, str]:
+    """Return the clip that each face was cut out of, as a file of the user says.
+
+    Raises:
+        DataError: It cannot be read, or says two clips of one face.
+    """
+    rows = read_table(path, ("file", "clip"), "--sources") if path else []
+    origins, copies = settle((row["file"], row["clip"], row.place) for row in rows)
+    if path:
+        tell_copies(path, copies)
+    return origins

@@ -1,0 +1,64 @@
+"""Stand-in for DAiSEE in its own raw format: drawn learners before a webcam, four levels of engagement.
+
+Files: ``DataSet/{Train,Validation,Test}/<user>/<clip>/<clip>.mp4`` (128 x 128, 10 frames per second, 8 s, no sound),
+``Labels/{Train,Validation,Test}Labels.csv``, ``boxes.csv`` (which ``prepare`` finds) and ``SYNTHETIC``. What tells the
+levels apart is in `datamodules.standins._engagement`; levels 1 and 2 look alike, as the papers join them.
+"""
+
+import argparse
+
+from datamodules.standins import _engagement
+from datamodules.standins._engagement import STEPS, Film
+from datamodules.standins._stand_in import StandIn, rng_of
+
+VERSION = 1  # raise it when the bytes of a film change
+USERS, CLIPS, SECONDS = 60, 180, 8
+LEAST = 6  # users: every split has one
+PER_USER = 3  # one clip of every class
+SPLITS = ("Train", "Train", "Validation", "Train", "Train", "Test")  # of one user after the other
+HEADER = "ClipID,Boredom,Engagement,Confusion,Frustration "  # the blank is the corpus' own
+CLASS_OF_LEVEL = (0, 1, 1, 2)
+
+
+def plan(clips: int, seed: int) -> list[tuple[str, str, str, int]]:
+    """Split, user, clip and level of every clip: users in turn, each with every class equally often."""
+    users = min(USERS, max(LEAST, clips // PER_USER))
+    rng = rng_of("daisee", VERSION, seed, "plan")
+    middle = rng.integers(1, 3, clips).tolist()
+    planned = []
+    for i in range(clips):
+        user, turn = i % users, i // users
+        level = (0, middle[i], 3)[(user + turn) % 3]
+        name = f"{110001 + user}"
+        planned.append((SPLITS[user % len(SPLITS)], name, f"{name}{1002 + turn}", level))
+    return planned
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Says what this corpus is; it has no options beyond the common ones."""
+    parser.epilog = (
+        f"Drawn learners of three kinds that only face and body together tell apart: {CLIPS} clips of {USERS} users, "
+        "or --clips of them."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the corpus, or what is missing of it.
+
+    Raises:
+        DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
+    """
+    stand_in = StandIn.asked(args, "daisee", VERSION, CLIPS, LEAST, CLIPS)
+    planned = plan(stand_in.clips, stand_in.seed)
+    films = [
+        Film(clip, f"DataSet/{split}/{user}/{clip}/{clip}.mp4", user, (CLASS_OF_LEVEL[level],) * (SECONDS * STEPS))
+        for split, user, clip, level in planned
+    ]
+    texts = {
+        f"Labels/{name}Labels.csv": "\n".join(
+            [HEADER, *(f"{clip}.mp4,0,{level},0,0" for split, _, clip, level in planned if split == name)]
+        )
+        + "\n"
+        for name in ("Train", "Validation", "Test")
+    }
+    return _engagement.run(stand_in, "daisee", VERSION, films, texts)

@@ -1,0 +1,105 @@
+"""Stand-in for EmpatheticDialogues in its official format: invented conversations about the 32 emotions.
+
+Every emotion has words of its own, and a share of the prompts borrows those of another emotion, so that nothing reads
+them all right. Files: ``train.csv``, ``valid.csv``, ``test.csv``, ``tokenizer/`` and ``SYNTHETIC``. A conversation
+depends on the seed and its number alone. ``--form prompts`` writes tables of prompts instead.
+"""
+
+import argparse
+import csv
+import io
+
+from atomic_files import write_atomic
+from datamodules.catalogues.empathetic.files import HEADER
+from datamodules.reading.emotion_labels import EMOTIONS
+from datamodules.reading.tokens import train_wordpiece
+from datamodules.standins._dialogue_texts import LISTENING, OPENINGS, TOPICS
+from datamodules.standins._stand_in import StandIn, rng_of
+
+VERSION = 1  # raise it when the bytes change
+CONVERSATIONS, LEAST, MOST = 960, 96, 99_999
+SPLITS = ("train", "train", "train", "valid", "test")  # of one block of 32 conversations after the other
+BORROWED = 0.2  # share of prompts with the words of another emotion
+WORDS = 4  # of an emotion
+_SYLLABLES = ("ba", "do", "ki", "lu", "me", "no", "pa", "ri", "so", "tu", "va", "ze")
+
+
+def words_of(emotion: str) -> list[str]:
+    """The invented words of an emotion, the same for every seed."""
+    rng = rng_of("empathetic words", VERSION, emotion)
+    return ["".join(_SYLLABLES[i] for i in rng.integers(len(_SYLLABLES), size=3)) for _ in range(WORDS)]
+
+
+def conversation(number: int, seed: int) -> tuple[str, str, list[str]]:
+    """Emotion, prompt and utterances of a conversation, the speaker's first."""
+    rng = rng_of("empathetic", VERSION, seed, number)
+    emotion = EMOTIONS[number % len(EMOTIONS)]
+    told = EMOTIONS[int(rng.integers(len(EMOTIONS)))] if rng.random() < BORROWED else emotion
+    words = words_of(told)
+
+    def say() -> str:
+        return " ".join(words[i] for i in rng.permutation(WORDS)[: WORDS - 1])
+
+    things = [thing for of in TOPICS.values() for thing in of]
+    opening = OPENINGS[int(rng.integers(len(OPENINGS)))].format(things[int(rng.integers(len(things)))])
+    prompt = f"{say()}, {say()} {number}"
+    return emotion, prompt, [f"{opening} {say()}!", LISTENING[int(rng.integers(len(LISTENING)))], f"Well, {say()}."]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the form of the files."""
+    parser.add_argument("--form", choices=["official", "prompts"], default="official", help="(default: official)")
+    parser.epilog = f"Invented conversations: {CONVERSATIONS}, or --clips of them."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the corpus.
+
+    Raises:
+        DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
+    """
+    form = args.form
+    stand_in = StandIn.asked(args, "empathetic", VERSION, CONVERSATIONS, LEAST, MOST, f", {form}")
+    if stand_in.is_there():
+        return stand_in.already("conversations")
+    texts: list[str] = []
+    lines: dict[str, list[str]] = {name: [] for name in dict.fromkeys(SPLITS)}
+    for number in range(stand_in.clips):
+        # At least one block for each split, however few there are.
+        split = SPLITS[(len(SPLITS) - 1 - number // len(EMOTIONS)) % len(SPLITS)]
+        emotion, prompt, said = conversation(number, stand_in.seed)
+        texts += [prompt, *said]
+        lines[split] += _official(number, split, emotion, prompt, said) if form == "official" else _row(prompt, emotion)
+    with stand_in.writing():
+        for name, own in lines.items():
+            header = HEADER if form == "official" else "prompt,context"
+            write_atomic(stand_in.out / f"{name}.csv", "\n".join([header, *own]) + "\n")
+        train_wordpiece(texts, stand_in.out / "tokenizer")
+    return stand_in.tell("conversations")
+
+
+def _official(number: int, split: str, emotion: str, prompt: str, said: list[str]) -> list[str]:
+    # Every fifth test line has a field of retrieval candidates, and some ratings hold text, as in the real files.
+    rating = "5|5|5_I have clicked the button|4|5" if number % 7 == 0 else "5|5|5_4|4|5"
+    people = (f"{split}{number % 40}", f"{split}{40 + number % 40}")
+    rows = []
+    for index, text in enumerate(said):
+        fields = [
+            f"hit:{number}_conv:{2 * number}",
+            str(index + 1),
+            emotion,
+            prompt,
+            people[index % 2],
+            text,
+            rating,
+            "",
+        ]
+        line = ",".join(field.replace(",", "_comma_") for field in fields)
+        rows.append(line + ",17|4" * (split == "test" and number % 5 == 0))
+    return rows
+
+
+def _row(prompt: str, emotion: str) -> list[str]:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow([prompt, emotion])
+    return [text.getvalue()]

@@ -1,0 +1,79 @@
+"""Stand-in for the RAVDESS features computed elsewhere: the same two files, in different order, with other id prefixes.
+
+A clip's emotion sets one of five looks and one of five sounds as in the drawn RAVDESS clips (the table is in
+`datamodules.standins.ravdess`), so that action units or MFCCs alone cannot pass 62.5 % while the pair can reach 100 %.
+Action units and MFCCs of an actor share an offset of that actor; a clip depends on the seed and its name alone.
+
+Files: ``au_mfcc.npz`` (names, au ``(N, 35)``, mfcc ``(N, 259)``, emotion from 0, actor), ``mfcc_44k.npz`` (clip_id,
+mfcc ``(N, 13, 212)``) and ``SYNTHETIC`` (who made it, seed, clips).
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+import numpy as np
+
+from atomic_files import write_atomic
+from datamodules.standins._stand_in import StandIn
+from datamodules.standins.ravdess import CLIPS, LOOKS, SIGNAL, SOUNDS, plan
+
+VERSION = 1  # raise it when the bytes change
+FILES = ("au_mfcc.npz", "mfcc_44k.npz")
+UNITS, SUMMARY, COEFFICIENTS, FRAMES = 35, 259, 13, 212
+ROOM = np.array([-420.0, 60.0, *[0.0] * 11])[:, None]  # coefficients of a quiet room: level and tilt
+
+
+def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Makes the features of one clip from its RAVDESS name: ``(35,)`` action units and ``(13, 212)`` MFCCs."""
+    _, _, emotion, intensity, _, _, actor = map(int, name.split("-"))
+    look, sound = list(SIGNAL.values())[emotion - 1]
+    strength = (0.8, 1.2)[intensity - 1]  # of what differs from flat and plain: neutral has no strong clips
+    patterns = np.random.default_rng([VERSION, seed, 0])
+    looks = dict(zip(LOOKS, patterns.uniform(-1, 2, (len(LOOKS), UNITS)), strict=True))
+    levels = dict(zip(SOUNDS, patterns.normal(0, 25, (len(SOUNDS), COEFFICIENTS)), strict=True))
+    rates = dict(zip(SOUNDS, (2, 3, 4, 6, 8), strict=True))  # syllables in the clip
+    person = np.random.default_rng([VERSION, seed, 1, actor])
+    face, voice = person.normal(0, 0.2, UNITS), person.normal(0, 8, COEFFICIENTS)
+    rng = np.random.default_rng([VERSION, seed, 2, *map(int, name.split("-"))])
+    units = np.clip(looks["flat"] + strength * (looks[look] - looks["flat"]) + face + rng.normal(0, 0.3, UNITS), 0, 5)
+    time = np.linspace(0, 2 * np.pi, FRAMES)
+    syllables = np.sin(rates[sound] * time + rng.uniform(0, 2 * np.pi))
+    level = levels["plain"] + strength * (levels[sound] - levels["plain"]) + voice
+    cepstrum = ROOM + level[:, None] * (1 + 0.5 * syllables)
+    return units.astype(np.float32), (cepstrum + rng.normal(0, 12, cepstrum.shape)).astype(np.float32)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Says what this corpus is; it has no options beyond the common ones."""
+    parser.epilog = f"Invented action units and MFCCs under RAVDESS names: {CLIPS} trials, or --clips of them."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the two files.
+
+    Raises:
+        DataError: ``--out`` holds another corpus, or ``--clips`` is out of range.
+    """
+    stand_in = StandIn.asked(args, "ravdess_features", VERSION, CLIPS, 1, CLIPS)
+    out, seed, clips = stand_in.out, stand_in.seed, stand_in.clips
+    if stand_in.is_there() and all((out / name).is_file() for name in FILES):
+        return stand_in.already("trials")
+    with stand_in.writing():
+        names = np.array(sorted(plan(clips, seed)))
+        units, cepstra = (np.stack(arrays) for arrays in zip(*(make_clip(name, seed) for name in names), strict=True))
+        fields = np.array([[int(field) for field in name.split("-")] for name in names])
+        order = np.lexsort((fields[:, 6], *fields[:, 5:1:-1].T))  # by emotion, the actor last: the real file's order
+        summary = np.random.default_rng([VERSION, seed, 3]).normal(0, 1, (clips, SUMMARY)).astype(np.float32)
+        content = {"names": names, "au": units, "mfcc": summary, "emotion": fields[:, 2] - 1, "actor": fields[:, 6]}
+        _save(out / FILES[0], {name: values[order] for name, values in content.items()})
+        order = np.lexsort((*fields[:, 5:1:-1].T, fields[:, 6]))  # actor by actor
+        audio = np.array([f"03{name[2:]}" for name in names])
+        _save(out / FILES[1], {"mfcc": cepstra[order], "clip_id": audio[order]})
+    return stand_in.tell("trials")
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    write_atomic(path, content.getbuffer(), sync=False)

@@ -1,0 +1,271 @@
+"""The one loop from a raw corpus to a store: catalogue x recipe, resumable, parallel, every entry accounted for."""
+
+import csv
+import io
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from atomic_files import write_atomic
+from datamodules.entries import SPLITS, Catalogue, Entry, Scan
+from datamodules.errors import DataError, Stopped, UnusableError
+from datamodules.reading.plain_json import parse_json
+from datamodules.reading.stand_in import is_stand_in
+from datamodules.recipe import Recipe
+from datamodules.sinks.base import Filled, StoreSink
+from datamodules.store.making import Prepared, Views, complete, hash_of, jobs_of, prepare_job
+from datamodules.store.parallel import ordered
+from datamodules.store.preview import write_contact_sheet
+from datamodules.store.reader import Store
+from datamodules.store.writer import StoreWriter
+from datamodules.views.base import Known
+
+SCHEMA = 2
+TEXTS_A_JOB = 512  # entries of which nothing is decoded
+MISSING = "missing"  # column of the index where some views can do without their medium
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be prepared, with everything found out that can be before the first file is decoded."""
+
+    catalogue: Catalogue
+    recipe: Recipe
+    source: Path
+    out: Path
+    scan: Scan
+    synthetic: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where the store goes."""
+        own = self.recipe.name == self.catalogue.recipe
+        return self.recipe.sink.folder(self.out, "prepared" if own else f"prepared-{self.recipe.name}", self.arrays)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the store is keyed by: whether and where a folder was named does not count."""
+        options = {name: value for name, value in asdict(self.catalogue).items() if not isinstance(value, Path | None)}  # type: ignore[call-overload]
+        return {
+            "catalogue": {"name": self.catalogue.name, **options, **self.scan.facts},
+            "recipe": self.recipe.name,
+            "views": {
+                name: {"view": type(view).__module__.rpartition(".")[2], **view.settings()}
+                for name, view in self.recipe.views.items()
+            },
+            "sink": self.recipe.sink.settings(),
+        }
+
+    @property
+    def arrays(self) -> dict[str, str]:
+        """Dtype of every array."""
+        views = self.recipe.views.items()
+        given = [view.arrays(name) for name, view in views] + [view.behind(name) for name, view in views]
+        return {name: dtype for arrays in given for name, dtype in arrays.items()}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Further columns of the index."""
+        optional = any(not view.required for view in self.recipe.views.values())
+        return (*self.catalogue.columns, *([MISSING] if optional else []))
+
+
+def plan(catalogue: Catalogue, recipe: Recipe, source: Path, out: Path | None = None) -> Plan:
+    """Scan a source and resolve what the options of a recipe left open.
+
+    Raises:
+        DataError: The source or an option is wrong.
+    """
+    if not source.is_dir():
+        raise DataError(f"--source {source}: no such folder; docs/data.md says where to get the corpus.")
+    for name, view in recipe.views.items():
+        view.check(f"--views.{name}")
+    synthetic = is_stand_in(source, catalogue.name)
+    scan, views = catalogue.scan(source), {}
+    for name, view in recipe.views.items():
+        bound, scan = view.bind(f"--views.{name}", scan, source)
+        if bound is not None:
+            views[name] = bound
+    out = out or Path("data", *(["synthetic"] if synthetic else []), catalogue.name)
+    sink = recipe.sink if recipe.sink.holds(catalogue) else StoreSink()
+    return Plan(catalogue, Recipe(recipe.name, views, sink), source, out, scan, synthetic)
+
+
+def prepare(
+    catalogue: Catalogue,
+    recipe: Recipe,
+    source: Path,
+    out: Path | None = None,
+    *,
+    workers: int | None = None,
+    max_skipped: int = 0,
+    preview: Path | None = None,
+) -> Store:
+    """Prepare a raw corpus, or carry on where that was stopped; print what was used, skipped and left aside.
+
+    Args:
+        catalogue: How the source is laid out.
+        recipe: What is kept of every entry.
+        source: The raw folder.
+        out: Folder of the corpus; ``data/<corpus>`` where not given, of a stand-in ``data/synthetic/<corpus>``.
+        workers: Processes; all cores where not given.
+        max_skipped: How many unusable entries are accepted.
+        preview: Where a contact sheet of the pictures goes.
+
+    Returns:
+        The finished store.
+
+    Raises:
+        DataError: The source or an option is wrong, or the store was made otherwise.
+        UnusableError: More than `max_skipped` entries, or all, cannot be used.
+        Stopped: It was interrupted.
+    """
+    began = time.monotonic()
+    for option, value, least in (("workers", workers, 1), ("max-skipped", max_skipped, 0)):
+        if value is not None and value < least:
+            raise DataError(f"--{option} {value}: at least {least}")
+    todo = plan(catalogue, recipe, source, out)
+    shown = [name for name, view in todo.recipe.views.items() if view.preview]
+    if preview and not shown:
+        raise DataError(f"--preview: no pictures are kept of {source}; leave the option out.")
+    said = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.said()))
+    said += "".join(f", without {name}" for name in recipe.views if name not in todo.recipe.views)
+    print(f"{len(todo.scan.entries)} {catalogue.unit}s{said}")
+    try:
+        store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)
+        filled = todo.recipe.sink.finish(todo.out, store)
+    except OSError as error:  # a write to a full disk names no file
+        error.filename = error.filename or str(todo.folder)
+        raise
+    _summarise(todo, store, filled, began)
+    if preview:
+        write_contact_sheet(store, preview, list(catalogue.classes), shown[0])
+        print(f"contact sheet: {preview}")
+    return store
+
+
+def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
+    unit, entries, sink = f"{todo.catalogue.unit}s", todo.scan.entries, todo.recipe.sink
+    sink.check(todo.out, entries, todo.arrays)
+    dtypes = sink.arrays(todo.arrays)
+    writer = StoreWriter(todo.folder, dtypes, todo.settings, todo.synthetic, todo.columns, SCHEMA)
+    with closing(writer):
+        fresh = not writer.complete
+        try:
+            _write(writer, todo, workers)
+        except KeyboardInterrupt:
+            raise Stopped(
+                f"stopped after {len(writer.done)} of {len(entries)} {unit}; the same command carries on"
+            ) from None
+        dropped = {entry.id for entry in entries if entry.dropped}
+        unusable = [row for row in writer.skipped if row["id"] not in dropped]
+        if fresh and len(unusable) > max_skipped:
+            raise UnusableError(
+                f"{len(unusable)} {unit} cannot be used, the first {unusable[0]['file']} "
+                f"({unusable[0]['reason']}); all are in {writer.write_skipped()}.\n"
+                f"Repair or remove them and run again, or do without them: --max-skipped {len(unusable)}"
+            )
+        if not writer.rows:
+            raise UnusableError(f"none of the {len(entries)} {unit} is left; {writer.write_skipped()} says why")
+        used = {row["id"] for row in writer.rows}
+        sink.after(todo.source, todo.out, [entry for entry in entries if entry.id in used], todo.arrays)
+        if fresh and MISSING in todo.columns:
+            _write_missing(todo.folder / "missing.csv", writer.rows)
+        needed = [name for view in todo.recipe.views.values() for name in view.packages]
+        writer.finish({name: version(name) for name in dict.fromkeys([*needed, *sink.packages])})
+    return Store(todo.folder)
+
+
+def _write(writer: StoreWriter, todo: Plan, workers: int) -> None:
+    entries, unit = todo.scan.entries, todo.catalogue.unit
+    known = [entry for entry in entries if entry.id in writer.done]
+    paths = sorted({path for entry in known for path in entry.files()})
+    with ThreadPoolExecutor() as threads:
+        hashes = dict(zip(paths, threads.map(hash_of, paths), strict=True))
+    writer.check_sources([entry.id for entry in entries], {entry.id: entry.digest(hashes) for entry in known})
+    if writer.complete:
+        return
+    if writer.done:
+        print(f"carrying on after {len(writer.done)} {unit}s")
+    here, elsewhere = _divided(todo.recipe.views)
+    rest = entries[len(writer.done) :]
+    texts = [rest[first : first + TEXTS_A_JOB] for first in range(0, len(rest), TEXTS_A_JOB)]
+    jobs = jobs_of(rest) if elsewhere else texts
+    make = partial(_make, views=elsewhere, sink=todo.recipe.sink, out=todo.out)
+    results = ordered(make, jobs, workers if elsewhere else 1)
+    with closing(results), tqdm(total=len(entries), initial=len(writer.done), unit=unit, disable=None) as bar:
+        for job, prepared in zip(jobs, results, strict=True):
+            complete(job, here, prepared)
+            for entry, one in zip(job, prepared, strict=True):
+                _record(writer, todo, entry, one)
+            bar.update(len(job))
+
+
+def _divided(views: Views) -> tuple[dict[str, Known], Views]:
+    """Return views that need nothing decoded, which are made here, and the others, which workers make."""
+    known = {name: view for name, view in views.items() if isinstance(view, Known)}
+    return known, {name: view for name, view in views.items() if name not in known}
+
+
+def _make(entries: Sequence[Entry], views: Views, sink: StoreSink, out: Path) -> list[Prepared]:
+    """Decode in a worker; what the sink writes there does not travel."""
+    return [
+        replace(one, arrays=sink.keep(out, entry, one.arrays)) if one.arrays else one
+        for entry, one in zip(entries, prepare_job(entries, views), strict=True)
+    ]
+
+
+def _record(writer: StoreWriter, todo: Plan, entry: Entry, made: Prepared) -> None:
+    if made.reason:
+        writer.skip(entry.id, entry.name, made.reason, made.sha256)
+        return
+    columns = {"split": entry.split, MISSING: json.dumps(made.missing) if made.missing else "[]", **entry.columns}
+    label = entry.label if made.label is None else made.label
+    writer.add(entry.id, entry.group, label, made.arrays, made.sha256, made.padded, columns)
+
+
+def _write_missing(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Write entry, part, medium, file and reason of everything that an entry had to go without."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["conversation", "utterance", "modality", "file", "reason"])
+    for row in rows:
+        table.writerows([row["id"], *lacking] for lacking in parse_json(row[MISSING]))
+    write_atomic(path, text.getvalue())
+
+
+def _missing_files(todo: Plan, store: Store) -> Iterator[str]:
+    """Yield, for each medium that some entries or parts went without, how many files of how many that were."""
+    rows = store.rows if MISSING in todo.columns else []
+    lost = Counter(medium for row in rows for _, medium, _, _ in parse_json(row[MISSING]))
+    pieces = [piece for entry in todo.scan.usable for piece in (entry, *entry.parts)]
+    for medium, count in sorted(lost.items()):
+        named = sum(medium in piece.media for piece in pieces)
+        yield f"{count} of {named} {medium} files missing or unusable (missing.csv)"
+
+
+def _summarise(todo: Plan, store: Store, filled: Filled, began: float) -> None:
+    """Print how many entries are used, skipped and left aside, and where the arrays are."""
+    unit, counts = f"{todo.catalogue.unit}s", store.manifest["counts"]
+    dropped = Counter(entry.dropped for entry in todo.scan.entries if entry.dropped)
+    splits = Counter(row["split"] for row in store.rows if row.get("split"))
+    said = f"{counts['used']} {unit} used"
+    said += f" ({', '.join(f'{splits[name]} {name}' for name in SPLITS)})" if splits else ""
+    said += f", {counts['skipped'] - dropped.total()} skipped"
+    said += f", {counts['padded']} padded" if counts["padded"] else ""
+    said += "".join(f", {count} left out: {reason}" for reason, count in sorted(dropped.items()))
+    said += "".join(f", {count} {what} ignored" for what, count in sorted(todo.scan.ignored.items()))
+    said += "".join(f", {text}" for text in _missing_files(todo, store))
+    said += "".join(f", {text}" for name, view in todo.recipe.views.items() if (text := view.told(name, store)))
+    print(f"{said}; {filled.told(time.monotonic() - began)}")
