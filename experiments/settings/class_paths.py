@@ -180,9 +180,10 @@ def as_now(path: Any) -> Any:
     Returns:
         The path; as it came where it is none of this project's, or no such class is loaded.
     """
-    name = _own_name(path)
+    if not (name := _own_name(path)):
+        return path
     modules = [module for known, module in list(sys.modules.items()) if known.partition(".")[0] in PACKAGES]
-    found = [vars(module).get(name) for module in modules] if name else []
+    found = [vars(module).get(name) for module in modules]
     own = {one.__module__ for one in found if isinstance(one, type) and one.__module__.split(".")[0] in PACKAGES}
     return f"{own.pop()}.{name}" if len(own) == 1 else path
 
