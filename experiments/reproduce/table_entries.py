@@ -97,16 +97,17 @@ def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
         raise DataError(f"{where}: expected a mapping, found {content!r}")
     known = {one.name for one in fields(kind)}
     if unknown := content.keys() - known:
-        names = ", ".join(sorted(map(str, unknown)))
-        raise DataError(f"{where}: unknown key {names}; known: {', '.join(sorted(known))}")
+        told = ", ".join(sorted(map(str, unknown)))
+        raise DataError(f"{where}: unknown key {told}; known: {', '.join(sorted(known))}")
     given = {key: value for key, value in content.items() if value is not None}
     for one in fields(kind):
         leaves = _leaves(one.type)
         if leaves <= _WORDS.keys() and (text := next(_texts(given.get(one.name)), None)) is not None:
             expected = " or ".join(_WORDS[leaf] for leaf in sorted(leaves - {type(None)}, key=str))
             raise DataError(f"{where}: {one.name}: expected {expected}, found the text {text[:80]!r}")
+    hashable: Any = kind
     try:
-        found = _parser(kind).parse_object(given, env=False, defaults=False)
+        found = _parser(hashable).parse_object(given, env=False, defaults=False)
     except ArgumentError as error:
         names, complaint = condense(str(error))
         raise DataError(": ".join([where, *([", ".join(names)] if names else []), complaint])) from error
