@@ -375,7 +375,9 @@ def test_a_users_own_model(own_model, ravdess, capsys):
     assert cli.main(["fit", *words, *run, "--allow-import=my_models"]) == 0
     assert "holds the finished run" in capsys.readouterr().out
     # the same, as evaluations under missing modalities build it
-    assert type(build(["fit", "--allow-import", "my_models", *words]).model).__name__ == "MyNet"
+    built = build(["fit", "--allow-import", "my_models", *words])
+    assert type(built.model).__name__ == "MyNet"
+    assert built.trainer.state.fn is None  # nothing was run
     test = ["test", *words, "--ckpt_path", str(path)]
     assert cli.main(test) == 2
     assert cli.main([*test, "--allow-import", "my_models"]) == 0

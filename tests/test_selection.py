@@ -128,8 +128,9 @@ COUNTS = (*LIMITS, "overfit_batches", "val_check_interval")
 PARSE = """
 import sys, json
 {before}
-import callbacks.checkpoints, callbacks.collapse, datamodules.ravdess, lightning_modules.ravdess_rivals
+from experiments.train.command import import_all
 from experiments.train.emotion_cli import EmotionCLI
+import_all()
 class Parsed(Exception): pass
 class Parsing(EmotionCLI):
     def instantiate_classes(self): raise Parsed(self.config)

@@ -97,8 +97,8 @@ def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
         raise DataError(f"{where}: expected a mapping, found {content!r}")
     known = {one.name for one in fields(kind)}
     if unknown := content.keys() - known:
-        names = ", ".join(sorted(map(str, unknown)))
-        raise DataError(f"{where}: unknown key {names}; known: {', '.join(sorted(known))}")
+        told = ", ".join(sorted(map(str, unknown)))
+        raise DataError(f"{where}: unknown key {told}; known: {', '.join(sorted(known))}")
     given = {key: value for key, value in content.items() if value is not None}
     for one in fields(kind):
         leaves = _leaves(one.type)
