@@ -26,7 +26,8 @@ from sklearn.preprocessing import StandardScaler
 
 from atomic_files import write_atomic
 from datamodules.precomputed import PrecomputedTensorDataModule
-from experiments.report.command import RESULTS, summary_of, update_readme
+from experiments.report.command import RESULTS, summary_of
+from experiments.report.readme import update_readme
 from experiments.report.text_table import percent
 from experiments.reproduce.plan import Planner
 from experiments.reproduce.table_file import read_table

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fabricated import CLASSES, make_project
 
-from experiments.report import group_tables as group_sheets
+from experiments.report import group_tables
 from experiments.report.command import summary_of
 from experiments.report.plots import figures
 from experiments.reproduce.plan import Planner
@@ -167,7 +167,7 @@ def summary(tmp_path, monkeypatch):
 
 def test_the_report_shows_groups_weights_and_subsets(summary):
     fairness, weights, subsets = (
-        of(summary) for of in (group_sheets.fairness, group_sheets.weights, group_sheets.subsets)
+        of(summary) for of in (group_tables.fairness, group_tables.weights, group_tables.subsets)
     )
     assert [row[:2] for row in fairness.rows] == [["age: old", "40"], ["age: young", "40"]]
     heaviest = {row[1]: row[-1] for row in weights.rows}

@@ -11,12 +11,12 @@ import yaml
 from fabricated import alter, fill, make_project
 
 from callbacks import plots
-from experiments.report import command as report
-from experiments.report import html_page as report_html
-from experiments.report import markup
+from experiments.report import markup, render
 from experiments.report import plots as report_plots
-from experiments.report import report_tables as sheets
-from experiments.report.command import summary_of, update_readme, write_report
+from experiments.report.command import summary_of, write_report
+from experiments.report.document import document_of
+from experiments.report.readme import stale_blocks, update_readme
+from experiments.report.text_table import TextTable
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",
@@ -135,9 +135,10 @@ def summary(tmp_path, monkeypatch):
 
 def test_a_whole_report_shows_what_was_written(summary, tmp_path, monkeypatch):
     text, summary = summary
+    document = document_of(summary)
     assert report_plots._fold_dots(summary, summary.rows)  # a formula in a label would not be drawn
-    monkeypatch.setattr(report_html, "figures", lambda _: [(f"F {text}", b"")])  # seconds
-    lines = write_report([summary, summary], tmp_path / "report")
+    monkeypatch.setattr("experiments.report.document.figures", lambda _: [(f"F {text}", b"")])  # seconds
+    lines = write_report([document, document], tmp_path / "report")
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u2028]", "".join(lines))
     name = Path(tmp_path / "report" / "toy")
     page, found = rendered(name.with_suffix(".md").read_text())
@@ -153,18 +154,41 @@ def test_a_whole_report_shows_what_was_written(summary, tmp_path, monkeypatch):
         assert f"{seen(text)} video" in [" ".join(cell.split()) for cell in found.cells]
     tex = name.with_suffix(".tex").read_text()
     assert not re.search(r"\\(input|write|script)", tex)
-    columns = len(sheets.main_sheet(summary).header)
+    columns = len(document.tables[0].header)
     main = tex[tex.index(r"\midrule") : tex.index(r"\bottomrule")].splitlines()[1:]
     assert len(main) == len(summary.rows) + len(summary.baselines)
     assert all(len(re.findall(r"(?<!\\)&", line)) == columns - 1 and line.endswith(r" \\") for line in main)
     readme = tmp_path / "README.md"
     readme.write_text("before\n\n<!-- table:toy -->\nold\n<!-- /table:toy -->\n\nafter\n")
     for _ in range(2):  # the second finds the same markers
-        update_readme(readme, "toy", report.readme_block(summary))
+        update_readme(readme, "toy", render.readme_block(document))
         assert readme.read_text().startswith("before\n\n<!-- table:toy -->\n**T")
         assert readme.read_text().endswith("<!-- /table:toy -->\n\nafter\n")
         assert readme.read_text().count("<!--") == 2
-    assert report.stale_blocks(readme, [summary]) == []
+    assert stale_blocks(readme, [document]) == []
+
+
+def test_templates_leave_escaping_to_the_format_in_their_name():
+    templates = list(render.TEMPLATES.glob("*.j2"))
+    assert {path.with_suffix("").suffix for path in templates} == {".md", ".tex", ".html"}
+    for path in templates:
+        text = path.read_text()
+        words = set(re.findall(r"\w+", " ".join(re.findall(r"{[{%].*?[%}]}", text, re.DOTALL))))
+        assert not words & {"safe", "e", "escape", "forceescape", "autoescape", "striptags", "join", "tojson"}, (
+            path.name
+        )
+
+
+def test_one_document_is_rendered_three_ways_and_its_tables_are_made_once(summary, tmp_path, monkeypatch):
+    _, summary = summary
+    made = []
+    monkeypatch.setattr("experiments.report.document.figures", lambda _: [])
+    monkeypatch.setattr("experiments.report.document.tables", lambda of: made.append(of) or [TextTable("T", ["a"], [])])
+    document = document_of(summary)
+    write_report([document, document], tmp_path / "report")
+    update = render.readme_block(document)
+    assert "| a |\n| --- |" in update
+    assert made == [summary]
 
 
 def test_a_class_with_dollars_is_drawn(tmp_path):

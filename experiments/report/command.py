@@ -1,15 +1,14 @@
 """``cli.py report``: every table as Markdown, LaTeX and one self-contained HTML file, from result files alone."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from atomic_files import write_atomic
 from datamodules.store import DataError
-from experiments.report import markup
-from experiments.report import report_tables as sheets
-from experiments.report.html_page import html, index_html
+from experiments.report import markup, render
+from experiments.report.document import Document, document_of
+from experiments.report.readme import has_block, update_readme
 from experiments.reproduce.committed import read_committed, write_committed
 from experiments.reproduce.finished_cells import read_cells
 from experiments.reproduce.plan import Planner
@@ -70,13 +69,13 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
         for planner in planners:
             for path in write_committed(planner.table, read_cells(planner.table, args.runs), RESULTS):
                 print(f"wrote {path}")
-    summaries = [summary_of(planner, args.results or _where_no_runs_are(planner)) for planner in planners]
-    for summary in summaries if args.readme else ():
-        if args.tables or has_block(args.readme, summary.table.name):
-            update_readme(args.readme, summary.table.name, readme_block(summary))
+    documents = [document_of(summary_of(planner, args.results or _where_no_runs_are(planner))) for planner in planners]
+    for document in documents if args.readme else ():
+        if args.tables or has_block(args.readme, document.name):
+            update_readme(args.readme, document.name, render.readme_block(document))
     out = args.out or report_folder(planners[0])
     try:
-        lines = write_report(summaries, out)
+        lines = write_report(documents, out)
     except OSError as error:
         raise DataError(f"cannot write {out}: {error.strerror}; name another folder with --out") from error
     for line in lines:
@@ -121,11 +120,11 @@ def report_folder(planner: Planner) -> Path:
     return planner.runs.joinpath(*(["synthetic"] if planner.table.synthetic else []), "report")
 
 
-def write_report(summaries: Sequence[Summary], folder: Path) -> list[str]:
-    """Writes the report files of some tables.
+def write_report(documents: Sequence[Document], folder: Path) -> list[str]:
+    """Writes the files of some reports.
 
     Args:
-        summaries: The tables with their numbers.
+        documents: The reports.
         folder: Where the files go: ``<table>.md``, ``.tex`` and ``.html``, and ``index.html`` for several tables.
 
     Returns:
@@ -133,77 +132,13 @@ def write_report(summaries: Sequence[Summary], folder: Path) -> list[str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines, page = [], folder / "index.html"
-    for summary in summaries:
-        name = summary.table.name
-        write_atomic(folder / f"{name}.md", markdown(summary))
-        write_atomic(folder / f"{name}.tex", "\n".join(map(sheets.latex, sheets.sheets(summary))))
-        write_atomic(folder / f"{name}.html", html(summary))
-        lines += [markup.one_line(sheets.title(summary)), "", sheets.markdown(sheets.main_sheet(summary)), ""]
-    if len(summaries) > 1:
-        write_atomic(page, index_html(summaries))
+    for document in documents:
+        write_atomic(folder / f"{document.name}.md", render.markdown(document))
+        write_atomic(folder / f"{document.name}.tex", render.latex(document))
+        write_atomic(folder / f"{document.name}.html", render.html(document))
+        lines += [markup.one_line(document.title), "", render.markdown_table(document.tables[0]), ""]
+    if len(documents) > 1:
+        write_atomic(page, render.index_html(documents))
     else:
-        page = folder / f"{summaries[0].table.name}.html"
+        page = folder / f"{documents[0].name}.html"
     return [*lines, f"report: {page}"]
-
-
-def markdown(summary: Summary) -> str:
-    """The whole report as Markdown, pictures left out."""
-    main, *others = sheets.sheets(summary)
-    head = [f"# {markup.markdown(main.title)}", markup.markdown(summary.table.source)]
-    parts = [*head, sheets.markdown(main), _note_list(summary)]
-    for sheet in others:
-        parts += [f"## {markup.markdown(sheet.title)}", sheets.markdown(sheet)]
-    return "\n\n".join(parts) + "\n"
-
-
-def readme_block(summary: Summary) -> str:
-    """What stands between a table's markers in a Markdown file."""
-    main = sheets.main_sheet(summary)
-    head = f"**{markup.markdown(main.title)}** ({markup.markdown(summary.table.source)})"
-    return "\n\n".join([head, sheets.markdown(main), _note_list(summary)])
-
-
-def update_readme(path: Path, table: str, block: str) -> None:
-    """Replaces what stands between the markers of a table.
-
-    Args:
-        path: A Markdown file with ``<!-- table:NAME -->`` and ``<!-- /table:NAME -->``.
-        table: Name of the table.
-        block: The new content.
-
-    Raises:
-        DataError: If the file or its markers are not there.
-    """
-    if not path.exists():
-        raise DataError(f"--readme {path}: no such file")
-    if not has_block(path, table):
-        raise DataError(f"{path}: add the lines <!-- table:{table} --> and <!-- /table:{table} --> where it belongs")
-    text = path.read_text(encoding="utf-8")
-    new = _block(table).sub(lambda match: f"{match[1]}\n{block}\n{match[3]}", text)
-    if new != text:
-        write_atomic(path, new)
-
-
-def has_block(path: Path, table: str) -> bool:
-    """Whether a Markdown file has the markers of a table."""
-    return path.exists() and _block(table).search(path.read_text(encoding="utf-8")) is not None
-
-
-def stale_blocks(path: Path, summaries: Sequence[Summary]) -> list[str]:
-    """Names of the tables whose block in a Markdown file is not what their result files give."""
-    text = path.read_text(encoding="utf-8")
-    found = {summary.table.name: _block(summary.table.name).search(text) for summary in summaries}
-    return [
-        summary.table.name
-        for summary in summaries
-        if (match := found[summary.table.name]) and match[2].strip() != readme_block(summary).strip()
-    ]
-
-
-def _block(table: str) -> re.Pattern[str]:
-    name = re.escape(table)
-    return re.compile(rf"(<!-- table:{name} -->)(.*?)(<!-- /table:{name} -->)", re.DOTALL)
-
-
-def _note_list(summary: Summary) -> str:
-    return "\n".join(f"- {markup.markdown(note)}" for note in sheets.notes(summary))

@@ -5,17 +5,17 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from experiments.report.text_table import NONE, Sheet, first, titled
+from experiments.report.text_table import NONE, TextTable, first, titled
 from experiments.scores.table_scores import RowSummary, Summary
 
 
-def cost(summary: Summary) -> Sheet:
+def cost(summary: Summary) -> TextTable:
     """Return the cost of every row that was run."""
     header = [
         first(summary), "Parameters", "Published", "Trainable", "FLOPs, one clip", "Latency, one clip (median)",
         "Peak memory", "Training time per cell", "Device",
     ]  # fmt: skip
-    return Sheet(titled(summary, "Cost"), header, [_cost_row(row) for row in summary.rows if row.cells])
+    return TextTable(titled(summary, "Cost"), header, [_cost_row(row) for row in summary.rows if row.cells])
 
 
 def _cost_row(row: RowSummary) -> list[str]:

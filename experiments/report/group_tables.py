@@ -2,12 +2,12 @@
 
 import math
 
-from experiments.report.text_table import METRICS, Sheet, first, percent, titled
+from experiments.report.text_table import METRICS, TextTable, first, percent, titled
 from experiments.scores import subgroups as breakdown
 from experiments.scores.table_scores import Summary
 
 
-def subsets(summary: Summary) -> Sheet:
+def subsets(summary: Summary) -> TextTable:
     """The metric with some modalities alone."""
     shown = [subset for subset in summary.table.subsets if any(subset in row.subsets for row in summary.rows)]
     whole = {name for subset in shown for name in subset}
@@ -18,10 +18,10 @@ def subsets(summary: Summary) -> Sheet:
         if row.subsets
     ]
     title = "Modalities that are there, all others lost, without retraining"
-    return Sheet(titled(summary, f"{title}: {METRICS[summary.table.metric]}"), [first(summary), *named], rows)
+    return TextTable(titled(summary, f"{title}: {METRICS[summary.table.metric]}"), [first(summary), *named], rows)
 
 
-def fairness(summary: Summary) -> Sheet:
+def fairness(summary: Summary) -> TextTable:
     """Accuracy of every row by age, gender and whatever else is known of the people in clips."""
     runs = {row.row.label: breakdown.reported(row, summary.headline) for row in summary.rows}
     runs = {label: of for label, of in runs.items() if any(run.attributes for run in of)}
@@ -36,10 +36,10 @@ def fairness(summary: Summary) -> Sheet:
         ]
         rows.append([f"{name}: {value}", f"{clips}", *shown])
     title = "Accuracy by group of people, with half of a 95 % interval over clips, of these training runs alone"
-    return Sheet(titled(summary, title), [first(summary), "Clips", *runs], rows)
+    return TextTable(titled(summary, title), [first(summary), "Clips", *runs], rows)
 
 
-def weights(summary: Summary) -> Sheet:
+def weights(summary: Summary) -> TextTable:
     """Mean weights of the modalities; by class and by group of people where a model decides them clip by clip."""
     rows: list[list[str]] = []
     modalities: dict[str, None] = {}
@@ -56,4 +56,4 @@ def weights(summary: Summary) -> Sheet:
         means = [percent(float(by[m].mean()) if len(by.get(m, ())) else math.nan) for m in modalities]
         rows.append([label, group, *means, breakdown.heaviest(by)])
     header = [first(summary), "Clips of", *modalities, "Heaviest"]
-    return Sheet(titled(summary, "Mean weight of a modality where it is there, percent"), header, rows)
+    return TextTable(titled(summary, "Mean weight of a modality where it is there, percent"), header, rows)

@@ -1,11 +1,10 @@
-"""The tables of a report as plain text cells, and their Markdown and LaTeX."""
+"""The tables of a report as plain text cells, and what is said beside them."""
 
 import math
 
-from experiments.report import caveats, markup
-from experiments.report import group_tables as group_sheets
+from experiments.report import caveats, group_tables
 from experiments.report.cost_table import cost, quantity
-from experiments.report.text_table import METRICS, NONE, STAMP, Sheet, first, metric_name, percent, titled
+from experiments.report.text_table import METRICS, NONE, NOT_RUN, STAMP, TextTable, first, metric_name, percent, titled
 from experiments.scores import statistics
 from experiments.scores.column_score import Score
 from experiments.scores.robustness import COLUMNS
@@ -16,20 +15,19 @@ TITLES = {
     "last": "Paper protocol, last epoch",
     "honest": "Honest",
 }
-NOT_RUN = "not run"
 _PROTOCOLS = {"paper": "paper protocol", "honest": "honest"}
 
 
-def sheets(summary: Summary) -> list[Sheet]:
+def tables(summary: Summary) -> list[TextTable]:
     """The tables of a report, the main one first; those without content are left out."""
     others = [
-        _by_corpus(summary), _detail(summary), _optimism(summary), group_sheets.subsets(summary),
-        group_sheets.fairness(summary), group_sheets.weights(summary), cost(summary), _robustness(summary),
+        _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
+        group_tables.fairness(summary), group_tables.weights(summary), cost(summary), _robustness(summary),
     ]  # fmt: skip
-    return [main_sheet(summary), *(sheet for sheet in others if sheet.rows)]
+    return [main_table(summary), *(table for table in others if table.rows)]
 
 
-def main_sheet(summary: Summary) -> Sheet:
+def main_table(summary: Summary) -> TextTable:
     """Published and measured figures side by side, with what is needed to judge the difference."""
     headline = TITLES[summary.headline].split(" (")[0].lower()
     header = [
@@ -48,7 +46,7 @@ def main_sheet(summary: Summary) -> Sheet:
     blank = [NONE] * (len(header) - 2 - len(summary.columns))
     for name, chance in summary.baselines.items():
         rows.append([name, NONE, *[percent(chance)] * len(summary.columns), *blank])
-    return Sheet(title(summary), header, rows)
+    return TextTable(title(summary), header, rows)
 
 
 def notes(summary: Summary) -> list[str]:
@@ -92,24 +90,6 @@ def title(summary: Summary) -> str:
     own = f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
     leaked = any(row.row.label.startswith(f"{LEAKED}: ") for row in summary.rows)
     return f"{own} ({LEAKED} rows saw what labels were made of)" if leaked else own
-
-
-def markdown(sheet: Sheet) -> str:
-    """A sheet as a Markdown table, without its title."""
-    rows = [[markup.markdown(cell) for cell in row] for row in (sheet.header, *sheet.rows)]
-    rule = ["---", *["---:"] * (len(sheet.header) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:]))
-
-
-def latex(sheet: Sheet) -> str:
-    """A sheet as a LaTeX table (booktabs)."""
-    lines = [" & ".join(map(markup.latex, row)) + r" \\" for row in (sheet.header, *sheet.rows)]
-    body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
-    columns = "l" + "r" * (len(sheet.header) - 1)
-    return (
-        f"\\begin{{table}}\n\\caption{{{markup.latex(sheet.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
-        "\\end{tabular}\n\\end{table}\n"
-    )
 
 
 def published(summary: Summary, row: RowSummary) -> str:
@@ -158,7 +138,7 @@ def _sizes_published(summary: Summary) -> bool:
     return any("n" in row.row.published for row in summary.rows)
 
 
-def _by_corpus(summary: Summary) -> Sheet:
+def _by_corpus(summary: Summary) -> TextTable:
     header = [first(summary), "Corpus", "Clips", "UAR", "Macro precision", "Macro F1", "Accuracy"]
     metrics = (statistics.uar, statistics.macro_precision, statistics.macro_f1, statistics.accuracy)
     rows = [
@@ -167,10 +147,10 @@ def _by_corpus(summary: Summary) -> Sheet:
         if (score := row.scores.get(summary.headline))
         for corpus, confusion in score.corpora.items()
     ]
-    return Sheet(titled(summary, f'By corpus, column "{TITLES[summary.headline]}"'), header, rows)
+    return TextTable(titled(summary, f'By corpus, column "{TITLES[summary.headline]}"'), header, rows)
 
 
-def _detail(summary: Summary) -> Sheet:
+def _detail(summary: Summary) -> TextTable:
     header = [
         first(summary), "Column", "Cells", "n train / test", f"{metric_name(summary)}, mean over folds",
         "SD over folds", "SD over seeds", "95 % interval", "Accuracy", "UAR", "Macro F1",
@@ -188,10 +168,10 @@ def _detail(summary: Summary) -> Sheet:
         for row in summary.rows
         for column, score in row.scores.items()
     ]
-    return Sheet(titled(summary, "Every column"), header, rows)
+    return TextTable(titled(summary, "Every column"), header, rows)
 
 
-def _optimism(summary: Summary) -> Sheet:
+def _optimism(summary: Summary) -> TextTable:
     header = [first(summary), "Best epoch - last epoch", "Best epoch - honest", "n train, paper protocol / honest"]
     rows = []
     for row in summary.rows:
@@ -201,10 +181,10 @@ def _optimism(summary: Summary) -> Sheet:
             shown = [NONE if math.isnan(gap) else f"{100 * gap:+.2f}" for gap in gaps]
             rows.append([row.row.label, *shown, " / ".join(trained)])
     text = "Optimism: points that choosing the epoch on the test fold adds; against honest, more training clips too"
-    return Sheet(titled(summary, text), header, rows)
+    return TextTable(titled(summary, text), header, rows)
 
 
-def _robustness(summary: Summary) -> Sheet:
+def _robustness(summary: Summary) -> TextTable:
     rates = sorted({rate for row in summary.rows for of in row.robustness.values() for rate in of.rates})
     header = [first(summary), "Modality that goes missing", "Column", "Area", *(f"{rate:.0%}" for rate in rates)]
     rows = []
@@ -213,7 +193,9 @@ def _robustness(summary: Summary) -> Sheet:
             at = dict(zip(curve.rates, curve.values, strict=True))
             cells = [percent(at.get(rate, math.nan)) for rate in rates]
             rows.append([row.row.label, modality, TITLES[curve.column], percent(curve.area), *cells])
-    return Sheet(titled(summary, f"{metric_name(summary)} under missing modalities, without retraining"), header, rows)
+    return TextTable(
+        titled(summary, f"{metric_name(summary)} under missing modalities, without retraining"), header, rows
+    )
 
 
 def _with_spread(mean: float, spread: float) -> str:

@@ -8,10 +8,12 @@ from experiments.scores.table_scores import Summary
 STAMP = "SYNTHETIC"
 METRICS = {"accuracy": "accuracy", "uar": "unweighted average recall (UAR)"}
 NONE = "-"
+NOT_RUN = "not run"
+ABSENT = (NONE, NOT_RUN)
 
 
 @dataclass(frozen=True)
-class Sheet:
+class TextTable:
     """One table as text.
 
     Attributes:

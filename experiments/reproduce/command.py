@@ -12,6 +12,7 @@ from pathlib import Path
 
 from datamodules.store import DataError
 from experiments.report.command import report_folder, summary_of, write_report
+from experiments.report.document import document_of
 from experiments.reproduce.missing import evaluate_all, pending
 from experiments.reproduce.plan import Job, Planner, Selection, option
 from experiments.reproduce.runner import Interrupted, Outcome, call, interruptible, run_jobs, typed
@@ -107,7 +108,8 @@ def _reproduce(planners: Sequence[Planner], selection: Selection, program: Path,
     lost = [found for planner in ready for found in pending(planner.table, planner.jobs(selection), outcome.done)]
     if lost:
         outcome.failed |= evaluate_all(lost, workers)
-    for line in write_report([summary_of(planner) for planner in planners], report_folder(planners[0])):
+    documents = [document_of(summary_of(planner)) for planner in planners]
+    for line in write_report(documents, report_folder(planners[0])):
         print(line)
     for name, reason in outcome.failed.items():
         print(f"{name}: {reason}", file=sys.stderr)
