@@ -130,13 +130,20 @@ def dispatch(arguments: Sequence[str]) -> int:
         module.add_arguments(parser)
         args = parser.parse_args(arguments[1:])
         with naming(args.runs):
-            return int(module.run(args))
+            return int(module.run(args, **_reporting(command)))
     if command in TRAINING:
         _look_for_configs(arguments[1:])
         return int(importlib.import_module("experiments.train.command").main(arguments))
     known = ", ".join((*TRAINING, *PER_CORPUS, *TABLES))
     print(f"error: there is no command {command!r}; the commands are {known}", file=sys.stderr)
     return 2
+
+
+def _reporting(command: str) -> dict[str, Any]:
+    """Return what a command of tables is given to report with where it does not report itself."""
+    if command == "report":
+        return {}
+    return {"report": importlib.import_module("experiments.report.command").report_on}
 
 
 def _said(error: BaseException) -> str:

@@ -28,9 +28,9 @@ from atomic_files import write_atomic
 from datamodules.precomputed import PrecomputedTensorDataModule
 from experiments.report.command import RESULTS, summary_of
 from experiments.report.readme import update_readme
-from experiments.report.text_table import percent
 from experiments.reproduce.plan import Planner
 from experiments.reproduce.table_file import read_table
+from experiments.results.quantities import percent
 from experiments.scores import statistics
 from experiments.scores.table_scores import Summary
 from experiments.settings.config import PROJECT

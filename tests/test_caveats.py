@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from fabricated import alter, column, fill, make_cell, make_project, write_predictions
 
-from experiments.report import cost_table, render, report_tables
+from experiments.report import caveats, renderings, report_tables
 from experiments.report.command import summary_of
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.table_file import read_table
+from experiments.results import quantities
 from experiments.results.cell import read_cell, read_json, write_json
 
 HERE = Path()
@@ -98,25 +99,27 @@ def test_the_interval_of_several_seeds_is_that_of_speakers_and_seeds(project):
 
 def test_how_many_clips_every_column_trains_on_is_shown(project):
     planner = fill()
-    text = render.markdown_table(report_tables.main_table(summary_of(planner)))
+    text = renderings.markdown(report_tables.main_table(summary_of(planner)))
     assert column(text, "n train / test (paper protocol)")["Video alone"] == "160 / 80"
     assert column(text, "n train / test (honest)")["Video alone"] == "80 / 80"
     assert column(text, "n train / test (honest)")["Majority class"] == "-"
     assert "(published)" not in text.replace("Parameters (published)", "")
     said = "The protocols train on different numbers of clips (paper 160, honest 80)"
-    assert said in "\n".join(report_tables.notes(summary_of(planner)))
-    (optimism,) = [table for table in report_tables.tables(summary_of(planner)) if table.title.startswith("Optimism")]
+    assert said in "\n".join(caveats.notes(summary_of(planner)))
+    (optimism,) = [
+        sheet for sheet in report_tables.report_of(summary_of(planner)).tables if sheet.title.startswith("Optimism")
+    ]
     assert [row[-1] for row in optimism.rows] == ["160 / 80"] * 3
     alter("audio", n_train=160)
     path = Path("experiments/tables/toy.yaml")
     path.write_text(path.read_text().replace("accuracy: 60.5,", "accuracy: 60.5, n: 1200 / 240,"))
     summary = summary_of(Planner(read_table("toy", project=HERE), Path("runs"), HERE))
-    text = render.markdown_table(report_tables.main_table(summary))
+    text = renderings.markdown(report_tables.main_table(summary))
     assert column(text, "n train / test (published)") == {
         "Video alone": "1200 / 240", "Audio alone": "-", "Pair_50 %": "-", "Majority class": "-",
     }  # fmt: skip
     assert column(text, "n train / test (honest)")["Audio alone"] == "160 / 80"
-    assert "(paper 160, honest 80 to 160)" in "\n".join(report_tables.notes(summary))
+    assert "(paper 160, honest 80 to 160)" in "\n".join(caveats.notes(summary))
     assert (
         len({len(row) for row in (report_tables.main_table(summary).header, *report_tables.main_table(summary).rows)})
         == 1
@@ -128,16 +131,16 @@ def test_a_table_of_one_protocol_has_one_column_of_clips(project):
     text = path.read_text().replace("[paper, honest]", "[honest]")
     path.write_text(text.replace("seeds: {paper: [1, 2], honest: [1]}", "seeds: [1]"))
     summary = summary_of(fill())
-    table = report_tables.main_table(summary)
-    assert [title for title in table.header if title.startswith("n train")] == ["n train / test"]
-    assert {len(row) for row in table.rows} == {len(table.header)}
-    assert column(render.markdown_table(table), "n train / test")["Audio alone"] == "80 / 80"
-    assert "The protocols train on different numbers" not in "\n".join(report_tables.notes(summary))
+    sheet = report_tables.main_table(summary)
+    assert [title for title in sheet.header if title.startswith("n train")] == ["n train / test"]
+    assert {len(row) for row in sheet.rows} == {len(sheet.header)}
+    assert column(renderings.markdown(sheet), "n train / test")["Audio alone"] == "80 / 80"
+    assert "The protocols train on different numbers" not in "\n".join(caveats.notes(summary))
 
 
 def test_a_note_says_what_p_and_interval_are_conditional_on(project):
     planner = fill(protocols=["honest"])
-    notes = "\n".join(report_tables.notes(summary_of(planner)))
+    notes = "\n".join(caveats.notes(summary_of(planner)))
     assert "One training run per fold: interval and p are conditional on it" in notes
     assert "bootstrap of speakers, 10,000 resamples" in notes
     assert "all sign patterns counted (exact); corrected by Holm" in notes
@@ -145,14 +148,14 @@ def test_a_note_says_what_p_and_interval_are_conditional_on(project):
     for path in Path("runs/toy").rglob("honest-*"):
         path.rename(path.with_name(path.name.replace("honest", "aside")))
     fill(protocols=["paper"])
-    notes = "\n".join(report_tables.notes(summary_of(planner)))
+    notes = "\n".join(caveats.notes(summary_of(planner)))
     assert "bootstrap of speakers and seeds" in notes
     assert "averaged before rows are paired; p is conditional on the training runs that were made" in notes
     assert "One training run" not in notes
     assert "of the seed means (seeds: paper 2)" in notes
     for path in Path("runs/toy/audio").glob("paper-fold1-seed2"):
         path.rename(path.with_name("aside"))
-    notes = "\n".join(report_tables.notes(summary_of(planner)))
+    notes = "\n".join(caveats.notes(summary_of(planner)))
     assert "One training run per fold (Audio alone): interval and p are conditional" in notes
     assert "Several seeds" in notes
 
@@ -160,13 +163,13 @@ def test_a_note_says_what_p_and_interval_are_conditional_on(project):
 def test_random_sign_patterns_are_told(project, monkeypatch):
     monkeypatch.setattr("experiments.scores.statistics._SUMS", 0)
     monkeypatch.setattr("experiments.scores.statistics._PAIRED", 0)
-    notes = "\n".join(report_tables.notes(summary_of(fill(protocols=["honest"]))))
+    notes = "\n".join(caveats.notes(summary_of(fill(protocols=["honest"]))))
     assert "(exact), but in Audio alone, Pair_50 %: 10,000 random ones" in notes
 
 
 def test_a_note_counts_trainings_and_what_trains_nothing(project):
     planner = fill()
-    assert "Behind the table: 27 cells, 27 trainings; 34 min one after the other (CPU)." in report_tables.notes(
+    assert "Behind the table: 27 cells, 27 trainings; 34 min one after the other (CPU)." in caveats.notes(
         summary_of(planner)
     )
     for path in Path("runs/toy/video").rglob("result.json"):  # the first epoch is a training too
@@ -179,25 +182,25 @@ def test_a_note_counts_trainings_and_what_trains_nothing(project):
         chosen = {name: {**of, "epoch": None} for name, of in result["selections"].items()}
         write_json(path, {**result, "selections": chosen, "seconds": 0.0})
     said = "Behind the table: 27 cells, 18 trainings and 9 that train nothing; 22 min one after the other (CPU)."
-    assert said in report_tables.notes(summary_of(planner))
+    assert said in caveats.notes(summary_of(planner))
 
 
 def test_a_row_of_another_version_of_the_code_says_so(project):
     planner = fill()
-    assert "version of the code" not in "\n".join(report_tables.notes(summary_of(planner)))
+    assert "version of the code" not in "\n".join(caveats.notes(summary_of(planner)))
     alter("video", commit="aaaa")
     alter("audio", commit="bbbb")
     alter("pair", commit="aaaa")
     said = "Measured with another version of the code than the other rows (commit aaaa): Audio alone: commit bbbb."
-    assert said in report_tables.notes(summary_of(planner))
+    assert said in caveats.notes(summary_of(planner))
     later = Path("runs/toy/pair/honest-fold0-seed1/result.json")
     write_json(later, {**read_json(later), "commit": "cccc"})  # a row of two versions shares one with another row
     said = said.replace("commit aaaa)", "commit aaaa, cccc)")
-    assert said in report_tables.notes(summary_of(planner))
+    assert said in caveats.notes(summary_of(planner))
 
 
 def test_an_empty_table_says_nothing_of_cells_it_has_not(project):
-    notes = report_tables.notes(summary_of(Planner(read_table("toy", project=HERE), Path("runs"), HERE)))
+    notes = caveats.notes(summary_of(Planner(read_table("toy", project=HERE), Path("runs"), HERE)))
     assert len(notes) == 4  # measured, chosen, column, what was published
 
 
@@ -207,7 +210,7 @@ def test_a_table_of_recall_says_recall_of_robustness_too(project):
     planner = fill(rows=["audio"], seeds=[1])
     lost = project / "runs/toy/audio/honest-fold0-seed1/missing/audio-1.00/predictions-selected.csv"
     write_predictions(lost, 0, 0.2, np.random.default_rng(0))
-    titles = [table.title for table in report_tables.tables(summary_of(planner))]
+    titles = [sheet.title for sheet in report_tables.report_of(summary_of(planner)).tables]
     assert "UAR under missing modalities, without retraining" in titles
 
 
@@ -216,7 +219,7 @@ def test_a_table_of_recall_says_recall_of_robustness_too(project):
     [(float("nan"), "-"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (14_049, "3.9 h")],
 )
 def test_durations(seconds, told):
-    assert cost_table.duration(seconds) == told
+    assert quantities.duration(seconds) == told
 
 
 @pytest.mark.parametrize(
@@ -225,7 +228,7 @@ def test_durations(seconds, told):
      (3e12, "3.00 TB")],
 )  # fmt: skip
 def test_quantities(value, told):
-    assert cost_table.quantity(value, "B") == told
+    assert quantities.quantity(value, "B") == told
 
 
 def test_small_p_values_are_told_as_less(project):
@@ -234,7 +237,7 @@ def test_small_p_values_are_told_as_less(project):
     cells = []
     for p in (0.00099, 0.001, 0.25, float("nan")):
         given = replace(summary, rows=[replace(row, p=p) for row in summary.rows])
-        cells.append(column(render.markdown_table(report_tables.main_table(given)), "p vs")["Pair_50 %"])
+        cells.append(column(renderings.markdown(report_tables.main_table(given)), "p vs")["Pair_50 %"])
     assert cells == ["< 0.001", "0.001", "0.250", "-"]
 
 

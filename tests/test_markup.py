@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import yaml
 from fabricated import alter, fill, make_project
 
 from callbacks import plots
-from experiments.report import markup, render
-from experiments.report import plots as report_plots
+from experiments.report import caveats, markup, renderings, report_tables
 from experiments.report.command import summary_of, write_report
-from experiments.report.document import document_of
+from experiments.report.plots import _fold_dots
 from experiments.report.readme import stale_blocks, update_readme
-from experiments.report.text_table import TextTable
+from experiments.report.renderings import readme_block
+from experiments.report.text_table import Report, TextTable
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",
@@ -135,10 +136,10 @@ def summary(tmp_path, monkeypatch):
 
 def test_a_whole_report_shows_what_was_written(summary, tmp_path, monkeypatch):
     text, summary = summary
-    document = document_of(summary)
-    assert report_plots._fold_dots(summary, summary.rows)  # a formula in a label would not be drawn
-    monkeypatch.setattr("experiments.report.document.figures", lambda _: [(f"F {text}", b"")])  # seconds
-    lines = write_report([document, document], tmp_path / "report")
+    assert _fold_dots(summary, summary.rows)  # a formula in a label would not be drawn
+    monkeypatch.setattr(renderings, "figures", lambda _: [(f"F {text}", b"")])  # seconds
+    whole = report_tables.report_of(summary)
+    lines = write_report([whole, whole], tmp_path / "report")
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u2028]", "".join(lines))
     name = Path(tmp_path / "report" / "toy")
     page, found = rendered(name.with_suffix(".md").read_text())
@@ -154,41 +155,56 @@ def test_a_whole_report_shows_what_was_written(summary, tmp_path, monkeypatch):
         assert f"{seen(text)} video" in [" ".join(cell.split()) for cell in found.cells]
     tex = name.with_suffix(".tex").read_text()
     assert not re.search(r"\\(input|write|script)", tex)
-    columns = len(document.tables[0].header)
+    columns = len(whole.main.header)
     main = tex[tex.index(r"\midrule") : tex.index(r"\bottomrule")].splitlines()[1:]
     assert len(main) == len(summary.rows) + len(summary.baselines)
     assert all(len(re.findall(r"(?<!\\)&", line)) == columns - 1 and line.endswith(r" \\") for line in main)
     readme = tmp_path / "README.md"
     readme.write_text("before\n\n<!-- table:toy -->\nold\n<!-- /table:toy -->\n\nafter\n")
     for _ in range(2):  # the second finds the same markers
-        update_readme(readme, "toy", render.readme_block(document))
+        update_readme(readme, "toy", readme_block(whole))
         assert readme.read_text().startswith("before\n\n<!-- table:toy -->\n**T")
         assert readme.read_text().endswith("<!-- /table:toy -->\n\nafter\n")
         assert readme.read_text().count("<!--") == 2
-    assert stale_blocks(readme, [document]) == []
+    assert stale_blocks(readme, [whole]) == []
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_every_format_escapes_by_its_own_rule(summary, kind, monkeypatch):
+    text = HOSTILE[kind]
+    table = TextTable(text, [text, "n"], [[text, "1"]])
+    report = Report(replace(summary[1], table=replace(summary[1].table, source=text)), table, [table], [text])
+    monkeypatch.setattr(renderings, "figures", lambda _: [(text, b"")])
+    for rule, shown, times in (
+        (markup.markdown, renderings.whole_markdown(report), 8),
+        (markup.latex, renderings.whole_latex(report), 6),
+        (markup.escape, renderings.html(report), 11),
+        (markup.escape, renderings.index_html([report]), 3),
+        (markup.markdown, readme_block(report), 5),
+        (markup.markdown, renderings.markdown(table), 2),
+    ):
+        assert shown.count(rule(text)) == times
+        assert shown.encode()
 
 
 def test_templates_leave_escaping_to_the_format_in_their_name():
-    templates = list(render.TEMPLATES.glob("*.j2"))
+    templates = list(renderings.TEMPLATES.glob("*.j2"))
     assert {path.with_suffix("").suffix for path in templates} == {".md", ".tex", ".html"}
     for path in templates:
-        text = path.read_text()
-        words = set(re.findall(r"\w+", " ".join(re.findall(r"{[{%].*?[%}]}", text, re.DOTALL))))
-        assert not words & {"safe", "e", "escape", "forceescape", "autoescape", "striptags", "join", "tojson"}, (
-            path.name
-        )
+        words = set(re.findall(r"\w+", " ".join(re.findall(r"{[{%].*?[%}]}", path.read_text(), re.DOTALL))))
+        assert not words & {"safe", "e", "escape", "forceescape", "autoescape", "join", "tojson"}, path.name
 
 
-def test_one_document_is_rendered_three_ways_and_its_tables_are_made_once(summary, tmp_path, monkeypatch):
-    _, summary = summary
+def test_the_tables_of_a_report_are_made_once(summary, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr("experiments.report.document.figures", lambda _: [])
-    monkeypatch.setattr("experiments.report.document.tables", lambda of: made.append(of) or [TextTable("T", ["a"], [])])
-    document = document_of(summary)
-    write_report([document, document], tmp_path / "report")
-    update = render.readme_block(document)
-    assert "| a |\n| --- |" in update
-    assert made == [summary]
+    monkeypatch.setattr(renderings, "figures", lambda _: [])
+    for module, name in ((report_tables, "main_table"), (report_tables, "cost"), (caveats, "notes")):
+        own = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda of, own=own, name=name: made.append(name) or own(of))
+    report = report_tables.report_of(summary[1])
+    write_report([report, report], tmp_path)
+    assert readme_block(report)
+    assert sorted(made) == ["cost", "main_table", "notes"]
 
 
 def test_a_class_with_dollars_is_drawn(tmp_path):

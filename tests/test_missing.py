@@ -13,6 +13,7 @@ from fabricated import make_project
 from tiny import spoil
 
 import cli
+from experiments.report.command import report_on
 from experiments.reproduce import command as reproduce
 from experiments.reproduce import missing
 from experiments.reproduce.plan import Planner, Selection
@@ -37,7 +38,7 @@ missing: {rates: [0, 0.5, 1], modalities: [video, audio], subsets: [[video], [vi
 def run(*arguments):
     parser = argparse.ArgumentParser()
     reproduce.add_arguments(parser)
-    return reproduce.run(parser.parse_args(arguments), ROOT)
+    return reproduce.run(parser.parse_args(arguments), ROOT, report_on)
 
 
 def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path, monkeypatch, capsys):
@@ -50,7 +51,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     assert "10 evaluations under missing modalities of 2 cells" in capsys.readouterr().out
     concat = [str(table), "--rows", "concat", "--data", "synthetic", "--runs", str(runs)]
     with monkeypatch.context() as patch:  # at the end it is drawn
-        patch.setattr("experiments.report.document.figures", lambda summary: [])
+        patch.setattr("experiments.report.renderings.figures", lambda summary: [])
         assert run(*concat) == 0
     cells = runs / "synthetic" / "tiny" / "concat"
     folder = cells / "paper-fold2-seed1"
@@ -87,7 +88,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
         torch.save(content, cell / "checkpoints" / other)
         shutil.rmtree(cell / "missing")
         with monkeypatch.context() as patch:
-            patch.setattr("experiments.report.document.figures", lambda summary: [])
+            patch.setattr("experiments.report.renderings.figures", lambda summary: [])
             assert run(*concat) == 0
         assert {path.name: path.read_bytes() for path in (cell / "missing" / "audio-0.50").iterdir()} == scored
 
@@ -113,7 +114,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
-    monkeypatch.setattr("experiments.report.document.figures", lambda summary: [])
+    monkeypatch.setattr("experiments.report.renderings.figures", lambda summary: [])
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}")
     path = tmp_path / "experiments" / "tables" / "toy.yaml"
     path.write_text(path.read_text() + "missing: {rates: [0, 1], modalities: [audio, video], rows: [pair]}\n")
@@ -152,7 +153,7 @@ def test_a_cell_that_fails_is_named_and_stops_no_other(project, capsys):
     options = ["toy", "--rows", "pair", "--folds", "0", "--seeds", "1"]
     parser = argparse.ArgumentParser()
     reproduce.add_arguments(parser)
-    assert reproduce.run(parser.parse_args(options), Path()) == 1
+    assert reproduce.run(parser.parse_args(options), Path(), report_on) == 1
     error = capsys.readouterr().err
     assert "4 evaluations under missing modalities of 2 cells" in error
     assert "2/2 cells evaluated, 2 failed" in error

@@ -13,8 +13,8 @@ from datamodules.journal import Journal
 from datamodules.plain_json import parse_json
 from datamodules.store import DataError, Store, read_object
 from experiments.reproduce.table_file import read_table
-from experiments.results.cell import read_json, recorded_request
-from experiments.results.request import data_manifest, parse_command
+from experiments.results.cell import read_json
+from experiments.results.request import data_manifest, parse_command, recorded_request
 from experiments.settings import plain_yaml
 from experiments.settings.config import PROJECT, parse_value, read_yaml
 from experiments.train import sweep

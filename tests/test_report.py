@@ -10,10 +10,9 @@ from fabricated import alter, column, fill, make_project, make_store, write, wri
 from sklearn import metrics
 
 from datamodules.store import DataError
+from experiments.report import caveats, renderings, report_tables, text_table
 from experiments.report import command as report
-from experiments.report import render, report_tables
 from experiments.report.command import summary_of
-from experiments.report.document import document_of
 from experiments.report.readme import stale_blocks
 from experiments.reproduce.committed import read_committed, write_committed
 from experiments.reproduce.finished_cells import read_cells
@@ -55,7 +54,7 @@ def test_the_numbers_are_those_of_the_predictions(project):
     assert score.seed_spread == pytest.approx(spreads.mean())
     assert score.confusion.sum() == pytest.approx(3 * 80)  # two seeds of a clip weigh as one clip
     assert score.interval[0] < score.mean < score.interval[1]
-    text = render.markdown_table(report_tables.main_table(summary))
+    text = renderings.markdown(report_tables.main_table(summary))
     shown = f"{100 * means.mean():.2f} \N{PLUS-MINUS SIGN} {100 * np.std(means, ddof=1):.2f}"
     assert column(text, "Paper protocol, last")["Video alone"] == shown
     assert column(text, "Honest")["Majority class"] == f"{100 * summary.majority:.2f}"
@@ -109,13 +108,13 @@ def test_a_real_difference_is_significant_and_none_is_not(project):
 
 def test_what_was_not_run_is_said(project):
     fill(rows=["audio"], folds=[0, 2], seeds=[1])
-    text = render.markdown_table(
+    text = renderings.markdown(
         report_tables.main_table(summary_of(Planner(read_table("toy", project=HERE), Path("runs"), HERE)))
     )
     assert column(text, "Honest")["Video alone"] == "not run"
     assert column(text, "Honest")["Audio alone"].endswith("(2/3 folds)")
     fill(rows=["audio"], folds=[1], seeds=[1])
-    text = render.markdown_table(
+    text = renderings.markdown(
         report_tables.main_table(summary_of(Planner(read_table("toy", project=HERE), Path("runs"), HERE)))
     )
     assert column(text, "Paper protocol, last")["Audio alone"].endswith("(3/6 cells)")
@@ -164,9 +163,9 @@ def test_synthetic_is_written_across_what_is_synthetic(project, capsys):
     assert out.startswith("SYNTHETIC: Toy")
     assert "| SYNTHETIC | Published (real data) |" in out
     assert "runs/synthetic/report/toy.html" in out
-    for table in report_tables.tables(summary_of(planner)):
-        assert table.title.startswith("SYNTHETIC")
-        assert table.header[0] == "SYNTHETIC"
+    for sheet in report_tables.report_of(summary_of(planner)).tables:
+        assert sheet.title.startswith("SYNTHETIC")
+        assert sheet.header[0] == "SYNTHETIC"
     for name in ("toy.md", "toy.tex", "toy.html"):
         assert "SYNTHETIC" in (Path("runs/synthetic/report") / name).read_text()
 
@@ -219,7 +218,7 @@ def test_several_corpora_have_a_table_of_their_own(project):
     name_corpora(project, lambda clip: "noxi" if clip % 4 == 0 else "daisee")
     summary = summary_of(planner)
     assert summary.headline == "honest"
-    main, ours, *_ = report_tables.tables(summary)
+    main, ours, *_ = report_tables.report_of(summary).tables
     assert ours.title == 'By corpus, column "Honest"'
     assert [row[:3] for row in ours.rows] == [
         [label, corpus, str(clips)]
@@ -259,7 +258,7 @@ def test_one_corpus_has_no_table_by_corpus(project, name):
     planner = fill(rows=["video"])
     if name:
         name_corpora(project, name)
-    assert not [table for table in report_tables.tables(summary_of(planner)) if "corpus" in table.title]
+    assert not [sheet for sheet in report_tables.report_of(summary_of(planner)).tables if "corpus" in sheet.title]
 
 
 def test_robustness(project):
@@ -318,18 +317,18 @@ def test_synthetic_results_are_not_committed(project):
 def test_the_readme_is_renewed_and_checked(project):
     planner = fill()
     write(project / "README.md", "# Toy\n\n<!-- table:toy -->\nyesterday's\n<!-- /table:toy -->\n\nthe end\n")
-    assert stale_blocks(Path("README.md"), [document_of(summary_of(planner))]) == ["toy"]
+    assert stale_blocks(Path("README.md"), [report_tables.report_of(summary_of(planner))]) == ["toy"]
     report.run(options("toy", "--readme"), HERE)
     text = Path("README.md").read_text()
     assert text.startswith("# Toy\n\n<!-- table:toy -->\n**Toy** (somebody, somewhere)\n\n| Row |")
     assert text.endswith("<!-- /table:toy -->\n\nthe end\n")
     assert "yesterday" not in text
-    assert stale_blocks(Path("README.md"), [document_of(summary_of(planner))]) == []
+    assert stale_blocks(Path("README.md"), [report_tables.report_of(summary_of(planner))]) == []
     report.run(options("toy", "--readme"), HERE)
     assert Path("README.md").read_text() == text
     number = re.search(r"\d\d\.\d\d \N{PLUS-MINUS SIGN}", text)[0]
     Path("README.md").write_text(text.replace(number, "99.99 \N{PLUS-MINUS SIGN}", 1))
-    assert stale_blocks(Path("README.md"), [document_of(summary_of(planner))]) == ["toy"]
+    assert stale_blocks(Path("README.md"), [report_tables.report_of(summary_of(planner))]) == ["toy"]
 
 
 def test_a_readme_without_markers(project):
@@ -365,8 +364,8 @@ def test_the_projects_own_readme_is_up_to_date():
     named = [name for name in names if name in table_names() and (results / name).is_dir()]
     assert {path.name for path in results.iterdir()} <= set(named), "a table with committed results is not shown"
     assert set(names) - set(named) == {"ravdess_linear"}, "a block that nothing makes"  # that one: tests/test_linear.py
-    documents = [document_of(summary_of(Planner(read_table(name), Path("runs")), results)) for name in named]
-    assert stale_blocks(readme, documents) == [], "run: python cli.py report --results docs/results --readme"
+    reports = [report_tables.report_of(summary_of(Planner(read_table(name), Path("runs")), results)) for name in named]
+    assert stale_blocks(readme, reports) == [], "run: python cli.py report --results docs/results --readme"
 
 
 def test_every_committed_result_is_a_row_of_its_table_under_its_settings():
@@ -443,11 +442,11 @@ def test_a_table_may_be_of_recall_and_keep_rows_back(project):
     assert summary.majority == 1 / len(np.unique(found.targets))
     added = [share for _, share in score.hits.values()]
     assert sum(added) == pytest.approx(sum(means))  # every clip adds its part to the recall of its fold
-    table = report_tables.main_table(summary)
-    assert table.header[2] == "Honest"
-    assert table.rows[0][1] == "lost"  # an accuracy was published, no recall
-    assert "Accuracy" in table.header
-    assert "unweighted average recall" in "".join(report_tables.notes(summary))
+    sheet = report_tables.main_table(summary)
+    assert sheet.header[2] == "Honest"
+    assert sheet.rows[0][1] == "lost"  # an accuracy was published, no recall
+    assert "Accuracy" in sheet.header
+    assert "unweighted average recall" in "".join(caveats.notes(summary))
     path.write_text(text.replace("metric: uar", "metric: luck"))
     with pytest.raises(DataError, match="luck is not one of accuracy, uar"):
         read_table("toy", project=HERE)
@@ -463,7 +462,7 @@ def test_top_3_is_that_of_the_probabilities(project):
         of = read_cell(Path(f"runs/toy/video/honest-fold{fold}-seed1")).predictions["selected"]
         found.append(metrics.top_k_accuracy_score(of.targets, of.probabilities, k=3, labels=range(4)))
     assert summary.rows[0].scores["honest"].top3 == pytest.approx(np.mean(found))
-    text = render.markdown_table(report_tables.main_table(summary))
+    text = renderings.markdown(report_tables.main_table(summary))
     assert column(text, "Top-3")["Video alone"] == f"{100 * np.mean(found):.2f}"
     assert column(text, "Top-3")["Majority class"] == "-"
     path.write_text(path.read_text().replace("top3: true", "top3: perhaps"))
@@ -491,9 +490,9 @@ def test_one_fold_shows_the_spread_over_seeds(project):
     summary = summary_of(fill(rows=["audio"], protocols=["paper"]))
     seeds = [read_cell(Path(f"runs/toy/audio/paper-fold1-seed{seed}")).result["selections"]["last"] for seed in (1, 2)]
     spread = np.std([of["accuracy"] for of in seeds], ddof=1)
-    text = render.markdown_table(report_tables.main_table(summary))
+    text = renderings.markdown(report_tables.main_table(summary))
     assert column(text, "Paper protocol, last")["Audio alone"].endswith(f"\N{PLUS-MINUS SIGN} {100 * spread:.2f}")
-    assert "standard deviation over seeds" in report_tables.notes(summary)[0]
+    assert "standard deviation over seeds" in caveats.notes(summary)[0]
 
 
 def test_rows_with_other_classes_have_a_baseline_of_their_own_and_are_not_compared(project):
@@ -510,18 +509,18 @@ def test_rows_with_other_classes_have_a_baseline_of_their_own_and_are_not_compar
     assert summary.baselines == pytest.approx(
         {f"Majority class of {name}": share for name in ("Video alone", "Pair_50 %")}
     )
-    text = render.markdown_table(report_tables.main_table(summary))
+    text = renderings.markdown(report_tables.main_table(summary))
     assert column(text, "Honest")["Majority class of Pair_50 %"] == f"{100 * share:.2f}"
 
 
 def test_what_leaked_is_stamped_wherever_it_is_shown(project, capsys):
     planner = fill()
-    assert "LEAKED" not in render.markdown_table(report_tables.main_table(summary_of(planner)))
+    assert "LEAKED" not in renderings.markdown(report_tables.main_table(summary_of(planner)))
     alter("audio", leaked=True)
     summary = summary_of(planner)
-    for table in report_tables.tables(summary):
-        assert not any(row[0] == "Audio alone" for row in table.rows)
-    assert "LEAKED" in report_tables.title(summary)
+    for sheet in report_tables.report_of(summary).tables:
+        assert not any(row[0] == "Audio alone" for row in sheet.rows)
+    assert "LEAKED" in text_table.title(summary)
     assert report.run(options("toy"), HERE) == 0
     assert "LEAKED: Audio alone" in capsys.readouterr().out
     for name in ("toy.md", "toy.tex", "toy.html"):

@@ -14,6 +14,7 @@ from fabricated import make_project, make_store
 
 import cli
 from datamodules.store import DataError
+from experiments.report.command import report_on
 from experiments.reproduce import command as reproduce
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.table_file import read_table
@@ -30,7 +31,7 @@ ONE = ["--rows", "audio", "--folds", "0", *SOME]
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
-    monkeypatch.setattr("experiments.report.document.figures", lambda summary: [])  # drawn in test_report.py
+    monkeypatch.setattr("experiments.report.renderings.figures", lambda summary: [])  # drawn in test_report.py
     monkeypatch.setenv("PYTHONPATH", f"{PROJECT}{os.pathsep}{PROJECT / 'tests'}")  # for the fake cli.py
     return tmp_path
 
@@ -42,7 +43,7 @@ def options(*arguments):
 
 
 def run(*arguments):
-    return reproduce.run(options(*arguments), HERE)
+    return reproduce.run(options(*arguments), HERE, report_on)
 
 
 def test_stand_ins_of_real_features_are_made_only_where_asked_for_alone(project, capsys):

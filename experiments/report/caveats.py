@@ -1,11 +1,12 @@
-"""What the figures of a table stand on, one sentence or two each: from result files, so that nobody types a number."""
+"""What the figures of a table stand on, a sentence or two each: from result files, so that nobody types a number."""
 
 import math
 from collections.abc import Iterable, Sequence
 
-from experiments.report.cost_table import duration
+from experiments.report.text_table import METRICS, STAMP, TITLES
+from experiments.reproduce.table import COLUMNS
+from experiments.results.quantities import duration
 from experiments.scores import statistics
-from experiments.scores.robustness import COLUMNS
 from experiments.scores.table_scores import RowSummary, Summary
 
 
@@ -111,6 +112,42 @@ def versions(summary: Summary) -> str:
     rest = sorted({commit for label, own in commits.items() if label not in alone for commit in own})
     others = f"the other rows (commit {', '.join(rest)})" if rest else "any other row"
     return f"Measured with another version of the code than {others}: {told}."
+
+
+def notes(summary: Summary) -> list[str]:
+    """What a reader of the tables has to know, one sentence or two each."""
+    scores = [score for row in summary.rows for score in row.scores.values()]
+    other = "Accuracy" if summary.table.metric == "uar" else "UAR"
+    several_seeds = any(not math.isnan(score.seed_spread) for score in scores)
+    about = [training_sizes(summary), *inference(summary), trainings(summary)]
+    lines = [
+        f"Measured: {METRICS[summary.table.metric]} in percent, {_averaged(summary, several_seeds)}.",
+        f"{_chosen(summary)} chosen on validation {summary.group_name} that are in neither train nor test.",
+        f'{other}, macro F1, interval and p are of the column "{TITLES[summary.headline]}"; UAR and macro F1 over the '
+        "clips of all folds together.",
+        *filter(None, [*about, versions(summary)]),
+    ]
+    if summary.table.synthetic:
+        lines.insert(0, f"{STAMP}: made on a generated stand-in corpus; the figures say nothing about the real one.")
+    lines += [
+        f"{row.row.label}, published: {row.row.published['note']}."
+        for row in summary.rows
+        if row.row.published.get("note")
+    ]
+    return lines + summary.notes
+
+
+def _averaged(summary: Summary, several_seeds: bool) -> str:
+    if len(summary.table.folds) == 1:
+        spread = "mean over seeds \N{PLUS-MINUS SIGN} standard deviation over seeds (ddof 1)"
+        return spread if several_seeds else "one run"
+    of_seeds = f" of the seed means ({seeds(summary)})" if several_seeds else ""
+    return f"mean over folds{of_seeds} \N{PLUS-MINUS SIGN} standard deviation over folds (ddof 1)"
+
+
+def _chosen(summary: Summary) -> str:
+    optimistic = "Optimistic: the epoch was chosen on the test fold, as the papers do. "
+    return f"{optimistic if 'best' in summary.columns else ''}Honest:"
 
 
 def _range(values: Iterable[int]) -> str:

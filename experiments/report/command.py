@@ -6,9 +6,11 @@ from pathlib import Path
 
 from atomic_files import write_atomic
 from datamodules.store import DataError
-from experiments.report import markup, render
-from experiments.report.document import Document, document_of
+from experiments.report.markup import one_line
 from experiments.report.readme import has_block, update_readme
+from experiments.report.renderings import html, index_html, markdown, readme_block, whole_latex, whole_markdown
+from experiments.report.report_tables import report_of
+from experiments.report.text_table import Report
 from experiments.reproduce.committed import read_committed, write_committed
 from experiments.reproduce.finished_cells import read_cells
 from experiments.reproduce.plan import Planner
@@ -69,13 +71,13 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
         for planner in planners:
             for path in write_committed(planner.table, read_cells(planner.table, args.runs), RESULTS):
                 print(f"wrote {path}")
-    documents = [document_of(summary_of(planner, args.results or _where_no_runs_are(planner))) for planner in planners]
-    for document in documents if args.readme else ():
-        if args.tables or has_block(args.readme, document.name):
-            update_readme(args.readme, document.name, render.readme_block(document))
+    reports = [report_of(summary_of(planner, args.results or _where_no_runs_are(planner))) for planner in planners]
+    for report in reports if args.readme else ():
+        if args.tables or has_block(args.readme, report.summary.table.name):
+            update_readme(args.readme, report.summary.table.name, readme_block(report))
     out = args.out or report_folder(planners[0])
     try:
-        lines = write_report(documents, out)
+        lines = write_report(reports, out)
     except OSError as error:
         raise DataError(f"cannot write {out}: {error.strerror}; name another folder with --out") from error
     for line in lines:
@@ -120,11 +122,20 @@ def report_folder(planner: Planner) -> Path:
     return planner.runs.joinpath(*(["synthetic"] if planner.table.synthetic else []), "report")
 
 
-def write_report(documents: Sequence[Document], folder: Path) -> list[str]:
-    """Writes the files of some reports.
+def report_on(planners: Sequence[Planner]) -> list[str]:
+    """Write the report on tables as their runs are now and return lines to print.
 
     Args:
-        documents: The reports.
+        planners: Of the tables.
+    """
+    return write_report([report_of(summary_of(planner)) for planner in planners], report_folder(planners[0]))
+
+
+def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
+    """Write the report files of some tables.
+
+    Args:
+        reports: On the tables.
         folder: Where the files go: ``<table>.md``, ``.tex`` and ``.html``, and ``index.html`` for several tables.
 
     Returns:
@@ -132,13 +143,14 @@ def write_report(documents: Sequence[Document], folder: Path) -> list[str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines, page = [], folder / "index.html"
-    for document in documents:
-        write_atomic(folder / f"{document.name}.md", render.markdown(document))
-        write_atomic(folder / f"{document.name}.tex", render.latex(document))
-        write_atomic(folder / f"{document.name}.html", render.html(document))
-        lines += [markup.one_line(document.title), "", render.markdown_table(document.tables[0]), ""]
-    if len(documents) > 1:
-        write_atomic(page, render.index_html(documents))
+    for report in reports:
+        name = report.summary.table.name
+        write_atomic(folder / f"{name}.md", whole_markdown(report))
+        write_atomic(folder / f"{name}.tex", whole_latex(report))
+        write_atomic(folder / f"{name}.html", html(report))
+        lines += [one_line(report.main.title), "", markdown(report.main), ""]
+    if len(reports) > 1:
+        write_atomic(page, index_html(reports))
     else:
-        page = folder / f"{documents[0].name}.html"
+        page = folder / f"{reports[0].summary.table.name}.html"
     return [*lines, f"report: {page}"]

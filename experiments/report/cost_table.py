@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from experiments.report.text_table import NONE, TextTable, first, titled
+from experiments.report.text_table import TextTable, first, titled
+from experiments.results.quantities import NONE, duration, quantity
 from experiments.scores.table_scores import RowSummary, Summary
 
 
@@ -34,25 +35,6 @@ def _cost_row(row: RowSummary) -> list[str]:
         duration(float(np.mean([result["seconds"] for result in results]))),
         ", ".join(sorted({result["device"] for result in results})),
     ]
-
-
-def quantity(value: float | None, unit: str = "") -> str:
-    """Return a number in thousands, millions or billions."""
-    if value is None or math.isnan(value):
-        return NONE
-    for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= scale:
-            return f"{value / scale:.2f} {prefix}{unit}"
-    return f"{value:.4g} {unit}".rstrip()
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as text."""
-    if math.isnan(seconds):
-        return NONE
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _middle(values: Iterable[float | None]) -> float:

@@ -2,8 +2,9 @@
 
 import math
 
-from experiments.report.text_table import METRICS, TextTable, first, percent, titled
-from experiments.scores import subgroups as breakdown
+from experiments.report.text_table import METRICS, TextTable, first, titled
+from experiments.results.quantities import percent
+from experiments.scores import subgroups
 from experiments.scores.table_scores import Summary
 
 
@@ -23,12 +24,12 @@ def subsets(summary: Summary) -> TextTable:
 
 def fairness(summary: Summary) -> TextTable:
     """Accuracy of every row by age, gender and whatever else is known of the people in clips."""
-    runs = {row.row.label: breakdown.reported(row, summary.headline) for row in summary.rows}
+    runs = {row.row.label: row.predictions(summary.headline) for row in summary.rows}
     runs = {label: of for label, of in runs.items() if any(run.attributes for run in of)}
-    found = dict.fromkeys(group for of in runs.values() for group in breakdown.groups(of))
+    found = dict.fromkeys(group for of in runs.values() for group in subgroups.groups(of))
     rows = []
     for name, value in found:
-        cells = {label: breakdown.accuracies(of, name, value) for label, of in runs.items()}
+        cells = {label: subgroups.accuracies(of, name, value) for label, of in runs.items()}
         clips = max(count for count, _, _ in cells.values())
         shown = [
             percent(mean) + ("" if math.isnan(half) else f" \N{PLUS-MINUS SIGN} {100 * half:.1f}")
@@ -45,15 +46,15 @@ def weights(summary: Summary) -> TextTable:
     modalities: dict[str, None] = {}
     found = []
     for row in summary.rows:
-        runs = breakdown.reported(row, summary.headline)
-        if every := breakdown.overall(runs):
+        runs = row.predictions(summary.headline)
+        if every := subgroups.overall(runs):
             modalities.update(dict.fromkeys(every))
             found.append((row.row.label, "all", every))
-        if breakdown.adaptive(runs):
-            of = breakdown.weights(runs, row.class_names).items()
+        if subgroups.adaptive(runs):
+            of = subgroups.weights(runs, row.class_names).items()
             found += [(row.row.label, f"{name}: {value}", by) for (name, value), by in of]
     for label, group, by in found:
         means = [percent(float(by[m].mean()) if len(by.get(m, ())) else math.nan) for m in modalities]
-        rows.append([label, group, *means, breakdown.heaviest(by)])
+        rows.append([label, group, *means, subgroups.heaviest(by)])
     header = [first(summary), "Clips of", *modalities, "Heaviest"]
     return TextTable(titled(summary, "Mean weight of a modality where it is there, percent"), header, rows)

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.report.report_tables import TITLES
-from experiments.report.text_table import METRICS, STAMP, metric_name
+from experiments.report.text_table import METRICS, STAMP, TITLES, metric_name
+from experiments.reproduce.table import COLUMNS
 from experiments.results.cell import Cell
-from experiments.scores import statistics
-from experiments.scores import subgroups as breakdown
+from experiments.scores import statistics, subgroups
 from experiments.scores.column_score import Score
-from experiments.scores.robustness import COLUMNS
 from experiments.scores.table_scores import RowSummary, Summary
 
 if TYPE_CHECKING:  # importing matplotlib costs a second: only who draws pays for it
@@ -63,10 +61,10 @@ def figures(summary: Summary) -> list[Figure]:
     return drawn
 
 
-def _gates(summary: Summary, row: RowSummary) -> dict[tuple[str, str], dict[str, breakdown.Values]]:
+def _gates(summary: Summary, row: RowSummary) -> dict[tuple[str, str], dict[str, subgroups.Values]]:
     """Weights by class and group; none for a model whose weights are the same for all."""
-    runs = breakdown.reported(row, summary.headline)
-    return breakdown.weights(runs, row.class_names) if breakdown.adaptive(runs) else {}
+    runs = row.predictions(summary.headline)
+    return subgroups.weights(runs, row.class_names) if subgroups.adaptive(runs) else {}
 
 
 def run_pictures(summary: Summary) -> list[Figure]:
@@ -222,7 +220,7 @@ def _points(cell: Cell, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
 
-def _weights(summary: Summary, by: dict[tuple[str, str], dict[str, breakdown.Values]]) -> bytes:
+def _weights(summary: Summary, by: dict[tuple[str, str], dict[str, subgroups.Values]]) -> bytes:
     names = list(dict.fromkeys(name for name, _ in by))
     modalities = list(next(iter(by.values())))
 
@@ -236,7 +234,7 @@ def _weights(summary: Summary, by: dict[tuple[str, str], dict[str, breakdown.Val
             for at, of in zip(middle, shown, strict=True):
                 axes.scatter(np.linspace(at - 0.09, at + 0.09, len(of)), of, s=2, color="black", alpha=0.35)
         for count, style in ((len(modalities), ":"), (2, (0, (1, 4)))):
-            for bound in breakdown.bounds(count):
+            for bound in subgroups.bounds(count):
                 axes.axhline(bound, color="grey", ls=style, lw=1)
         clips = [max(len(of) for of in by[names[index], value].values()) for value in values]
         labels = [f"{value}\n{count}" for value, count in zip(values, clips, strict=True)]

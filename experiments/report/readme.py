@@ -1,4 +1,4 @@
-"""The block of a table in a Markdown file: what stands between ``<!-- table:NAME -->`` and ``<!-- /table:NAME -->``."""
+"""The tables between the markers of a Markdown file."""
 
 import re
 from collections.abc import Sequence
@@ -6,13 +6,8 @@ from pathlib import Path
 
 from atomic_files import write_atomic
 from datamodules.store import DataError
-from experiments.report.document import Document
-from experiments.report.render import readme_block
-
-
-def has_block(path: Path, table: str) -> bool:
-    """Whether a Markdown file has the markers of a table."""
-    return path.exists() and _block(table).search(path.read_text(encoding="utf-8")) is not None
+from experiments.report.renderings import readme_block
+from experiments.report.text_table import Report
 
 
 def update_readme(path: Path, table: str, block: str) -> None:
@@ -36,14 +31,17 @@ def update_readme(path: Path, table: str, block: str) -> None:
         write_atomic(path, new)
 
 
-def stale_blocks(path: Path, documents: Sequence[Document]) -> list[str]:
-    """Return names of the tables whose block in a Markdown file is not what their result files give."""
+def has_block(path: Path, table: str) -> bool:
+    """Whether a Markdown file has the markers of a table."""
+    return path.exists() and _block(table).search(path.read_text(encoding="utf-8")) is not None
+
+
+def stale_blocks(path: Path, reports: Sequence[Report]) -> list[str]:
+    """Return the names of the tables whose block in a Markdown file is not what their result files give."""
     text = path.read_text(encoding="utf-8")
-    found = {document.name: _block(document.name).search(text) for document in documents}
+    found = {report.summary.table.name: (_block(report.summary.table.name).search(text), report) for report in reports}
     return [
-        document.name
-        for document in documents
-        if (match := found[document.name]) and match[2].strip() != readme_block(document).strip()
+        name for name, (match, report) in found.items() if match and match[2].strip() != readme_block(report).strip()
     ]
 
 

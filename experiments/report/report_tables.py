@@ -1,30 +1,30 @@
-"""The tables of a report as plain text cells, and what is said beside them."""
+"""The tables of a report as plain text cells."""
 
 import math
 
 from experiments.report import caveats, group_tables
-from experiments.report.cost_table import cost, quantity
-from experiments.report.text_table import METRICS, NONE, NOT_RUN, STAMP, TextTable, first, metric_name, percent, titled
+from experiments.report.cost_table import cost
+from experiments.report.text_table import NOT_RUN, TITLES, Report, TextTable, first, metric_name, title, titled
+from experiments.reproduce.table import COLUMNS
+from experiments.results.quantities import NONE, percent, quantity
 from experiments.scores import statistics
 from experiments.scores.column_score import Score
-from experiments.scores.robustness import COLUMNS
-from experiments.scores.table_scores import LEAKED, RowSummary, Summary
+from experiments.scores.table_scores import RowSummary, Summary
 
-TITLES = {
-    "best": "Paper protocol, best epoch (optimistic)",
-    "last": "Paper protocol, last epoch",
-    "honest": "Honest",
-}
 _PROTOCOLS = {"paper": "paper protocol", "honest": "honest"}
 
 
-def tables(summary: Summary) -> list[TextTable]:
-    """The tables of a report, the main one first; those without content are left out."""
+def report_of(summary: Summary) -> Report:
+    """Return the report on a table; tables without content are left out.
+
+    Args:
+        summary: The table with its numbers.
+    """
     others = [
         _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
         group_tables.fairness(summary), group_tables.weights(summary), cost(summary), _robustness(summary),
     ]  # fmt: skip
-    return [main_table(summary), *(table for table in others if table.rows)]
+    return Report(summary, main_table(summary), [table for table in others if table.rows], caveats.notes(summary))
 
 
 def main_table(summary: Summary) -> TextTable:
@@ -47,49 +47,6 @@ def main_table(summary: Summary) -> TextTable:
     for name, chance in summary.baselines.items():
         rows.append([name, NONE, *[percent(chance)] * len(summary.columns), *blank])
     return TextTable(title(summary), header, rows)
-
-
-def notes(summary: Summary) -> list[str]:
-    """What a reader of the tables has to know, one sentence or two each."""
-    scores = [score for row in summary.rows for score in row.scores.values()]
-    other = "Accuracy" if summary.table.metric == "uar" else "UAR"
-    several_seeds = any(not math.isnan(score.seed_spread) for score in scores)
-    about = [caveats.training_sizes(summary), *caveats.inference(summary), caveats.trainings(summary)]
-    lines = [
-        f"Measured: {METRICS[summary.table.metric]} in percent, {_averaged(summary, several_seeds)}.",
-        f"{_chosen(summary)} chosen on validation {summary.group_name} that are in neither train nor test.",
-        f'{other}, macro F1, interval and p are of the column "{TITLES[summary.headline]}"; UAR and macro F1 over the '
-        "clips of all folds together.",
-        *filter(None, [*about, caveats.versions(summary)]),
-    ]
-    if summary.table.synthetic:
-        lines.insert(0, f"{STAMP}: made on a generated stand-in corpus; the figures say nothing about the real one.")
-    lines += [
-        f"{row.row.label}, published: {row.row.published['note']}."
-        for row in summary.rows
-        if row.row.published.get("note")
-    ]
-    return lines + summary.notes
-
-
-def _averaged(summary: Summary, several_seeds: bool) -> str:
-    if len(summary.table.folds) == 1:
-        spread = "mean over seeds \N{PLUS-MINUS SIGN} standard deviation over seeds (ddof 1)"
-        return spread if several_seeds else "one run"
-    seeds = f" of the seed means ({caveats.seeds(summary)})" if several_seeds else ""
-    return f"mean over folds{seeds} \N{PLUS-MINUS SIGN} standard deviation over folds (ddof 1)"
-
-
-def _chosen(summary: Summary) -> str:
-    optimistic = "Optimistic: the epoch was chosen on the test fold, as the papers do. "
-    return f"{optimistic if 'best' in summary.columns else ''}Honest:"
-
-
-def title(summary: Summary) -> str:
-    """Heading of a table, stamped where it is synthetic and where a row of it leaked."""
-    own = f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
-    leaked = any(row.row.label.startswith(f"{LEAKED}: ") for row in summary.rows)
-    return f"{own} ({LEAKED} rows saw what labels were made of)" if leaked else own
 
 
 def published(summary: Summary, row: RowSummary) -> str:

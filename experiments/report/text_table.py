@@ -1,15 +1,17 @@
-"""One table of a report as text, and what its cells and headings look like."""
+"""A report as text: its tables, and what their cells and headings look like."""
 
-import math
 from dataclasses import dataclass
 
-from experiments.scores.table_scores import Summary
+from experiments.scores.table_scores import LEAKED, Summary
 
 STAMP = "SYNTHETIC"
-METRICS = {"accuracy": "accuracy", "uar": "unweighted average recall (UAR)"}
-NONE = "-"
+TITLES = {
+    "best": "Paper protocol, best epoch (optimistic)",
+    "last": "Paper protocol, last epoch",
+    "honest": "Honest",
+}
 NOT_RUN = "not run"
-ABSENT = (NONE, NOT_RUN)
+METRICS = {"accuracy": "accuracy", "uar": "unweighted average recall (UAR)"}
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,26 @@ class TextTable:
     rows: list[list[str]]
 
 
-def percent(value: float) -> str:
-    """A share as a percentage with two decimals."""
-    return NONE if math.isnan(value) else f"{100 * value:.2f}"
+@dataclass(frozen=True)
+class Report:
+    """All that a report says in words and figures, made once for every file that shows it.
+
+    Attributes:
+        summary: The table with its numbers.
+        main: The main table.
+        details: The tables below it that have content.
+        notes: What a reader of the tables has to know, one sentence or two each.
+    """
+
+    summary: Summary
+    main: TextTable
+    details: list[TextTable]
+    notes: list[str]
+
+    @property
+    def tables(self) -> list[TextTable]:
+        """All tables, the main one first."""
+        return [self.main, *self.details]
 
 
 def metric_name(summary: Summary) -> str:
@@ -45,3 +64,10 @@ def first(summary: Summary) -> str:
 def titled(summary: Summary, text: str) -> str:
     """A heading, stamped where the table is synthetic."""
     return f"{STAMP}: {text}" if summary.table.synthetic else text
+
+
+def title(summary: Summary) -> str:
+    """Heading of a table, stamped where it is synthetic and where a row of it leaked."""
+    own = f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
+    leaked = any(row.row.label.startswith(f"{LEAKED}: ") for row in summary.rows)
+    return f"{own} ({LEAKED} rows saw what labels were made of)" if leaked else own

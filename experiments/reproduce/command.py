@@ -1,4 +1,4 @@
-"""``cli.py reproduce``: runs the missing cells of tables, then reports.
+"""``cli.py reproduce``: runs the missing cells of tables, then has them reported.
 
 A cell is one row, fold, seed and protocol. A finished cell costs nothing and is never redone; a half-done one is
 continued or redone, never counted; one whose settings, split or data changed is refused with what changed.
@@ -7,21 +7,21 @@ continued or redone, never counted; one whose settings, split or data changed is
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from datamodules.store import DataError
-from experiments.report.command import report_folder, summary_of, write_report
-from experiments.report.document import document_of
 from experiments.reproduce.missing import evaluate_all, pending
 from experiments.reproduce.plan import Job, Planner, Selection, option
 from experiments.reproduce.runner import Interrupted, Outcome, call, interruptible, run_jobs, typed
 from experiments.reproduce.table import PROTOCOLS, Table
 from experiments.reproduce.table_file import read_table
-from experiments.results.cell import State, read_result, recorded_request, state
-from experiments.results.request import data_manifest, difference
+from experiments.results.cell import State, read_result, state
+from experiments.results.request import data_manifest, difference, recorded_request
 from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
+
+Report = Callable[[Sequence[Planner]], Iterable[str]]  # writes a report on tables and returns lines to print
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,12 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs")
 
 
-def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
-    """Runs the missing cells of tables and reports on the tables.
+def run(args: argparse.Namespace, project: Path = PROJECT, report: Report | None = None) -> int:
+    """Runs the missing cells of tables and has the tables reported.
 
     Args:
         args: Options of `add_arguments`.
         project: Folder that holds ``cli.py`` and ``experiments/``.
+        report: What reports on them; none where it is left out.
 
     Returns:
         0 if every cell is done; 1 if data are missing or a cell failed or was refused; 128 plus the signal's number
@@ -70,13 +71,15 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
     program = Path(os.path.relpath(project / "cli.py"))
     try:
         with interruptible():
-            return _reproduce(planners, selection, program, workers=args.workers, dry=args.dry_run)
+            return _reproduce(planners, selection, program, report, workers=args.workers, dry=args.dry_run)
     except Interrupted as interrupted:
         print("\ninterrupted; the same command carries on", file=sys.stderr)
         return 128 + interrupted.signal
 
 
-def _reproduce(planners: Sequence[Planner], selection: Selection, program: Path, *, workers: int, dry: bool) -> int:
+def _reproduce(
+    planners: Sequence[Planner], selection: Selection, program: Path, report: Report | None, *, workers: int, dry: bool
+) -> int:
     ready, problems = [], []
     for planner in planners:
         lacking = [root for root in planner.roots(selection) if data_manifest(root) is None]
@@ -108,8 +111,7 @@ def _reproduce(planners: Sequence[Planner], selection: Selection, program: Path,
     lost = [found for planner in ready for found in pending(planner.table, planner.jobs(selection), outcome.done)]
     if lost:
         outcome.failed |= evaluate_all(lost, workers)
-    documents = [document_of(summary_of(planner)) for planner in planners]
-    for line in write_report(documents, report_folder(planners[0])):
+    for line in report(planners) if report else ():
         print(line)
     for name, reason in outcome.failed.items():
         print(f"{name}: {reason}", file=sys.stderr)

@@ -14,12 +14,10 @@ import numpy as np
 
 from atomic_files import write_atomic
 from datamodules.store import DataError
-from experiments.reproduce.finished_cells import CellKey, Cells
-from experiments.reproduce.table import Table
+from experiments.reproduce.table import CellKey, Cells, Table
 from experiments.results.cell import Cell, read_json
-from experiments.results.predictions import Predictions, unfit
+from experiments.results.predictions import Predictions, most_probable, unfit
 from experiments.results.result_check import LATER, miscounted, problem
-from experiments.scores.column_score import most_probable
 from experiments.settings.config import Config
 
 SCHEMA = 1

@@ -1,13 +1,10 @@
 """The finished cells of a table."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
-from experiments.reproduce.table import Table
+from experiments.reproduce.table import CellKey, Table
 from experiments.results.cell import Cell, read_cell, run_directory
-
-CellKey = tuple[str, str, int, int]  # row, protocol, fold, seed
-Cells = Mapping[CellKey, Cell]
 
 
 def planned_cells(table: Table) -> Iterable[CellKey]:

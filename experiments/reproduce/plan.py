@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from datamodules.store import DataError
-from experiments.reproduce.finished_cells import CellKey, Cells
-from experiments.reproduce.table import Row, Table
+from experiments.reproduce.table import CellKey, Cells, Row, Table
 from experiments.results.cell import run_directory
 from experiments.results.request import (
     data_fingerprint,

@@ -23,9 +23,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from datamodules.locks import HANDED_ON, Busy, hold
-from experiments.report.cost_table import duration
 from experiments.reproduce.plan import Job
 from experiments.results.cell import state, write_json
+from experiments.results.quantities import duration
 from experiments.settings import class_paths
 from experiments.settings.redaction import hide_words
 

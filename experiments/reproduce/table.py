@@ -1,13 +1,19 @@
 """A table of a paper (contract 6): which cells it has, and what was published."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from datamodules.store import DataError
+from experiments.results.cell import Cell
 from experiments.settings.config import PROJECT, Config
 
+CellKey = tuple[str, str, int, int]  # row, protocol, fold, seed
+Cells = Mapping[CellKey, Cell]
 PROTOCOLS = ("paper", "honest")
 METRICS = ("accuracy", "uar")
+# Column of a table -> protocol and selection of contract 5.
+COLUMNS = {"best": ("paper", "best"), "last": ("paper", "last"), "honest": ("honest", "selected")}
 PROVENANCES = ("reported", "authors' log", "secondary", "unverified")
 
 

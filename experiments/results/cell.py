@@ -25,12 +25,11 @@ from typing import Any, Literal
 from atomic_files import write_atomic
 from datamodules.store import DataError, read_object
 from experiments.results.predictions import Predictions, read_predictions
-from experiments.results.request import cell_name, request_hash
+from experiments.results.request import AGAIN, cell_name, recorded_request, request_hash
 from experiments.results.result_check import LATER, SCHEMA, miscounted, problem
 from experiments.settings.config import Config
 
 UNSELECTED = "unselected"  # stands for the selection of a run that ended before its first validation
-AGAIN = "delete its folder and run the cell again"
 _DRAWN_ANEW = ("confusion", "curves")  # pictures of one run that a report draws itself, over all of them
 State = Literal["done", "missing", "partial", "changed"]
 
@@ -131,20 +130,6 @@ def state(directory: Path, request: Config) -> State:
     if not (directory / "checkpoints" / "last.ckpt").exists():
         return "missing"
     return "partial" if request_hash(recorded_request(directory)) == wanted else "changed"
-
-
-def recorded_request(directory: Path) -> Config:
-    """Return the request a cell was made under; empty where none was recorded.
-
-    Raises:
-        DataError: If the file is damaged.
-    """
-    path = directory / "request.json"
-    recorded = read_json(path) if path.exists() else {}
-    data = settings.get("data", {}) if isinstance(settings := recorded.get("settings", {}), dict) else None
-    if not isinstance(data, dict) or not isinstance(data.get("init_args", {}), dict):
-        raise DataError(f"{path} is damaged (its settings are none); {AGAIN}")
-    return recorded
 
 
 def write_result(directory: Path, result: Mapping[str, Any]) -> None:

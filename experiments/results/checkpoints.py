@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from experiments.results import cell as results
+from experiments.results.request import recorded_request
 from experiments.settings.messages import UsageError
 from tensor_files import TensorFileError, read_torch
 
@@ -102,7 +102,7 @@ def keep_to_its_run(
     Raises:
         UsageError: If the user gave such an option another value than the run has.
     """
-    recorded = results.recorded_request(checkpoint.resolve().parent.parent)  # also where a link leads to it
+    recorded = recorded_request(checkpoint.resolve().parent.parent)  # also where a link leads to it
     trained = recorded.get("settings", {}).get("data", {}).get("init_args", {})
     module, _, name = data_class.rpartition(".")
     for option in getattr(import_module(module), name).leak_options:

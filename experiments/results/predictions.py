@@ -63,6 +63,11 @@ def subset_of(name: str) -> tuple[str, ...]:
     return tuple(name.removeprefix(_ONLY).split("+")) if name.startswith(_ONLY) else ()
 
 
+def most_probable(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return the three most probable classes of every clip, int64 ``(N, 3)``; of equal ones the smaller index first."""
+    return np.argsort(-probabilities, axis=1, kind="stable")[:, :3]
+
+
 def unfit(predictions: Predictions, classes: int) -> str:
     """Return what no model of so many classes can have said; empty if all of it can be so.
 

@@ -18,6 +18,7 @@ from experiments.settings.config import CLASS_KEYS, PROJECT, Config, merge, over
 from experiments.settings.plain_yaml import TooMuch
 from experiments.settings.redaction import drop, hide, is_secret
 
+AGAIN = "delete its folder and run the cell again"
 _DIFF_LINES = 8
 
 
@@ -167,7 +168,7 @@ def request_from_command(
 
 def _carried_on(request: Config, checkpoint: Path) -> Config:
     """The request of a run that carries on from a checkpoint: the same if it is the run's own, else it needs it."""
-    cell = _cell_of(checkpoint)
+    cell = recorded_request(checkpoint.parent.parent)
     needs = {name: need for name, need in cell.get("needs", {}).items() if name != "ckpt_path"}
     if {**cell, "needs": needs} == request:
         return cell
@@ -220,6 +221,20 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
 def request_hash(request: Config) -> str:
     """SHA-256 of a request in canonical form."""
     return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def recorded_request(directory: Path) -> Config:
+    """Return the request a cell was made under; empty where none was recorded.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    path = directory / "request.json"
+    recorded: Config = read_object(path, AGAIN) if path.exists() else {}
+    data = settings.get("data", {}) if isinstance(settings := recorded.get("settings", {}), dict) else None
+    if not isinstance(data, dict) or not isinstance(data.get("init_args", {}), dict):
+        raise DataError(f"{path} is damaged (its settings are none); {AGAIN}")
+    return recorded
 
 
 def difference(old: Config, new: Config) -> str:
@@ -281,16 +296,10 @@ def _as_class(value: Any) -> Config:
 
 def _checkpoint_hash(path: Path) -> str:
     """What a checkpoint is: that of the selected epoch is its cell's request, another one of a cell more than that."""
-    if path.name in ("best.ckpt", "last.ckpt") and (cell := _cell_of(path)):
+    if path.name in ("best.ckpt", "last.ckpt") and (cell := recorded_request(path.parent.parent)):
         return request_hash(cell) + ("-last" if path.name == "last.ckpt" else "")
     found: str = sha256_file(path) if path.exists() else drop(str(path), mark=True)
     return found
-
-
-def _cell_of(checkpoint: Path) -> Config:
-    """What the cell that a checkpoint lies in was asked to be; empty where it lies in none."""
-    path = checkpoint.parent.parent / "request.json"
-    return read_object(path, "delete its folder and run the cell again") if path.exists() else {}
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

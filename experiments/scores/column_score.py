@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from experiments.results.predictions import Predictions
+from experiments.results.predictions import Predictions, most_probable
 from experiments.scores import statistics
-from experiments.scores.robustness import metric_of
 from experiments.scores.statistics import Array
 
 
@@ -92,7 +90,7 @@ def score_of(runs: Mapping[tuple[int, int], Predictions], classes: int, planned:
     right: dict[str, tuple[str, list[float]]] = {}
     folds, deviations = {}, []
     for fold, own in sorted(by_fold.items()):
-        values = [metric_of(predictions, metric) for predictions in own.values()]
+        values = [statistics.metric_of(predictions, metric) for predictions in own.values()]
         folds[fold] = float(np.mean(values))
         if len(values) > 1:
             deviations.append(float(np.std(values, ddof=1)))
@@ -127,11 +125,6 @@ def _matrices(run: Predictions, names: Sequence[str], classes: int) -> Iterator[
     of = np.array(names)
     for name in dict.fromkeys(names):
         yield name, statistics.confusion_matrix(run.targets[of == name], run.predicted[of == name], classes)
-
-
-def most_probable(probabilities: Array) -> npt.NDArray[np.int64]:
-    """Return the three most probable classes of every clip, int64 ``(N, 3)``; of equal ones the smaller index first."""
-    return np.argsort(-probabilities, axis=1, kind="stable")[:, :3]
 
 
 def _top3(predictions: Predictions) -> float:

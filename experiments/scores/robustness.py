@@ -8,13 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.reproduce.table import Table
+from experiments.reproduce.table import COLUMNS, Table
 from experiments.results.cell import Cell
-from experiments.results.predictions import Predictions, subset_name, subset_of
-from experiments.scores import statistics
-
-# Column of a table -> protocol and selection of contract 5.
-COLUMNS = {"best": ("paper", "best"), "last": ("paper", "last"), "honest": ("honest", "selected")}
+from experiments.results.predictions import subset_name, subset_of
+from experiments.scores.statistics import metric_of
 
 
 @dataclass(frozen=True)
@@ -36,19 +33,6 @@ class Robustness:
         """Area under the curve over the width of the rates: the mean as the rate runs through them."""
         width = self.rates[-1] - self.rates[0]
         return float(np.trapezoid(self.values, self.rates) / width) if width else np.nan
-
-
-def metric_of(predictions: Predictions, metric: str) -> float:
-    """A table's metric of some predictions.
-
-    Args:
-        predictions: Of one cell.
-        metric: ``accuracy`` or ``uar``.
-    """
-    classes = int(max(predictions.targets.max(), predictions.predicted.max())) + 1
-    return float(
-        statistics.METRICS[metric](statistics.confusion_matrix(predictions.targets, predictions.predicted, classes))
-    )
 
 
 def curves(cells: Mapping[tuple[str, int, int], Cell], metric: str) -> dict[str, Robustness]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from experiments.results.predictions import Predictions
+
 Array = npt.NDArray[np.float64]
 Metric = Callable[[Array], Array]
 RESAMPLES = 10_000
@@ -197,6 +199,17 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 METRICS = {"accuracy": accuracy, "uar": uar}
+
+
+def metric_of(predictions: Predictions, metric: str) -> float:
+    """A table's metric of some predictions.
+
+    Args:
+        predictions: Of one cell.
+        metric: ``accuracy`` or ``uar``.
+    """
+    classes = int(max(predictions.targets.max(), predictions.predicted.max())) + 1
+    return float(METRICS[metric](confusion_matrix(predictions.targets, predictions.predicted, classes)))
 
 
 def _hits(confusion: Array) -> Array:

@@ -9,20 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.results.predictions import Predictions
-from experiments.scores.robustness import COLUMNS
-from experiments.scores.table_scores import RowSummary
 
 Values = npt.NDArray[np.float64]
-
-
-def reported(row: RowSummary, column: str) -> list[Predictions]:
-    """The predictions behind one column of a row, one per cell."""
-    protocol, selection = COLUMNS[column]
-    return [
-        cell.predictions[selection]
-        for (name, _, _), cell in sorted(row.cells.items())
-        if name == protocol and selection in cell.predictions
-    ]
 
 
 def groups(runs: list[Predictions]) -> Iterator[tuple[str, str]]:

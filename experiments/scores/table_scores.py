@@ -11,13 +11,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from experiments.reproduce.finished_cells import Cells
-from experiments.reproduce.table import Row, Table
+from experiments.reproduce.table import COLUMNS, Cells, Row, Table
 from experiments.results.cell import Cell
 from experiments.results.predictions import Predictions
 from experiments.scores import statistics
 from experiments.scores.column_score import Score, score_of
-from experiments.scores.robustness import COLUMNS, Robustness, alone, curves
+from experiments.scores.robustness import Robustness, alone, curves
 from experiments.settings.config import Config
 
 _UNTESTED = statistics.SignFlips(np.nan)
@@ -50,6 +49,15 @@ class RowSummary:
     def class_names(self) -> list[str]:
         """Names of the classes; none without cells."""
         return next((cell.result["class_names"] for cell in self.cells.values()), [])
+
+    def predictions(self, column: str) -> list[Predictions]:
+        """Return the predictions behind a column, one per cell."""
+        protocol, selection = COLUMNS[column]
+        return [
+            cell.predictions[selection]
+            for (name, _, _), cell in sorted(self.cells.items())
+            if name == protocol and selection in cell.predictions
+        ]
 
     def optimism(self, column: str) -> float:
         """The metric of the best epoch on the test fold minus that of a column, over the folds both have."""

@@ -69,7 +69,7 @@ def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
     if state == "changed":
         raise UsageError(
             f"{folder} holds a run with other settings:\n"
-            f"{request.difference(results.recorded_request(folder), wanted)}\n"
+            f"{request.difference(request.recorded_request(folder), wanted)}\n"
             "Use --trainer.default_root_dir DIR for a new one, or --overwrite true to throw that one away"
         )
     shutil.rmtree(folder / "missing", ignore_errors=True)  # of another training

@@ -11,8 +11,7 @@ from experiments.reproduce.plan import Planner
 from experiments.reproduce.table_file import read_table
 from experiments.results.cell import Cell
 from experiments.results.predictions import Predictions, read_predictions, subset_name, subset_of
-from experiments.scores import robustness
-from experiments.scores import subgroups as breakdown
+from experiments.scores import robustness, statistics, subgroups
 from lightning_modules.nn.gates import reachable
 
 AGES = ["young", "old", "young", "old", ""]
@@ -33,23 +32,23 @@ def run(predicted, gates=None, ages=AGES):
 
 def test_accuracy_of_a_group_counts_every_clip_once():
     runs = [run([0, 0, 2, 3, 0]), run([0, 1, 0, 3, 0])]
-    assert list(breakdown.groups(runs)) == [("age", "old"), ("age", "young")]
-    clips, mean, half = breakdown.accuracies(runs, "age", "young")
+    assert list(subgroups.groups(runs)) == [("age", "old"), ("age", "young")]
+    clips, mean, half = subgroups.accuracies(runs, "age", "young")
     assert (clips, mean) == (2, 0.75)
     assert half == pytest.approx(1.96 * np.std([1, 0.5], ddof=1) / np.sqrt(2))
-    assert breakdown.accuracies(runs, "age", "old")[:2] == (2, 0.75)
-    assert breakdown.accuracies(runs, "age", "nobody")[0] == 0
+    assert subgroups.accuracies(runs, "age", "old")[:2] == (2, 0.75)
+    assert subgroups.accuracies(runs, "age", "nobody")[0] == 0
 
 
 def test_weights_leave_out_clips_that_lack_the_modality():
     gates = {"text": [0.6, 0.0, 0.2, 0.5, 0.5], "video": [0.4, 1.0, 0.8, 0.5, 0.5]}
-    by = breakdown.weights([run([0, 1, 2, 3, 0], gates)], CLASSES)
+    by = subgroups.weights([run([0, 1, 2, 3, 0], gates)], CLASSES)
     assert list(by) == [*(("class", name) for name in CLASSES), ("age", "old"), ("age", "young")]
     assert by["age", "young"]["text"].tolist() == [0.6, 0.2]
     assert by["age", "old"]["text"].tolist() == [0.5]
     assert by["age", "old"]["video"].tolist() == [1.0, 0.5]
-    assert breakdown.heaviest(by["age", "old"]) == "video"
-    assert breakdown.heaviest({"text": np.array([]), "video": np.array([0.1])}) == "video"
+    assert subgroups.heaviest(by["age", "old"]) == "video"
+    assert subgroups.heaviest({"text": np.array([]), "video": np.array([0.1])}) == "video"
 
 
 def of(targets, predicted, ids=None):
@@ -80,8 +79,8 @@ def test_the_curve_is_of_the_most_honest_column_and_of_rates_that_all_cells_have
 
 
 def test_the_metric_knows_classes_that_are_only_predicted_or_only_there():
-    assert robustness.metric_of(of([0, 1, 1], [0, 1, 5]), "uar") == 0.75
-    assert robustness.metric_of(of([0, 5, 5], [0, 5, 1]), "uar") == 0.75
+    assert statistics.metric_of(of([0, 1, 1], [0, 1, 5]), "uar") == 0.75
+    assert statistics.metric_of(of([0, 5, 5], [0, 5, 1]), "uar") == 0.75
 
 
 def test_modalities_alone_are_averaged_where_every_cell_has_them(tmp_path, monkeypatch):
@@ -104,24 +103,24 @@ def test_modalities_alone_are_averaged_where_every_cell_has_them(tmp_path, monke
 def test_weights_differ_from_clip_to_clip_or_are_a_few_values():
     ages = ["young"] * 6
     same = run([0] * 5, {"text": [0.5, 0.6, 1.0, 0.0, 0.50001], "video": [0.5, 0.4, 0.0, 1.0, 0.49999]})
-    assert not breakdown.adaptive([same])  # two gates, and what is left of them where a modality is absent
+    assert not subgroups.adaptive([same])  # two gates, and what is left of them where a modality is absent
     many = Predictions(ages, ages, np.zeros(6, int), np.zeros(6, int), gates={"text": np.linspace(0.1, 0.6, 6)})
-    assert breakdown.adaptive([same, many])
-    assert {name: of.tolist() for name, of in breakdown.overall([same, many]).items()} == {
+    assert subgroups.adaptive([same, many])
+    assert {name: of.tolist() for name, of in subgroups.overall([same, many]).items()} == {
         "text": [0.5, 0.6, 1.0, 0.50001, *np.linspace(0.1, 0.6, 6).tolist()],
         "video": [0.5, 0.4, 1.0, 0.49999],
     }
 
 
 def test_one_clip_of_a_group_has_no_interval():
-    clips, mean, half = breakdown.accuracies([run([0, 0, 0, 0, 0], ages=["young", *["old"] * 4])], "age", "young")
+    clips, mean, half = subgroups.accuracies([run([0, 0, 0, 0, 0], ages=["young", *["old"] * 4])], "age", "young")
     assert (clips, mean) == (1, 1.0)
     assert np.isnan(half)
 
 
 def test_the_bounds_are_those_of_the_gates():
     for count in (2, 3, 5):
-        assert breakdown.bounds(count) == pytest.approx(reachable(count))
+        assert subgroups.bounds(count) == pytest.approx(reachable(count))
 
 
 def test_columns_of_gates_and_attributes_are_read(tmp_path):
