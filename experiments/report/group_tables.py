@@ -24,7 +24,7 @@ def subsets(summary: Summary) -> TextTable:
 
 def fairness(summary: Summary) -> TextTable:
     """Accuracy of every row by age, gender and whatever else is known of the people in clips."""
-    people = {row.row.label: subgroups.accuracies(row.clips(summary.headline)) for row in summary.rows}
+    people = {row.row.label: subgroups.accuracies(row.clips(summary.headline)) for row in summary.rows if row.cells}
     people = {label: of for label, of in people.items() if of}
     rows = []
     for name, value in dict.fromkeys(group for of in people.values() for group in of):
@@ -43,7 +43,7 @@ def weights(summary: Summary) -> TextTable:
     rows: list[list[str]] = []
     modalities: dict[str, None] = {}
     found = []
-    for row in summary.rows:
+    for row in [row for row in summary.rows if row.cells]:
         clips = row.clips(summary.headline)
         if every := subgroups.overall(clips):
             modalities.update(dict.fromkeys(every))

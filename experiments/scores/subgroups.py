@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from experiments.results.predictions import Predictions
 
-if TYPE_CHECKING:  # importing pandas costs half a second: only a report pays for it
+if TYPE_CHECKING:  # importing pandas costs a third of a second: only a report pays for it
     import pandas as pd
 
 Values = npt.NDArray[np.float64]
