@@ -24,6 +24,9 @@ class History(Callback):
     Where no progress bar can be drawn, every epoch is also printed as one line.
     """
 
+    only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
+    leaves_files = True  # not in a trial run
+
     def __init__(self) -> None:
         self._rows: list[dict[str, str]] = []
         self._started = 0.0

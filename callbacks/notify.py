@@ -35,6 +35,8 @@ class WebhookNotifier(Callback):
         timeout: Seconds that one message may take, and that the end of the process waits for the last one.
     """
 
+    only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
+
     def __init__(self, url: SecretStr | None = None, monitor: str = "val_score", timeout: float = 5.0) -> None:
         self.monitor = monitor
         self.timeout = timeout

@@ -150,6 +150,9 @@ def plot_folder(trainer: Trainer) -> Path:
 class ResultPlots(Callback):
     """Writes ``plots/confusion.png`` after every test run, and ``plots/curves.png`` where ``metrics.csv`` is."""
 
+    only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
+    leaves_files = True  # not in a trial run
+
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws the table of the test run and the history of the run."""
         assert isinstance(pl_module, EmotionTask)
@@ -174,6 +177,9 @@ class AttentionPlot(Callback):
     Args:
         clips: How many clips to show, of different classes as far as they go.
     """
+
+    only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
+    leaves_files = True  # not in a trial run
 
     def __init__(self, clips: int = 4) -> None:
         self.clips = clips

@@ -57,6 +57,9 @@ class PredictionWriter(Callback):
         selection: Which checkpoint is tested: ``best``, ``last`` or ``selected``; the command line sets it.
     """
 
+    only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
+    leaves_files = True  # not in a trial run
+
     def __init__(self, selection: str = "test") -> None:
         self.selection = selection
         self._embeddings: list[dict[str, Any]] = []

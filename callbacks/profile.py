@@ -24,6 +24,8 @@ class ModelProfile(Callback):
         budget_s: Seconds after which no further pass is started.
     """
 
+    only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
+
     def __init__(self, repeats: int = 20, budget_s: float = 5.0) -> None:
         self.repeats = repeats
         self.budget_s = budget_s

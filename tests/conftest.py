@@ -16,9 +16,7 @@ os.environ["WANDB_MODE"] = "disabled"
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES, SIZE, MFCC = 8, 16, (13, 212)
-# The stand-ins below are smaller still than those that the overlays are for: options by DataModule and modality.
-SMALLER = {("RAVDESSDataModule", "video"): {"frames": 4, "image_size": 16}}
-UNFOLDED = {"VGAFDataModule"}  # an official test and no folds, under both protocols
+SMALLER = "smaller.yaml"  # in the root of a stand-in smaller still than its overlay is for: options by modality
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +66,7 @@ def ravdess(tmp_path_factory: pytest.TempPathFactory) -> Path:
             clip = f"01-01-{emotion:02d}-01-01-01-{actor:02d}"
             writer.add(clip, f"{actor:02d}", emotion - 1, arrays, source_sha256=clip)
     writer.finish()
+    (root / SMALLER).write_text("video: {frames: 4, image_size: 16}\n")
     return root
 
 
@@ -139,6 +138,12 @@ def read_experiment(name: str, overlay: bool = False) -> dict[str, Any]:
     return content
 
 
+def folded(name: str) -> bool:
+    """Whether some table runs an experiment on a third fold; a corpus with an official test has one alone."""
+    tables = [yaml.safe_load(path.read_text()) for path in (ROOT / "experiments" / "tables").glob("*.yaml")]
+    return any(2 in of.get("folds", []) for of in tables if name in {row["experiment"] for row in of["rows"]})
+
+
 def official(name: str) -> bool:
     """Whether the corpus of an experiment has official splits, and so one protocol and no folds."""
     return "protocol" in read_experiment(name)["data"]["init_args"]
@@ -165,12 +170,12 @@ def options(stand_in_root: Callable[[str], list[str]]) -> Callable[[str], list[s
         data = read_experiment(name)["data"]
         modalities = data["init_args"].get("modalities", ["video", "audio"])
         words = ["--config", f"experiments/{name}.yaml", "--config", f"experiments/synthetic/{name}.yaml"]
-        words += stand_in_root(name)
-        for (kind, modality), smaller in SMALLER.items():
-            if kind == data["class_path"] and modality in modalities:
+        words += (root := stand_in_root(name))
+        path = Path(root[1], SMALLER)
+        for modality, smaller in (yaml.safe_load(path.read_text()) if path.is_file() else {}).items():
+            if modality in modalities:
                 words += [word for key, value in smaller.items() for word in (f"--data.{key}", str(value))]
-        unfolded = official(name) or data["class_path"] in UNFOLDED
-        return words if unfolded else [*words, "--data.fold", "2"]
+        return [*words, "--data.fold", "2"] if folded(name) else words
 
     return of
 

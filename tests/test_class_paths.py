@@ -1,6 +1,8 @@
 """What a stranger's YAML, table, sweep or checkpoint names is refused before it is imported, or called."""
 
+import importlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ import cli
 from datamodules.store import DataError
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.table_file import read_table
-from experiments.results.request import request_hash
+from experiments.results.cell import state, write_json
+from experiments.results.request import recorded_request, request_from_command, request_hash
 from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
 from experiments.train import sweep
@@ -252,6 +255,93 @@ def test_a_checkpoint_from_before_a_move_loads(checkpoint, ravdess, tmp_path, ca
     path = changed(checkpoint, path, {"_class_path": "lightning_modules.as_it_was.NoSuchModel"})
     assert cli.main(["test", *AUDIO, "--ckpt_path", str(path), "--data.root", str(ravdess)]) == 2
     assert "NoSuchModel" in capsys.readouterr().err
+
+
+OLD = {  # as YAML, options, requests and checkpoints had them when these modules lay elsewhere
+    "model": "lightning_modules.as_it_was.AudioOnly",
+    "model.loss": "lightning_modules.old_losses.FocalLoss",
+    "trainer.callbacks+": "callbacks.before.Warmup",
+    "data": "datamodules.once.RAVDESSDataModule",
+}
+
+
+def as_parsed(capsys, *words):
+    """The settings that a command line comes to."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["fit", *AUDIO, *words, "--print_config"])
+    assert stop.value.code == 0
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("option", OLD)
+def test_options_and_yaml_from_before_a_move_name_the_same_classes(option, capsys, tmp_path):
+    bare = as_parsed(capsys, f"--{option}={OLD[option].rpartition('.')[2]}")
+    assert as_parsed(capsys, f"--{option}={OLD[option]}") == bare
+    value = json.dumps({"class_path": OLD[option]})
+    assert as_parsed(capsys, f"--{option}={value}") == bare
+    content = [{"class_path": OLD[option]}] if option.endswith("+") else {"class_path": OLD[option]}
+    for key in reversed(option.split(".")):
+        content = {key: content}
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(content))
+    assert as_parsed(capsys, "--config", str(tmp_path / "x.yaml")) == bare
+
+
+def test_a_class_that_is_nowhere_is_told_under_the_name_that_was_given(capsys):
+    assert cli.main(["fit", *AUDIO, "--model=lightning_modules.as_it_was.NoSuchModel"]) == 2
+    error = capsys.readouterr().err
+    assert "lightning_modules.as_it_was.NoSuchModel" in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", OLD)
+def test_a_request_is_the_same_whatever_module_a_class_is_in(option):
+    def asked(path):
+        return request_from_command([*AUDIO, f"--{option}={path}"], corpus="ravdess", data="d")
+
+    path = OLD[option]
+    name = path.rpartition(".")[2]
+    assert asked(path) == asked(name)
+    assert request_hash(asked(path)) != request_hash(asked("My" + name))
+    assert asked(f"my_models.{name}") != asked(name)  # a user's class of the same name is another one
+
+
+def test_a_run_from_before_a_move_counts_as_done_and_a_half_done_one_is_carried_on(tmp_path, monkeypatch):
+    wanted = request_from_command([*AUDIO, f"--model.loss={OLD['model.loss']}"], corpus="ravdess", data="d")
+    old = json.loads(json.dumps(wanted).replace('"FocalLoss"', f'"{OLD["model.loss"]}"'))
+    other = {**old, "seed": 7}
+    assert request_hash(old) != request_hash(wanted)
+    for name, request, found in (("same", old, "done"), ("other", other, "changed")):
+        run = tmp_path / name
+        (run / "checkpoints").mkdir(parents=True)
+        (run / "checkpoints" / "last.ckpt").touch()
+        write_json(run / "request.json", request)
+        assert state(run, wanted) == ("partial" if found == "done" else "changed")
+        write_json(run / "result.json", {"request_hash": request_hash(request)})
+        assert state(run, wanted) == found
+    assert request_hash(recorded_request(tmp_path / "same")) == request_hash(wanted)
+
+
+def test_a_run_carries_on_from_the_settings_that_it_wrote_before_a_move(checkpoint, ravdess, tmp_path, capsys):
+    """`config.yaml` holds the full path of every class."""
+    text = (checkpoint.parents[1] / "config.yaml").read_text()
+    old = re.sub(r"class_path: (lightning_modules|datamodules|callbacks)\.[\w.]*\.", r"class_path: \1.as_it_was.", text)
+    assert old.count("as_it_was") > 5
+    (tmp_path / "config.yaml").write_text(old)
+    words = ["--data.root", str(ravdess), "--trainer.default_root_dir", str(tmp_path / "again")]
+    assert cli.main(["test", "--config", str(tmp_path / "config.yaml"), "--ckpt_path", str(checkpoint), *words]) == 0
+
+
+def test_names_that_a_class_path_can_have_are_unique():
+    """Whatever descends from a class of a library may be named somewhere."""
+    libraries = {name.partition(".")[0] for name in class_paths.LIBRARIES}
+    found = {}
+    for module in class_paths.modules(PROJECT):
+        for name, kind in vars(importlib.import_module(module)).items():
+            above = [base.__module__.partition(".")[0] for base in getattr(kind, "__mro__", ())]
+            if getattr(kind, "__module__", "") == module and libraries.intersection(above):
+                found.setdefault(name, []).append(module)
+    assert len(found) > 50
+    assert {name: modules for name, modules in found.items() if len(modules) > 1} == {}
 
 
 @pytest.fixture

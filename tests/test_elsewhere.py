@@ -25,7 +25,6 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = {"root", "roots", "num_workers", "cache"}
 # Argument -> two values, where two words would not do.
 VALUES = {"init_from": ({"a": "x.ckpt"}, {"a": "y.ckpt"}), "fold": (0, 1), "protocol": ("paper", "honest")}
-WATCHERS = {"AttentionPlot", "History", "ModelProfile", "PredictionWriter", "ResultPlots", "WebhookNotifier"}
 MACHINE = {
     "accelerator", "default_root_dir", "enable_model_summary", "enable_progress_bar", "log_every_n_steps", "logger",
     "profiler",
@@ -81,7 +80,7 @@ def test_every_argument_of_data_makes_a_new_cell_but_where_they_are(unseen, kind
 @pytest.mark.parametrize("kind", classes("callbacks", Callback), ids=lambda kind: kind.__name__)
 def test_every_argument_of_a_callback_makes_a_new_cell_but_of_one_that_watches(unseen, kind):
     names = arguments(kind)
-    watches = set(names) if kind.__name__ in WATCHERS else set()
+    watches = set(names) if getattr(kind, "only_watches", False) else set()
     for path in (kind.__name__, f"{kind.__module__}.{kind.__name__}"):
         found = unseen(
             names, lambda n, v, path=path: {"trainer.callbacks": [{"class_path": path, "init_args": {n: v}}]}
@@ -91,6 +90,11 @@ def test_every_argument_of_a_callback_makes_a_new_cell_but_of_one_that_watches(u
         unseen(names, lambda name, value: {"trainer.callbacks+": kind.__name__, f"trainer.callbacks.{name}": value})
         == watches
     )
+
+
+def test_some_callbacks_watch_and_some_do_not():
+    watch = [getattr(kind, "only_watches", False) for kind in classes("callbacks", Callback)]
+    assert 0 < sum(watch) < len(watch)
 
 
 def test_every_argument_of_the_trainer_makes_a_new_cell_but_for_the_machine_and_who_is_told(unseen):

@@ -17,13 +17,17 @@ SHARED = {"base", "stages", "nn", "__init__", "__pycache__"}  # of lightning_mod
 
 
 @functools.cache
-def imports(path: Path) -> set[str]:
+def imports(path: Path, typing: bool = True) -> set[str]:
+    """Modules that a file imports and names that it takes from them; ``typing``: those for readers of types too."""
     found = set()
     gc.disable()  # code that the collector runs inside CPython's parser spoils its count of levels: a SystemError
     try:
         tree = ast.parse(path.read_text())
     finally:
         gc.enable()
+    for node in ast.walk(tree):
+        if not typing and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -86,6 +90,50 @@ def test_no_paper_imports_another_paper():
         own = path.relative_to(folder).with_suffix("").parts[0]
         seen = {name.split(".")[1] for name in imports(path) if name.startswith("lightning_modules.")}
         assert not (seen & papers) - {own}, f"{path.name}: {seen}"
+
+
+def names(package: str) -> dict[str, Path]:
+    """Module name -> file, of a package and the packages in it."""
+    found = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files(package)}
+    return {name.removesuffix(".__init__"): path for name, path in found.items()}
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Names that import each other in a circle; none where they can be ordered."""
+    left = {name: set(seen) - {name} for name, seen in graph.items()}
+    while ready := [name for name, seen in left.items() if not seen & left.keys()]:
+        for name in ready:
+            del left[name]
+    return sorted(left)
+
+
+def test_a_circle_is_found():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": set()}) == ["a", "b", "c", "d"]
+    assert circle({"a": {"b", "a"}, "b": set()}) == []
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_no_imports_go_in_a_circle(package):
+    modules = names(package)
+    assert circle({name: imports(path, typing=False) & modules.keys() for name, path in modules.items()}) == []
+
+
+def folders() -> dict[str, set[str]]:
+    """Folder of code of experiments -> the others that it imports."""
+    found: dict[str, set[str]] = {}
+    for name, path in names("experiments").items():
+        folder = name.split(".")[1] if "." in name else ""
+        seen = {other.split(".")[1] for other in imports(path) if other.startswith("experiments.")}
+        found.setdefault(folder, set()).update(seen - {folder})
+    return found
+
+
+def test_folders_of_experiments_import_in_one_direction():
+    found = folders()
+    assert found[""] == set()  # beside the YAML lies no code
+    assert {"train", "reproduce", "report"} <= found.keys()
+    assert circle(found) == []
+    assert not [name for name, seen in found.items() if "report" in seen]
 
 
 def test_every_requirement_is_imported():

@@ -14,6 +14,7 @@
     result.json                   written last: `experiments.results.result_check` says what it holds
 """
 
+import contextlib
 import csv
 import json
 import re
@@ -109,7 +110,7 @@ def read_result(directory: Path) -> Config:
     result = {**LATER, **read_json(path)}
     if wrong := problem(result):
         raise DataError(f"{path}: {wrong}; {AGAIN}")
-    return result
+    return {**result, "request_hash": _hash_by_names(directory, result["request_hash"])}
 
 
 def state(directory: Path, request: Config) -> State:
@@ -126,10 +127,20 @@ def state(directory: Path, request: Config) -> State:
     finished = directory / "result.json"
     wanted = request_hash(request)
     if finished.exists():
-        return "done" if read_json(finished).get("request_hash") == wanted else "changed"
+        told = read_json(finished).get("request_hash")
+        return "done" if wanted in (told, _hash_by_names(directory, told)) else "changed"
     if not (directory / "checkpoints" / "last.ckpt").exists():
         return "missing"
     return "partial" if request_hash(recorded_request(directory)) == wanted else "changed"
+
+
+def _hash_by_names(directory: Path, told: Any) -> Any:
+    """Return the hash of a result's request as it is made now, where modules of classes were part of it when it ran."""
+    path = directory / "request.json"
+    with contextlib.suppress(DataError):  # said where the request itself is wanted
+        if path.exists() and request_hash(read_json(path)) == told:
+            return request_hash(recorded_request(directory))
+    return told
 
 
 def write_result(directory: Path, result: Mapping[str, Any]) -> None:

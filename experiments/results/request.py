@@ -14,6 +14,7 @@ from typing import Any
 
 from datamodules.store import DataError, joint_fingerprint, read_manifest, read_object, sha256_file
 from experiments.results.elsewhere import without_elsewhere
+from experiments.settings.class_paths import by_last_name
 from experiments.settings.config import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
 from experiments.settings.plain_yaml import TooMuch
 from experiments.settings.redaction import drop, hide, is_secret
@@ -115,7 +116,9 @@ def make_request(
     Returns:
         The request, ready for `request_hash` and ``request.json``.
     """
-    sections = {name: section for name, section in without_elsewhere(config).items() if not is_secret(name)}
+    sections = {
+        name: section for name, section in without_elsewhere(by_last_name(config)).items() if not is_secret(name)
+    }
     # Whom a trainer tells is no part of what a run is; an address that a model or data read is.
     settings = {name: drop(section, mark=name != "trainer") for name, section in sections.items()}
     return {
@@ -226,6 +229,8 @@ def request_hash(request: Config) -> str:
 def recorded_request(directory: Path) -> Config:
     """Return the request a cell was made under; empty where none was recorded.
 
+    Earlier versions recorded the classes of this project with the modules that they had: they come by name alone.
+
     Raises:
         DataError: If the file is damaged.
     """
@@ -234,7 +239,7 @@ def recorded_request(directory: Path) -> Config:
     data = settings.get("data", {}) if isinstance(settings := recorded.get("settings", {}), dict) else None
     if not isinstance(data, dict) or not isinstance(data.get("init_args", {}), dict):
         raise DataError(f"{path} is damaged (its settings are none); {AGAIN}")
-    return recorded
+    return {**recorded, "settings": by_last_name(settings)} if settings else recorded
 
 
 def difference(old: Config, new: Config) -> str:

@@ -1,7 +1,8 @@
 """Which classes a YAML, an option or a checkpoint may name; whatever else they name is refused before it is imported.
 
 A class path is a bare name or the full path of a class, in this project's packages or in the modules of libraries that
-are listed here. A user's own package is named on the command line, which nobody but the user writes.
+are listed here. Of this project's the last name counts, whatever module it had when the path was written. A user's own
+package is named on the command line, which nobody but the user writes.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from experiments.settings.plain_yaml import limited
 OPTION = "--allow-import"
 HELP = "a package of your own, whose classes may be named; from the working directory too; can be repeated"
 PACKAGES = ("lightning_modules", "datamodules", "callbacks")
+_OWN = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)*\.([A-Z]\w*)")  # full path of a class of ours
 # Where the library defines what can be named here: modules, optimizers, schedulers, metrics, and parts of a trainer.
 LIBRARIES = (
     "lightning.Callback", "lightning.fabric.plugins", "lightning.pytorch.accelerators", "lightning.pytorch.callbacks",
@@ -105,7 +107,7 @@ def guarded(allowed: Sequence[str]) -> Iterator[None]:
             import_path_allowlist=[*PACKAGES, *LIBRARIES, *allowed],
             instantiate_subclass_spec_in_any=False,  # a mapping stays one where no class is asked for
         )
-        set_loader("yaml", limited(loader), (YAMLError,))  # also of files that a value names
+        set_loader("yaml", limited(lambda text: all_as_now(loader(text))), (YAMLError,))  # of files and of options
         yield
     finally:
         set_loader("yaml", loader, (YAMLError,))
@@ -170,19 +172,16 @@ def _loaded(path: str) -> Any:
 
 
 def as_now(path: Any) -> Any:
-    """Return the full path that a class of this project has now: found by its last name where its module has moved.
+    """Return the full path that a class of this project has now: found by its last name, whatever module it names.
 
     Args:
-        path: A class path as a checkpoint stores it.
+        path: A class path as a checkpoint, a YAML or an option has it.
 
     Returns:
-        The path; as it came where it is none of this project's, or no such class is there.
+        The path; as it came where it is none of this project's, or no such class is loaded.
     """
-    if not isinstance(path, str) or path.partition(".")[0] not in PACKAGES:
+    if not (name := _own_name(path)):
         return path
-    if isinstance(kind := _loaded(path), type):
-        return f"{kind.__module__}.{kind.__qualname__}"
-    name = path.rpartition(".")[2]
     modules = [module for known, module in list(sys.modules.items()) if known.partition(".")[0] in PACKAGES]
     found = [vars(module).get(name) for module in modules]
     own = {one.__module__ for one in found if isinstance(one, type) and one.__module__.split(".")[0] in PACKAGES}
@@ -190,10 +189,34 @@ def as_now(path: Any) -> Any:
 
 
 def all_as_now(value: Any) -> Any:
-    """Return the stored arguments of a model with the class paths in them as they are now."""
+    """Return settings, or the stored arguments of a model, with the class paths in them as they are now."""
+    return _each_text(value, as_now)
+
+
+def words_as_now(words: Sequence[str]) -> list[str]:
+    """Return a command line with the class paths that are words or values of it as they are now."""
+    pairs = [word.partition("=") if word.startswith("-") else ("", "", word) for word in words]
+    return [f"{name}{equals}{as_now(value)}" for name, equals, value in pairs]
+
+
+def by_last_name(value: Any) -> Any:
+    """Return settings with every class of this project by its name alone: what they ask for has no module.
+
+    Args:
+        value: Settings, or a part of them.
+    """
+    return _each_text(value, lambda text: _own_name(text) or text)
+
+
+def _own_name(path: Any) -> str:
+    """Return the last name of a full path of a class of this project; empty of anything else."""
+    found = _OWN.fullmatch(path) if isinstance(path, str) else None
+    return found[1] if found else ""
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
-        return {
-            key: as_now(item) if key in ("class_path", "_class_path") else all_as_now(item)
-            for key, item in value.items()
-        }
-    return type(value)(map(all_as_now, value)) if type(value) in (list, tuple) else value
+        return {key: _each_text(item, change) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_each_text(item, change) for item in value)
+    return change(value) if isinstance(value, str) else value

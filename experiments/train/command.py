@@ -43,7 +43,7 @@ def build(arguments: Sequence[str]) -> EmotionCLI:
     import_all()
     allowed, arguments = class_paths.split(arguments)
     with class_paths.guarded(allowed):
-        return _Built([*arguments, "--trainer.fast_dev_run", "true"])
+        return _Built([*class_paths.words_as_now(arguments), "--trainer.fast_dev_run", "true"])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     allowed, arguments = class_paths.split(arguments)
     try:
         with class_paths.guarded(allowed), contextlib.ExitStack() as held:
-            EmotionCLI(arguments, held)
+            EmotionCLI(class_paths.words_as_now(arguments), held)
     except Finished as done:
         print(done)
     except SystemExit as stop:  # Lightning's way out after Ctrl-C (1) and SIGTERM; the parser's after --help (0)

@@ -19,7 +19,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from callbacks.history import History
-from callbacks.plots import AttentionPlot, ResultPlots
 from callbacks.predictions import PredictionWriter
 from callbacks.profile import ModelProfile
 from callbacks.selection import SelectionGuard
@@ -42,7 +41,6 @@ from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parents[1]
 LINKS = ("num_classes", "input_shapes", "class_weights", "class_names", "vocabulary_sizes")
-RECORDERS = (History, PredictionWriter, ResultPlots, AttentionPlot)
 COMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -142,7 +140,7 @@ class EmotionCLI(LightningCLI):
         """Builds the trainer over the run's folder."""
         config, options = self.config[self.subcommand], self.config_init[self.subcommand].trainer
         if config.trainer.fast_dev_run:  # leaves nothing behind
-            options.callbacks = [c for c in options.callbacks or [] if not isinstance(c, RECORDERS)]
+            options.callbacks = [c for c in options.callbacks or [] if not getattr(c, "leaves_files", False)]
         else:
             folder = self._run_folder() if self.subcommand == "fit" else self._evaluation_folder()
             kwargs["default_root_dir"] = str(folder)

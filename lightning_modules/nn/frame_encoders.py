@@ -118,7 +118,7 @@ class FaceEmbedding(FrameEncoder):
             load_backbone_weights(self.backbone, self.weights)
 
 
-class ResidualBlock(nn.Module):
+class PoseResidualBlock(nn.Module):
     """Two 3x3 convolutions around a 1x1 shortcut; halves the map. The convolutions have biases, as the paper's do.
 
     Args:
@@ -174,7 +174,7 @@ class KinesicsEmbedding(FrameEncoder):
         super().__init__(widths[2], dropout, dim)
         self.pose = PoseNetwork(backbone) if source == "images" else None
         channels = (UPPER_BODY, *widths)
-        self.blocks = nn.ModuleList(ResidualBlock(channels[i], channels[i + 1]) for i in range(3))
+        self.blocks = nn.ModuleList(PoseResidualBlock(channels[i], channels[i + 1]) for i in range(3))
         self.weights = weights
         self.map_size = map_size
         self.sigma = sigma
