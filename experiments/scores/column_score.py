@@ -89,6 +89,7 @@ def score_of(runs: Mapping[tuple[int, int], Predictions], classes: int, planned:
     groups: dict[str, Array] = {}
     corpora: dict[str, Array] = {}
     right: dict[str, tuple[str, list[float]]] = {}
+    # numpy's means and deviations: those of pandas' groups differ in the last bit from three seeds on.
     folds, deviations = {}, []
     for fold, own in sorted(by_fold.items()):
         values = [statistics.metric_of(predictions, metric) for predictions in own.values()]
