@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import yaml
 from fabricated import alter, fill, make_project
 
 from callbacks import plots
-from experiments.report import html_page, markup, report_tables
+from experiments.report import caveats, markup, renderings, report_tables
 from experiments.report.command import summary_of, write_report
 from experiments.report.plots import _fold_dots
-from experiments.report.readme import readme_block, stale_blocks, update_readme
+from experiments.report.readme import stale_blocks, update_readme
+from experiments.report.renderings import readme_block
+from experiments.report.text_table import Report, TextTable
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",
@@ -134,7 +137,7 @@ def summary(tmp_path, monkeypatch):
 def test_a_whole_report_shows_what_was_written(summary, tmp_path, monkeypatch):
     text, summary = summary
     assert _fold_dots(summary, summary.rows)  # a formula in a label would not be drawn
-    monkeypatch.setattr(html_page, "figures", lambda _: [(f"F {text}", b"")])  # seconds
+    monkeypatch.setattr(renderings, "figures", lambda _: [(f"F {text}", b"")])  # seconds
     whole = report_tables.report_of(summary)
     lines = write_report([whole, whole], tmp_path / "report")
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u2028]", "".join(lines))
@@ -164,6 +167,44 @@ def test_a_whole_report_shows_what_was_written(summary, tmp_path, monkeypatch):
         assert readme.read_text().endswith("<!-- /table:toy -->\n\nafter\n")
         assert readme.read_text().count("<!--") == 2
     assert stale_blocks(readme, [whole]) == []
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_every_format_escapes_by_its_own_rule(summary, kind, monkeypatch):
+    text = HOSTILE[kind]
+    table = TextTable(text, [text, "n"], [[text, "1"]])
+    report = Report(replace(summary[1], table=replace(summary[1].table, source=text)), table, [table], [text])
+    monkeypatch.setattr(renderings, "figures", lambda _: [(text, b"")])
+    for rule, shown, times in (
+        (markup.markdown, renderings.whole_markdown(report), 8),
+        (markup.latex, renderings.whole_latex(report), 6),
+        (markup.escape, renderings.html(report), 11),
+        (markup.escape, renderings.index_html([report]), 3),
+        (markup.markdown, readme_block(report), 5),
+        (markup.markdown, renderings.markdown(table), 2),
+    ):
+        assert shown.count(rule(text)) == times
+        assert shown.encode()
+
+
+def test_templates_leave_escaping_to_the_format_in_their_name():
+    templates = list(renderings.TEMPLATES.glob("*.j2"))
+    assert {path.with_suffix("").suffix for path in templates} == {".md", ".tex", ".html"}
+    for path in templates:
+        words = set(re.findall(r"\w+", " ".join(re.findall(r"{[{%].*?[%}]}", path.read_text(), re.DOTALL))))
+        assert not words & {"safe", "e", "escape", "forceescape", "autoescape", "join", "tojson"}, path.name
+
+
+def test_the_tables_of_a_report_are_made_once(summary, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(renderings, "figures", lambda _: [])
+    for module, name in ((report_tables, "main_table"), (report_tables, "cost"), (caveats, "notes")):
+        own = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda of, own=own, name=name: made.append(name) or own(of))
+    report = report_tables.report_of(summary[1])
+    write_report([report, report], tmp_path)
+    assert readme_block(report)
+    assert sorted(made) == ["cost", "main_table", "notes"]
 
 
 def test_a_class_with_dollars_is_drawn(tmp_path):

@@ -32,17 +32,18 @@ def run(predicted, gates=None, ages=AGES):
 
 def test_accuracy_of_a_group_counts_every_clip_once():
     runs = [run([0, 0, 2, 3, 0]), run([0, 1, 0, 3, 0])]
-    assert list(subgroups.groups(runs)) == [("age", "old"), ("age", "young")]
-    clips, mean, half = subgroups.accuracies(runs, "age", "young")
+    found = subgroups.accuracies(subgroups.clips_of(runs, CLASSES))
+    assert list(found) == [("age", "old"), ("age", "young")]
+    clips, mean, half = found["age", "young"]
     assert (clips, mean) == (2, 0.75)
     assert half == pytest.approx(1.96 * np.std([1, 0.5], ddof=1) / np.sqrt(2))
-    assert subgroups.accuracies(runs, "age", "old")[:2] == (2, 0.75)
-    assert subgroups.accuracies(runs, "age", "nobody")[0] == 0
+    assert found["age", "old"][:2] == (2, 0.75)
+    assert subgroups.accuracies(subgroups.clips_of([], CLASSES)) == {}
 
 
 def test_weights_leave_out_clips_that_lack_the_modality():
     gates = {"text": [0.6, 0.0, 0.2, 0.5, 0.5], "video": [0.4, 1.0, 0.8, 0.5, 0.5]}
-    by = subgroups.weights([run([0, 1, 2, 3, 0], gates)], CLASSES)
+    by = subgroups.weights(subgroups.clips_of([run([0, 1, 2, 3, 0], gates)], CLASSES), CLASSES)
     assert list(by) == [*(("class", name) for name in CLASSES), ("age", "old"), ("age", "young")]
     assert by["age", "young"]["text"].tolist() == [0.6, 0.2]
     assert by["age", "old"]["text"].tolist() == [0.5]
@@ -103,17 +104,21 @@ def test_modalities_alone_are_averaged_where_every_cell_has_them(tmp_path, monke
 def test_weights_differ_from_clip_to_clip_or_are_a_few_values():
     ages = ["young"] * 6
     same = run([0] * 5, {"text": [0.5, 0.6, 1.0, 0.0, 0.50001], "video": [0.5, 0.4, 0.0, 1.0, 0.49999]})
-    assert not subgroups.adaptive([same])  # two gates, and what is left of them where a modality is absent
+    assert not subgroups.adaptive(
+        subgroups.clips_of([same], CLASSES)
+    )  # two gates, and what is left of them where a modality is absent
     many = Predictions(ages, ages, np.zeros(6, int), np.zeros(6, int), gates={"text": np.linspace(0.1, 0.6, 6)})
-    assert subgroups.adaptive([same, many])
-    assert {name: of.tolist() for name, of in subgroups.overall([same, many]).items()} == {
+    both = subgroups.clips_of([same, many], CLASSES)
+    assert subgroups.adaptive(both)
+    assert {name: of.tolist() for name, of in subgroups.overall(both).items()} == {
         "text": [0.5, 0.6, 1.0, 0.50001, *np.linspace(0.1, 0.6, 6).tolist()],
         "video": [0.5, 0.4, 1.0, 0.49999],
     }
 
 
 def test_one_clip_of_a_group_has_no_interval():
-    clips, mean, half = subgroups.accuracies([run([0, 0, 0, 0, 0], ages=["young", *["old"] * 4])], "age", "young")
+    found = subgroups.clips_of([run([0, 0, 0, 0, 0], ages=["young", *["old"] * 4])], CLASSES)
+    clips, mean, half = subgroups.accuracies(found)["age", "young"]
     assert (clips, mean) == (1, 1.0)
     assert np.isnan(half)
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from atomic_files import write_atomic
 from datamodules.errors import DataError
-from experiments.report.html_page import html, index_html
 from experiments.report.markup import one_line
-from experiments.report.readme import has_block, readme_block, update_readme
-from experiments.report.renderings import markdown, whole_latex, whole_markdown
+from experiments.report.readme import has_block, update_readme
+from experiments.report.renderings import html, index_html, markdown, readme_block, whole_latex, whole_markdown
 from experiments.report.report_tables import report_of
 from experiments.report.text_table import Report
 from experiments.reproduce.committed import read_committed, write_committed

@@ -24,20 +24,18 @@ def subsets(summary: Summary) -> TextTable:
 
 def fairness(summary: Summary) -> TextTable:
     """Accuracy of every row by age, gender and whatever else is known of the people in clips."""
-    runs = {row.row.label: row.predictions(summary.headline) for row in summary.rows}
-    runs = {label: of for label, of in runs.items() if any(run.attributes for run in of)}
-    found = dict.fromkeys(group for of in runs.values() for group in subgroups.groups(of))
+    people = {row.row.label: subgroups.accuracies(row.clips(summary.headline)) for row in summary.rows if row.cells}
+    people = {label: of for label, of in people.items() if of}
     rows = []
-    for name, value in found:
-        cells = {label: subgroups.accuracies(of, name, value) for label, of in runs.items()}
-        clips = max(count for count, _, _ in cells.values())
+    for name, value in dict.fromkeys(group for of in people.values() for group in of):
+        cells = [of.get((name, value), (0, math.nan, math.nan)) for of in people.values()]
         shown = [
             percent(mean) + ("" if math.isnan(half) else f" \N{PLUS-MINUS SIGN} {100 * half:.1f}")
-            for _, mean, half in cells.values()
+            for _, mean, half in cells
         ]
-        rows.append([f"{name}: {value}", f"{clips}", *shown])
+        rows.append([f"{name}: {value}", f"{max(count for count, _, _ in cells)}", *shown])
     title = "Accuracy by group of people, with half of a 95 % interval over clips, of these training runs alone"
-    return TextTable(titled(summary, title), [first(summary), "Clips", *runs], rows)
+    return TextTable(titled(summary, title), [first(summary), "Clips", *people], rows)
 
 
 def weights(summary: Summary) -> TextTable:
@@ -45,13 +43,13 @@ def weights(summary: Summary) -> TextTable:
     rows: list[list[str]] = []
     modalities: dict[str, None] = {}
     found = []
-    for row in summary.rows:
-        runs = row.predictions(summary.headline)
-        if every := subgroups.overall(runs):
+    for row in [row for row in summary.rows if row.cells]:
+        clips = row.clips(summary.headline)
+        if every := subgroups.overall(clips):
             modalities.update(dict.fromkeys(every))
             found.append((row.row.label, "all", every))
-        if subgroups.adaptive(runs):
-            of = subgroups.weights(runs, row.class_names).items()
+        if subgroups.adaptive(clips):
+            of = subgroups.weights(clips, row.class_names).items()
             found += [(row.row.label, f"{name}: {value}", by) for (name, value), by in of]
     for label, group, by in found:
         means = [percent(float(by[m].mean()) if len(by.get(m, ())) else math.nan) for m in modalities]

@@ -61,10 +61,10 @@ def figures(summary: Summary) -> list[Figure]:
     return drawn
 
 
-def _gates(summary: Summary, row: RowSummary) -> dict[tuple[str, str], dict[str, subgroups.Values]]:
+def _gates(summary: Summary, row: RowSummary) -> dict[subgroups.Group, dict[str, subgroups.Values]]:
     """Weights by class and group; none for a model whose weights are the same for all."""
-    runs = row.predictions(summary.headline)
-    return subgroups.weights(runs, row.class_names) if subgroups.adaptive(runs) else {}
+    clips = row.clips(summary.headline)
+    return subgroups.weights(clips, row.class_names) if subgroups.adaptive(clips) else {}
 
 
 def run_pictures(summary: Summary) -> list[Figure]:
@@ -220,7 +220,7 @@ def _points(cell: Cell, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
 
-def _weights(summary: Summary, by: dict[tuple[str, str], dict[str, subgroups.Values]]) -> bytes:
+def _weights(summary: Summary, by: dict[subgroups.Group, dict[str, subgroups.Values]]) -> bytes:
     names = list(dict.fromkeys(name for name, _ in by))
     modalities = list(next(iter(by.values())))
 

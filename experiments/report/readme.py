@@ -6,15 +6,8 @@ from pathlib import Path
 
 from atomic_files import write_atomic
 from datamodules.errors import DataError
-from experiments.report import markup
-from experiments.report.renderings import markdown, note_list
+from experiments.report.renderings import readme_block
 from experiments.report.text_table import Report
-
-
-def readme_block(report: Report) -> str:
-    """Return what stands between a table's markers in a Markdown file."""
-    head = f"**{markup.markdown(report.main.title)}** ({markup.markdown(report.summary.table.source)})"
-    return "\n\n".join([head, markdown(report.main), note_list(report)])
 
 
 def update_readme(path: Path, table: str, block: str) -> None:

@@ -1,41 +1,86 @@
-"""A report as Markdown and LaTeX."""
+"""A report as Markdown, LaTeX and HTML, by the templates beside this file.
+
+Whatever a template shows is escaped by the rule of `markup` for the format that the template's name ends with: no
+template says so, and none can forget it. Pages are self-contained: pictures inline, nothing loaded from anywhere.
+"""
+
+import base64
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
 
 from experiments.report import markup
-from experiments.report.text_table import Report, TextTable
+from experiments.report.plots import figures, run_pictures
+from experiments.report.text_table import NOT_RUN, STAMP, Report, TextTable
+from experiments.results.quantities import NONE
+
+TEMPLATES = Path(__file__).with_name("templates")
+_ESCAPES = {".md": markup.markdown, ".tex": markup.latex, ".html": markup.escape}
 
 
 def markdown(table: TextTable) -> str:
     """Return a Markdown table, without its title."""
-    rows = [[markup.markdown(cell) for cell in row] for row in (table.header, *table.rows)]
-    rule = ["---", *["---:"] * (len(table.header) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:]))
-
-
-def latex(table: TextTable) -> str:
-    """Return a LaTeX table (booktabs)."""
-    lines = [" & ".join(map(markup.latex, row)) + r" \\" for row in (table.header, *table.rows)]
-    body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
-    columns = "l" + "r" * (len(table.header) - 1)
-    return (
-        f"\\begin{{table}}\n\\caption{{{markup.latex(table.title)}}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n"
-        "\\end{tabular}\n\\end{table}\n"
-    )
+    return _rendered("table.md", table=table).rstrip("\n")
 
 
 def whole_markdown(report: Report) -> str:
     """Return the whole report as Markdown, pictures left out."""
-    head = [f"# {markup.markdown(report.main.title)}", markup.markdown(report.summary.table.source)]
-    parts = [*head, markdown(report.main), note_list(report)]
-    for table in report.details:
-        parts += [f"## {markup.markdown(table.title)}", markdown(table)]
-    return "\n\n".join(parts) + "\n"
+    return _rendered("report.md", report=report)
+
+
+def readme_block(report: Report) -> str:
+    """Return what stands between a table's markers in a Markdown file."""
+    return _rendered("readme.md", report=report).rstrip("\n")
 
 
 def whole_latex(report: Report) -> str:
-    """Return the tables of the report as LaTeX."""
-    return "\n".join(map(latex, report.tables))
+    """Return the tables of the report as LaTeX (booktabs)."""
+    return _rendered("report.tex", report=report)
 
 
-def note_list(report: Report) -> str:
-    """Return the notes as a Markdown list."""
-    return "\n".join(f"- {markup.markdown(note)}" for note in report.notes)
+def html(report: Report) -> str:
+    """Return a table with its notes, details and pictures as one page."""
+    summary = report.summary
+    pictures = [*figures(summary), *run_pictures(summary)]
+    return _rendered(
+        "report.html", title=report.main.title, synthetic=summary.table.synthetic, report=report, pictures=pictures
+    )
+
+
+def index_html(reports: Sequence[Report]) -> str:
+    """Return a page that holds the main table of every report and links to the reports beside it."""
+    synthetic = any(report.summary.table.synthetic for report in reports)
+    return _rendered("index.html", title="Tables", synthetic=synthetic, reports=reports)
+
+
+def _rendered(template: str, **values: object) -> str:
+    return _environment().get_template(f"{template}.j2").render(values)
+
+
+@functools.cache
+def _environment() -> Environment:
+    # Jinja's own escaping, which is for HTML alone, is on and finds everything escaped already.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=_escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals.update(ABSENT=(NONE, NOT_RUN), STAMP=STAMP)
+    environment.filters["base64"] = lambda data: Markup(base64.b64encode(data).decode("ascii"))
+    return environment
+
+
+@pass_context
+def _escaped(context: Context, value: object) -> object:
+    """Return what a template ``<name>.<format>.j2`` shows, escaped for its format; what a macro made is so already."""
+    if isinstance(value, Markup):
+        return value
+    return Markup(_ESCAPES[Path(str(context.name)).with_suffix("").suffix](str(value)))

@@ -1,5 +1,6 @@
 """The score of one column of one row of a table, from the predictions of its cells."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -88,6 +89,7 @@ def score_of(runs: Mapping[tuple[int, int], Predictions], classes: int, planned:
     groups: dict[str, Array] = {}
     corpora: dict[str, Array] = {}
     right: dict[str, tuple[str, list[float]]] = {}
+    # numpy's means and deviations: those of pandas' groups differ in the last bit from three seeds on.
     folds, deviations = {}, []
     for fold, own in sorted(by_fold.items()):
         values = [statistics.metric_of(predictions, metric) for predictions in own.values()]
@@ -122,9 +124,12 @@ def score_of(runs: Mapping[tuple[int, int], Predictions], classes: int, planned:
 
 def _matrices(run: Predictions, names: Sequence[str], classes: int) -> Iterator[tuple[str, Array]]:
     """Yield the confusion matrix of the clips of every name, in the order of their first clips."""
-    of = np.array(names)
-    for name in dict.fromkeys(names):
-        yield name, statistics.confusion_matrix(run.targets[of == name], run.predicted[of == name], classes)
+    import pandas as pd  # a third of a second, which only a report pays
+
+    places, found = pd.factorize(np.array(names, dtype=object))
+    shape = (len(found), classes, classes)
+    counts = np.bincount(np.ravel_multi_index((places, run.targets, run.predicted), shape), minlength=math.prod(shape))
+    yield from zip(found, counts.reshape(shape).astype(np.float64), strict=True)
 
 
 def _top3(predictions: Predictions) -> float:

@@ -3,90 +3,108 @@
 From the columns ``attr_<name>`` and ``gate_<modality>`` of per-clip predictions alone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from experiments.results.predictions import Predictions
 
+if TYPE_CHECKING:  # importing pandas costs a third of a second: only a report pays for it
+    import pandas as pd
+
 Values = npt.NDArray[np.float64]
+Group = tuple[str, str]  # what the clips of a group have in common, and its value
 
 
-def groups(runs: list[Predictions]) -> Iterator[tuple[str, str]]:
-    """Attributes and their values, those that clips have, in order of the attribute and its first value."""
-    found: dict[str, dict[str, None]] = {}
-    for run in runs:
-        for name, values in run.attributes.items():
-            found.setdefault(name, {}).update(dict.fromkeys(values))
-    for name, known in found.items():
-        yield from ((name, value) for value in sorted(known) if value)
-
-
-def accuracies(runs: list[Predictions], name: str, value: str) -> tuple[int, float, float]:
-    """Accuracy on the clips of one group.
-
-    Args:
-        runs: One per cell.
-        name: The attribute.
-        value: Its value.
-
-    Returns:
-        Number of different clips; accuracy, the seeds of a clip weighing as one clip; half the width of its 95 % Wald
-        interval.
-    """
-    hits: dict[str, list[bool]] = {}
-    for run in runs:
-        right = (run.targets == run.predicted).tolist()
-        for clip, own, hit in zip(run.ids, run.attributes.get(name, []), right, strict=False):
-            if own == value:
-                hits.setdefault(clip, []).append(hit)
-    means = np.array([np.mean(of) for of in hits.values()])
-    if not len(means):
-        return 0, np.nan, np.nan
-    half = 1.96 * float(np.std(means, ddof=1)) / np.sqrt(len(means)) if len(means) > 1 else np.nan
-    return len(means), float(means.mean()), half
-
-
-def weights(runs: list[Predictions], class_names: list[str]) -> dict[tuple[str, str], dict[str, Values]]:
-    """Weights of every modality over all runs, by class and by every attribute's value.
+def clips_of(runs: Sequence[Predictions], class_names: Sequence[str]) -> "pd.DataFrame":
+    """Return one line per run and clip, runs and their clips in order.
 
     Args:
         runs: One per cell.
         class_names: Names of the classes.
 
     Returns:
-        ``{(what, value): {modality: (N,)}}`` with "class" as the first what, none without gates; clips where a modality
-        is absent are left out of its weights.
+        Columns ``run``, ``id``, ``right``, ``class``, ``attr_<name>``, None where unknown, and
+        ``gate_<modality>``, 0 where the modality is absent.
     """
-    found: dict[tuple[str, str], dict[str, list[Values]]] = {}
-    for run in runs:
-        labels = {"class": [class_names[target] for target in run.targets], **run.attributes}
-        for name, values in labels.items():
-            own = np.array(values)
-            for value in (v for v in dict.fromkeys(values) if v):
-                for modality, gate in run.gates.items():
-                    there = (own == value) & (gate > 0)
-                    found.setdefault((name, value), {}).setdefault(modality, []).append(gate[there])
-    joined = {key: {modality: np.concatenate(of) for modality, of in by.items()} for key, by in found.items()}
+    import pandas as pd
+
+    def texts(parts: Iterable[Sequence[str]]) -> pd.Series:
+        return pd.Series([value or None for part in parts for value in part], dtype=object)
+
+    if not runs:
+        return pd.DataFrame(columns=["run", "id", "right", "class"])
+    columns = {
+        "run": np.repeat(np.arange(len(runs)), [len(run.ids) for run in runs]),
+        "id": texts(run.ids for run in runs),
+        "right": np.concatenate([run.targets == run.predicted for run in runs]),
+        "class": texts([class_names[target] for target in run.targets] for run in runs),
+    }
+    for name in dict.fromkeys(name for run in runs for name in run.attributes):
+        columns[f"attr_{name}"] = texts(run.attributes.get(name, [""] * len(run.ids)) for run in runs)
+    for name in dict.fromkeys(name for run in runs for name in run.gates):
+        columns[f"gate_{name}"] = np.concatenate([run.gates.get(name, np.zeros(len(run.ids))) for run in runs])
+    return pd.DataFrame(columns)
+
+
+def accuracies(clips: "pd.DataFrame") -> dict[Group, tuple[int, float, float]]:
+    """Return the accuracy on the clips of every group of people, by attribute and value, values in alphabetical order.
+
+    Args:
+        clips: Those of `clips_of`.
+
+    Returns:
+        Number of different clips; accuracy, the seeds of a clip weighing as one clip; half the width of its 95 % Wald
+        interval.
+    """
+    found = {}
+    for name in _columns(clips, "attr_"):
+        for value, own in clips.groupby(f"attr_{name}"):
+            means = own.groupby("id", sort=False)["right"].mean().to_numpy()
+            half = 1.96 * float(np.std(means, ddof=1)) / np.sqrt(len(means)) if len(means) > 1 else np.nan
+            found[name, str(value)] = len(means), float(means.mean()), half
+    return found
+
+
+def weights(clips: "pd.DataFrame", class_names: Sequence[str]) -> dict[Group, dict[str, Values]]:
+    """Return the weights of every modality over all runs, by class and by every attribute's value.
+
+    Args:
+        clips: Those of `clips_of`.
+        class_names: Names of the classes.
+
+    Returns:
+        ``{(what, value): {modality: (N,)}}`` with "class" as the first what; clips where a modality is absent are left
+        out of its weights.
+    """
     order = {name: place for place, name in enumerate(class_names)}
-    names = list(dict.fromkeys(name for name, _ in joined))
-    keys = sorted(joined, key=lambda key: (names.index(key[0]), order.get(key[1], 0), key[1]))
-    return {key: joined[key] for key in keys}
+    found = {}
+    for what in ("class", *(f"attr_{name}" for name in _columns(clips, "attr_"))):
+        of = {str(value): overall(own) for value, own in clips.groupby(what)}
+        for value in sorted(of, key=lambda value: (order.get(value, 0), value)):
+            found[what.removeprefix("attr_"), value] = of[value]
+    return found
 
 
-def adaptive(runs: list[Predictions]) -> bool:
+def adaptive(clips: "pd.DataFrame") -> bool:
     """Whether weights differ from clip to clip, beyond what the modalities that are there make of them."""
-    return any(len(np.unique(gate[gate > 0].round(4))) > 4 for run in runs for gate in run.gates.values())
+    gates = [f"gate_{modality}" for modality in _columns(clips, "gate_")]
+    if not gates:
+        return False
+    there = clips[gates].where(clips[gates] > 0).round(4)
+    return bool((there.groupby(clips["run"]).nunique() > 4).any(axis=None))
 
 
-def overall(runs: list[Predictions]) -> dict[str, Values]:
-    """Weights of every modality over all clips that have it."""
-    found: dict[str, list[Values]] = {}
-    for run in runs:
-        for modality, gate in run.gates.items():
-            found.setdefault(modality, []).append(gate[gate > 0])
-    return {modality: np.concatenate(of) for modality, of in found.items()}
+def overall(clips: "pd.DataFrame") -> dict[str, Values]:
+    """Return the weights of every modality over all clips that have it."""
+    gates = {modality: clips[f"gate_{modality}"].to_numpy() for modality in _columns(clips, "gate_")}
+    return {modality: weights[weights > 0] for modality, weights in gates.items()}
+
+
+def _columns(clips: "pd.DataFrame", prefix: str) -> list[str]:
+    return [name.removeprefix(prefix) for name in clips if name.startswith(prefix)]
 
 
 def heaviest(by: Mapping[str, Values]) -> str:

@@ -7,6 +7,7 @@ every clip, and intervals resample seeds beside groups.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,13 @@ import numpy.typing as npt
 from experiments.reproduce.table import COLUMNS, Cells, Row, Table
 from experiments.results.cell import Cell
 from experiments.results.predictions import Predictions
-from experiments.scores import statistics
+from experiments.scores import statistics, subgroups
 from experiments.scores.column_score import Score, score_of
 from experiments.scores.robustness import Robustness, alone, curves
 from experiments.settings.config import Config
+
+if TYPE_CHECKING:  # see `subgroups`
+    import pandas as pd
 
 _UNTESTED = statistics.SignFlips(np.nan)
 LEAKED = "LEAKED"  # stands before whatever is shown of a model that saw what its labels were made of
@@ -50,14 +54,15 @@ class RowSummary:
         """Names of the classes; none without cells."""
         return next((cell.result["class_names"] for cell in self.cells.values()), [])
 
-    def predictions(self, column: str) -> list[Predictions]:
-        """Return the predictions behind a column, one per cell."""
+    def clips(self, column: str) -> "pd.DataFrame":
+        """Return what `subgroups.clips_of` makes of the predictions behind a column."""
         protocol, selection = COLUMNS[column]
-        return [
+        runs = [
             cell.predictions[selection]
             for (name, _, _), cell in sorted(self.cells.items())
             if name == protocol and selection in cell.predictions
         ]
+        return subgroups.clips_of(runs, self.class_names)
 
     def optimism(self, column: str) -> float:
         """The metric of the best epoch on the test fold minus that of a column, over the folds both have."""
