@@ -31,6 +31,7 @@ PER_CORPUS = {
     "prepare": "raw corpus -> prepared store",
     "synth": "make a stand-in corpus in a corpus' raw format",
 }
+FOLDERS = {"prepare": ("prepare", "catalogues"), "synth": ("standins",)}  # of datamodules, where their corpora are
 TABLES = {
     "reproduce": "run the missing cells of paper tables, then report",
     "report": "Markdown, LaTeX and HTML tables from result files",
@@ -38,9 +39,8 @@ TABLES = {
 
 
 def corpora(command: str) -> list[str]:
-    """Corpora that a per-corpus command knows: the file stems of its package."""
-    packages = ("prepare", "catalogues") if command == "prepare" else (command,)
-    found = (path for package in packages for path in (HERE / "datamodules" / package).glob("[!_]*"))
+    """Return the corpora that a per-corpus command knows: the file stems of its folders."""
+    found = (path for package in FOLDERS[command] for path in (HERE / "datamodules" / package).glob("[!_]*"))
     return sorted({path.stem for path in found})
 
 
@@ -75,7 +75,7 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
     corpus = parser.parse_args([arguments[0].replace("-", "_")]).corpus
     if command == "prepare" and not (HERE / "datamodules" / "prepare" / f"{corpus}.py").exists():
         return int(importlib.import_module("datamodules.prepare_command").main(corpus, arguments[1:]))
-    module = importlib.import_module(f"datamodules.{command}.{corpus}")
+    module = importlib.import_module(f"datamodules.{FOLDERS[command][0]}.{corpus}")
     parser = Parser(prog=f"cli.py {command} {arguments[0]}", description=(module.__doc__ or "").split("\n")[0])
     workers = os.cpu_count() or 1
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes (default: all cores)")

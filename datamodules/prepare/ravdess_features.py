@@ -19,7 +19,6 @@ import numpy as np
 
 from atomic_files import unfinished, write_atomic
 from datamodules.errors import DataError
-from datamodules.prepare._fill import corpus_root
 from datamodules.reading.files import sha256_file
 from datamodules.reading.recordings import Recording, repeated
 from datamodules.reading.stand_in import is_stand_in
@@ -157,7 +156,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.source.is_dir():
         raise DataError(f"--source {args.source}: no such folder; docs/data.md says what it holds")
     synthetic = is_stand_in(args.source, "ravdess_features")
-    folder = corpus_root(args, CORPUS, synthetic=synthetic) / "prepared"
+    root = args.out or Path("data", *(["synthetic"] if synthetic else []), CORPUS)
+    folder = root / "prepared"
     folds = {row["clip"]: int(row["fold"]) for row in Table(SPLITS, ("clip", "fold"))}
     index, features = join(args.source, folds, whole=not synthetic)
     settings = {name: sha256_file(args.source / name) for name in FILES} | {SPLITS.name: sha256_file(SPLITS)}
