@@ -66,7 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backgrounds", type=Path, required=True, metavar="DIR", help="DIR/<category>/*.jpg and the like"
     )
     parser.add_argument("--faces", type=Path, required=True, metavar="DIR", help="DIR/<class>/*.png, cut out (RGBA)")
-    parser.add_argument("--label", nargs="+", choices=CLASS_NAMES, default=CLASS_NAMES, help="(default: all three)")
+    parser.add_argument(
+        "--label", nargs="+", choices=CLASS_NAMES, default=list(CLASS_NAMES), help="(default: all three)"
+    )
     parser.add_argument("--videos-per-bg", type=int, default=200, metavar="N", help="clips per category (default: 200)")
     for field in fields(Recipe):
         if field.name != "motion":
