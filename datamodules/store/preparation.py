@@ -88,15 +88,22 @@ def plan(catalogue: Catalogue, recipe: Recipe, source: Path, out: Path | None = 
         DataError: The source or an option is wrong.
     """
     if not source.is_dir():
-        raise DataError(f"--source {source}: no such folder; docs/data.md says where to get the corpus.")
+        what = "a file, not a folder" if source.exists() else "no such folder"
+        raise DataError(f"--source {source}: {what}; docs/data.md says where to get the corpus.")
     for name, view in recipe.views.items():
         view.check(f"--views.{name}")
     synthetic = is_stand_in(source, catalogue.name)
     scan, views = catalogue.scan(source), {}
     for name, view in recipe.views.items():
         bound, scan = view.bind(f"--views.{name}", scan, source)
-        if bound is not None:
-            views[name] = bound
+        if bound is None:
+            continue
+        if medium := bound.lacking(scan):
+            raise DataError(
+                f"--recipe {recipe.name}: {name} is made of {medium}, which no {catalogue.unit} of {source} has; name "
+                "another recipe"
+            )
+        views[name] = bound
     out = out or Path("data", *(["synthetic"] if synthetic else []), catalogue.name)
     sink = recipe.sink if recipe.sink.holds(catalogue) else StoreSink()
     return Plan(catalogue, Recipe(recipe.name, views, sink), source, out, scan, synthetic)
@@ -171,10 +178,11 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
         dropped = {entry.id for entry in entries if entry.dropped}
         unusable = [row for row in writer.skipped if row["id"] not in dropped]
         if fresh and len(unusable) > max_skipped:
+            without = f", or do without them: --max-skipped {len(unusable)}" if writer.rows else ""
             raise UnusableError(
                 f"{len(unusable)} {unit} cannot be used, the first {unusable[0]['file']} "
                 f"({unusable[0]['reason']}); all are in {writer.write_skipped()}.\n"
-                f"Repair or remove them and run again, or do without them: --max-skipped {len(unusable)}"
+                f"Repair or remove them and run again{without}"
             )
         if not writer.rows:
             raise UnusableError(f"none of the {len(entries)} {unit} is left; {writer.write_skipped()} says why")

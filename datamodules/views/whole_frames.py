@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 
-from datamodules.entries import Entry
+from datamodules.entries import Entry, Scan
 from datamodules.media.clip import Clip
 from datamodules.media.frames import to_rgb
 from datamodules.media.letterbox import letter_box
-from datamodules.views.base import Times, Want, WholeClip
+from datamodules.views.base import Times, View, Want, WholeClip
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class WholeFrames(WholeClip):
     def arrays(self, name: str) -> dict[str, str]:
         """Return its one array."""
         return {f"{name}_{self.frames}": {"uint8": "u8", "float32": "f32"}[self.dtype]}
+
+    def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
+        """Go without pictures where the source holds sound alone."""
+        media = {medium for entry in scan.usable for medium in entry.media}
+        return (self if "video" in media or "audio" not in media else None), scan
 
     def said(self) -> str:
         """Return how many frames there will be."""
