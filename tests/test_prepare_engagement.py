@@ -305,8 +305,8 @@ def test_a_corpus_of_another_kind_gives_people_and_lacks_their_labels(tmp_path, 
     write_boxes(tmp_path / "raw/boxes.csv", rows, ["face"])
     store = preparation.prepare(RAVDESS(), Recipe("own", {"crops": People(face_size=16)}), tmp_path / "raw", tmp_path)
     assert [store.read("face_seen", place).tolist() for place in (0, 1)] == [[0, 1, *[0] * 8], [0, 1, *[0] * 9]]
-    assert main("ravdess", tmp_path / "raw", tmp_path, "--recipe", "engagement") == 1
-    assert "(it has no label over time)" in capsys.readouterr().err
+    assert main("ravdess", tmp_path / "raw", tmp_path, "--recipe", "engagement") == 2
+    assert "has a label over time; name another recipe" in capsys.readouterr().err
 
 
 def test_unusable_clips_are_listed_and_have_to_be_accounted_for(corpus, tmp_path, capsys):

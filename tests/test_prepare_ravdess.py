@@ -430,7 +430,7 @@ def test_preview(corpus, tmp_path):
         (["--views.wave.rate", "44"], "--views.wave.rate 44"),
         (["--views.video.margin", "-1"], "--views.video.margin -1"),
         (["--views.video.confidence", "70"], "--views.video.confidence 70"),
-        (["--views.video.confidence", "nan"], "--views.video.confidence: expected float"),
+        (["--views.video.confidence", "nan"], "--views.video.confidence: expected a number"),
         (["--workers", "0"], "--workers 0: at least 1"),
         (["--max-skipped", "-1"], "--max-skipped -1: at least 0"),
         (["--source", "AUDIO", "--preview", "a.png"], "no pictures are kept"),
