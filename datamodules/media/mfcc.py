@@ -3,7 +3,7 @@
 Why not librosa itself: what is stored has a fingerprint, and must be the same to the byte wherever it is made. librosa
 works in the wave's float32 and multiplies matrices in BLAS; most of its values change their last bits with the
 processor's instructions, BLAS' kernel and its threads. Here everything is float64, sums run in a fixed order and never
-through BLAS, and the result is rounded to float32 once (docs/data.md, "Mel filters", has the figures).
+through BLAS, and the result is rounded to float32 once (docs/mel_filters.md has the figures).
 """
 
 from functools import lru_cache
