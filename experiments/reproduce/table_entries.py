@@ -109,8 +109,8 @@ def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
     try:
         found = _parser(hashable).parse_object(given, env=False, defaults=False)
     except ArgumentError as error:
-        names, complaint = condense(str(error))
-        raise DataError(": ".join([where, *([", ".join(names)] if names else []), complaint])) from error
+        keys, complaint = condense(str(error))
+        raise DataError(": ".join([where, *([", ".join(keys)] if keys else []), complaint])) from error
     return kind(**{name: found[name] for name in given})
 
 
