@@ -109,8 +109,8 @@ def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
     try:
         found = _parser(hashable).parse_object(given, env=False, defaults=False)
     except ArgumentError as error:
-        keys, complaint = condense(str(error))
-        raise DataError(": ".join([where, *([", ".join(keys)] if keys else []), complaint])) from error
+        told = condense(str(error))
+        raise DataError(": ".join(part for part in (where, ", ".join(told[0]), told[1]) if part)) from error
     return kind(**{name: found[name] for name in given})
 
 
