@@ -109,8 +109,8 @@ def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
     try:
         found = _parser(hashable).parse_object(given, env=False, defaults=False)
     except ArgumentError as error:
-        told = condense(str(error))
-        raise DataError(": ".join(part for part in (where, ", ".join(told[0]), told[1]) if part)) from error
+        said = condense(str(error))
+        raise DataError(": ".join(part for part in (where, ", ".join(said[0]), said[1]) if part)) from error
     return kind(**{name: found[name] for name in given})
 
 
