@@ -9,7 +9,7 @@ import numpy as np
 from datamodules import recipe
 from datamodules.errors import DataError
 from datamodules.store.reader import Store
-from datamodules.windows import last_seen
+from datamodules.window_rules import last_seen
 
 MODALITIES = ("face", "affect", "kinesics")
 SPLITS = ("train", "val", "test")

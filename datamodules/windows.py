@@ -1,150 +1,162 @@
-"""Windows over videos that lie on a grid of 5 steps per second: one rule for every modality and model.
+"""Videos on a grid of 5 steps a second, by frame and by window."""
 
-Step k of a video is the frame shown at k / 5 s. Windows start every ``stride`` from 0, and one more ends at the last
-step if steps remain. A window is kept where every modality was seen in at least half of its steps; an unseen step
-repeats the last seen one before it. The released loaders of the engagement paper have two other rules (gaps ignored,
-or every window at a gap dropped) and so score their models on different windows.
-
-The videos of a split lie one after the other on one axis, so that a window is a stretch of that axis.
-"""
-
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-FPS = 5
-
-
-def steps_of(seconds: float) -> int:
-    """Grid steps in a time."""
-    return round(FPS * seconds)
-
-
-def window_starts(count: int, length: int, stride: int) -> np.ndarray:
-    """First steps of the windows over one video.
-
-    Args:
-        count: Steps of the video.
-        length: Steps of a window.
-        stride: Steps from one window to the next.
-
-    Returns:
-        int64 ``(W,)``, ascending; none where the video is shorter than a window.
-
-    Example:
-        >>> window_starts(97, 20, 10).tolist()
-        [0, 10, 20, 30, 40, 50, 60, 70, 77]
-    """
-    if count < length:
-        return np.empty(0, np.int64)
-    starts = np.arange(0, count - length + 1, stride)
-    tail = count - length
-    return starts if starts[-1] == tail else np.append(starts, tail)
+from datamodules.batches import Split
+from datamodules.errors import DataError
+from datamodules.grid_data import GridClips, GridDataModule, Modality
+from datamodules.window_rules import FPS, Windows, find_windows, steps_of
 
 
-def last_seen(seen: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Where each step takes its picture from: itself, the last seen step of its video, or else the first seen one.
+class FramesDataModule(GridDataModule):
+    """Single frames of videos, for static models: those that show every modality asked for.
+
+    Batches hold ``face`` ``(B, 3, S, S)``, or ``kinesics`` likewise or as joints ``(B, 17, 3)``; ids are
+    ``<corpus>/<video>@<seconds>``.
 
     Args:
-        seen: bool ``(N,)`` over the steps of all videos.
-        first: Where each video begins and, at the end, N: int64 ``(V + 1,)``.
-
-    Returns:
-        int64 ``(N,)``; a step of a video that never saw anything is its own.
+        roots: Folders of the corpora; their videos train one model.
+        modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
+        every: Keep every n-th grid step of a video, from the first one on, in all splits.
+        augment: Augment training pictures by `still_augment`.
+        batch_size: Clips per step and device.
+        **kwargs: See `GridDataModule`.
     """
-    places = np.arange(len(seen))
-    begins = np.repeat(first[:-1], np.diff(first))
-    before = np.maximum.accumulate(np.where(seen, places, -1)) if len(seen) else places
-    # Seen steps in ascending order: the first one at or after a video's beginning is its first, if it is inside.
-    found = np.flatnonzero(seen)
-    after = np.append(found, len(seen))[np.searchsorted(found, begins)]
-    ends = np.repeat(first[1:], np.diff(first))
-    return np.where(before >= begins, before, np.where(after < ends, after, places))
+
+    def __init__(
+        self,
+        roots: list[str],
+        modalities: list[Modality],
+        every: int = 1,
+        augment: bool = True,
+        batch_size: int = 64,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(roots, modalities, augment=augment, batch_size=batch_size, **kwargs)
+        if every < 1:
+            raise DataError(f"--data.every {every}: at least 1")
+        self.every = every
+
+    @property
+    def input_shapes(self) -> dict[str, list[int]]:
+        """``{"face": [3, S, S], "kinesics": [17, 3]}``, or ``[D]`` of embeddings."""
+        return {modality: self.shape(modality) for modality in self.modalities}
+
+    def clips(self, split: Split) -> GridClips:
+        """The frames of a split."""
+        grid = self.grid
+        wanted = grid.labelled.copy()
+        for modality in self.modalities:
+            wanted &= grid.seen(modality)
+        ids, groups, steps = [], [], []
+        for video in grid.videos(split):
+            begin, end = grid.first[video : video + 2]
+            found = np.flatnonzero(wanted[begin : end : self.every]) * self.every
+            ids += [f"{grid.ids[video]}@{step / FPS:g}" for step in found.tolist()]
+            groups += [grid.groups[video]] * len(found)
+            steps.append(begin + found)
+        places = np.concatenate([np.empty(0, np.int64), *steps])
+        return GridClips(self, ids, groups, places, self.targets(split, places, 1))
+
+    def read(self, modality: str, steps: np.ndarray) -> Tensor:
+        """Frames at these steps: uint8 ``(B, S, S, 3)``, joints ``(B, 17, 3)``, or embeddings ``(B, D)``."""
+        if modality in self.embeddings:
+            return self.embeddings[modality][torch.from_numpy(steps)]
+        return torch.from_numpy(self.grid.take(modality, steps))
 
 
-def sums(values: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """Sums over windows.
+class WindowsDataModule(GridDataModule):
+    """Windows over videos by the rule of `datamodules.window_rules`, all modalities on one time grid.
+
+    Batches hold per modality ``(B, T, 3, S, S)`` or ``(B, T, 17, 3)``, or ``(B, T, D)`` after `use_embeddings`; ids are
+    ``<corpus>/<video>@<from>-<to>`` in seconds. A window of embeddings is a view on the table of all steps.
 
     Args:
-        values: ``(N,)`` or ``(N, K)``.
-        starts: First steps ``(W,)``.
-        length: Steps of a window.
-
-    Returns:
-        float64 ``(W,)`` or ``(W, K)``.
-    """
-    total = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0, dtype=np.float64)])
-    return np.asarray(total[starts + length] - total[starts])
-
-
-@dataclass(frozen=True)
-class Windows:
-    """The windows of some videos.
-
-    Attributes:
-        starts: Their first steps on the common axis, int64 ``(W,)``.
-        video: The video of each, int64 ``(W,)``.
-        length: Steps of a window.
-        too_short: How many videos are shorter than a window.
-        unseen: How many windows were dropped because a modality or the label was there in less than half of the steps.
+        roots: Folders of the corpora; their videos train one model.
+        modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
+        window: Seconds of a window; five steps each.
+        stride: Seconds from one window to the next; half a window where not given.
+        require: Modalities that a window has to show; those read where not given. A table that compares modalities
+            names all of them, so that every row is scored on the same windows.
+        batch_size: Clips per step and device.
+        **kwargs: See `GridDataModule`.
     """
 
-    starts: np.ndarray
-    video: np.ndarray
-    length: int
-    too_short: int
-    unseen: int
+    def __init__(
+        self,
+        roots: list[str],
+        modalities: list[Modality],
+        window: float = 4.0,
+        stride: float | None = None,
+        require: list[Modality] | None = None,
+        batch_size: int = 32,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(roots, modalities, batch_size=batch_size, **kwargs)
+        self.length = steps_of(window)
+        self.stride = max(1, self.length // 2) if stride is None else steps_of(stride)
+        for name, seconds, steps in (("window", window, self.length), ("stride", stride, self.stride)):
+            if steps < 1 or (seconds is not None and abs(FPS * seconds - steps) > 1e-6):
+                raise DataError(f"--data.{name} {seconds}: give a multiple of {1 / FPS} s, the step of the grid")
+        self.require = list(require or modalities)
+        self._views: dict[str, Tensor] = {}
+        self._windows: dict[Split, Windows] = {}
 
+    @property
+    def input_shapes(self) -> dict[str, list[int]]:
+        """``{"face": [T, 3, S, S], "kinesics": [T, 17, 3]}``, or ``[T, D]`` of embeddings."""
+        return {modality: [self.length, *self.shape(modality)] for modality in self.modalities}
 
-def find_windows(first: np.ndarray, videos: np.ndarray, present: list[np.ndarray], length: int, stride: int) -> Windows:
-    """Finds the windows of some videos.
+    def windows(self, split: Split) -> Windows:
+        """Where the windows of a split lie, and what was left out."""
+        if split not in self._windows:
+            grid = self.grid
+            present = [grid.labelled, *(grid.seen(modality) for modality in self.require)]
+            found = find_windows(grid.first, grid.videos(split), present, self.length, self.stride)
+            self._windows[split] = found
+        return self._windows[split]
 
-    Args:
-        first: Where each video begins on the common axis and, at the end, where the last one ends: ``(V + 1,)``.
-        videos: Which videos, in order.
-        present: bool ``(N,)`` per modality: seen or not.
-        length: Steps of a window.
-        stride: Steps from one window to the next.
+    def clips(self, split: Split) -> GridClips:
+        """The windows of a split."""
+        grid, found = self.grid, self.windows(split)
+        begins = found.starts - grid.first[found.video]
+        stretches = [f"{step / FPS:g}-{(step + self.length) / FPS:g}" for step in begins.tolist()]
+        ids = [f"{grid.ids[video]}@{stretch}" for video, stretch in zip(found.video, stretches, strict=True)]
+        groups = [grid.groups[video] for video in found.video]
+        return GridClips(self, ids, groups, found.starts, self.targets(split, found.starts, self.length))
 
-    Returns:
-        The windows, in order of video and time.
-    """
-    found = [first[video] + window_starts(int(first[video + 1] - first[video]), length, stride) for video in videos]
-    starts = np.concatenate([np.empty(0, np.int64), *found])
-    video = np.repeat(videos, [len(part) for part in found])
-    kept = np.ones(len(starts), bool)
-    for seen in present:
-        kept &= 2 * sums(seen, starts, length) >= length
-    too_short = sum(not len(part) for part in found)
-    return Windows(starts[kept], video[kept], length, too_short, int((~kept).sum()))
+    def _why_none(self, split: Split) -> str:
+        found, videos = self.windows(split), len(self.grid.videos(split))
+        return (
+            f"of {videos} videos {found.too_short} are shorter than {self.length / FPS:g} s, and {found.unseen} "
+            f"windows show {' or '.join(self.require)} in less than half of their steps"
+        )
 
+    def use_embeddings(self, modality: str, features: Tensor) -> None:
+        """Has batches carry windows of embeddings, which are views on one table.
 
-def soft_targets(labels: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """Mean label of the labelled steps of each window.
+        Args:
+            modality: Which.
+            features: float32 ``(N_items, D)``, in the order of `items`.
 
-    Args:
-        labels: ``(N, K)`` probabilities, NaN where a step has no label.
-        starts: First steps ``(W,)``; every window has a labelled step.
-        length: Steps of a window.
+        Raises:
+            DataError: If their number is another one.
+        """
+        super().use_embeddings(modality, features)
+        source = torch.from_numpy(self.grid.source(modality))
+        own = torch.arange(len(source))
+        table = features.contiguous() if torch.equal(source, own) else features[source]
+        steps, width = table.shape
+        count = max(0, steps - self.length + 1)
+        self._views[modality] = table.as_strided((count, self.length, width), (width, width, 1))
 
-    Returns:
-        float32 ``(W, K)``, rows of sum 1.
-    """
-    mass = sums(np.nan_to_num(labels.astype(np.float64)), starts, length)
-    return np.asarray(mass / mass.sum(1, keepdims=True), np.float32)
-
-
-def hard_targets(labels: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """Most frequent class of the labelled steps of each window; of several the smallest.
-
-    Args:
-        labels: ``(N, K)`` probabilities, NaN where a step has no label; a step's class is the most probable one.
-        starts: First steps ``(W,)``.
-        length: Steps of a window.
-
-    Returns:
-        int64 ``(W,)``.
-    """
-    votes = np.eye(labels.shape[1])[np.nan_to_num(labels).argmax(1)]
-    votes[np.isnan(labels).any(1)] = 0
-    return np.asarray(sums(votes, starts, length).argmax(1), np.int64)
+    def read(self, modality: str, steps: np.ndarray) -> Tensor:
+        """Windows that begin at these steps: uint8 ``(B, T, S, S, 3)``, joints or embeddings ``(B, T, D)``."""
+        if modality in self._views:
+            return self._views[modality][torch.from_numpy(steps)]
+        places = self.grid.source(modality)[steps[:, None] + np.arange(self.length)]
+        return torch.from_numpy(self.grid.take(modality, places))

@@ -11,7 +11,7 @@ from datamodules.engagement import EngagementFrames, EngagementWindows
 from datamodules.errors import DataError
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
-from datamodules.windows import soft_targets
+from datamodules.window_rules import soft_targets
 
 SIZE = 4
 SPLITS = ("train", "train", "val", "test")

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from datamodules.entries import Entry, Series
 from datamodules.errors import MediaError
 from datamodules.views.base import Made, Maker, View, Want
-from datamodules.windows import FPS
+from datamodules.window_rules import FPS
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from datamodules.media.letterbox import letter_box
 from datamodules.reading.matches import tell_unmatched
 from datamodules.store.reader import Store
 from datamodules.views.base import Made, Maker, View, Want
-from datamodules.windows import FPS
+from datamodules.window_rules import FPS
 
 SELDOM = 0.05  # share of the steps below which a part is more likely misread than unseen
 
