@@ -1,137 +1,211 @@
-"""What a store of dialogues holds, utterance by utterance: which modality each has, and its items one by one."""
+"""Conversations up to the turn whose label is asked for: text, speech, film and who is talking, by utterance."""
 
+from abc import abstractmethod
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules import augment
-from datamodules.entries import ROLES
-from datamodules.store.reader import Store
+from datamodules.batches import Batch, Split
+from datamodules.dialogue_clips import DialogueClips
+from datamodules.dialogue_store import MODALITIES, PER_UTTERANCE, Dialogues, seen_video
+from datamodules.errors import DataError
+from datamodules.stored import StoredDataModule
+from datamodules.views.speech import RATE
 
-SPEAKER, LISTENER, RESPONSE = range(1, len(ROLES) + 1)  # roles as stored
-MODALITIES = ("text", "audio", "video", "meta")
-PER_UTTERANCE = ("text", "audio", "video")
-
-
-def normalised_wave(wave: np.ndarray, samples: int) -> np.ndarray:
-    """The beginning of a recording as Wav2Vec2 wants it: mean 0 and variance 1 of what is there, then zeros.
-
-    Args:
-        wave: int16 ``(n,)``, possibly empty.
-        samples: Length of the result.
-
-    Returns:
-        float32 ``(samples,)``, exact zeros after the end.
-    """
-    padded = np.zeros(samples, np.float32)
-    cut = wave[:samples].astype(np.float32)
-    if len(cut):
-        cut -= cut.mean()
-        padded[: len(cut)] = cut / np.sqrt(cut.var() + 1e-7)
-    return padded
+Modality = Literal["text", "audio", "video", "meta"]
 
 
-def seen_video(values: Tensor) -> Tensor:
-    """Stored films uint8 ``(N, T, S, S, 3)`` as a model sees them, float32 ``(N, 3, T, S, S)``, normalised."""
-    return augment.to_float(values)
+class DialoguesDataModule(StoredDataModule):
+    """Conversations up to their last turn.
 
-
-class Dialogues:
-    """The conversations of a store, read utterance by utterance.
-
-    Utterances of all conversations are numbered through; ``first[i]`` is the number of the first one of conversation
-    ``i``.
+    Batches hold, with U utterances: ``text`` int64 ``(B, U, L)`` ids and ``context`` ``(B, L')``, 0 = padding;
+    ``audio`` float32 ``(B, U, S)``, 16 kHz mono, zeros after the end; ``video`` uint8 ``(B, U, T, S, S, 3)``, on the
+    device float32 ``(B, U, 3, T, S, S)``; ``meta`` int64 ``(B, F)``, 0 = unknown; ``role`` ``(B, U)``, 0 none,
+    1 speaker, 2 listener. ``utterance_mask`` says per modality which utterances have it. After `use_embeddings` a
+    modality is ``(B, U, D)``, the context ``(B, D)``.
 
     Args:
-        store: Made by the recipe `gated_fusion`.
-        text_tokens: Ids of an utterance that are read.
-        context_tokens: Ids of a context that are read.
-        samples: Samples of a recording that are read.
-        use_response: Whether the listener's response to the turn counts as an utterance.
-        use_chain: Whether the context goes on with the chain of empathy.
+        root: Folder of the corpus.
+        modalities: Which of ``text`` (with the context), ``audio``, ``video`` and ``meta`` to read.
+        utterances: Utterances of a batch; of a longer conversation the last ones.
+        text_tokens: Ids of an utterance, as far as the store has them.
+        context_tokens: Ids of the context, likewise.
+        audio_seconds: Length that recordings are cut or padded to.
+        cache: Have frozen encoders run once, ahead of training.
+        batch_size: Conversations per step and device.
+        **kwargs: See `StoredDataModule`.
     """
+
+    use_chain = False  # whether the context goes on with what explains the label
+    use_response = False  # whether the answer to the labelled turn is one more utterance
 
     def __init__(
-        self, store: Store, text_tokens: int, context_tokens: int, samples: int, use_response: bool, use_chain: bool
+        self,
+        root: str,
+        modalities: list[Modality] | None = None,
+        utterances: int = 10,
+        text_tokens: int = 128,
+        context_tokens: int = 256,
+        audio_seconds: float = 5.0,
+        cache: bool = True,
+        batch_size: int = 4,
+        **kwargs: Any,
     ) -> None:
-        self.store = store
-        count = range(len(store))
-        self.text_tokens = min(text_tokens, store.shape("text", 0)[1])
-        self.context_tokens = min(context_tokens, store.shape("context", 0)[0])
-        self.samples = samples
-        self.film = store.shape("video", 0)[1:]
-        self._context = "chain" if use_chain else "context"
-        lengths = [store.shape("role", i)[0] for i in count]
-        self.first = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        self.roles = np.concatenate([store.read("role", i) for i in count])
-        self.used = (self.roles != RESPONSE) | use_response
-        texts = np.concatenate([store.read("text", i)[:, : self.text_tokens].any(1) for i in count])
-        sounds = np.concatenate([np.diff(store.read("audio_end", i), prepend=0) > 0 for i in count])
-        films = np.concatenate([store.read("video_seen", i) > 0 for i in count])
-        self.has = {"text": texts & self.used, "audio": sounds & self.used, "video": films & self.used}
-        self.has_context = np.array([store.read(self._context, i)[: self.context_tokens].any() for i in count])
+        super().__init__(root, batch_size=batch_size, **kwargs)
+        self.modalities: list[str] = list(MODALITIES if modalities is None else modalities)
+        if not self.modalities or len(set(self.modalities)) < len(self.modalities):
+            raise DataError(f"--data.modalities {modalities}: name each wanted one of {', '.join(MODALITIES)} once")
+        self.check_missing(self.modalities)
+        for name, value, least in (
+            ("utterances", utterances, 1),
+            ("text_tokens", text_tokens, 1),
+            ("context_tokens", context_tokens, 1),
+            ("audio_seconds", audio_seconds, 0.1),
+        ):
+            if value < least:
+                raise DataError(f"--data.{name} {value}: at least {least}")
+        self.utterances = utterances
+        self.text_tokens = text_tokens
+        self.context_tokens = context_tokens
+        self.samples = round(audio_seconds * RATE)
+        self.cache = cache
+        self.embeddings: dict[str, Tensor] = {}
 
-    def utterances(self, row: int, limit: int) -> np.ndarray:
-        """Numbers of a conversation's last utterances, at most ``limit`` of them: the label is of its last turn."""
-        begin, end = self.first[row : row + 2]
-        found: np.ndarray = begin + np.flatnonzero(self.used[begin:end])
-        return found[-limit:]
+    @property
+    @abstractmethod
+    def targets(self) -> Tensor:
+        """Class indices of all conversations, int64 ``(N,)``; -1 where there is no class."""
 
-    @cached_property
-    def _owner(self) -> np.ndarray:
-        return np.repeat(np.arange(len(self.store)), np.diff(self.first))
+    @property
+    @abstractmethod
+    def fields(self) -> list[str]:
+        """Names of the columns of ``meta``."""
 
-    def place(self, utterance: int) -> tuple[int, int]:
-        """Conversation of an utterance, and its place in it."""
-        row = int(self._owner[utterance])
-        return row, int(utterance - self.first[row])
+    @property
+    @abstractmethod
+    def meta(self) -> Tensor:
+        """Index of every conversation's values, int64 ``(N, F)``, 0 = unknown."""
 
-    def text(self, utterance: int) -> np.ndarray:
-        """Token ids int32 ``(L,)``."""
-        row, place = self.place(utterance)
-        ids: np.ndarray = self.store.read("text", row)[place, : self.text_tokens]
-        return ids
+    def rows(self, split: Split) -> np.ndarray:
+        """Rows of the store that belong to a split and have a class.
 
-    def context(self, row: int) -> np.ndarray:
-        """Token ids int32 ``(L',)`` of a conversation's context."""
-        ids: np.ndarray = self.store.read(self._context, row)[: self.context_tokens]
-        return ids
+        Raises:
+            DataError: If there are none.
+        """
+        found = np.array([row["split"] == split for row in self.store.rows]) & (self.targets.numpy() >= 0)
+        if not found.any():
+            raise DataError(
+                f"{self.store.folder}: no {split} conversations; prepare a source that has all three splits"
+            )
+        return np.flatnonzero(found)
 
-    def audio(self, utterance: int) -> np.ndarray:
-        """float32 ``(S,)``, see `normalised_wave`."""
-        row, place = self.place(utterance)
-        ends = self.store.read("audio_end", row)
-        begin = int(ends[place - 1]) if place else 0
-        return normalised_wave(self.store.read("audio", row)[begin : int(ends[place])], self.samples)
+    @property
+    def train_labels(self) -> np.ndarray:
+        """Class indices of the training conversations."""
+        return np.asarray(self.targets.numpy()[self.rows("train")])
 
-    def video(self, utterance: int) -> np.ndarray:
-        """uint8 ``(T, S, S, 3)``; the utterance has one."""
-        row, place = self.place(utterance)
-        film: np.ndarray = self.store.read("video", row)[int(self.store.read("video_seen", row)[:place].sum())]
-        return film
-
-    @cached_property
-    def items(self) -> dict[str, np.ndarray]:
-        """What an encoder sees one by one: numbers of the utterances that have a modality, rows with a context."""
-        found = {modality: np.flatnonzero(has) for modality, has in self.has.items()}
-        return {**found, "context": np.flatnonzero(self.has_context)}
+    def dataset(self, split: Split) -> DialogueClips:
+        """Return the conversations of a split."""
+        return DialogueClips(self, self.rows(split))
 
     @cached_property
-    def item_of(self) -> dict[str, np.ndarray]:
-        """Place in `items` by utterance (by row for the context); whatever stands where there is none."""
-        counted = {**self.has, "context": self.has_context}
-        return {modality: np.cumsum(has) - 1 for modality, has in counted.items()}
+    def dialogues(self) -> Dialogues:
+        """The same, utterance by utterance."""
+        return Dialogues(
+            self.store,
+            self.text_tokens,
+            self.context_tokens,
+            self.samples,
+            self.use_response,
+            self.use_chain,
+        )
 
-    def encoded(self, modality: str, start: int, stop: int) -> Tensor:
-        """Items as an encoder sees them.
+    @property
+    def input_shapes(self) -> dict[str, list[int]]:
+        """Shape of one conversation per modality as the model sees it."""
+        talk = self.dialogues
+        frames, height, width, channels = talk.film
+        raw = {
+            "text": [self.utterances, talk.text_tokens],
+            "context": [talk.context_tokens],
+            "audio": [self.utterances, self.samples],
+            "video": [self.utterances, channels, frames, height, width],
+            "meta": [len(self.fields)],
+        }
+        seen = [name for modality in self.modalities for name in (modality, *["context"] * (modality == "text"))]
+        embedded = {name: list(values.shape[1:]) for name, values in self.embeddings.items()}
+        return {
+            name: raw[name] if name not in embedded else [*raw[name][: name != "context"], *embedded[name]]
+            for name in seen
+        }
+
+    def read(self, modality: str, numbers: np.ndarray, has: np.ndarray) -> Tensor:
+        """Values of utterances, or of the contexts of rows; zeros where there is none.
+
+        Args:
+            modality: ``text``, ``audio``, ``video`` or ``context``.
+            numbers: Utterances ``(B, U)`` as `Dialogues` counts them, or rows ``(B,)``.
+            has: Which of them have it, same shape.
 
         Returns:
-            Token ids int64 ``(n, L)``, sound float32 ``(n, S)`` or films float32 ``(n, 3, T, S, S)``.
+            What the batch holds under ``modality``.
         """
-        chosen = self.items[modality][start:stop].tolist()
-        values = torch.from_numpy(np.stack([getattr(self, modality)(one) for one in chosen]))
-        if modality == "video":
-            return seen_video(values)
-        return values if modality == "audio" else values.long()
+        talk = self.dialogues
+        if modality in self.embeddings:
+            table = self.embeddings[modality]
+            values = torch.zeros(*has.shape, table.shape[1])
+            values[torch.from_numpy(has)] = table[torch.from_numpy(talk.item_of[modality][numbers[has]])]
+            return values
+        shape, kind = {
+            "text": ((talk.text_tokens,), np.int64),
+            "context": ((talk.context_tokens,), np.int64),
+            "audio": ((self.samples,), np.float32),
+            "video": (talk.film, np.uint8),
+        }[modality]
+        filled = np.zeros((*has.shape, *shape), kind)
+        read = getattr(talk, modality)
+        for place in zip(*np.nonzero(has), strict=True):
+            filled[place] = read(int(numbers[place]))
+        return torch.from_numpy(filled)
+
+    def count_items(self, modality: str) -> int:
+        """Number of utterances that have a modality, or of conversations that have a context."""
+        self._check(modality)
+        return len(self.dialogues.items[modality])
+
+    def items(self, modality: str, start: int, stop: int) -> Tensor:
+        """Items as an encoder sees them, see `Dialogues.encoded`."""
+        self._check(modality)
+        return self.dialogues.encoded(modality, start, stop)
+
+    def use_embeddings(self, modality: str, values: Tensor) -> None:
+        """Has batches carry embeddings of a modality.
+
+        Args:
+            modality: ``text``, ``context``, ``audio`` or ``video``.
+            values: float32 ``(items, D)``.
+        """
+        self._check(modality)
+        self.embeddings[modality] = values
+
+    def _check(self, modality: str) -> None:
+        if (
+            modality not in (*PER_UTTERANCE, "context")
+            or ("text" if modality == "context" else modality) not in self.modalities
+        ):
+            raise DataError(
+                f"--data.modalities lacks {modality} for a frozen encoder; it has {', '.join(self.modalities)}"
+            )
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Makes what the model sees of films, on its device."""
+        video = batch.get("video")
+        if video is None or video.dtype != torch.uint8:
+            return batch
+        frames = seen_video(video.flatten(0, 1))
+        seen = frames.view(*video.shape[:2], *frames.shape[1:])
+        absent = ~batch["utterance_mask"]["video"]
+        return {**batch, "video": seen.masked_fill(absent.view(*absent.shape, 1, 1, 1, 1), 0)}
