@@ -13,10 +13,10 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.batches import Split
-from datamodules.dialogue_clips import DialogueClips
-from datamodules.dialogues import DialoguesDataModule
 from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies, indices
 from datamodules.reading.emotion_labels import label_map as labels_of
+from datamodules.shapes.dialogue_clips import DialogueClips
+from datamodules.shapes.dialogues import DialoguesDataModule
 
 
 class AvaMERGDataModule(DialoguesDataModule):

@@ -7,9 +7,9 @@ Minker (SPECOM 2024, https://openreview.net/forum?id=hzOQYdzfyg) and live in the
 own. Their loaders score uni-modal and fusion models on different windows; here ``require`` makes them the same.
 """
 
-from datamodules.grid_data import GridDataModule
 from datamodules.reading.engagement_videos import CLASSES
-from datamodules.windows import FramesDataModule, WindowsDataModule
+from datamodules.shapes.grid_data import GridDataModule
+from datamodules.shapes.windows import FramesDataModule, WindowsDataModule
 
 
 class EngagementDataModule(GridDataModule):

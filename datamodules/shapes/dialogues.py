@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import Batch, Split
-from datamodules.dialogue_clips import DialogueClips
-from datamodules.dialogue_store import MODALITIES, PER_UTTERANCE, Dialogues, seen_video
 from datamodules.errors import DataError
-from datamodules.stored import StoredDataModule
+from datamodules.shapes.dialogue_clips import DialogueClips
+from datamodules.shapes.dialogue_store import MODALITIES, PER_UTTERANCE, Dialogues, seen_video
+from datamodules.shapes.stored import StoredDataModule
 from datamodules.views.speech import RATE
 
 Modality = Literal["text", "audio", "video", "meta"]

@@ -14,9 +14,9 @@ from datamodules import augment, still_augment
 from datamodules.base import EmotionDataModule
 from datamodules.batches import Batch, ClipDataset, Split, global_seed
 from datamodules.errors import DataError
-from datamodules.grid import MODALITIES, Grid
+from datamodules.shapes.grid import MODALITIES, Grid
+from datamodules.shapes.window_rules import hard_targets, soft_targets
 from datamodules.store.reader import joint_fingerprint
-from datamodules.window_rules import hard_targets, soft_targets
 
 Modality = Literal["face", "affect", "kinesics"]
 Kinesics = Literal["body", "joints"]

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from datamodules.batches import Batch, ClipDataset
-from datamodules.dialogue_store import RESPONSE, SPEAKER
+from datamodules.shapes.dialogue_store import RESPONSE, SPEAKER
 
 if TYPE_CHECKING:
-    from datamodules.dialogues import DialoguesDataModule
+    from datamodules.shapes.dialogues import DialoguesDataModule
 
 
 class DialogueClips(ClipDataset):
