@@ -63,15 +63,15 @@ def overview() -> str:
 
 def per_corpus(command: str, arguments: Sequence[str]) -> int:
     """Runs ``prepare`` or ``synth`` for one corpus."""
+    known = corpora(command)
+    if not arguments or arguments[0] in ("-h", "--help"):  # told without any package
+        print(f"usage: cli.py {command} [-h] CORPUS ...\n\n{PER_CORPUS[command]}\n\ncorpora: {', '.join(known)}\n")
+        print(f"cli.py {command} CORPUS --help tells the options of a corpus")
+        return 0 if arguments else 2
     from option_parser import Parser
 
-    known = corpora(command)
-    parser = Parser(prog=f"cli.py {command}", description=PER_CORPUS[command])
-    parser.add_argument("corpus", choices=known, metavar="CORPUS", help=", ".join(known))
-    if not arguments or arguments[0] in ("-h", "--help"):
-        parser.epilog = f"cli.py {command} CORPUS --help tells the options of a corpus"
-        parser.print_help()
-        return 0 if arguments else 2
+    parser = Parser(prog=f"cli.py {command}")
+    parser.add_argument("corpus", choices=known, metavar="CORPUS")
     corpus = parser.parse_args([arguments[0].replace("-", "_")]).corpus
     if command == "prepare" and not (HERE / "datamodules" / "prepare" / f"{corpus}.py").exists():
         return int(importlib.import_module("datamodules.prepare_command").main(corpus, arguments[1:]))
@@ -142,7 +142,8 @@ def dispatch(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     command = arguments[0]
     if command in PER_CORPUS or command in TABLES:
-        importlib.import_module("experiments.settings.plain_yaml").check_words(arguments)
+        if list(arguments[1:]) not in ([], ["-h"], ["--help"]):
+            importlib.import_module("experiments.settings.plain_yaml").check_words(arguments)
         return (per_corpus if command in PER_CORPUS else on_tables)(command, arguments[1:])
     if command in TRAINING:
         arguments = _with_own_configs(arguments)

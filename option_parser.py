@@ -30,6 +30,12 @@ class Parser(ArgumentParser):
         if self.default_env:
             raise OptionError("JSONARGPARSE_DEFAULT_ENV: options are those of the command line alone; unset it")
 
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        """Add an option as argparse does; a default of several values is a list, which jsonargparse writes to."""
+        if "nargs" in kwargs and isinstance(kwargs.get("default"), tuple):
+            kwargs["default"] = list(kwargs["default"])
+        return super().add_argument(*args, **kwargs)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what is wrong, and where the options are told."""
         names, complaint = condense(message)

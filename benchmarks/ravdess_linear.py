@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from atomic_files import write_atomic
-from datamodules.precomputed import PrecomputedTensorDataModule
+from datamodules.shapes.precomputed import PrecomputedTensorDataModule
 from experiments.report.command import RESULTS, summary_of
 from experiments.report.readme import update_readme
 from experiments.reproduce.plan import Planner

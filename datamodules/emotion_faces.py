@@ -17,8 +17,8 @@ from datamodules.batches import Batch, ClipDataset, Split, global_seed
 from datamodules.catalogues.faces.corpus import CATEGORIES
 from datamodules.errors import DataError
 from datamodules.media.near_duplicates import left_out
+from datamodules.shapes.stored import StoredDataModule
 from datamodules.store.reader import Store
-from datamodules.stored import StoredDataModule
 
 SPLITS: list[Split] = ["train", "val", "test"]
 

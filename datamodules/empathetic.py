@@ -14,7 +14,7 @@ from torch import Tensor
 from datamodules.batches import Batch, ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.reading.emotion_labels import label_map as labels_of
-from datamodules.stored import StoredDataModule
+from datamodules.shapes.stored import StoredDataModule
 
 
 class EmpatheticClips(ClipDataset):

@@ -37,3 +37,7 @@ class UnusableError(Exception):
 
 class Stopped(KeyboardInterrupt):
     """Somebody stopped the work; the same command carries on."""
+
+
+class Busy(Exception):
+    """Another process is at work in the folder."""

@@ -7,12 +7,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from datamodules.errors import Busy
+
 NAME = "lock"
 HANDED_ON = "AFFECTZOO_LOCKED"  # in a process's environment: the folder that whoever started it holds for it
-
-
-class Busy(Exception):
-    """Another process is at work in the folder."""
 
 
 def hold(folder: Path) -> FileLock:

@@ -14,7 +14,8 @@ import torch
 import cli
 from atomic_files import replacing, unfinished, write_atomic
 from callbacks.checkpoints import AtomicCheckpointIO
-from datamodules.locks import HANDED_ON, Busy, hold, in_turn
+from datamodules.errors import Busy
+from datamodules.locks import HANDED_ON, hold, in_turn
 from experiments.results.cell import read_json
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -163,7 +163,7 @@ def test_a_cell_that_fails_is_named_and_stops_no_other(project, capsys):
 
 
 def test_lost_clips_depend_on_clip_and_modality_alone(ravdess_features):
-    from datamodules.precomputed import PrecomputedTensorDataModule
+    from datamodules.shapes.precomputed import PrecomputedTensorDataModule
 
     def masks(data):
         dataset = data.dataset("test")

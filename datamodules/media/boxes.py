@@ -13,7 +13,7 @@ import numpy as np
 from datamodules.errors import DataError
 from datamodules.reading.matches import tell_copies
 from datamodules.reading.tables import Row, Table, settle
-from datamodules.windows import FPS
+from datamodules.shapes.window_rules import FPS
 
 Part = Literal["face", "body", "joints"]
 PARTS: tuple[Part, ...] = ("face", "body", "joints")

@@ -9,8 +9,8 @@ from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Series
 from datamodules.errors import MediaError
+from datamodules.shapes.window_rules import FPS
 from datamodules.views.base import Made, Maker, View, Want
-from datamodules.windows import FPS
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from datamodules.media.faces import detect_boxes
 from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.letterbox import letter_box
 from datamodules.reading.matches import tell_unmatched
+from datamodules.shapes.window_rules import FPS
 from datamodules.store.reader import Store
 from datamodules.views.base import Made, Maker, View, Want
-from datamodules.windows import FPS
 
 SELDOM = 0.05  # share of the steps below which a part is more likely misread than unseen
 

@@ -23,7 +23,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from datamodules.locks import HANDED_ON, Busy, hold
+from datamodules.errors import Busy
+from datamodules.locks import HANDED_ON, hold
 from experiments.errors import Interrupted
 from experiments.reproduce.plan import Job
 from experiments.results.cell import state, write_json

@@ -4,7 +4,8 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from datamodules.locks import Busy, hold, is_handed_on
+from datamodules.errors import Busy
+from datamodules.locks import hold, is_handed_on
 from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request

@@ -10,8 +10,8 @@ import torch
 from datamodules import augment
 from datamodules.batches import Batch, ClipDataset, Split, global_seed
 from datamodules.errors import DataError
+from datamodules.shapes.stored import StoredDataModule
 from datamodules.store.reader import Store
-from datamodules.stored import StoredDataModule
 
 WAVE_RATE = 44100  # Hz
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from datamodules import recipe
 from datamodules.errors import DataError
+from datamodules.shapes.window_rules import last_seen
 from datamodules.store.reader import Store
-from datamodules.windows import last_seen
 
 MODALITIES = ("face", "affect", "kinesics")
 SPLITS = ("train", "val", "test")

@@ -1,4 +1,4 @@
-"""What frames and windows of engagement videos share: options, batches, targets, class weights, items to embed."""
+"""What frames and windows of videos on a grid share: options, batches, targets, class weights, items to embed."""
 
 import math
 from abc import abstractmethod
@@ -14,16 +14,15 @@ from datamodules import augment, still_augment
 from datamodules.base import EmotionDataModule
 from datamodules.batches import Batch, ClipDataset, Split, global_seed
 from datamodules.errors import DataError
-from datamodules.grid import MODALITIES, Grid
-from datamodules.reading.engagement_videos import CLASSES
+from datamodules.shapes.grid import MODALITIES, Grid
+from datamodules.shapes.window_rules import hard_targets, soft_targets
 from datamodules.store.reader import joint_fingerprint
-from datamodules.windows import hard_targets, soft_targets
 
 Modality = Literal["face", "affect", "kinesics"]
 Kinesics = Literal["body", "joints"]
 
 
-class EngagementClips(ClipDataset):
+class GridClips(ClipDataset):
     """Frames or windows of a split as batches of contract 1.
 
     Args:
@@ -35,7 +34,7 @@ class EngagementClips(ClipDataset):
     """
 
     def __init__(
-        self, data: "EngagementDataModule", ids: list[str], groups: list[str], steps: np.ndarray, targets: np.ndarray
+        self, data: "GridDataModule", ids: list[str], groups: list[str], steps: np.ndarray, targets: np.ndarray
     ) -> None:
         self.data = data
         self.ids = ids
@@ -71,8 +70,8 @@ class EngagementClips(ClipDataset):
         return batch
 
 
-class EngagementDataModule(EmotionDataModule):
-    """What frames and windows of engagement videos share.
+class GridDataModule(EmotionDataModule):
+    """What frames and windows of videos on a grid of 5 steps a second share.
 
     The class weights count the label mass of all labelled steps of the training videos, so that every model has the
     same ones; the paper's sum to 1 over the classes, these have mean 1 over the steps, which differs in scale alone.
@@ -87,10 +86,6 @@ class EngagementDataModule(EmotionDataModule):
         store: Which of their stores: ``prepared`` by the recipe of the paper, or ``prepared-<recipe>``.
         **kwargs: See `EmotionDataModule`.
     """
-
-    corpus = "engagement"
-    group_name = "participants or sessions"
-    protocols = ("honest",)
 
     def __init__(
         self,
@@ -119,17 +114,12 @@ class EngagementDataModule(EmotionDataModule):
         self.check_missing(self.modalities)
 
     @abstractmethod
-    def clips(self, split: Split) -> EngagementClips:
+    def clips(self, split: Split) -> GridClips:
         """The clips of a split, possibly none."""
 
     @abstractmethod
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
         """Batched values of the clips that begin at these grid steps ``(B,)``."""
-
-    @property
-    def class_names(self) -> list[str]:
-        """Disengaged, neutral, engaged."""
-        return list(CLASSES)
 
     @cached_property
     def grid(self) -> Grid:
@@ -182,10 +172,10 @@ class EngagementDataModule(EmotionDataModule):
     def train_labels(self) -> np.ndarray:
         """Most probable class ``(N,)`` of the training clips."""
         clips = self._split("train")
-        assert isinstance(clips, EngagementClips)
+        assert isinstance(clips, GridClips)
         return np.asarray(clips.targets.numpy().argmax(1))
 
-    def dataset(self, split: Split) -> EngagementClips:
+    def dataset(self, split: Split) -> GridClips:
         """The clips of a split.
 
         Raises:
