@@ -31,7 +31,7 @@ def code(page: Path) -> Iterator[str]:
 
 def commands(page: Path) -> list[str]:
     found = (COMMAND.fullmatch(line.strip()) for line in code(page))
-    return [match[1] for match in found if match]
+    return [shlex.join(shlex.split(match[1], comments=True)) for match in found if match]
 
 
 @pytest.fixture
