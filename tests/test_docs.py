@@ -5,10 +5,12 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 
 import cli
+from datamodules.store.preparation import prepare
 
 PROJECT = Path(cli.__file__).parent
 PAGES = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").rglob("*.md"))]
@@ -82,6 +84,17 @@ def test_the_test_sees_what_it_is_about(parsed, capsys):
     assert not parsed("prepare ravdess --source RAVDESS --views.video.size 4")
     assert not parsed("prepare ravdess --source RAVDESS --recipe none")
     assert not parsed("synth ravdess --clipping 3")
+
+
+def test_the_lines_of_python_run(monkeypatch):
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (PROJECT / "docs" / "data.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    called = create_autospec(prepare)  # refuses arguments that it does not have
+    monkeypatch.setattr("datamodules.store.preparation.prepare", called)
+    for block in blocks:
+        exec(compile(block, "docs/data.md", "exec"), {"__name__": "__main__"})
+    assert called.call_args.args[1].views["video"].size == 64
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
