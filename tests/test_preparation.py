@@ -505,9 +505,9 @@ def sounds(tmp_path):
 WRONG = {
     "a word where a number belongs": (
         ["--views.wave.rate", "loud"],
-        "--views.wave.rate: expected int. Got value: loud",
+        "--views.wave.rate: expected a whole number. Got value: loud",
     ),
-    "a fraction where a whole number belongs": (["--views.wave.rate=3.5"], "--views.wave.rate: expected int"),
+    "a fraction where a whole number belongs": (["--views.wave.rate=3.5"], "--views.wave.rate: expected a whole num"),
     "no choice": (
         ["--views.video.face", "nose"],
         "--views.video.face: expected one of auto, landmarks, detector, none",
@@ -524,7 +524,7 @@ WRONG = {
     "no value": (["--workers"], "--workers: expected one argument"),
     "workers": (["--workers", "0"], "--workers 0: at least 1"),
     "too few": (["--max-skipped", "-1"], "--max-skipped -1: at least 0"),
-    "few": (["--max-skipped", "few"], "--max-skipped: expected int. Got value: few"),
+    "few": (["--max-skipped", "few"], "--max-skipped: expected a whole number. Got value: few"),
     "a recipe that is none": (["--recipe", "soup"], "--recipe soup: the recipes are "),
     "an old name": (["--audio", "16000"], "--audio is called --views.wave.rate now"),
     "another old name": (["--landmark-rows=paper"], "--landmark-rows is called --views.video.rows now"),

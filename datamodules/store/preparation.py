@@ -94,6 +94,8 @@ def plan(catalogue: Catalogue, recipe: Recipe, source: Path, out: Path | None = 
     synthetic = is_stand_in(source, catalogue.name)
     scan, views = catalogue.scan(source), {}
     for name, view in recipe.views.items():
+        if view.medium and not any(view.medium in entry.media for entry in scan.usable):
+            continue
         bound, scan = view.bind(f"--views.{name}", scan, source)
         if bound is not None:
             views[name] = bound

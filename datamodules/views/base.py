@@ -96,6 +96,7 @@ class View(ABC):
 
     Attributes:
         required: Whether an entry whose medium cannot be used is skipped; else it has a row in ``missing.csv``.
+        medium: What a source has to have for the view to be made at all; without one the view itself says.
         of_parts: Whether it is made of the parts of an entry.
         preview: Whether its arrays are pictures over time that a contact sheet can show.
         packages: What its bytes depend on; their versions are recorded.
@@ -103,6 +104,7 @@ class View(ABC):
     """
 
     required: ClassVar[bool] = True
+    medium: ClassVar[str] = ""
     of_parts: ClassVar[bool] = False
     preview: ClassVar[bool] = False
     packages: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")

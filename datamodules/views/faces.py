@@ -36,6 +36,7 @@ class Faces(WholeClip):
     """
 
     dtype: ClassVar[str] = "u8"
+    medium: ClassVar[str] = "video"
     preview: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "size": (8, 4096),
@@ -62,9 +63,7 @@ class Faces(WholeClip):
             raise DataError(f"{option}.landmarks {self.landmarks}: no such folder.")
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
-        """Find the landmark files, or go without pictures where the source holds sound alone."""
-        if not any("video" in entry.media for entry in scan.usable):
-            return None, scan
+        """Find the landmark files."""
         folder = self.landmarks or source / "landmarks"
         if self.face in ("detector", "none") or (self.face == "auto" and not folder.is_dir()):
             return replace(self, face="none" if self.face == "none" else "detector"), scan
