@@ -91,7 +91,7 @@ def _choice(corpus: str, arguments: Sequence[str]) -> Choice:
         raise DataError(f"--source DIR is missing; python cli.py prepare {corpus} --help tells the options")
     found = catalogue_class(corpus)
     synthetic = bool(asked.source and asked.source.is_dir() and is_stand_in(asked.source, corpus))
-    return Choice(found, asked.recipe or found.recipe, synthetic)
+    return Choice(found, found.recipe if asked.recipe is None else asked.recipe, synthetic)
 
 
 def _parser(choice: Choice) -> Parser:

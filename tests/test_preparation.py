@@ -22,6 +22,10 @@ from datamodules.store import writer as store_writer
 from datamodules.store.preparation import plan, prepare
 from datamodules.store.reader import Store
 from datamodules.views.base import Known, Made, Maker, Times, View, Want, WholeClip
+from datamodules.views.face import Face
+from datamodules.views.label_series import LabelSeries
+from datamodules.views.split import Split
+from datamodules.views.values import Values
 from datamodules.views.wave import Wave
 
 RATE = 8000
@@ -337,6 +341,21 @@ def test_a_key_of_the_keyboard_ends_it_and_it_carries_on(source, tmp_path, monke
     assert everything(tmp_path / "out/prepared") == everything(tmp_path / "straight/prepared")
 
 
+@pytest.mark.parametrize(("view", "message"), [
+    (Face(), r"--recipe other: it is made of picture, which no clip of .* has; name another recipe"),
+    (Split(), r"--views\.it: .* has no splits; name another recipe"),
+    (LabelSeries(), r"--views\.it: nothing in .* has a label over time; name another recipe"),
+    (Values(()), r"--views\.it\.labels \[\]: give some of arousal, emotion, valence"),
+    (Values(("joy",)), r"--views\.it\.labels \['joy'\]: give some of arousal, emotion, valence"),
+])  # fmt: skip
+def test_a_recipe_that_the_corpus_cannot_feed_is_refused_before_the_work(source, tmp_path, view, message):
+    with pytest.raises(DataError, match=message) as error:
+        prepare(Toy(), Recipe("other", {"it": view}), source, tmp_path / "out")
+    assert error.value.exit_code == 2
+    assert len(str(error.value).splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_left_is_no_store(source, tmp_path):
     for path in (source / "clips").iterdir():
         path.write_bytes(b"")
@@ -344,6 +363,7 @@ def test_nothing_left_is_no_store(source, tmp_path):
         run(source, tmp_path / "out", max_skipped=2)
     assert error.value.exit_code == 1
     assert len(str(error.value).splitlines()) == 2
+    assert "--max-skipped" not in str(error.value)  # which would lead to the next error
     with pytest.raises(UnusableError, match="none of the 3 clips is left"):
         run(source, tmp_path / "out", max_skipped=3)
     rows = list(csv.DictReader((tmp_path / "out/prepared/skipped.csv").open()))
@@ -526,10 +546,16 @@ WRONG = {
     "too few": (["--max-skipped", "-1"], "--max-skipped -1: at least 0"),
     "few": (["--max-skipped", "few"], "--max-skipped: expected a whole number. Got value: few"),
     "a recipe that is none": (["--recipe", "soup"], "--recipe soup: the recipes are "),
+    "a recipe without a name": (["--recipe", ""], "--recipe : the recipes are "),
+    "a recipe of stills": (["--recipe", "static_emotion"], "--recipe static_emotion: face is made of picture, "),
+    "a recipe of a label over time": (["--recipe", "engagement"], "--recipe engagement: people is made of video, "),
+    "a recipe of texts": (["--recipe", "text"], "--views.text.text prompt: no such text in the source, which has none"),
+    "a recipe of dialogues": (["--recipe", "gated_fusion"], "--views.text.text text: no such text in the source"),
+    "pictures of sound": (["--preview", "FOLDER/out.png"], "--preview: no pictures are kept of "),
     "an old name": (["--audio", "16000"], "--audio is called --views.wave.rate now"),
     "another old name": (["--landmark-rows=paper"], "--landmark-rows is called --views.video.rows now"),
     "no source": (["--source", "FOLDER/none"], "none: no such folder"),
-    "a file": (["--source", "FOLDER/03-01-01-01-01-01-01.wav"], ".wav: no such folder"),
+    "a file": (["--source", "FOLDER/03-01-01-01-01-01-01.wav"], ".wav: a file, not a folder"),
 }
 
 
@@ -569,7 +595,7 @@ def test_help_tells_every_option_once(capsys):
 def test_options_of_the_recipe_that_is_named_are_told(capsys):
     with pytest.raises(SystemExit):
         cli.main(["prepare", "ravdess", "--help", "--recipe", "all"])
-    assert "(default: all)" in capsys.readouterr().out
+    assert "(default: all)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_key_of_the_keyboard_is_130(sounds, capsys, monkeypatch):

@@ -278,6 +278,27 @@ def test_missing_store_tells_both_ways_on(tmp_path):
     assert "cli.py synth ravdess" in text
 
 
+def test_a_store_of_a_recipe_that_is_missing_names_the_recipe(tmp_path):
+    text = message(lambda: make(tmp_path, store="prepared-all").input_shapes)
+    assert text.count("--recipe all") == 2
+    assert "--recipe" not in message(lambda: make(tmp_path).input_shapes)
+
+
+@pytest.mark.parametrize("store", ["", ".", "..", "../ravdess/prepared", "a/b"])
+def test_a_store_is_a_folder_of_the_corpus(tmp_path, store):
+    text = message(lambda: make(tmp_path, store=store))
+    assert text.startswith(f"--data.store {store!r}: it ")
+    assert text.endswith("prepared or prepared-RECIPE")
+
+
+def test_a_store_by_a_recipe_that_keeps_other_things_is_told(tmp_path):
+    writer = StoreWriter(tmp_path / "prepared", {"img_5": "u8"}, {}, True)
+    writer.add("01-01-05-01-02-01-01", "01", 4, {"img_5": np.zeros((5, 3, 4, 4), np.uint8)})
+    writer.finish()
+    text = message(lambda: make(tmp_path, modalities=["audio"]).input_shapes)
+    assert "holds no audio, but img_5; use another store, --data.store or --data.root" in text
+
+
 def test_unfinished_store_says_so(tmp_path):
     (tmp_path / "prepared").mkdir()
     assert "not finished" in message(lambda: make(tmp_path).input_shapes)

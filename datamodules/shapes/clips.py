@@ -96,12 +96,11 @@ class ClipsDataModule(StoredDataModule):
 
     def check_store(self, store: Store) -> None:
         """Refuse a store without a modality, or with waves of another rate."""
-        for modality in self.modalities:
-            if self.arrays[modality] not in store.arrays:
-                raise DataError(
-                    f"{store.folder} holds no {modality}: it was prepared from audio alone; use --data.modalities "
-                    "[audio]"
-                )
+        there = [name for name, array in self.arrays.items() if array in store.arrays]
+        if lacking := [name for name in self.modalities if name not in there]:
+            left = ", ".join([name for name in self.modalities if name in there] or there)
+            use = f"--data.modalities [{left}]" if left else "another store, --data.store or --data.root"
+            raise DataError(f"{store.folder} holds no {lacking[0]}, but {', '.join(store.arrays)}; use {use}")
         rate = store.setting("wave", "rate", old="audio", default=WAVE_RATE)
         if "wave" in self.modalities and rate != WAVE_RATE:
             raise DataError(

@@ -6,6 +6,7 @@ from typing import Any
 
 from datamodules.base import EmotionDataModule
 from datamodules.errors import DataError
+from datamodules.reading.names import fault_in_name
 from datamodules.store.reader import Store
 
 
@@ -20,6 +21,8 @@ class StoredDataModule(EmotionDataModule):
 
     def __init__(self, root: str, store: str = "prepared", **kwargs: Any) -> None:
         super().__init__(root, **kwargs)
+        if fault := fault_in_name(store):
+            raise DataError(f"--data.store {store!r}: {fault}; name a folder of {root}, prepared or prepared-RECIPE")
         self.folder = Path(root) / store
 
     @cached_property
@@ -65,8 +68,10 @@ def no_store(folder: Path, corpus: str) -> str:
         folder: Where it would be.
         corpus: Its name on the command line.
     """
+    recipe = folder.name.removeprefix("prepared-")
+    more = "" if recipe == folder.name else f" --recipe {recipe}"
     return (
         f"no prepared {corpus} in {folder}. Real data: see docs/data.md, then `python cli.py prepare {corpus} --source "
-        f"DIR`.\nA stand-in: `python cli.py synth {corpus}`, `python cli.py prepare {corpus} --source "
-        f"data/synthetic/{corpus}`, then `--data.root data/synthetic/{corpus}`"
+        f"DIR{more}`.\nA stand-in: `python cli.py synth {corpus}`, `python cli.py prepare {corpus} --source "
+        f"data/synthetic/{corpus}{more}`, then `--data.root data/synthetic/{corpus}`"
     )

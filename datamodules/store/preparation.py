@@ -88,15 +88,21 @@ def plan(catalogue: Catalogue, recipe: Recipe, source: Path, out: Path | None = 
         DataError: The source or an option is wrong.
     """
     if not source.is_dir():
-        raise DataError(f"--source {source}: no such folder; docs/data.md says where to get the corpus.")
+        what = "a file, not a folder" if source.exists() else "no such folder"
+        raise DataError(f"--source {source}: {what}; docs/data.md says where to get the corpus.")
     for name, view in recipe.views.items():
         view.check(f"--views.{name}")
     synthetic = is_stand_in(source, catalogue.name)
     scan, views = catalogue.scan(source), {}
+    lacking = {name: medium for name, view in recipe.views.items() if (medium := view.lacking(scan))}
+    if lacking and all(name in lacking or isinstance(view, Known) for name, view in recipe.views.items()):
+        name, medium = next(iter(lacking.items()))
+        raise DataError(
+            f"--recipe {recipe.name}: {name} is made of {medium}, which no {catalogue.unit} of {source} has; name "
+            "another recipe"
+        )
     for name, view in recipe.views.items():
-        if view.medium and not any(view.medium in entry.media for entry in scan.usable):
-            continue
-        bound, scan = view.bind(f"--views.{name}", scan, source)
+        bound, scan = (None, scan) if name in lacking else view.bind(f"--views.{name}", scan, source)
         if bound is not None:
             views[name] = bound
     out = out or Path("data", *(["synthetic"] if synthetic else []), catalogue.name)
@@ -173,10 +179,11 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
         dropped = {entry.id for entry in entries if entry.dropped}
         unusable = [row for row in writer.skipped if row["id"] not in dropped]
         if fresh and len(unusable) > max_skipped:
+            without = f", or do without them: --max-skipped {len(unusable)}" if writer.rows else ""
             raise UnusableError(
                 f"{len(unusable)} {unit} cannot be used, the first {unusable[0]['file']} "
                 f"({unusable[0]['reason']}); all are in {writer.write_skipped()}.\n"
-                f"Repair or remove them and run again, or do without them: --max-skipped {len(unusable)}"
+                f"Repair or remove them and run again{without}"
             )
         if not writer.rows:
             raise UnusableError(f"none of the {len(entries)} {unit} is left; {writer.write_skipped()} says why")

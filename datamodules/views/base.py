@@ -10,7 +10,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Scan
-from datamodules.errors import DataError
+from datamodules.errors import DataError, MediaError
 from datamodules.media.clip import Clip
 from datamodules.store.reader import Store
 
@@ -96,7 +96,6 @@ class View(ABC):
 
     Attributes:
         required: Whether an entry whose medium cannot be used is skipped; else it has a row in ``missing.csv``.
-        medium: What a source has to have for the view to be made at all; without one the view itself says.
         of_parts: Whether it is made of the parts of an entry.
         preview: Whether its arrays are pictures over time that a contact sheet can show.
         packages: What its bytes depend on; their versions are recorded.
@@ -104,7 +103,6 @@ class View(ABC):
     """
 
     required: ClassVar[bool] = True
-    medium: ClassVar[str] = ""
     of_parts: ClassVar[bool] = False
     preview: ClassVar[bool] = False
     packages: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
@@ -155,6 +153,23 @@ class View(ABC):
             DataError: The source has not what an option names.
         """
         return self, scan
+
+    def lacking(self, scan: Scan) -> str:
+        """Return the medium that it cannot do without and no entry has; empty where one has it, or a reason of its own.
+
+        Args:
+            scan: What the source holds, with what `bind` added.
+        """
+        medium = ""
+        for piece in (piece for entry in scan.usable if self.required for piece in self.pieces(entry)):
+            try:
+                want = self.wants(piece)
+            except MediaError:
+                return ""
+            if want is None or want.medium in piece.media:
+                return ""
+            medium = want.medium
+        return medium
 
     def settings(self) -> dict[str, Any]:
         """Return what the store is keyed by, as JSON values: every option but those that say where files lie."""

@@ -36,7 +36,6 @@ class Faces(WholeClip):
     """
 
     dtype: ClassVar[str] = "u8"
-    medium: ClassVar[str] = "video"
     preview: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "size": (8, 4096),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from av.video.frame import VideoFrame
 
-from datamodules.entries import Entry, Series
-from datamodules.errors import MediaError
+from datamodules.entries import Entry, Scan, Series
+from datamodules.errors import DataError, MediaError
 from datamodules.shapes.window_rules import FPS
 from datamodules.views.base import Made, Maker, View, Want
 
@@ -25,15 +25,25 @@ class LabelSeries(View):
         """Return the rate of the grid."""
         return {"fps": FPS}
 
+    def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
+        """Refuse a source without such labels."""
+        if scan.usable and not any(_is_series(entry) for entry in scan.usable):
+            raise DataError(f"{option}: nothing in {source} has a label over time; name another recipe")
+        return self, scan
+
     def wants(self, piece: Entry) -> Want:
         """Return every step of the video, to count them."""
-        if not isinstance(next(iter(piece.labels.values()), None), Series):
+        if not _is_series(piece):
             raise MediaError(Path(piece.name), "it has no label over time")
         return Want("video", fps=FPS)
 
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that counts the steps."""
         return _Steps(name, entry)
+
+
+def _is_series(entry: Entry) -> bool:
+    return isinstance(next(iter(entry.labels.values()), None), Series)
 
 
 class _Steps(Maker):

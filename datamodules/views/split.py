@@ -1,13 +1,15 @@
 """Which split an entry is of, and what is told of the splits."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from datamodules.entries import SPLITS, Entry
+from datamodules.entries import SPLITS, Entry, Scan
+from datamodules.errors import DataError
 from datamodules.media.near_duplicates import left_out
 from datamodules.store.reader import Store
-from datamodules.views.base import Known
+from datamodules.views.base import Known, View
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,12 @@ class Split(Known):
     def arrays(self, name: str) -> dict[str, str]:
         """Return the split."""
         return {name: "u8"}
+
+    def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
+        """Refuse a source in which the split of an entry is not known."""
+        if not all(entry.split for entry in scan.usable):
+            raise DataError(f"{option}: {source} has no splits; name another recipe")
+        return self, scan
 
     def make(self, name: str, entry: Entry) -> dict[str, np.ndarray]:
         """Return the split of an entry."""

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from math import nan
+from pathlib import Path
 
 import numpy as np
 
-from datamodules.entries import Entry
-from datamodules.views.base import Known
+from datamodules.entries import Entry, Scan
+from datamodules.errors import DataError
+from datamodules.views.base import Known, View
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,13 @@ class Values(Known):
     def arrays(self, name: str) -> dict[str, str]:
         """Return the values."""
         return {name: "f32"}
+
+    def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
+        """Refuse names that no label has; the default may be of a source that has categories alone."""
+        known = {label for entry in scan.usable for label in entry.labels} | {*Values.labels}
+        if not self.labels or set(self.labels) - known:
+            raise DataError(f"{option}.labels {list(self.labels)}: give some of {', '.join(sorted(known))}")
+        return self, scan
 
     def make(self, name: str, entry: Entry) -> dict[str, np.ndarray]:
         """Return the values of an entry."""

@@ -27,7 +27,6 @@ class WholeFrames(WholeClip):
         dtype: ``uint8``, or ``float32`` between 0 and 1: four times the space.
     """
 
-    medium: ClassVar[str] = "video"
     limits: ClassVar[dict[str, tuple[float, float]]] = {"frames": (1, 10_000), "size": (16, 4096)}
 
     frames: int = 5
