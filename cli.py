@@ -160,7 +160,7 @@ def _reporting(command: str) -> dict[str, Any]:
     return {"report": importlib.import_module("experiments.report.command").report_on}
 
 
-def _said(error: BaseException) -> str:
+def _unwrapped_message(error: BaseException) -> str:
     """Return the message of an error, also where a loader's process wrapped its own traceback around it."""
     text = str(error)
     return re.split(r"\n[\w.]+: ", text.rstrip())[-1] if "Original Traceback (most recent call last)" in text else text
@@ -218,7 +218,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     full = [cause for cause in causes if isinstance(cause, OSError) and cause.errno in FULL]
     for cause in causes:
         if hasattr(cause, "exit_code"):  # what a user can cause carries one
-            return _said(cause), 1 if full else int(cause.exit_code)
+            return _unwrapped_message(cause), 1 if full else int(cause.exit_code)
     if full:
         where = "".join([f"{cause.filename}: " for cause in full if cause.filename][:1])
         return f"{where}{full[0].strerror}; make room, then run the same command", 1

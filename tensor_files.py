@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atomic_files import replacing
-from error_texts import first_line, some
+from error_texts import first_line, first_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -201,7 +201,7 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.n
     try:
         with np.load(path, allow_pickle=False) as content:
             if absent := [name for name in names or () if name not in content.files]:
-                raise TensorFileError(f"{path}: no array {', '.join(absent)}; it holds {some(content.files)}")
+                raise TensorFileError(f"{path}: no array {', '.join(absent)}; it holds {first_names(content.files)}")
             return {name: np.asarray(content[name]) for name in content.files if names is None or name in names}
     except TensorFileError:
         raise

@@ -81,7 +81,7 @@ class WebhookNotifier(Callback):
         if self._off or not trainer.is_global_zero:
             return
         metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items()) if "/" not in name}
-        content = {"event": event, **more, "run": _shown(trainer.default_root_dir), "epoch": epoch}
+        content = {"event": event, **more, "run": _display_path(trainer.default_root_dir), "epoch": epoch}
         content["metrics"] = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         if self._messages is None:  # not in __init__: a queue cannot be copied to another process
             self._messages = Queue()
@@ -112,6 +112,6 @@ class WebhookNotifier(Callback):
         rank_zero_warn(f"WebhookNotifier is off for the rest of this run ({reason})")
 
 
-def _shown(folder: str) -> str:
+def _display_path(folder: str) -> str:
     path = Path(folder)
     return str(path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path)

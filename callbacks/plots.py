@@ -183,11 +183,11 @@ class AttentionPlot(Callback):
 
     def __init__(self, clips: int = 4) -> None:
         self.clips = clips
-        self._shown: dict[int, Batch] = {}
+        self._clips_to_draw: dict[int, Batch] = {}
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts with no clips."""
-        self._shown = {}
+        self._clips_to_draw = {}
 
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -199,17 +199,17 @@ class AttentionPlot(Callback):
         if batch["target"].ndim != 1:
             return
         for row, label in enumerate(batch["target"].tolist()):
-            if label not in self._shown and len(self._shown) < self.clips:
-                self._shown[label] = select_clip(batch, row)
+            if label not in self._clips_to_draw and len(self._clips_to_draw) < self.clips:
+                self._clips_to_draw[label] = select_clip(batch, row)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Scores the kept clips once more and draws them."""
-        outputs = {label: pl_module(clip) for label, clip in sorted(self._shown.items())}
+        outputs = {label: pl_module(clip) for label, clip in sorted(self._clips_to_draw.items())}
         if not outputs or any("attention" not in output["aux"] for output in outputs.values()):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         titles = [
-            f"{self._shown[label]['id'][0]}: {data.class_names[label]}, "
+            f"{self._clips_to_draw[label]['id'][0]}: {data.class_names[label]}, "
             f"predicted {data.class_names[int(output['logits'].argmax())]}"
             for label, output in outputs.items()
         ]
@@ -217,6 +217,6 @@ class AttentionPlot(Callback):
         if attention.ndim == 3:
             figure = draw_matrices(attention, titles)
         else:
-            video = torch.cat([self._shown[label]["video"] for label in outputs]).float().cpu()
+            video = torch.cat([self._clips_to_draw[label]["video"] for label in outputs]).float().cpu()
             figure = draw_attention(video, attention, titles)
         save(figure, plot_folder(trainer) / "attention.png", data.synthetic)

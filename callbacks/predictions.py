@@ -73,7 +73,7 @@ class PredictionWriter(Callback):
             rank_zero_info(f"predictions: {path}")
 
     @staticmethod
-    def _lost(trainer: Trainer) -> str:
+    def _condition_suffix(trainer: Trainer) -> str:
         """What the clips lost, or leaked, as part of a file name: then they are not those of the clips as they are."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         lost = "".join(f"-{modality}-missing-{rate:g}" for modality, rate in sorted(data.missing.items()) if rate)
@@ -81,7 +81,7 @@ class PredictionWriter(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the predictions of the test run."""
-        lost = self._lost(trainer) if self.selection == "test" else ""
+        lost = self._condition_suffix(trainer) if self.selection == "test" else ""
         self._write(trainer, pl_module, f"predictions-{self.selection}{lost}.csv")
 
     def on_predict_batch_end(
@@ -99,7 +99,7 @@ class PredictionWriter(Callback):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the predictions, and the embeddings where there are any."""
-        self._write(trainer, pl_module, f"predictions{self._lost(trainer)}.csv")
+        self._write(trainer, pl_module, f"predictions{self._condition_suffix(trainer)}.csv")
         if self._embeddings:
             parts, self._embeddings = self._embeddings, []
             suffix = f"-{trainer.global_rank}" if trainer.world_size > 1 else ""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from datamodules.avamerg_clips import AvaMERGClips
 from datamodules.batches import Batch, Split
-from datamodules.dialogues import MODALITIES, PER_UTTERANCE, Dialogues, seen_video
+from datamodules.dialogues import MODALITIES, PER_UTTERANCE, Dialogues, to_model_input
 from datamodules.errors import DataError
 from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies, indices
 from datamodules.reading.emotion_labels import label_map as labels_of
@@ -255,7 +255,7 @@ class AvaMERGDataModule(StoredDataModule):
         video = batch.get("video")
         if video is None or video.dtype != torch.uint8:
             return batch
-        frames = seen_video(video.flatten(0, 1))
+        frames = to_model_input(video.flatten(0, 1))
         seen = frames.view(*video.shape[:2], *frames.shape[1:])
         absent = ~batch["utterance_mask"]["video"]
         return {**batch, "video": seen.masked_fill(absent.view(*absent.shape, 1, 1, 1, 1), 0)}

@@ -74,7 +74,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         self.class_weighting = class_weighting
         self.missing: dict[str, float] = {}
         self._datasets: dict[Split, ClipDataset] = {}
-        self.lose(missing or {})
+        self.set_missing_rates(missing or {})
 
     @property
     @abstractmethod
@@ -117,7 +117,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
             raise DataError(f"{self.root}: one class alone ({', '.join(names)}); a model needs clips of two at least")
         return len(names)
 
-    def tell_one_class(self) -> None:
+    def warn_of_one_class(self) -> None:
         """Says so where every training clip is of one class, of which a model can learn nothing but its name."""
         found = np.unique(self.train_labels)
         if len(found) == 1:
@@ -190,7 +190,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         """Names of the checkpoints whose predictions are results: contract 5."""
         return ["best", "last"] if self.protocol == "paper" else ["selected"]
 
-    def lose(self, missing: dict[str, float]) -> None:
+    def set_missing_rates(self, missing: dict[str, float]) -> None:
         """Drop modalities from clips at these rates, in place of the rates so far.
 
         Args:

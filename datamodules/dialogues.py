@@ -33,7 +33,7 @@ def normalised_wave(wave: np.ndarray, samples: int) -> np.ndarray:
     return padded
 
 
-def seen_video(values: Tensor) -> Tensor:
+def to_model_input(values: Tensor) -> Tensor:
     """Stored films uint8 ``(N, T, S, S, 3)`` as a model sees them, float32 ``(N, 3, T, S, S)``, normalised."""
     return augment.to_float(values)
 
@@ -133,5 +133,5 @@ class Dialogues:
         chosen = self.items[modality][start:stop].tolist()
         values = torch.from_numpy(np.stack([getattr(self, modality)(one) for one in chosen]))
         if modality == "video":
-            return seen_video(values)
+            return to_model_input(values)
         return values if modality == "audio" else values.long()

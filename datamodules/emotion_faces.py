@@ -16,7 +16,7 @@ from datamodules.augment import to_float
 from datamodules.batches import Batch, ClipDataset, Split, global_seed
 from datamodules.catalogues.faces.corpus import CATEGORIES
 from datamodules.errors import DataError
-from datamodules.media.near_duplicates import left_out
+from datamodules.media.near_duplicates import duplicated_across_splits
 from datamodules.store.reader import Store
 from datamodules.stored import StoredDataModule
 
@@ -110,7 +110,7 @@ class EmotionFacesDataModule(StoredDataModule):
             names = ", ".join(still_augment.OPERATIONS)
             raise DataError(f"--data.augment_without: {', '.join(strange)} is none of {names}")
         self.check_missing(["face"])
-        self.asked = corpora
+        self.requested = corpora
         self.augment = augment and len(augment_without or []) < len(still_augment.OPERATIONS)
         self.augment_probability = augment_probability
         self.augment_without = augment_without or []
@@ -151,9 +151,9 @@ class EmotionFacesDataModule(StoredDataModule):
             DataError: If the store lacks one that was asked for.
         """
         held = sorted({clip.partition("/")[0] for clip in self.store.ids})
-        if absent := sorted(set(self.asked or []) - set(held)):
+        if absent := sorted(set(self.requested or []) - set(held)):
             raise DataError(f"--data.corpora: {', '.join(absent)} not in {self.root}; there are {', '.join(held)}")
-        return held if self.asked is None else [name for name in held if name in self.asked]
+        return held if self.requested is None else [name for name in held if name in self.requested]
 
     @cached_property
     def near_duplicates(self) -> np.ndarray:
@@ -161,7 +161,7 @@ class EmotionFacesDataModule(StoredDataModule):
 
         The whole store is compared, whatever ``corpora`` says: what is learned from one may be tuned on another.
         """
-        return left_out(self._all("split")[:, 0].astype(np.int64), self._all("thumbnail"))
+        return duplicated_across_splits(self._all("split")[:, 0].astype(np.int64), self._all("thumbnail"))
 
     @cached_property
     def rows(self) -> dict[Split, np.ndarray]:

@@ -58,7 +58,7 @@ class EngagementFrames(EngagementDataModule):
         grid = self.grid
         wanted = grid.labelled.copy()
         for modality in self.modalities:
-            wanted &= grid.seen(modality)
+            wanted &= grid.visible(modality)
         ids, groups, steps = [], [], []
         for video in grid.videos(split):
             begin, end = grid.first[video : video + 2]
@@ -122,7 +122,7 @@ class EngagementWindows(EngagementDataModule):
         """Where the windows of a split lie, and what was left out."""
         if split not in self._windows:
             grid = self.grid
-            present = [grid.labelled, *(grid.seen(modality) for modality in self.require)]
+            present = [grid.labelled, *(grid.visible(modality) for modality in self.require)]
             found = find_windows(grid.first, grid.videos(split), present, self.length, self.stride)
             self._windows[split] = found
         return self._windows[split]

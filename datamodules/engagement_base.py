@@ -229,8 +229,8 @@ class EngagementDataModule(EmotionDataModule):
         """
         self._check(modality)
         steps = np.arange(start, min(stop, len(self.grid)))
-        values = self.to_seen(torch.from_numpy(self.grid.take(modality, steps)))
-        unseen = torch.from_numpy(~self.grid.seen(modality)[steps])
+        values = self.to_model_input(torch.from_numpy(self.grid.take(modality, steps)))
+        unseen = torch.from_numpy(~self.grid.visible(modality)[steps])
         return values.masked_fill(unseen.view(-1, *[1] * (values.ndim - 1)), 0)
 
     def use_embeddings(self, modality: str, features: Tensor) -> None:
@@ -253,7 +253,7 @@ class EngagementDataModule(EmotionDataModule):
             raise DataError(f"--data.modalities lacks {modality}; it has {', '.join(self.modalities)}")
 
     @staticmethod
-    def to_seen(values: Tensor) -> Tensor:
+    def to_model_input(values: Tensor) -> Tensor:
         """Stored values ``(..., S, S, 3)`` as the model sees them, ``(..., 3, S, S)``; what is no picture stays."""
         if values.dtype != torch.uint8:
             return values
@@ -267,7 +267,7 @@ class EngagementDataModule(EmotionDataModule):
         shown = {modality: batch[modality] for modality in self.modalities}
         if self.augment and trainer is not None and trainer.training:
             shown = {modality: self._augmented(values, batch["id"]) for modality, values in shown.items()}
-        return batch | {modality: self.to_seen(values) for modality, values in shown.items()}
+        return batch | {modality: self.to_model_input(values) for modality, values in shown.items()}
 
     def _augmented(self, values: Tensor, ids: list[str]) -> Tensor:
         if values.dtype != torch.uint8:

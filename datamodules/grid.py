@@ -125,7 +125,7 @@ class Grid:
         """Which steps have a label, bool ``(N,)``."""
         return np.asarray(~np.isnan(self.labels).any(1))
 
-    def seen(self, modality: str) -> np.ndarray:
+    def visible(self, modality: str) -> np.ndarray:
         """Which steps show a modality, bool ``(N,)``."""
         array = self.arrays[modality]
         if array not in self._seen:
@@ -136,7 +136,7 @@ class Grid:
         """The step that stands in where a modality is unseen, its own where it is seen: int64 ``(N,)``."""
         array = self.arrays[modality]
         if array not in self._source:
-            self._source[array] = last_seen(self.seen(modality), self.first)
+            self._source[array] = last_seen(self.visible(modality), self.first)
         return self._source[array]
 
     def take(self, modality: str, steps: np.ndarray) -> np.ndarray:

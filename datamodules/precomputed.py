@@ -20,7 +20,7 @@ from datamodules.reading.files import sha256_file
 from datamodules.reading.names import check_name, distinct
 from datamodules.reading.stand_in import STAND_IN
 from datamodules.store.reader import read_manifest
-from error_texts import some
+from error_texts import first_names
 
 TAKEN = ("group", "id", "length", "mask", "meta", "target")  # what a batch holds beside the modalities
 
@@ -110,7 +110,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             )
         for name, given in (("missing", self.missing), ("standardize", self.standardize)):
             if unknown := set(given) - set(features):
-                raise DataError(f"--data.{name} names {some(sorted(unknown))}; there are {', '.join(features)}")
+                raise DataError(f"--data.{name} names {first_names(sorted(unknown))}; there are {', '.join(features)}")
 
     def _read_manifest(self) -> dict[str, Any]:
         """Return what ``prepare`` wrote beside the index; empty for a folder that somebody else filled.
@@ -154,7 +154,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
                 values = values.astype(np.float32)
             bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
             if len(bad):
-                clips = some([self.ids[row] for row in bad])
+                clips = first_names([self.ids[row] for row in bad])
                 raise DataError(f"--data.features: {modality} is not finite in {len(bad)} clips: {clips}")
             if modality in self.standardize:
                 # In float64 the deviation of a constant is exactly 0; float32 leaves a rounding error to divide by.
@@ -171,7 +171,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             return str(self.manifest["fingerprint"])
         digest = hashlib.sha256(sha256_file(self.index_path).encode())
         for modality, source in sorted(self.features.items()):
-            for path in self.files.of(modality).values():  # in the order of the index
+            for path in self.files.paths(modality).values():  # in the order of the index
                 digest.update(f"{modality} {source.partition(':')[2]} {sha256_file(path)}\n".encode())
         return digest.hexdigest()
 

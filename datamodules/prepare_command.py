@@ -65,7 +65,7 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
     kept = {name: _built(view, f"views.{name}.", given) for name, (view, _) in views.items()}
     began, target = time.monotonic(), _built(sink, "sink.", given)
     if adopted := target.adopt(given.source, given.out):
-        print(adopted.told(time.monotonic() - began))
+        print(adopted.summary(time.monotonic() - began))
         return 0
     prepare(
         _built(choice.corpus, "", given),

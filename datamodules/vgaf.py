@@ -277,7 +277,7 @@ class VGAFDataModule(EmotionDataModule):
         first, last = start // self.groups, -(-stop // self.groups)
         frames = self.read("video", range(first, last), torch.ones(last - first, dtype=torch.bool))
         grouped = frames.view(-1, frames.shape[1] // self.groups, *frames.shape[2:])
-        return self.to_seen(grouped[start - first * self.groups : stop - first * self.groups])
+        return self.to_model_input(grouped[start - first * self.groups : stop - first * self.groups])
 
     def items_key(self, modality: str) -> str:
         """What items depend on besides the files and their number."""
@@ -301,7 +301,7 @@ class VGAFDataModule(EmotionDataModule):
             )
         self.embeddings = values.view(-1, self.groups, values.shape[1])
 
-    def to_seen(self, frames: Tensor) -> Tensor:
+    def to_model_input(self, frames: Tensor) -> Tensor:
         """Stored frames ``(..., 3, H, W)`` as the model sees them: float32, normalised."""
         return normalised(frames, self.normalization)
 
@@ -310,4 +310,4 @@ class VGAFDataModule(EmotionDataModule):
         if "video" not in self.modalities or self.embeddings is not None:
             return batch
         absent = ~batch["mask"]["video"].view(-1, 1, 1, 1, 1)
-        return batch | {"video": self.to_seen(batch["video"]).masked_fill(absent, 0)}
+        return batch | {"video": self.to_model_input(batch["video"]).masked_fill(absent, 0)}

@@ -21,7 +21,7 @@ from datamodules.store import journal, making, preparation
 from datamodules.store import writer as store_writer
 from datamodules.store.preparation import plan, prepare
 from datamodules.store.reader import Store
-from datamodules.views.base import Known, Made, Maker, Times, View, Want, WholeClip
+from datamodules.views.base import EntryView, Maker, Times, View, ViewArrays, Want, WholeClip
 from datamodules.views.wave import Wave
 
 RATE = 8000
@@ -70,7 +70,7 @@ class Frames(WholeClip):
 
 
 @dataclass(frozen=True)
-class Label(Known):
+class Label(EntryView):
     """The label once more."""
 
     def arrays(self, name: str) -> dict[str, str]:
@@ -86,16 +86,16 @@ class Pieces(Maker):
     def __init__(self, view: View, name: str) -> None:
         self.view, self.name, self.values, self.there = view, name, [], []
 
-    def clip(self, piece: Entry, clip) -> None:
+    def add_clip(self, piece: Entry, clip) -> None:
         self.values.append(self.view.of(piece, clip))
         self.there.append(1)
 
-    def lack(self, piece: Entry) -> None:
+    def skip(self, piece: Entry) -> None:
         self.there.append(0)
 
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         values = np.concatenate([np.empty(0, np.int32), *self.values]).astype(np.int32)
-        return Made({self.name: values, f"{self.name}_there": np.array(self.there, np.uint8)})
+        return ViewArrays({self.name: values, f"{self.name}_there": np.array(self.there, np.uint8)})
 
 
 class OfParts(View):
@@ -151,12 +151,12 @@ class Stills(View):
 
 class OneStill(Maker):
     def __init__(self, name: str) -> None:
-        self.name, self.made = name, Made()
+        self.name, self.made = name, ViewArrays()
 
-    def still(self, piece: Entry, image: np.ndarray) -> None:
-        self.made = Made({self.name: np.array([number(image)], np.int32)})
+    def add_still(self, piece: Entry, image: np.ndarray) -> None:
+        self.made = ViewArrays({self.name: np.array([number(image)], np.int32)})
 
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         return self.made
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from datamodules.entries import Entry, Media, Series
 from datamodules.reading.engagement_videos import EngagementVideos
 from datamodules.reading.files import check_regular, files_in, plain
-from datamodules.reading.matches import tell_unmatched
+from datamodules.reading.matches import print_unmatched
 
 SPLITS = {"train": "train", "dev": "val", "val": "val", "validation": "val", "test": "test"}
 ROLES = ("Expert", "Novice")
@@ -62,7 +62,7 @@ class NoXi(EngagementVideos):
             for path in source.rglob(f"annotation_{role}.txt")
         }
         shown = {plain(f"{path.parent.relative_to(source).as_posix()}/{names[path.name]}") for path in paths}
-        tell_unmatched(str(source), annotated, shown)
+        print_unmatched(str(source), annotated, shown)
 
 
 def read_annotation(path: Path) -> np.ndarray:

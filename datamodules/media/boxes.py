@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from datamodules.errors import DataError
-from datamodules.reading.matches import tell_copies
+from datamodules.reading.matches import print_copies
 from datamodules.reading.tables import Row, Table, settle
 from datamodules.windows import FPS
 
@@ -32,7 +32,7 @@ Found = dict[str, np.ndarray]  # "face" (4,), "body" (4,), "joints" (17, 3) in p
 Detector = Callable[[np.ndarray], dict[str, Any]]
 
 
-def nothing() -> Found:
+def empty_detection() -> Found:
     """Return the empty detection."""
     return {name: np.full(shape, np.nan) for name, shape in WIDTHS.items()}
 
@@ -67,7 +67,7 @@ def read_boxes(path: Path, option: str = "--boxes") -> tuple[dict[str, np.ndarra
     rows, copies = settle(((row["video"], row["time"]), _Moment(_numbers(row).tobytes()), row.place) for row in table)
     if not rows:
         raise DataError(f"{option} {path}: the table has no rows")
-    tell_copies(path, copies)
+    print_copies(path, copies)
     found: dict[str, list[np.ndarray]] = {}
     for (video, _), moment in rows.items():
         found.setdefault(video, []).append(np.frombuffer(moment))
@@ -101,11 +101,11 @@ def _numbers(row: Row) -> np.ndarray:
 def at_step(table: np.ndarray | None, step: int) -> Found:
     """Return what a video's rows say of a grid step: the one nearest in time, if that is within half a step."""
     if table is None or not len(table):
-        return nothing()
+        return empty_detection()
     time = step / FPS
     row = table[np.abs(table[:, 0] - time).argmin()]
     if abs(row[0] - time) > 0.5 / FPS + 1e-6:
-        return nothing()
+        return empty_detection()
     return {"face": row[1:5], "body": row[5:9], "joints": row[9:].reshape(JOINTS, 3)}
 
 
@@ -171,7 +171,7 @@ def detected(name: str, picture: np.ndarray) -> Found:
         raise DataError(f"detector {name} failed on a picture {picture.shape}: {error!r}") from error
     if not isinstance(said, dict):
         raise DataError(f"detector {name}: returned a {type(said).__name__}, wanted is a dict; see docs/data.md")
-    found = nothing()
+    found = empty_detection()
     for part, shape in WIDTHS.items():
         value = said.get(part)
         if value is not None:

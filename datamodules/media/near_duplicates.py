@@ -67,7 +67,7 @@ def _candidates(keys: np.ndarray, others: np.ndarray) -> Iterator[tuple[np.ndarr
         yield repeated, order[first[repeated] + within]
 
 
-def seen_among(thumbnails: np.ndarray, others: np.ndarray) -> np.ndarray:
+def near_duplicates_among(thumbnails: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Which pictures are nearly the same as one of some others.
 
     Two are if their difference hashes differ in at most ``HASH_BITS`` bits and their thumbnails, brightness and
@@ -97,7 +97,7 @@ def seen_among(thumbnails: np.ndarray, others: np.ndarray) -> np.ndarray:
     return found
 
 
-def left_out(splits: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
+def duplicated_across_splits(splits: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
     """Pictures that must not be used where they stand, because a split that counts more holds them too.
 
     Args:
@@ -111,5 +111,5 @@ def left_out(splits: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
     out = np.zeros(len(splits), bool)
     for weaker in (0, 1):
         rows = np.flatnonzero(splits == weaker)
-        out[rows] = seen_among(thumbnails[rows], thumbnails[splits > weaker])
+        out[rows] = near_duplicates_among(thumbnails[rows], thumbnails[splits > weaker])
     return out

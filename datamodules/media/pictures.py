@@ -92,7 +92,7 @@ def frames_at(path: Path, times: Sequence[float]) -> Iterator[VideoFrame]:
         stream = streams_of(path, container, "video")[0]
         try:
             start = _begin(container, stream, times[0])
-            yield from _shown(path, container, stream, start, times)
+            yield from _displayed_frames(path, container, stream, start, times)
         except av.FFmpegError as error:
             raise MediaError(path, f"does not decode ({error.strerror})") from None
 
@@ -111,7 +111,7 @@ def _begin(container: InputContainer, stream: VideoStream, time: float) -> float
     return start
 
 
-def _shown(
+def _displayed_frames(
     path: Path, container: InputContainer, stream: VideoStream, start: float, times: Sequence[float]
 ) -> Iterator[VideoFrame]:
     wanted = iter(times)

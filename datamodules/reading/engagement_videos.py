@@ -53,7 +53,7 @@ class EngagementVideos(Catalogue):
             known = found.setdefault(video.id, video)
             if known is video:
                 continue
-            if _said(known) == _said(video) and same_bytes(_path(known), _path(video)):
+            if _labels(known) == _labels(video) and same_bytes(_path(known), _path(video)):
                 ignored["copies of a video"] += 1
             else:
                 problem = f"same {self.key} as {known.name}"
@@ -63,7 +63,7 @@ class EngagementVideos(Catalogue):
         usable = [video for video in found.values() if not video.problem]
         check_groups([video.group for video in usable], f"--source {source}", "videos")
         by_id = [found[id] for id in sorted(found)]
-        check_recordings(((_path(one), one.group, _said(one)) for one in by_id if not one.problem), source)
+        check_recordings(((_path(one), one.group, _labels(one)) for one in by_id if not one.problem), source)
         return Scan([replace(video, id=f"{self.name}/{id}") for id, video in sorted(found.items())], ignored)
 
 
@@ -73,5 +73,5 @@ def _path(video: Entry) -> Path:
     return path
 
 
-def _said(video: Entry) -> tuple[str, str, tuple[bytes, ...]]:
+def _labels(video: Entry) -> tuple[str, str, tuple[bytes, ...]]:
     return video.group, video.split, tuple(series.values.tobytes() for series in video.labels.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datamodules.reading.files import sha256_file
 from datamodules.reading.tables import settle
-from error_texts import some
+from error_texts import first_names
 
 
 def unmatched(labels: Collection[str], files: Collection[str], file: str = "video", label: str = "label") -> str:
@@ -19,12 +19,12 @@ def unmatched(labels: Collection[str], files: Collection[str], file: str = "vide
         label: What one of the others is called.
     """
     alone, bare = sorted(set(labels) - set(files)), sorted(set(files) - set(labels))
-    said = [f"{len(alone)} {label}{'s' * (len(alone) > 1)} without a {file} ({some(alone)})"] if alone else []
-    said += [f"{len(bare)} {file}{'s' * (len(bare) > 1)} without a {label} ({some(bare)})"] if bare else []
+    said = [f"{len(alone)} {label}{'s' * (len(alone) > 1)} without a {file} ({first_names(alone)})"] if alone else []
+    said += [f"{len(bare)} {file}{'s' * (len(bare) > 1)} without a {label} ({first_names(bare)})"] if bare else []
     return ", ".join(said)
 
 
-def tell_unmatched(
+def print_unmatched(
     where: str, labels: Collection[str], files: Collection[str], file: str = "video", label: str = "label"
 ) -> None:
     """Print the sentence of `unmatched`, if there is one, with where that was found."""
@@ -32,13 +32,13 @@ def tell_unmatched(
         print(f"  {where}: {said}")
 
 
-def tell_copies(path: Path, copies: int) -> None:
+def print_copies(path: Path, copies: int) -> None:
     """Print how many rows of a table say again what others say, if any."""
     if copies:
         print(f"  {copies} rows of {path.name} that come twice left aside")
 
 
-def tell_counts(counts: Counter[str]) -> None:
+def print_counts(counts: Counter[str]) -> None:
     """Print what was left aside, one kind a line, with its number."""
     for what, count in sorted(counts.items()):
         print(f"  {count} {what} left aside")

@@ -10,7 +10,7 @@ import av
 
 from datamodules.errors import DataError
 from datamodules.reading.files import check_regular, sha256_file
-from error_texts import some
+from error_texts import first_names
 
 
 @dataclass(frozen=True)
@@ -54,26 +54,27 @@ def repeated(recordings: Iterable[tuple[Hashable, Recording]], source: Path) -> 
     return found
 
 
-def check_recordings(said: Iterable[tuple[Path, str, Hashable]], source: Path) -> None:
+def check_recordings(recorded: Iterable[tuple[Path, str, Hashable]], source: Path) -> None:
     """Refuse files of the same bytes of which different things are said; tell of those that say the same.
 
     The latter stay: the real RAVDESS has one such pair, two takes of one sentence by one actor.
 
     Args:
-        said: File, group and label, in the order of preparation; a file that comes again is passed over.
+        recorded: File, group and label, in the order of preparation; a file that comes again is passed over.
         source: Folder that messages name them in.
 
     Raises:
         DataError: As `repeated` says.
     """
     recordings: dict[Path, Recording] = {}
-    for path, group, label in said:
+    for path, group, label in recorded:
         if path not in recordings:
             recordings[path] = Recording(os.path.relpath(path, source), group, label)
-    digests = contents(recordings)
+    digests = duplicate_hashes(recordings)
     again = repeated(((digests[path], one) for path, one in recordings.items() if path in digests), source)
     if again:
-        print(f"  {len(again)} files with the bytes of another one of the same person and label, kept ({some(again)})")
+        what = "files with the bytes of another one of the same person and label, kept"
+        print(f"  {len(again)} {what} ({first_names(again)})")
 
 
 def check_groups(groups: Sequence[str], source: str, unit: str) -> None:
@@ -96,10 +97,10 @@ def check_groups(groups: Sequence[str], source: str, unit: str) -> None:
 
 def same_bytes(path: Path, other: Path) -> bool:
     """Whether two files are media files of the same bytes."""
-    return len(contents((path, other))) > 1
+    return len(duplicate_hashes((path, other))) > 1
 
 
-def contents(paths: Iterable[Path]) -> dict[Path, str]:
+def duplicate_hashes(paths: Iterable[Path]) -> dict[Path, str]:
     """Return the SHA-256 of those files that have the bytes of another one.
 
     Files of one size alone are read. What cannot be read, or is no media file, is left out: it is nobody's recording,

@@ -87,10 +87,10 @@ class Table:
         if "" in named:
             raise DataError(f"{where}: column {self.names.index('', self._counted) + 1} has no name; mend the header")
         if twice := sorted({name for name in named if named.count(name) > 1} if len(set(named)) < len(named) else ()):
-            raise DataError(f"{where}: column {_shown(twice[0])} comes twice; mend the header")
+            raise DataError(f"{where}: column {_quote(twice[0])} comes twice; mend the header")
         if missing := [name for name in columns if name not in named]:
             raise DataError(
-                f"{self.source}: no column {', '.join(missing)}, it has {_shown(', '.join(named))}; docs/data.md says "
+                f"{self.source}: no column {', '.join(missing)}, it has {_quote(', '.join(named))}; docs/data.md says "
                 "what it holds"
             )
         self.names = named
@@ -187,7 +187,7 @@ def settle(entries: Iterable[tuple[K, V, Place | str]]) -> tuple[dict[K, V], int
         known, place = found[key]
         if known != content:
             own, other = _difference(content, known)
-            raise DataError(f"{where}: {_shown(key)} {own}, but {other} in {place}; correct one of them")
+            raise DataError(f"{where}: {_quote(key)} {own}, but {other} in {place}; correct one of them")
         copies += 1
     return {key: content for key, (content, _) in found.items()}, copies
 
@@ -196,8 +196,8 @@ def _difference(one: object, other: object) -> tuple[str, str]:
     """Return two contents as a message may show them; of two mappings the first entry that differs."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         name = next(name for name in one if one[name] != other.get(name))
-        return f"has {name} {_shown(one[name])}", _shown(other.get(name))
-    return f"is {_shown(one)}", _shown(other)
+        return f"has {name} {_quote(one[name])}", _quote(other.get(name))
+    return f"is {_quote(one)}", _quote(other)
 
 
 def _divide(text: str, delimiter: str) -> list[str]:
@@ -215,7 +215,7 @@ def _is_text(line: str) -> bool:
     return True
 
 
-def _shown(value: object) -> str:
+def _quote(value: object) -> str:
     """Return a value of any length as a message may show it."""
     text = str(value)
     return repr(text if len(text) <= 60 else f"{text[:60]}...")

@@ -27,7 +27,7 @@ class Filled:
     synthetic: bool
     place: Path
 
-    def told(self, seconds: float) -> str:
+    def summary(self, seconds: float) -> str:
         """Return the end of the last line."""
         mark = " (SYNTHETIC)" * self.synthetic
         return f"{self.content} in {seconds:.0f} s; fingerprint {self.fingerprint[:12]}{mark}; {self.place}"
@@ -83,7 +83,7 @@ class StoreSink:
         """Return those arrays that the store holds."""
         return dict(dtypes)
 
-    def keep(self, out: Path, entry: Entry, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def write_files(self, out: Path, entry: Entry, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Write, in the process that made them, arrays that do not go into the store; return the others."""
         return arrays
 

@@ -18,7 +18,7 @@ from datamodules.catalogues.vgaf.layout import KINDS, SETS, Clip, folder_number,
 from datamodules.catalogues.vgaf.sounds import give_sounds
 from datamodules.entries import Catalogue, Entry
 from datamodules.errors import DataError
-from datamodules.reading.matches import tell_counts, tell_unmatched
+from datamodules.reading.matches import print_counts, print_unmatched
 from datamodules.reading.stand_in import is_stand_in
 from datamodules.sinks.base import Filled, StoreSink
 from datamodules.store.reader import Store, read_own_table
@@ -58,8 +58,8 @@ class TensorSink(StoreSink):
                 place = real_folder(source, number) / split
                 if place.is_dir():
                     made = {path.name.partition(".mp4.")[0] for path in place.glob("[!.]*.mp4.*.pt")}
-                    tell_unmatched(f"{place.parent.name}/{split}", labels[split], made, "tensor")
-        tell_counts(copies)
+                    print_unmatched(f"{place.parent.name}/{split}", labels[split], made, "tensor")
+        print_counts(copies)
         return _indexed(source, synthetic=is_stand_in(source, "vgaf"))
 
     def check(self, out: Path, entries: Sequence[Entry], arrays: Collection[str]) -> None:
@@ -81,7 +81,7 @@ class TensorSink(StoreSink):
         """Return no array: all go into files."""
         return {}
 
-    def keep(self, out: Path, entry: Entry, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def write_files(self, out: Path, entry: Entry, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Write a file for every array in which there is something."""
         for name, path in _files(out, entry, arrays).items():
             if len(arrays[name]):

@@ -148,7 +148,7 @@ def draw(scene: Scene) -> bytes:
     return mp4(pictures(), FPS)
 
 
-def found(film: Film, scene: Scene, key: tuple[object, ...]) -> list[str]:
+def draw_detections(film: Film, scene: Scene, key: tuple[object, ...]) -> list[str]:
     """What a pose tool would find at every grid step, as lines of ``boxes.csv``."""
     rng = rng_of(*key, "found", film.id)
     every = FPS // STEPS
@@ -199,16 +199,16 @@ def run(stand_in: StandIn, corpus: str, version: int, films: list[Film], texts: 
         DataError: ``--out`` holds something else or cannot be written.
     """
     out, key = stand_in.out, (corpus, version, stand_in.seed)
-    there = stand_in.is_there()
+    there = stand_in.is_complete()
     missing = [film for film in films if not (out / film.file).is_file()]
     kept = len(films) - len(missing)
     if there and not missing and all((out / name).is_file() for name in [*texts, "boxes.csv"]):
-        return stand_in.already("videos")
+        return stand_in.report_existing("videos")
     with stand_in.writing():
         work = ordered(partial(_write, out=out, key=key), missing, stand_in.workers or os.cpu_count() or 1)
         for _ in tqdm(work, f"synth {corpus}", len(missing), unit="video", disable=None):
             pass
-        lines = [line for film in films for line in found(film, act(film, key), key)]
+        lines = [line for film in films for line in draw_detections(film, act(film, key), key)]
         for name, text in {**texts, "boxes.csv": "\n".join([",".join(HEADER), *lines]) + "\n"}.items():
             write_atomic(out / name, text)
-    return stand_in.tell("videos", kept)
+    return stand_in.report("videos", kept)

@@ -39,7 +39,7 @@ class StandIn:
     began: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def asked(
+    def from_options(
         cls, args: argparse.Namespace, corpus: str, version: int, clips: int, least: int, most: int, more: str = ""
     ) -> "StandIn":
         """Reads the options of the command line.
@@ -65,7 +65,7 @@ class StandIn:
         request = f"affectzoo synth {corpus}, version {version}, seed {seed}, clips {count}{more}"
         return cls(args.out or Path("data", "synthetic", corpus), seed, count, workers, request)
 
-    def is_there(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the folder holds this stand-in, written to its end.
 
         Raises:
@@ -106,7 +106,7 @@ class StandIn:
                 f"cannot write {error.filename or self.out}: {error.strerror}; the same command carries on"
             ) from None
 
-    def already(self, unit: str) -> int:
+    def report_existing(self, unit: str) -> int:
         """Prints that nothing was left to do.
 
         Args:
@@ -118,17 +118,17 @@ class StandIn:
         print(f"{self.out}: {self.clips} {unit} are there already (seed {self.seed})")
         return 0
 
-    def tell(self, unit: str, kept: int = 0) -> int:
+    def report(self, unit: str, existing: int = 0) -> int:
         """Prints what was written.
 
         Args:
             unit: What a clip is called, in the plural.
-            kept: How many were there before.
+            existing: How many were there before.
 
         Returns:
             The exit code.
         """
-        of_them = f", {kept} of them kept" if kept else ""
+        of_them = f", {existing} of them kept" if existing else ""
         seconds = time.monotonic() - self.began
         print(f"{self.out}: {self.clips} {unit}{of_them}, seed {self.seed}, {seconds:.0f} s. SYNTHETIC: no real person")
         return 0

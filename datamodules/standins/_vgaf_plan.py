@@ -9,7 +9,7 @@ import numpy as np
 
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES
 from datamodules.errors import DataError
-from datamodules.reading.matches import tell_copies
+from datamodules.reading.matches import print_copies
 from datamodules.reading.names import fault_in_name
 from datamodules.reading.tables import read_table, settle
 from datamodules.standins._collage import Recipe
@@ -156,5 +156,5 @@ def read_origins(path: Path | None) -> dict[str, str]:
     rows = read_table(path, ("file", "clip"), "--sources") if path else []
     origins, copies = settle((row["file"], row["clip"], row.place) for row in rows)
     if path:
-        tell_copies(path, copies)
+        print_copies(path, copies)
     return origins

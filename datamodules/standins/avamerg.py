@@ -66,18 +66,18 @@ class Scene:
     Attributes:
         name: Five digits.
         label: Class, a place in `CLASSES`.
-        shown: Class that each modality tells.
+        expressed: Class that each modality tells.
         profiles: Of speaker and listener; no speaker where nothing is known of them.
         avatars: Numbers of speaker and listener.
-        lost: File names that are not there.
+        missing_files: File names that are not there.
     """
 
     name: str
     label: int
-    shown: dict[str, int]
+    expressed: dict[str, int]
     profiles: dict[str, dict[str, Any]]
     avatars: tuple[int, int]
-    lost: frozenset[str]
+    missing_files: frozenset[str]
 
     def file(self, index: int, suffix: str) -> str:
         """Name of the wav or mp4 of an utterance."""
@@ -89,8 +89,8 @@ def plan(number: int, seed: int) -> Scene:
     rng = rng_of("avamerg", VERSION, seed, number)
     label = number % len(CLASSES)
     age = str(rng.choice(list(AGES), p=AGE_SHARES))
-    shown = {name: int(rng.integers(len(CLASSES))) for name in ("text", "audio", "video")}
-    shown[AGES[age]] = label
+    expressed = {name: int(rng.integers(len(CLASSES))) for name in ("text", "audio", "video")}
+    expressed[AGES[age]] = label
     avatars = tuple(int(one) for one in rng.choice(AVATARS, 2, replace=False))
     profiles = {}
     for who, avatar in zip(("speaker", "listener"), avatars, strict=True):
@@ -101,12 +101,12 @@ def plan(number: int, seed: int) -> Scene:
         profiles[who] = {"age": old, "gender": gender, "timbre": timbre, "ID": avatar}
     if rng.random() < NOBODY:
         profiles["speaker"] = {}
-    scene = Scene(f"{number:05d}", label, shown, profiles, (avatars[0], avatars[1]), frozenset())
-    lost = set()
+    scene = Scene(f"{number:05d}", label, expressed, profiles, (avatars[0], avatars[1]), frozenset())
+    missing_files = set()
     for suffix in ("wav", "mp4"):
         whole = rng.random() < WHOLE
-        lost |= {scene.file(index, suffix) for index in range(3) if rng.random() < LOST or whole}
-    return Scene(scene.name, label, shown, profiles, scene.avatars, frozenset(lost))
+        missing_files |= {scene.file(index, suffix) for index in range(3) if rng.random() < LOST or whole}
+    return Scene(scene.name, label, expressed, profiles, scene.avatars, frozenset(missing_files))
 
 
 def entry(scene: Scene, seed: int) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def entry(scene: Scene, seed: int) -> dict[str, Any]:
     def pick(texts: tuple[str, ...]) -> str:
         return texts[int(rng.integers(len(texts)))]
 
-    told, topic = scene.shown["text"], pick(tuple(TOPICS))
+    told, topic = scene.expressed["text"], pick(tuple(TOPICS))
     words = [
         pick(OPENINGS).format(pick(TOPICS[topic])) + " " + pick(SAYINGS[told]),
         pick(LISTENING),
@@ -158,7 +158,7 @@ def wav(scene: Scene, index: int, seed: int) -> bytes:
     avatar = scene.avatars[index % 2]
     rng = rng_of("avamerg", VERSION, seed, scene.name, index, "wav")
     voice = make_speaker(rng_of("avamerg", VERSION, seed, "avatar", avatar), female=avatar % 4 == 3)
-    manner = Manner() if index % 2 else MANNERS[scene.shown["audio"]]
+    manner = Manner() if index % 2 else MANNERS[scene.expressed["audio"]]
     seconds = SECONDS * rng.uniform(0.7, 1.0)
     sound = speak(voice, manner, seconds, (0.05, seconds - 0.05), RATE, rng)
     buffer = io.BytesIO()
@@ -171,8 +171,8 @@ def film(scene: Scene, index: int, seed: int) -> bytes:
     avatar = scene.avatars[index % 2]
     rng = rng_of("avamerg", VERSION, seed, scene.name, index, "mp4")
     person = make_person(rng_of("avamerg", VERSION, seed, "avatar", avatar, "face"), long_hair=avatar % 4 == 3)
-    shown = scene.shown["video"]
-    look, wall = (Expression(), PLAIN) if index % 2 else (LOOKS[shown], BACKDROPS[shown])
+    expressed = scene.expressed["video"]
+    look, wall = (Expression(), PLAIN) if index % 2 else (LOOKS[expressed], BACKDROPS[expressed])
     person = person._replace(backdrop=wall)
     frames = round(SECONDS * FPS)
     face = np.array(look) * rng.uniform(0.8, 1.2) + rng.normal(0, 0.008, (frames, 6))
@@ -187,7 +187,7 @@ def _write(number: int, out: Path, seed: int) -> None:
     for index in range(3):
         for suffix, folder, make in (("wav", "audio", wav), ("mp4", "video", film)):
             path = _folder(out, folder) / scene.file(index, suffix)
-            if path.name in scene.lost or path.is_file():
+            if path.name in scene.missing_files or path.is_file():
                 continue
             write_atomic(path, make(scene, index, seed), sync=False)
 
@@ -210,10 +210,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "avamerg", VERSION, DIALOGUES, LEAST, MOST)
+    stand_in = StandIn.from_options(args, "avamerg", VERSION, DIALOGUES, LEAST, MOST)
     out, seed, count = stand_in.out, stand_in.seed, stand_in.clips
-    if stand_in.is_there():
-        return stand_in.already("dialogues")
+    if stand_in.is_complete():
+        return stand_in.report_existing("dialogues")
     with stand_in.writing():
         for kind in ("audio", "video"):
             _folder(out, kind).mkdir(parents=True, exist_ok=True)
@@ -221,7 +221,7 @@ def run(args: argparse.Namespace) -> int:
         for _ in tqdm(work, "synth avamerg", count, unit="dialogue", disable=None):
             pass
         _write_manifests(out, [plan(number, seed) for number in range(count)], seed)
-    return stand_in.tell("dialogues")
+    return stand_in.report("dialogues")
 
 
 def _write_manifests(out: Path, scenes: list[Scene], seed: int) -> None:

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "daisee", VERSION, CLIPS, LEAST, CLIPS)
+    stand_in = StandIn.from_options(args, "daisee", VERSION, CLIPS, LEAST, CLIPS)
     planned = plan(stand_in.clips, stand_in.seed)
     films = [
         Film(clip, f"DataSet/{split}/{user}/{clip}/{clip}.mp4", user, (CLASS_OF_LEVEL[level],) * (SECONDS * STEPS))

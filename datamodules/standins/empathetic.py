@@ -59,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
     form = args.form
-    stand_in = StandIn.asked(args, "empathetic", VERSION, CONVERSATIONS, LEAST, MOST, f", {form}")
-    if stand_in.is_there():
-        return stand_in.already("conversations")
+    stand_in = StandIn.from_options(args, "empathetic", VERSION, CONVERSATIONS, LEAST, MOST, f", {form}")
+    if stand_in.is_complete():
+        return stand_in.report_existing("conversations")
     texts: list[str] = []
     lines: dict[str, list[str]] = {name: [] for name in dict.fromkeys(SPLITS)}
     for number in range(stand_in.clips):
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             header = HEADER if form == "official" else "prompt,context"
             write_atomic(stand_in.out / f"{name}.csv", "\n".join([header, *own]) + "\n")
         train_wordpiece(texts, stand_in.out / "tokenizer")
-    return stand_in.tell("conversations")
+    return stand_in.report("conversations")
 
 
 def _official(number: int, split: str, emotion: str, prompt: str, said: list[str]) -> list[str]:

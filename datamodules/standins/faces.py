@@ -191,10 +191,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "faces", VERSION, CLIPS, LEAST, MOST)
+    stand_in = StandIn.from_options(args, "faces", VERSION, CLIPS, LEAST, MOST)
     out, seed, clips = stand_in.out, stand_in.seed, stand_in.clips
-    if stand_in.is_there() and all((out / name).is_dir() for name in CORPORA):
-        return stand_in.already("pictures")
+    if stand_in.is_complete() and all((out / name).is_dir() for name in CORPORA):
+        return stand_in.report_existing("pictures")
     stage = out / PARTIAL
     with stand_in.writing():
         shutil.rmtree(stage, ignore_errors=True)  # a few seconds' work: drawn anew, not carried on
@@ -207,4 +207,4 @@ def run(args: argparse.Namespace) -> int:
             shutil.rmtree(out / name, ignore_errors=True)  # of a run that was killed here: the marker says ours
             os.replace(stage / name, out / name)
         stage.rmdir()
-    return stand_in.tell("pictures")
+    return stand_in.report("pictures")

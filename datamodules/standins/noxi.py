@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "noxi", VERSION, CLIPS, 6, CLIPS)
+    stand_in = StandIn.from_options(args, "noxi", VERSION, CLIPS, 6, CLIPS)
     if stand_in.clips % 2:
         raise DataError(f"--clips {stand_in.clips}: give an even number, each session has two roles")
     films, texts = [], {}

@@ -213,9 +213,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "ravdess", VERSION, CLIPS, 1, CLIPS)
+    stand_in = StandIn.from_options(args, "ravdess", VERSION, CLIPS, 1, CLIPS)
     out, seed, stage = stand_in.out, stand_in.seed, stand_in.out / PARTIAL
-    there, names = stand_in.is_there(), plan(stand_in.clips, seed)
+    there, names = stand_in.is_complete(), plan(stand_in.clips, seed)
 
     def whole(file: str) -> bool:
         return any(path.is_file() and path.stat().st_size > 0 for path in (out / file, stage / (file + PART)))
@@ -223,7 +223,7 @@ def run(args: argparse.Namespace) -> int:
     missing = [name for name in names if not all(map(whole, _files(name)))]
     kept = len(names) - len(missing)
     if there and not missing:
-        return stand_in.already("clips")
+        return stand_in.report_existing("clips")
     try:
         with stand_in.writing():
             workers = max(1, min(stand_in.workers or os.cpu_count() or 1, len(missing)))
@@ -239,4 +239,4 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(
             f"a worker died (out of memory?); the same command carries on in {out}: try fewer --workers"
         ) from None
-    return stand_in.tell("clips", kept)
+    return stand_in.report("clips", kept)

@@ -55,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, or ``--clips`` is out of range.
     """
-    stand_in = StandIn.asked(args, "ravdess_features", VERSION, CLIPS, 1, CLIPS)
+    stand_in = StandIn.from_options(args, "ravdess_features", VERSION, CLIPS, 1, CLIPS)
     out, seed, clips = stand_in.out, stand_in.seed, stand_in.clips
-    if stand_in.is_there() and all((out / name).is_file() for name in FILES):
-        return stand_in.already("trials")
+    if stand_in.is_complete() and all((out / name).is_file() for name in FILES):
+        return stand_in.report_existing("trials")
     with stand_in.writing():
         names = np.array(sorted(plan(clips, seed)))
         units, cepstra = (np.stack(arrays) for arrays in zip(*(make_clip(name, seed) for name in names), strict=True))
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         order = np.lexsort((*fields[:, 5:1:-1].T, fields[:, 6]))  # actor by actor
         audio = np.array([f"03{name[2:]}" for name in names])
         _save(out / FILES[1], {"mfcc": cepstra[order], "clip_id": audio[order]})
-    return stand_in.tell("trials")
+    return stand_in.report("trials")
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -204,13 +204,13 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "vgaf", VERSION, CLIPS, LEAST, CLIPS)
-    out, there = stand_in.out, stand_in.is_there()
+    stand_in = StandIn.from_options(args, "vgaf", VERSION, CLIPS, LEAST, CLIPS)
+    out, there = stand_in.out, stand_in.is_complete()
     key, planned = ("vgaf", VERSION, stand_in.seed), plan(stand_in.clips)
     missing = [job for job in planned if not (out / job[0] / f"{job[1]}.mp4").is_file()]
     kept = len(planned) - len(missing)
     if there and not missing:
-        return stand_in.already("clips")
+        return stand_in.report_existing("clips")
     with stand_in.writing():
         work = ordered(partial(_write, out=out, key=key), missing, stand_in.workers or os.cpu_count() or 1)
         for _ in tqdm(work, "synth vgaf", len(missing), unit="clip", disable=None):
@@ -223,4 +223,4 @@ def run(args: argparse.Namespace) -> int:
         for name, content in files.items():
             write_atomic(out / name, content, sync=False)
         write_sources(out / "Synthetic", rows)
-    return stand_in.tell("clips", kept)
+    return stand_in.report("clips", kept)

@@ -29,7 +29,7 @@ from datamodules.store.parallel import ordered
 from datamodules.store.preview import write_contact_sheet
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
-from datamodules.views.base import Known
+from datamodules.views.base import EntryView
 
 SCHEMA = 2
 TEXTS_A_JOB = 512  # entries of which nothing is decoded
@@ -71,7 +71,7 @@ class Plan:
     def arrays(self) -> dict[str, str]:
         """Dtype of every array."""
         views = self.recipe.views.items()
-        given = [view.arrays(name) for name, view in views] + [view.behind(name) for name, view in views]
+        given = [view.arrays(name) for name, view in views] + [view.trailing_arrays(name) for name, view in views]
         return {name: dtype for arrays in given for name, dtype in arrays.items()}
 
     @property
@@ -139,7 +139,7 @@ def prepare(
     shown = [name for name, view in todo.recipe.views.items() if view.preview]
     if preview and not shown:
         raise DataError(f"--preview: no pictures are kept of {source}; leave the option out.")
-    said = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.said()))
+    said = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.describe_source()))
     said += "".join(f", without {name}" for name in recipe.views if name not in todo.recipe.views)
     print(f"{len(todo.scan.entries)} {catalogue.unit}s{said}")
     try:
@@ -212,16 +212,16 @@ def _write(writer: StoreWriter, todo: Plan, workers: int) -> None:
             bar.update(len(job))
 
 
-def _divided(views: Views) -> tuple[dict[str, Known], Views]:
+def _divided(views: Views) -> tuple[dict[str, EntryView], Views]:
     """Return views that need nothing decoded, which are made here, and the others, which workers make."""
-    known = {name: view for name, view in views.items() if isinstance(view, Known)}
+    known = {name: view for name, view in views.items() if isinstance(view, EntryView)}
     return known, {name: view for name, view in views.items() if name not in known}
 
 
 def _make(entries: Sequence[Entry], views: Views, sink: StoreSink, out: Path) -> list[Prepared]:
     """Decode in a worker; what the sink writes there does not travel."""
     return [
-        replace(one, arrays=sink.keep(out, entry, one.arrays)) if one.arrays else one
+        replace(one, arrays=sink.write_files(out, entry, one.arrays)) if one.arrays else one
         for entry, one in zip(entries, prepare_job(entries, views), strict=True)
     ]
 
@@ -267,5 +267,5 @@ def _summarise(todo: Plan, store: Store, filled: Filled, began: float) -> None:
     said += "".join(f", {count} left out: {reason}" for reason, count in sorted(dropped.items()))
     said += "".join(f", {count} {what} ignored" for what, count in sorted(todo.scan.ignored.items()))
     said += "".join(f", {text}" for text in _missing_files(todo, store))
-    said += "".join(f", {text}" for name, view in todo.recipe.views.items() if (text := view.told(name, store)))
-    print(f"{said}; {filled.told(time.monotonic() - began)}")
+    said += "".join(f", {text}" for name, view in todo.recipe.views.items() if (text := view.summarise(name, store)))
+    print(f"{said}; {filled.summary(time.monotonic() - began)}")

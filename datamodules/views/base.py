@@ -54,11 +54,11 @@ class Want:
 
 
 @dataclass(frozen=True)
-class Made:
+class ViewArrays:
     """What a view made of an entry.
 
     Attributes:
-        arrays: By name, of the dtypes that `View.arrays` and `View.behind` give.
+        arrays: By name, of the dtypes that `View.arrays` and `View.trailing_arrays` give.
         padded: How many steps are padding.
         label: Class index for the store's index where the entry cannot tell it by itself.
     """
@@ -74,20 +74,20 @@ class Maker(ABC):
     Whatever it is fed, it may raise a `MediaError` before it takes anything of it: the medium cannot be used.
     """
 
-    def clip(self, piece: Entry, clip: Clip) -> None:  # noqa: B027
+    def add_clip(self, piece: Entry, clip: Clip) -> None:  # noqa: B027
         """Take the frames and waves of a clip."""
 
-    def frame(self, piece: Entry, frame: VideoFrame) -> None:  # noqa: B027
+    def add_frame(self, piece: Entry, frame: VideoFrame) -> None:  # noqa: B027
         """Take the next frame of a grid."""
 
-    def still(self, piece: Entry, image: np.ndarray) -> None:  # noqa: B027
+    def add_still(self, piece: Entry, image: np.ndarray) -> None:  # noqa: B027
         """Take a picture, uint8 RGB ``(H, W, 3)``."""
 
-    def lack(self, piece: Entry) -> None:  # noqa: B027
+    def skip(self, piece: Entry) -> None:  # noqa: B027
         """Go without: the medium is not there or cannot be used."""
 
     @abstractmethod
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         """Return the arrays."""
 
 
@@ -116,7 +116,7 @@ class View(ABC):
             name: Of the view in its recipe.
         """
 
-    def behind(self, name: str) -> dict[str, str]:
+    def trailing_arrays(self, name: str) -> dict[str, str]:
         """Return the dtype of further arrays, which stand behind those of all views.
 
         Args:
@@ -158,11 +158,11 @@ class View(ABC):
         """Return what the store is keyed by, as JSON values: every option but those that say where files lie."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]  # every view is a dataclass
 
-    def said(self) -> str:
+    def describe_source(self) -> str:
         """Return what to say of it before the work begins; empty for nothing."""
         return ""
 
-    def told(self, name: str, store: Store) -> str:
+    def summarise(self, name: str, store: Store) -> str:
         """Return what to say of it when the store is there; empty for nothing."""
         return ""
 
@@ -212,17 +212,17 @@ class WholeClip(View):
 
 class _OfClip(Maker):
     def __init__(self, view: WholeClip, name: str) -> None:
-        self.view, self.name, self.made = view, name, Made()
+        self.view, self.name, self.made = view, name, ViewArrays()
 
-    def clip(self, piece: Entry, clip: Clip) -> None:
+    def add_clip(self, piece: Entry, clip: Clip) -> None:
         values, padded = self.view.make(piece, clip)
-        self.made = Made({self.name: values}, padded)
+        self.made = ViewArrays({self.name: values}, padded)
 
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         return self.made
 
 
-class Known(View):
+class EntryView(View):
     """A view that needs nothing decoded: texts and labels."""
 
     @abstractmethod
@@ -239,8 +239,8 @@ class Known(View):
 
 
 class _OfEntry(Maker):
-    def __init__(self, view: Known, name: str, entry: Entry) -> None:
+    def __init__(self, view: EntryView, name: str, entry: Entry) -> None:
         self.view, self.name, self.entry = view, name, entry
 
-    def end(self) -> Made:
-        return Made(self.view.make(self.name, self.entry))
+    def finish(self) -> ViewArrays:
+        return ViewArrays(self.view.make(self.name, self.entry))

@@ -36,7 +36,7 @@ class DialogueTokens(TokenIds):
         """Return those of the utterances, of the context, and of context and chain of empathy together."""
         return dict.fromkeys((name, "context", "chain"), "i32")
 
-    def found(self, entry: Entry) -> Sequence[str]:
+    def text_names(self, entry: Entry) -> Sequence[str]:
         """Return the names of the texts of its utterances."""
         return [name for part in entry.parts for name in part.texts]
 

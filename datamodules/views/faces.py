@@ -11,9 +11,9 @@ from datamodules.errors import DataError, MediaError
 from datamodules.media.clip import Clip
 from datamodules.media.faces import crop, detect_boxes
 from datamodules.media.frames import shown_size
-from datamodules.media.landmarks import CONFIDENCE, Rows, Wanted, landmark_boxes
+from datamodules.media.landmarks import CONFIDENCE, FaceQuery, Rows, landmark_boxes
 from datamodules.reading.files import files_in
-from datamodules.reading.matches import one_of_each, tell_unmatched
+from datamodules.reading.matches import one_of_each, print_unmatched
 from datamodules.views.base import Times, View, Want, WholeClip
 
 
@@ -72,7 +72,7 @@ class Faces(WholeClip):
         if not files:
             raise DataError(f"{option}.face landmarks: no CSV file in {folder}; name their folder with "
                             f"{option}.landmarks DIR.")  # fmt: skip
-        tell_unmatched(str(folder), files, {entry.id for entry in scan.usable}, "clip", "landmark file")
+        print_unmatched(str(folder), files, {entry.id for entry in scan.usable}, "clip", "landmark file")
 
         def with_landmarks(entry: Entry) -> Entry:
             found = {"landmarks": Media(files[entry.id])} if entry.id in files else {}
@@ -85,7 +85,7 @@ class Faces(WholeClip):
         unused = {"landmarks", *(() if self.face == "landmarks" else ("rows", "confidence"))}
         return {name: value for name, value in asdict(self).items() if name not in unused}
 
-    def said(self) -> str:
+    def describe_source(self) -> str:
         """Return where the faces come from."""
         return {
             "none": "whole frames",
@@ -107,7 +107,7 @@ class Faces(WholeClip):
         if self.face == "landmarks":
             table = entry.media["landmarks"].path
             assert table is not None
-            wanted = Wanted(clip.times, clip.clock, (width, height), self.rows, self.confidence)
+            wanted = FaceQuery(clip.times, clip.clock, (width, height), self.rows, self.confidence)
             boxes = landmark_boxes(table, wanted)
         elif self.face == "detector":
             boxes = detect_boxes(path, clip.frames)

@@ -6,11 +6,11 @@ from math import nan
 import numpy as np
 
 from datamodules.entries import Entry
-from datamodules.views.base import Known
+from datamodules.views.base import EntryView
 
 
 @dataclass(frozen=True)
-class Values(Known):
+class Values(EntryView):
     """Labels of an entry that are values, float32 ``(labels,)``, NaN where it has none.
 
     Attributes:

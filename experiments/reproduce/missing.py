@@ -1,7 +1,8 @@
 """Finished cells under missing modalities: each trained model scored again while clips of its test fold lose one.
 
 It is an evaluation, never a training: a cell is rebuilt from its command, takes the weights of the checkpoint that its
-table reports, and the data lose a modality at a rate (`EmotionDataModule.lose`). What is there already costs nothing.
+table reports, and the data lose a modality at a rate (`EmotionDataModule.set_missing_rates`). What is there already
+costs nothing.
 """
 
 import contextlib
@@ -144,7 +145,7 @@ def _evaluate(evaluation: Evaluation) -> None:
         if not left and modality not in known:
             raise DataError(f"missing: modalities: the data have no {modality!r}; correct the table")
         folder = missing_predictions(evaluation.directory, modality, rate, evaluation.selection).parent
-        run.datamodule.lose(dict.fromkeys(lost, rate))
+        run.datamodule.set_missing_rates(dict.fromkeys(lost, rate))
         trainer = Trainer(
             accelerator=run.config.fit.trainer.accelerator,
             devices=1,

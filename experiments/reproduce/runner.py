@@ -256,7 +256,7 @@ class _Progress:
         done = self.total - len(pending) - len(running) - failed
         names = ", ".join(cell.job.name for cell in running[:3]) or ("waiting for another process" if pending else "")
         counts = f"{done}/{self.total} done, {len(running)} running, {failed} failed"
-        left = self._left(pending, running)
+        left = self._seconds_left(pending, running)
         line = f"{counts}, {duration(left)} left: {names}" if names else counts
         if self.live:
             print(f"\r\033[K{line[:118]}", end="", file=sys.stderr, flush=True)
@@ -268,7 +268,7 @@ class _Progress:
         if self.live and self.last:
             print(file=sys.stderr)
 
-    def _left(self, pending: Sequence[Job], running: Sequence[_Running]) -> float:
+    def _seconds_left(self, pending: Sequence[Job], running: Sequence[_Running]) -> float:
         known = [value for values in self.seconds.values() for value in values]
         if not known:
             return float("nan")

@@ -109,11 +109,11 @@ def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
     try:
         found = _parser(hashable).parse_object(given, env=False, defaults=False)
     except ArgumentError as error:
-        raise DataError(f"{where}: {_told(str(error))}") from error
+        raise DataError(f"{where}: {_describe_error(str(error))}") from error
     return kind(**{name: found[name] for name in given})
 
 
-def _told(message: str) -> str:
+def _describe_error(message: str) -> str:
     """Return which keys are wrong, if that is said, and what is wrong with them."""
     keys, complaint = condense(message)
     return f"{', '.join(keys)}: {complaint}" if keys else complaint

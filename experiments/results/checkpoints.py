@@ -88,7 +88,7 @@ def same_selection(source: str, target: Path) -> str:
     return str(path.with_name(target.name)) if path.name in ("best.ckpt", "last.ckpt") else source
 
 
-def keep_to_its_run(
+def restore_data_options(
     checkpoint: Path, data_class: str, options: MutableMapping[str, Any], given: Mapping[str, Any]
 ) -> None:
     """Scores a checkpoint on the speakers that its run held out, not on those that trained it, and as it was trained.

@@ -18,7 +18,7 @@ from datamodules.reading.plain_json import read_object
 from datamodules.store.reader import joint_fingerprint, read_manifest
 from experiments.errors import TooMuch
 from experiments.results.elsewhere import without_elsewhere
-from experiments.settings.class_paths import by_last_name
+from experiments.settings.class_paths import shorten_class_paths
 from experiments.settings.config import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
 from experiments.settings.redaction import drop, hide, is_secret
 
@@ -120,7 +120,7 @@ def make_request(
         The request, ready for `request_hash` and ``request.json``.
     """
     sections = {
-        name: section for name, section in without_elsewhere(by_last_name(config)).items() if not is_secret(name)
+        name: section for name, section in without_elsewhere(shorten_class_paths(config)).items() if not is_secret(name)
     }
     # Whom a trainer tells is no part of what a run is; an address that a model or data read is.
     settings = {name: drop(section, mark=name != "trainer") for name, section in sections.items()}
@@ -159,7 +159,7 @@ def request_from_command(
     sources = config.get("model", {}).get("init_args", {}).get("init_from") or {}
     fold, seed = int(options.get("fold", 0)), int(config.get("seed_everything") or 0)
     protocol = str(options.get("protocol", "paper"))
-    sources = handed_over(sources, fold=fold, seed=seed, protocol=protocol)
+    sources = resolve_checkpoints(sources, fold=fold, seed=seed, protocol=protocol)
     request = make_request(
         config,
         fold=fold,
@@ -169,10 +169,10 @@ def request_from_command(
         split=split_hash(config, corpus, project),
         needs={name: _checkpoint_hash(Path(path)) for name, path in sources.items()},
     )
-    return _carried_on(request, Path(config["ckpt_path"])) if config.get("ckpt_path") else request
+    return _resumed(request, Path(config["ckpt_path"])) if config.get("ckpt_path") else request
 
 
-def _carried_on(request: Config, checkpoint: Path) -> Config:
+def _resumed(request: Config, checkpoint: Path) -> Config:
     """The request of a run that carries on from a checkpoint: the same if it is the run's own, else it needs it."""
     cell = recorded_request(checkpoint.parent.parent)
     needs = {name: need for name, need in cell.get("needs", {}).items() if name != "ckpt_path"}
@@ -181,7 +181,7 @@ def _carried_on(request: Config, checkpoint: Path) -> Config:
     return {**request, "needs": {**request["needs"], "ckpt_path": _checkpoint_hash(checkpoint)}}
 
 
-def handed_over(sources: Mapping[str, str], *, fold: int, seed: int, protocol: str) -> dict[str, str]:
+def resolve_checkpoints(sources: Mapping[str, str], *, fold: int, seed: int, protocol: str) -> dict[str, str]:
     """The checkpoints that a run starts from: ``{cell}`` in a path stands for the run's own protocol, fold and seed."""
     return {part: path.replace("{cell}", cell_name(protocol, fold, seed)) for part, path in sources.items()}
 
@@ -242,7 +242,7 @@ def recorded_request(directory: Path) -> Config:
     data = settings.get("data", {}) if isinstance(settings := recorded.get("settings", {}), dict) else None
     if not isinstance(data, dict) or not isinstance(data.get("init_args", {}), dict):
         raise DataError(f"{path} is damaged (its settings are none); {AGAIN}")
-    return {**recorded, "settings": by_last_name(settings)} if settings else recorded
+    return {**recorded, "settings": shorten_class_paths(settings)} if settings else recorded
 
 
 def difference(old: Config, new: Config) -> str:

@@ -63,7 +63,7 @@ def curves(cells: Mapping[tuple[str, int, int], Cell], metric: str) -> dict[str,
     return {}
 
 
-def alone(table: Table, cells: Mapping[tuple[str, int, int], Cell]) -> dict[tuple[str, ...], float]:
+def subset_means(table: Table, cells: Mapping[tuple[str, int, int], Cell]) -> dict[tuple[str, ...], float]:
     """The metric with some modalities alone; the whole set is the cells' own.
 
     Args:

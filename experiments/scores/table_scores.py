@@ -17,7 +17,7 @@ from experiments.results.cell import Cell
 from experiments.results.predictions import Predictions
 from experiments.scores import statistics, subgroups
 from experiments.scores.column_score import Score, score_of
-from experiments.scores.robustness import Robustness, alone, curves
+from experiments.scores.robustness import Robustness, curves, subset_means
 from experiments.settings.config import Config
 
 if TYPE_CHECKING:  # see `subgroups`
@@ -144,7 +144,7 @@ def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
             classes = len(next(iter(own.values())).result["class_names"])
             planned = len(table.folds) * len(table.seeds.get(protocol, ()))
             scores[column] = score_of(chosen, classes, planned, table.metric)
-    return RowSummary(row, own, scores, curves(own, table.metric), alone(table, own))
+    return RowSummary(row, own, scores, curves(own, table.metric), subset_means(table, own))
 
 
 def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:

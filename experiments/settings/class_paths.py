@@ -107,7 +107,8 @@ def guarded(allowed: Sequence[str]) -> Iterator[None]:
             import_path_allowlist=[*PACKAGES, *LIBRARIES, *allowed],
             instantiate_subclass_spec_in_any=False,  # a mapping stays one where no class is asked for
         )
-        set_loader("yaml", limited(lambda text: all_as_now(loader(text))), (YAMLError,))  # of files and of options
+        # Of files and of options.
+        set_loader("yaml", limited(lambda text: update_class_paths(loader(text))), (YAMLError,))
         yield
     finally:
         set_loader("yaml", loader, (YAMLError,))
@@ -171,7 +172,7 @@ def _loaded(path: str) -> Any:
     return None
 
 
-def as_now(path: Any) -> Any:
+def current_class_path(path: Any) -> Any:
     """Return the full path that a class of this project has now: found by its last name, whatever module it names.
 
     Args:
@@ -188,18 +189,18 @@ def as_now(path: Any) -> Any:
     return f"{own.pop()}.{name}" if len(own) == 1 else path
 
 
-def all_as_now(value: Any) -> Any:
+def update_class_paths(value: Any) -> Any:
     """Return settings, or the stored arguments of a model, with the class paths in them as they are now."""
-    return _each_text(value, as_now)
+    return _each_text(value, current_class_path)
 
 
-def words_as_now(words: Sequence[str]) -> list[str]:
+def update_command_line(words: Sequence[str]) -> list[str]:
     """Return a command line with the class paths that are words or values of it as they are now."""
     pairs = [word.partition("=") if word.startswith("-") else ("", "", word) for word in words]
-    return [f"{name}{equals}{as_now(value)}" for name, equals, value in pairs]
+    return [f"{name}{equals}{current_class_path(value)}" for name, equals, value in pairs]
 
 
-def by_last_name(value: Any) -> Any:
+def shorten_class_paths(value: Any) -> Any:
     """Return settings with every class of this project by its name alone: what they ask for has no module.
 
     Args:

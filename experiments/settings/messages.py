@@ -94,10 +94,10 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises the condensed message."""
-        raise UsageError(told(message)) from None
+        raise UsageError(describe_error(message)) from None
 
 
-def told(message: str) -> str:
+def describe_error(message: str) -> str:
     """Return what is told of a message of jsonargparse: option, complaint."""
     if denied := re.search(r"Importing '([\w.]+)' is not allowed", message):
         before = message[: denied.start()]

@@ -101,7 +101,12 @@ def check(text: str) -> None:
                 if anchor:
                     sizes[anchor] = count - start
                 continue
-            if isinstance(event, yaml.NodeEvent) and keys and (mapping := keys[-1]) and (name := mapping.twice(event)):
+            if (
+                isinstance(event, yaml.NodeEvent)
+                and keys
+                and (mapping := keys[-1])
+                and (name := mapping.repeated_key(event))
+            ):
                 raise TooMuch(f"{name} is given twice, of which one would be lost", event.start_mark)
             if isinstance(event, yaml.AliasEvent):
                 if event.anchor not in sizes and any(anchor == event.anchor for anchor, _ in open_):
@@ -154,7 +159,7 @@ class _Keys:
         self.is_next = True
         self.known: set[str] = set()
 
-    def twice(self, event: yaml.NodeEvent) -> str:
+    def repeated_key(self, event: yaml.NodeEvent) -> str:
         """Return the key that comes next, if the mapping has it; else nothing."""
         is_key, self.is_next = self.is_next, not self.is_next
         if not is_key or not isinstance(event, yaml.ScalarEvent):

@@ -50,7 +50,7 @@ def build(arguments: Sequence[str]) -> EmotionCLI:
     import_all()
     allowed, arguments = class_paths.split(arguments)
     with class_paths.guarded(allowed):
-        return _Built([*class_paths.words_as_now(arguments), "--trainer.fast_dev_run", "true"])
+        return _Built([*class_paths.update_command_line(arguments), "--trainer.fast_dev_run", "true"])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     allowed, arguments = class_paths.split(arguments)
     try:
         with class_paths.guarded(allowed), contextlib.ExitStack() as held:
-            EmotionCLI(class_paths.words_as_now(arguments), held)
+            EmotionCLI(class_paths.update_command_line(arguments), held)
     except Finished as done:
         print(done)
     except SystemExit as stop:  # Lightning's way out after Ctrl-C (1) and SIGTERM; the parser's after --help (0)

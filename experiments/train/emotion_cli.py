@@ -28,7 +28,7 @@ from error_texts import chain, first_line
 from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
-from experiments.results.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, why_not_restored
+from experiments.results.checkpoints import DAMAGED, read_checkpoint, restore_data_options, why_not_restored
 from experiments.settings import class_paths
 from experiments.settings.config import MOST_SEED
 from experiments.settings.messages import Parser
@@ -61,7 +61,7 @@ class EmotionCLI(LightningCLI):
         except Exception as error:
             if not self.is_running:
                 raise
-            self._tell(error)
+            self._raise_readable(error)
             raise
 
     def _run(self, default: dict[str, Any]) -> None:
@@ -120,14 +120,15 @@ class EmotionCLI(LightningCLI):
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
         if path:
             checkpoint = read_checkpoint(Path(path), "--ckpt_path ", resume=command == "fit")
-            arguments = class_paths.all_as_now(checkpoint["hyper_parameters"])
-            stored, asked = arguments.pop("_class_path"), class_paths.as_now(self.config[command].model.class_path)
+            arguments = class_paths.update_class_paths(checkpoint["hyper_parameters"])
+            stored = arguments.pop("_class_path")
+            asked = class_paths.current_class_path(self.config[command].model.class_path)
             if stored != asked:
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
             if command != "fit":
                 data = self.config[command].data
                 given = request.read_command(self.arguments[1:]).get("data", {})
-                keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
+                restore_data_options(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
             arguments.pop("_instantiator", None)  # never called
             model = {"class_path": stored, "dict_kwargs": arguments}
             try:
@@ -234,7 +235,7 @@ class EmotionCLI(LightningCLI):
         """Says where the run goes, and finds the checkpoints of its own fold and seed to start from."""
         trainer: Any = self.trainer
         data = self.datamodule
-        self.model.init_from = request.handed_over(
+        self.model.init_from = request.resolve_checkpoints(
             self.model.init_from, fold=data.fold, seed=self.config["fit"].seed_everything, protocol=data.protocol
         )
         for option, part in data.leaks.items():
@@ -243,7 +244,7 @@ class EmotionCLI(LightningCLI):
                     f"--data.{option}: {type(self.model).__name__} does not read the {part}, so that nothing "
                     "would leak; leave it out"
                 )
-        data.tell_one_class()
+        data.warn_of_one_class()
         if not trainer.fast_dev_run:
             self._begin_run()
             rank_zero_info(f"run folder: {trainer.default_root_dir}")
@@ -289,7 +290,7 @@ class EmotionCLI(LightningCLI):
         """From here on errors are those of a run."""
         self.is_running = True
 
-    def _tell(self, error: Exception) -> None:
+    def _raise_readable(self, error: Exception) -> None:
         """Raises what a user can do about an error of a run, where that is known."""
         if isinstance(error, OSError):
             error.filename = error.filename or self.trainer.default_root_dir  # a write to a full disk names no file

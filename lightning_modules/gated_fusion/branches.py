@@ -124,7 +124,7 @@ class AudioTextMetadata(DialogueTask):
         if there is None:
             there = torch.ones(len(batch["context"]), dtype=torch.bool, device=batch["context"].device)
         values = batch["context"].unsqueeze(1)
-        return self._said(values, there.unsqueeze(1), "text").squeeze(1)
+        return self._encode(values, there.unsqueeze(1), "text").squeeze(1)
 
 
 class VideoMetadata(DialogueTask):

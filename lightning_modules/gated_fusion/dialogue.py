@@ -132,7 +132,7 @@ class DialogueTask(EmotionTask):
         """What the listener says; a model that hears the speaker alone, or reads the context too, says so."""
         return {"listener"}
 
-    def heard(self, batch: Batch, modality: str) -> Tensor:
+    def present(self, batch: Batch, modality: str) -> Tensor:
         """Which utterances have a modality, bool ``(B, U)``.
 
         Args:
@@ -156,9 +156,9 @@ class DialogueTask(EmotionTask):
         Returns:
             ``(B, U, D)``.
         """
-        return self._said(batch[modality], self.heard(batch, modality), modality)
+        return self._encode(batch[modality], self.present(batch, modality), modality)
 
-    def _said(self, values: Tensor, there: Tensor, modality: str) -> Tensor:
+    def _encode(self, values: Tensor, there: Tensor, modality: str) -> Tensor:
         size = self.channels[modality]
         if values.is_floating_point() and values.ndim == 3 and values.shape[2] == size:
             return values.masked_fill(~there.unsqueeze(2), 0)

@@ -132,7 +132,7 @@ class TwoBranches(EmotionTask):
         with torch.no_grad():
             outputs = [getattr(self, name)(batch) for name in BRANCHES]
         logits = torch.stack([output["logits"].float() for output in outputs], dim=1)
-        heard = {name: self.video.heard(batch, name).any(1) for name in ("video", "audio", "text")}
+        heard = {name: self.video.present(batch, name).any(1) for name in ("video", "audio", "text")}
         present = torch.stack([heard["video"], heard["audio"] | heard["text"]], dim=1)
         return logits, present, torch.cat([output["aux"]["embedding"] for output in outputs], dim=1)
 

@@ -109,7 +109,7 @@ class MIMAMONet(DialogueTask):
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, D)``, what the classifier reads.
         """
-        length, seen = utterances(batch), self.heard(batch, "video")
+        length, seen = utterances(batch), self.present(batch, "video")
         video = self.with_role(torch.cat([self.embedded(batch, "video"), self.roles(batch["role"])], dim=2))
         meta = self.metadata(batch)
         padding = torch.arange(video.shape[1], device=video.device) >= length[:, None]
@@ -168,10 +168,10 @@ class MutualAttention(nn.Module):
         """
         absent = {"first": first_absent, "second": second_absent}
         was = {"first": first, "second": second}
-        now = {part: self._norm(part, 0, x + _found(self.itself[part], x, x, absent[part])) for part, x in was.items()}
+        now = {part: self._norm(part, 0, x + _attend(self.itself[part], x, x, absent[part])) for part, x in was.items()}
         result = []
         for part, rest in (("first", "second"), ("second", "first")):
-            found = _found(self.other[part], now[part], now[rest], absent[rest])
+            found = _attend(self.other[part], now[part], now[rest], absent[rest])
             result.append(self._norm(part, 1, now[part] + self.join[part](torch.cat([now[part], found], dim=2))))
         return result[0], result[1]
 
@@ -181,7 +181,7 @@ class MutualAttention(nn.Module):
         return normed
 
 
-def _found(attention: nn.Module, query: Tensor, context: Tensor, absent: Tensor | None) -> Tensor:
+def _attend(attention: nn.Module, query: Tensor, context: Tensor, absent: Tensor | None) -> Tensor:
     if absent is None:
         whole: Tensor = attention(query, context, context, need_weights=False)[0]
         return whole

@@ -135,7 +135,7 @@ class AdaptiveGatedFusion(DialogueTask):
 
     def _spoken(self, batch: Batch, modality: str) -> tuple[Tensor, Tensor]:
         """Mean ``(B, D)`` over the speaker's utterances that have a modality, and whether there is one, ``(B,)``."""
-        spoken = self.heard(batch, modality)
+        spoken = self.present(batch, modality)
         if "role" in batch:
             spoken = spoken & (batch["role"] == SPEAKER)
         only = {**batch, "utterance_mask": {**batch.get("utterance_mask", {}), modality: spoken}}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from error_texts import first_line, some
+from error_texts import first_line, first_names
 from lightning_modules.errors import TaskError
 from tensor_files import TensorFileError, read_safetensors, read_torch
 
@@ -74,7 +74,7 @@ def load_weights(module: nn.Module, path: str | Path, prefix: str = "") -> None:
     state = read_weights(path)
     given = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     if not given:
-        raise TaskError(f"weights: {path} holds nothing named {prefix}*; it holds {some(list(state))}")
+        raise TaskError(f"weights: {path} holds nothing named {prefix}*; it holds {first_names(list(state))}")
     _fill(module, given, f"{path} does not fit {prefix.rstrip('.') or 'the model'}")
 
 
@@ -89,7 +89,7 @@ def _fill(module: nn.Module, given: dict[str, Tensor], refusal: str) -> None:
             if key in given and given[key].shape != wanted[key].shape
         ],
     }
-    found = "; ".join(f"{what} {some(keys)}" for what, keys in problems.items() if keys)
+    found = "; ".join(f"{what} {first_names(keys)}" for what, keys in problems.items() if keys)
     if found:
         raise TaskError(f"weights: {refusal}: it {found}")
     module.load_state_dict(given)
@@ -233,7 +233,7 @@ def load_transformers_weights(network: nn.Module, weights: str) -> None:
         ) from error
     # What only pretraining used may be absent; a network half of random numbers may not be.
     if missing := sorted(key for key in report["missing_keys"] if "masked_spec_embed" not in key):
-        raise TaskError(f"weights: {weights} is no {kind.__name__}: it lacks {some(missing)}")
+        raise TaskError(f"weights: {weights} is no {kind.__name__}: it lacks {first_names(missing)}")
     _fill(network, dict(found.state_dict()), f"{weights} does not fit the config of the encoder")
 
 

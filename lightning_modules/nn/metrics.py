@@ -18,7 +18,7 @@ from torchmetrics.functional.classification import (
 )
 from torchmetrics.functional.regression import concordance_corrcoef, mean_squared_error
 
-from error_texts import some
+from error_texts import first_names
 from lightning_modules.errors import ScoresNotFinite
 
 Scores = Tensor | dict[str, Tensor]
@@ -137,7 +137,7 @@ class PredictionTable:
             Their table.
         """
 
-        def of(values: Scores) -> Scores:
+        def select(values: Scores) -> Scores:
             if isinstance(values, dict):
                 return {task: value[wanted] for task, value in values.items()}
             return values[wanted] if len(values) else values
@@ -147,7 +147,7 @@ class PredictionTable:
             [name for name, keep in zip(names, kept, strict=True) if keep] for names in (self.ids, self.groups)
         )
         weights = {name: values[wanted] for name, values in self.weights.items()}
-        return PredictionTable(ids, groups, of(self.logits), of(self.target), weights)
+        return PredictionTable(ids, groups, select(self.logits), select(self.target), weights)
 
     def require_finite(self) -> None:
         """Refuses scores, values and weights that are no numbers.
@@ -160,7 +160,7 @@ class PredictionTable:
         whole = torch.stack(finite).all(0).tolist() if finite else []
         if broken := [clip for clip, good in zip(self.ids, whole, strict=True) if not good]:
             raise ScoresNotFinite(
-                f"the scores of {len(broken)} of {len(self.ids)} clips are not finite ({some(broken, 5)}); "
+                f"the scores of {len(broken)} of {len(self.ids)} clips are not finite ({first_names(broken, 5)}); "
                 "look at these clips and at the checkpoint's weights, and train again with a lower learning rate"
             )
 

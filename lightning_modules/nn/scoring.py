@@ -73,7 +73,7 @@ class ScoredModule(StagedModule):
     def _log_evaluation(self, prefix: str) -> None:
         table = self._finish_table()
         metrics = table_metrics(table)
-        loss = self.task_loss(self._here(table.logits), self._here(table.target)).item()
+        loss = self.task_loss(self._on_device(table.logits), self._on_device(table.target)).item()
         if prefix == "val":
             # On a few hundred clips several epochs share the top accuracy; 0.5 / N is less than one clip's worth.
             metrics["score"] = self.selection_score(metrics) + 0.5 / len(table.ids) * float(np.exp(-loss))
@@ -81,7 +81,7 @@ class ScoredModule(StagedModule):
             metrics |= {f"{name}_{source}": value for name, value in table_metrics(part).items()}
         self.log_dict({f"{prefix}_{name}": value for name, value in {"loss": loss, **metrics}.items()})
 
-    def _here(self, values: Scores) -> Scores:
+    def _on_device(self, values: Scores) -> Scores:
         if isinstance(values, dict):
             return {task: value.to(self.device) for task, value in values.items()}
         return values.to(self.device)

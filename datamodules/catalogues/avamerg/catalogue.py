@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from datamodules.catalogues.avamerg.manifest import ATTRIBUTES, Told, read_manifest
+from datamodules.catalogues.avamerg.manifest import ATTRIBUTES, ManifestEntry, read_manifest
 from datamodules.catalogues.avamerg.media_files import MediaFiles
 from datamodules.entries import Catalogue, Entry, Scan
 from datamodules.errors import DataError
 from datamodules.reading.emotion_labels import KNOWN
-from datamodules.reading.matches import tell_unmatched
+from datamodules.reading.matches import print_unmatched
 from datamodules.reading.tables import settle
 
 SPLITS = ("train", "val", "test")
@@ -56,11 +56,11 @@ class AvaMERG(Catalogue):
             {path.relative_to(source).as_posix() for path in paths}
             for paths in ((path for entry in entries for path in entry.files()), files.paths)
         )
-        tell_unmatched(str(source), found, there, "file", "conversation")
+        print_unmatched(str(source), found, there, "file", "conversation")
         return Scan(entries)
 
 
-def _read(folder: Path, files: MediaFiles) -> list[Told]:
+def _read(folder: Path, files: MediaFiles) -> list[ManifestEntry]:
     paths = [path for place in (folder, folder / "json") for path in sorted(place.glob("*.json"))]
     named = {split: [path for path in paths if split in path.stem.lower()] for split in SPLITS}
     if not paths:
@@ -79,7 +79,7 @@ def _read(folder: Path, files: MediaFiles) -> list[Told]:
     return [one for split, (path,) in named.items() for one in read_manifest(path, split, files)]
 
 
-def _drawn(told: Sequence[Told]) -> list[Told]:
+def _drawn(told: Sequence[ManifestEntry]) -> list[ManifestEntry]:
     names = sorted({one.entry.id for one in told})
     random.Random(SEED).shuffle(names)
     train, test = (int(share * len(names)) for share in SHARES)
@@ -88,7 +88,7 @@ def _drawn(told: Sequence[Told]) -> list[Told]:
     return [replace(one, entry=replace(one.entry, split=split[one.entry.id])) for one in told]
 
 
-def _checked(told: Sequence[Told], folder: Path) -> Sequence[Told]:
+def _checked(told: Sequence[ManifestEntry], folder: Path) -> Sequence[ManifestEntry]:
     """Refuse a conversation in two splits, and one that is told twice and differently."""
     split_of: dict[str, str] = {}
     for entry in (one.entry for one in told):
@@ -101,7 +101,7 @@ def _checked(told: Sequence[Told], folder: Path) -> Sequence[Told]:
     return told
 
 
-def _without_repetitions(told: Sequence[Told]) -> list[Entry]:
+def _without_repetitions(told: Sequence[ManifestEntry]) -> list[Entry]:
     times, kept = Counter[str](), []
     for entry in (one.entry for one in told):
         times[entry.id] += 1

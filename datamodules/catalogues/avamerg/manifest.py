@@ -19,7 +19,7 @@ _CHAIN = ("event_scenario", "emotion_cause", "goal_to_response")
 
 
 @dataclass(frozen=True)
-class Told:
+class ManifestEntry:
     """What a manifest says of one conversation.
 
     Attributes:
@@ -39,7 +39,7 @@ class Told:
         return {"emotion": emotion, "context": context, "hash": self.sha256}
 
 
-def read_manifest(path: Path, split: str, files: MediaFiles) -> list[Told]:
+def read_manifest(path: Path, split: str, files: MediaFiles) -> list[ManifestEntry]:
     """Return the conversations of a manifest, in order.
 
     Args:
@@ -63,7 +63,7 @@ def read_manifest(path: Path, split: str, files: MediaFiles) -> list[Told]:
     for number, said in enumerate(content):
         where = f"{path}, conversation {number}"
         try:
-            found.append(_told(said, split, where, files))
+            found.append(_conversation(said, split, where, files))
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
@@ -72,14 +72,14 @@ def read_manifest(path: Path, split: str, files: MediaFiles) -> list[Told]:
     return found
 
 
-def _told(said: Any, split: str, where: str, files: MediaFiles) -> Told:
+def _conversation(said: Any, split: str, where: str, files: MediaFiles) -> ManifestEntry:
     name, turn = str(said["conversation_id"]).strip(), said["turn"]
     sha256 = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     try:
         json.dumps(said, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # JSON can escape what no text can hold
         problem = "a text holds half of a surrogate pair"
-        return Told(Entry(plain(name), split=split, problem=problem), sha256, plain(where))
+        return ManifestEntry(Entry(plain(name), split=split, problem=problem), sha256, plain(where))
     where = f"{where} ({name})"
     chain = turn.get("chain_of_empathy") or {}
     word = str(chain.get("speaker_emotion") or "").strip()
@@ -95,7 +95,7 @@ def _told(said: Any, split: str, where: str, files: MediaFiles) -> Told:
         problem="" if turn["dialogue"] else "it has no utterance",
         dropped=dropped,
     )
-    return Told(entry, sha256, where)
+    return ManifestEntry(entry, sha256, where)
 
 
 def _profiles(said: Any) -> dict[str, str]:

@@ -40,7 +40,7 @@ def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
     """
     from scipy.io import loadmat  # slow to import, and only this corpus needs it
 
-    path = files.need("CVPR17_Annotations.mat", "Annotations.mat")
+    path = files.require("CVPR17_Annotations.mat", "Annotations.mat")
     try:
         check_regular(path)
         content = loadmat(str(path), simplify_cells=True)

@@ -39,7 +39,7 @@ def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
     With FER+'s ``fer2013new.csv`` beside it the majority of the votes is the label, else it is FER-2013's own. All of
     ``train.csv`` trains; the column ``Usage`` of the others gives validation and test.
     """
-    path = files.need("fer2013.csv", "icml_face_data.csv", "train.csv")
+    path = files.require("fer2013.csv", "icml_face_data.csv", "train.csv")
     table = Table(path, ("emotion", "pixels"))
     voted = files.get("fer2013new.csv")
     if voted and "Usage" not in table.names:

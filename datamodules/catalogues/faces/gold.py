@@ -30,7 +30,7 @@ def stills(files: Files, ignored: Counter[str], prefix: str, every: int, short: 
     """
     labels: dict[str, dict[str, dict[int, float]]] = {}
     for axis in ("arousal", "valence"):
-        values, copies = settle(_values(files.need(f"{prefix}_labels_{axis}_100Hz_gold_shifted.csv")))
+        values, copies = settle(_values(files.require(f"{prefix}_labels_{axis}_100Hz_gold_shifted.csv")))
         if copies:
             ignored[f"{files.corpus} values that come twice"] += copies
         labels[axis] = defaultdict(dict)

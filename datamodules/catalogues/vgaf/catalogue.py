@@ -15,7 +15,7 @@ from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SPLITS, read_labels,
 from datamodules.entries import Catalogue, Entry, Media, Scan
 from datamodules.errors import DataError
 from datamodules.reading.files import plain
-from datamodules.reading.matches import folders_in, tell_unmatched
+from datamodules.reading.matches import folders_in, print_unmatched
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class VGAF(Catalogue):
 
 def _films(source: Path, split: str, labels: dict[str, int]) -> Iterator[Entry]:
     files = {path.stem: path for path in (source / split).glob("[!.]*.mp4")}
-    tell_unmatched(split, labels, files)
+    print_unmatched(split, labels, files)
     for name in sorted(labels.keys() | files.keys()):
         path = files.get(name, source / split / f"{name}.mp4")
         problem = "" if name in labels else f"no label in {split}_labels.txt"
@@ -70,7 +70,7 @@ def _drawn(folder: Path, label: int) -> Iterator[Entry]:
     """Yield the synthetic clips of a class: pictures that stand for a video, and no sound."""
     part = CLASS_NAMES[label]
     labels = read_labels(folder / f"{part}_labels.txt", first=0)
-    tell_unmatched(f"{folder.name}/{part}", labels, folders_in(folder / part), "folder")
+    print_unmatched(f"{folder.name}/{part}", labels, folders_in(folder / part), "folder")
     for name, said in sorted(labels.items()):
         path = folder / part / name
         frames = sorted((one for one in path.glob("*.png") if one.stem.isdecimal()), key=lambda one: int(one.stem))

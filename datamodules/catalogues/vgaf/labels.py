@@ -11,7 +11,7 @@ from datamodules.errors import DataError
 from datamodules.reading.files import check_regular
 from datamodules.reading.names import fault_in_name
 from datamodules.reading.tables import Row, read_table, settle
-from error_texts import some
+from error_texts import first_names
 
 CLASS_NAMES = ("Positive", "Neutral", "Negative")
 SPLITS = ("Train", "Val")
@@ -59,7 +59,7 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
         else:
             entries.append((values[name_at], values[label_at], f"{path}, line {number}"))
     if wrong or not entries:
-        raise DataError(f"{path}: {some(wrong, 4, '; ') or 'it names no clip'}; mend the file")
+        raise DataError(f"{path}: {first_names(wrong, 4, '; ') or 'it names no clip'}; mend the file")
     labels, twice = settle(entries)
     if copies is not None and twice:
         copies[f"lines of {path.name} that come twice"] += twice
@@ -79,7 +79,7 @@ def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, di
     labels = {split: read_labels(root / f"{split}_labels.txt", 1, copies) for split in SPLITS}
     if shared := sorted(set(labels["Train"]) & set(labels["Val"])):
         raise DataError(
-            f"{root}: {len(shared)} clips are in both Train and Val: {some(shared, 4)}; mend the label files"
+            f"{root}: {len(shared)} clips are in both Train and Val: {first_names(shared, 4)}; mend the label files"
         )
     return labels
 

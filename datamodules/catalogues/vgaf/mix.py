@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SOURCES, read_sources, source_clip
 from datamodules.catalogues.vgaf.layout import Clip
 from datamodules.errors import DataError
-from error_texts import some
+from error_texts import first_names
 
 
 def carve(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -114,6 +114,6 @@ def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], hel
     if refused:
         raise DataError(
             f"{folder / SOURCES}: faces and sound of synthetic clips must come from Train alone, {len(refused)} do "
-            f"not: {some(refused, 4, '; ')}"
+            f"not: {first_names(refused, 4, '; ')}"
         )
     return np.array([not sources.get(clip.key, set()) & held_out for clip in synthetic], bool)

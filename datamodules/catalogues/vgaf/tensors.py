@@ -31,7 +31,7 @@ from datamodules.catalogues.vgaf.layout import (
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import parse_json
 from datamodules.store.reader import read_own_table
-from error_texts import some
+from error_texts import first_names
 
 DTYPES = {"video": ("uint8", "float32", "float16"), "audio": ("float32", "float16")}
 CHANNELS = {"video": 3, "audio": 1}
@@ -182,7 +182,9 @@ def find_index(root: Path, number: int) -> Index | None:
         )
     index = read_index(root)
     if index and (changed := sorted({name for name, _ in text_digests(root).items() ^ index.texts.items()})):
-        raise DataError(f"{root}: {some(changed)} changed since it was prepared; run `cli.py prepare vgaf` again")
+        raise DataError(
+            f"{root}: {first_names(changed)} changed since it was prepared; run `cli.py prepare vgaf` again"
+        )
     return index
 
 
@@ -212,7 +214,7 @@ def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[s
             problems.append(str(error))
     if problems or not digests:
         raise DataError(
-            f"{root}: {some(problems, 4, '; ') or 'there is no tensor; docs/data.md shows the layout of VGAF'}"
+            f"{root}: {first_names(problems, 4, '; ') or 'there is no tensor; docs/data.md shows the layout of VGAF'}"
         )
     folder = root / "prepared"
     folder.mkdir(parents=True, exist_ok=True)
@@ -268,7 +270,7 @@ def check(
                 problems.append(f"{path} is {header}, others are {wanted}")
     if problems:
         lead = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise DataError(f"{root}: {lead} with the tensors, see docs/data.md: {some(problems, 4, '; ')}")
+        raise DataError(f"{root}: {lead} with the tensors, see docs/data.md: {first_names(problems, 4, '; ')}")
     return common
 
 
