@@ -45,7 +45,7 @@ def corpora(command: str) -> list[str]:
 
 
 def overview() -> str:
-    """The text of ``--help``."""
+    """Return the text of ``--help``."""
     lines = ["usage: python cli.py COMMAND ...", ""]
     for title, commands in (("training", TRAINING), ("data", PER_CORPUS), ("tables", TABLES)):
         lines.append(f"{title}:")
@@ -62,7 +62,7 @@ def overview() -> str:
 
 
 def per_corpus(command: str, arguments: Sequence[str]) -> int:
-    """Runs ``prepare`` or ``synth`` for one corpus."""
+    """Run ``prepare`` or ``synth`` for one corpus; return the exit code."""
     from option_parser import Parser
 
     known = corpora(command)
@@ -94,7 +94,7 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
 
 
 def on_tables(command: str, arguments: Sequence[str]) -> int:
-    """Runs ``reproduce`` or ``report``."""
+    """Run ``reproduce`` or ``report``; return the exit code."""
     from option_parser import Parser
 
     module = importlib.import_module(f"experiments.{command}.command")
@@ -107,7 +107,7 @@ def on_tables(command: str, arguments: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def naming(folder: Path) -> Iterator[None]:
-    """Names a folder in an error of the system that names no file, as that of a write to a full disk."""
+    """Name a folder in a system error that names no file, as that of a write to a full disk."""
     try:
         yield
     except OSError as error:
@@ -127,7 +127,7 @@ def _with_own_configs(arguments: Sequence[str]) -> list[str]:
 
 
 def _look_for_configs(arguments: Sequence[str]) -> None:
-    """Refuses a config that is not there, seconds before torch could."""
+    """Refuse a config that is not there, seconds before torch could."""
     request = importlib.import_module("experiments.results.request")
     for path in request.parse_command(list(arguments))[0]:
         if not path.is_file():
@@ -136,7 +136,7 @@ def _look_for_configs(arguments: Sequence[str]) -> None:
 
 
 def dispatch(arguments: Sequence[str]) -> int:
-    """Hands a command line to whoever carries it out."""
+    """Pass a command line to the code that carries it out."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(overview())
         return 0 if arguments else 2
@@ -167,7 +167,7 @@ def _unwrapped_message(error: BaseException) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command.
+    """Run one command.
 
     Args:
         arguments: Command line without the program's name; that of the process where not given.

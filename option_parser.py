@@ -16,7 +16,7 @@ class OptionError(ValueError):
 
 
 class Parser(ArgumentParser):
-    """Raises what is wrong in one line instead of printing a page of usage; takes no abbreviations and no variables.
+    """Raise what is wrong in one line instead of printing a page of usage; take no abbreviations and no variables.
 
     Help is as the options word it. Where options are the fields of a class, give jsonargparse's own
     ``formatter_class``, which adds their types and defaults.
@@ -31,7 +31,7 @@ class Parser(ArgumentParser):
             raise OptionError("JSONARGPARSE_DEFAULT_ENV: options are those of the command line alone; unset it")
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what is wrong, and where the options are told."""
+        """Raise what is wrong, and where the options are listed."""
         names, complaint = condense(message)
         known = {action.dest: _typed(action) for action in self._actions}
         typed = ", ".join(known.get(name, f"--{name}") for name in names)

@@ -19,7 +19,7 @@ VARIABLE = "AFFECTZOO_WEBHOOK"
 
 
 class WebhookNotifier(Callback):
-    """POSTs JSON to a URL whenever ``monitor`` has a new best, and when training ends.
+    """POST JSON to a URL whenever ``monitor`` has a new best, and when training ends.
 
     ``{"event": "best", "run": ..., "epoch": 3, "metrics": {"val_accuracy": 0.61, ...}}``; the ``end`` also has a
     ``status``: ``finished``, ``interrupted`` or ``failed``, and its ``epoch`` is how many were whole. ``run`` is the
@@ -47,20 +47,20 @@ class WebhookNotifier(Callback):
         self._off = False
 
     def state_dict(self) -> dict[str, Any]:
-        """A resumed run does not tell of an old best again."""
+        """Return the best value, so that a resumed run does not report it again."""
         return {"best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the best up again."""
+        """Restore the best value."""
         self._best = state_dict["best"]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Says so where there is nowhere to post."""
+        """Warn where there is nowhere to post."""
         if stage == "fit" and not self._url.startswith(("http://", "https://")):
             self._give_up(f"set {VARIABLE} to an http or https URL")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tells of a new best epoch."""
+        """Post that an epoch is the best so far."""
         score = trainer.callback_metrics.get(self.monitor)
         if trainer.sanity_checking or trainer.state.fn != "fit" or score is None or not float(score) > self._best:
             return
@@ -68,11 +68,11 @@ class WebhookNotifier(Callback):
         self._send(trainer, "best", trainer.current_epoch + 1)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tells that training ended."""
+        """Post that training ended."""
         self._send(trainer, "end", trainer.current_epoch, status="finished")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Tells that training did not end well."""
+        """Post that training failed."""
         if trainer.state.fn == "fit":
             stopped = isinstance(exception, KeyboardInterrupt | SystemExit)
             self._send(trainer, "end", trainer.current_epoch, status="interrupted" if stopped else "failed")
@@ -91,7 +91,7 @@ class WebhookNotifier(Callback):
         self._messages.put(json.dumps(content).encode())
 
     def close(self) -> None:
-        """Waits for the last message, for ``timeout`` seconds at most."""
+        """Wait for the last message, for ``timeout`` seconds at most."""
         if self._messages is not None and self._thread is not None:
             self._messages.put(None)
             self._thread.join(self.timeout)

@@ -14,7 +14,7 @@ from lightning_modules.base import Batch, EmotionTask, select_clip
 
 
 class ModelProfile(Callback):
-    """Measures the model on the first clip of a test run; prints the table of stages when a fit starts.
+    """Measure the model on the first clip of a test run; print the table of stages when a fit starts.
 
     ``result`` then holds ``parameters`` (total, trainable, by stage; a model's trainable count is taken at the start of
     training, before any unfreezing schedule), ``flops`` of one clip's forward pass, ``latency_ms`` (median) and
@@ -33,7 +33,7 @@ class ModelProfile(Callback):
         self.result: dict[str, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Counts parameters."""
+        """Count parameters."""
         assert isinstance(pl_module, EmotionTask)
         if "parameters" in self.result:
             return
@@ -47,7 +47,7 @@ class ModelProfile(Callback):
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Measures on the first batch of the first test run."""
+        """Measure on the first batch of the first test run."""
         if batch_idx or "flops" in self.result:
             return
         clip = select_clip(batch, 0)

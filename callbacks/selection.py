@@ -45,10 +45,10 @@ def never_selects(trainer: Any) -> str:
 
 
 class SelectionGuard(Callback):
-    """Stops a run at its start where validation can never run before its end; the command line adds it."""
+    """Stop a run at its start where validation can never run before its end; the command line adds it."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuses a run that would not train and does not say so.
+        """Refuse a run that would not train and does not say so.
 
         Raises:
             TaskError: If it has no batches or no steps.
@@ -58,7 +58,7 @@ class SelectionGuard(Callback):
                 raise TaskError(f"--trainer.{option} 0: nothing would be trained; --trainer.max_epochs 0 says so")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuses the run.
+        """Refuse the run.
 
         Raises:
             TaskError: If no epoch can be selected.

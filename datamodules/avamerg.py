@@ -100,7 +100,7 @@ class AvaMERGDataModule(StoredDataModule):
 
     @cached_property
     def dialogues(self) -> Dialogues:
-        """The same, utterance by utterance."""
+        """The conversations of the store, utterance by utterance."""
         return Dialogues(
             self.store,
             self.text_tokens,
@@ -111,7 +111,7 @@ class AvaMERGDataModule(StoredDataModule):
         )
 
     def items_key(self, modality: str) -> str:
-        """What the items depend on beside the store and their shape."""
+        """Return what the items depend on besides the store and their shape."""
         return "chain of empathy" if self.use_chain_of_empathy and modality == "context" else ""
 
     @property
@@ -130,7 +130,7 @@ class AvaMERGDataModule(StoredDataModule):
         return int((self.targets < 0).sum())
 
     def rows(self, split: Split) -> np.ndarray:
-        """Rows of the store that belong to a split and have a class.
+        """Return the rows of the store that belong to a split and have a class.
 
         Raises:
             DataError: If there are none.
@@ -187,13 +187,13 @@ class AvaMERGDataModule(StoredDataModule):
         }
 
     def dataset(self, split: Split) -> AvaMERGClips:
-        """The conversations of a split."""
+        """Return the conversations of a split."""
         if split == "train" and self.dropped:
             rank_zero_info(f"{self.dropped} conversations have no class under {self._map.name} and are left out")
         return AvaMERGClips(self, self.rows(split))
 
     def read(self, modality: str, numbers: np.ndarray, has: np.ndarray) -> Tensor:
-        """Values of utterances, or of the contexts of rows; zeros where there is none.
+        """Return the values of utterances, or of the contexts of rows; zeros where there is none.
 
         Args:
             modality: ``text``, ``audio``, ``video`` or ``context``.
@@ -222,17 +222,17 @@ class AvaMERGDataModule(StoredDataModule):
         return torch.from_numpy(filled)
 
     def count_items(self, modality: str) -> int:
-        """Number of utterances that have a modality, or of conversations that have a context."""
+        """Return the number of utterances that have a modality, or of conversations that have a context."""
         self._check(modality)
         return len(self.dialogues.items[modality])
 
     def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Items as an encoder sees them, see `Dialogues.encoded`."""
+        """Return the items as an encoder takes them, see `Dialogues.encoded`."""
         self._check(modality)
         return self.dialogues.encoded(modality, start, stop)
 
     def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Has batches carry embeddings of a modality.
+        """Make batches carry embeddings of a modality.
 
         Args:
             modality: ``text``, ``context``, ``audio`` or ``video``.
@@ -251,7 +251,7 @@ class AvaMERGDataModule(StoredDataModule):
             )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes what the model sees of films, on its device."""
+        """Convert films to the model's input, on its device."""
         video = batch.get("video")
         if video is None or video.dtype != torch.uint8:
             return batch

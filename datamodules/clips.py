@@ -29,7 +29,7 @@ class StoredClips(ClipDataset):
         self.rows = rows
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:

@@ -36,11 +36,11 @@ class EmotionFaces(ClipDataset):
         self.rows = rows
 
     def __len__(self) -> int:
-        """Number of stills."""
+        """Return the number of stills."""
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """The batch of contract 1 that these stills make."""
+        """Return the batch of contract 1 that these stills make."""
         store, rows = self.data.store, self.rows[indices]
         ids = [store.ids[row] for row in rows]
         faces = np.stack([store.read("face", row) for row in rows])
@@ -145,7 +145,7 @@ class EmotionFacesDataModule(StoredDataModule):
 
     @cached_property
     def corpora(self) -> list[str]:
-        """The corpora taken.
+        """Names of the corpora that are used.
 
         Raises:
             DataError: If the store lacks one that was asked for.
@@ -157,7 +157,7 @@ class EmotionFacesDataModule(StoredDataModule):
 
     @cached_property
     def near_duplicates(self) -> np.ndarray:
-        """Stills of the store that a split which counts more holds too, bool ``(N,)``; they are not used.
+        """Which stills are left out, as a split that takes precedence holds nearly the same one; bool ``(N,)``.
 
         The whole store is compared, whatever ``corpora`` says: what is learned from one may be tuned on another.
         """
@@ -208,16 +208,16 @@ class EmotionFacesDataModule(StoredDataModule):
         return super().class_weights if len(self.train_labels) else None
 
     def dataset(self, split: Split) -> EmotionFaces:
-        """The stills of a split."""
+        """Return the stills of a split."""
         return EmotionFaces(self, self.rows[split])
 
     def split_sizes(self) -> dict[str, int]:
-        """Number of stills per split, 0 validation stills under ``paper``."""
+        """Return the number of stills per split, 0 validation stills under ``paper``."""
         splits: Sequence[Split] = ("train", "test") if self.protocol == "paper" else SPLITS
         return {"val": 0} | {str(split): len(self.rows[split]) for split in splits}
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes what the model sees, on its device: augmented in training, normalised, float ``(B, 3, S, S)``."""
+        """Convert stills to the model's input on its device: float ``(B, 3, S, S)``, normalised, augmented in train."""
         face, trainer = batch["face"], self.trainer
         if self.augment and trainer is not None and trainer.training:
             transform = still_augment.make_transform(self.augment_probability, self.augment_without)

@@ -54,7 +54,7 @@ class EngagementFrames(EngagementDataModule):
         return {modality: self.shape(modality) for modality in self.modalities}
 
     def clips(self, split: Split) -> EngagementClips:
-        """The frames of a split."""
+        """Return the frames of a split."""
         grid = self.grid
         wanted = grid.labelled.copy()
         for modality in self.modalities:
@@ -70,7 +70,7 @@ class EngagementFrames(EngagementDataModule):
         return EngagementClips(self, ids, groups, places, self.targets(split, places, 1))
 
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
-        """Frames at these steps: uint8 ``(B, S, S, 3)``, joints ``(B, 17, 3)``, or embeddings ``(B, D)``."""
+        """Return frames at these steps: uint8 ``(B, S, S, 3)``, joints ``(B, 17, 3)``, or embeddings ``(B, D)``."""
         if modality in self.embeddings:
             return self.embeddings[modality][torch.from_numpy(steps)]
         return torch.from_numpy(self.grid.take(modality, steps))
@@ -119,7 +119,7 @@ class EngagementWindows(EngagementDataModule):
         return {modality: [self.length, *self.shape(modality)] for modality in self.modalities}
 
     def windows(self, split: Split) -> Windows:
-        """Where the windows of a split lie, and what was left out."""
+        """Return where the windows of a split lie, and what was left out."""
         if split not in self._windows:
             grid = self.grid
             present = [grid.labelled, *(grid.visible(modality) for modality in self.require)]
@@ -128,7 +128,7 @@ class EngagementWindows(EngagementDataModule):
         return self._windows[split]
 
     def clips(self, split: Split) -> EngagementClips:
-        """The windows of a split."""
+        """Return the windows of a split."""
         grid, found = self.grid, self.windows(split)
         begins = found.starts - grid.first[found.video]
         stretches = [f"{step / FPS:g}-{(step + self.length) / FPS:g}" for step in begins.tolist()]
@@ -144,7 +144,7 @@ class EngagementWindows(EngagementDataModule):
         )
 
     def use_embeddings(self, modality: str, features: Tensor) -> None:
-        """Has batches carry windows of embeddings, which are views on one table.
+        """Make batches carry windows of embeddings, which are views on one table.
 
         Args:
             modality: Which.
@@ -162,7 +162,7 @@ class EngagementWindows(EngagementDataModule):
         self._views[modality] = table.as_strided((count, self.length, width), (width, width, 1))
 
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
-        """Windows that begin at these steps: uint8 ``(B, T, S, S, 3)``, joints or embeddings ``(B, T, D)``."""
+        """Return windows that begin at these steps: uint8 ``(B, T, S, S, 3)``, joints or embeddings ``(B, T, D)``."""
         if modality in self._views:
             return self._views[modality][torch.from_numpy(steps)]
         places = self.grid.source(modality)[steps[:, None] + np.arange(self.length)]

@@ -49,11 +49,11 @@ class EngagementClips(ClipDataset):
         }
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
         return len(self.ids)
 
     def __getitems__(self, rows: list[int]) -> Batch:
-        """The batch that these clips make."""
+        """Return the batch that these clips make."""
         steps = self.steps[rows]
         batch: Batch = {
             "id": [self.ids[row] for row in rows],
@@ -120,11 +120,11 @@ class EngagementDataModule(EmotionDataModule):
 
     @abstractmethod
     def clips(self, split: Split) -> EngagementClips:
-        """The clips of a split, possibly none."""
+        """Return the clips of a split, possibly none."""
 
     @abstractmethod
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
-        """Batched values of the clips that begin at these grid steps ``(B,)``."""
+        """Return batched values of the clips that begin at these grid steps ``(B,)``."""
 
     @property
     def class_names(self) -> list[str]:
@@ -149,7 +149,7 @@ class EngagementDataModule(EmotionDataModule):
 
     @property
     def fingerprint(self) -> str:
-        """That of the store, or of several in their order."""
+        """Fingerprint of the store, or of several in their order."""
         return joint_fingerprint([store.fingerprint for store in self.grid.stores])
 
     @property
@@ -186,7 +186,7 @@ class EngagementDataModule(EmotionDataModule):
         return np.asarray(clips.targets.numpy().argmax(1))
 
     def dataset(self, split: Split) -> EngagementClips:
-        """The clips of a split.
+        """Return the clips of a split.
 
         Raises:
             DataError: If there are none.
@@ -200,24 +200,24 @@ class EngagementDataModule(EmotionDataModule):
         return "no video" if not len(self.grid.videos(split)) else f"no step shows {', '.join(self.modalities)}"
 
     def targets(self, split: Split, starts: np.ndarray, length: int) -> np.ndarray:
-        """Mean label of each stretch in train, its most frequent class (of several the smallest) in evaluation."""
+        """Return each stretch's mean label in train, its most frequent class (the smallest of a tie) in evaluation."""
         make = soft_targets if split == "train" else hard_targets
         return make(self.grid.labels, starts, length)
 
     def shape(self, modality: str) -> list[int]:
-        """Shape of one step of a modality as the model sees it."""
+        """Return the shape of one step of a modality as the model sees it."""
         if modality in self.embeddings:
             return list(self.embeddings[modality].shape[1:])
         stored = self.grid.shape(modality)
         return [3, *stored[:2]] if len(stored) == 3 else stored
 
     def count_items(self, modality: str) -> int:
-        """Number of raw items of a modality: every grid step of every video."""
+        """Return the number of raw items of a modality: every grid step of every video."""
         self._check(modality)
         return len(self.grid)
 
     def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Raw items as an encoder sees them, in store order.
+        """Return raw items as an encoder sees them, in store order.
 
         Args:
             modality: Which.
@@ -234,7 +234,7 @@ class EngagementDataModule(EmotionDataModule):
         return values.masked_fill(unseen.view(-1, *[1] * (values.ndim - 1)), 0)
 
     def use_embeddings(self, modality: str, features: Tensor) -> None:
-        """Has batches carry embeddings of a modality instead of its raw items.
+        """Make batches carry embeddings of a modality instead of its raw items.
 
         Args:
             modality: Which.
@@ -254,7 +254,7 @@ class EngagementDataModule(EmotionDataModule):
 
     @staticmethod
     def to_model_input(values: Tensor) -> Tensor:
-        """Stored values ``(..., S, S, 3)`` as the model sees them, ``(..., 3, S, S)``; what is no picture stays."""
+        """Convert stored pictures ``(..., S, S, 3)`` to the model's ``(..., 3, S, S)``; leave other values alone."""
         if values.dtype != torch.uint8:
             return values
         frames = values.reshape(1, math.prod(values.shape[:-3]), *values.shape[-3:])
@@ -262,7 +262,7 @@ class EngagementDataModule(EmotionDataModule):
         return normalised.reshape(*values.shape[:-3], *normalised.shape[1:])
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes what the model sees, on its device: pictures augmented in training, normalised."""
+        """Convert values to the model's input on its device: pictures normalised, in training augmented."""
         trainer = self.trainer
         shown = {modality: batch[modality] for modality in self.modalities}
         if self.augment and trainer is not None and trainer.training:

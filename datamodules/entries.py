@@ -91,12 +91,12 @@ class Entry:
 
     @property
     def reason(self) -> str:
-        """Why there will be no arrays of it; empty where there will."""
+        """Why no arrays are made of the entry; empty where they are."""
         return self.problem or self.dropped
 
     @property
     def label(self) -> int:
-        """Index of its class by its first label; -1 where that is none, or changes over time."""
+        """Class index of the first label; -1 without one, or where it changes over time."""
         first = next(iter(self.labels.values()), -1)
         if isinstance(first, Series) and not first.rate:
             return int(first.values[0].argmax())
@@ -152,7 +152,7 @@ class Scan:
 
     @property
     def usable(self) -> list[Entry]:
-        """Those that arrays can be made of."""
+        """The entries that arrays can be made of."""
         return [entry for entry in self.entries if not entry.reason]
 
     def replaced(self, change: Callable[[Entry], Entry]) -> Scan:

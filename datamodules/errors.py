@@ -25,7 +25,7 @@ class MediaError(DataError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type["MediaError"], tuple[Path, str]]:
-        """Travel between processes."""
+        """Return what pickle needs to pass the error between processes."""
         return MediaError, (self.path, self.reason)
 
 

@@ -83,15 +83,15 @@ class Grid:
         self._source: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
-        """Number of steps."""
+        """Return the number of steps."""
         return int(self.first[-1])
 
     def videos(self, split: str) -> np.ndarray:
-        """The videos of a split, in order."""
+        """Return the videos of a split, in order."""
         return np.flatnonzero(self.splits == split)
 
     def shape(self, modality: str) -> list[int]:
-        """Shape of one stored step of a modality.
+        """Return the shape of one stored step of a modality.
 
         Args:
             modality: Which.
@@ -126,21 +126,21 @@ class Grid:
         return np.asarray(~np.isnan(self.labels).any(1))
 
     def visible(self, modality: str) -> np.ndarray:
-        """Which steps show a modality, bool ``(N,)``."""
+        """Return which steps show a modality, bool ``(N,)``."""
         array = self.arrays[modality]
         if array not in self._seen:
             self._seen[array] = self._whole(f"{array}_seen").astype(bool)
         return self._seen[array]
 
     def source(self, modality: str) -> np.ndarray:
-        """The step that stands in where a modality is unseen, its own where it is seen: int64 ``(N,)``."""
+        """Return the step that stands in where a modality is unseen, its own where it is seen: int64 ``(N,)``."""
         array = self.arrays[modality]
         if array not in self._source:
             self._source[array] = last_seen(self.visible(modality), self.first)
         return self._source[array]
 
     def take(self, modality: str, steps: np.ndarray) -> np.ndarray:
-        """Stored pictures or joints of some steps.
+        """Return stored pictures or joints of some steps.
 
         Args:
             modality: Which.

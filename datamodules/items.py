@@ -20,7 +20,7 @@ class EncoderItems:
         raise DataError(f"--data: {type(self).__name__} has no items of {modality!r} for a frozen encoder")
 
     def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Items of a modality as an encoder sees them, float ``(stop - start, ...)``, in the order of the store.
+        """Return items of a modality as an encoder takes them, float ``(stop - start, ...)``, in store order.
 
         Args:
             modality: Its key.
@@ -41,7 +41,7 @@ class EncoderItems:
         return ""
 
     def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Hands out embeddings instead of items from now on.
+        """Make batches carry embeddings in place of items.
 
         Args:
             modality: Its key.

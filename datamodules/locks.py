@@ -38,7 +38,7 @@ def hold(folder: Path) -> FileLock:
 
 
 def is_handed_on(folder: Path) -> bool:
-    """Whether whoever started this process holds the lock of a folder on its behalf."""
+    """Return whether whoever started this process holds the lock of a folder on its behalf."""
     return os.environ.get(HANDED_ON) == str(folder.resolve())
 
 

@@ -42,11 +42,11 @@ class PrecomputedClips(ClipDataset):
         }
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """The batch of contract 1 that these clips make."""
+        """Return the batch of contract 1 that these clips make."""
         data, rows = self.data, self.rows[indices]
         ids, groups = [data.ids[row] for row in rows], [data.groups[row] for row in rows]
         batch: Batch = {"id": ids, "group": groups, "length": {}, "mask": {}}
@@ -166,7 +166,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
 
     @cached_property
     def fingerprint(self) -> str:
-        """That of the preparation; without one, SHA-256 over the index and the feature files of its clips."""
+        """Fingerprint of the preparation; without one, SHA-256 over the index and the feature files of its clips."""
         if self.manifest:
             return str(self.manifest["fingerprint"])
         digest = hashlib.sha256(sha256_file(self.index_path).encode())
@@ -200,5 +200,5 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         return np.asarray(self.targets.numpy()[self.rows["train"]])
 
     def dataset(self, split: Split) -> PrecomputedClips:
-        """The clips of a split."""
+        """Return the clips of a split."""
         return PrecomputedClips(self, self.rows[split])

@@ -30,7 +30,7 @@ class Choice:
 
 
 class Help(DefaultHelpFormatter):
-    """Tells the default of an option once, and nothing of Python's types."""
+    """Show the default of an option once, and no Python types."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         told = action.help or ""

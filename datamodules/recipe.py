@@ -82,7 +82,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def defaults(name: str, *, synthetic: bool) -> tuple[dict[str, tuple[type, dict[str, Any]]], type, dict[str, Any]]:
-    """Return what a recipe's file says, before any option is given.
+    """Return the recipe of a file, without any option.
 
     Args:
         name: Of the recipe.

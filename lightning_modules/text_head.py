@@ -44,15 +44,15 @@ class TextHead(EmotionTask):
         self.scale = encoder.dim**0.5  # embeddings of length 1 have values of variance 1 / dim
 
     def stages(self) -> Stages:
-        """Encoder, head."""
+        """Return the stages: encoder, head."""
         return {"encoder": [self.encoder], "head": [self.head]}
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
-        """The sentence encoder, for texts."""
+        """Return the sentence encoder, under ``text``."""
         return {"text": self.encoder}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores texts: ids ``(B, L)`` or embeddings ``(B, D)``."""
+        """Score texts: ids ``(B, L)`` or embeddings ``(B, D)``."""
         text: Tensor = self.observed(batch, "text")
         embedded = text if text.is_floating_point() else self.encoder(text)
         return {"logits": self.head(embedded * self.scale), "aux": {"embedding": embedded}}

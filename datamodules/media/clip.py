@@ -45,7 +45,7 @@ class Clip:
 
 
 def spread(count: int) -> Callable[[float], np.ndarray]:
-    """Times ``i * duration / count`` for i = 0 .. count - 1, in seconds."""
+    """Return times ``i * duration / count`` for i = 0 .. count - 1, in seconds."""
     return lambda duration: np.arange(count) * duration / count
 
 

@@ -116,7 +116,7 @@ def _check_scale(path: Path, frame: AudioFrame) -> None:
 
 
 class _Timeline:
-    """Puts frames one after the other as their times say.
+    """Put frames one after the other as their times say.
 
     Args:
         path: Named in errors.

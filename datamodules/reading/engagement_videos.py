@@ -42,7 +42,7 @@ class EngagementVideos(Catalogue):
         """
 
     def scan(self, source: Path) -> Scan:
-        """List the videos, sorted by id; of two that differ and have one id the second cannot be used.
+        """List the videos, sorted by id; of two that differ under one id the second cannot be used.
 
         Raises:
             DataError: There is no video, all are of one group, or one recording is said to be of two groups or labels.

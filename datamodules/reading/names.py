@@ -62,7 +62,7 @@ def plain_path(name: str, where: str) -> str:
 
 
 def distinct(names: list[str], option: str) -> list[str]:
-    """Return class names as they are given: two of one name would share their column of every prediction.
+    """Return the class names as they are given: two of one name would share their column of every prediction.
 
     Args:
         names: In order of the class index.

@@ -96,7 +96,7 @@ def check_groups(groups: Sequence[str], source: str, unit: str) -> None:
 
 
 def same_bytes(path: Path, other: Path) -> bool:
-    """Whether two files are media files of the same bytes."""
+    """Return whether two files are media files of the same bytes."""
     return len(duplicate_hashes((path, other))) > 1
 
 

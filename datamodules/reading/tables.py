@@ -26,7 +26,7 @@ class Place(NamedTuple):
     line: int
 
     def __str__(self) -> str:
-        """File and line."""
+        """Return the file and the line."""
         return f"{self.source}, line {self.line}"
 
 
@@ -96,7 +96,7 @@ class Table:
         self.names = named
 
     def __iter__(self) -> Iterator[Row]:
-        """Its rows in order."""
+        """Yield the rows in order."""
         waiting = self._has_header
         width = len(self.names) + self._counted
         for line, values in self._records():
@@ -130,7 +130,7 @@ class Table:
         return best[0]
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield values of all rows, the header among them, with the line at which each begins."""
+        """Yield the values of all rows, the header among them, with the line at which each begins."""
         reader = csv.reader(self._lines(), delimiter=self.delimiter, skipinitialspace=True, strict=True)
         while True:
             line = reader.line_num + 1

@@ -28,7 +28,7 @@ class Filled:
     place: Path
 
     def summary(self, seconds: float) -> str:
-        """Return the end of the last line."""
+        """Return what the command prints last: size, time, fingerprint and place."""
         mark = " (SYNTHETIC)" * self.synthetic
         return f"{self.content} in {seconds:.0f} s; fingerprint {self.fingerprint[:12]}{mark}; {self.place}"
 
@@ -48,11 +48,11 @@ class StoreSink:
         return asdict(self)
 
     def holds(self, catalogue: Catalogue) -> bool:
-        """Whether arrays of a corpus can go here; those of others go into the flat store."""
+        """Return whether arrays of a corpus can go here; those of others go into the flat store."""
         return True
 
     def adopt(self, source: Path, out: Path | None) -> Filled | None:
-        """Take a folder over in which arrays of this layout lie already; None where it is no such folder.
+        """Adopt a folder that holds arrays of this layout already; None where it is no such folder.
 
         Args:
             source: The folder.

@@ -38,11 +38,11 @@ class TensorSink(StoreSink):
     seed: int = 2023
 
     def holds(self, catalogue: Catalogue) -> bool:
-        """Whether the corpus tells the parts that the folders are named after."""
+        """Return whether the corpus tells the parts that the folders are named after."""
         return "part" in catalogue.columns
 
     def adopt(self, source: Path, out: Path | None) -> Filled | None:
-        """Index a folder of tensors where it is.
+        """Index a folder of tensors in place; None where it is no such folder.
 
         Raises:
             DataError: A label file or a tensor is wrong, or the corpus is wanted elsewhere.

@@ -92,7 +92,7 @@ class Scene:
 
 
 def act(film: Film, key: tuple[object, ...]) -> Scene:
-    """Lets a person behave as the classes ask.
+    """Return a scene in which a person behaves as the film's classes ask.
 
     Args:
         film: What to draw.
@@ -137,7 +137,7 @@ def act(film: Film, key: tuple[object, ...]) -> Scene:
 
 
 def draw(scene: Scene) -> bytes:
-    """Paints a scene as an mp4 without sound."""
+    """Paint a scene as an mp4 without sound."""
 
     def pictures() -> Iterator[NDArray[np.uint8]]:
         for points, pose, joints in zip(scene.points, scene.pose, scene.joints, strict=True):
@@ -149,7 +149,7 @@ def draw(scene: Scene) -> bytes:
 
 
 def draw_detections(film: Film, scene: Scene, key: tuple[object, ...]) -> list[str]:
-    """What a pose tool would find at every grid step, as lines of ``boxes.csv``."""
+    """Return what a pose detector would find at every grid step, as lines of ``boxes.csv``."""
     rng = rng_of(*key, "found", film.id)
     every = FPS // STEPS
     faces = place(scene.points, scene.pose)[::every]
@@ -180,13 +180,13 @@ def draw_detections(film: Film, scene: Scene, key: tuple[object, ...]) -> list[s
 
 
 def _write(film: Film, out: Path, key: tuple[object, ...]) -> None:
-    """Draws a film and puts its file in place, whole or not at all."""
+    """Draw a film and put its file in place, whole or not at all."""
     path = out / film.file
     write_atomic(path, draw(act(film, key)), sync=False)
 
 
 def run(stand_in: StandIn, corpus: str, version: int, films: list[Film], texts: dict[str, str]) -> int:
-    """Writes a stand-in corpus, or what is missing of it.
+    """Write a stand-in corpus, or what is missing of it.
 
     Args:
         stand_in: What was asked for.

@@ -42,7 +42,7 @@ class StandIn:
     def from_options(
         cls, args: argparse.Namespace, corpus: str, version: int, clips: int, least: int, most: int, more: str = ""
     ) -> "StandIn":
-        """Reads the options of the command line.
+        """Return the stand-in that the options of the command line ask for.
 
         Args:
             args: ``out``, ``seed``, ``clips`` and, where the corpus is written by several processes, ``workers``.
@@ -66,7 +66,7 @@ class StandIn:
         return cls(args.out or Path("data", "synthetic", corpus), seed, count, workers, request)
 
     def is_complete(self) -> bool:
-        """Whether the folder holds this stand-in, written to its end.
+        """Return whether the folder holds this stand-in, complete.
 
         Raises:
             DataError: It holds another stand-in, or something that is none.
@@ -91,7 +91,7 @@ class StandIn:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Marks the folder as incomplete on the way in, as whole on the way out.
+        """Mark the folder as incomplete on the way in, as whole on the way out.
 
         Raises:
             DataError: A file cannot be written.
@@ -107,7 +107,7 @@ class StandIn:
             ) from None
 
     def report_existing(self, unit: str) -> int:
-        """Prints that nothing was left to do.
+        """Print that nothing was left to do.
 
         Args:
             unit: What a clip is called, in the plural.
@@ -119,7 +119,7 @@ class StandIn:
         return 0
 
     def report(self, unit: str, existing: int = 0) -> int:
-        """Prints what was written.
+        """Print what was written.
 
         Args:
             unit: What a clip is called, in the plural.
@@ -135,6 +135,6 @@ class StandIn:
 
 
 def rng_of(*what: object) -> np.random.Generator:
-    """A generator that depends on the key alone."""
+    """Return a generator that depends on the key alone."""
     key = "/".join(map(str, what))
     return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))

@@ -39,7 +39,7 @@ class Video:
 
 
 def checked_recipe(args: argparse.Namespace) -> Recipe:
-    """Checks the options of the command line and makes the rules of them.
+    """Check the options of the command line and make the rules of them.
 
     Raises:
         DataError: An option is out of range, or two do not go together.
@@ -97,7 +97,7 @@ def _pictures(folder: Path, option: str) -> list[Path]:
 
 
 def plan(args: argparse.Namespace, label: str, labels: Sequence[str], seed: int) -> list[Video]:
-    """Chooses the clips of one class: backgrounds without replacement, category after category.
+    """Choose the clips of one class: backgrounds without replacement, category after category.
 
     Args:
         args: Options of the command line.

@@ -102,7 +102,7 @@ def speak(
 
 
 def _filter(source: Array, centres: Array, vowels: Array, tilt: float, rate: int) -> Array:
-    """Shape the spectrum frame by frame: a tilt, and a peak at each formant of the vowel at hand."""
+    """Shape the spectrum frame by frame: a tilt, and a peak at each formant of the current vowel."""
     hop = WINDOW // 2
     padded = np.pad(source, (hop, WINDOW + hop))
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::hop]

@@ -80,12 +80,12 @@ class Scene:
     missing_files: frozenset[str]
 
     def file(self, index: int, suffix: str) -> str:
-        """Name of the wav or mp4 of an utterance."""
+        """Return the name of the wav or mp4 of an utterance."""
         return f"dia{self.name}utt{index}_{self.avatars[index % 2]}.{suffix}"
 
 
 def plan(number: int, seed: int) -> Scene:
-    """Decides what a dialogue is."""
+    """Return the plan of a dialogue."""
     rng = rng_of("avamerg", VERSION, seed, number)
     label = number % len(CLASSES)
     age = str(rng.choice(list(AGES), p=AGE_SHARES))
@@ -110,7 +110,7 @@ def plan(number: int, seed: int) -> Scene:
 
 
 def entry(scene: Scene, seed: int) -> dict[str, Any]:
-    """The dialogue as the manifest has it."""
+    """Return the dialogue as the manifest has it."""
     rng = rng_of("avamerg", VERSION, seed, scene.name, "text")
 
     def pick(texts: tuple[str, ...]) -> str:
@@ -154,7 +154,7 @@ def entry(scene: Scene, seed: int) -> dict[str, Any]:
 
 
 def wav(scene: Scene, index: int, seed: int) -> bytes:
-    """The voice of an utterance; the listener's is even."""
+    """Return the voice of an utterance; the listener's is even."""
     avatar = scene.avatars[index % 2]
     rng = rng_of("avamerg", VERSION, seed, scene.name, index, "wav")
     voice = make_speaker(rng_of("avamerg", VERSION, seed, "avatar", avatar), female=avatar % 4 == 3)
@@ -167,7 +167,7 @@ def wav(scene: Scene, index: int, seed: int) -> bytes:
 
 
 def film(scene: Scene, index: int, seed: int) -> bytes:
-    """The face of an utterance; the listener's is at rest before a plain wall."""
+    """Return the face of an utterance; the listener's is at rest before a plain wall."""
     avatar = scene.avatars[index % 2]
     rng = rng_of("avamerg", VERSION, seed, scene.name, index, "mp4")
     person = make_person(rng_of("avamerg", VERSION, seed, "avatar", avatar, "face"), long_hair=avatar % 4 == 3)
@@ -197,7 +197,7 @@ def _folder(out: Path, kind: str) -> Path:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Says what this corpus is; it has no options beyond the common ones."""
+    """Describe this corpus; it has no options beyond the common ones."""
     parser.epilog = (
         "Invented dialogues in which the speaker's age decides which modality tells the emotion: "
         f"{DIALOGUES}, or --clips of them."
@@ -205,7 +205,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the corpus, or what is missing of it.
+    """Write the corpus, or what is missing of it.
 
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.

@@ -25,13 +25,13 @@ _SYLLABLES = ("ba", "do", "ki", "lu", "me", "no", "pa", "ri", "so", "tu", "va", 
 
 
 def words_of(emotion: str) -> list[str]:
-    """The invented words of an emotion, the same for every seed."""
+    """Return the invented words of an emotion, the same for every seed."""
     rng = rng_of("empathetic words", VERSION, emotion)
     return ["".join(_SYLLABLES[i] for i in rng.integers(len(_SYLLABLES), size=3)) for _ in range(WORDS)]
 
 
 def conversation(number: int, seed: int) -> tuple[str, str, list[str]]:
-    """Emotion, prompt and utterances of a conversation, the speaker's first."""
+    """Return emotion, prompt and utterances of a conversation, the speaker's first."""
     rng = rng_of("empathetic", VERSION, seed, number)
     emotion = EMOTIONS[number % len(EMOTIONS)]
     told = EMOTIONS[int(rng.integers(len(EMOTIONS)))] if rng.random() < BORROWED else emotion
@@ -47,13 +47,13 @@ def conversation(number: int, seed: int) -> tuple[str, str, list[str]]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the form of the files."""
+    """Add the form of the files."""
     parser.add_argument("--form", choices=["official", "prompts"], default="official", help="(default: official)")
     parser.epilog = f"Invented conversations: {CONVERSATIONS}, or --clips of them."
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the corpus.
+    """Write the corpus.
 
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.

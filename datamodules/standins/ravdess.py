@@ -138,7 +138,7 @@ def make_clip(name: str, seed: int) -> tuple[bytes, bytes]:
 def _movement(
     expression: NDArray[np.float64], frames: int, span: tuple[float, float], rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Let a face come to life: ``(T, 6)`` expressions and ``(T, 5)`` poses."""
+    """Return the movement of a face: ``(T, 6)`` expressions and ``(T, 5)`` poses."""
     now = np.arange(frames) / FPS
     onset = 0.5 + 0.5 * np.clip(now / rng.uniform(0.4, 0.8), 0, 1)
     face = onset[:, None] * expression
@@ -200,7 +200,7 @@ def _write_all(stage: Path, seed: int, names: list[str], workers: int) -> Iterat
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what this corpus is; it has no options beyond the common ones."""
+    """Describe this corpus; it has no options beyond the common ones."""
     parser.epilog = (
         f"Drawn faces and voice-like sound under RAVDESS names: {CLIPS} clips of {ACTORS} actors, or --clips of them. "
         "Some emotions look alike and others sound alike, so that only the pair tells all eight apart."

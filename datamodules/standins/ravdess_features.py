@@ -25,7 +25,7 @@ ROOM = np.array([-420.0, 60.0, *[0.0] * 11])[:, None]  # coefficients of a quiet
 
 
 def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Makes the features of one clip from its RAVDESS name: ``(35,)`` action units and ``(13, 212)`` MFCCs."""
+    """Make the features of one clip from its RAVDESS name: ``(35,)`` action units and ``(13, 212)`` MFCCs."""
     _, _, emotion, intensity, _, _, actor = map(int, name.split("-"))
     look, sound = list(SIGNAL.values())[emotion - 1]
     strength = (0.8, 1.2)[intensity - 1]  # of what differs from flat and plain: neutral has no strong clips
@@ -45,12 +45,12 @@ def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Says what this corpus is; it has no options beyond the common ones."""
+    """Describe this corpus; it has no options beyond the common ones."""
     parser.epilog = f"Invented action units and MFCCs under RAVDESS names: {CLIPS} trials, or --clips of them."
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the two files.
+    """Write the two files.
 
     Raises:
         DataError: ``--out`` holds another corpus, or ``--clips`` is out of range.

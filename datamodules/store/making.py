@@ -103,7 +103,7 @@ def _prepare(entry: Entry, views: Views, digest: str, stills: "_Stills") -> Prep
 
 
 def complete(entries: Sequence[Entry], views: Mapping[str, EntryView], prepared: Sequence[Prepared]) -> None:
-    """Add what views make that need nothing decoded."""
+    """Add the arrays of views that need nothing decoded."""
     usable = [(entry, one) for entry, one in zip(entries, prepared, strict=True) if not one.reason]
     for name, view in views.items():
         made = view.make_all(name, [entry for entry, _ in usable])
@@ -166,7 +166,7 @@ def _feed_group(
 def _skip(
     piece: Entry, want: Want, view: View, maker: Maker, error: MediaError | OSError
 ) -> Iterator[tuple[str, str, str, str]]:
-    """Tell a maker that there is nothing for it, and yield a row for that.
+    """Make a maker skip an entry, and yield the row of ``missing.csv`` for it.
 
     Raises:
         MediaError: The view cannot do without.

@@ -49,13 +49,13 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where the store goes."""
+        """Folder of the store."""
         own = self.recipe.name == self.catalogue.recipe
         return self.recipe.sink.folder(self.out, "prepared" if own else f"prepared-{self.recipe.name}", self.arrays)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the store is keyed by: whether and where a folder was named does not count."""
+        """Settings that the store is keyed by, without the folders of sources."""
         options = {name: value for name, value in asdict(self.catalogue).items() if not isinstance(value, Path | None)}  # type: ignore[call-overload]
         return {
             "catalogue": {"name": self.catalogue.name, **options, **self.scan.facts},

@@ -69,7 +69,7 @@ class ViewArrays:
 
 
 class Maker(ABC):
-    """Takes what is decoded of an entry, or of its parts one after the other, and ends with arrays.
+    """Turn what is decoded of an entry, or of its parts one after the other, into arrays.
 
     Whatever it is fed, it may raise a `MediaError` before it takes anything of it: the medium cannot be used.
     """
@@ -84,7 +84,7 @@ class Maker(ABC):
         """Take a picture, uint8 RGB ``(H, W, 3)``."""
 
     def skip(self, piece: Entry) -> None:  # noqa: B027
-        """Go without: the medium is not there or cannot be used."""
+        """Skip a piece whose medium is missing or cannot be used."""
 
     @abstractmethod
     def finish(self) -> ViewArrays:
@@ -117,7 +117,7 @@ class View(ABC):
         """
 
     def trailing_arrays(self, name: str) -> dict[str, str]:
-        """Return the dtype of further arrays, which stand behind those of all views.
+        """Return the dtype of further arrays, which follow those of all views in the store.
 
         Args:
             name: Of the view in its recipe.
@@ -139,7 +139,7 @@ class View(ABC):
                 raise DataError(f"{option}.{name} {value}: give a number from {least} to {most}.")
 
     def bind(self, option: str, scan: Scan, source: Path) -> "tuple[View | None, Scan]":
-        """Find out once, before anything is decoded, what an option left open.
+        """Resolve once, before anything is decoded, what an option left open.
 
         Args:
             option: What names the view on the command line, for messages.
@@ -159,11 +159,11 @@ class View(ABC):
         return asdict(self)  # type: ignore[call-overload, no-any-return]  # every view is a dataclass
 
     def describe_source(self) -> str:
-        """Return what to say of it before the work begins; empty for nothing."""
+        """Return where its input comes from, printed before the work begins; empty for nothing to print."""
         return ""
 
     def summarise(self, name: str, store: Store) -> str:
-        """Return what to say of it when the store is there; empty for nothing."""
+        """Return a summary of its arrays, printed when the store is complete; empty for nothing to print."""
         return ""
 
     def wants(self, piece: Entry) -> Want | None:

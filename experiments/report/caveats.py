@@ -115,7 +115,7 @@ def versions(summary: Summary) -> str:
 
 
 def notes(summary: Summary) -> list[str]:
-    """What a reader of the tables has to know, one sentence or two each."""
+    """Return the caveats of the tables, one or two sentences each."""
     scores = [score for row in summary.rows for score in row.scores.values()]
     other = "Accuracy" if summary.table.metric == "uar" else "UAR"
     several_seeds = any(not math.isnan(score.seed_spread) for score in scores)

@@ -28,7 +28,7 @@ def report_of(summary: Summary) -> Report:
 
 
 def main_table(summary: Summary) -> TextTable:
-    """Published and measured figures side by side, with what is needed to judge the difference."""
+    """Return published and measured figures side by side, with what is needed to judge the difference."""
     headline = TITLES[summary.headline].split(" (")[0].lower()
     header = [
         first(summary),
@@ -50,13 +50,13 @@ def main_table(summary: Summary) -> TextTable:
 
 
 def published(summary: Summary, row: RowSummary) -> str:
-    """The published figure of the table's metric and where it comes from."""
+    """Return the published figure of the table's metric and where it comes from."""
     figures, metric = row.row.published, summary.table.metric
     return f"{figures[metric]:.2f} ({figures['provenance']})" if metric in figures else summary.table.unpublished
 
 
 def measured(summary: Summary, row: RowSummary, column: str) -> str:
-    """The metric of one column with its spread, and how much of it was run."""
+    """Return the metric of one column with its spread, and how much of it was run."""
     score = row.scores.get(column)
     if not score:
         return NOT_RUN if COLUMNS[column][0] in summary.table.protocols else NONE

@@ -57,17 +57,17 @@ def metric_name(summary: Summary) -> str:
 
 
 def first(summary: Summary) -> str:
-    """Title of the first column."""
+    """Return the title of the first column."""
     return STAMP if summary.table.synthetic else "Row"
 
 
 def titled(summary: Summary, text: str) -> str:
-    """A heading, stamped where the table is synthetic."""
+    """Return a heading, stamped where the table is synthetic."""
     return f"{STAMP}: {text}" if summary.table.synthetic else text
 
 
 def title(summary: Summary) -> str:
-    """Heading of a table, stamped where it is synthetic and where a row of it leaked."""
+    """Return the heading of a table, stamped where it is synthetic and where a row of it leaked."""
     own = f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
     leaked = any(row.row.label.startswith(f"{LEAKED}: ") for row in summary.rows)
     return f"{own} ({LEAKED} rows saw what labels were made of)" if leaked else own

@@ -45,7 +45,7 @@ class Evaluation:
 
 
 def pending(table: Table, jobs: Sequence[Job], done: Collection[Path]) -> list[Evaluation]:
-    """The evaluations that a table asks for and that are not there yet.
+    """Return the evaluations that a table asks for and that are not there yet.
 
     Args:
         table: The table; its ``missing`` says which rows, modalities and rates.
@@ -75,7 +75,7 @@ def pending(table: Table, jobs: Sequence[Job], done: Collection[Path]) -> list[E
 
 
 def evaluate_all(evaluations: Sequence[Evaluation], workers: int) -> dict[str, str]:
-    """Scores cells, some at a time.
+    """Score cells, several at a time.
 
     Args:
         evaluations: Of `pending`.
@@ -101,7 +101,7 @@ def evaluate_all(evaluations: Sequence[Evaluation], workers: int) -> dict[str, s
 
 
 def evaluate(evaluation: Evaluation) -> str:
-    """Scores one cell under everything that is still to do.
+    """Score one cell under everything that is still to do.
 
     Args:
         evaluation: The cell.

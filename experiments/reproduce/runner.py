@@ -59,7 +59,7 @@ class _Running:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Turns SIGINT and SIGTERM into `Interrupted`."""
+    """Turn SIGINT and SIGTERM into `Interrupted`."""
 
     def interrupt(number: int, _: object) -> None:
         raise Interrupted(number)
@@ -75,7 +75,7 @@ def interruptible() -> Iterator[None]:
 def run_jobs(
     jobs: Sequence[Job], *, program: Path, workers: int, outcome: Outcome, seconds: Mapping[str, list[float]]
 ) -> None:
-    """Runs cells, those that others need first.
+    """Run cells, those that others need first.
 
     Args:
         jobs: Cells to run, each after those it needs.
@@ -131,7 +131,7 @@ def run_jobs(
 
 
 def _imports(project: Path) -> list[str]:
-    """What every cell imports: the training command and all that YAML can name."""
+    """Return what every cell imports: the training command and all that YAML can name."""
     train = project / "experiments" / "train" / "command.py"
     return ["experiments.train.command", *class_paths.modules(project)] if train.exists() else []
 
@@ -142,7 +142,7 @@ def typed(program: Path, command: Sequence[str]) -> str:
 
 
 def call(command: Sequence[str]) -> int:
-    """Runs one command to its end, or to an interrupt."""
+    """Run one command to its end, or to an interrupt."""
     process = subprocess.Popen(command, start_new_session=True)
     try:
         return process.wait()
@@ -155,7 +155,7 @@ def call(command: Sequence[str]) -> int:
 
 
 def _start(job: Job, program: Path, context: multiprocessing.context.ForkServerContext) -> _Running | bool | None:
-    """Starts a cell: True if it is done by now, None if another process has it."""
+    """Start a cell; return True if it is done already, None if another process has it."""
     try:
         lock = hold(job.directory)
     except Busy:
@@ -176,7 +176,7 @@ def _start(job: Job, program: Path, context: multiprocessing.context.ForkServerC
 
 
 def _run_cell(program: str, command: Sequence[str], log: str, environment: Mapping[str, str]) -> None:
-    """What a cell's process does."""
+    """Run a command in a cell's own process."""
     os.setsid()
     threading.Thread(target=_die_with_runner, daemon=True).start()
     try:

@@ -93,7 +93,7 @@ class Table:
         return Path("data", *(["synthetic"] if self.synthetic else []), self.corpus)
 
     def row(self, name: str) -> Row:
-        """The row of this name.
+        """Return the row of this name.
 
         Raises:
             DataError: If the table has none.
@@ -105,5 +105,5 @@ class Table:
 
 
 def table_names(project: Path = PROJECT) -> list[str]:
-    """Names of the tables there are."""
+    """Return the names of the tables there are."""
     return sorted(path.stem for path in (project / "experiments" / "tables").glob("*.yaml"))

@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 
 
 def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -> Table:
-    """Reads and checks a table.
+    """Read and check a table.
 
     Args:
         name: File stem, or path of the YAML file.

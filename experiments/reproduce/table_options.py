@@ -21,7 +21,7 @@ _OF_THE_RUNNER = (
 
 
 def check_settings(settings: Mapping[Any, Any], path: Path, where: str) -> None:
-    """Refuses what is no dotted name of a setting, as options of the command line alone are, or no table's to say.
+    """Refuse what is no dotted name of a setting, as options of the command line alone are, or no table's to say.
 
     Args:
         settings: What the table calls settings, by name.

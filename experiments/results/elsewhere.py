@@ -73,7 +73,7 @@ def without_elsewhere(settings: Any, path: str = "") -> Any:
 
 
 def _is_one(count: Any) -> bool:
-    """Whether a number of devices, or a list of them as Lightning reads it, is one; how many ``auto`` is, who knows."""
+    """Return whether a number or list of devices, as Lightning reads it, is one device; for ``auto`` nobody knows."""
     if isinstance(count, list):
         return len(count) == 1
     return count is None or re.fullmatch(r"1|\d+,", str(count).strip()) is not None

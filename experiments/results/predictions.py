@@ -49,17 +49,17 @@ class Predictions:
 
 
 def missing_predictions(directory: Path, modality: str, rate: float, selection: str) -> Path:
-    """Where a cell keeps its predictions of a test fold whose clips lose a modality at a rate."""
+    """Return the file of a cell's predictions for a test fold from whose clips a modality is dropped at a rate."""
     return directory / "missing" / f"{modality}-{rate:.2f}" / f"predictions-{selection}.csv"
 
 
 def subset_name(modalities: Iterable[str]) -> str:
-    """What stands for the modality that goes missing where it is all but these."""
+    """Return the name that stands for all modalities but these in place of the one that goes missing."""
     return _ONLY + "+".join(modalities)
 
 
 def subset_of(name: str) -> tuple[str, ...]:
-    """The modalities that are left under a name of `subset_name`; none for the name of a modality."""
+    """Return the modalities that are left under a name of `subset_name`; none for the name of a modality."""
     return tuple(name.removeprefix(_ONLY).split("+")) if name.startswith(_ONLY) else ()
 
 
@@ -102,7 +102,7 @@ def unfit(predictions: Predictions, classes: int) -> str:
 
 
 def read_predictions(path: Path, class_names: list[str]) -> Predictions:
-    """Reads a prediction file; a clip that a distributed sampler repeated is kept once.
+    """Read a prediction file; a clip that a distributed sampler repeated is kept once.
 
     Args:
         path: CSV with columns id, group, target and ``p_<class>`` per class; ``gate_<modality>`` and ``attr_<name>``

@@ -36,7 +36,7 @@ class Robustness:
 
 
 def curves(cells: Mapping[tuple[str, int, int], Cell], metric: str) -> dict[str, Robustness]:
-    """Curves of the most honest column that was evaluated under missing modalities.
+    """Return the curves of the most honest column that was evaluated under missing modalities.
 
     Args:
         cells: Finished cells of a row by protocol, fold and seed.
@@ -64,7 +64,7 @@ def curves(cells: Mapping[tuple[str, int, int], Cell], metric: str) -> dict[str,
 
 
 def subset_means(table: Table, cells: Mapping[tuple[str, int, int], Cell]) -> dict[tuple[str, ...], float]:
-    """The metric with some modalities alone; the whole set is the cells' own.
+    """Return the mean metric with each subset of the modalities; the full set is the cells' own figure.
 
     Args:
         table: Names the subsets.

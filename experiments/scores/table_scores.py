@@ -65,7 +65,7 @@ class RowSummary:
         return subgroups.clips_of(runs, self.class_names)
 
     def optimism(self, column: str) -> float:
-        """The metric of the best epoch on the test fold minus that of a column, over the folds both have."""
+        """Return the metric of the best epoch on the test fold minus that of a column, over the folds both have."""
         best, other = self.scores.get("best"), self.scores.get(column)
         common = sorted(best.folds.keys() & other.folds.keys()) if best and other else []
         if not best or not other or not common:
@@ -102,7 +102,7 @@ class Summary:
 
 
 def summarise(table: Table, cells: Cells) -> Summary:
-    """Computes the numbers of a table.
+    """Compute the numbers of a table.
 
     Args:
         table: The table.
@@ -162,7 +162,7 @@ def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
 
 
 def _paired(score: Score, above: Score) -> statistics.SignFlips:
-    """Test two rows; not where they were scored on other clips, which weigh otherwise in an average over classes."""
+    """Test two rows, if they were scored on the same clips: others weigh differently in an average over classes."""
     if score.hits.keys() != above.hits.keys():
         return _UNTESTED
     differences: dict[str, float] = {}

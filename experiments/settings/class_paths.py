@@ -46,7 +46,7 @@ def modules(project: Path) -> list[str]:
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Takes ``--allow-import`` out of a command line, so that it is in no parser, request, config or checkpoint.
+    """Take ``--allow-import`` out of a command line, so that it is in no parser, request, config or checkpoint.
 
     Args:
         arguments: A command line.
@@ -88,7 +88,7 @@ def package(name: str) -> str:
 
 @contextlib.contextmanager
 def guarded(allowed: Sequence[str]) -> Iterator[None]:
-    """Has jsonargparse, which imports whatever a value names while it parses, import nothing that is not listed.
+    """Keep jsonargparse, which imports whatever a value names while it parses, to the modules that are listed.
 
     Args:
         allowed: The user's own packages, which are imported.
@@ -131,7 +131,7 @@ def refusal(path: str) -> str:
 
 
 def check_classes(value: Any, name: str = "") -> None:
-    """Checks that settings name classes alone: a function that returns the right thing would be called.
+    """Check that settings name classes alone: a function that returns the right thing would be called.
 
     Args:
         value: Parsed settings; what they name has been imported.

@@ -19,7 +19,7 @@ CLASS_KEYS = frozenset({"class_path", "init_args", "dict_kwargs"})
 
 
 def display_path(path: Path) -> Path:
-    """A path as messages show it: from the working directory where it lies in it."""
+    """Return a path as messages show it: from the working directory where it lies in it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
@@ -45,7 +45,7 @@ def parse_value(text: str) -> Any:
 
 
 def read_yaml(path: Path) -> Config:
-    """Reads a YAML file that holds a mapping.
+    """Read a YAML file that holds a mapping.
 
     Args:
         path: The file.
@@ -77,7 +77,7 @@ def read_yaml(path: Path) -> Config:
 
 
 def merge(base: Mapping[str, Any], new: Mapping[str, Any], *, sections: bool = True) -> Config:
-    """Lays settings over others as the command line does.
+    """Merge settings over others as the command line does.
 
     Sections, classes and their arguments merge, ``key+`` appends to a list. Any other mapping is a value, which is
     replaced as a whole.
@@ -107,7 +107,7 @@ def merge(base: Mapping[str, Any], new: Mapping[str, Any], *, sections: bool = T
 
 
 def override(settings: Any, names: Sequence[str], value: Any) -> Any:
-    """Lays one dotted option over settings as the command line does.
+    """Set one dotted option in settings as the command line does.
 
     Args:
         settings: The settings; a list stands for its last item, text for a class without arguments.

@@ -19,7 +19,7 @@ _Events: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # told one by one:
 
 
 class Loader(yaml.SafeLoader):
-    """Reads numbers as the command line does: ``1e-3`` is a float, a date is text."""
+    """Read numbers as the command line does: ``1e-3`` is a float, a date is text."""
 
 
 Loader.yaml_constructors = {
@@ -78,7 +78,7 @@ def limited(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def check(text: str) -> None:
-    """Looks through YAML without building anything of it.
+    """Check YAML before anything is built of it.
 
     Args:
         text: The YAML.
@@ -134,7 +134,7 @@ def check(text: str) -> None:
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Looks through a command line, whose values a parser reads as YAML.
+    """Check a command line, whose values a parser reads as YAML.
 
     Args:
         words: Its words.

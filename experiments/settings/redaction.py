@@ -27,7 +27,7 @@ _SPOKEN = re.compile(rf"(?<![\w./-])((?:\w+[._])*?(?:{_NAMES}|token)[\"']?\s*[:=
 
 
 def is_secret(name: str) -> bool:
-    """Whether a setting of this name is a secret, whatever its value."""
+    """Return whether a setting of this name is a secret, whatever its value."""
     last = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.removesuffix("+").rpartition(".")[2]).replace("-", "_")
     return _NAME.fullmatch(last) is not None
 
@@ -74,7 +74,7 @@ def drop(settings: Any, *, mark: bool = False) -> Any:
 
 
 def forget(task: Any) -> None:
-    """Takes the secrets out of what checkpoints and loggers keep of a model's settings.
+    """Remove the secrets from the settings that checkpoints and loggers store of a model.
 
     Args:
         task: The model.

@@ -19,26 +19,26 @@ from experiments.train.emotion_cli import EmotionCLI
 
 
 def import_all() -> None:
-    """Imports every module of the packages whose classes YAML can name without their modules."""
+    """Import every module of the packages whose classes YAML can name without their modules."""
     for module in class_paths.modules(PROJECT):
         importlib.import_module(module)
 
 
 class _Built(EmotionCLI):
-    """Stops before anything runs."""
+    """Stop before anything runs."""
 
     def before_fit(self) -> None:
-        """Does nothing, as what follows."""
+        """Do nothing."""
 
     def fit(self, **_: Any) -> None:
-        """Stands in for that of the trainer."""
+        """Take the place of the trainer's ``fit``."""
 
     def after_fit(self) -> None:
-        """Has nothing to test."""
+        """Do nothing: there is nothing to test."""
 
 
 def build(arguments: Sequence[str]) -> EmotionCLI:
-    """Builds the model and the data of a ``fit`` command without running or writing anything.
+    """Build the model and the data of a ``fit`` command without running or writing anything.
 
     Args:
         arguments: The command and its options.
@@ -54,7 +54,7 @@ def build(arguments: Sequence[str]) -> EmotionCLI:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs one training command.
+    """Run one training command.
 
     Args:
         arguments: The command and its options.

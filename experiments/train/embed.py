@@ -33,7 +33,7 @@ CHUNK = 1024  # items between two marks from which an interrupted run goes on
 
 
 def use_frozen_encoders(task: EmotionTask, data: EmotionDataModule, checkpoint: Path | None = None) -> None:
-    """Replaces what frozen encoders would see by what they say, computed now or found in the store.
+    """Replace the input of frozen encoders by their embeddings, computed now or read from the store.
 
     Args:
         task: The model; its encoders are filled from ``checkpoint``, or else from ``init_from``.
@@ -58,7 +58,7 @@ def use_frozen_encoders(task: EmotionTask, data: EmotionDataModule, checkpoint: 
 
 
 def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Tensor:
-    """What an encoder says of every item of a modality, memory-mapped.
+    """Return an encoder's embedding of every item of a modality, memory-mapped.
 
     Args:
         encoder: Maps items ``(N, ...)`` to ``(N, D)``.
@@ -112,7 +112,7 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
 
 
 def _compute(encoder: nn.Module, data: EmotionDataModule, modality: str, path: Path) -> int:
-    """Fills the file from where it ends; returns the number of values per item."""
+    """Fill the file from where it ends; return the number of values per item."""
     count = data.count_items(modality)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder.to(device)

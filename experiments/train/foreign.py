@@ -26,7 +26,7 @@ _OPTIONS: dict[type, str] = {
 
 
 def check_trainer(trainer: Any, options: Any) -> None:
-    """Refuses options that would end in the middle of a run.
+    """Refuse options that would end in the middle of a run.
 
     Args:
         trainer: As it was built.

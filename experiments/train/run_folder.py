@@ -12,7 +12,7 @@ from experiments.settings.config import Config
 
 
 def enter(folder: Path, held: contextlib.ExitStack) -> None:
-    """Keeps every other run out of the folder of a run.
+    """Hold the lock of a run's folder.
 
     Args:
         folder: Folder of the run.
@@ -35,7 +35,7 @@ def enter(folder: Path, held: contextlib.ExitStack) -> None:
 
 
 def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
-    """Makes a folder ready for the run that is asked for and records what that is.
+    """Prepare the folder of a run, and record the run's request in it.
 
     Args:
         folder: Folder of the run.

@@ -11,7 +11,7 @@ from lightning_modules.base import EmotionTask
 
 
 def score_selections(trainer: Any, task: EmotionTask, data: EmotionDataModule) -> dict[str, dict[str, Any]]:
-    """Tests every checkpoint whose predictions are results.
+    """Test every checkpoint whose predictions are results.
 
     Args:
         trainer: After its training.

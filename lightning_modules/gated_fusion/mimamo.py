@@ -90,7 +90,7 @@ class MIMAMONet(DialogueTask):
         draw_released(self, leave=("encoders", "loss"))
 
     def stages(self) -> Stages:
-        """Encoder, metadata, roles, the rounds of attention, LSTM with its attention, classifier."""
+        """Return the stages: encoder, metadata, roles, the rounds of attention, LSTM with its attention, classifier."""
         return {
             **self.encoder_stages(),
             "metadata": [self.tables, self.meta],
@@ -101,7 +101,7 @@ class MIMAMONet(DialogueTask):
         }
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of dialogues.
+        """Score a batch of dialogues.
 
         Args:
             batch: ``video``, raw or embedded, ``meta``, ``role``; masks and lengths.
@@ -154,7 +154,7 @@ class MutualAttention(nn.Module):
     def forward(
         self, first: Tensor, second: Tensor, first_absent: Tensor, second_absent: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """One round.
+        """Return both sequences after one round.
 
         Args:
             first: ``(B, T, D)``.
@@ -192,7 +192,7 @@ def _attend(attention: nn.Module, query: Tensor, context: Tensor, absent: Tensor
 
 
 def _normed(before: int, after: int, dropout: float, again: bool = False) -> nn.Sequential:
-    """Linear, LayerNorm, GELU, dropout; twice where ``again``."""
+    """Return the layers: linear, LayerNorm, GELU, dropout; twice where ``again``."""
     layers = [nn.Linear(before, after), nn.LayerNorm(after), nn.GELU(), nn.Dropout(dropout)]
     if again:
         layers += [nn.Linear(after, after), nn.LayerNorm(after), nn.GELU(), nn.Dropout(dropout)]

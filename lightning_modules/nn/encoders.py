@@ -14,7 +14,7 @@ from tensor_files import TensorFileError, read_safetensors, read_torch
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Reads the tensors of a checkpoint.
+    """Read the tensors of a checkpoint.
 
     Args:
         path: A Lightning checkpoint, a plain state dict, or a ``.safetensors`` file.
@@ -34,7 +34,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def read_hyper_parameters(path: str | Path) -> dict[str, Any]:
-    """Reads what a Lightning checkpoint says of its model's arguments.
+    """Read the arguments of the model that a Lightning checkpoint holds.
 
     Args:
         path: The checkpoint.
@@ -61,7 +61,7 @@ def _read(path: Path) -> Any:
 
 
 def load_weights(module: nn.Module, path: str | Path, prefix: str = "") -> None:
-    """Fills a module from a checkpoint; every tensor must be there and fit.
+    """Fill a module from a checkpoint; every tensor must be there and fit.
 
     Args:
         module: The module to fill.
@@ -100,7 +100,7 @@ _TIMM_FILES = {"cache_dir", "checkpoint_path", "pretrained", "pretrained_cfg", "
 
 
 def timm_backbone(name: str, **options: Any) -> nn.Module:
-    """A network of timm without its classifier and without weights: `load_backbone_weights` fills it.
+    """Return a network of timm without its classifier and without weights: `load_backbone_weights` fills it.
 
     Args:
         name: Its name in timm.
@@ -127,7 +127,7 @@ def timm_backbone(name: str, **options: Any) -> nn.Module:
 
 
 def load_backbone_weights(network: nn.Module, weights: str) -> None:
-    """Fills a network of `timm_backbone` with pretrained weights; those of a classifier are left out.
+    """Fill a network of `timm_backbone` with pretrained weights; those of a classifier are left out.
 
     Args:
         network: The network.
@@ -162,14 +162,14 @@ def _hub_weights(cfg: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _torchvision_renamed(state: dict[str, Tensor], wanted: list[str]) -> dict[str, Tensor]:
-    """Both libraries list the layers in the same order, under different names; returned as it is where they do not."""
+    """Return torchvision weights under timm's names: both list the layers in one order; unchanged where they do not."""
     given = {key: value for key, value in state.items() if not key.startswith("classifier.")}
     kinds = [[key.rpartition(".")[2] for key in keys] for keys in (given, wanted)]
     return dict(zip(wanted, given.values(), strict=True)) if kinds[0] == kinds[1] else state
 
 
 def transformers_network(kind: Literal["bert", "wav2vec2"], config: dict[str, Any]) -> nn.Module:
-    """A network of transformers without weights: `load_transformers_weights` fills it.
+    """Return a network of transformers without weights: `load_transformers_weights` fills it.
 
     Args:
         kind: ``bert`` (without its pooling layer) or ``wav2vec2`` (without masking of its own in training).
@@ -199,7 +199,7 @@ def transformers_network(kind: Literal["bert", "wav2vec2"], config: dict[str, An
 
 
 def load_transformers_weights(network: nn.Module, weights: str) -> None:
-    """Fills a network of `transformers_network` with pretrained weights; those of heads and poolers are left out.
+    """Fill a network of `transformers_network` with pretrained weights; those of heads and poolers are left out.
 
     Args:
         network: The network.
@@ -238,7 +238,7 @@ def load_transformers_weights(network: nn.Module, weights: str) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Checks the ``.bin`` files of a transformers folder, which are archives of torch; its library would not.
+    """Check the ``.bin`` files of a transformers folder, which are archives of torch; its library would not.
 
     Raises:
         TaskError: If one is damaged.
@@ -254,7 +254,7 @@ CONTAINERS = ("blocks", "stages", "layers", "features")
 
 
 def backbone_stages(network: nn.Module) -> dict[str, list[nn.Module | nn.Parameter]]:
-    """The layer groups of any network of timm, from input to output.
+    """Return the layer groups of any network of timm, from input to output.
 
     What stands before the blocks is ``stem``, what comes after them ``tail``; the blocks are the children of what timm
     calls ``blocks``, ``stages``, ``layers`` or ``features``, or else (ResNet) every child that has layers inside.

@@ -39,15 +39,15 @@ class PoseNetwork(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Stays in evaluation mode."""
+        """Stay in evaluation mode."""
         return super().train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Stays frozen."""
+        """Stay frozen."""
         return super().requires_grad_(False)
 
     def load_pose_weights(self, path: str) -> None:
-        """Loads the official pose checkpoint of the backbone (``pose_hrnet_w32_256x192.pth``), whose names it shares.
+        """Load the official pose checkpoint of the backbone (``pose_hrnet_w32_256x192.pth``), whose names it shares.
 
         Args:
             path: The file.
@@ -58,7 +58,7 @@ class PoseNetwork(nn.Module):
         load_weights(self.network, path)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Finds joints.
+        """Find joints.
 
         Args:
             images: Body crops, normalised, ``(N, 3, S, S)``, S a multiple of 32.
@@ -72,7 +72,7 @@ class PoseNetwork(nn.Module):
 
 
 def draw_heatmaps(joints: Tensor, size: int = 64, sigma: float = 2.0) -> Tensor:
-    """Draws what a pose network is trained to give: a Gaussian at every joint, as high as the joint's score.
+    """Draw what a pose network is trained to give: a Gaussian at every joint, as high as the joint's score.
 
     Args:
         joints: x and y in parts of the body box, 0 to 1, and score, 0 to 1: ``(N, J, 3)``; NaN where not found.

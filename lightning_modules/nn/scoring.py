@@ -87,15 +87,15 @@ class ScoredModule(StagedModule):
         return values.to(self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects the batch into the table."""
+        """Collect the batch into the table."""
         self._collect(batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects the batch into the table."""
+        """Collect the batch into the table."""
         self._collect(batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Scores of the batch's clips.
+        """Return the scores of the batch's clips.
 
         Returns:
             ``id``, ``probabilities`` ``(B, K)`` and, where the model has one, ``embedding`` ``(B, D)``.
@@ -106,25 +106,25 @@ class ScoredModule(StagedModule):
         return result if embedding is None else {**result, "embedding": embedding}
 
     def on_validation_epoch_start(self) -> None:
-        """Starts an empty table."""
+        """Start an empty table."""
         self._parts = []
 
     def on_test_epoch_start(self) -> None:
-        """Starts an empty table."""
+        """Start an empty table."""
         self._parts = []
 
     def on_predict_epoch_start(self) -> None:
-        """Starts an empty table."""
+        """Start an empty table."""
         self._parts = []
 
     def on_validation_epoch_end(self) -> None:
-        """Logs ``val_loss``, ``val_accuracy``, ``val_uar``, ``val_f1`` and ``val_score``."""
+        """Log ``val_loss``, ``val_accuracy``, ``val_uar``, ``val_f1`` and ``val_score``."""
         self._log_evaluation("val")
 
     def on_test_epoch_end(self) -> None:
-        """Logs the same metrics as ``test_*``."""
+        """Log the same metrics as ``test_*``."""
         self._log_evaluation("test")
 
     def on_predict_epoch_end(self) -> None:
-        """Completes the table for whoever writes it."""
+        """Complete the table for the callbacks that write it."""
         self._finish_table()

@@ -34,7 +34,7 @@ class ManifestEntry:
 
     @property
     def content(self) -> dict[str, str]:
-        """What must be equal where a conversation is told twice."""
+        """The fields that must be equal where a conversation is listed twice."""
         emotion, context = self.entry.columns.get("emotion", ""), str(self.entry.texts.get("context", ""))
         return {"emotion": emotion, "context": context, "hash": self.sha256}
 

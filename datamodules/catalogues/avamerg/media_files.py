@@ -21,7 +21,7 @@ class MediaFiles:
 
     @classmethod
     def under(cls, folder: Path) -> "MediaFiles":
-        """Walk a folder once."""
+        """Index the media files of a folder in one walk."""
         by_name: dict[str, list[Path]] = {}
         for place, folders, names in os.walk(folder):
             folders.sort()
@@ -32,7 +32,7 @@ class MediaFiles:
 
     @property
     def paths(self) -> list[Path]:
-        """All of them."""
+        """All media files of the folder."""
         return [path for paths in self.by_name.values() for path in paths]
 
     def medium(self, named: str) -> Media:

@@ -78,7 +78,7 @@ def _check_splits(folder: Path, entries: list[Entry]) -> None:
 
 
 def _without_evaluated(entries: list[Entry]) -> list[Entry]:
-    """Drop what is also in a split that is evaluated: its prompt would be known."""
+    """Drop training entries whose prompt is also in a split that is evaluated."""
     held: defaultdict[str, set[str]] = defaultdict(set)
     prompts = [" ".join(str(one.texts["prompt"]).lower().split()) for one in entries]
     for one, prompt in zip(entries, prompts, strict=True):

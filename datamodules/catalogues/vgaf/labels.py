@@ -19,7 +19,7 @@ SOURCES, COLUMNS = "sources.csv", ("clip", "kind", "file", "source", "placed", "
 
 
 def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> dict[str, int]:
-    """Reads a label file.
+    """Read a label file.
 
     Args:
         path: Blank-separated text with a header that names ``Vid_name`` and ``Label``.
@@ -67,7 +67,7 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
 
 
 def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, dict[str, int]]:
-    """Class index by clip for Train and Val.
+    """Return the class index by clip for Train and Val.
 
     Args:
         root: Folder of the label files.
@@ -85,7 +85,7 @@ def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, di
 
 
 def read_sources(folder: Path) -> list[Row]:
-    """Rows of ``sources.csv``: which clip a face or a sound of a synthetic clip comes from; none where there is none.
+    """Return the rows of ``sources.csv``: the clip that a face or sound of a synthetic clip comes from; may be empty.
 
     Raises:
         DataError: If it cannot be read or lacks a column.
@@ -101,7 +101,7 @@ def read_sources(folder: Path) -> list[Row]:
 
 
 def source_clip(source: str, names: set[str]) -> str | None:
-    """The clip that a source stands for: the longest name that it, or a folder it is in, begins with.
+    """Return the clip that a source stands for: the longest name that it, or a folder it is in, begins with.
 
     Args:
         source: A clip, or a file cut out of one: ``<clip>_face3.png``, ``<clip>/3.png``.

@@ -17,7 +17,7 @@ from error_texts import first_names
 
 
 def carve(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Draws a share of every class.
+    """Draw a share of every class.
 
     Args:
         labels: Class indices ``(N,)``.
@@ -42,7 +42,7 @@ def carve(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 def mix(labels: np.ndarray, real: int, rate: float, seed: int, left_out: int = 0) -> np.ndarray:
-    """Draws synthetic clips, equally many of every class, that make up a share of all training clips.
+    """Draw synthetic clips, equally many of every class, that make up a share of all training clips.
 
     Args:
         labels: Class indices ``(N,)`` of the synthetic clips there are.
@@ -73,7 +73,7 @@ def mix(labels: np.ndarray, real: int, rate: float, seed: int, left_out: int = 0
 
 
 def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], held_out: set[str]) -> np.ndarray:
-    """Which synthetic clips were made of nothing that is scored.
+    """Return which synthetic clips contain nothing of the clips that are scored.
 
     Where ``sources.csv`` says what a synthetic clip was made of, faces or sound of a clip outside Train are refused:
     a model would have seen part of what it is scored on. Those of clips carved out of Train are only left out.

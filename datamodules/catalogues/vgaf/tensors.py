@@ -47,12 +47,12 @@ class Header:
     shape: tuple[int, ...]
 
     def __str__(self) -> str:
-        """As messages show it."""
+        """Return the type and shape as messages show them."""
         return f"{self.dtype} {'x'.join(map(str, self.shape))}"
 
 
 def read_tensor(path: Path, *, check: bool = True) -> Tensor:
-    """Maps the tensor of a file into memory; nothing in it is executed.
+    """Map the tensor of a file into memory; nothing in it is executed.
 
     Args:
         path: A ``.pt`` file that holds one plain tensor.
@@ -100,7 +100,7 @@ def normalised(frames: Tensor, normalization: Literal["half", "imagenet", "none"
 
 
 def read_header(path: Path) -> Header:
-    """Reads type and shape of a tensor, not its values: at 45 MB a file they are checked when they are first read.
+    """Read type and shape of a tensor, not its values: at 45 MB a file they are checked when they are first read.
 
     Raises:
         DataError: As `read_tensor`.
@@ -128,13 +128,13 @@ class Index:
         return texts
 
     def skipped(self, number: int) -> set[str]:
-        """``<part>/<clip>`` of the clips that could not be prepared into the folders of 5 or of 75."""
+        """Return ``<part>/<clip>`` of the clips that could not be prepared into the folders of 5 or of 75."""
         sets = self.manifest.get("sets", {}).values()
         return {clip for made in sets if made["folder"] == number for clip in made["skipped"]}
 
 
 def read_index(root: Path) -> Index | None:
-    """Reads the index of a corpus folder; None where there is none.
+    """Read the index of a corpus folder; None where there is none.
 
     Raises:
         DataError: If it is not finished or damaged.
@@ -189,7 +189,7 @@ def find_index(root: Path, number: int) -> Index | None:
 
 
 def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[str, Any]:
-    """Lists every tensor below a corpus folder; the same content gives the same bytes.
+    """List every tensor below a corpus folder; the same content gives the same bytes.
 
     Args:
         root: The corpus folder.
@@ -236,7 +236,7 @@ def place_of(root: Path, clip: Clip, modality: str, count: int, number: int) -> 
 def check(
     root: Path, clips: Iterable[Clip], frames: dict[str, int], number: int, index: Index | None
 ) -> dict[str, Header]:
-    """Checks every tensor that will be read: there, whole, of the right shape and one type.
+    """Check every tensor that will be read: there, whole, of the right shape and one type.
 
     Args:
         root: The corpus folder.
@@ -289,7 +289,7 @@ def _header(root: Path, path: Path, index: Index | None) -> Header:
 
 
 def _unfit(modality: str, count: int, header: Header) -> str:
-    """Why a tensor of this type and shape cannot be used; empty if it can."""
+    """Return why a tensor of this type and shape cannot be used; empty if it can."""
     channels = CHANNELS[modality]
     if header.dtype not in DTYPES[modality]:
         return f"expected {' or '.join(DTYPES[modality])}"
