@@ -204,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
-    """Return what is told of an error that a user can cause.
+    """Return the message and the exit code of an error that a user can cause.
 
     Args:
         error: What ended a command.

@@ -1,4 +1,4 @@
-"""What messages about errors are made of: what an error came of, its first line, some of many names, names of types."""
+"""Parts of error messages: an error's causes, its first line, the first of many names."""
 
 from collections.abc import Iterator
 

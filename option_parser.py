@@ -58,14 +58,14 @@ _ABOUT_ALL = re.compile(
 def condense(message: str) -> tuple[list[str], str]:
     """Return the part of a message of jsonargparse that a user can act on.
 
-    It tells what every type of a union said, nested by option; the first complaint that is not about the union itself
-    is the cause.
+    It lists what every type of a union reported, nested by option; the first complaint that is not about the union
+    itself is the cause.
 
     Args:
         message: As it words it.
 
     Returns:
-        Dotted names of the options that are meant, if it tells any, and one line of what is wrong with them.
+        Dotted names of the options that are meant, if it names any, and one line of what is wrong with them.
     """
     option: list[str] = []
     for line in message.splitlines():

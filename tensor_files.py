@@ -1,6 +1,6 @@
 """The one reader and writer of files of tensors: ``.pt``, ``.pth``, ``.ckpt``, ``.safetensors``, ``.npy`` and ``.npz``.
 
-Nothing that a file brings along is run, and no size that it claims is believed. What is checked:
+Nothing that a file brings along is run, and no size that it claims is trusted. What is checked:
 
 * ``.pt``, ``.pth`` and ``.ckpt`` of torch 1.6 or newer, and ``.npz``, are zip archives: every byte against the CRC-32
   of its member, which torch itself never looks at. A file that did not change is checked once in a process.
@@ -50,7 +50,7 @@ def read_torch(path: Path, *, check: bool = True, old: bool = False) -> Any:
     Args:
         path: The file.
         check: Compare every byte with its checksum first; False where only names, types and shapes are looked at.
-        old: Accept the format of before torch 1.6 too, which has no checksum; a warning tells the file's SHA-256.
+        old: Accept the format of before torch 1.6 too, which has no checksum; a warning names the file's SHA-256.
 
     Returns:
         Its content, tensors on the CPU.

@@ -25,8 +25,8 @@ class WebhookNotifier(Callback):
     ``status``: ``finished``, ``interrupted`` or ``failed``, and its ``epoch`` is how many were whole. ``run`` is the
     run's folder. Nothing about single clips is sent.
 
-    The first process posts, in a thread of its own. The first message that does not arrive is told in a warning, and no
-    more are sent. The URL often is the only secret of a webhook: it is written to no file, and best kept out of the
+    The first process posts, in a thread of its own. The first message that does not arrive is reported in a warning, and
+    no more are sent. The URL often is the only secret of a webhook: it is written to no file, and best kept out of the
     command line by ``AFFECTZOO_WEBHOOK``.
 
     Args:

@@ -18,7 +18,7 @@ class ModelProfile(Callback):
 
     ``result`` then holds ``parameters`` (total, trainable, by stage; a model's trainable count is taken at the start of
     training, before any unfreezing schedule), ``flops`` of one clip's forward pass, ``latency_ms`` (median) and
-    ``peak_memory_mb`` (of the GPU; without one, of the process; None where the system does not tell).
+    ``peak_memory_mb`` (of the GPU; without one, of the process; None where the system does not report it).
 
     Args:
         repeats: Forward passes that the median latency is taken over.
@@ -76,7 +76,7 @@ class ModelProfile(Callback):
 
 
 def peak_of_process() -> float | None:
-    """Return the most memory that this process has held, MiB; None where there is no ``/proc`` to tell it."""
+    """Return the peak memory of this process in MiB; None where there is no ``/proc``."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:

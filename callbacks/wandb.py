@@ -67,7 +67,7 @@ class ResilientWandbLogger(WandbLogger):
     """`WandbLogger` that is offline when no key is set and that can never stop a run.
 
     Without ``WANDB_API_KEY`` or a stored login, the run is kept on disk (``wandb sync`` uploads it later);
-    ``WANDB_MODE=online`` insists. Whatever goes wrong inside W&B is told once, and logging to it ends;
+    ``WANDB_MODE=online`` insists. Whatever goes wrong inside W&B is reported once, and logging to it ends;
     ``metrics.csv`` is written in any case.
 
     Args:

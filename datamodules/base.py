@@ -30,8 +30,8 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
             on validation groups that are in neither train nor test.
         batch_size: Clips per step and device.
         num_workers: Loader processes; 0 is right for memory-mapped clips.
-        missing: Rate per modality at which clips lose it, ``{"audio": 0.3}``; drawn per clip id, so that every model
-            misses the same clips.
+        missing: Rate per modality at which it is dropped from clips, ``{"audio": 0.3}``; drawn per clip id, so that
+            it is the same clips for every model.
         class_weighting: ``balanced`` weighs the loss by inverse class frequency in train.
     """
 
@@ -110,7 +110,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         """Number of classes.
 
         Raises:
-            DataError: If there is one alone, which nothing can be told from.
+            DataError: There is only one, so that there is nothing to learn.
         """
         names = self.class_names
         if len(names) < 2:

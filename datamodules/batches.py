@@ -1,4 +1,4 @@
-"""Clips of a split as a dataset of whole batches, and draws that depend on what they are for alone."""
+"""Clips of a split as a dataset of whole batches, and draws that depend only on their key."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ Split = Literal["train", "val", "test"]
 
 
 def uniform_draw(*key: str | int) -> float:
-    """Return a number in [0, 1) that depends on the key alone: the same for every model, run and machine.
+    """Return a number in [0, 1) that depends only on the key: the same for every model, run and machine.
 
     Args:
         key: What the draw belongs to, for example modality and clip id.

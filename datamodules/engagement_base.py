@@ -72,7 +72,7 @@ class EngagementClips(ClipDataset):
 
 
 class EngagementDataModule(EmotionDataModule):
-    """What frames and windows of engagement videos share.
+    """Base of the DataModules of frames and windows of engagement videos.
 
     The class weights count the label mass of all labelled steps of the training videos, so that every model has the
     same ones; the paper's sum to 1 over the classes, these have mean 1 over the steps, which differs in scale alone.

@@ -138,11 +138,11 @@ def _canonical(value: Any, hashes: Mapping[Path, str]) -> Any:
 
 @dataclass
 class Scan:
-    """What a folder holds.
+    """The entries of a folder.
 
     Attributes:
         entries: In the order in which they are stored.
-        ignored: What was left aside on purpose: number by kind.
+        ignored: Number of files that were skipped on purpose, by kind.
         facts: What the store's settings say of the source, for those who read it.
     """
 
@@ -165,7 +165,7 @@ class Catalogue(ABC):
 
     Attributes:
         name: Of the corpus, on the command line and of its folder.
-        recipe: What is kept of it where nothing else is asked for: the recipe of its paper.
+        recipe: Name of its default recipe, that of its paper.
         unit: What an entry is called; ``s`` makes the plural.
         classes: Names of the classes in order of their index.
         columns: Further columns of the store's index.
@@ -179,7 +179,7 @@ class Catalogue(ABC):
 
     @abstractmethod
     def scan(self, source: Path) -> Scan:
-        """List what a folder holds, by names and label tables alone.
+        """List the entries of a folder, from names and label tables only.
 
         Args:
             source: The raw folder.

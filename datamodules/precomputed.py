@@ -1,6 +1,6 @@
 """Features computed elsewhere: ``.pt`` or ``.npy`` files, one per clip, or one ``.npz``, joined to an index by clip id.
 
-Everything is checked before the first step, and every problem of a kind is told at once.
+Everything is checked before the first step, and all problems of a kind are reported at once.
 """
 
 import hashlib

@@ -22,7 +22,7 @@ from option_parser import OptionError, Parser
 
 @dataclass(frozen=True)
 class Choice:
-    """What has to be known before the options can be: they are those of a recipe."""
+    """Corpus and recipe of a command line, which decide what the other options are."""
 
     corpus: type[Catalogue]
     recipe: str

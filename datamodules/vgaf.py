@@ -157,7 +157,7 @@ class VGAFDataModule(EmotionDataModule):
         """All clips in one order: Train, Val, then, where any are wanted, all synthetic ones; every file is checked.
 
         Raises:
-            DataError: If a label file or a tensor is missing or wrong; all of it is told at once.
+            DataError: If a label file or a tensor is missing or wrong; all problems are reported at once.
         """
         return self._checked[0]
 
@@ -239,7 +239,7 @@ class VGAFDataModule(EmotionDataModule):
 
     @property
     def prepared_by(self) -> dict[str, Any]:
-        """What the preparation of these frames was asked for; empty for tensors made elsewhere."""
+        """Settings of the preparation of these frames; empty for tensors made elsewhere."""
         sets = self.index.manifest.get("sets", {}) if self.index else {}
         return dict(sets.get(str(self.number), {}).get("settings", {}))
 

@@ -1,4 +1,4 @@
-"""A small head over a frozen sentence encoder: what the text alone of a conversation says of its emotion.
+"""A small head over a frozen sentence encoder: the emotion of a conversation from its text only.
 
 It is from no paper: the text branch of the gated fusion system (docs/papers.md) over a published sentence encoder,
 measured on real text.

@@ -31,7 +31,7 @@ class DAiSEE(EngagementVideos):
     wanted: ClassVar[str] = ".avi or .mp4 in DataSet/Train/<user>/<clip>/ and the like"
 
     def videos(self, source: Path) -> Iterator[Entry]:
-        """Yield the clips of every split and tell what lacks its other half.
+        """Yield the clips of every split and print which labels and files have no counterpart.
 
         Raises:
             DataError: The folder of the clips or a label file is missing, or labels a clip twice differently.

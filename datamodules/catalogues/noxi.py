@@ -37,7 +37,7 @@ class NoXi(EngagementVideos):
     wanted: ClassVar[str] = "Expert_video.mp4 or Novice_video.mp4, as in train/<session>/"
 
     def videos(self, source: Path) -> Iterator[Entry]:
-        """Yield the videos of both roles and tell what lacks its other half."""
+        """Yield the videos of both roles and print which labels and files have no counterpart."""
         names = {f"{role}_video.mp4": role.lower() for role in ROLES}
         paths = [path for path in files_in(source, (".mp4",)) if path.name in names]
         for path in paths:

@@ -27,7 +27,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Clip:
-    """What was decoded.
+    """Decoded frames and waves of a clip.
 
     Attributes:
         duration: Seconds of video, or of audio where no frames were asked for.

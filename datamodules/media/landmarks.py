@@ -23,7 +23,7 @@ Rows = Literal["time", "paper"]
 
 @dataclass(frozen=True)
 class FaceQuery:
-    """Which boxes are looked for.
+    """The frames of a clip whose face boxes are wanted, and how they are chosen.
 
     Attributes:
         times: When the frames are shown that want one, ``(n,)``, seconds after the first frame of the video.

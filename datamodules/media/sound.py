@@ -122,7 +122,7 @@ class _Timeline:
         path: Named in errors.
 
     Attributes:
-        start: Time of the first sample in seconds; None where no frame has told its time yet.
+        start: Time of the first sample in seconds; None before the first frame with a time.
         rate: Samples a second; 0 before the first frame.
         length: Samples so far, silence included.
     """

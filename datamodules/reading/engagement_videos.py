@@ -45,7 +45,7 @@ class EngagementVideos(Catalogue):
         """List the videos, sorted by id; of two that differ under one id the second cannot be used.
 
         Raises:
-            DataError: There is no video, all are of one group, or one recording is said to be of two groups or labels.
+            DataError: There is no video, all are of one group, or one recording is labelled with two groups or labels.
         """
         found: dict[str, Entry] = {}
         ignored = Counter[str]()

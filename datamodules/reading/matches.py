@@ -1,4 +1,4 @@
-"""Files and the labels, boxes or landmarks that go with them: what lacks its other half is told, and what is double."""
+"""Files and their labels, boxes or landmarks: those without a counterpart, and duplicates, are printed."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
@@ -33,19 +33,19 @@ def print_unmatched(
 
 
 def print_copies(path: Path, copies: int) -> None:
-    """Print how many rows of a table say again what others say, if any."""
+    """Print how many rows of a table repeat other rows, if any."""
     if copies:
         print(f"  {copies} rows of {path.name} that come twice left aside")
 
 
 def print_counts(counts: Counter[str]) -> None:
-    """Print what was left aside, one kind a line, with its number."""
+    """Print how many rows or files were ignored, one kind a line."""
     for what, count in sorted(counts.items()):
         print(f"  {count} {what} left aside")
 
 
 def content_hash(path: Path) -> str:
-    """Return what tells the content of a file from another, as short as messages have it; empty if unreadable."""
+    """Return a short hash of a file's content, for messages; empty if it cannot be read."""
     try:
         return sha256_file(path)[:16]
     except OSError:

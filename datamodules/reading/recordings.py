@@ -15,7 +15,7 @@ from error_texts import first_names
 
 @dataclass(frozen=True)
 class Recording:
-    """What is said of one recording.
+    """Labels of one recording.
 
     Attributes:
         name: How messages name it.
@@ -29,14 +29,14 @@ class Recording:
 
 
 def repeated(recordings: Iterable[tuple[Hashable, Recording]], source: Path) -> list[str]:
-    """Return the names of those recordings that are one before them again, and of which the same is said.
+    """Return the names of the recordings that repeat an earlier one with the same labels.
 
     Args:
-        recordings: What equal recordings have in common, a digest, and what is said, in the order of preparation.
+        recordings: Digest, equal for equal recordings, and labels, in the order of preparation.
         source: Where they lie, for the message.
 
     Raises:
-        DataError: One recording is said to be of two groups or labels. Which is right cannot be told, and a network
+        DataError: One recording is labelled with two groups or labels. Which is right is unknown, and a network
             could know whom it is tested on.
     """
     first: dict[Hashable, Recording] = {}
@@ -55,7 +55,7 @@ def repeated(recordings: Iterable[tuple[Hashable, Recording]], source: Path) -> 
 
 
 def check_recordings(recorded: Iterable[tuple[Path, str, Hashable]], source: Path) -> None:
-    """Refuse files of the same bytes of which different things are said; tell of those that say the same.
+    """Refuse files of equal bytes whose labels differ; print those whose labels agree.
 
     The latter stay: the real RAVDESS has one such pair, two takes of one sentence by one actor.
 
@@ -103,8 +103,8 @@ def same_bytes(path: Path, other: Path) -> bool:
 def duplicate_hashes(paths: Iterable[Path]) -> dict[Path, str]:
     """Return the SHA-256 of those files that have the bytes of another one.
 
-    Files of one size alone are read. What cannot be read, or is no media file, is left out: it is nobody's recording,
-    and why it cannot be used is said where it is decoded.
+    Only files of equal size are read. What cannot be read, or is no media file, is left out: it is no recording,
+    and the reason is reported where it is decoded.
     """
     sizes: defaultdict[int, list[Path]] = defaultdict(list)
     for path in paths:

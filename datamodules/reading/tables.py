@@ -165,15 +165,15 @@ class Table:
 
 
 def read_table(path: Path, columns: Sequence[str] = (), option: str = "", headerless: bool = False) -> list[Row]:
-    """Return all rows of a table, none where it has a header alone; arguments and errors are those of `Table`."""
+    """Return all rows of a table, none where it has only a header; arguments and errors are those of `Table`."""
     return list(Table(path, columns, option, headerless))
 
 
 def settle(entries: Iterable[tuple[K, V, Place | str]]) -> tuple[dict[K, V], int]:
-    """Return what is said of each key, in order, and how many equal copies there were besides.
+    """Return the content of each key, in order, and how many equal copies there were besides.
 
     Args:
-        entries: Key, what is said of it, and where.
+        entries: Key, its content, and where it stands.
 
     Raises:
         DataError: Two entries say different things of one key; both places are named.

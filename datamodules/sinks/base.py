@@ -13,7 +13,7 @@ from datamodules.store.reader import Store
 
 @dataclass(frozen=True)
 class Filled:
-    """What a sink holds when all is done.
+    """Content of a sink when the preparation is done.
 
     Attributes:
         content: How much it is, for the last line.
@@ -98,6 +98,6 @@ class StoreSink:
         """
 
     def finish(self, out: Path, store: Store) -> Filled:
-        """Write what follows when the store is complete; return what there is."""
+        """Write what follows when the store is complete; return a description of the result."""
         size = sum(array["bytes"] for array in store.manifest["arrays"].values())
         return Filled(f"{size / 1e6:.0f} MB", store.fingerprint, store.synthetic, store.folder)

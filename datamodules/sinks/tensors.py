@@ -38,7 +38,7 @@ class TensorSink(StoreSink):
     seed: int = 2023
 
     def holds(self, catalogue: Catalogue) -> bool:
-        """Return whether the corpus tells the parts that the folders are named after."""
+        """Return whether the corpus knows the parts that the folders are named after."""
         return "part" in catalogue.columns
 
     def adopt(self, source: Path, out: Path | None) -> Filled | None:

@@ -10,8 +10,8 @@ At every grid step (5 per second) three cues are drawn anew, each of them unsure
     2          seldom             usually            more often a smile
     ========== ================== ================== =======================
 
-So the eyes tell only class 0 from the rest, the hands only class 2 from the rest, and the expression hints at all
-three: only face and body together tell the classes apart, and a long window sees more draws than a short one. A film
+So the eyes separate only class 0 from the rest, the hands only class 2 from the rest, and the expression hints at all
+three: only face and body together separate the classes, and a long window sees more draws than a short one. A film
 depends on the seed and its name alone. ``boxes.csv`` has what a pose tool would give at every step, with some of it
 not found, so that preparing needs no detector.
 """

@@ -135,6 +135,6 @@ class StandIn:
 
 
 def rng_of(*what: object) -> np.random.Generator:
-    """Return a generator that depends on the key alone."""
+    """Return a generator that depends only on the key."""
     key = "/".join(map(str, what))
     return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))

@@ -1,6 +1,6 @@
 """Stand-in for AvaMERG in its own raw format: invented dialogues with a synthetic voice and a drawn face.
 
-Four of the seven classes occur. The speaker's age decides which modality tells the class; the other two tell one that
+Four of the seven classes occur. The speaker's age decides which modality shows the class; the other two show one that
 is drawn by chance, so that a model has to look at who is speaking before it weighs them:
 
     child and elderly    the face (and the colour behind it)
@@ -66,7 +66,7 @@ class Scene:
     Attributes:
         name: Five digits.
         label: Class, a place in `CLASSES`.
-        expressed: Class that each modality tells.
+        expressed: Class that each modality shows.
         profiles: Of speaker and listener; no speaker where nothing is known of them.
         avatars: Numbers of speaker and listener.
         missing_files: File names that are not there.

@@ -1,6 +1,6 @@
 """Stand-in for VGAF in its own raw format: short films of drawn groups of people, with voices, and label files.
 
-Each modality tells one class from the other two, and is wrong in about every seventh clip (`UNSURE`):
+Each modality separates one class from the other two, and is wrong in about every seventh clip (`UNSURE`):
 
     ========= ============================= ======================
     class     picture                       sound

@@ -112,7 +112,7 @@ def prepare(
     max_skipped: int = 0,
     preview: Path | None = None,
 ) -> Store:
-    """Prepare a raw corpus, or carry on where that was stopped; print what was used, skipped and left aside.
+    """Prepare a raw corpus, or resume a stopped preparation; print how much was used, skipped and ignored.
 
     Args:
         catalogue: How the source is laid out.
@@ -256,7 +256,7 @@ def _missing_files(todo: Plan, store: Store) -> Iterator[str]:
 
 
 def _summarise(todo: Plan, store: Store, filled: Filled, began: float) -> None:
-    """Print how many entries are used, skipped and left aside, and where the arrays are."""
+    """Print how many entries are used, skipped and ignored, and where the arrays are."""
     unit, counts = f"{todo.catalogue.unit}s", store.manifest["counts"]
     dropped = Counter(entry.dropped for entry in todo.scan.entries if entry.dropped)
     splits = Counter(row["split"] for row in store.rows if row.get("split"))

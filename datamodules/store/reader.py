@@ -10,7 +10,7 @@ Layout of a finished folder::
     checksums.json    CRC-32 of every clip's arrays: compared when a process first reads them
     COMPLETE          the fingerprint
 
-While it is being written a journal stands in for the index, so that a writer killed at any point carries on
+While it is being written a journal replaces the index, so that a writer killed at any point resumes
 from the last whole clip and ends with the same bytes.
 """
 

@@ -1,4 +1,4 @@
-"""Writes a store (`datamodules.store.reader`), clip after clip, and carries on where a killed writer stopped."""
+"""Write a store (`datamodules.store.reader`), clip after clip, and resume where a killed writer stopped."""
 
 import csv
 import io
@@ -56,7 +56,7 @@ def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
 class StoreWriter:
     """Append clips to a store, one after the other, in the order that the caller fixes.
 
-    Opening a folder that a killed writer left carries on after its last whole clip; opening a finished one
+    Opening a folder that a killed writer left resumes after its last whole clip; opening a finished one
     sets ``complete`` and writes nothing.
 
     Args:

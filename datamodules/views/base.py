@@ -1,4 +1,4 @@
-"""What is kept of an entry: a view says which media it wants, is fed what they show, and ends with arrays."""
+"""What is kept of an entry: a view names the media it needs, is given their decoded content, and returns arrays."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -36,11 +36,11 @@ class Times:
 
 @dataclass(frozen=True)
 class Want:
-    """What a view wants decoded.
+    """The media, times and rates that a view needs decoded.
 
     Attributes:
         medium: Key of an entry's media.
-        times: Which frames; None for sound alone.
+        times: Which frames; None for only the sound.
         rates: Sampling rates in Hz of its sound.
         fps: Frames on a grid of so many a second, one at a time, in place of `times`.
         still: The picture, or the frame at the medium's own time.
@@ -55,12 +55,12 @@ class Want:
 
 @dataclass(frozen=True)
 class ViewArrays:
-    """What a view made of an entry.
+    """Arrays that a view made of an entry.
 
     Attributes:
         arrays: By name, of the dtypes that `View.arrays` and `View.trailing_arrays` give.
         padded: How many steps are padding.
-        label: Class index for the store's index where the entry cannot tell it by itself.
+        label: Class index for the store's index where the entry has none itself.
     """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)

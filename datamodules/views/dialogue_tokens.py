@@ -1,4 +1,4 @@
-"""Token ids of what is said in a dialogue and of what it is about: what the gated fusion and its encoders read."""
+"""Token ids of a dialogue's utterances and of its context, for the gated fusion and its encoders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -62,7 +62,7 @@ class Faces(WholeClip):
             raise DataError(f"{option}.landmarks {self.landmarks}: no such folder.")
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
-        """Find the landmark files, or go without pictures where the source holds sound alone."""
+        """Find the landmark files; drop the view where the source holds only sound."""
         if not any("video" in entry.media for entry in scan.usable):
             return None, scan
         folder = self.landmarks or source / "landmarks"

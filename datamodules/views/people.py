@@ -38,7 +38,7 @@ SELDOM = 0.05  # share of the steps below which a part is more likely misread th
 class People(View):
     """One person: pictures, uint8 RGB ``(steps, size, size, 3)``, and joints, float32 ``(steps, 17, 3)``.
 
-    Joints follow COCO: x and y relative to the body's box, score. ``<part>_seen`` tells the steps that show a part; the
+    Joints follow COCO: x and y relative to the body's box, score. ``<part>_seen`` marks the steps that show a part; the
     others are zeros.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Mel spectrograms of the equal segments of a clip: what the audio network of EmotiW 2023 (Augusma et al.) hears."""
+"""Mel spectrograms of the equal segments of a clip: the input of the audio network of EmotiW 2023 (Augusma et al.)."""
 
 from dataclasses import dataclass
 from pathlib import Path

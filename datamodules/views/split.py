@@ -1,4 +1,4 @@
-"""Which split an entry is of, and what is told of the splits."""
+"""The split of an entry, and a summary of the splits."""
 
 from dataclasses import dataclass
 

@@ -42,7 +42,7 @@ class TokenIds(EntryView):
         return {name: "i32"}
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
-        """Load the tokenizer, so that one that is not there is told at once."""
+        """Load the tokenizer, so that a missing one is reported at once."""
         there = sorted({name for entry in scan.usable for name in self.text_names(entry)})
         if scan.usable and self.text not in there:
             known = ", ".join(there) or "none"

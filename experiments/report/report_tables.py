@@ -80,7 +80,7 @@ def _main_row(summary: Summary, row: RowSummary) -> list[str]:
 
 
 def _sizes_header(summary: Summary) -> list[str]:
-    """Return a column for what was published, where that is told, and one per protocol: their numbers may differ."""
+    """Return a column for the published figures, if there are any, and one per protocol: their numbers may differ."""
     which = [*(["published"] if _sizes_published(summary) else []), *_PROTOCOLS]
     which = [_PROTOCOLS.get(name, name) for name in which if name == "published" or name in summary.table.protocols]
     return [f"n train / test ({name})" for name in which] if len(which) > 1 else ["n train / test"]

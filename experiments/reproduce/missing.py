@@ -1,7 +1,7 @@
-"""Finished cells under missing modalities: each trained model scored again while clips of its test fold lose one.
+"""Finished cells under missing modalities: each trained model is scored again with one dropped from its test clips.
 
 It is an evaluation, never a training: a cell is rebuilt from its command, takes the weights of the checkpoint that its
-table reports, and the data lose a modality at a rate (`EmotionDataModule.set_missing_rates`). What is there already
+table reports, and a modality is dropped at a rate (`EmotionDataModule.set_missing_rates`). What is there already
 costs nothing.
 """
 

@@ -38,7 +38,7 @@ _TAIL = 12  # lines of a failed cell's log
 
 @dataclass
 class Outcome:
-    """What became of the cells.
+    """Cells that are done, and those that failed.
 
     Attributes:
         done: Folders of the cells that are done.

@@ -54,7 +54,7 @@ class Table:
         folds: Test folds.
         seeds: Seeds by protocol; its keys are the protocols.
         synthetic: Whether its cells run on the stand-in corpus.
-        missing: Rates at which clips of the test fold lose a modality, by modality.
+        missing: Rates at which a modality is dropped from clips of the test fold, by modality.
         subsets: Modalities that clips of the test fold are left with, all others lost; of those in any subset.
         missing_rows: Rows that are evaluated under either.
         metric: What is printed and compared: ``accuracy`` or ``uar``, the unweighted average recall.

@@ -52,7 +52,7 @@ class SyntheticEntry:
 
 @dataclass(frozen=True)
 class MissingEntry:
-    """Which modalities clips of the test fold lose, or are left with."""
+    """Which modalities are dropped from, or are the only ones of, clips of the test fold."""
 
     rates: list[float] = field(default_factory=list)
     modalities: list[str] = field(default_factory=list)
@@ -114,7 +114,7 @@ def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
 
 
 def _describe_error(message: str) -> str:
-    """Return which keys are wrong, if that is said, and what is wrong with them."""
+    """Return the keys that are wrong, if the message names them, and what is wrong with them."""
     keys, complaint = condense(message)
     return f"{', '.join(keys)}: {complaint}" if keys else complaint
 

@@ -115,7 +115,7 @@ def read_result(directory: Path) -> Config:
 
 
 def state(directory: Path, request: Config) -> State:
-    """Return how far a cell is, seen from its files alone.
+    """Return the state of a cell, from its files only.
 
     Args:
         directory: Folder of the cell.

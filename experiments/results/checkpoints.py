@@ -24,7 +24,7 @@ def read_checkpoint(path: Path, option: str = "", remedy: str = "", *, resume: b
         path: The file.
         option: What named it, for the message.
         remedy: What to do about a damaged one, for the message.
-        resume: A training is to carry on from it, which takes more than weights.
+        resume: Whether a training resumes from it, which takes more than weights.
 
     Returns:
         Its content.

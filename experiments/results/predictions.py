@@ -1,4 +1,4 @@
-"""What a model said about each clip of a test fold, and where a run keeps it.
+"""A model's predictions for each clip of a test fold, and their place in a run's folder.
 
 A run's folder holds::
 
@@ -23,7 +23,7 @@ _OTHERS = ("gate_", "attr_")  # columns that some models and corpora have
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said about the clips of a test fold, each clip once.
+    """Predictions of a model for the clips of a test fold, each clip once.
 
     Attributes:
         ids: Clip ids.
@@ -69,7 +69,7 @@ def most_probable(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int6
 
 
 def unfit(predictions: Predictions, classes: int) -> str:
-    """Return what no model of so many classes can have said; empty if all of it can be so.
+    """Return what makes predictions impossible for a model of so many classes; empty if they are possible.
 
     Args:
         predictions: Of clips.
@@ -113,7 +113,7 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
         The predictions, clips in order of first appearance.
 
     Raises:
-        DataError: If a column is missing, a cell is no number, or no model can have said so.
+        DataError: If a column is missing, a cell is no number, or the values are no predictions.
     """
     columns = [f"p_{name}" for name in class_names]
     try:

@@ -284,7 +284,7 @@ def _laid(*layers: Path | tuple[str, Any]) -> Config:
 
 
 def _refuse_files(config: Config) -> None:
-    """Refuse settings in a file of their own: the parser would read it, and a request would hold its name alone."""
+    """Refuse settings in a file of their own: the parser would read it, and a request would hold only its name."""
     for name, value in _flat(config):
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, str) and (one.endswith((".yaml", ".yml", ".json")) or name == "trainer"):

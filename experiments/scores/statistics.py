@@ -1,4 +1,4 @@
-"""Metrics from confusion matrices, and what may be said of their differences.
+"""Metrics from confusion matrices, their intervals, and tests of their differences.
 
 Clips of one speaker are not independent, so intervals and tests resample groups (speakers), never clips. Training runs
 differ too: intervals resample the seeds there are, and with one seed all that is said is conditional on that run. Every
@@ -104,7 +104,7 @@ def bootstrap_interval(
 
 @dataclass(frozen=True)
 class SignFlips:
-    """What a paired permutation test found.
+    """Result of a paired permutation test.
 
     Attributes:
         p: The two-sided p value; NaN without groups.

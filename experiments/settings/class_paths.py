@@ -131,7 +131,7 @@ def refusal(path: str) -> str:
 
 
 def check_classes(value: Any, name: str = "") -> None:
-    """Check that settings name classes alone: a function that returns the right thing would be called.
+    """Check that settings name only classes: a function that returns the right type would be called.
 
     Args:
         value: Parsed settings; what they name has been imported.
@@ -173,7 +173,7 @@ def _loaded(path: str) -> Any:
 
 
 def current_class_path(path: Any) -> Any:
-    """Return the full path that a class of this project has now: found by its last name, whatever module it names.
+    """Return the current full path of a class of this project, found by its last name whatever module it names.
 
     Args:
         path: A class path as a checkpoint, a YAML or an option has it.
@@ -190,18 +190,18 @@ def current_class_path(path: Any) -> Any:
 
 
 def update_class_paths(value: Any) -> Any:
-    """Return settings, or the stored arguments of a model, with the class paths in them as they are now."""
+    """Return settings, or the stored arguments of a model, with current class paths."""
     return _each_text(value, current_class_path)
 
 
 def update_command_line(words: Sequence[str]) -> list[str]:
-    """Return a command line with the class paths that are words or values of it as they are now."""
+    """Return a command line whose words and values have current class paths."""
     pairs = [word.partition("=") if word.startswith("-") else ("", "", word) for word in words]
     return [f"{name}{equals}{current_class_path(value)}" for name, equals, value in pairs]
 
 
 def shorten_class_paths(value: Any) -> Any:
-    """Return settings with every class of this project by its name alone: what they ask for has no module.
+    """Return settings with the classes of this project by their last names, as a request holds them.
 
     Args:
         value: Settings, or a part of them.

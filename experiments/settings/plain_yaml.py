@@ -1,4 +1,4 @@
-"""Reads YAML that anyone may have written: plain values alone, and never more of them than settings can have."""
+"""Read YAML that anyone may have written: only plain values, and never more of them than settings can have."""
 
 import re
 from collections.abc import Callable, Sequence

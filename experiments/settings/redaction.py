@@ -33,7 +33,7 @@ def is_secret(name: str) -> bool:
 
 
 def hide_text(text: str) -> str:
-    """Return a text without the secrets that can be told by what they look like."""
+    """Return a text without the secrets that can be recognised by their form."""
 
     def host(url: re.Match[str]) -> str:
         return f"{url[1]}{url[3]}/{HIDDEN}" if url[2] or len(url[4]) > 1 else url[0]

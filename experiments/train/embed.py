@@ -1,4 +1,4 @@
-"""Runs frozen encoders over a corpus once and has training read what they said (contract 4).
+"""Run frozen encoders over a corpus once and make training read their embeddings (contract 4).
 
 ``<corpus>/embeddings/<key>/`` holds ``<modality>.f32``, one row per item of the prepared store in its order,
 ``manifest.json`` and, written last, ``COMPLETE``. The key is a hash of everything the values depend on: the encoder and
@@ -37,8 +37,8 @@ def use_frozen_encoders(task: EmotionTask, data: EmotionDataModule, checkpoint: 
 
     Args:
         task: The model; its encoders are filled from ``checkpoint``, or else from ``init_from``.
-        data: Where items come from; it hands out embeddings from now on.
-        checkpoint: Checkpoint of the whole model, where a run carries on or is evaluated.
+        data: Where items come from; its batches carry embeddings afterwards.
+        checkpoint: Checkpoint of the whole model, where a run resumes or is evaluated.
 
     Raises:
         UsageError: If an encoder trains, or its input is augmented.
@@ -148,7 +148,7 @@ def _key(encoder: nn.Module, data: EmotionDataModule, modality: str) -> str:
 
 
 def _settings(encoder: nn.Module) -> dict[str, str]:
-    """Return what an encoder was made with and neither its text nor its tensors tell: how it pools, ..."""
+    """Return the options of an encoder that neither its text nor its tensors show: how it pools, ..."""
     found = {}
     for name, module in encoder.named_modules():
         for option in inspect.signature(type(module).__init__).parameters:

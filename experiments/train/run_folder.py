@@ -43,7 +43,7 @@ def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
         overwrite: Throw away what an earlier run left there.
 
     Returns:
-        ``missing`` for a run that starts, ``partial`` for one that carries on.
+        ``missing`` for a run that starts, ``partial`` for one that resumes.
 
     Raises:
         Finished: If the folder holds the finished run.

@@ -129,7 +129,7 @@ class MIMAMONet(DialogueTask):
 
 
 class MutualAttention(nn.Module):
-    """Two sequences attend to themselves, then to each other; what was found is joined and added.
+    """Two sequences attend to themselves, then to each other; the results are concatenated and added.
 
     ``x' = LN(x + MHA(x))``, ``y' = LN(y + MHA(y))``; ``x'' = LN(x' + f([x'; MHA(x', y')]))`` with f a linear layer, LN,
     GELU; likewise y''.

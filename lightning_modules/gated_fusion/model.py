@@ -47,7 +47,7 @@ class AdaptiveGatedFusion(DialogueTask):
         gate: Kind of gate: see `ModalityGate`; ``equal`` is the same network without gates.
         gate_activation: ``sigmoid`` as written, ``none`` without its bound.
         temperature: tau.
-        modality_dropout: Rate at which training dialogues lose a modality; at least one stays.
+        modality_dropout: Rate at which a modality is dropped from training dialogues; at least one stays.
         null_rate: Share of training dialogues that the null vector stands for.
         dropout: Dropout of the classifier.
         **kwargs: See `DialogueTask` and `EmotionTask`.

@@ -84,7 +84,7 @@ class TwoLevelNetwork(nn.Module, ABC):
 
 
 class VideoNetwork(TwoLevelNetwork):
-    """What can stand as ``model.video``: a network over frames, or over what was measured in them."""
+    """A network that can be ``model.video``: over frames, or over measurements in them."""
 
     @abstractmethod
     def stages(self) -> dict[str, nn.Module]:

@@ -57,7 +57,7 @@ class Positions(nn.Module):
 
 
 class AttentionLayer(nn.Module):
-    """What one sequence finds in another, then a feed-forward network as wide as the sequence; normalised after each.
+    """Attention of one sequence to another, then a feed-forward network as wide as the sequence; normalised after each.
 
     ``q = place(query)``, ``k = place(context)``, ``v = place(context)`` with `Positions`, each with its own dropout;
     ``x = LN(drop(MHA(q, k, v)) + q)``; ``y = LN(drop(W_2 ReLU(drop(W_1 x + b_1)) + b_2) + x)``. The projections of the

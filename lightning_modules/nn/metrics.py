@@ -49,7 +49,7 @@ def class_labels(logits: Scores, target: Scores) -> Tensor:
 
 @dataclass
 class PredictionTable:
-    """What a model said about the clips seen so far (contract 2), with their targets (contract 1).
+    """Outputs of a model for the clips so far (contract 2), with their targets (contract 1).
 
     Attributes:
         ids: Clip ids.

@@ -20,7 +20,7 @@ UPPER_BODY = 13  # without knees and ankles, which come last
 class PoseNetwork(nn.Module):
     """HRNet with one heat map per COCO joint, frozen for good (28,536,113 parameters by default).
 
-    Whoever asks it to train or to take gradients, it does not: unfreezing schedules leave it alone.
+    It never trains and takes no gradients, whatever an unfreezing schedule asks.
 
     Args:
         backbone: An ``hrnet_*`` of timm.

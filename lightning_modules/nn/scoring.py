@@ -1,4 +1,4 @@
-"""The evaluation of every paper's model: one table of what it said about the clips, and the metrics of that table."""
+"""The evaluation of every paper's model: one table of its outputs for the clips, and the metrics of that table."""
 
 from abc import abstractmethod
 from typing import Any
@@ -26,7 +26,7 @@ class ScoredModule(StagedModule):
         *arguments: Those of `StagedModule`.
 
     Attributes:
-        predictions: What was said in the last evaluation.
+        predictions: Outputs of the last evaluation.
     """
 
     def __init__(self, *arguments: Any) -> None:

@@ -89,7 +89,7 @@ def _drawn(told: Sequence[ManifestEntry]) -> list[ManifestEntry]:
 
 
 def _checked(told: Sequence[ManifestEntry], folder: Path) -> Sequence[ManifestEntry]:
-    """Refuse a conversation in two splits, and one that is told twice and differently."""
+    """Refuse a conversation in two splits, and one that is listed twice and differently."""
     split_of: dict[str, str] = {}
     for entry in (one.entry for one in told):
         if split_of.setdefault(entry.id, entry.split) != entry.split:

@@ -20,7 +20,7 @@ _CHAIN = ("event_scenario", "emotion_cause", "goal_to_response")
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """What a manifest says of one conversation.
+    """One conversation of a manifest.
 
     Attributes:
         entry: The conversation.

@@ -23,7 +23,7 @@ def conversations_in(path: Path, split: str, read: Rows, ignored: Counter[str]) 
         ignored: Counts the lines that say what another says.
 
     Raises:
-        DataError: An emotion is not known, or two things are said of one conversation.
+        DataError: An emotion is not known, or rows of one conversation contradict each other.
     """
     whole: list[tuple[str, int, Row]] = []
     for row in read.rows:

@@ -135,7 +135,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Corpus:
-    """How a corpus is read; those that files of this folder define are found by their names.
+    """How a corpus is read; the files of this folder define one each and are found by name.
 
     Attributes:
         name: Of its folder.

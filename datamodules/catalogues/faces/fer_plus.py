@@ -73,7 +73,7 @@ def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
 
 
 def _joined(table: Table, voted: Path | None) -> Iterator[tuple[Row, Row | None]]:
-    """Yield the rows of the pictures with those of their votes, which are told by their place alone."""
+    """Yield the rows of the pictures with those of their votes, which are matched only by their position."""
     if voted is None:
         yield from ((row, None) for row in table)
         return

@@ -23,7 +23,7 @@ def stills(files: Files, ignored: Counter[str], prefix: str, every: int, short: 
 
     Args:
         files: Of the corpus.
-        ignored: Counts what is left aside.
+        ignored: Counts what is ignored, by kind.
         prefix: Of the label files.
         every: Take every n-th frame.
         short: How the name of a recording begins, and the stem of its video file in place of that.

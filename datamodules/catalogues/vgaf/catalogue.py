@@ -34,7 +34,7 @@ class VGAF(Catalogue):
     synthetic: Path | None = None
 
     def scan(self, source: Path) -> Scan:
-        """List the films and the synthetic clips, and tell what lacks its other half.
+        """List the films and the synthetic clips, and print which labels and files have no counterpart.
 
         Raises:
             DataError: A label file is missing or wrong, a clip is in both splits, or there is no film.

@@ -30,8 +30,8 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
         Class index by clip, in the order of the file.
 
     Raises:
-        DataError: If it cannot be read, a column is missing, lines are wrong (all of them are told), or two label one
-            clip differently.
+        DataError: If it cannot be read, a column is missing, lines are wrong (all are reported), or two label one clip
+            differently.
     """
     try:
         check_regular(path)

@@ -127,7 +127,7 @@ def synthetic_clips(folder: Path) -> list[Clip]:
 
 
 def archive_digest(path: Path) -> str:
-    """Return what identifies the content of a ``.pt`` file, from the last bytes of it alone.
+    """Return what identifies the content of a ``.pt`` file, from its last bytes only.
 
     torch writes zip archives, and a zip ends with names, sizes and CRC-32 of all it holds. So a change anywhere shows,
     and 45 MB need not be read at every start.

@@ -41,7 +41,7 @@ LEAST = 16  # pixels; what a model needs beyond that it says itself
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its tensor."""
+    """Type and shape of a tensor, as its file has them."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -111,7 +111,7 @@ def read_header(path: Path) -> Header:
 
 @dataclass(frozen=True)
 class Index:
-    """What was prepared below a corpus folder.
+    """Index of the tensors below a corpus folder.
 
     Attributes:
         manifest: ``manifest.json`` as it stands.
