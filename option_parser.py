@@ -1,4 +1,4 @@
-"""The parser of the commands that import no torch: jsonargparse's, which says in one line what is wrong."""
+"""The parser of the commands that import no torch: jsonargparse's, whose errors are one line."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""Stops a run that has nothing to learn from any more, and says which clips did it."""
+"""Stop a run that has nothing to learn from any more, and name the clips that caused it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tells a webhook of a new best epoch and of the end of training; it can fail, and the run goes on."""
+"""Post to a webhook at each new best epoch and at the end of training; it can fail, and the run goes on."""
 
 import atexit
 import json
@@ -25,7 +25,7 @@ class WebhookNotifier(Callback):
     ``status``: ``finished``, ``interrupted`` or ``failed``, and its ``epoch`` is how many were whole. ``run`` is the
     run's folder. Nothing about single clips is sent.
 
-    The first process posts, in a thread of its own. The first message that does not arrive is reported in a warning, and
+    The first process posts, in a thread of its own. The first message that does not arrive ends it with a warning, and
     no more are sent. The URL often is the only secret of a webhook: it is written to no file, and best kept out of the
     command line by ``AFFECTZOO_WEBHOOK``.
 

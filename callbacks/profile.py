@@ -1,4 +1,4 @@
-"""What a model costs: parameters by stage, FLOPs, latency, memory, measured on a real clip."""
+"""The cost of a model: parameters by stage, FLOPs, latency, memory, measured on a real clip."""
 
 import re
 import time

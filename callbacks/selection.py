@@ -1,4 +1,4 @@
-"""Refuses a run that can never select an epoch: nothing that it leaves behind would be a selection."""
+"""Refuse a run that can never select an epoch: none of its checkpoints would be a selection."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""What every corpus shares: protocol, fold, seed, class names and weights, missing modalities, loaders."""
+"""The base of every DataModule: protocol, fold, seed, class names and weights, missing modalities, loaders."""
 
 import unicodedata
 from abc import abstractmethod

@@ -1,4 +1,4 @@
-"""What a store of dialogues holds, utterance by utterance: which modality each has, and its items one by one."""
+"""A store of dialogues, utterance by utterance: which modality each has, and its items one by one."""
 
 from functools import cached_property
 

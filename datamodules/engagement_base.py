@@ -1,4 +1,4 @@
-"""What frames and windows of engagement videos share: options, batches, targets, class weights, items to embed."""
+"""The base of frames and windows of engagement videos: options, batches, targets, class weights, items to embed."""
 
 import math
 from abc import abstractmethod

@@ -1,4 +1,4 @@
-"""What a raw corpus holds: entries with their media, texts and labels, before anything is decoded."""
+"""The content of a raw corpus: entries with their media, texts and labels, before anything is decoded."""
 
 from __future__ import annotations
 

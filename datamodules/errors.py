@@ -1,4 +1,4 @@
-"""What goes wrong with data and with what is asked of them: one or two lines that end with the next step."""
+"""Errors in data and in options about them: one or two lines that end with the next step."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Videos of one or several prepared corpora as one axis of grid steps: labels, what was seen, pictures by step."""
+"""Videos of one or several prepared corpora as one axis of grid steps: labels, visibility and pictures by step."""
 
 import itertools
 from functools import cached_property

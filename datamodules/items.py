@@ -1,4 +1,4 @@
-"""What a frozen encoder is run over once, ahead of training: the items of a modality, one by one."""
+"""The items of a modality, one by one, over which a frozen encoder is run once before training."""
 
 from torch import Tensor
 

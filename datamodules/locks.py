@@ -1,4 +1,4 @@
-"""Who is at work in a folder: locks of the kernel, which end with their holder however it ends."""
+"""Locks on folders: the kernel's, which end with their holder however it ends."""
 
 import contextlib
 import os

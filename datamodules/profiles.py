@@ -1,4 +1,4 @@
-"""Who is talking about what, as indices: vocabularies fitted on train, 0 = unknown everywhere."""
+"""Profiles of speakers and topics as indices: vocabularies fitted on train, 0 = unknown everywhere."""
 
 from collections.abc import Mapping, Sequence
 

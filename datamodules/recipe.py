@@ -1,4 +1,4 @@
-"""A recipe: what is kept of every entry, by name, and where it goes. ``recipes/<name>.yaml`` holds one each."""
+"""A recipe: the views of every entry, by the name of their arrays, and their sink; one per ``recipes/<name>.yaml``."""
 
 import importlib
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ RECIPES = HERE / "recipes"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is kept of every entry.
+    """The views of every entry and their sink.
 
     Attributes:
         name: Of its file.

@@ -1,4 +1,4 @@
-"""What every corpus with a prepared store shares: where it lies, who it is, and by what recipe it was made."""
+"""The base of every DataModule with a prepared store: its folder, fingerprint and recipe."""
 
 from functools import cached_property
 from pathlib import Path

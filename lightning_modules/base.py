@@ -1,4 +1,4 @@
-"""What every paper's model shares: the step, the loss, the metrics, starting from checkpoints."""
+"""The base of every paper's model: the step, the loss, the metrics, starting from checkpoints."""
 
 import os
 from abc import abstractmethod

@@ -1,4 +1,4 @@
-"""ERANN: a residual network over log-mel spectrograms of the sound alone.
+"""ERANN: a residual network over log-mel spectrograms of the sound.
 
 Verbitskiy, Berikov, Vyshegorodtsev, "ERANNs: Efficient Residual Audio Neural Networks for Audio Pattern Recognition",
 2021, https://arxiv.org/abs/2106.01621. The authors released no code. The layout of the blocks is that of an

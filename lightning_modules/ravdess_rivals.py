@@ -1,4 +1,4 @@
-"""The networks alone that CFN-SR is compared with on RAVDESS, and late fusion of their scores.
+"""The single networks that CFN-SR is compared with on RAVDESS, and late fusion of their scores.
 
 They are the video and audio networks of CFN-SR (see `lightning_modules.nn.backbones` for papers and licences), each
 with a linear head as in the 2020 MSAF release (https://github.com/anita-hu/MSAF, MIT). The releases of MSAF and CFN-SR

@@ -37,7 +37,7 @@ from lightning_modules.nn.losses import FocalLoss, rmse
 
 
 class StaticTask(EmotionTask):
-    """What the static models share: an encoder of frames, its layer groups and the focal loss of the classes.
+    """The base of the static models: an encoder of frames, its layer groups and the focal loss of the classes.
 
     Args:
         num_classes: Number of classes; linked from the data.

@@ -1,4 +1,4 @@
-"""Where face, body and joints are: a table by video and time, or a detector that somebody else wrote."""
+"""Boxes of face and body, and joints: from a table by video and time, or from a third-party detector."""
 
 import importlib
 import math
@@ -99,7 +99,7 @@ def _numbers(row: Row) -> np.ndarray:
 
 
 def at_step(table: np.ndarray | None, step: int) -> Found:
-    """Return what a video's rows say of a grid step: the one nearest in time, if that is within half a step."""
+    """Return the detection of a grid step: a video's row nearest in time, if that is within half a step."""
     if table is None or not len(table):
         return empty_detection()
     time = step / FPS
@@ -110,7 +110,7 @@ def at_step(table: np.ndarray | None, step: int) -> Found:
 
 
 def around(joints: np.ndarray) -> np.ndarray:
-    """Return the box around those joints that were found, float64 ``(4,)``; NaN where they are fewer than two."""
+    """Return the box around the joints that are known, float64 ``(4,)``; NaN where they are fewer than two."""
     points = joints[~np.isnan(joints).any(1), :2]
     return np.concatenate([points.min(0), points.max(0)]) if len(points) > 1 else np.full(4, np.nan)
 
@@ -132,7 +132,7 @@ def grown(box: np.ndarray, margin: tuple[int, int], size: tuple[int, int]) -> tu
 
 @lru_cache(maxsize=1)
 def load_detector(name: str, option: str = "detector") -> Detector:
-    """Return a detector that somebody else wrote, imported.
+    """Import a third-party detector and return it.
 
     Args:
         name: ``package.module:function``; the function takes an RGB picture uint8 ``(H, W, 3)`` and returns a dict with
@@ -159,7 +159,7 @@ def load_detector(name: str, option: str = "detector") -> Detector:
 
 
 def detected(name: str, picture: np.ndarray) -> Found:
-    """Return what a detector says of a picture.
+    """Return the detection of a detector in a picture.
 
     Raises:
         DataError: It fails or returns something else than it should.

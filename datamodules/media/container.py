@@ -1,4 +1,4 @@
-"""Open a media file that a stranger made: what is none, or has no stream that decodes, is refused with its reason."""
+"""Open media files of unknown origin: one that is none, or has no stream that decodes, is refused with its reason."""
 
 import os
 from pathlib import Path

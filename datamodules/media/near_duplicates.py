@@ -1,4 +1,4 @@
-"""Pictures that are the same picture again: scaled, recompressed or a little retouched, under another name."""
+"""Near duplicates of pictures: the same one scaled, recompressed or slightly retouched, under another name."""
 
 from collections.abc import Iterator
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What DAiSEE and NoXi have in common: videos of people, labelled by three classes of engagement, with official splits.
+"""The base of DAiSEE and NoXi: videos of people, labelled by three classes of engagement, with official splits.
 
 The mappings onto these classes are those of Dresvyanskiy, Karpov and Minker (SPECOM 2024,
 https://openreview.net/forum?id=hzOQYdzfyg).

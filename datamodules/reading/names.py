@@ -1,4 +1,4 @@
-"""What a name must be: before it becomes part of a path, and to be that of one class among others."""
+"""Checks of names: before they become part of a path, and that class names are distinct."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""Reads JSON that anyone may have written: no deeper, and no longer numbers, than a file of ours or of a corpus has."""
+"""Read JSON that anyone may have written: no deeper, and no longer numbers, than a file of ours or of a corpus has."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Who is on which recording: one of two people or labels is refused, and so is one person on all of them."""
+"""Checks of recordings: one with two people or labels is refused, and so is one person on all of them."""
 
 import os
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Tables that others wrote, read in one way: what can be written in several ways is one thing, what is unclear refused.
+"""Tables of any dialect, read in one way: delimiters and encodings are detected, what is unclear is refused.
 
 UTF-8 with or without a byte order mark; comma, semicolon or tab; any line ending; blanks around names and values do
 not count; line breaks inside quotation marks do. A row that does not fit the header is never guessed at.

@@ -1,4 +1,4 @@
-"""What every stand-in has in common: asked for by seed and size, marked as one, never mixed with anything else.
+"""The base of every stand-in: it has a seed and a size, is marked as one, and is never mixed with other files.
 
 The file ``SYNTHETIC`` says who made it, seed and clips, and until the last file is written that it is incomplete.
 """

@@ -1,4 +1,4 @@
-"""What is kept of an entry: a view names the media it needs, is given their decoded content, and returns arrays."""
+"""Views: one names the media it needs of an entry, is given their decoded content, and returns arrays."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Face crops of frames spread over a clip: what CFN-SR (Fu et al. 2021) and MSAF see of RAVDESS."""
+"""Face crops of frames spread over a clip: the video input of CFN-SR (Fu et al. 2021) and MSAF on RAVDESS."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path

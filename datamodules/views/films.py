@@ -1,4 +1,4 @@
-"""Frames of every utterance of a dialogue; one that nobody filmed goes without."""
+"""Frames of every utterance of a dialogue that has a video."""
 
 from dataclasses import dataclass
 from typing import ClassVar

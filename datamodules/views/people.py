@@ -1,4 +1,4 @@
-"""Face, body and joints of a person at every fifth of a second: what Dresvyanskiy, Karpov and Minker (2024) see."""
+"""Face, body and joints of a person at every fifth of a second: the input of Dresvyanskiy, Karpov and Minker (2024)."""
 
 import contextlib
 from dataclasses import asdict, dataclass, replace

@@ -1,4 +1,4 @@
-"""Who says each utterance of a dialogue."""
+"""The role, speaker or listener, of each utterance of a dialogue."""
 
 from dataclasses import dataclass
 

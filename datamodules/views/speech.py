@@ -1,4 +1,4 @@
-"""The sound of every utterance of a dialogue; one without sound goes without."""
+"""The sound of every utterance of a dialogue; of no length where there is none."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Token ids of a text: what the text encoders read of a prompt or of what a speaker says (EmpatheticDialogues)."""
+"""Token ids of a text, for the text encoders: of a prompt or of a speaker's turns (EmpatheticDialogues)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace

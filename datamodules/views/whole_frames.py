@@ -1,4 +1,4 @@
-"""Whole frames of a clip as squares: what the video network of EmotiW 2023 (Augusma et al.) sees."""
+"""Whole frames of a clip as squares: the video input of EmotiW 2023 (Augusma et al.)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

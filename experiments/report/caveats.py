@@ -1,4 +1,4 @@
-"""What the figures of a table stand on, a sentence or two each: from result files, so that nobody types a number."""
+"""Caveats of a table's figures, a sentence or two each, from result files, so that nobody types a number."""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""``cli.py report``: every table as Markdown, LaTeX and one self-contained HTML file, from result files alone."""
+"""``cli.py report``: every table as Markdown, LaTeX and one self-contained HTML file, from result files only."""
 
 import argparse
 from collections.abc import Sequence

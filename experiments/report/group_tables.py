@@ -1,4 +1,4 @@
-"""Tables of a report on who is in the clips and on what its models look at."""
+"""Tables of a report by groups of people in the clips and by modality."""
 
 import math
 

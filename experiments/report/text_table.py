@@ -1,4 +1,4 @@
-"""A report as text: its tables, and what their cells and headings look like."""
+"""A report as text: its tables, and the form of their cells and headings."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""``cli.py reproduce``: runs the missing cells of tables, then has them reported.
+"""``cli.py reproduce``: run the missing cells of tables, then report on the tables.
 
 A cell is one row, fold, seed and protocol. A finished cell costs nothing and is never redone; a half-done one is
 continued or redone, never counted; one whose settings, split or data changed is refused with what changed.
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, project: Path = PROJECT, report: Report | None = None) -> int:
-    """Run the missing cells of tables and have the tables reported.
+    """Run the missing cells of tables and report on the tables.
 
     Args:
         args: Options of `add_arguments`.

@@ -1,4 +1,4 @@
-"""Which cells a table asks for, what each is asked to be, and the command that runs it."""
+"""The plan of a table: its cells, the request of each, and the command that runs it."""
 
 import json
 import os
@@ -118,7 +118,7 @@ class Planner:
         ]
 
     def request(self, row: Row, protocol: str, fold: int, seed: int, data: Mapping[str, str | None]) -> Config:
-        """Return what a cell is asked to be.
+        """Return the request of a cell.
 
         Args:
             row: The row.

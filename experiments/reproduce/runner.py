@@ -1,4 +1,4 @@
-"""Runs cells as subprocesses, some at a time, and survives whatever happens to them or to itself.
+"""Run cells as subprocesses, several at a time, and survive failures of theirs or interrupts of its own.
 
 Cells are forked from a process that has imported torch and the project already: over a table of small models the
 imports would take as long as half an hour. A cell's process leads a session of its own and dies with this process; a

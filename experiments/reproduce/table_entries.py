@@ -1,4 +1,4 @@
-"""What the YAML of a table may hold: its keys and their types, which jsonargparse reads."""
+"""The schema of a table's YAML: its keys and their types, which jsonargparse reads."""
 
 import functools
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class TableEntry:
 
 @dataclass(frozen=True)
 class SyntheticEntry:
-    """What is different on the stand-in, and the options that make it."""
+    """Overrides for the stand-in, and the options that make it."""
 
     synth: dict = field(default_factory=dict)  # type: ignore[type-arg]
     prepare: dict = field(default_factory=dict)  # type: ignore[type-arg]
@@ -72,7 +72,7 @@ class VaryEntry:
 
 @dataclass(frozen=True)
 class PublishedEntry:
-    """What was published of a row."""
+    """Published figures of a row."""
 
     provenance: Literal["reported", "authors' log", "secondary", "unverified"]
     accuracy: float | None = None

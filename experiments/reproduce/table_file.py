@@ -1,4 +1,4 @@
-"""Reads and checks the YAML of a table."""
+"""Read and check the YAML of a table."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which options a table may give: settings of experiments, and sizes of stand-ins; no place and no code."""
+"""The options that a table may give: settings of experiments and sizes of stand-ins, no paths and no code."""
 
 import re
 from collections.abc import Mapping

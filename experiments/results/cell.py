@@ -1,4 +1,4 @@
-"""The result of a cell (contract 5): where it lies, how it is written, checked and read.
+"""The result of a cell (contract 5): its folder, and how it is written, checked and read.
 
 ``runs/[synthetic/]<table or experiment>/[<row>/]<protocol>-fold<k>-seed<s>/`` holds::
 

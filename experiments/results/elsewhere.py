@@ -1,4 +1,4 @@
-"""Which settings say where and on what a cell is made, and not what it is: a cell stays the same cell without them.
+"""Settings that say where and on what a cell is made, not what it is: they are no part of its request.
 
 Every setting that is not listed here by its full dotted path is part of the request. A callback of a list is named by
 its class; of a path that ends in a class, everything is left out.

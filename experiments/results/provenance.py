@@ -1,4 +1,4 @@
-"""What a result was made on, and by which version of the code."""
+"""Provenance of a result: the device, and the version of the code."""
 
 import platform
 import subprocess

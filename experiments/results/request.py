@@ -1,4 +1,4 @@
-"""What a cell is asked to be, in a form that can be compared: standard library and YAML alone.
+"""The request of a cell, what it is asked to be, in a form that can be compared: standard library and YAML only.
 
 A request holds the merged settings (``_trainer.yaml``, the experiment, its overlays, the overrides), fold, seed and
 protocol, the split file, the fingerprint of the prepared data and the requests of the cells whose checkpoints it

@@ -1,4 +1,4 @@
-"""What a result has to be: the fields of ``result.json``, and as many predictions as it says."""
+"""Checks of a result: the fields of ``result.json``, and as many predictions as it says."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What is left of a row's metric as modalities go missing.
+"""The metric of a row as modalities go missing.
 
 From the predictions that `experiments.reproduce.missing` wrote.
 """

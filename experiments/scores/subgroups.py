@@ -1,4 +1,4 @@
-"""What a table says of who is in the clips and of what its models look at: accuracy per group, weights per modality.
+"""Subgroups of a table: accuracy per group of people in the clips, weights per modality.
 
 From the columns ``attr_<name>`` and ``gate_<modality>`` of per-clip predictions alone.
 """

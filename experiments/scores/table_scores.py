@@ -1,4 +1,4 @@
-"""The numbers of a table, computed from per-clip predictions alone.
+"""The numbers of a table, computed only from per-clip predictions.
 
 Accuracy is the mean over folds of the seed means; UAR and macro F1 are computed on the clips of all folds together,
 because small folds may lack classes. The seeds of a clip weigh as one clip: rows are compared by the mean over seeds of

@@ -1,4 +1,4 @@
-"""Which classes a YAML, an option or a checkpoint may name; whatever else they name is refused before it is imported.
+"""The classes that a YAML, an option or a checkpoint may name; anything else is refused before it is imported.
 
 A class path is a bare name or the full path of a class, in this project's packages or in the modules of libraries that
 are listed here. Of this project's the last name counts, whatever module it had when the path was written. A user's own

@@ -1,4 +1,4 @@
-"""Reads and merges YAML as the command line does."""
+"""Read and merge YAML as the command line does."""
 
 import re
 from collections.abc import Mapping, Sequence

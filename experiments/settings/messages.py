@@ -1,4 +1,4 @@
-"""What the training commands say: errors of one or two lines, and none of Lightning's advice that does not apply."""
+"""Messages of the training commands: errors of one or two lines, without Lightning's advice that does not apply."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""Keeps secrets out of files and messages: passwords, keys, tokens, and what of a URL is more than its host.
+"""Keep secrets out of files and messages: passwords, keys, tokens, and what of a URL is more than its host.
 
 A setting is a secret by its name, or holds one by what it looks like. Standard library alone.
 """

@@ -1,4 +1,4 @@
-"""What a number on the command line means where both a count and a share are allowed."""
+"""The meaning of a number on the command line where both a count and a share are allowed."""
 
 import argparse
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The training commands: `EmotionCLI` run, or built alone; YAML names classes without their modules."""
+"""The training commands: `EmotionCLI` run, or only built; YAML names classes without their modules."""
 
 import contextlib
 import importlib

@@ -1,4 +1,4 @@
-"""What Lightning and torch do not check, or tell in a traceback: options, and classes that are not ours."""
+"""Options and foreign classes that Lightning and torch do not check, or report in a traceback."""
 
 import traceback
 from typing import Any

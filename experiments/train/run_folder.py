@@ -1,4 +1,4 @@
-"""What a fresh start does to the folder of a run: nothing finished is lost, nothing changed is mixed in."""
+"""The folder of a run at a fresh start: nothing finished is lost, nothing changed is mixed in."""
 
 import contextlib
 import shutil

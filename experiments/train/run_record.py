@@ -1,4 +1,4 @@
-"""What a run leaves behind when it ends: its settings, and the result that every table is made of (contract 5)."""
+"""The record of a run: its settings, and the result that every table is made of (contract 5)."""
 
 import importlib
 import platform

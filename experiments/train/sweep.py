@@ -1,4 +1,4 @@
-"""Creates a Weights & Biases sweep of ``experiments/sweeps/`` and starts an agent: ``make sweep EXP=cfnsr``.
+"""Create a Weights & Biases sweep of ``experiments/sweeps/`` and start an agent: ``make sweep EXP=cfnsr``.
 
 The options of a run reach it through the command line alone, so that they are on every rank and in its request.
 """

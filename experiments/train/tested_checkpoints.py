@@ -1,4 +1,4 @@
-"""Scores the checkpoints that a run selected on its test fold."""
+"""Score the checkpoints that a run selected on its test fold."""
 
 from pathlib import Path
 from typing import Any

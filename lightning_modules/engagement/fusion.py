@@ -54,7 +54,7 @@ class Step(NamedTuple):
 
 
 class Wiring(NamedTuple):
-    """What attends to what, and how the results are joined.
+    """The wiring: which stream attends to which, and how the results are joined.
 
     Attributes:
         modalities: How many.

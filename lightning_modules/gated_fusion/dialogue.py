@@ -1,4 +1,4 @@
-"""What the models of dialogues share: an embedding per utterance and modality, who is speaking, what padding is.
+"""The base of the models of dialogues: an embedding per utterance and modality, profiles, padding.
 
 A dialogue is ``(B, U, ...)``: U utterances of text (token ids), audio (16 kHz waves) and video (a few frames), each of
 which may be missing, the roles of their speakers, and facts about speaker and listener, ``meta`` ``(B, F)`` with

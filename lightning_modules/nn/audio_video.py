@@ -1,4 +1,4 @@
-"""What the models over a video and an audio network share: the two networks, run with fusion layers between."""
+"""The base of the models over a video and an audio network: the two networks, run with fusion layers between."""
 
 from collections.abc import Callable
 from typing import Any

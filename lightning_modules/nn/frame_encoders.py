@@ -120,7 +120,7 @@ class FaceEmbedding(FrameEncoder):
 
 
 class PoseResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a 1x1 shortcut; halves the map. The convolutions have biases, as the paper's do.
+    """Two 3x3 convolutions around a 1x1 shortcut; halves the map. The convolutions have biases, as in the paper.
 
     Args:
         in_channels: Channels of the input.

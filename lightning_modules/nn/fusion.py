@@ -1,4 +1,4 @@
-"""Fusion layers: two feature tensors, or two score vectors, become one. They know channels and nothing of the networks.
+"""Fusion layers: two feature tensors, or two score vectors, become one. They depend on channels, not on networks.
 
 Features are ``(B, C, ...)`` with any number of places; scores are ``(B, M, K)`` of M
 modalities.

@@ -1,4 +1,4 @@
-"""Heat maps of the body's joints: seen by a pose network that never trains, or drawn from coordinates.
+"""Heat maps of the body's joints: by a pose network that never trains, or drawn from coordinates.
 
 Pose network: Sun, Xiao, Liu, Wang, "Deep High-Resolution Representation Learning for Human Pose Estimation", CVPR
 2019, https://arxiv.org/abs/1902.09212; original code https://github.com/leoxiaobin/deep-high-resolution-net.pytorch

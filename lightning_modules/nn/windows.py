@@ -1,4 +1,4 @@
-"""What the models over windows of frames share: a frame is an embedding, made by an encoder or read from the data."""
+"""The base of the models over windows of frames: a frame is an embedding, made by an encoder or read from the data."""
 
 from typing import Any
 

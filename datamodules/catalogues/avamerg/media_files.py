@@ -1,4 +1,4 @@
-"""Where the wavs and mp4s of AvaMERG lie: manifests name them by paths of another machine."""
+"""The paths of AvaMERG's wavs and mp4s: manifests name them by paths of another machine."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the emotion corpora share: the classes, the files of one corpus, its stills, its labels."""
+"""Parts that the emotion corpora share: the classes, the files of one corpus, its stills, its labels."""
 
 import os
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""Where the tensors of VGAF lie: folders, file names, and a digest of what is there. No torch.
+"""The layout of VGAF's tensors: folders, file names, and a digest of the files. No torch.
 
 The layout is that of the code released with Augusma, Vaufreydaz and Letué (ICMI 2023), so that a folder made for it is
 read as it stands::

@@ -1,4 +1,4 @@
-"""Which clips of VGAF train: the validation part carved out of Train, and the synthetic clips mixed in.
+"""The training clips of VGAF: the validation part carved out of Train, and the synthetic clips mixed in.
 
 Both are stratified and drawn from a seed of the data, not of the run, so that every model and run sees the same clips.
 """
