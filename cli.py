@@ -193,10 +193,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(str(stopped) or "interrupted; the same command carries on", file=sys.stderr)
         return 130
     except Exception as error:
-        said = explain(error)
-        if said is None:
+        explained = explain(error)
+        if explained is None:
             raise
-        text, code = said
+        text, code = explained
         with contextlib.suppress(ImportError):  # of the wrong Python, which gets to see no secret
             text = importlib.import_module("experiments.settings.redaction").hide_message(text, words)
         print(f"error: {text}", file=sys.stderr)

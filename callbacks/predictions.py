@@ -33,9 +33,9 @@ def write_predictions(
     labels = table.labels.tolist() if len(table.labels) else [-1] * len(table.ids)
     columns = {"target": ["" if label < 0 else label for label in labels]}
     columns |= {f"p_{name}": [f"{p[k]:.6g}" for p in probabilities] for k, name in enumerate(class_names)}
-    for name, (said, true) in table.values.items():
+    for name, (predicted, true) in table.values.items():
         columns[f"target_{name}"] = ["" if value != value else f"{value:.6g}" for value in true.tolist()]
-        columns[f"pred_{name}"] = [f"{value:.6g}" for value in said.tolist()]
+        columns[f"pred_{name}"] = [f"{value:.6g}" for value in predicted.tolist()]
     columns |= {name: [f"{value:.6g}" for value in of.tolist()] for name, of in table.weights.items()}
     known = [(attributes or {}).get(clip, {}) for clip in table.ids]
     for name in dict.fromkeys(name for of in known for name in of):

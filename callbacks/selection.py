@@ -11,7 +11,7 @@ from lightning_modules.errors import TaskError
 BEST = "best"  # name of the checkpoint of the epoch that was selected
 
 
-def never_selects(trainer: Any) -> str:
+def selection_problem(trainer: Any) -> str:
     """Return why no epoch of a run can be selected.
 
     Args:
@@ -63,5 +63,5 @@ class SelectionGuard(Callback):
         Raises:
             TaskError: If no epoch can be selected.
         """
-        if reason := never_selects(trainer):
+        if reason := selection_problem(trainer):
             raise TaskError(f"no epoch of this run could ever be selected.\n{reason}")

@@ -33,9 +33,9 @@ class Help(DefaultHelpFormatter):
     """Show the default of an option once, and no Python types."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        told = action.help or ""
-        known = action.default not in (None, argparse.SUPPRESS) and "(default" not in told
-        return f"{told} (default: %(default)s)" if known else told
+        text = action.help or ""
+        known = action.default not in (None, argparse.SUPPRESS) and "(default" not in text
+        return f"{text} (default: %(default)s)" if known else text
 
 
 def main(corpus: str, arguments: Sequence[str]) -> int:

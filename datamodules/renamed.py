@@ -62,6 +62,6 @@ def successor(corpus: str, arguments: Sequence[str]) -> str:
         option = word.partition("=")[0]
         if option in RENAMED.get(corpus, {}):
             new = RENAMED[corpus][option]
-            said = f"{option} is called {new} now{NOTES.get(new, '')}"
-            return f"{said}; python cli.py prepare {corpus} --help tells the options"
+            renaming = f"{option} is called {new} now{NOTES.get(new, '')}"
+            return f"{renaming}; python cli.py prepare {corpus} --help tells the options"
     return ""

@@ -30,7 +30,7 @@ from datamodules.catalogues.vgaf.layout import (
     tensor_digests,
     text_digests,
 )
-from datamodules.catalogues.vgaf.mix import carve, mix, untainted
+from datamodules.catalogues.vgaf.mix import carve, mix, uncontaminated
 from datamodules.catalogues.vgaf.tensors import (
     Header,
     Index,
@@ -198,7 +198,7 @@ class VGAFDataModule(EmotionDataModule):
             held = {clips[row].name for row in rows["val"]}
         if self.synth_rate:
             synthetic, folder = clips[len(real) :], synthetic_folder(Path(self.root), self.number)
-            clean = untainted(folder, synthetic, real, held)
+            clean = uncontaminated(folder, synthetic, real, held)
             pool = len(real) + np.flatnonzero(clean)
             kept = rows["train"] if self.synth_rate < 1 else np.empty(0, np.int64)
             seed, left_out = self.split_seed, int((~clean).sum())

@@ -28,7 +28,7 @@ class DAiSEE(EngagementVideos):
 
     name: ClassVar[str] = "daisee"
     key: ClassVar[str] = "clip"
-    wanted: ClassVar[str] = ".avi or .mp4 in DataSet/Train/<user>/<clip>/ and the like"
+    expected: ClassVar[str] = ".avi or .mp4 in DataSet/Train/<user>/<clip>/ and the like"
 
     def videos(self, source: Path) -> Iterator[Entry]:
         """Yield the clips of every split and print which labels and files have no counterpart.

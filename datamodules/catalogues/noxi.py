@@ -34,7 +34,7 @@ class NoXi(EngagementVideos):
 
     name: ClassVar[str] = "noxi"
     key: ClassVar[str] = "session and role"
-    wanted: ClassVar[str] = "Expert_video.mp4 or Novice_video.mp4, as in train/<session>/"
+    expected: ClassVar[str] = "Expert_video.mp4 or Novice_video.mp4, as in train/<session>/"
 
     def videos(self, source: Path) -> Iterator[Entry]:
         """Yield the videos of both roles and print which labels and files have no counterpart."""

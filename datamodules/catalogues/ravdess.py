@@ -66,8 +66,8 @@ class RAVDESS(Catalogue):
         if clips["01"]:
             ignored["audio-only clips"] += len(clips["03"])
         entries = [_entry(id, path, source) for id, path in sorted(chosen.items())]
-        said = ((chosen[one.id], f"actor {one.group}", one.label) for one in entries)
-        check_recordings(said, source)
+        recordings = ((chosen[one.id], f"actor {one.group}", one.label) for one in entries)
+        check_recordings(recordings, source)
         return Scan(sorted([*entries, *bad], key=lambda entry: entry.id), +ignored)
 
 

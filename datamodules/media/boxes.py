@@ -166,14 +166,14 @@ def detected(name: str, picture: np.ndarray) -> Found:
     """
     detector = load_detector(name)
     try:
-        said = detector(picture)
+        detection = detector(picture)
     except Exception as error:  # somebody else's code
         raise DataError(f"detector {name} failed on a picture {picture.shape}: {error!r}") from error
-    if not isinstance(said, dict):
-        raise DataError(f"detector {name}: returned a {type(said).__name__}, wanted is a dict; see docs/data.md")
+    if not isinstance(detection, dict):
+        raise DataError(f"detector {name}: returned a {type(detection).__name__}, wanted is a dict; see docs/data.md")
     found = empty_detection()
     for part, shape in WIDTHS.items():
-        value = said.get(part)
+        value = detection.get(part)
         if value is not None:
             values = np.asarray(value, np.float64)
             if values.shape != shape:

@@ -141,8 +141,8 @@ def join(source: Path, folds: dict[str, int], *, whole: bool) -> tuple[list[dict
         "mfcc": sound["mfcc"][[in_sound[trial] for trial in trials]].astype(np.float32),
     }
     for name in ("au", "mfcc"):
-        said = (Recording(f"{name} of {row['id']}", f"actor {row['group']}", row["target"]) for row in index)
-        repeated(zip(map(np.ndarray.tobytes, features[name]), said, strict=True), source)
+        recordings = (Recording(f"{name} of {row['id']}", f"actor {row['group']}", row["target"]) for row in index)
+        repeated(zip(map(np.ndarray.tobytes, features[name]), recordings, strict=True), source)
     return index, features
 
 

@@ -23,7 +23,7 @@ class EngagementVideos(Catalogue):
 
     Attributes:
         key: What no two videos share, for messages.
-        wanted: What a folder without any video lacks, for messages.
+        expected: What a folder without any video lacks, for messages.
     """
 
     recipe: ClassVar[str] = "engagement"
@@ -31,7 +31,7 @@ class EngagementVideos(Catalogue):
     classes: ClassVar[tuple[str, ...]] = CLASSES
     columns: ClassVar[tuple[str, ...]] = ("split",)
     key: ClassVar[str]
-    wanted: ClassVar[str]
+    expected: ClassVar[str]
 
     @abstractmethod
     def videos(self, source: Path) -> Iterator[Entry]:
@@ -59,7 +59,7 @@ class EngagementVideos(Catalogue):
                 problem = f"same {self.key} as {known.name}"
                 found[video.name] = replace(video, id=video.name, labels={}, problem=problem)
         if not found:
-            raise DataError(f"--source {source}: no {self.wanted} (docs/data.md).")
+            raise DataError(f"--source {source}: no {self.expected} (docs/data.md).")
         usable = [video for video in found.values() if not video.problem]
         check_groups([video.group for video in usable], f"--source {source}", "videos")
         by_id = [found[id] for id in sorted(found)]

@@ -19,17 +19,17 @@ def unmatched(labels: Collection[str], files: Collection[str], file: str = "vide
         label: What one of the others is called.
     """
     alone, bare = sorted(set(labels) - set(files)), sorted(set(files) - set(labels))
-    said = [f"{len(alone)} {label}{'s' * (len(alone) > 1)} without a {file} ({first_names(alone)})"] if alone else []
-    said += [f"{len(bare)} {file}{'s' * (len(bare) > 1)} without a {label} ({first_names(bare)})"] if bare else []
-    return ", ".join(said)
+    parts = [f"{len(alone)} {label}{'s' * (len(alone) > 1)} without a {file} ({first_names(alone)})"] if alone else []
+    parts += [f"{len(bare)} {file}{'s' * (len(bare) > 1)} without a {label} ({first_names(bare)})"] if bare else []
+    return ", ".join(parts)
 
 
 def print_unmatched(
     where: str, labels: Collection[str], files: Collection[str], file: str = "video", label: str = "label"
 ) -> None:
     """Print the sentence of `unmatched`, if there is one, with where that was found."""
-    if said := unmatched(labels, files, file, label):
-        print(f"  {where}: {said}")
+    if parts := unmatched(labels, files, file, label):
+        print(f"  {where}: {parts}")
 
 
 def print_copies(path: Path, copies: int) -> None:

@@ -201,9 +201,9 @@ def _indexed(root: Path, *, synthetic: bool) -> Filled:
             raise DataError(f"{root} holds a stand-in and real clips; write elsewhere with --out")
     manifest = write_index(root, synthetic=synthetic, about={"sets": sets})
     assert read_index(root) is not None
-    said = [
+    numbers = [
         f"{made['counts']['used']} clips of {frames} frames ({made['counts']['skipped']} skipped)"
         for frames, made in sets.items()
     ]
-    content = f"{', '.join(said) or 'tensors made elsewhere'}: {manifest['tensors']} tensors"
+    content = f"{', '.join(numbers) or 'tensors made elsewhere'}: {manifest['tensors']} tensors"
     return Filled(content, manifest["fingerprint"], synthetic, root)

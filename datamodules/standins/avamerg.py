@@ -116,11 +116,11 @@ def entry(scene: Scene, seed: int) -> dict[str, Any]:
     def pick(texts: tuple[str, ...]) -> str:
         return texts[int(rng.integers(len(texts)))]
 
-    told, topic = scene.expressed["text"], pick(tuple(TOPICS))
+    text_class, topic = scene.expressed["text"], pick(tuple(TOPICS))
     words = [
-        pick(OPENINGS).format(pick(TOPICS[topic])) + " " + pick(SAYINGS[told]),
+        pick(OPENINGS).format(pick(TOPICS[topic])) + " " + pick(SAYINGS[text_class]),
         pick(LISTENING),
-        pick(SAYINGS[told]),
+        pick(SAYINGS[text_class]),
     ]
     emotion = pick(CLASSES[scene.label])
     dialogue: list[dict[str, Any]] = [

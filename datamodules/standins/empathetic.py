@@ -34,8 +34,8 @@ def conversation(number: int, seed: int) -> tuple[str, str, list[str]]:
     """Return emotion, prompt and utterances of a conversation, the speaker's first."""
     rng = rng_of("empathetic", VERSION, seed, number)
     emotion = EMOTIONS[number % len(EMOTIONS)]
-    told = EMOTIONS[int(rng.integers(len(EMOTIONS)))] if rng.random() < BORROWED else emotion
-    words = words_of(told)
+    shown_emotion = EMOTIONS[int(rng.integers(len(EMOTIONS)))] if rng.random() < BORROWED else emotion
+    words = words_of(shown_emotion)
 
     def say() -> str:
         return " ".join(words[i] for i in rng.permutation(WORDS)[: WORDS - 1])
@@ -67,9 +67,10 @@ def run(args: argparse.Namespace) -> int:
     for number in range(stand_in.clips):
         # At least one block for each split, however few there are.
         split = SPLITS[(len(SPLITS) - 1 - number // len(EMOTIONS)) % len(SPLITS)]
-        emotion, prompt, said = conversation(number, stand_in.seed)
-        texts += [prompt, *said]
-        lines[split] += _official(number, split, emotion, prompt, said) if form == "official" else _row(prompt, emotion)
+        emotion, prompt, turns = conversation(number, stand_in.seed)
+        texts += [prompt, *turns]
+        official = form == "official"
+        lines[split] += _official(number, split, emotion, prompt, turns) if official else _row(prompt, emotion)
     with stand_in.writing():
         for name, own in lines.items():
             header = HEADER if form == "official" else "prompt,context"
@@ -78,12 +79,12 @@ def run(args: argparse.Namespace) -> int:
     return stand_in.report("conversations")
 
 
-def _official(number: int, split: str, emotion: str, prompt: str, said: list[str]) -> list[str]:
+def _official(number: int, split: str, emotion: str, prompt: str, turns: list[str]) -> list[str]:
     # Every fifth test line has a field of retrieval candidates, and some ratings hold text, as in the real files.
     rating = "5|5|5_I have clicked the button|4|5" if number % 7 == 0 else "5|5|5_4|4|5"
     people = (f"{split}{number % 40}", f"{split}{40 + number % 40}")
     rows = []
-    for index, text in enumerate(said):
+    for index, text in enumerate(turns):
         fields = [
             f"hit:{number}_conv:{2 * number}",
             str(index + 1),

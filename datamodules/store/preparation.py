@@ -139,9 +139,9 @@ def prepare(
     shown = [name for name, view in todo.recipe.views.items() if view.preview]
     if preview and not shown:
         raise DataError(f"--preview: no pictures are kept of {source}; leave the option out.")
-    said = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.describe_source()))
-    said += "".join(f", without {name}" for name in recipe.views if name not in todo.recipe.views)
-    print(f"{len(todo.scan.entries)} {catalogue.unit}s{said}")
+    summary = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.describe_source()))
+    summary += "".join(f", without {name}" for name in recipe.views if name not in todo.recipe.views)
+    print(f"{len(todo.scan.entries)} {catalogue.unit}s{summary}")
     try:
         store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)
         filled = todo.recipe.sink.finish(todo.out, store)
@@ -260,12 +260,12 @@ def _summarise(todo: Plan, store: Store, filled: Filled, began: float) -> None:
     unit, counts = f"{todo.catalogue.unit}s", store.manifest["counts"]
     dropped = Counter(entry.dropped for entry in todo.scan.entries if entry.dropped)
     splits = Counter(row["split"] for row in store.rows if row.get("split"))
-    said = f"{counts['used']} {unit} used"
-    said += f" ({', '.join(f'{splits[name]} {name}' for name in SPLITS)})" if splits else ""
-    said += f", {counts['skipped'] - dropped.total()} skipped"
-    said += f", {counts['padded']} padded" if counts["padded"] else ""
-    said += "".join(f", {count} left out: {reason}" for reason, count in sorted(dropped.items()))
-    said += "".join(f", {count} {what} ignored" for what, count in sorted(todo.scan.ignored.items()))
-    said += "".join(f", {text}" for text in _missing_files(todo, store))
-    said += "".join(f", {text}" for name, view in todo.recipe.views.items() if (text := view.summarise(name, store)))
-    print(f"{said}; {filled.summary(time.monotonic() - began)}")
+    summary = f"{counts['used']} {unit} used"
+    summary += f" ({', '.join(f'{splits[name]} {name}' for name in SPLITS)})" if splits else ""
+    summary += f", {counts['skipped'] - dropped.total()} skipped"
+    summary += f", {counts['padded']} padded" if counts["padded"] else ""
+    summary += "".join(f", {count} left out: {reason}" for reason, count in sorted(dropped.items()))
+    summary += "".join(f", {count} {what} ignored" for what, count in sorted(todo.scan.ignored.items()))
+    summary += "".join(f", {text}" for text in _missing_files(todo, store))
+    summary += "".join(f", {text}" for name, view in todo.recipe.views.items() if (text := view.summarise(name, store)))
+    print(f"{summary}; {filled.summary(time.monotonic() - began)}")

@@ -58,7 +58,7 @@ def read_checkpoint(path: Path, option: str = "", remedy: str = "", *, resume: b
     return content
 
 
-def why_not_restored(error: Exception) -> str:
+def restore_problem(error: Exception) -> str:
     """Return why a checkpoint could not be restored; empty where the error has another cause, or names it itself.
 
     Args:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from atomic_files import write_atomic
 from datamodules.base import EmotionDataModule
 from datamodules.errors import DataError
-from datamodules.locks import in_turn
+from datamodules.locks import wait_and_hold
 from datamodules.reading.files import sha256_file
 from datamodules.store.reader import read_manifest
 from experiments.errors import UsageError
@@ -74,7 +74,7 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
     folder = Path(data.root) / "embeddings" / key[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with in_turn(folder):  # ranks and cells that want the same
+        with wait_and_hold(folder):  # ranks and cells that want the same
             path = folder / f"{modality}.f32"
             if (folder / "COMPLETE").exists():
                 rank_zero_info(f"{modality}: {count:,} embeddings of {type(encoder).__name__} are in {folder}")

@@ -28,7 +28,7 @@ from error_texts import chain, first_line
 from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
-from experiments.results.checkpoints import DAMAGED, read_checkpoint, restore_data_options, why_not_restored
+from experiments.results.checkpoints import DAMAGED, read_checkpoint, restore_data_options, restore_problem
 from experiments.settings import class_paths
 from experiments.settings.config import MOST_SEED
 from experiments.settings.messages import Parser
@@ -295,7 +295,7 @@ class EmotionCLI(LightningCLI):
         if isinstance(error, OSError):
             error.filename = error.filename or self.trainer.default_root_dir  # a write to a full disk names no file
         path = self.config_init[self.subcommand].get("ckpt_path")
-        if path and (reason := why_not_restored(error)):
+        if path and (reason := restore_problem(error)):
             raise UsageError(f"--ckpt_path {path}: {reason}") from error
         if told := explain(error, self.model):
             raise told from error

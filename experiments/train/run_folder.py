@@ -4,7 +4,7 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from datamodules.locks import Busy, hold, is_handed_on
+from datamodules.locks import Busy, hold, is_held_by_parent
 from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
@@ -21,7 +21,7 @@ def enter(folder: Path, held: contextlib.ExitStack) -> None:
     Raises:
         UsageError: If another run is at work there, or the folder cannot be written.
     """
-    if is_handed_on(folder):
+    if is_held_by_parent(folder):
         return
     try:
         held.callback(hold(folder).release)

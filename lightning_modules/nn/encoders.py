@@ -266,7 +266,7 @@ def backbone_stages(network: nn.Module) -> dict[str, list[nn.Module | nn.Paramet
         Group name to modules and parameters, every one exactly once.
     """
 
-    def weighty(module: nn.Module) -> bool:
+    def has_parameters(module: nn.Module) -> bool:
         return next(module.parameters(), None) is not None
 
     opened = {
@@ -279,14 +279,14 @@ def backbone_stages(network: nn.Module) -> dict[str, list[nn.Module | nn.Paramet
         if name in opened:
             parts += [(f"{name}_{number}", block, True) for number, block in child.named_children()]
         else:
-            parts.append((name, child, not opened and any(weighty(inner) for inner in child.children())))
+            parts.append((name, child, not opened and any(has_parameters(inner) for inner in child.children())))
     last = max((index for index, (_, _, block) in enumerate(parts) if block), default=len(parts))
     stages: dict[str, list[nn.Module | nn.Parameter]] = {"stem": list(network.parameters(recurse=False))}
     stage = "stem"
     for index, (name, child, block) in enumerate(parts):
         if block:
             stage = name
-        elif index > last and weighty(child):
+        elif index > last and has_parameters(child):
             stage = "tail"
         stages.setdefault(stage, []).append(child)
     return {name: found for name, found in stages.items() if found}

@@ -71,12 +71,12 @@ def _drawn(folder: Path, label: int) -> Iterator[Entry]:
     part = CLASS_NAMES[label]
     labels = read_labels(folder / f"{part}_labels.txt", first=0)
     print_unmatched(f"{folder.name}/{part}", labels, folders_in(folder / part), "folder")
-    for name, said in sorted(labels.items()):
+    for name, listed in sorted(labels.items()):
         path = folder / part / name
         frames = sorted((one for one in path.glob("*.png") if one.stem.isdecimal()), key=lambda one: int(one.stem))
         problem = "" if frames else "no numbered .png frames"
-        if said != label:
-            problem = f"labelled {said} in the folder {part}"
+        if listed != label:
+            problem = f"labelled {listed} in the folder {part}"
         yield _entry(part, name, label, {"video": Media(path, frames=tuple(frames))}, path, folder.parent, problem)
 
 

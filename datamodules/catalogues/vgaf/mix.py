@@ -49,7 +49,7 @@ def mix(labels: np.ndarray, real: int, rate: float, seed: int, left_out: int = 0
         real: Number of real training clips, which all stay; 0 to train on synthetic clips alone.
         rate: Synthetic share of the training clips.
         seed: Of the draw.
-        left_out: How many there are beside these that `untainted` left out, for the message.
+        left_out: How many there are beside these that `uncontaminated` left out, for the message.
 
     Returns:
         Rows drawn, in ascending order.
@@ -72,7 +72,7 @@ def mix(labels: np.ndarray, real: int, rate: float, seed: int, left_out: int = 0
     return np.sort(np.concatenate([rng.permutation(pool)[:count] for pool in pools]))
 
 
-def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], held_out: set[str]) -> np.ndarray:
+def uncontaminated(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], held_out: set[str]) -> np.ndarray:
     """Return which synthetic clips contain nothing of the clips that are scored.
 
     Where ``sources.csv`` says what a synthetic clip was made of, faces or sound of a clip outside Train are refused:
@@ -100,8 +100,8 @@ def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], hel
         if clip not in made:
             raise DataError(f"{folder / SOURCES}: {clip!r} is no synthetic clip there; they are named {min(made)}")
         name = source_clip(source, set(parts))
-        said = {(row.get("split") or "").lower(), *(part.lower() for part in PurePosixPath(source).parts[:-1])}
-        if said & {"val", "validation", "test"} or (name and parts[name] != "Train"):
+        mentioned = {(row.get("split") or "").lower(), *(part.lower() for part in PurePosixPath(source).parts[:-1])}
+        if mentioned & {"val", "validation", "test"} or (name and parts[name] != "Train"):
             refused.append(f"{clip} has {row.get('file') or source} of {source}")
         elif name:
             sources.setdefault(clip, set()).add(name)
