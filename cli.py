@@ -154,7 +154,7 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 
 def _reporting(command: str) -> dict[str, Any]:
-    """Return what a command of tables is given to report with where it does not report itself."""
+    """Return the reporting function as an argument of a command of tables, unless it is the report itself."""
     if command == "report":
         return {}
     return {"report": importlib.import_module("experiments.report.command").report_on}
@@ -236,7 +236,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
 
 
 def foreign_package() -> str:
-    """Return what to say where a package of ours would be imported from somewhere else; empty where none would."""
+    """Return an error message if a package of ours would be imported from elsewhere; empty if none would."""
     for name in PACKAGES:
         found = importlib.util.find_spec(name)
         places = [Path(place).resolve() for place in (found and found.submodule_search_locations) or ()]

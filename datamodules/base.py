@@ -163,7 +163,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint has to know of its input, as plain values (contract 7)."""
+        """Return the description of its input for a checkpoint, as plain values (contract 7)."""
         return {
             "class_names": self.class_names,
             "vocabularies": self.vocabularies,

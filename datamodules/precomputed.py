@@ -113,7 +113,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
                 raise DataError(f"--data.{name} names {first_names(sorted(unknown))}; there are {', '.join(features)}")
 
     def _read_manifest(self) -> dict[str, Any]:
-        """Return what ``prepare`` wrote beside the index; empty for a folder that somebody else filled.
+        """Return the manifest that ``prepare`` wrote beside the index; empty for a folder made elsewhere.
 
         Raises:
             DataError: If the manifest is damaged, or a file is no longer the one that was prepared.

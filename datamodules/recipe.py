@@ -33,7 +33,7 @@ class Recipe:
 
 
 def names(folder: str) -> list[str]:
-    """Return what can be named of ``catalogues``, ``views`` or ``recipes``: the files and folders there are."""
+    """Return the names of ``catalogues``, ``views`` or ``recipes``: those of their files and folders."""
     found = [path for path in (HERE / folder).glob("[!_.]*") if path.suffix in ("", ".py", ".yaml")]
     return sorted({path.stem for path in found} - {"base"})
 

@@ -52,7 +52,7 @@ NOTES = {"--views.img.frames": ", one number a command"}  # what else is differe
 
 
 def successor(corpus: str, arguments: Sequence[str]) -> str:
-    """Return what to say of the first option that has another name now; empty where there is none.
+    """Return a message about the first option that has another name now; empty if there is none.
 
     Args:
         corpus: Its name.

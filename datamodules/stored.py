@@ -59,7 +59,7 @@ class StoredDataModule(EmotionDataModule):
 
 
 def no_store(folder: Path, corpus: str) -> str:
-    """Return what to say where there is no store.
+    """Return the error message for a missing store.
 
     Args:
         folder: Where it would be.

@@ -63,7 +63,7 @@ def open_media(path: Path) -> InputContainer:
 
 
 def _wav_size(head: bytes, file: BinaryIO) -> int:
-    """Return how many bytes a WAV file is to have by its own headers, 0 for other files and where they do not know.
+    """Return the size in bytes that a WAV file's headers claim, 0 for other files and where they claim none.
 
     Args:
         head: Its first 12 bytes.

@@ -10,7 +10,7 @@ from error_texts import first_names
 
 
 def unmatched(labels: Collection[str], files: Collection[str], file: str = "video", label: str = "label") -> str:
-    """Return how many labels are of no file and how many files have no label, with the first names; empty for none.
+    """Return how many labels have no file and how many files no label, with the first names; empty for none.
 
     Args:
         labels: Names that are labelled.

@@ -13,7 +13,7 @@ DIGITS = 100  # of one whole number; 64 bits have 20
 
 
 def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
-    """Return what a piece of JSON means.
+    """Return the value of a piece of JSON.
 
     Args:
         text: The JSON.

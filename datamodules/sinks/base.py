@@ -80,7 +80,7 @@ class StoreSink:
         return out / name
 
     def arrays(self, dtypes: Mapping[str, str]) -> dict[str, str]:
-        """Return those arrays that the store holds."""
+        """Return the arrays that the store holds."""
         return dict(dtypes)
 
     def write_files(self, out: Path, entry: Entry, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -227,7 +227,7 @@ def _joined(times: list[Times]) -> Callable[[float], np.ndarray] | None:
 
 
 def _part(clip: Clip, times: list[Times], want: Want) -> Clip:
-    """Return what one view wanted of a clip that was decoded for several."""
+    """Return the part of a clip, decoded for several views, that one view wanted."""
     if want.times is None:
         return replace(clip, frames=[], times=np.empty(0))
     first = sum(select.count for select in times[: times.index(want.times)])

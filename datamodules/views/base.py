@@ -159,7 +159,7 @@ class View(ABC):
         return asdict(self)  # type: ignore[call-overload, no-any-return]  # every view is a dataclass
 
     def describe_source(self) -> str:
-        """Return where its input comes from, printed before the work begins; empty for nothing to print."""
+        """Return the source of its input, printed before the work begins; empty for nothing to print."""
         return ""
 
     def summarise(self, name: str, store: Store) -> str:
@@ -167,7 +167,7 @@ class View(ABC):
         return ""
 
     def wants(self, piece: Entry) -> Want | None:
-        """Return what is to be decoded of an entry or of one of its parts; None for nothing.
+        """Return what to decode of an entry or of one of its parts; None for nothing.
 
         Raises:
             MediaError: The entry lacks what the view cannot do without.
@@ -184,7 +184,7 @@ class View(ABC):
         """
 
     def pieces(self, entry: Entry) -> Sequence[Entry]:
-        """Return what the maker is fed, in order: the entry, or its parts."""
+        """Return the pieces that the maker is given, in order: the entry, or its parts."""
         return entry.parts if self.of_parts else (entry,)
 
 

@@ -33,7 +33,7 @@ class DialogueTokens(TokenIds):
     context_tokens: int = 256
 
     def arrays(self, name: str) -> dict[str, str]:
-        """Return those of the utterances, of the context, and of context and chain of empathy together."""
+        """Return the arrays of the utterances, of the context, and of context and chain of empathy together."""
         return dict.fromkeys((name, "context", "chain"), "i32")
 
     def text_names(self, entry: Entry) -> Sequence[str]:

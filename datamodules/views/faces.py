@@ -86,7 +86,7 @@ class Faces(WholeClip):
         return {name: value for name, value in asdict(self).items() if name not in unused}
 
     def describe_source(self) -> str:
-        """Return where the faces come from."""
+        """Return the source of the face boxes, for messages."""
         return {
             "none": "whole frames",
             "detector": "faces from the built-in detector",

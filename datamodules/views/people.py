@@ -119,7 +119,7 @@ class People(View):
         return {**options, "boxes": self.detector or ("csv" if self.boxes else "built-in"), "fps": FPS}
 
     def describe_source(self) -> str:
-        """Return where the boxes come from."""
+        """Return the source of the boxes, for messages."""
         given = self.detector or self.boxes
         return f"boxes from {given}" if given else "faces from the built-in detector"
 
@@ -143,7 +143,7 @@ class People(View):
 
 
 def _called(entry: Entry) -> str:
-    """Return what a table of boxes calls an entry: its id without the corpus."""
+    """Return the name of an entry in a table of boxes: its id without the corpus."""
     return entry.id.partition("/")[2] or entry.id
 
 
@@ -186,7 +186,7 @@ class _Person(Maker):
         self.count += 1
 
     def finish(self) -> ViewArrays:
-        """Return what was seen of every part, and where.
+        """Return the arrays of every part, and which steps show it.
 
         Raises:
             MediaError: Nothing was seen at all.

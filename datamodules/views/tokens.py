@@ -72,7 +72,7 @@ class TokenIds(EntryView):
         return {**options, "tokenizer": AUTO if self.tokenizer == AUTO else self.loaded.settings}
 
     def summarise(self, name: str, store: Store) -> str:
-        """Return how many texts may have been cut."""
+        """Return a sentence on how many texts may have been cut."""
         full = sum(np.count_nonzero(store.read(name, row)[..., -1]) for row in range(len(store)))
         return f"{full} texts fill or pass {self.tokens} ids"
 

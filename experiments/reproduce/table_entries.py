@@ -83,7 +83,7 @@ class PublishedEntry:
 
 
 def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
-    """Return what a part of a table's file says; a key without a value counts as left out.
+    """Read a part of a table's file; a key without a value counts as left out.
 
     Args:
         kind: What it may say.

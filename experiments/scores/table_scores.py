@@ -55,7 +55,7 @@ class RowSummary:
         return next((cell.result["class_names"] for cell in self.cells.values()), [])
 
     def clips(self, column: str) -> "pd.DataFrame":
-        """Return what `subgroups.clips_of` makes of the predictions behind a column."""
+        """Return the clips of a column's predictions, by `subgroups.clips_of`."""
         protocol, selection = COLUMNS[column]
         runs = [
             cell.predictions[selection]

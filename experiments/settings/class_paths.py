@@ -161,7 +161,7 @@ def check_classes(value: Any, name: str = "") -> None:
 
 
 def _loaded(path: str) -> Any:
-    """Return what a dotted path stands for, if its module is loaded; nothing is imported."""
+    """Return the object of a dotted path, if its module is loaded; nothing is imported."""
     parts = path.split(".")
     for length in range(len(parts) - 1, 0, -1):
         found = sys.modules.get(".".join(parts[:length]))

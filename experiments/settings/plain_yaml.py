@@ -46,7 +46,7 @@ Loader.add_constructor("tag:yaml.org,2002:str", _text)
 
 
 def load(text: str) -> Any:
-    """Return what a piece of YAML means.
+    """Return the value of a piece of YAML.
 
     Args:
         text: The YAML.

@@ -50,7 +50,7 @@ def check_trainer(trainer: Any, options: Any) -> None:
 
 
 def explain(error: Exception, task: Any) -> Exception | None:
-    """Return what a user can do about an error of Lightning or of torch.
+    """Return an error that says what a user can do about one of Lightning or of torch.
 
     Args:
         error: What ended a command.

@@ -36,7 +36,7 @@ class MediaFiles:
         return [path for paths in self.by_name.values() for path in paths]
 
     def medium(self, named: str) -> Media:
-        """Return what a manifest names, with the reason where it is not there."""
+        """Return the file that a manifest names, with the reason if it is missing."""
         path, reason = self.find(named)
         return Media(path, name=named, problem=reason)
 

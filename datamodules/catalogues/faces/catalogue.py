@@ -102,7 +102,7 @@ def drop_repeated(stills: Iterable[Entry], corpus: str, ignored: Counter[str]) -
 
 
 def _row_content(still: Entry, hashes: dict[Path, str]) -> dict[str, str]:
-    """Return what a row says of a still, as text."""
+    """Return the content of a still's row, as text."""
     picture = still.media["picture"]
     labels = {name: str(still.labels.get(name)) for name in ("category", "arousal", "valence")}
     own = {"subject": still.group, "split": still.split, "problem": still.problem}

@@ -93,7 +93,7 @@ def _joined(table: Table, voted: Path | None) -> Iterator[tuple[Row, Row | None]
 
 
 def majority(votes: Row) -> str:
-    """Return what more than half of the votes say, as FER+'s own code has it in its mode "majority".
+    """Return the class of more than half of the votes, as FER+'s own code does in its mode "majority".
 
     Single votes do not count. Where no name has more than half of the others, it is ``unknown``.
 

@@ -164,7 +164,7 @@ def read_index(root: Path) -> Index | None:
 
 
 def find_index(root: Path, number: int) -> Index | None:
-    """Return what `prepare vgaf` wrote of a folder of tensors; None where they came from elsewhere.
+    """Return the index that `prepare vgaf` wrote of a folder of tensors; None if they were made elsewhere.
 
     Args:
         root: Folder of the corpus.
