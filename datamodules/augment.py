@@ -12,7 +12,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class View(NamedTuple):
-    """What is shown of a frame: a box in pixels, mirrored or not."""
+    """The visible part of a frame: a box in pixels, mirrored or not."""
 
     top: int
     left: int

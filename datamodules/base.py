@@ -98,7 +98,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """What identifies the prepared data; it goes into every result."""
+        """Hash that identifies the prepared data; it goes into every result."""
 
     @property
     @abstractmethod

@@ -130,7 +130,7 @@ class ClipsDataModule(StoredDataModule):
 
     @property
     def folds_source(self) -> str:
-        """What the folds come from, for messages."""
+        """Source of the folds, for messages."""
         return str(self.folder / "index.csv")
 
     @cached_property

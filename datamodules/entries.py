@@ -161,7 +161,7 @@ class Scan:
 
 
 class Catalogue(ABC):
-    """How the raw folder of a corpus is laid out: a frozen dataclass whose fields are its options.
+    """The layout of a corpus' raw folder: a frozen dataclass whose fields are its options.
 
     Attributes:
         name: Of the corpus, on the command line and of its folder.

@@ -53,7 +53,7 @@ def read_index(path: Path) -> list[Row]:
 
 @dataclass(frozen=True)
 class FeatureFiles:
-    """Where the features of the clips of an index lie, by modality.
+    """Files with the features of an index' clips, by modality.
 
     Attributes:
         root: Folder of the features.

@@ -20,7 +20,7 @@ V = TypeVar("V")
 
 
 class Place(NamedTuple):
-    """Where something stands, written as messages have it: the file as they name it, and the line from 1."""
+    """A place in a file, for messages: the file as they name it, and the line from 1."""
 
     source: str
     line: int

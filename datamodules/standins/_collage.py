@@ -26,7 +26,7 @@ SOLID = 10  # an alpha above this covers what is behind it
 
 @dataclass(frozen=True)
 class Recipe:
-    """How clips are drawn; the defaults are the paper's.
+    """Rules by which clips are drawn; the defaults are the paper's.
 
     Attributes:
         canvas_size: Side of a frame in pixels.
@@ -77,7 +77,7 @@ class Cutout(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a face is in a frame."""
+    """Place of a face in a frame."""
 
     x: float  # of its middle
     y: float

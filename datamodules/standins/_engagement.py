@@ -74,7 +74,7 @@ class Film:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a film shows, frame by frame.
+    """Content of a film, frame by frame.
 
     Attributes:
         person: Who.

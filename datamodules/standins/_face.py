@@ -20,7 +20,7 @@ HAIRS = ((35, 25, 20), (80, 50, 30), (130, 85, 45), (190, 150, 85), (150, 60, 30
 
 
 class Expression(NamedTuple):
-    """What the muscles do, in face units around a face at rest."""
+    """Movements of the muscles, in face units around a face at rest."""
 
     curve: float = 0.0  # mouth corners up
     width: float = 0.0  # mouth wider

@@ -17,7 +17,7 @@ VOWELS = np.array([[700, 1220, 2600], [390, 2000, 2800], [300, 870, 2240], [530,
 
 
 class Manner(NamedTuple):
-    """How something is said, relative to the speaker's usual way."""
+    """Manner of speaking, relative to the speaker's usual one."""
 
     pitch: float = 0.0  # semitones above the usual
     slope: float = 0.0  # semitones gained over the utterance

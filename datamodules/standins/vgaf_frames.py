@@ -46,7 +46,7 @@ TENSOR_SIZE = 224
 
 @dataclass(frozen=True)
 class Output:
-    """Where clips go and as what.
+    """Folder and format of the clips.
 
     Attributes:
         folder: Holds a folder per class.

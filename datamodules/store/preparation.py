@@ -38,7 +38,7 @@ MISSING = "missing"  # column of the index where some views can do without their
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be prepared, with everything found out that can be before the first file is decoded."""
+    """A preparation, with everything resolved that can be before the first file is decoded."""
 
     catalogue: Catalogue
     recipe: Recipe

@@ -31,7 +31,7 @@ class TextTable:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report says in words and figures, made once for every file that shows it.
+    """Words and figures of a report, made once for every file that shows them.
 
     Attributes:
         summary: The table with its numbers.

@@ -25,7 +25,7 @@ CHECKPOINTS = {"last": "last.ckpt", "selected": "best.ckpt"}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is still to be scored of one cell.
+    """Evaluations of one cell that are still to be made.
 
     Attributes:
         name: Where the cell stands, for messages.

@@ -48,7 +48,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which cells of a table are wanted; None stands for all.
+    """The selected cells of a table; None stands for all.
 
     Attributes:
         rows: Names of rows; the rows they need come along.

@@ -52,7 +52,7 @@ class SyntheticEntry:
 
 @dataclass(frozen=True)
 class MissingEntry:
-    """Which modalities are dropped from, or are the only ones of, clips of the test fold."""
+    """Modalities that are dropped from clips of the test fold, or are their only ones."""
 
     rates: list[float] = field(default_factory=list)
     modalities: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ class MissingEntry:
 
 @dataclass(frozen=True)
 class VaryEntry:
-    """Which rows stand once per value of an option."""
+    """Rows that are repeated for every value of an option."""
 
     option: str
     values: list  # type: ignore[type-arg]

@@ -11,7 +11,7 @@ from lightning_modules.errors import TaskError
 
 
 class Frozen(nn.Module):
-    """What `EmotionTask.stages` names in place of a module that never trains, so that no schedule unfreezes it.
+    """Stand-in for a module that never trains in `EmotionTask.stages`, so that no schedule unfreezes it.
 
     It holds the module's own parameters. Asked to train, it stays in eval mode and without gradients.
 
