@@ -56,7 +56,7 @@ class AvaMERGDataModule(DialoguesDataModule):
         self._map = labels_of(label_map)
 
     def items_key(self, modality: str) -> str:
-        """What the items depend on beside the store and their shape."""
+        """Return what the items depend on besides the store and their shape."""
         return "chain of empathy" if self.use_chain and modality == "context" else ""
 
     @property

@@ -548,7 +548,7 @@ def test_the_stand_in_is_what_it_says(avamerg):
     told = {"text": [], "audio": [], "video": []}
     for scene in scenes:
         age = scene.profiles["speaker"].get("age")
-        for modality, shown in scene.shown.items():
+        for modality, shown in scene.expressed.items():
             if age:
                 told[modality].append((synth.AGES[age] == modality, shown == scene.label))
     for pairs in told.values():

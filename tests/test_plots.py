@@ -67,7 +67,7 @@ def test_action_units_have_no_faces_to_draw_on():
     callback = AttentionPlot()
     batch = {"video": torch.randn(2, 35), "target": torch.tensor([0, 1])}
     callback.on_test_batch_start(SimpleNamespace(is_global_zero=True), None, batch, 0)
-    assert callback._shown == {}
+    assert callback._clips_to_draw == {}
 
 
 @pytest.mark.parametrize("clips", [3, 9])

@@ -29,7 +29,7 @@ class StoredClips(ClipDataset):
         self.rows = rows
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
@@ -129,7 +129,7 @@ class ClipsDataModule(StoredDataModule):
 
     @property
     def folds_source(self) -> str:
-        """What the folds come from, for messages."""
+        """Source of the folds, for messages."""
         return str(self.folder / "index.csv")
 
     @cached_property

@@ -29,11 +29,11 @@ class DialogueClips(ClipDataset):
         }
 
     def __len__(self) -> int:
-        """Number of conversations."""
+        """Return the number of conversations."""
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """The batch that these conversations make."""
+        """Return the batch that these conversations make."""
         data, talk, rows = self.data, self.data.dialogues, self.rows[indices].tolist()
         size, limit = len(rows), data.utterances
         chosen = [talk.utterances(row, limit) for row in rows]

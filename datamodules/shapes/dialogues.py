@@ -11,7 +11,7 @@ from torch import Tensor
 from datamodules.batches import Batch, Split
 from datamodules.errors import DataError
 from datamodules.shapes.dialogue_clips import DialogueClips
-from datamodules.shapes.dialogue_store import MODALITIES, PER_UTTERANCE, Dialogues, seen_video
+from datamodules.shapes.dialogue_store import MODALITIES, PER_UTTERANCE, Dialogues, to_model_input
 from datamodules.shapes.stored import StoredDataModule
 from datamodules.views.speech import RATE
 
@@ -90,7 +90,7 @@ class DialoguesDataModule(StoredDataModule):
         """Index of every conversation's values, int64 ``(N, F)``, 0 = unknown."""
 
     def rows(self, split: Split) -> np.ndarray:
-        """Rows of the store that belong to a split and have a class.
+        """Return the rows of the store that belong to a split and have a class.
 
         Raises:
             DataError: If there are none.
@@ -113,7 +113,7 @@ class DialoguesDataModule(StoredDataModule):
 
     @cached_property
     def dialogues(self) -> Dialogues:
-        """The same, utterance by utterance."""
+        """The conversations of the store, utterance by utterance."""
         return Dialogues(
             self.store,
             self.text_tokens,
@@ -143,7 +143,7 @@ class DialoguesDataModule(StoredDataModule):
         }
 
     def read(self, modality: str, numbers: np.ndarray, has: np.ndarray) -> Tensor:
-        """Values of utterances, or of the contexts of rows; zeros where there is none.
+        """Return the values of utterances, or of the contexts of rows; zeros where there is none.
 
         Args:
             modality: ``text``, ``audio``, ``video`` or ``context``.
@@ -172,17 +172,17 @@ class DialoguesDataModule(StoredDataModule):
         return torch.from_numpy(filled)
 
     def count_items(self, modality: str) -> int:
-        """Number of utterances that have a modality, or of conversations that have a context."""
+        """Return the number of utterances that have a modality, or of conversations that have a context."""
         self._check(modality)
         return len(self.dialogues.items[modality])
 
     def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Items as an encoder sees them, see `Dialogues.encoded`."""
+        """Return the items as an encoder takes them, see `Dialogues.encoded`."""
         self._check(modality)
         return self.dialogues.encoded(modality, start, stop)
 
     def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Has batches carry embeddings of a modality.
+        """Make batches carry embeddings of a modality.
 
         Args:
             modality: ``text``, ``context``, ``audio`` or ``video``.
@@ -201,11 +201,11 @@ class DialoguesDataModule(StoredDataModule):
             )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes what the model sees of films, on its device."""
+        """Convert films to the model's input, on its device."""
         video = batch.get("video")
         if video is None or video.dtype != torch.uint8:
             return batch
-        frames = seen_video(video.flatten(0, 1))
+        frames = to_model_input(video.flatten(0, 1))
         seen = frames.view(*video.shape[:2], *frames.shape[1:])
         absent = ~batch["utterance_mask"]["video"]
         return {**batch, "video": seen.masked_fill(absent.view(*absent.shape, 1, 1, 1, 1), 0)}

@@ -1,4 +1,4 @@
-"""What frames and windows of videos on a grid share: options, batches, targets, class weights, items to embed."""
+"""The base of frames and windows of videos on a grid: options, batches, targets, class weights, items to embed."""
 
 import math
 from abc import abstractmethod
@@ -48,11 +48,11 @@ class GridClips(ClipDataset):
         }
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
         return len(self.ids)
 
     def __getitems__(self, rows: list[int]) -> Batch:
-        """The batch that these clips make."""
+        """Return the batch that these clips make."""
         steps = self.steps[rows]
         batch: Batch = {
             "id": [self.ids[row] for row in rows],
@@ -71,7 +71,7 @@ class GridClips(ClipDataset):
 
 
 class GridDataModule(EmotionDataModule):
-    """What frames and windows of videos on a grid of 5 steps a second share.
+    """Base of the DataModules of frames and windows of videos, on a grid of 5 steps a second.
 
     The class weights count the label mass of all labelled steps of the training videos, so that every model has the
     same ones; the paper's sum to 1 over the classes, these have mean 1 over the steps, which differs in scale alone.
@@ -115,11 +115,11 @@ class GridDataModule(EmotionDataModule):
 
     @abstractmethod
     def clips(self, split: Split) -> GridClips:
-        """The clips of a split, possibly none."""
+        """Return the clips of a split, possibly none."""
 
     @abstractmethod
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
-        """Batched values of the clips that begin at these grid steps ``(B,)``."""
+        """Return batched values of the clips that begin at these grid steps ``(B,)``."""
 
     @cached_property
     def grid(self) -> Grid:
@@ -139,7 +139,7 @@ class GridDataModule(EmotionDataModule):
 
     @property
     def fingerprint(self) -> str:
-        """That of the store, or of several in their order."""
+        """Fingerprint of the store, or of several in their order."""
         return joint_fingerprint([store.fingerprint for store in self.grid.stores])
 
     @property
@@ -176,7 +176,7 @@ class GridDataModule(EmotionDataModule):
         return np.asarray(clips.targets.numpy().argmax(1))
 
     def dataset(self, split: Split) -> GridClips:
-        """The clips of a split.
+        """Return the clips of a split.
 
         Raises:
             DataError: If there are none.
@@ -190,24 +190,24 @@ class GridDataModule(EmotionDataModule):
         return "no video" if not len(self.grid.videos(split)) else f"no step shows {', '.join(self.modalities)}"
 
     def targets(self, split: Split, starts: np.ndarray, length: int) -> np.ndarray:
-        """Mean label of each stretch in train, its most frequent class (of several the smallest) in evaluation."""
+        """Return each stretch's mean label in train, its most frequent class (the smallest of a tie) in evaluation."""
         make = soft_targets if split == "train" else hard_targets
         return make(self.grid.labels, starts, length)
 
     def shape(self, modality: str) -> list[int]:
-        """Shape of one step of a modality as the model sees it."""
+        """Return the shape of one step of a modality as the model sees it."""
         if modality in self.embeddings:
             return list(self.embeddings[modality].shape[1:])
         stored = self.grid.shape(modality)
         return [3, *stored[:2]] if len(stored) == 3 else stored
 
     def count_items(self, modality: str) -> int:
-        """Number of raw items of a modality: every grid step of every video."""
+        """Return the number of raw items of a modality: every grid step of every video."""
         self._check(modality)
         return len(self.grid)
 
     def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Raw items as an encoder sees them, in store order.
+        """Return raw items as an encoder sees them, in store order.
 
         Args:
             modality: Which.
@@ -219,12 +219,12 @@ class GridDataModule(EmotionDataModule):
         """
         self._check(modality)
         steps = np.arange(start, min(stop, len(self.grid)))
-        values = self.to_seen(torch.from_numpy(self.grid.take(modality, steps)))
-        unseen = torch.from_numpy(~self.grid.seen(modality)[steps])
+        values = self.to_model_input(torch.from_numpy(self.grid.take(modality, steps)))
+        unseen = torch.from_numpy(~self.grid.visible(modality)[steps])
         return values.masked_fill(unseen.view(-1, *[1] * (values.ndim - 1)), 0)
 
     def use_embeddings(self, modality: str, features: Tensor) -> None:
-        """Has batches carry embeddings of a modality instead of its raw items.
+        """Make batches carry embeddings of a modality instead of its raw items.
 
         Args:
             modality: Which.
@@ -243,8 +243,8 @@ class GridDataModule(EmotionDataModule):
             raise DataError(f"--data.modalities lacks {modality}; it has {', '.join(self.modalities)}")
 
     @staticmethod
-    def to_seen(values: Tensor) -> Tensor:
-        """Stored values ``(..., S, S, 3)`` as the model sees them, ``(..., 3, S, S)``; what is no picture stays."""
+    def to_model_input(values: Tensor) -> Tensor:
+        """Convert stored pictures ``(..., S, S, 3)`` to the model's ``(..., 3, S, S)``; leave other values alone."""
         if values.dtype != torch.uint8:
             return values
         frames = values.reshape(1, math.prod(values.shape[:-3]), *values.shape[-3:])
@@ -252,12 +252,12 @@ class GridDataModule(EmotionDataModule):
         return normalised.reshape(*values.shape[:-3], *normalised.shape[1:])
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes what the model sees, on its device: pictures augmented in training, normalised."""
+        """Convert values to the model's input on its device: pictures normalised, in training augmented."""
         trainer = self.trainer
         shown = {modality: batch[modality] for modality in self.modalities}
         if self.augment and trainer is not None and trainer.training:
             shown = {modality: self._augmented(values, batch["id"]) for modality, values in shown.items()}
-        return batch | {modality: self.to_seen(values) for modality, values in shown.items()}
+        return batch | {modality: self.to_model_input(values) for modality, values in shown.items()}
 
     def _augmented(self, values: Tensor, ids: list[str]) -> Tensor:
         if values.dtype != torch.uint8:

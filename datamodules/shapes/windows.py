@@ -47,11 +47,11 @@ class FramesDataModule(GridDataModule):
         return {modality: self.shape(modality) for modality in self.modalities}
 
     def clips(self, split: Split) -> GridClips:
-        """The frames of a split."""
+        """Return the frames of a split."""
         grid = self.grid
         wanted = grid.labelled.copy()
         for modality in self.modalities:
-            wanted &= grid.seen(modality)
+            wanted &= grid.visible(modality)
         ids, groups, steps = [], [], []
         for video in grid.videos(split):
             begin, end = grid.first[video : video + 2]
@@ -63,7 +63,7 @@ class FramesDataModule(GridDataModule):
         return GridClips(self, ids, groups, places, self.targets(split, places, 1))
 
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
-        """Frames at these steps: uint8 ``(B, S, S, 3)``, joints ``(B, 17, 3)``, or embeddings ``(B, D)``."""
+        """Return frames at these steps: uint8 ``(B, S, S, 3)``, joints ``(B, 17, 3)``, or embeddings ``(B, D)``."""
         if modality in self.embeddings:
             return self.embeddings[modality][torch.from_numpy(steps)]
         return torch.from_numpy(self.grid.take(modality, steps))
@@ -112,16 +112,16 @@ class WindowsDataModule(GridDataModule):
         return {modality: [self.length, *self.shape(modality)] for modality in self.modalities}
 
     def windows(self, split: Split) -> Windows:
-        """Where the windows of a split lie, and what was left out."""
+        """Return where the windows of a split lie, and what was left out."""
         if split not in self._windows:
             grid = self.grid
-            present = [grid.labelled, *(grid.seen(modality) for modality in self.require)]
+            present = [grid.labelled, *(grid.visible(modality) for modality in self.require)]
             found = find_windows(grid.first, grid.videos(split), present, self.length, self.stride)
             self._windows[split] = found
         return self._windows[split]
 
     def clips(self, split: Split) -> GridClips:
-        """The windows of a split."""
+        """Return the windows of a split."""
         grid, found = self.grid, self.windows(split)
         begins = found.starts - grid.first[found.video]
         stretches = [f"{step / FPS:g}-{(step + self.length) / FPS:g}" for step in begins.tolist()]
@@ -137,7 +137,7 @@ class WindowsDataModule(GridDataModule):
         )
 
     def use_embeddings(self, modality: str, features: Tensor) -> None:
-        """Has batches carry windows of embeddings, which are views on one table.
+        """Make batches carry windows of embeddings, which are views on one table.
 
         Args:
             modality: Which.
@@ -155,7 +155,7 @@ class WindowsDataModule(GridDataModule):
         self._views[modality] = table.as_strided((count, self.length, width), (width, width, 1))
 
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
-        """Windows that begin at these steps: uint8 ``(B, T, S, S, 3)``, joints or embeddings ``(B, T, D)``."""
+        """Return windows that begin at these steps: uint8 ``(B, T, S, S, 3)``, joints or embeddings ``(B, T, D)``."""
         if modality in self._views:
             return self._views[modality][torch.from_numpy(steps)]
         places = self.grid.source(modality)[steps[:, None] + np.arange(self.length)]

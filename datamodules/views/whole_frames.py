@@ -1,4 +1,4 @@
-"""Whole frames of a clip as squares: what the video network of EmotiW 2023 (Augusma et al.) sees."""
+"""Whole frames of a clip as squares: the video input of EmotiW 2023 (Augusma et al.)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class WholeFrames(WholeClip):
         """Return its one array."""
         return {f"{name}_{self.frames}": {"uint8": "u8", "float32": "f32"}[self.dtype]}
 
-    def said(self) -> str:
+    def describe_source(self) -> str:
         """Return how many frames there will be."""
         return f"{self.frames} frames each"
 
