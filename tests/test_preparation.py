@@ -548,7 +548,7 @@ WRONG = {
     "a recipe that is none": (["--recipe", "soup"], "--recipe soup: the recipes are "),
     "a recipe without a name": (["--recipe", ""], "--recipe : the recipes are "),
     "a recipe of stills": (["--recipe", "static_emotion"], "--recipe static_emotion: face is made of picture, "),
-    "a recipe of a label over time": (["--recipe", "engagement"], "--views.labels: nothing in FOLDER"),
+    "a recipe of a label over time": (["--recipe", "engagement"], "--views.labels: nothing in "),
     "a recipe of texts": (["--recipe", "text"], "--views.text.text prompt: no such text in the source, which has none"),
     "a recipe of dialogues": (["--recipe", "gated_fusion"], "--views.text.text text: no such text in the source"),
     "pictures of sound": (["--preview", "FOLDER/out.png"], "--preview: no pictures are kept of "),
