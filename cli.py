@@ -45,7 +45,7 @@ def corpora(command: str) -> list[str]:
 
 
 def overview() -> str:
-    """The text of ``--help``."""
+    """Return the text of ``--help``."""
     lines = ["usage: python cli.py COMMAND ...", ""]
     for title, commands in (("training", TRAINING), ("data", PER_CORPUS), ("tables", TABLES)):
         lines.append(f"{title}:")
@@ -62,16 +62,16 @@ def overview() -> str:
 
 
 def per_corpus(command: str, arguments: Sequence[str]) -> int:
-    """Runs ``prepare`` or ``synth`` for one corpus."""
+    """Run ``prepare`` or ``synth`` for one corpus; return the exit code."""
+    known = corpora(command)
+    if not arguments or arguments[0] in ("-h", "--help"):  # told without any package
+        print(f"usage: cli.py {command} [-h] CORPUS ...\n\n{PER_CORPUS[command]}\n\ncorpora: {', '.join(known)}\n")
+        print(f"cli.py {command} CORPUS --help tells the options of a corpus")
+        return 0 if arguments else 2
     from option_parser import Parser
 
-    known = corpora(command)
-    parser = Parser(prog=f"cli.py {command}", description=PER_CORPUS[command])
-    parser.add_argument("corpus", choices=known, metavar="CORPUS", help=", ".join(known))
-    if not arguments or arguments[0] in ("-h", "--help"):
-        parser.epilog = f"cli.py {command} CORPUS --help tells the options of a corpus"
-        parser.print_help()
-        return 0 if arguments else 2
+    parser = Parser(prog=f"cli.py {command}")
+    parser.add_argument("corpus", choices=known, metavar="CORPUS")
     corpus = parser.parse_args([arguments[0].replace("-", "_")]).corpus
     if command == "prepare" and not (HERE / "datamodules" / "prepare" / f"{corpus}.py").exists():
         return int(importlib.import_module("datamodules.prepare_command").main(corpus, arguments[1:]))
@@ -94,7 +94,7 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
 
 
 def on_tables(command: str, arguments: Sequence[str]) -> int:
-    """Runs ``reproduce`` or ``report``."""
+    """Run ``reproduce`` or ``report``; return the exit code."""
     from option_parser import Parser
 
     module = importlib.import_module(f"experiments.{command}.command")
@@ -107,7 +107,7 @@ def on_tables(command: str, arguments: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def naming(folder: Path) -> Iterator[None]:
-    """Names a folder in an error of the system that names no file, as that of a write to a full disk."""
+    """Name a folder in a system error that names no file, as that of a write to a full disk."""
     try:
         yield
     except OSError as error:
@@ -127,7 +127,7 @@ def _with_own_configs(arguments: Sequence[str]) -> list[str]:
 
 
 def _look_for_configs(arguments: Sequence[str]) -> None:
-    """Refuses a config that is not there, seconds before torch could."""
+    """Refuse a config that is not there, seconds before torch could."""
     request = importlib.import_module("experiments.results.request")
     for path in request.parse_command(list(arguments))[0]:
         if not path.is_file():
@@ -136,13 +136,14 @@ def _look_for_configs(arguments: Sequence[str]) -> None:
 
 
 def dispatch(arguments: Sequence[str]) -> int:
-    """Hands a command line to whoever carries it out."""
+    """Pass a command line to the code that carries it out."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(overview())
         return 0 if arguments else 2
     command = arguments[0]
     if command in PER_CORPUS or command in TABLES:
-        importlib.import_module("experiments.settings.plain_yaml").check_words(arguments)
+        if list(arguments[1:]) not in ([], ["-h"], ["--help"]):
+            importlib.import_module("experiments.settings.plain_yaml").check_words(arguments)
         return (per_corpus if command in PER_CORPUS else on_tables)(command, arguments[1:])
     if command in TRAINING:
         arguments = _with_own_configs(arguments)
@@ -154,20 +155,20 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 
 def _reporting(command: str) -> dict[str, Any]:
-    """Return what a command of tables is given to report with where it does not report itself."""
+    """Return the reporting function as an argument of a command of tables, unless it is the report itself."""
     if command == "report":
         return {}
     return {"report": importlib.import_module("experiments.report.command").report_on}
 
 
-def _said(error: BaseException) -> str:
+def _unwrapped_message(error: BaseException) -> str:
     """Return the message of an error, also where a loader's process wrapped its own traceback around it."""
     text = str(error)
     return re.split(r"\n[\w.]+: ", text.rstrip())[-1] if "Original Traceback (most recent call last)" in text else text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command.
+    """Run one command.
 
     Args:
         arguments: Command line without the program's name; that of the process where not given.
@@ -193,10 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(str(stopped) or "interrupted; the same command carries on", file=sys.stderr)
         return 130
     except Exception as error:
-        said = explain(error)
-        if said is None:
+        explained = explain(error)
+        if explained is None:
             raise
-        text, code = said
+        text, code = explained
         with contextlib.suppress(ImportError):  # of the wrong Python, which gets to see no secret
             text = importlib.import_module("experiments.settings.redaction").hide_message(text, words)
         print(f"error: {text}", file=sys.stderr)
@@ -204,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
-    """Return what is told of an error that a user can cause.
+    """Return the message and the exit code of an error that a user can cause.
 
     Args:
         error: What ended a command.
@@ -218,7 +219,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     full = [cause for cause in causes if isinstance(cause, OSError) and cause.errno in FULL]
     for cause in causes:
         if hasattr(cause, "exit_code"):  # what a user can cause carries one
-            return _said(cause), 1 if full else int(cause.exit_code)
+            return _unwrapped_message(cause), 1 if full else int(cause.exit_code)
     if full:
         where = "".join([f"{cause.filename}: " for cause in full if cause.filename][:1])
         return f"{where}{full[0].strerror}; make room, then run the same command", 1
@@ -236,7 +237,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
 
 
 def foreign_package() -> str:
-    """Return what to say where a package of ours would be imported from somewhere else; empty where none would."""
+    """Return an error message if a package of ours would be imported from elsewhere; empty if none would."""
     for name in PACKAGES:
         found = importlib.util.find_spec(name)
         places = [Path(place).resolve() for place in (found and found.submodule_search_locations) or ()]

@@ -1,4 +1,4 @@
-"""What messages about errors are made of: what an error came of, its first line, some of many names, names of types."""
+"""Parts of error messages: an error's causes, its first line, the first of many names."""
 
 from collections.abc import Iterator
 
@@ -11,17 +11,17 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def first_line(error: BaseException, most: int | None = None) -> str:
+def first_line(error: BaseException, limit: int | None = None) -> str:
     """Return the first line of an error's message; the name of its kind where it has none.
 
     Args:
         error: The error.
-        most: Number of characters that are kept.
+        limit: Number of characters that are kept.
     """
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:limit]
 
 
-def some(names: list[str], shown: int = 3, between: str = ", ") -> str:
+def first_names(names: list[str], limit: int = 3, between: str = ", ") -> str:
     """Return the first names, what cannot be shown written out, and how many more there are."""
-    first = (name if name.isprintable() else ascii(name)[1:-1] for name in names[:shown])
-    return between.join(first) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+    first = (name if name.isprintable() else ascii(name)[1:-1] for name in names[:limit])
+    return between.join(first) + (f" and {len(names) - limit} more" if len(names) > limit else "")

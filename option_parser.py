@@ -1,4 +1,4 @@
-"""The parser of the commands that import no torch: jsonargparse's, which says in one line what is wrong."""
+"""The parser of the commands that import no torch: jsonargparse's, whose errors are one line."""
 
 import argparse
 import re
@@ -16,7 +16,7 @@ class OptionError(ValueError):
 
 
 class Parser(ArgumentParser):
-    """Raises what is wrong in one line instead of printing a page of usage; takes no abbreviations and no variables.
+    """Raise what is wrong in one line instead of printing a page of usage; take no abbreviations and no variables.
 
     Help is as the options word it. Where options are the fields of a class, give jsonargparse's own
     ``formatter_class``, which adds their types and defaults.
@@ -30,8 +30,14 @@ class Parser(ArgumentParser):
         if self.default_env:
             raise OptionError("JSONARGPARSE_DEFAULT_ENV: options are those of the command line alone; unset it")
 
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        """Add an option as argparse does; a default of several values is a list, which jsonargparse writes to."""
+        if "nargs" in kwargs and isinstance(kwargs.get("default"), tuple):
+            kwargs["default"] = list(kwargs["default"])
+        return super().add_argument(*args, **kwargs)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what is wrong, and where the options are told."""
+        """Raise what is wrong, and where the options are listed."""
         names, complaint = condense(message)
         known = {action.dest: _typed(action) for action in self._actions}
         typed = ", ".join(known.get(name, f"--{name}") for name in names)
@@ -58,14 +64,14 @@ _ABOUT_ALL = re.compile(
 def condense(message: str) -> tuple[list[str], str]:
     """Return the part of a message of jsonargparse that a user can act on.
 
-    It tells what every type of a union said, nested by option; the first complaint that is not about the union itself
-    is the cause.
+    It lists what every type of a union reported, nested by option; the first complaint that is not about the union
+    itself is the cause.
 
     Args:
         message: As it words it.
 
     Returns:
-        Dotted names of the options that are meant, if it tells any, and one line of what is wrong with them.
+        Dotted names of the options that are meant, if it names any, and one line of what is wrong with them.
     """
     option: list[str] = []
     for line in message.splitlines():

@@ -1,6 +1,6 @@
 """The one reader and writer of files of tensors: ``.pt``, ``.pth``, ``.ckpt``, ``.safetensors``, ``.npy`` and ``.npz``.
 
-Nothing that a file brings along is run, and no size that it claims is believed. What is checked:
+Nothing that a file brings along is run, and no size that it claims is trusted. What is checked:
 
 * ``.pt``, ``.pth`` and ``.ckpt`` of torch 1.6 or newer, and ``.npz``, are zip archives: every byte against the CRC-32
   of its member, which torch itself never looks at. A file that did not change is checked once in a process.
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atomic_files import replacing
-from error_texts import first_line, some
+from error_texts import first_line, first_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,12 +45,12 @@ class TensorFileError(ValueError):
 
 
 def read_torch(path: Path, *, check: bool = True, old: bool = False) -> Any:
-    """Reads what ``torch.save`` wrote, as plain values and tensors that stay on disk until they are used.
+    """Read what ``torch.save`` wrote, as plain values and tensors that stay on disk until they are used.
 
     Args:
         path: The file.
         check: Compare every byte with its checksum first; False where only names, types and shapes are looked at.
-        old: Accept the format of before torch 1.6 too, which has no checksum; a warning tells the file's SHA-256.
+        old: Accept the format of before torch 1.6 too, which has no checksum; a warning names the file's SHA-256.
 
     Returns:
         Its content, tensors on the CPU.
@@ -76,7 +76,7 @@ def read_torch(path: Path, *, check: bool = True, old: bool = False) -> Any:
 
 
 def save_torch(content: Any, path: Path, *, sync: bool = True) -> None:
-    """Saves what `read_torch` reads, whole or not at all.
+    """Save what `read_torch` reads, whole or not at all.
 
     Args:
         content: Plain values and tensors.
@@ -99,7 +99,7 @@ def save_torch(content: Any, path: Path, *, sync: bool = True) -> None:
 
 
 def read_safetensors(path: Path) -> "dict[str, Tensor]":
-    """Reads a ``.safetensors`` file: its library checks the header, and nobody can check the values.
+    """Read a ``.safetensors`` file: its library checks the header, and nobody can check the values.
 
     Raises:
         TensorFileError: If it is not there or damaged.
@@ -115,7 +115,7 @@ def read_safetensors(path: Path) -> "dict[str, Tensor]":
 
 
 def read_tensor(path: Path, *, check: bool = True) -> "Tensor":
-    """Reads a file that holds one plain tensor.
+    """Read a file that holds one plain tensor.
 
     Args:
         path: What ``torch.save`` wrote.
@@ -144,7 +144,7 @@ def read_tensor(path: Path, *, check: bool = True) -> "Tensor":
 
 
 def read_feature(path: Path) -> np.ndarray:
-    """Reads one array.
+    """Read one array.
 
     Args:
         path: A ``.npy`` file, or what ``torch.save`` wrote of one tensor.
@@ -168,7 +168,7 @@ def read_feature(path: Path) -> np.ndarray:
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """Reads a ``.npy`` file whose size is the one that its header tells.
+    """Read a ``.npy`` file whose size is the one that its header gives.
 
     Raises:
         TensorFileError: If it is not there, of another size, or holds objects.
@@ -185,7 +185,7 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-    """Reads arrays of a ``.npz`` file.
+    """Read arrays of a ``.npz`` file.
 
     Args:
         path: The file.
@@ -201,7 +201,7 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.n
     try:
         with np.load(path, allow_pickle=False) as content:
             if absent := [name for name in names or () if name not in content.files]:
-                raise TensorFileError(f"{path}: no array {', '.join(absent)}; it holds {some(content.files)}")
+                raise TensorFileError(f"{path}: no array {', '.join(absent)}; it holds {first_names(content.files)}")
             return {name: np.asarray(content[name]) for name in content.files if names is None or name in names}
     except TensorFileError:
         raise
@@ -210,7 +210,7 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.n
 
 
 def check_archive(path: Path, *, packed: bool = True) -> None:
-    """Compares every member of a zip archive with its CRC-32, holding one block of it at a time.
+    """Compare every member of a zip archive with its CRC-32, holding one block of it at a time.
 
     Args:
         path: The archive.
@@ -251,7 +251,7 @@ def check_archive(path: Path, *, packed: bool = True) -> None:
 
 
 def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuses a list of members that is shorter than the archive says: `zipfile` does not look."""
+    """Refuse a list of members that is shorter than the archive says: `zipfile` does not look."""
     with path.open("rb") as file:
         file.seek(-_END.size, os.SEEK_END)
         signature, *_, count, _size, _offset, _comment = _END.unpack(file.read())
@@ -261,7 +261,7 @@ def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Reads a member to its end, where `zipfile` compares the CRC."""
+    """Read a member to its end, where `zipfile` compares the CRC."""
     if not member.CRC and member.file_size:
         raise ValueError(f"{member.filename} was saved without a checksum: torch.serialization.set_crc32_options(True)")
     count = 0

@@ -30,7 +30,7 @@ CLIPS, STEPS, FRAME, SPECTROGRAM = 4, 5, 224, 128
 
 
 def invented(device: torch.device) -> Batch:
-    """A batch of noise."""
+    """Return a batch of noise."""
     generator = torch.Generator().manual_seed(0)
     video = torch.randn(CLIPS, STEPS, 3, FRAME, FRAME, generator=generator)
     audio = torch.randn(CLIPS, STEPS, 1, SPECTROGRAM, SPECTROGRAM, generator=generator)
@@ -38,7 +38,7 @@ def invented(device: torch.device) -> Batch:
 
 
 def main() -> None:
-    """Runs the contestants and prints their times."""
+    """Run the contestants and print their times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--released", action="store_true", help="the released code's freeze too")
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def released(model: EmotiW, frames: torch.Tensor, times: dict[str, float], rounds: int) -> dict[str, float]:
-    """What the released freeze costs: forward and backward of the backbone on a few frames, then for the step."""
+    """Return the cost of the released freeze: the backbone's forward and backward on a few frames, scaled to a step."""
     encoder = model.frozen_encoders()["video"]
     assert isinstance(encoder, VideoEncoder)
     clock = clock_of(frames.device)

@@ -36,7 +36,7 @@ LABELS = ["label_0", "label_1", "label_2"]
 
 
 def invent(videos: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings ``(N, 256)`` and soft labels ``(N, 3)``."""
+    """Return the embeddings ``(N, 256)`` and soft labels ``(N, 3)``."""
     rng = np.random.default_rng(0)
     count = videos * frames
     return np.tanh(rng.standard_normal((count, WIDTH), np.float32)), rng.dirichlet(np.ones(3), count).astype(np.float32)
@@ -63,11 +63,11 @@ class TableWindows(Dataset):
                 self.windows.append(video.iloc[-length:])
 
     def __len__(self) -> int:
-        """Number of windows."""
+        """Return the number of windows."""
         return len(self.windows)
 
     def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Embeddings ``(T, 256)`` and mean label ``(3,)``."""
+        """Return the embeddings ``(T, 256)`` and mean label ``(3,)``."""
         window = self.windows[i]
         values = torch.tensor(window[NAMES].values, dtype=torch.float32)
         labels = window[LABELS].values.sum(axis=0)
@@ -75,7 +75,7 @@ class TableWindows(Dataset):
 
 
 def table_of(values: np.ndarray, labels: np.ndarray, videos: int, frames: int) -> tuple[pd.DataFrame, list[str]]:
-    """The recipe's table of frames and the names of its videos."""
+    """Return the recipe's table of frames and the names of its videos."""
     names = [f"session_{video:04d}" for video in range(videos)]
     table = pd.DataFrame(values, columns=NAMES)
     table[LABELS] = labels
@@ -84,7 +84,7 @@ def table_of(values: np.ndarray, labels: np.ndarray, videos: int, frames: int) -
 
 
 def store_of(folder: Path, labels: np.ndarray, videos: int, frames: int) -> None:
-    """A store of the same videos; their joints stand for whatever was embedded."""
+    """Return a store of the same videos; their joints stand for whatever was embedded."""
     arrays = {"joints": "f32", "joints_seen": "u8", "labels": "f32"}
     writer = StoreWriter(folder / "prepared", arrays, {"corpus": "made up"}, synthetic=True, columns=("split",))
     for video in range(videos):
@@ -98,7 +98,7 @@ def store_of(folder: Path, labels: np.ndarray, videos: int, frames: int) -> None
 
 
 def main() -> None:
-    """Runs both sides and prints a table."""
+    """Run both sides and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=200)
     parser.add_argument("--frames", type=int, default=100, help="per video, at 5 per second")

@@ -37,7 +37,7 @@ SIZES |= {"topic": 15}
 
 
 def raw(count: int) -> dict[str, Tensor]:
-    """Utterances as the encoders see them."""
+    """Return utterances as the encoders see them."""
     return {
         "text": torch.randint(1, 30_000, (count, *SHAPES["text"])),
         "audio": torch.randn(count, *SHAPES["audio"]),
@@ -46,7 +46,7 @@ def raw(count: int) -> dict[str, Tensor]:
 
 
 def dialogues(values: dict[str, Tensor], meta: Tensor, target: Tensor) -> dict[str, Any]:
-    """Dialogues of one utterance of the speaker."""
+    """Return dialogues of one utterance of the speaker."""
     there = torch.ones(len(target), 1, dtype=torch.bool)
     return {
         **{modality: of.unsqueeze(1) for modality, of in values.items()},
@@ -61,7 +61,7 @@ def dialogues(values: dict[str, Tensor], meta: Tensor, target: Tensor) -> dict[s
 
 
 def main() -> None:
-    """Runs both sides and prints a table."""
+    """Run both sides and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=50, help="stored steps of one turn")

@@ -17,12 +17,12 @@ LAST = torch.channels_last_3d
 
 
 def grouped(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """The convolution as the network has it: ``(B, C, T, H, W)`` with a weight ``(C, C / 32, 3, 3, 3)``."""
+    """Return the convolution as the network has it: ``(B, C, T, H, W)`` with a weight ``(C, C / 32, 3, 3, 3)``."""
     return F.conv3d(x, weight.contiguous(memory_format=LAST), stride=stride, padding=1, groups=GROUPS)
 
 
 def widened(width: int) -> Callable[[Tensor, Tensor, int], Tensor]:
-    """Fewer groups of `width` channels each, their weights zero outside the blocks of the original groups."""
+    """Return a convolution of fewer groups, `width` channels each; weights outside the original groups are zero."""
 
     def convolve(x: Tensor, weight: Tensor, stride: int) -> Tensor:
         channels, narrow = weight.shape[:2]
@@ -39,7 +39,7 @@ def widened(width: int) -> Callable[[Tensor, Tensor, int], Tensor]:
 
 
 def three_taps(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """Three grouped 2D convolutions over all frames, one for each step in time, summed."""
+    """Return three grouped 2D convolutions over all frames, one for each step in time, summed."""
     batch, channels, frames, height, width = x.shape
     steps = (frames - 1) // stride + 1
     padded = F.pad(x, (0, 0, 0, 0, 1, 1)).permute(0, 2, 1, 3, 4)
@@ -61,7 +61,7 @@ WAYS = {
 
 
 def shapes(clip: list[int]) -> list[tuple[list[int], int, int]]:
-    """The grouped convolutions of a network input ``[B, 3, T, H, W]``: input shape, stride, and how many alike."""
+    """Return the grouped convolutions of a network input ``[B, 3, T, H, W]``: input shape, stride and count of each."""
     batch, _, frames, size, _ = clip
     found = []
     frames, size = -(-frames // 2), -(-size // 4)
@@ -75,7 +75,7 @@ def shapes(clip: list[int]) -> list[tuple[list[int], int, int]]:
 
 
 def check() -> None:
-    """Compares every way with the native one in double precision.
+    """Compare every way with the native one in double precision.
 
     Raises:
         AssertionError: If one differs.
@@ -87,7 +87,7 @@ def check() -> None:
 
 
 def passes(shape: list[int], stride: int, device: torch.device) -> dict[str, Callable[[], None]]:
-    """Forward and backward pass of each way over one layer in bf16."""
+    """Return, for each way, its forward and backward pass over one layer in bf16."""
     x = torch.randn(shape, device=device, dtype=torch.bfloat16).contiguous(memory_format=LAST).requires_grad_()
     weight = torch.randn(shape[1], shape[1] // GROUPS, 3, 3, 3, device=device, dtype=torch.bfloat16, requires_grad=True)
     gradient = torch.ones_like(grouped(x, weight, stride))
@@ -95,7 +95,7 @@ def passes(shape: list[int], stride: int, device: torch.device) -> dict[str, Cal
 
 
 def race_grouped(shape: list[int], rounds: int, device: torch.device) -> dict[str, float]:
-    """The network's grouped convolutions, forward and backward, computed in several ways; per step."""
+    """Time the network's grouped convolutions, forward and backward, in each way; seconds per step."""
     check()
     total: dict[str, float] = defaultdict(float)
     for layer, stride, alike in shapes(shape):

@@ -36,7 +36,7 @@ BATCH, BAR = 16, 1.5
 
 
 def bare_loop(task: EmotionTask, data: Any, epochs: int) -> float:
-    """Trains as anyone would by hand; returns the best accuracy on the test fold."""
+    """Train as anyone would by hand; return the best accuracy on the test fold."""
     train, test = (torch.from_numpy(data.rows[split]) for split in ("train", "test"))
     masks = {name: torch.ones(BATCH, dtype=torch.bool) for name in data.tables}
 
@@ -65,20 +65,20 @@ def bare_loop(task: EmotionTask, data: Any, epochs: int) -> float:
 
 
 def seconds(run: Callable[[], object]) -> tuple[float, float]:
-    """CPU and wall seconds of a call, subprocesses included."""
+    """Return CPU and wall seconds of a call, subprocesses included."""
     cpu, wall = cpu_seconds(), time.perf_counter()
     run()
     return cpu_seconds() - cpu, time.perf_counter() - wall
 
 
 def command_line(job: Job, *options: str) -> None:
-    """Runs a cell."""
+    """Run a cell."""
     command = [sys.executable, "cli.py", *job.command, *options]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
 def measure(job: Job, epochs: int, rounds: int) -> dict[str, tuple[float, float]]:
-    """CPU and wall seconds of the loop, the start-up and the cell: of each the quickest of rounds taken in turns."""
+    """Return CPU and wall seconds of the loop, the start-up and the cell, the quickest of alternating rounds."""
     found: dict[str, list[tuple[float, float]]] = {"loop": [], "start-up": [], "cell": []}
     run = build(job.command)
     task, data = run.model, run.datamodule
@@ -93,7 +93,7 @@ def measure(job: Job, epochs: int, rounds: int) -> dict[str, tuple[float, float]
 
 
 def main() -> None:
-    """Prints one line per row."""
+    """Print one line per row."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rows", nargs="+", default=["concat"])
     parser.add_argument("--epochs", type=int, default=70)

@@ -33,7 +33,7 @@ AUGMENTED = transforms.Compose(
 
 
 def prepare(clip: Path, landmarks: Path, folder: Path) -> None:
-    """Turns a clip into 30 JPEGs, ``audio.wav`` and ``featuresMFCC.npy`` under ``folder``."""
+    """Turn a clip into 30 JPEGs, ``audio.wav`` and ``featuresMFCC.npy`` under ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
@@ -65,7 +65,7 @@ def prepare(clip: Path, landmarks: Path, folder: Path) -> None:
 
 
 def fetch(folder: Path, augmented: bool = False) -> tuple[Tensor, Tensor]:
-    """One sample of the released dataset class: frames ``(30, 3, 224, 224)`` and MFCCs ``(13, 212)``, float32."""
+    """Return a sample of the released dataset class: frames ``(30, 3, 224, 224)`` and MFCCs ``(13, 212)``, float32."""
     transform = AUGMENTED if augmented else AS_IS
     images = [transform(cv2.imread(str(path))) for path in sorted(folder.glob("frame_*.jpg"))]
     return torch.stack(images), torch.from_numpy(np.load(folder / "featuresMFCC.npy"))

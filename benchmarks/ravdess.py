@@ -35,7 +35,7 @@ BARS = {"prepare": 1.7, "fetch": 50, "augment": 2, "step": 2.5}
 
 
 def make_clip(path: Path, seconds: float = 3.5, rate: int = 30) -> None:
-    """Writes a drawn face on a grainy background: 1280 x 720, H.264 at 8 Mbit/s, stereo AAC at 48 kHz."""
+    """Write a drawn face on a grainy background: 1280 x 720, H.264 at 8 Mbit/s, stereo AAC at 48 kHz."""
     rng = np.random.default_rng(len(path.stem))
     grain = rng.normal(0, 6, (800, 1400, 1)).astype(np.float32)
     with av.open(str(path), "w") as container:
@@ -58,7 +58,7 @@ def make_clip(path: Path, seconds: float = 3.5, rate: int = 30) -> None:
 
 
 def make_landmarks(clip: Path, path: Path) -> None:
-    """Writes a landmark file of 712 columns with a still face in the middle of the picture."""
+    """Write a landmark file of 712 columns with a still face in the middle of the picture."""
     with av.open(str(clip)) as container:
         width, height = container.streams.video[0].width, container.streams.video[0].height
         rows = container.streams.video[0].frames or 100
@@ -102,7 +102,7 @@ class Corpus:
         ]
 
     def jpegs(self) -> list[Path]:
-        """The baseline's folders, prepared."""
+        """Return the baseline's folders, prepared."""
         folders = [self.folder / "jpegs" / path.stem for path in self.tables]
         for (path, table), folder in zip(self.tables.items(), folders, strict=True):
             if not folder.exists():
@@ -110,7 +110,7 @@ class Corpus:
         return folders
 
     def data(self) -> RAVDESSDataModule:
-        """Our DataModule over a store of the same clips."""
+        """Return our DataModule over a store of the same clips."""
         dtypes = {"video": "u8", "wave": "i16", "mfcc": "f32"}
         writer = StoreWriter(self.folder / "prepared", dtypes, {"face": "landmarks"}, synthetic=True)
         for entry in [] if writer.complete else self.entries:
@@ -123,7 +123,7 @@ class Corpus:
 
 
 def race_prepare(corpus: Corpus, rounds: int) -> dict[str, float]:
-    """Raw clip to what training reads; per clip."""
+    """Time the way from a raw clip to what training reads; seconds per clip."""
     times = race(
         {
             "baseline": timed(
@@ -137,7 +137,7 @@ def race_prepare(corpus: Corpus, rounds: int) -> dict[str, float]:
 
 
 def race_fetch(corpus: Corpus, rounds: int) -> dict[str, float]:
-    """One validation sample from disk; ours is normalised later, on the device: that is the third figure."""
+    """Time one validation sample from disk; ours is normalised later, on the device: that is the third figure."""
     folders, data = corpus.jpegs(), corpus.data()
     clips = RAVDESSClips(data, np.arange(len(corpus.entries)))
     turns = 20  # one sample of ours is too short for the clock
@@ -161,7 +161,7 @@ def race_fetch(corpus: Corpus, rounds: int) -> dict[str, float]:
 
 
 def race_augment(corpus: Corpus, rounds: int) -> dict[str, float]:
-    """Training samples from disk to what the network sees; per clip, ours in batches of up to 8."""
+    """Time training samples from disk to what the network sees; seconds per clip, ours in batches of up to 8."""
     folders, data = corpus.jpegs(), corpus.data()
     data.trainer = SimpleNamespace(training=True, current_epoch=0)
     clips = RAVDESSClips(data, np.arange(len(corpus.entries)))
@@ -177,7 +177,7 @@ def race_augment(corpus: Corpus, rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Runs the parts and prints a table."""
+    """Run the parts and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all; grouped on a GPU)")
     parser.add_argument("--source", type=Path, help="RAVDESS clips (landmark files are made up); default: own clips")

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from atomic_files import write_atomic
-from datamodules.precomputed import PrecomputedTensorDataModule
+from datamodules.shapes.precomputed import PrecomputedTensorDataModule
 from experiments.report.command import RESULTS, summary_of
 from experiments.report.readme import update_readme
 from experiments.reproduce.plan import Planner
@@ -46,7 +46,7 @@ TABLE = "ravdess_features"
 
 
 def functionals(values: np.ndarray) -> np.ndarray:
-    """`FUNCTIONALS` over time of every coefficient: ``(N, C, T)`` -> ``(N, 10 C)``."""
+    """Return the `FUNCTIONALS` over time of every coefficient: ``(N, C, T)`` -> ``(N, 10 C)``."""
     low, quarter, middle, third, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1], axis=2)
     found = [
         values.mean(2), values.std(2), low, high, quarter, middle, third, high - low, skew(values, 2),
@@ -56,7 +56,7 @@ def functionals(values: np.ndarray) -> np.ndarray:
 
 
 def measure(root: Path) -> dict[str, Any]:
-    """Trains and scores in every fold.
+    """Train and score in every fold.
 
     Args:
         root: Folder of ``prepare ravdess_features``.
@@ -93,7 +93,7 @@ def measure(root: Path) -> dict[str, Any]:
 
 
 def paragraph(result: dict[str, Any], summary: Summary) -> str:
-    """The README's words on a result, with the rows of the table that it stands beside.
+    """Return the README's words on a result, with the rows of the table that it stands beside.
 
     Args:
         result: Content of `RESULT`.
@@ -127,12 +127,12 @@ def paragraph(result: dict[str, Any], summary: Summary) -> str:
 
 
 def table_summary() -> Summary:
-    """The features table, from the committed results."""
+    """Return the features table, from the committed results."""
     return summary_of(Planner(read_table(TABLE, project=PROJECT), Path("runs"), PROJECT), PROJECT / RESULTS)
 
 
 def main() -> None:
-    """Measures and prints, and writes where asked to."""
+    """Measure and print, and write where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path("data", TABLE), help="folder of prepare ravdess_features")
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.relative_to(PROJECT)} and the README")

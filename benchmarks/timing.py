@@ -9,24 +9,24 @@ import torch
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process and the children it has waited for."""
+    """Return CPU time of this process and the children it has waited for."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def gpu_seconds() -> float:
-    """Wall clock once the GPU has done all that it was given."""
+    """Return the wall clock once the GPU has done all that it was given."""
     torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def clock_of(device: torch.device) -> Callable[[], float]:
-    """The clock that tells what work on a device costs."""
+    """Return the clock that measures what work on a device costs."""
     return gpu_seconds if device.type == "cuda" else cpu_seconds
 
 
 def timed(run: Callable[[], object], clock: Callable[[], float] = cpu_seconds) -> Callable[[], float]:
-    """Makes a contestant that returns its seconds."""
+    """Make a contestant that returns its seconds."""
 
     def contestant() -> float:
         start = clock()
@@ -37,7 +37,7 @@ def timed(run: Callable[[], object], clock: Callable[[], float] = cpu_seconds) -
 
 
 def race(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Runs the contestants turn by turn, once for warming up, and returns the median seconds of each."""
+    """Run the contestants turn by turn, once for warming up, and return the median seconds of each."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
         for name, run in contestants.items():

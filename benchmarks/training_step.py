@@ -16,7 +16,7 @@ LAST = torch.channels_last_3d
 
 
 def training_step(shape: list[int], device: torch.device, ours: bool, cudnn: bool = True) -> Callable[[], None]:
-    """A training step of the full-size CFN-SR: the paper's settings, or bf16 with channels last and fused Adam."""
+    """Return a training step of full-size CFN-SR: the paper's settings, or bf16 with channels last and fused Adam."""
     batch, *clip = shape
     torch.manual_seed(0)
     model = CFNSR(8, {"video": clip, "audio": [13, 212]}).to(device).train()
@@ -44,7 +44,7 @@ def training_step(shape: list[int], device: torch.device, ours: bool, cudnn: boo
 
 
 def roofline(shape: list[int], device: torch.device, clock: Callable[[], float]) -> float:
-    """Seconds that the convolutions and linear layers of a bf16 training step need at least on this device.
+    """Return seconds that the convolutions and linear layers of a bf16 training step need at least on this device.
 
     Each layer costs its FLOP at the speed of a large matrix product or its traffic at the speed of a large copy, both
     measured here, whichever is more; times three for forward, input gradient and weight gradient. Everything else
@@ -77,7 +77,7 @@ def roofline(shape: list[int], device: torch.device, clock: Callable[[], float])
 
 
 def work(pipe: Connection, threads: int, shape: list[int], device: torch.device, ours: bool, cudnn: bool) -> None:
-    """Runs a training step whenever the pipe says so and answers with its seconds."""
+    """Run a training step whenever the pipe says so and answer with its seconds."""
     torch.set_num_threads(threads)
     if ours and device.type == "cpu":
         keep_freed_memory()
@@ -87,7 +87,7 @@ def work(pipe: Connection, threads: int, shape: list[int], device: torch.device,
 
 
 def race_step(shape: list[int], rounds: int, device: torch.device) -> dict[str, float]:
-    """One training step, each contestant in a process of its own, so that none inherits the other's memory.
+    """Time one training step, each contestant in a process of its own, so that none inherits the other's memory.
 
     On a GPU the baseline also runs with cuDNN switched off, as the released code has it.
     """

@@ -36,7 +36,7 @@ BAR = 10
 
 
 def invent(folder: Path, faces: int = 60, backgrounds: int = 8) -> None:
-    """Writes faces and backgrounds."""
+    """Write faces and backgrounds."""
     rng = np.random.default_rng(0)
     for part in ("faces", "backgrounds"):
         (folder / part).mkdir()
@@ -51,7 +51,7 @@ def invent(folder: Path, faces: int = 60, backgrounds: int = 8) -> None:
 
 
 def recipe_video(background: Path, faces: list[Path], rules: Recipe, target: Path, rng: np.random.Generator) -> None:
-    """Draws a clip as released."""
+    """Draw a clip as released."""
     size, base = rules.canvas_size, rules.base_face_size
     target.mkdir(parents=True, exist_ok=True)
     for number in range(rules.frames_per_video):
@@ -79,7 +79,7 @@ def recipe_video(background: Path, faces: list[Path], rules: Recipe, target: Pat
 
 
 def main() -> None:
-    """Prints frames per CPU-second and the ratios."""
+    """Print frames per CPU-second and the ratios."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--videos", type=int, default=2, help="clips per round")
     parser.add_argument("--frames", type=int, default=75, help="frames of a clip")

@@ -9,14 +9,14 @@ from tensor_files import save_torch
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, syncs, then renames: the old checkpoint or the new one, never half of one.
+    """Write beside the target, sync, then rename: the old checkpoint or the new one, never half of one.
 
     Lightning writes to the system's temporary folder and moves the file: across file systems that is a copy, and a kill
     during it destroys the previous checkpoint (Lightning-AI/pytorch-lightning#19970).
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Saves a checkpoint.
+        """Save a checkpoint.
 
         Args:
             checkpoint: What to save.

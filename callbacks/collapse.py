@@ -1,4 +1,4 @@
-"""Stops a run that has nothing to learn from any more, and says which clips did it."""
+"""Stop a run that has nothing to learn from any more, and name the clips that caused it."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from lightning_modules.base import EmotionTask
 
 
 class CollapseGuard(Callback):
-    """Stops when the loss is not finite, or when one class is predicted for every clip too many epochs in a row.
+    """Stop when the loss is not finite, or when one class is predicted for every clip too many epochs in a row.
 
     The loss is looked at one step late, so that the device never waits for it.
 
@@ -25,11 +25,11 @@ class CollapseGuard(Callback):
         self._collapsed = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The count goes on in a resumed run."""
+        """Return the count, which goes on in a resumed run."""
         return {"collapsed": self._collapsed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the count up again."""
+        """Restore the count."""
         self._collapsed = state_dict["collapsed"]
 
     def _check(self, trainer: Trainer) -> None:
@@ -46,16 +46,16 @@ class CollapseGuard(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Checks the previous step's loss and keeps this one's."""
+        """Check the previous step's loss and keep this one's."""
         self._check(trainer)
         self._previous = (outputs["loss"].detach(), batch["id"])
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Checks the last step's loss."""
+        """Check the last step's loss."""
         self._check(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Checks the loss before a checkpoint is written, and counts epochs with a single predicted class."""
+        """Check the loss before a checkpoint is written, and count epochs with a single predicted class."""
         if trainer.sanity_checking:
             return
         assert isinstance(pl_module, EmotionTask)

@@ -1,4 +1,4 @@
-"""What ends a training run and is told in a line or two."""
+"""Errors that end a training run, reported in one or two lines."""
 
 
 class TrainingCollapsed(RuntimeError):

@@ -17,7 +17,7 @@ SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_uar")
 
 
 class History(Callback):
-    """Keeps ``metrics.csv`` in the run's folder.
+    """Keep ``metrics.csv`` in the run's folder.
 
     One row per epoch: every logged metric, how many parameters trained, the rate of every stage, 0 where it is frozen.
     An epoch that was not validated has no ``val_*``, one that training stopped inside no ``train_*``.
@@ -40,12 +40,12 @@ class History(Callback):
         return float(self._rows[-1]["seconds"]) if self._rows else 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reads the epochs that a resumed run has behind it."""
+        """Read the epochs that were done before a resume."""
         self._rows = self._before(trainer)
         self._started = time.perf_counter() - self.seconds
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reads them too where no epoch was left to train: the run was killed between its last epoch and its test."""
+        """Read them too where no epoch was left to train: the run was killed between its last epoch and its test."""
         self._rows = self._rows or self._before(trainer)
 
     @staticmethod
@@ -63,15 +63,15 @@ class History(Callback):
             raise TaskError(f"{path} is damaged ({error}); delete the folder to start again") from error
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets the scores of the epoch before."""
+        """Forget the scores of the epoch before."""
         self._validated = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes that the epoch has scores of its own."""
+        """Record that the epoch has scores of its own."""
         self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Appends the epoch and rewrites the file."""
+        """Append the epoch and rewrite the file."""
         assert isinstance(pl_module, EmotionTask)
         own = {"train": trainer.is_last_batch, "val": self._validated}  # else Lightning keeps those of an earlier epoch
         metrics = {

@@ -11,7 +11,7 @@ from lightning_modules.errors import TaskError
 
 
 class DiscriminativeLR(Callback):
-    """Multiplies the rate of every stage by its own constant.
+    """Multiply the rate of every stage by its own constant.
 
     Counted from the head down, the last ``start`` stages get 1, the stage before them ``factor``, the one before that
     ``factor ** 2``, and so on; an empty stage counts. The ratios between stages hold under any scheduler, one with a
@@ -37,7 +37,7 @@ class DiscriminativeLR(Callback):
         self.minimum = minimum
 
     def stage_scales(self, stages: list[str]) -> dict[str, float]:
-        """The constant of every stage.
+        """Return the factor of every stage.
 
         Args:
             stages: Names from input to head.
@@ -56,7 +56,7 @@ class DiscriminativeLR(Callback):
         return {stage: self.scales.get(stage, 1.0) for stage in stages}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Hands the factors to the task."""
+        """Pass the factors to the task."""
         assert isinstance(pl_module, EmotionTask)
         scales = self.stage_scales(list(pl_module.stages()))
         pl_module.lr_factors["discriminative"] = lambda name, step: scales[name]

@@ -1,4 +1,4 @@
-"""Tells a webhook of a new best epoch and of the end of training; it can fail, and the run goes on."""
+"""Post to a webhook at each new best epoch and at the end of training; it can fail, and the run goes on."""
 
 import atexit
 import json
@@ -19,14 +19,14 @@ VARIABLE = "AFFECTZOO_WEBHOOK"
 
 
 class WebhookNotifier(Callback):
-    """POSTs JSON to a URL whenever ``monitor`` has a new best, and when training ends.
+    """POST JSON to a URL whenever ``monitor`` has a new best, and when training ends.
 
     ``{"event": "best", "run": ..., "epoch": 3, "metrics": {"val_accuracy": 0.61, ...}}``; the ``end`` also has a
     ``status``: ``finished``, ``interrupted`` or ``failed``, and its ``epoch`` is how many were whole. ``run`` is the
     run's folder. Nothing about single clips is sent.
 
-    The first process posts, in a thread of its own. The first message that does not arrive is told in a warning, and no
-    more are sent. The URL often is the only secret of a webhook: it is written to no file, and best kept out of the
+    The first process posts, in a thread of its own. The first message that does not arrive ends it with a warning, and
+    no more are sent. The URL often is the only secret of a webhook: it is written to no file, and best kept out of the
     command line by ``AFFECTZOO_WEBHOOK``.
 
     Args:
@@ -47,20 +47,20 @@ class WebhookNotifier(Callback):
         self._off = False
 
     def state_dict(self) -> dict[str, Any]:
-        """A resumed run does not tell of an old best again."""
+        """Return the best value, so that a resumed run does not report it again."""
         return {"best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the best up again."""
+        """Restore the best value."""
         self._best = state_dict["best"]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Says so where there is nowhere to post."""
+        """Warn where there is nowhere to post."""
         if stage == "fit" and not self._url.startswith(("http://", "https://")):
             self._give_up(f"set {VARIABLE} to an http or https URL")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tells of a new best epoch."""
+        """Post that an epoch is the best so far."""
         score = trainer.callback_metrics.get(self.monitor)
         if trainer.sanity_checking or trainer.state.fn != "fit" or score is None or not float(score) > self._best:
             return
@@ -68,11 +68,11 @@ class WebhookNotifier(Callback):
         self._send(trainer, "best", trainer.current_epoch + 1)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tells that training ended."""
+        """Post that training ended."""
         self._send(trainer, "end", trainer.current_epoch, status="finished")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Tells that training did not end well."""
+        """Post that training failed."""
         if trainer.state.fn == "fit":
             stopped = isinstance(exception, KeyboardInterrupt | SystemExit)
             self._send(trainer, "end", trainer.current_epoch, status="interrupted" if stopped else "failed")
@@ -81,7 +81,7 @@ class WebhookNotifier(Callback):
         if self._off or not trainer.is_global_zero:
             return
         metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items()) if "/" not in name}
-        content = {"event": event, **more, "run": _shown(trainer.default_root_dir), "epoch": epoch}
+        content = {"event": event, **more, "run": _display_path(trainer.default_root_dir), "epoch": epoch}
         content["metrics"] = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         if self._messages is None:  # not in __init__: a queue cannot be copied to another process
             self._messages = Queue()
@@ -91,7 +91,7 @@ class WebhookNotifier(Callback):
         self._messages.put(json.dumps(content).encode())
 
     def close(self) -> None:
-        """Waits for the last message, for ``timeout`` seconds at most."""
+        """Wait for the last message, for ``timeout`` seconds at most."""
         if self._messages is not None and self._thread is not None:
             self._messages.put(None)
             self._thread.join(self.timeout)
@@ -112,6 +112,6 @@ class WebhookNotifier(Callback):
         rank_zero_warn(f"WebhookNotifier is off for the rest of this run ({reason})")
 
 
-def _shown(folder: str) -> str:
+def _display_path(folder: str) -> str:
     path = Path(folder)
     return str(path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path)

@@ -20,7 +20,7 @@ from lightning_modules.base import Batch, EmotionTask, select_clip
 
 
 def save(figure: Figure, path: Path, synthetic: bool) -> None:
-    """Writes a figure as PNG, stamped where it shows a stand-in.
+    """Write a figure as PNG, stamped where it shows a stand-in.
 
     Args:
         figure: The figure.
@@ -37,7 +37,7 @@ def save(figure: Figure, path: Path, synthetic: bool) -> None:
 
 
 def draw_confusion(target: Tensor, predicted: Tensor, class_names: list[str]) -> Figure:
-    """Draws the share of every class that went to every class.
+    """Draw the share of every class that went to every class.
 
     Args:
         target: ``(N,)`` class indices.
@@ -63,7 +63,7 @@ def draw_confusion(target: Tensor, predicted: Tensor, class_names: list[str]) ->
 
 
 def draw_curves(history: list[dict[str, str]]) -> Figure:
-    """Draws loss, accuracy and learning rates over the epochs.
+    """Draw loss, accuracy and learning rates over the epochs.
 
     Args:
         history: Rows of ``metrics.csv``.
@@ -94,7 +94,7 @@ def draw_curves(history: list[dict[str, str]]) -> Figure:
 
 
 def draw_attention(video: Tensor, attention: Tensor, titles: list[str]) -> Figure:
-    """Draws each clip's attention maps over the frames that they belong to.
+    """Draw each clip's attention maps over the frames that they belong to.
 
     Args:
         video: ``(N, 3, T, H, W)`` as the model saw it; stretched to the visible range here.
@@ -124,7 +124,7 @@ def draw_attention(video: Tensor, attention: Tensor, titles: list[str]) -> Figur
 
 
 def draw_matrices(attention: Tensor, titles: list[str]) -> Figure:
-    """Draws which step of a sequence each clip's steps attended to.
+    """Draw which step of a sequence each clip's steps attended to.
 
     Args:
         attention: ``(N, T, S)``; rows sum to 1.
@@ -142,19 +142,19 @@ def draw_matrices(attention: Tensor, titles: list[str]) -> Figure:
 
 
 def plot_folder(trainer: Trainer) -> Path:
-    """``plots`` of the run; ``plots-test`` once it has a result, whose pictures a later test must not replace."""
+    """Return ``plots`` of the run; ``plots-test`` once it has a result: a later test must not replace its pictures."""
     folder = Path(trainer.default_root_dir)
     return folder / ("plots-test" if (folder / "result.json").exists() else "plots")
 
 
 class ResultPlots(Callback):
-    """Writes ``plots/confusion.png`` after every test run, and ``plots/curves.png`` where ``metrics.csv`` is."""
+    """Write ``plots/confusion.png`` after every test run, and ``plots/curves.png`` where ``metrics.csv`` is."""
 
     only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
     leaves_files = True  # not in a trial run
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws the table of the test run and the history of the run."""
+        """Draw the table of the test run and the history of the run."""
         assert isinstance(pl_module, EmotionTask)
         if not trainer.is_global_zero:
             return
@@ -170,7 +170,7 @@ class ResultPlots(Callback):
 
 
 class AttentionPlot(Callback):
-    """Writes ``plots/attention.png`` after a test run of a model that gives ``aux["attention"]``.
+    """Write ``plots/attention.png`` after a test run of a model that gives ``aux["attention"]``.
 
     Maps ``(B, T', H', W')`` are drawn over the video, matrices ``(B, T, S)`` between steps as they are.
 
@@ -183,33 +183,33 @@ class AttentionPlot(Callback):
 
     def __init__(self, clips: int = 4) -> None:
         self.clips = clips
-        self._shown: dict[int, Batch] = {}
+        self._clips_to_draw: dict[int, Batch] = {}
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts with no clips."""
-        self._shown = {}
+        """Forget the clips of an earlier test."""
+        self._clips_to_draw = {}
 
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Keeps the first clip of each of the first classes."""
+        """Keep the first clip of each of the first classes."""
         pictures = any(isinstance(value, Tensor) and value.ndim == 5 for value in batch.values())
         if not trainer.is_global_zero or not pictures or not isinstance(batch["target"], Tensor):
             return
         if batch["target"].ndim != 1:
             return
         for row, label in enumerate(batch["target"].tolist()):
-            if label not in self._shown and len(self._shown) < self.clips:
-                self._shown[label] = select_clip(batch, row)
+            if label not in self._clips_to_draw and len(self._clips_to_draw) < self.clips:
+                self._clips_to_draw[label] = select_clip(batch, row)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Scores the kept clips once more and draws them."""
-        outputs = {label: pl_module(clip) for label, clip in sorted(self._shown.items())}
+        """Score the kept clips once more and draw them."""
+        outputs = {label: pl_module(clip) for label, clip in sorted(self._clips_to_draw.items())}
         if not outputs or any("attention" not in output["aux"] for output in outputs.values()):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         titles = [
-            f"{self._shown[label]['id'][0]}: {data.class_names[label]}, "
+            f"{self._clips_to_draw[label]['id'][0]}: {data.class_names[label]}, "
             f"predicted {data.class_names[int(output['logits'].argmax())]}"
             for label, output in outputs.items()
         ]
@@ -217,6 +217,6 @@ class AttentionPlot(Callback):
         if attention.ndim == 3:
             figure = draw_matrices(attention, titles)
         else:
-            video = torch.cat([self._shown[label]["video"] for label in outputs]).float().cpu()
+            video = torch.cat([self._clips_to_draw[label]["video"] for label in outputs]).float().cpu()
             figure = draw_attention(video, attention, titles)
         save(figure, plot_folder(trainer) / "attention.png", data.synthetic)

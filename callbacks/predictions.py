@@ -16,7 +16,7 @@ from tensor_files import save_torch
 def write_predictions(
     path: Path, task: EmotionTask, class_names: list[str], attributes: dict[str, dict[str, str]] | None = None
 ) -> None:
-    """Writes the task's last prediction table as CSV (contract 5).
+    """Write the task's last prediction table as CSV (contract 5).
 
     Columns: id, group, target (class index; empty without a label), ``p_<class>`` with the class probabilities, of
     every task without classes ``target_<task>`` (empty without a label) and ``pred_<task>``, ``gate_<modality>`` where
@@ -33,9 +33,9 @@ def write_predictions(
     labels = table.labels.tolist() if len(table.labels) else [-1] * len(table.ids)
     columns = {"target": ["" if label < 0 else label for label in labels]}
     columns |= {f"p_{name}": [f"{p[k]:.6g}" for p in probabilities] for k, name in enumerate(class_names)}
-    for name, (said, true) in table.values.items():
+    for name, (predicted, true) in table.values.items():
         columns[f"target_{name}"] = ["" if value != value else f"{value:.6g}" for value in true.tolist()]
-        columns[f"pred_{name}"] = [f"{value:.6g}" for value in said.tolist()]
+        columns[f"pred_{name}"] = [f"{value:.6g}" for value in predicted.tolist()]
     columns |= {name: [f"{value:.6g}" for value in of.tolist()] for name, of in table.weights.items()}
     known = [(attributes or {}).get(clip, {}) for clip in table.ids]
     for name in dict.fromkeys(name for of in known for name in of):
@@ -47,7 +47,7 @@ def write_predictions(
 
 
 class PredictionWriter(Callback):
-    """Writes ``predictions-<selection>.csv`` after every test and ``predictions.csv`` after every predict run.
+    """Write ``predictions-<selection>.csv`` after every test and ``predictions.csv`` after every predict run.
 
     The table behind it is gathered over all ranks and holds each clip once, so that the padding of a distributed
     sampler cannot count twice. Models that give an embedding get ``embeddings.pt`` beside the predictions of a
@@ -73,15 +73,15 @@ class PredictionWriter(Callback):
             rank_zero_info(f"predictions: {path}")
 
     @staticmethod
-    def _lost(trainer: Trainer) -> str:
-        """What the clips lost, or leaked, as part of a file name: then they are not those of the clips as they are."""
+    def _condition_suffix(trainer: Trainer) -> str:
+        """Return the part of the file name that says which modalities were dropped from the clips, and what leaked."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         lost = "".join(f"-{modality}-missing-{rate:g}" for modality, rate in sorted(data.missing.items()) if rate)
         return f"{lost}-leaked" if data.leaked else lost
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the predictions of the test run."""
-        lost = self._lost(trainer) if self.selection == "test" else ""
+        """Write the predictions of the test run."""
+        lost = self._condition_suffix(trainer) if self.selection == "test" else ""
         self._write(trainer, pl_module, f"predictions-{self.selection}{lost}.csv")
 
     def on_predict_batch_end(
@@ -93,13 +93,13 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps the embeddings of the batch."""
+        """Keep the embeddings of the batch."""
         if "embedding" in outputs:
             self._embeddings.append({"id": outputs["id"], "embedding": outputs["embedding"].float().cpu()})
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the predictions, and the embeddings where there are any."""
-        self._write(trainer, pl_module, f"predictions{self._lost(trainer)}.csv")
+        """Write the predictions, and the embeddings where there are any."""
+        self._write(trainer, pl_module, f"predictions{self._condition_suffix(trainer)}.csv")
         if self._embeddings:
             parts, self._embeddings = self._embeddings, []
             suffix = f"-{trainer.global_rank}" if trainer.world_size > 1 else ""

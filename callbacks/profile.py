@@ -1,4 +1,4 @@
-"""What a model costs: parameters by stage, FLOPs, latency, memory, measured on a real clip."""
+"""The cost of a model: parameters by stage, FLOPs, latency, memory, measured on a real clip."""
 
 import re
 import time
@@ -14,11 +14,11 @@ from lightning_modules.base import Batch, EmotionTask, select_clip
 
 
 class ModelProfile(Callback):
-    """Measures the model on the first clip of a test run; prints the table of stages when a fit starts.
+    """Measure the model on the first clip of a test run; print the table of stages when a fit starts.
 
     ``result`` then holds ``parameters`` (total, trainable, by stage; a model's trainable count is taken at the start of
     training, before any unfreezing schedule), ``flops`` of one clip's forward pass, ``latency_ms`` (median) and
-    ``peak_memory_mb`` (of the GPU; without one, of the process; None where the system does not tell).
+    ``peak_memory_mb`` (of the GPU; without one, of the process; None where the system does not report it).
 
     Args:
         repeats: Forward passes that the median latency is taken over.
@@ -33,7 +33,7 @@ class ModelProfile(Callback):
         self.result: dict[str, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Counts parameters."""
+        """Count parameters."""
         assert isinstance(pl_module, EmotionTask)
         if "parameters" in self.result:
             return
@@ -47,7 +47,7 @@ class ModelProfile(Callback):
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Measures on the first batch of the first test run."""
+        """Measure on the first batch of the first test run."""
         if batch_idx or "flops" in self.result:
             return
         clip = select_clip(batch, 0)
@@ -76,7 +76,7 @@ class ModelProfile(Callback):
 
 
 def peak_of_process() -> float | None:
-    """Return the most memory that this process has held, MiB; None where there is no ``/proc`` to tell it."""
+    """Return the peak memory of this process in MiB; None where there is no ``/proc``."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:

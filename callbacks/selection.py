@@ -1,4 +1,4 @@
-"""Refuses a run that can never select an epoch: nothing that it leaves behind would be a selection."""
+"""Refuse a run that can never select an epoch: none of its checkpoints would be a selection."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from lightning_modules.errors import TaskError
 BEST = "best"  # name of the checkpoint of the epoch that was selected
 
 
-def never_selects(trainer: Any) -> str:
+def selection_problem(trainer: Any) -> str:
     """Return why no epoch of a run can be selected.
 
     Args:
@@ -45,10 +45,10 @@ def never_selects(trainer: Any) -> str:
 
 
 class SelectionGuard(Callback):
-    """Stops a run at its start where validation can never run before its end; the command line adds it."""
+    """Stop a run at its start where validation can never run before its end; the command line adds it."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuses a run that would not train and does not say so.
+        """Refuse a run that would not train and does not say so.
 
         Raises:
             TaskError: If it has no batches or no steps.
@@ -58,10 +58,10 @@ class SelectionGuard(Callback):
                 raise TaskError(f"--trainer.{option} 0: nothing would be trained; --trainer.max_epochs 0 says so")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuses the run.
+        """Refuse the run.
 
         Raises:
             TaskError: If no epoch can be selected.
         """
-        if reason := never_selects(trainer):
+        if reason := selection_problem(trainer):
             raise TaskError(f"no epoch of this run could ever be selected.\n{reason}")

@@ -17,7 +17,7 @@ from lightning_modules.errors import TaskError
 
 
 class GradualUnfreezing(Callback):
-    """Trains the last ``initial`` stages at first and ``per_epoch`` more in every epoch after that.
+    """Train the last ``initial`` stages at first and ``per_epoch`` more in every epoch after that.
 
     What is frozen is a pure function of the epoch, set once DDP has wrapped the model and again at the start of every
     epoch: `requires_grad` off, and modules in eval mode, so that frozen BatchNorm statistics stay and frozen dropout is
@@ -37,7 +37,7 @@ class GradualUnfreezing(Callback):
         self.schedule = schedule
 
     def trainable(self, stages: list[str], epoch: int) -> list[str]:
-        """The stages that train in an epoch.
+        """Return the stages that train in an epoch.
 
         Args:
             stages: Names from input to head.
@@ -57,7 +57,7 @@ class GradualUnfreezing(Callback):
         return stages[-min(len(stages), self.initial + self.per_epoch * epoch) :]
 
     def apply(self, task: EmotionTask, epoch: int) -> None:
-        """Freezes and unfreezes the stages as the epoch has it.
+        """Freeze and unfreeze the stages for an epoch.
 
         Args:
             task: The model.
@@ -72,7 +72,7 @@ class GradualUnfreezing(Callback):
                     part.train(stage in trainable)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuses a schedule that does not fit the model, and a strategy that waits for frozen gradients."""
+        """Refuse a schedule that does not fit the model, and a strategy that waits for frozen gradients."""
         assert isinstance(pl_module, EmotionTask)
         stages = list(pl_module.stages())
         if len(self.trainable(stages, 0)) == len(stages):
@@ -84,11 +84,11 @@ class GradualUnfreezing(Callback):
             )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Freezes after DDP has registered every parameter."""
+        """Freeze after DDP has registered every parameter."""
         assert isinstance(pl_module, EmotionTask)
         self.apply(pl_module, trainer.current_epoch)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Unfreezes what joins in this epoch."""
+        """Unfreeze the stages that train from this epoch on."""
         assert isinstance(pl_module, EmotionTask)
         self.apply(pl_module, trainer.current_epoch)

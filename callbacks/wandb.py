@@ -15,7 +15,7 @@ from error_texts import first_line
 
 
 def has_key() -> bool:
-    """Whether W&B would find a key without asking for one: in the environment, or in ``.netrc`` for its server."""
+    """Return whether W&B would find a key without asking: in the environment, or in ``.netrc`` for its server."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     import wandb  # a second of import that runs without W&B do not pay
@@ -46,7 +46,7 @@ def _guarded(name: str) -> Callable[..., Any]:
 
 
 class _Silent:
-    """Takes every call and every value, and does nothing."""
+    """Take every call and every value, and do nothing."""
 
     def __getattr__(self, name: str) -> "_Silent":
         if name.startswith("__"):  # what Python asks of every object
@@ -67,7 +67,7 @@ class ResilientWandbLogger(WandbLogger):
     """`WandbLogger` that is offline when no key is set and that can never stop a run.
 
     Without ``WANDB_API_KEY`` or a stored login, the run is kept on disk (``wandb sync`` uploads it later);
-    ``WANDB_MODE=online`` insists. Whatever goes wrong inside W&B is told once, and logging to it ends;
+    ``WANDB_MODE=online`` insists. Whatever goes wrong inside W&B is reported once, and logging to it ends;
     ``metrics.csv`` is written in any case.
 
     Args:
@@ -87,7 +87,7 @@ class ResilientWandbLogger(WandbLogger):
         super().__init__(project=project, save_dir=save_dir, **kwargs)  # type: ignore[arg-type]
 
     def give_up(self, error: Exception) -> None:
-        """Tells why and logs nothing more.
+        """Warn why, and log nothing more.
 
         Args:
             error: What W&B raised.
@@ -100,7 +100,7 @@ class ResilientWandbLogger(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run of W&B, started here; where that fails, something that takes every call and does nothing."""
+        """The run of W&B, started here; where that fails, an object that accepts every call and does nothing."""
         if not self.broken:
             try:
                 return WandbLogger.experiment.fget(self)  # type: ignore[attr-defined]

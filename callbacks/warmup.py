@@ -7,7 +7,7 @@ from lightning_modules.errors import TaskError
 
 
 class Warmup(Callback):
-    """Multiplies every rate by a factor that rises linearly from ``start_factor`` to 1.
+    """Multiply every rate by a factor that rises linearly from ``start_factor`` to 1.
 
     At optimizer step ``n``, counted from 0, the factor is ``start + (1 - start) * min(1, n / steps)``. It multiplies
     whatever the scheduler says, and is a function of the step alone: nothing to save, nothing to resume.
@@ -26,7 +26,7 @@ class Warmup(Callback):
         self.start_factor = start_factor
 
     def factor(self, stage: str, step: int) -> float:
-        """Factor of any stage's rate.
+        """Return the factor of any stage's rate.
 
         Args:
             stage: Name of the stage; all warm up alike.
@@ -38,6 +38,6 @@ class Warmup(Callback):
         return self.start_factor + (1 - self.start_factor) * min(1.0, step / self.steps)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Hands the factor to the task."""
+        """Pass the factor to the task."""
         assert isinstance(pl_module, EmotionTask)
         pl_module.lr_factors["warmup"] = self.factor

@@ -12,7 +12,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class View(NamedTuple):
-    """What is shown of a frame: a box in pixels, mirrored or not."""
+    """The visible part of a frame: a box in pixels, mirrored or not."""
 
     top: int
     left: int
@@ -28,7 +28,7 @@ def draw_crop(
     scale: tuple[float, float] = (0.8, 1.4),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> tuple[int, int, int, int]:
-    """Draws the box of a random resized crop.
+    """Draw the box of a random resized crop.
 
     Ten tries at a box of random area and aspect; if none fits, the whole image. The paper's upper scale of 1.4 asks
     for more than there is: such draws fail, so that about a quarter of the clips stay whole.
@@ -60,7 +60,7 @@ def draw_views(
     size: tuple[int, int],
     scope: Literal["clip", "frame"],
 ) -> list[View]:
-    """Draws a random resized crop and a flip per clip or per frame, a function of seed, epoch and clip id.
+    """Draw a random resized crop and a flip per clip or per frame, a function of seed, epoch and clip id.
 
     Args:
         seed: Of the run.
@@ -82,12 +82,12 @@ def draw_views(
 
 
 def whole_views(batch: int, size: tuple[int, int]) -> list[View]:
-    """Views that show every clip as it is."""
+    """Return views that show every clip whole."""
     return [View(0, 0, *size, flip=False)] * batch
 
 
 def resample(video: Tensor, views: list[View], size: int) -> Tensor:
-    """Shows views of clips, bilinear, with a low-pass filter where they shrink.
+    """Resample views of clips bilinearly, with a low-pass filter where they shrink.
 
     Args:
         video: ``(B, T, H, W, C)`` uint8.
@@ -112,7 +112,7 @@ def resample(video: Tensor, views: list[View], size: int) -> Tensor:
 
 
 def to_float(video: Tensor, color_order: Literal["rgb", "bgr"] = "rgb") -> Tensor:
-    """Normalises frames with the ImageNet statistics.
+    """Normalise frames with the ImageNet statistics.
 
     Args:
         video: ``(B, T, H, W, 3)`` in 0..255, RGB.

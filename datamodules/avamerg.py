@@ -8,47 +8,28 @@ fields, and the listener's response that follows, are off; a run that turns them
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from datamodules.avamerg_clips import AvaMERGClips
-from datamodules.batches import Batch, Split
-from datamodules.dialogues import MODALITIES, PER_UTTERANCE, Dialogues, seen_video
-from datamodules.errors import DataError
+from datamodules.batches import Split
 from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies, indices
 from datamodules.reading.emotion_labels import label_map as labels_of
-from datamodules.stored import StoredDataModule
-from datamodules.views.speech import RATE
-
-Modality = Literal["text", "audio", "video", "meta"]
+from datamodules.shapes.dialogue_clips import DialogueClips
+from datamodules.shapes.dialogues import DialoguesDataModule
 
 
-class AvaMERGDataModule(StoredDataModule):
-    """Conversations up to the turn whose emotion is asked for.
-
-    Batches hold, with U utterances: ``text`` int64 ``(B, U, L)`` ids and ``context`` ``(B, L')``, 0 = padding;
-    ``audio`` float32 ``(B, U, S)``, 16 kHz mono, zeros after the end; ``video`` uint8 ``(B, U, T, S, S, 3)``, on the
-    device float32 ``(B, U, 3, T, S, S)``; ``meta`` int64 ``(B, F)`` in the order of `profiles.FIELDS`, 0 = unknown;
-    ``role`` ``(B, U)``, 0 none, 1 speaker, 2 listener. ``utterance_mask`` says per modality which utterances have it.
-    After `use_embeddings` a modality is ``(B, U, D)``, the context ``(B, D)``.
+class AvaMERGDataModule(DialoguesDataModule):
+    """Conversations up to the turn whose emotion is asked for; ``meta`` is in the order of `profiles.FIELDS`.
 
     Args:
         root: Folder of the corpus.
-        modalities: Which of ``text`` (with the context), ``audio``, ``video`` and ``meta`` to read.
         label_map: ``avamerg`` (the organisers' own), ``mimamo`` or ``late_fusion`` for seven classes, ``ed32``.
-        utterances: Utterances of a batch; of a longer conversation the last ones.
-        text_tokens: Ids of an utterance, as far as the store has them.
-        context_tokens: Ids of the context, likewise.
-        audio_seconds: Length that recordings are cut or padded to.
         profile_ids: Have ``meta`` end with the ids of both profiles. They are the same in all splits: a shortcut.
         use_chain_of_empathy: Have the context go on with what the label was taken from. Stamps results LEAKED.
         use_response: Have the listener's response be one more utterance. Stamps results LEAKED.
-        cache: Have frozen encoders run once, ahead of training.
         protocol: ``honest``: the epoch is selected on conversations that are in neither train nor test.
-        batch_size: Conversations per step and device.
-        **kwargs: See `StoredDataModule`.
+        **kwargs: See `DialoguesDataModule`.
     """
 
     corpus = "avamerg"
@@ -60,59 +41,23 @@ class AvaMERGDataModule(StoredDataModule):
     def __init__(
         self,
         root: str = "data/avamerg",
-        modalities: list[Modality] | None = None,
         label_map: Literal["avamerg", "mimamo", "late_fusion", "ed32"] = "avamerg",
-        utterances: int = 10,
-        text_tokens: int = 128,
-        context_tokens: int = 256,
-        audio_seconds: float = 5.0,
         profile_ids: bool = False,
         use_chain_of_empathy: bool = False,
         use_response: bool = False,
-        cache: bool = True,
         protocol: Literal["paper", "honest"] = "honest",
-        batch_size: int = 4,
         **kwargs: Any,
     ) -> None:
-        super().__init__(root, protocol=protocol, batch_size=batch_size, **kwargs)
-        self.modalities: list[str] = list(MODALITIES if modalities is None else modalities)
-        if not self.modalities or len(set(self.modalities)) < len(self.modalities):
-            raise DataError(f"--data.modalities {modalities}: name each wanted one of {', '.join(MODALITIES)} once")
-        self.check_missing(self.modalities)
-        for name, value, least in (
-            ("utterances", utterances, 1),
-            ("text_tokens", text_tokens, 1),
-            ("context_tokens", context_tokens, 1),
-            ("audio_seconds", audio_seconds, 0.1),
-        ):
-            if value < least:
-                raise DataError(f"--data.{name} {value}: at least {least}")
-        self.utterances = utterances + use_response  # the response takes no utterance's place
-        self.text_tokens = text_tokens
-        self.context_tokens = context_tokens
-        self.samples = round(audio_seconds * RATE)
+        super().__init__(root, protocol=protocol, **kwargs)
+        self.utterances += use_response  # the response takes no utterance's place
         self.profile_ids = profile_ids
-        self.use_chain_of_empathy = use_chain_of_empathy
+        self.use_chain_of_empathy = self.use_chain = use_chain_of_empathy
         self.use_response = use_response
-        self.cache = cache
-        self.embeddings: dict[str, Tensor] = {}
         self._map = labels_of(label_map)
 
-    @cached_property
-    def dialogues(self) -> Dialogues:
-        """The same, utterance by utterance."""
-        return Dialogues(
-            self.store,
-            self.text_tokens,
-            self.context_tokens,
-            self.samples,
-            self.use_response,
-            self.use_chain_of_empathy,
-        )
-
     def items_key(self, modality: str) -> str:
-        """What the items depend on beside the store and their shape."""
-        return "chain of empathy" if self.use_chain_of_empathy and modality == "context" else ""
+        """Return what the items depend on besides the store and their shape."""
+        return "chain of empathy" if self.use_chain and modality == "context" else ""
 
     @property
     def class_names(self) -> list[str]:
@@ -128,24 +73,6 @@ class AvaMERGDataModule(StoredDataModule):
     def dropped(self) -> int:
         """Conversations whose emotion has no class under the label map."""
         return int((self.targets < 0).sum())
-
-    def rows(self, split: Split) -> np.ndarray:
-        """Rows of the store that belong to a split and have a class.
-
-        Raises:
-            DataError: If there are none.
-        """
-        found = np.array([row["split"] == split for row in self.store.rows]) & (self.targets.numpy() >= 0)
-        if not found.any():
-            raise DataError(
-                f"{self.store.folder}: no {split} conversations; prepare a source that has all three splits"
-            )
-        return np.flatnonzero(found)
-
-    @property
-    def train_labels(self) -> np.ndarray:
-        """Class indices of the training conversations."""
-        return np.asarray(self.targets.numpy()[self.rows("train")])
 
     @property
     def fields(self) -> list[str]:
@@ -167,95 +94,8 @@ class AvaMERGDataModule(StoredDataModule):
         """Age, gender and timbre of the speaker by conversation; ``unknown`` where the manifest has none."""
         return {row["id"]: {name: row[f"speaker_{name}"] or "unknown" for name in PROFILE} for row in self.store.rows}
 
-    @property
-    def input_shapes(self) -> dict[str, list[int]]:
-        """Shape of one conversation per modality as the model sees it."""
-        talk = self.dialogues
-        frames, height, width, channels = talk.film
-        raw = {
-            "text": [self.utterances, talk.text_tokens],
-            "context": [talk.context_tokens],
-            "audio": [self.utterances, self.samples],
-            "video": [self.utterances, channels, frames, height, width],
-            "meta": [len(self.fields)],
-        }
-        seen = [name for modality in self.modalities for name in (modality, *["context"] * (modality == "text"))]
-        embedded = {name: list(values.shape[1:]) for name, values in self.embeddings.items()}
-        return {
-            name: raw[name] if name not in embedded else [*raw[name][: name != "context"], *embedded[name]]
-            for name in seen
-        }
-
-    def dataset(self, split: Split) -> AvaMERGClips:
-        """The conversations of a split."""
+    def dataset(self, split: Split) -> DialogueClips:
+        """Return the conversations of a split."""
         if split == "train" and self.dropped:
             rank_zero_info(f"{self.dropped} conversations have no class under {self._map.name} and are left out")
-        return AvaMERGClips(self, self.rows(split))
-
-    def read(self, modality: str, numbers: np.ndarray, has: np.ndarray) -> Tensor:
-        """Values of utterances, or of the contexts of rows; zeros where there is none.
-
-        Args:
-            modality: ``text``, ``audio``, ``video`` or ``context``.
-            numbers: Utterances ``(B, U)`` as `Dialogues` counts them, or rows ``(B,)``.
-            has: Which of them have it, same shape.
-
-        Returns:
-            What the batch holds under ``modality``.
-        """
-        talk = self.dialogues
-        if modality in self.embeddings:
-            table = self.embeddings[modality]
-            values = torch.zeros(*has.shape, table.shape[1])
-            values[torch.from_numpy(has)] = table[torch.from_numpy(talk.item_of[modality][numbers[has]])]
-            return values
-        shape, kind = {
-            "text": ((talk.text_tokens,), np.int64),
-            "context": ((talk.context_tokens,), np.int64),
-            "audio": ((self.samples,), np.float32),
-            "video": (talk.film, np.uint8),
-        }[modality]
-        filled = np.zeros((*has.shape, *shape), kind)
-        read = getattr(talk, modality)
-        for place in zip(*np.nonzero(has), strict=True):
-            filled[place] = read(int(numbers[place]))
-        return torch.from_numpy(filled)
-
-    def count_items(self, modality: str) -> int:
-        """Number of utterances that have a modality, or of conversations that have a context."""
-        self._check(modality)
-        return len(self.dialogues.items[modality])
-
-    def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Items as an encoder sees them, see `Dialogues.encoded`."""
-        self._check(modality)
-        return self.dialogues.encoded(modality, start, stop)
-
-    def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Has batches carry embeddings of a modality.
-
-        Args:
-            modality: ``text``, ``context``, ``audio`` or ``video``.
-            values: float32 ``(items, D)``.
-        """
-        self._check(modality)
-        self.embeddings[modality] = values
-
-    def _check(self, modality: str) -> None:
-        if (
-            modality not in (*PER_UTTERANCE, "context")
-            or ("text" if modality == "context" else modality) not in self.modalities
-        ):
-            raise DataError(
-                f"--data.modalities lacks {modality} for a frozen encoder; it has {', '.join(self.modalities)}"
-            )
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes what the model sees of films, on its device."""
-        video = batch.get("video")
-        if video is None or video.dtype != torch.uint8:
-            return batch
-        frames = seen_video(video.flatten(0, 1))
-        seen = frames.view(*video.shape[:2], *frames.shape[1:])
-        absent = ~batch["utterance_mask"]["video"]
-        return {**batch, "video": seen.masked_fill(absent.view(*absent.shape, 1, 1, 1, 1), 0)}
+        return super().dataset(split)

@@ -1,4 +1,4 @@
-"""What every corpus shares: protocol, fold, seed, class names and weights, missing modalities, loaders."""
+"""The base of every DataModule: protocol, fold, seed, class names and weights, missing modalities, loaders."""
 
 import unicodedata
 from abc import abstractmethod
@@ -30,8 +30,8 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
             on validation groups that are in neither train nor test.
         batch_size: Clips per step and device.
         num_workers: Loader processes; 0 is right for memory-mapped clips.
-        missing: Rate per modality at which clips lose it, ``{"audio": 0.3}``; drawn per clip id, so that every model
-            misses the same clips.
+        missing: Rate per modality at which it is dropped from clips, ``{"audio": 0.3}``; drawn per clip id, so that
+            it is the same clips for every model.
         class_weighting: ``balanced`` weighs the loss by inverse class frequency in train.
     """
 
@@ -74,7 +74,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         self.class_weighting = class_weighting
         self.missing: dict[str, float] = {}
         self._datasets: dict[Split, ClipDataset] = {}
-        self.lose(missing or {})
+        self.set_missing_rates(missing or {})
 
     @property
     @abstractmethod
@@ -93,12 +93,12 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
 
     @abstractmethod
     def dataset(self, split: Split) -> ClipDataset:
-        """The clips of a split."""
+        """Return the clips of a split."""
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """What identifies the prepared data; it goes into every result."""
+        """Hash that identifies the prepared data; it goes into every result."""
 
     @property
     @abstractmethod
@@ -110,15 +110,15 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         """Number of classes.
 
         Raises:
-            DataError: If there is one alone, which nothing can be told from.
+            DataError: There is only one, so that there is nothing to learn.
         """
         names = self.class_names
         if len(names) < 2:
             raise DataError(f"{self.root}: one class alone ({', '.join(names)}); a model needs clips of two at least")
         return len(names)
 
-    def tell_one_class(self) -> None:
-        """Says so where every training clip is of one class, of which a model can learn nothing but its name."""
+    def warn_of_one_class(self) -> None:
+        """Warn where every training clip is of one class, from which a model can learn nothing."""
         found = np.unique(self.train_labels)
         if len(found) == 1:
             name = self.class_names[int(found[0])]
@@ -126,7 +126,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
 
     @property
     def class_weights(self) -> list[float] | None:
-        """Inverse class frequency in train, mean 1 over the clips; None where not asked for."""
+        """Inverse class frequency in train, mean 1 over the clips; None unless requested."""
         if self.class_weighting == "none":
             return None
         counts = np.bincount(self.train_labels, minlength=self.num_classes)
@@ -144,12 +144,12 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
 
     @property
     def clip_attributes(self) -> dict[str, dict[str, str]]:
-        """What is known of the people in clips, value by name, by clip id: results are broken down by it."""
+        """Attributes of the people in clips, value by name, by clip id: results are broken down by them."""
         return {}
 
     @property
     def leaks(self) -> dict[str, str]:
-        """Those of ``leak_options`` that are on."""
+        """The options among ``leak_options`` that are on."""
         return {option: part for option, part in self.leak_options.items() if getattr(self, option)}
 
     @property
@@ -163,7 +163,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint has to know of its input, as plain values (contract 7)."""
+        """Return the description of its input for a checkpoint, as plain values (contract 7)."""
         return {
             "class_names": self.class_names,
             "vocabularies": self.vocabularies,
@@ -173,7 +173,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses a checkpoint whose indices mean something else.
+        """Refuse a checkpoint whose indices mean something else.
 
         Raises:
             DataError: If its classes or vocabularies are not those of this data.
@@ -190,8 +190,8 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         """Names of the checkpoints whose predictions are results: contract 5."""
         return ["best", "last"] if self.protocol == "paper" else ["selected"]
 
-    def lose(self, missing: dict[str, float]) -> None:
-        """Drop modalities from clips at these rates, in place of the rates so far.
+    def set_missing_rates(self, missing: dict[str, float]) -> None:
+        """Set the rates at which modalities are dropped from clips, in place of the current ones.
 
         Args:
             missing: Rate per modality.
@@ -216,12 +216,12 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
             raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {names}")
 
     def is_missing(self, modality: str, clip: str) -> bool:
-        """Whether this clip loses this modality under ``missing``."""
+        """Return whether this modality is dropped from this clip under ``missing``."""
         rate = self.missing.get(modality, 0.0)
         return rate > 0 and uniform_draw("missing", modality, clip) < rate
 
     def split_by_fold(self, folds: np.ndarray, groups: list[str], source: str) -> dict[str, np.ndarray]:
-        """Splits clips by their test fold: under ``honest`` the next fold validates and does not train.
+        """Split clips by their test fold: under ``honest`` the next fold validates and does not train.
 
         Args:
             folds: Fold of every clip, ``(N,)``.
@@ -282,23 +282,23 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Clips of the training groups, shuffled."""
+        """Return the clips of the training groups, shuffled."""
         return self._loader("train")
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Clips on which the epoch is selected: the test fold itself under ``paper``."""
+        """Return the clips on which the epoch is selected: the test fold itself under ``paper``."""
         return self._loader("test" if self.protocol == "paper" else "val")
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Clips of the test fold."""
+        """Return the clips of the test fold."""
         return self._loader("test")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Clips of the test fold."""
+        """Return the clips of the test fold."""
         return self._loader("test")
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Moves the tensors of a batch; unlike Lightning's own it looks into no list of ids."""
+        """Move the tensors of a batch; unlike Lightning's own it looks into no list of ids."""
         return {
             key: value.to(device, non_blocking=True)
             if isinstance(value, torch.Tensor)
@@ -309,6 +309,6 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         }
 
     def split_sizes(self) -> dict[str, int]:
-        """Number of clips per split, 0 validation clips under ``paper``."""
+        """Return the number of clips per split, 0 validation clips under ``paper``."""
         splits: Sequence[Split] = ("train", "test") if self.protocol == "paper" else ("train", "val", "test")
         return {"val": 0} | {str(split): len(self._split(split)) for split in splits}

@@ -1,4 +1,4 @@
-"""Clips of a split as a dataset of whole batches, and draws that depend on what they are for alone."""
+"""Clips of a split as a dataset of whole batches, and draws that depend only on their key."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ Split = Literal["train", "val", "test"]
 
 
 def uniform_draw(*key: str | int) -> float:
-    """A number in [0, 1) that depends on the key alone: the same for every model, run and machine.
+    """Return a number in [0, 1) that depends only on the key: the same for every model, run and machine.
 
     Args:
         key: What the draw belongs to, for example modality and clip id.
@@ -25,12 +25,12 @@ def uniform_draw(*key: str | int) -> float:
 
 
 def as_is(batch: Any) -> Any:
-    """Collates nothing: `ClipDataset` yields whole batches."""
+    """Return a batch unchanged: `ClipDataset` yields whole batches."""
     return batch
 
 
 def global_seed() -> int:
-    """The seed of ``seed_everything``; 0 outside the command line."""
+    """Return the seed of ``seed_everything``; 0 outside the command line."""
     return int(os.environ.get("PL_GLOBAL_SEED", "0"))
 
 
@@ -39,12 +39,12 @@ class ClipDataset(Dataset[Batch]):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
 
     @abstractmethod
     def __getitems__(self, rows: list[int]) -> Batch:
-        """The batch of contract 1 that these rows make."""
+        """Return the batch of contract 1 that these rows make."""
 
     def __getitem__(self, row: int) -> Batch:
-        """The batch of one clip."""
+        """Return the batch of one clip."""
         return self.__getitems__([row])

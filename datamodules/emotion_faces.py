@@ -16,9 +16,9 @@ from datamodules.augment import to_float
 from datamodules.batches import Batch, ClipDataset, Split, global_seed
 from datamodules.catalogues.faces.corpus import CATEGORIES
 from datamodules.errors import DataError
-from datamodules.media.near_duplicates import left_out
+from datamodules.media.near_duplicates import duplicated_across_splits
+from datamodules.shapes.stored import StoredDataModule
 from datamodules.store.reader import Store
-from datamodules.stored import StoredDataModule
 
 SPLITS: list[Split] = ["train", "val", "test"]
 
@@ -36,11 +36,11 @@ class EmotionFaces(ClipDataset):
         self.rows = rows
 
     def __len__(self) -> int:
-        """Number of stills."""
+        """Return the number of stills."""
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """The batch of contract 1 that these stills make."""
+        """Return the batch of contract 1 that these stills make."""
         store, rows = self.data.store, self.rows[indices]
         ids = [store.ids[row] for row in rows]
         faces = np.stack([store.read("face", row) for row in rows])
@@ -110,7 +110,7 @@ class EmotionFacesDataModule(StoredDataModule):
             names = ", ".join(still_augment.OPERATIONS)
             raise DataError(f"--data.augment_without: {', '.join(strange)} is none of {names}")
         self.check_missing(["face"])
-        self.asked = corpora
+        self.requested = corpora
         self.augment = augment and len(augment_without or []) < len(still_augment.OPERATIONS)
         self.augment_probability = augment_probability
         self.augment_without = augment_without or []
@@ -145,23 +145,23 @@ class EmotionFacesDataModule(StoredDataModule):
 
     @cached_property
     def corpora(self) -> list[str]:
-        """The corpora taken.
+        """Names of the corpora that are used.
 
         Raises:
             DataError: If the store lacks one that was asked for.
         """
         held = sorted({clip.partition("/")[0] for clip in self.store.ids})
-        if absent := sorted(set(self.asked or []) - set(held)):
+        if absent := sorted(set(self.requested or []) - set(held)):
             raise DataError(f"--data.corpora: {', '.join(absent)} not in {self.root}; there are {', '.join(held)}")
-        return held if self.asked is None else [name for name in held if name in self.asked]
+        return held if self.requested is None else [name for name in held if name in self.requested]
 
     @cached_property
     def near_duplicates(self) -> np.ndarray:
-        """Stills of the store that a split which counts more holds too, bool ``(N,)``; they are not used.
+        """Which stills are left out, as a split that takes precedence holds nearly the same one; bool ``(N,)``.
 
         The whole store is compared, whatever ``corpora`` says: what is learned from one may be tuned on another.
         """
-        return left_out(self._all("split")[:, 0].astype(np.int64), self._all("thumbnail"))
+        return duplicated_across_splits(self._all("split")[:, 0].astype(np.int64), self._all("thumbnail"))
 
     @cached_property
     def rows(self) -> dict[Split, np.ndarray]:
@@ -208,16 +208,16 @@ class EmotionFacesDataModule(StoredDataModule):
         return super().class_weights if len(self.train_labels) else None
 
     def dataset(self, split: Split) -> EmotionFaces:
-        """The stills of a split."""
+        """Return the stills of a split."""
         return EmotionFaces(self, self.rows[split])
 
     def split_sizes(self) -> dict[str, int]:
-        """Number of stills per split, 0 validation stills under ``paper``."""
+        """Return the number of stills per split, 0 validation stills under ``paper``."""
         splits: Sequence[Split] = ("train", "test") if self.protocol == "paper" else SPLITS
         return {"val": 0} | {str(split): len(self.rows[split]) for split in splits}
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes what the model sees, on its device: augmented in training, normalised, float ``(B, 3, S, S)``."""
+        """Convert stills to the model's input on its device: float ``(B, 3, S, S)``, normalised, augmented in train."""
         face, trainer = batch["face"], self.trainer
         if self.augment and trainer is not None and trainer.training:
             transform = still_augment.make_transform(self.augment_probability, self.augment_without)

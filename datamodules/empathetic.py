@@ -14,7 +14,7 @@ from torch import Tensor
 from datamodules.batches import Batch, ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.reading.emotion_labels import label_map as labels_of
-from datamodules.stored import StoredDataModule
+from datamodules.shapes.stored import StoredDataModule
 
 
 class EmpatheticClips(ClipDataset):
@@ -33,11 +33,11 @@ class EmpatheticClips(ClipDataset):
         self.present = kept & data.texts[torch.from_numpy(rows)].any(1)
 
     def __len__(self) -> int:
-        """Number of conversations."""
+        """Return the number of conversations."""
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """The batch that these conversations make."""
+        """Return the batch that these conversations make."""
         data, rows = self.data, self.rows[indices]
         present = self.present[indices]
         values = (data.texts if data.embeddings is None else data.embeddings)[torch.from_numpy(rows)]
@@ -111,7 +111,7 @@ class EmpatheticDataModule(StoredDataModule):
         return {"text": list((self.texts if self.embeddings is None else self.embeddings).shape[1:])}
 
     def rows(self, split: Split) -> np.ndarray:
-        """Rows of the store that belong to a split.
+        """Return the rows of the store that belong to a split.
 
         Raises:
             DataError: If there are none.
@@ -129,21 +129,21 @@ class EmpatheticDataModule(StoredDataModule):
         return np.asarray(self.targets.numpy()[self.rows("train")])
 
     def dataset(self, split: Split) -> EmpatheticClips:
-        """The conversations of a split."""
+        """Return the conversations of a split."""
         return EmpatheticClips(self, self.rows(split))
 
     def count_items(self, modality: str) -> int:
-        """Number of texts."""
+        """Return the number of texts."""
         if modality != "text":
             return super().count_items(modality)
         return len(self.store)
 
     def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Token ids int64 ``(n, L)`` in store order."""
+        """Return token ids int64 ``(n, L)`` in store order."""
         return self.texts[start:stop]
 
     def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Hands out embeddings in place of token ids.
+        """Make batches carry embeddings in place of token ids.
 
         Args:
             modality: ``text``.

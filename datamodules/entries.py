@@ -1,4 +1,4 @@
-"""What a raw corpus holds: entries with their media, texts and labels, before anything is decoded."""
+"""The content of a raw corpus: entries with their media, texts and labels, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ class Entry:
 
     @property
     def reason(self) -> str:
-        """Why there will be no arrays of it; empty where there will."""
+        """Why no arrays are made of the entry; empty where they are."""
         return self.problem or self.dropped
 
     @property
     def label(self) -> int:
-        """Index of its class by its first label; -1 where that is none, or changes over time."""
+        """Class index of the first label; -1 without one, or where it changes over time."""
         first = next(iter(self.labels.values()), -1)
         if isinstance(first, Series) and not first.rate:
             return int(first.values[0].argmax())
@@ -138,11 +138,11 @@ def _canonical(value: Any, hashes: Mapping[Path, str]) -> Any:
 
 @dataclass
 class Scan:
-    """What a folder holds.
+    """The entries of a folder.
 
     Attributes:
         entries: In the order in which they are stored.
-        ignored: What was left aside on purpose: number by kind.
+        ignored: Number of files that were skipped on purpose, by kind.
         facts: What the store's settings say of the source, for those who read it.
     """
 
@@ -152,7 +152,7 @@ class Scan:
 
     @property
     def usable(self) -> list[Entry]:
-        """Those that arrays can be made of."""
+        """The entries that arrays can be made of."""
         return [entry for entry in self.entries if not entry.reason]
 
     def replaced(self, change: Callable[[Entry], Entry]) -> Scan:
@@ -161,11 +161,11 @@ class Scan:
 
 
 class Catalogue(ABC):
-    """How the raw folder of a corpus is laid out: a frozen dataclass whose fields are its options.
+    """The layout of a corpus' raw folder: a frozen dataclass whose fields are its options.
 
     Attributes:
         name: Of the corpus, on the command line and of its folder.
-        recipe: What is kept of it where nothing else is asked for: the recipe of its paper.
+        recipe: Name of its default recipe, that of its paper.
         unit: What an entry is called; ``s`` makes the plural.
         classes: Names of the classes in order of their index.
         columns: Further columns of the store's index.
@@ -179,7 +179,7 @@ class Catalogue(ABC):
 
     @abstractmethod
     def scan(self, source: Path) -> Scan:
-        """List what a folder holds, by names and label tables alone.
+        """List the entries of a folder, from names and label tables only.
 
         Args:
             source: The raw folder.

@@ -1,4 +1,4 @@
-"""What goes wrong with data and with what is asked of them: one or two lines that end with the next step."""
+"""Errors in data and in options about them: one or two lines that end with the next step."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class MediaError(DataError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type["MediaError"], tuple[Path, str]]:
-        """Travel between processes."""
+        """Return what pickle needs to pass the error between processes."""
         return MediaError, (self.path, self.reason)
 
 
@@ -37,3 +37,7 @@ class UnusableError(Exception):
 
 class Stopped(KeyboardInterrupt):
     """Somebody stopped the work; the same command carries on."""
+
+
+class Busy(Exception):
+    """Another process is at work in the folder."""

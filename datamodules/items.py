@@ -1,4 +1,4 @@
-"""What a frozen encoder is run over once, ahead of training: the items of a modality, one by one."""
+"""The items of a modality, one by one, over which a frozen encoder is run once before training."""
 
 from torch import Tensor
 
@@ -20,7 +20,7 @@ class EncoderItems:
         raise DataError(f"--data: {type(self).__name__} has no items of {modality!r} for a frozen encoder")
 
     def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Items of a modality as an encoder sees them, float ``(stop - start, ...)``, in the order of the store.
+        """Return items of a modality as an encoder takes them, float ``(stop - start, ...)``, in store order.
 
         Args:
             modality: Its key.
@@ -41,7 +41,7 @@ class EncoderItems:
         return ""
 
     def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Hands out embeddings instead of items from now on.
+        """Make batches carry embeddings in place of items.
 
         Args:
             modality: Its key.

@@ -1,4 +1,4 @@
-"""Who is at work in a folder: locks of the kernel, which end with their holder however it ends."""
+"""Locks on folders: the kernel's, which end with their holder however it ends."""
 
 import contextlib
 import os
@@ -7,12 +7,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from datamodules.errors import Busy
+
 NAME = "lock"
 HANDED_ON = "AFFECTZOO_LOCKED"  # in a process's environment: the folder that whoever started it holds for it
-
-
-class Busy(Exception):
-    """Another process is at work in the folder."""
 
 
 def hold(folder: Path) -> FileLock:
@@ -37,13 +35,13 @@ def hold(folder: Path) -> FileLock:
     return lock
 
 
-def is_handed_on(folder: Path) -> bool:
-    """Whether whoever started this process holds the lock of a folder on its behalf."""
+def is_held_by_parent(folder: Path) -> bool:
+    """Return whether whoever started this process holds the lock of a folder on its behalf."""
     return os.environ.get(HANDED_ON) == str(folder.resolve())
 
 
 @contextlib.contextmanager
-def in_turn(folder: Path) -> Iterator[None]:
+def wait_and_hold(folder: Path) -> Iterator[None]:
     """Wait until no other process is at work in a folder, and hold its lock.
 
     Args:

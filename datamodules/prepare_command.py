@@ -22,7 +22,7 @@ from option_parser import OptionError, Parser
 
 @dataclass(frozen=True)
 class Choice:
-    """What has to be known before the options can be: they are those of a recipe."""
+    """Corpus and recipe of a command line, which decide what the other options are."""
 
     corpus: type[Catalogue]
     recipe: str
@@ -30,12 +30,12 @@ class Choice:
 
 
 class Help(DefaultHelpFormatter):
-    """Tells the default of an option once, and nothing of Python's types."""
+    """Show the default of an option once, and no Python types."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        told = action.help or ""
-        known = action.default not in (None, argparse.SUPPRESS) and "(default" not in told
-        return f"{told} (default: %(default)s)" if known else told
+        text = action.help or ""
+        known = action.default not in (None, argparse.SUPPRESS) and "(default" not in text
+        return f"{text} (default: %(default)s)" if known else text
 
 
 def main(corpus: str, arguments: Sequence[str]) -> int:
@@ -65,7 +65,7 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
     kept = {name: _built(view, f"views.{name}.", given) for name, (view, _) in views.items()}
     began, target = time.monotonic(), _built(sink, "sink.", given)
     if adopted := target.adopt(given.source, given.out):
-        print(adopted.told(time.monotonic() - began))
+        print(adopted.summary(time.monotonic() - began))
         return 0
     prepare(
         _built(choice.corpus, "", given),

@@ -1,4 +1,4 @@
-"""Who is talking about what, as indices: vocabularies fitted on train, 0 = unknown everywhere."""
+"""Profiles of speakers and topics as indices: vocabularies fitted on train, 0 = unknown everywhere."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ Rows = Sequence[Mapping[str, str]]
 
 
 def fit_vocabularies(rows: Rows, fields: Sequence[str]) -> dict[str, list[str]]:
-    """Values of each field.
+    """Return the known values of each field.
 
     Args:
         rows: Rows of the index that train.
@@ -39,7 +39,7 @@ def fit_vocabularies(rows: Rows, fields: Sequence[str]) -> dict[str, list[str]]:
 
 
 def indices(rows: Rows, vocabularies: Mapping[str, Sequence[str]]) -> Tensor:
-    """Index of every value, int64 ``(N, F)``; what is empty, or was not in train, is 0."""
+    """Return the index of every value, int64 ``(N, F)``; what is empty, or was not in train, is 0."""
     places = {field: {value: place for place, value in enumerate(of, 1)} for field, of in vocabularies.items()}
     return torch.tensor([[of.get(row[field], 0) for field, of in places.items()] for row in rows])
 

@@ -12,9 +12,9 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules.catalogues.ravdess import EMOTIONS
-from datamodules.clips import ClipsDataModule
 from datamodules.errors import DataError
 from datamodules.reading.tables import read_table, settle
+from datamodules.shapes.clips import ClipsDataModule
 
 FOLDS = ["0", "1", "2", "3", "4", "5"]
 SPLITS = Path(__file__).parent / "splits" / "ravdess.csv"

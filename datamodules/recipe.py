@@ -1,4 +1,4 @@
-"""A recipe: what is kept of every entry, by name, and where it goes. ``recipes/<name>.yaml`` holds one each."""
+"""A recipe: the views of every entry, by the name of their arrays, and their sink; one per ``recipes/<name>.yaml``."""
 
 import importlib
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ RECIPES = HERE / "recipes"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is kept of every entry.
+    """The views of every entry and their sink.
 
     Attributes:
         name: Of its file.
@@ -33,7 +33,7 @@ class Recipe:
 
 
 def names(folder: str) -> list[str]:
-    """Return what can be named of ``catalogues``, ``views`` or ``recipes``: the files and folders there are."""
+    """Return the names of ``catalogues``, ``views`` or ``recipes``: those of their files and folders."""
     found = [path for path in (HERE / folder).glob("[!_.]*") if path.suffix in ("", ".py", ".yaml")]
     return sorted({path.stem for path in found} - {"base"})
 
@@ -82,7 +82,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def defaults(name: str, *, synthetic: bool) -> tuple[dict[str, tuple[type, dict[str, Any]]], type, dict[str, Any]]:
-    """Return what a recipe's file says, before any option is given.
+    """Return the recipe of a file, without any option.
 
     Args:
         name: Of the recipe.

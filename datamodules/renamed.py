@@ -52,7 +52,7 @@ NOTES = {"--views.img.frames": ", one number a command"}  # what else is differe
 
 
 def successor(corpus: str, arguments: Sequence[str]) -> str:
-    """Return what to say of the first option that has another name now; empty where there is none.
+    """Return a message about the first option that has another name now; empty if there is none.
 
     Args:
         corpus: Its name.
@@ -62,6 +62,6 @@ def successor(corpus: str, arguments: Sequence[str]) -> str:
         option = word.partition("=")[0]
         if option in RENAMED.get(corpus, {}):
             new = RENAMED[corpus][option]
-            said = f"{option} is called {new} now{NOTES.get(new, '')}"
-            return f"{said}; python cli.py prepare {corpus} --help tells the options"
+            renaming = f"{option} is called {new} now{NOTES.get(new, '')}"
+            return f"{renaming}; python cli.py prepare {corpus} --help tells the options"
     return ""

@@ -89,7 +89,7 @@ _FUNCTIONS: dict[Operation, Callable[[Tensor], Tensor]] = {
 
 
 def make_transform(probability: float = 0.05, without: Collection[Operation] = ()) -> v2.Compose:
-    """The operations, each applied at random.
+    """Return the operations, each applied at random.
 
     Args:
         probability: Of each operation.
@@ -103,7 +103,7 @@ def make_transform(probability: float = 0.05, without: Collection[Operation] = (
 
 
 def augment(images: Tensor, clips: list[str], seed: int, epoch: int, transform: Callable[[Tensor], Tensor]) -> Tensor:
-    """Augments pictures, each a function of seed, epoch and clip id alone.
+    """Augment pictures, each a function of seed, epoch and clip id alone.
 
     Args:
         images: uint8 ``(B, H, W, 3)``, or ``(B, T, H, W, 3)`` for T pictures that are changed alike; on any device.

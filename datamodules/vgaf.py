@@ -30,7 +30,7 @@ from datamodules.catalogues.vgaf.layout import (
     tensor_digests,
     text_digests,
 )
-from datamodules.catalogues.vgaf.mix import carve, mix, untainted
+from datamodules.catalogues.vgaf.mix import carve, mix, uncontaminated
 from datamodules.catalogues.vgaf.tensors import (
     Header,
     Index,
@@ -58,11 +58,11 @@ class VGAFClips(ClipDataset):
         self.rows = rows
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """The batch of contract 1 that these clips make."""
+        """Return the batch of contract 1 that these clips make."""
         data, rows = self.data, self.rows[indices]
         clips = [data.clips[row] for row in rows]
         ids = [clip.id for clip in clips]
@@ -145,7 +145,7 @@ class VGAFDataModule(EmotionDataModule):
 
     @cached_property
     def index(self) -> Index | None:
-        """What `prepare vgaf` wrote of the folder; None where the tensors came from elsewhere.
+        """The index that `prepare vgaf` wrote; None where the tensors were made elsewhere.
 
         Raises:
             DataError: If there is no corpus, or its label files changed since.
@@ -157,7 +157,7 @@ class VGAFDataModule(EmotionDataModule):
         """All clips in one order: Train, Val, then, where any are wanted, all synthetic ones; every file is checked.
 
         Raises:
-            DataError: If a label file or a tensor is missing or wrong; all of it is told at once.
+            DataError: If a label file or a tensor is missing or wrong; all problems are reported at once.
         """
         return self._checked[0]
 
@@ -198,7 +198,7 @@ class VGAFDataModule(EmotionDataModule):
             held = {clips[row].name for row in rows["val"]}
         if self.synth_rate:
             synthetic, folder = clips[len(real) :], synthetic_folder(Path(self.root), self.number)
-            clean = untainted(folder, synthetic, real, held)
+            clean = uncontaminated(folder, synthetic, real, held)
             pool = len(real) + np.flatnonzero(clean)
             kept = rows["train"] if self.synth_rate < 1 else np.empty(0, np.int64)
             seed, left_out = self.split_seed, int((~clean).sum())
@@ -216,7 +216,7 @@ class VGAFDataModule(EmotionDataModule):
         return np.asarray(self._labels[self.rows["train"]])
 
     def dataset(self, split: Split) -> VGAFClips:
-        """The clips of a split."""
+        """Return the clips of a split."""
         return VGAFClips(self, self.rows[split])
 
     @property
@@ -226,7 +226,7 @@ class VGAFDataModule(EmotionDataModule):
 
     @cached_property
     def fingerprint(self) -> str:
-        """That of the preparation; without one, the same taken from the files as they are."""
+        """Fingerprint of the preparation; without one, the same computed from the files."""
         if self.index:
             return str(self.index.manifest["fingerprint"])
         root = Path(self.root)
@@ -239,12 +239,12 @@ class VGAFDataModule(EmotionDataModule):
 
     @property
     def prepared_by(self) -> dict[str, Any]:
-        """What the preparation of these frames was asked for; empty for tensors made elsewhere."""
+        """Settings of the preparation of these frames; empty for tensors made elsewhere."""
         sets = self.index.manifest.get("sets", {}) if self.index else {}
         return dict(sets.get(str(self.number), {}).get("settings", {}))
 
     def read(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
-        """Frames of clips, or embeddings, zeros where a clip lost them: ``(B, N, C, H, W)`` or ``(B, G, D)``.
+        """Return the frames or embeddings of clips, zeros where they are dropped: ``(B, N, C, H, W)`` or ``(B, G, D)``.
 
         Args:
             modality: Which.
@@ -266,27 +266,27 @@ class VGAFDataModule(EmotionDataModule):
         return values
 
     def count_items(self, modality: str) -> int:
-        """Number of groups of frames over all clips."""
+        """Return the number of groups of frames over all clips."""
         if modality != "video" or "video" not in self.modalities:
             return super().count_items(modality)
         return len(self.clips) * self.groups
 
     def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Groups of consecutive frames, float ``(stop - start, NV / G, 3, H, W)`` normalised, clip after clip."""
+        """Return groups of consecutive frames, normalised, float ``(stop - start, NV / G, 3, H, W)``."""
         stop = min(stop, self.count_items(modality))
         first, last = start // self.groups, -(-stop // self.groups)
         frames = self.read("video", range(first, last), torch.ones(last - first, dtype=torch.bool))
         grouped = frames.view(-1, frames.shape[1] // self.groups, *frames.shape[2:])
-        return self.to_seen(grouped[start - first * self.groups : stop - first * self.groups])
+        return self.to_model_input(grouped[start - first * self.groups : stop - first * self.groups])
 
     def items_key(self, modality: str) -> str:
-        """What items depend on besides the files and their number."""
+        """Return what items depend on besides the files and their number."""
         return (
             f"{self.frames['video']} frames from {self.number}, {self.normalization}, synthetic {self.synth_rate > 0}"
         )
 
     def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Has batches carry an embedding of each group of frames.
+        """Make batches carry an embedding of each group of frames.
 
         Args:
             modality: ``video``.
@@ -301,13 +301,13 @@ class VGAFDataModule(EmotionDataModule):
             )
         self.embeddings = values.view(-1, self.groups, values.shape[1])
 
-    def to_seen(self, frames: Tensor) -> Tensor:
-        """Stored frames ``(..., 3, H, W)`` as the model sees them: float32, normalised."""
+    def to_model_input(self, frames: Tensor) -> Tensor:
+        """Convert stored frames ``(..., 3, H, W)`` to normalised float32."""
         return normalised(frames, self.normalization)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes what the model sees, on its device; absent clips stay zeros."""
+        """Convert frames to the model's input on its device; absent clips stay zeros."""
         if "video" not in self.modalities or self.embeddings is not None:
             return batch
         absent = ~batch["mask"]["video"].view(-1, 1, 1, 1, 1)
-        return batch | {"video": self.to_seen(batch["video"]).masked_fill(absent, 0)}
+        return batch | {"video": self.to_model_input(batch["video"]).masked_fill(absent, 0)}

@@ -1,4 +1,4 @@
-"""What ends a command and is told in a line or two, an interrupt and a finished run among it."""
+"""Errors that end a command and are reported in one or two lines, an interrupt and a finished run among them."""
 
 from typing import Any
 

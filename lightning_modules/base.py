@@ -1,4 +1,4 @@
-"""What every paper's model shares: the step, the loss, the metrics, starting from checkpoints."""
+"""The base of every paper's model: the step, the loss, the metrics, starting from checkpoints."""
 
 import os
 from abc import abstractmethod
@@ -20,7 +20,7 @@ from lightning_modules.stages import Stages as Stages
 
 
 def select_clip(batch: Batch, row: int) -> Batch:
-    """The batch that one clip alone would make.
+    """Return the batch that one clip alone would make.
 
     Args:
         batch: A batch of contract 1.
@@ -95,7 +95,7 @@ class EmotionTask(ScoredModule):
 
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch (contract 1).
+        """Score a batch (contract 1).
 
         Args:
             batch: Clips as the DataModule hands them over.
@@ -106,11 +106,11 @@ class EmotionTask(ScoredModule):
         """
 
     def parts_read(self) -> set[str]:
-        """Parts of a clip beside its modalities that the model reads: only a leak through one of them counts."""
+        """Return the parts of a clip, besides its modalities, that the model reads: only a leak through them counts."""
         return set()
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
-        """Encoders that never train, so that the command line may run them once and keep what they say.
+        """Return the encoders that never train; the command line may run them once and store their embeddings.
 
         Returns:
             Modality to the module that maps its items ``(N, ...)`` to ``(N, D)``; `forward` takes such embeddings in
@@ -120,7 +120,7 @@ class EmotionTask(ScoredModule):
 
     @staticmethod
     def observed(batch: Batch, modality: str) -> Tensor:
-        """One modality with the rows of absent clips set to zero, whatever stood there.
+        """Return one modality with the rows of absent clips set to zero, whatever stood there.
 
         Args:
             batch: A batch of contract 1.
@@ -137,21 +137,21 @@ class EmotionTask(ScoredModule):
         return values.masked_fill(absent, 0)
 
     def setup(self, stage: str) -> None:
-        """Lays the weights out as asked."""
+        """Convert the weights to the memory format that was asked for."""
         if self.memory_format == "channels_last_3d":
             for module in self.modules():
                 if isinstance(module, nn.Conv3d):
                     module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def on_fit_start(self) -> None:
-        """Fills submodules from checkpoints when a fresh fit starts; in `setup` a resumed one would look the same."""
+        """Fill submodules from checkpoints when a fresh fit starts; in `setup` a resumed one would look the same."""
         if self.device.type == "cpu":
             keep_freed_memory()
         if not self.trainer.ckpt_path:
             self.start_from(self.init_from)
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
-        """Fills submodules from checkpoints; one that is itself a task takes everything that its checkpoint holds.
+        """Fill submodules from checkpoints; one that is itself a task takes everything that its checkpoint holds.
 
         Args:
             checkpoints: Path by submodule.
@@ -170,7 +170,7 @@ class EmotionTask(ScoredModule):
                 raise TaskError(f"--model.init_from.{name}: {str(error).removeprefix('weights: ')}") from error
 
     def task_loss(self, logits: Any, target: Any) -> Tensor:
-        """The loss of an output by itself; a model with several tasks defines its own.
+        """Return the loss of an output by itself; a model with several tasks defines its own.
 
         Args:
             logits: ``(B, K)``, or a dict by task.
@@ -183,7 +183,7 @@ class EmotionTask(ScoredModule):
         return loss
 
     def compute_loss(self, output: dict[str, Any], batch: Batch) -> Tensor:
-        """The task's loss plus the extra losses that the model returned.
+        """Return the task's loss plus the extra losses that the model returned.
 
         Args:
             output: What `forward` returned.
@@ -197,11 +197,11 @@ class EmotionTask(ScoredModule):
         return loss + sum(extra) if extra else loss
 
     def on_train_epoch_start(self) -> None:
-        """Starts the epoch's sums."""
+        """Start the epoch's sums."""
         self._train_sums = torch.zeros(4, device=self.device)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Makes dropout a function of seed, epoch, batch and rank: a resumed run equals a straight one to the bit."""
+        """Make dropout a function of seed, epoch, batch and rank: a resumed run equals a straight one to the bit."""
         key = [int(os.environ.get("PL_GLOBAL_SEED", "0")), self.current_epoch, batch_idx, self.global_rank]
         seed = int(np.random.SeedSequence(key).generate_state(1)[0])
         # torch.manual_seed would also note down a stack trace per call for a GPU that is not in use.
@@ -210,7 +210,7 @@ class EmotionTask(ScoredModule):
             torch.cuda.manual_seed(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss of one batch; sums stay on the device until the epoch ends."""
+        """Return the loss of one batch; sums stay on the device until the epoch ends."""
         output = self(batch)
         loss = self.compute_loss(output, batch)
         with torch.no_grad():

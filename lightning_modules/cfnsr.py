@@ -28,7 +28,7 @@ from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, pooled
 
 
 def sinusoidal_positions(steps: int, dim: int) -> Tensor:
-    """Fixed position vectors: sines beside cosines, positions counted from 1.
+    """Return fixed position vectors: sines beside cosines, positions counted from 1.
 
     Args:
         steps: Number of positions.
@@ -69,7 +69,7 @@ class AudioSelfAttention(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Encodes each step from itself and those before it.
+        """Encode each step from itself and those before it.
 
         Args:
             audio: ``(B, S, dim)``.
@@ -83,7 +83,7 @@ class AudioSelfAttention(nn.Module):
 
 
 class CrossModalBlock(nn.Module):
-    """Weighs the places of the video features by what the audio says (385,345 parameters by default).
+    """Weigh the places of the video features by the audio (385,345 parameters by default).
 
     ``score = w^T tanh(W_x x_place + W_y y_audio)``, softmax over the places (of each time step, where the features have
     time), and ``video * attention + video``.
@@ -113,7 +113,7 @@ class CrossModalBlock(nn.Module):
         self.attention_scope = attention_scope
 
     def forward(self, video: Tensor, audio: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Weighs the video features.
+        """Weigh the video features.
 
         Args:
             video: ``(B, C, T, H, W)``, or ``(B, C, P)`` with P places without time.
@@ -195,12 +195,12 @@ class CFNSR(AudioVideoTask):
         self.head = nn.Linear(self.video.channels + self.audio.channels * self.audio_steps, num_classes)
 
     def stages(self) -> Stages:
-        """Video stem and layers, audio network, block (empty in its ablation), head."""
+        """Return the stages: video stem and layers, audio network, block (empty in its ablation), head."""
         block: list[nn.Module | nn.Parameter] = [] if self.block is None else [self.block]
         return {**self.network_stages(), "block": block, "head": [self.head]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of clips.
+        """Score a batch of clips.
 
         Args:
             batch: ``video`` float ``(B, 3, T, H, W)``, ``audio`` float ``(B, n_mfcc, T)``, their masks, and

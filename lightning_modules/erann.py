@@ -1,4 +1,4 @@
-"""ERANN: a residual network over log-mel spectrograms of the sound alone.
+"""ERANN: a residual network over log-mel spectrograms of the sound.
 
 Verbitskiy, Berikov, Vyshegorodtsev, "ERANNs: Efficient Residual Audio Neural Networks for Audio Pattern Recognition",
 2021, https://arxiv.org/abs/2106.01621. The authors released no code. The layout of the blocks is that of an
@@ -49,7 +49,7 @@ class LogMel(nn.Module):
         self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:
-        """Maps ``(B, S)`` in -1 .. 1 to ``(B, bands, 1 + S // hop)``; silence is -100 dB."""
+        """Map ``(B, S)`` in -1 .. 1 to ``(B, bands, 1 + S // hop)``; silence is -100 dB."""
         with torch.autocast(wave.device.type, enabled=False):  # there is no FFT in half precision
             window = self.get_buffer("window")
             power = spectrogram(
@@ -86,7 +86,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(B, C, F, T)`` to ``(B, C', F / stride, T / stride)``; a stride of 4 must divide its axis."""
+        """Map ``(B, C, F, T)`` to ``(B, C', F / stride, T / stride)``; a stride of 4 must divide its axis."""
         features: Tensor = self.layers(x) + self.shortcut(x)
         return features
 
@@ -132,12 +132,12 @@ class ERANN(EmotionTask):
         self.head = nn.Sequential(nn.Linear(channels, channels), nn.LeakyReLU(_SLOPE), nn.Linear(channels, num_classes))
 
     def stages(self) -> Stages:
-        """Batch norm of the bands, five stages, head."""
+        """Return the stages: batch norm of the bands, five stages, head."""
         stacks: Stages = {f"stage{number}": [stack] for number, stack in enumerate(self.stacks)}
         return {"norm": [self.norm], **stacks, "head": [self.head]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of clips.
+        """Score a batch of clips.
 
         Args:
             batch: ``wave`` float ``(B, S)`` in -1 .. 1, and its mask.

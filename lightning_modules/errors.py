@@ -1,4 +1,4 @@
-"""What goes wrong on the model's side and is told in a line or two. No torch."""
+"""Errors of the models, reported in one or two lines. No torch."""
 
 
 class TaskError(ValueError):
@@ -8,6 +8,6 @@ class TaskError(ValueError):
 
 
 class ScoresNotFinite(RuntimeError):
-    """A model said NaN or infinity, which would be the first class all the same: the message names the clips."""
+    """A model's scores are NaN or infinite, which would count as the first class: the message names the clips."""
 
     exit_code = 1

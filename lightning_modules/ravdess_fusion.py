@@ -53,11 +53,11 @@ class ConcatFC(AudioVideoTask):
         self.head = _two_layers(width, hidden, num_classes) if hidden else nn.Linear(width, num_classes)
 
     def stages(self) -> Stages:
-        """Video stages, audio network, head."""
+        """Return the stages: video stages, audio network, head."""
         return {**self.network_stages(), "head": [self.head]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of clips.
+        """Score a batch of clips.
 
         Args:
             batch: ``video`` and ``audio`` as the networks read them, and their masks.
@@ -111,11 +111,11 @@ class MCBP(AudioVideoTask):
         self.head = _two_layers(dim, hidden, num_classes)
 
     def stages(self) -> Stages:
-        """Video stages, audio network, head."""
+        """Return the stages: video stages, audio network, head."""
         return {**self.network_stages(), "head": [self.head]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of clips.
+        """Score a batch of clips.
 
         Args:
             batch: ``video`` and ``audio`` as the networks read them, and their masks.
@@ -173,11 +173,11 @@ class MMTM(AudioVideoTask):
         self.head = _two_layers(features, hidden, num_classes)
 
     def stages(self) -> Stages:
-        """Video stages, audio network, both modules, head."""
+        """Return the stages: video stages, audio network, both modules, head."""
         return {**self.network_stages(), "fusion": [self.fusions], "head": [self.head]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of clips.
+        """Score a batch of clips.
 
         Args:
             batch: ``video`` and ``audio`` as the networks read them, and their masks.
@@ -233,11 +233,11 @@ class MSAF(AudioVideoTask):
         self.audio_head = nn.Linear(self.audio.channels * self.audio_steps, num_classes)
 
     def stages(self) -> Stages:
-        """Video stages, audio network, both blocks, both heads."""
+        """Return the stages: video stages, audio network, both blocks, both heads."""
         return {**self.network_stages(), "fusion": [self.fusions], "head": [self.video_head, self.audio_head]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of clips.
+        """Score a batch of clips.
 
         Args:
             batch: ``video`` and ``audio`` as the networks read them, and their masks.
@@ -246,9 +246,9 @@ class MSAF(AudioVideoTask):
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, D)``, what the heads read.
         """
         video, audio = self.encode(batch, *self.fusions)
-        seen, heard = pooled(video), audio.flatten(1)
-        logits = self.video_head(seen) + self.audio_head(self.head_dropout(heard))
-        return {"logits": logits, "aux": {"embedding": torch.cat([seen, heard], dim=1)}}
+        pooled_video, flat_audio = pooled(video), audio.flatten(1)
+        logits = self.video_head(pooled_video) + self.audio_head(self.head_dropout(flat_audio))
+        return {"logits": logits, "aux": {"embedding": torch.cat([pooled_video, flat_audio], dim=1)}}
 
 
 def _two_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

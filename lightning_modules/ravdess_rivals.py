@@ -1,4 +1,4 @@
-"""The networks alone that CFN-SR is compared with on RAVDESS, and late fusion of their scores.
+"""The single networks that CFN-SR is compared with on RAVDESS, and late fusion of their scores.
 
 They are the video and audio networks of CFN-SR (see `lightning_modules.nn.backbones` for papers and licences), each
 with a linear head as in the 2020 MSAF release (https://github.com/anita-hu/MSAF, MIT). The releases of MSAF and CFN-SR
@@ -47,14 +47,14 @@ class VideoOnly(EmotionTask):
         self.head = nn.Linear(self.video.channels, num_classes)
 
     def stages(self) -> Stages:
-        """Video stem, its four layers, head."""
+        """Return the stages: video stem, its four layers, head."""
         return {
             **{f"video_{name}": [stage] for name, stage in self.video.stages().items()},
             "head": [self.head],
         }
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of clips.
+        """Score a batch of clips.
 
         Args:
             batch: ``video``, float as the network reads it, ``(B, 3, T, H, W)``, and its mask.
@@ -94,11 +94,11 @@ class AudioOnly(EmotionTask):
         self.head = nn.Linear(self.audio.channels * steps, num_classes)
 
     def stages(self) -> Stages:
-        """Audio network, head."""
+        """Return the stages: audio network, head."""
         return {"audio": [self.audio], "head": [self.head]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of clips.
+        """Score a batch of clips.
 
         Args:
             batch: ``audio`` float ``(B, n_mfcc, T)`` and its mask.
@@ -147,7 +147,7 @@ class LateFusion(EmotionTask):
         self.requires_grad_(False)
 
     def on_fit_start(self) -> None:
-        """Refuses to train, or to fuse what nobody trained."""
+        """Refuse to train, and to fuse networks that nobody trained."""
         if self.trainer.max_epochs != 0:
             raise TaskError("LateFusion trains nothing: leave --trainer.max_epochs at 0")
         if missing := {"video", "audio"} - set(self.init_from):
@@ -158,7 +158,7 @@ class LateFusion(EmotionTask):
         super().on_fit_start()
 
     def stages(self) -> Stages:
-        """The stages of the video network, its head, the audio network, its head."""
+        """Return the stages of the video network, its head, the audio network, its head."""
         return {
             f"{modality}_{name}".replace("audio_audio", "audio"): parts
             for modality, task in (("video", self.video), ("audio", self.audio))
@@ -166,7 +166,7 @@ class LateFusion(EmotionTask):
         }
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of clips.
+        """Score a batch of clips.
 
         Args:
             batch: ``video`` and ``audio`` as the networks read them, and their masks.

@@ -44,10 +44,10 @@ class StagedModule(LightningModule, ABC):
 
     @abstractmethod
     def stages(self) -> Stages:
-        """The layer groups from input to head; together they hold every parameter exactly once."""
+        """Return the layer groups from input to head; together they hold every parameter exactly once."""
 
     def stage_parameters(self) -> dict[str, list[nn.Parameter]]:
-        """Parameters of each stage, every parameter of the model exactly once.
+        """Return the parameters of each stage, every parameter of the model exactly once.
 
         Returns:
             Stage name to parameters, from input to head; a stage may be empty.
@@ -71,7 +71,7 @@ class StagedModule(LightningModule, ABC):
         return stages
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """One named group per stage, all there from the first step: unfreezing never adds any."""
+        """Return one named group per stage, all there from the first step: unfreezing never adds any."""
         groups = [{"params": p, "name": stage} for stage, p in self.stage_parameters().items() if p]
         try:
             optimizer = self.optimizer_factory(groups)
@@ -99,7 +99,7 @@ class StagedModule(LightningModule, ABC):
                 group["lr"] = rate
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        """Steps with the effective rates: the scheduler's times ``lr_factors``."""
+        """Step with the effective rates: the scheduler's times ``lr_factors``."""
         with self._factored_rates(optimizer):
             super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]

@@ -37,7 +37,7 @@ from lightning_modules.nn.losses import FocalLoss, rmse
 
 
 class StaticTask(EmotionTask):
-    """What the static models share: an encoder of frames, its layer groups and the focal loss of the classes.
+    """The base of the static models: an encoder of frames, its layer groups and the focal loss of the classes.
 
     Args:
         num_classes: Number of classes; linked from the data.
@@ -74,7 +74,7 @@ class StaticTask(EmotionTask):
         self.encoder = encoder
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
-        """Loads the encoder's pretrained weights, unless one of the checkpoints is for it, and the checkpoints.
+        """Load the encoder's pretrained weights, unless one of the checkpoints is for it, and the checkpoints.
 
         Args:
             checkpoints: Path by submodule.
@@ -84,7 +84,7 @@ class StaticTask(EmotionTask):
         super().start_from(checkpoints)
 
     def class_loss(self, scores: Tensor, target: Tensor) -> Tensor:
-        """The loss of the classes, its mean over the clips that have a label.
+        """Return the loss of the classes, its mean over the clips that have a label.
 
         Args:
             scores: ``(B, K)``.
@@ -135,11 +135,11 @@ class StaticEmotion(StaticTask):
         self.regression = nn.Linear(self.encoder.channels, 2)
 
     def stages(self) -> Stages:
-        """The encoder's, the categories' head, the head of arousal and valence: 17 by default."""
+        """Return the stages: the encoder's, the categories' head, the head of arousal and valence; 17 by default."""
         return {**self.encoder.stages(), "classifier": [self.classifier], "regression": [self.regression]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores faces.
+        """Score faces.
 
         Args:
             batch: ``face`` float ``(B, 3, S, S)`` and its mask.
@@ -154,7 +154,7 @@ class StaticEmotion(StaticTask):
         return {"logits": logits, "aux": {"embedding": embedding}}
 
     def task_loss(self, logits: dict[str, Tensor], target: dict[str, Tensor]) -> Tensor:
-        """Errors of arousal and valence and the weighted loss of the categories, each over the labels there are.
+        """Return errors of arousal and valence and the weighted loss of the categories, each over the labelled faces.
 
         Args:
             logits: By task, as `forward` returns them.
@@ -168,7 +168,7 @@ class StaticEmotion(StaticTask):
         return errors + self.category_weight * self.class_loss(logits["category"], target["category"])
 
     def selection_score(self, metrics: dict[str, float]) -> float:
-        """Mean of unweighted recall and of what the errors of arousal and valence leave of 1; of those there are.
+        """Return the mean of unweighted recall and of 1 minus the errors of arousal and valence, of those there are.
 
         Args:
             metrics: Of one evaluation.
@@ -208,11 +208,11 @@ class StaticEngagement(StaticTask):
         self.classifier = nn.Linear(self.encoder.channels, num_classes)
 
     def stages(self) -> Stages:
-        """The encoder's and the head: 16 of a face, 10 of a body and the pose network before them, if it is there."""
+        """Return the encoder's stages (16 of a face; 10 of a body, and its pose network if any) and the head."""
         return {**self.encoder.stages(), "classifier": [self.classifier]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores frames.
+        """Score frames.
 
         Args:
             batch: The modality: images ``(B, 3, S, S)`` or joints ``(B, 17, 3)``, and its mask.
@@ -224,7 +224,7 @@ class StaticEngagement(StaticTask):
         return {"logits": self.classifier(embedding), "aux": {"embedding": embedding}}
 
     def task_loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The focal loss of the classes.
+        """Return the focal loss of the classes.
 
         Args:
             logits: ``(B, K)``.

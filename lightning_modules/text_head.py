@@ -1,4 +1,4 @@
-"""A small head over a frozen sentence encoder: what the text alone of a conversation says of its emotion.
+"""A small head over a frozen sentence encoder: the emotion of a conversation from its text only.
 
 It is from no paper: the text branch of the gated fusion system (docs/papers.md) over a published sentence encoder,
 measured on real text.
@@ -44,15 +44,15 @@ class TextHead(EmotionTask):
         self.scale = encoder.dim**0.5  # embeddings of length 1 have values of variance 1 / dim
 
     def stages(self) -> Stages:
-        """Encoder, head."""
+        """Return the stages: encoder, head."""
         return {"encoder": [self.encoder], "head": [self.head]}
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
-        """The sentence encoder, for texts."""
+        """Return the sentence encoder, under ``text``."""
         return {"text": self.encoder}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores texts: ids ``(B, L)`` or embeddings ``(B, D)``."""
+        """Score texts: ids ``(B, L)`` or embeddings ``(B, D)``."""
         text: Tensor = self.observed(batch, "text")
         embedded = text if text.is_floating_point() else self.encoder(text)
         return {"logits": self.head(embedded * self.scale), "aux": {"embedding": embedded}}

@@ -15,10 +15,10 @@ import cli
 from datamodules.avamerg import AvaMERGDataModule
 from datamodules.catalogues.avamerg.catalogue import AvaMERG
 from datamodules.catalogues.avamerg.media_files import MediaFiles
-from datamodules.dialogues import normalised_wave
 from datamodules.errors import DataError
 from datamodules.profiles import FIELDS, fit_vocabularies, indices
 from datamodules.reading.tokens import Tokens, train_wordpiece
+from datamodules.shapes.dialogue_store import normalised_wave
 from datamodules.standins import avamerg as synth
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
@@ -548,7 +548,7 @@ def test_the_stand_in_is_what_it_says(avamerg):
     told = {"text": [], "audio": [], "video": []}
     for scene in scenes:
         age = scene.profiles["speaker"].get("age")
-        for modality, shown in scene.shown.items():
+        for modality, shown in scene.expressed.items():
             if age:
                 told[modality].append((synth.AGES[age] == modality, shown == scene.label))
     for pairs in told.values():

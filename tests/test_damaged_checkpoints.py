@@ -12,7 +12,7 @@ from conftest import leave_blank
 import cli
 from experiments.errors import UsageError
 from experiments.reproduce import missing
-from experiments.results.checkpoints import read_checkpoint, why_not_restored
+from experiments.results.checkpoints import read_checkpoint, restore_problem
 
 CONFIG = ["--config", "experiments/ravdess_features.yaml", "--model.hidden", "8"]
 
@@ -196,8 +196,8 @@ def test_what_is_odd_deeper_inside_is_one_line_too(run, content, capsys, name):
 def test_errors_of_something_else_are_not_blamed_on_the_checkpoint():
     with pytest.raises(RuntimeError) as caught:
         torch.ones(2) @ torch.ones(3)
-    assert why_not_restored(caught.value) == ""
-    assert why_not_restored(UsageError("said already")) == ""
+    assert restore_problem(caught.value) == ""
+    assert restore_problem(UsageError("said already")) == ""
 
 
 def test_a_cluster_s_own_checkpoint_is_not_taken_in_silence(finished, tmp_path, capsys, monkeypatch):

@@ -50,7 +50,7 @@ def test_on_how_many_emotions_the_maps_agree_is_what_the_docs_say():
     meant = [{same.get(of.members[emotion], of.members[emotion]) for of in maps} for emotion in EMOTIONS]
     placed = [{of.index(emotion) for of in maps} for emotion in EMOTIONS]
     by_meaning, by_index = (sum(len(found) == 1 for found in of) for of in (meant, placed))
-    text = " ".join((PROJECT / "docs" / "data.md").read_text().split())
+    text = " ".join((PROJECT / "docs" / "data" / "empathetic.md").read_text().split())
     assert (
         f"by meaning all three agree on {by_meaning} of the 32 emotions, by the index of the class on {by_index},"
         in text

@@ -9,9 +9,9 @@ import torch
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
 from datamodules.engagement import EngagementFrames, EngagementWindows
 from datamodules.errors import DataError
+from datamodules.shapes.window_rules import soft_targets
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
-from datamodules.windows import soft_targets
 
 SIZE = 4
 SPLITS = ("train", "train", "val", "test")
@@ -259,7 +259,7 @@ def test_items_are_normalised_steps_in_store_order_with_zeros_where_unseen(roots
     data = frames(roots, ["face", "kinesics"])
     items = data.items("face", 0, data.count_items("face"))
     assert items.shape == (121, 3, SIZE, SIZE)
-    unseen = ~torch.from_numpy(data.grid.seen("face"))
+    unseen = ~torch.from_numpy(data.grid.visible("face"))
     assert (items[unseen] == 0).all()
     assert int(unseen.sum()) == 2 + 1 + 8
     batch = data.on_after_batch_transfer(whole(data, "val"), 0)

@@ -97,11 +97,11 @@ def test_callbacks_see_the_base_alone():
         assert seen <= {"base", "errors"}, path.name
 
 
-@pytest.mark.parametrize("package", sorted(PACKAGES - {"datamodules"}))
+@pytest.mark.parametrize("package", sorted(PACKAGES))
 def test_errors_of_a_package_are_in_one_place(package):
     found = set()
     for path in files(package):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             bases = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
                      for base in getattr(node, "bases", ())]  # fmt: skip
             if any(base.endswith(("Error", "Exception")) for base in bases):
@@ -117,6 +117,24 @@ def test_no_paper_imports_another_paper():
         own = path.relative_to(folder).with_suffix("").parts[0]
         seen = {name.split(".")[1] for name in imports(path) if name.startswith("lightning_modules.")}
         assert not (seen & papers) - {own}, f"{path.name}: {seen}"
+
+
+def test_a_catalogue_imports_no_view_and_no_other_catalogue():
+    folder = ROOT / "datamodules" / "catalogues"
+    assert {"ravdess", "faces"} <= {path.stem for path in folder.iterdir()}
+    for path in files("datamodules/catalogues"):
+        own = path.relative_to(folder).with_suffix("").parts[0]
+        seen = [name.split(".")[1:] for name in imports(path) if name.startswith("datamodules.")]
+        assert not [name for name in seen if name[0] == "views"], path
+        assert {name[1] for name in seen if name[0] == "catalogues" and len(name) > 1} <= {own}, path
+
+
+@pytest.mark.parametrize("folder", ["media", "reading"])
+def test_what_catalogues_and_views_read_with_imports_neither(folder):
+    assert files(f"datamodules/{folder}")
+    for path in files(f"datamodules/{folder}"):
+        seen = {name.split(".")[1] for name in imports(path) if name.startswith("datamodules.")}
+        assert not seen & {"catalogues", "views"}, path
 
 
 def names(package: str) -> dict[str, Path]:

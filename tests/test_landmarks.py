@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datamodules.errors import MediaError
-from datamodules.media.landmarks import POINTS, Wanted, landmark_boxes
+from datamodules.media.landmarks import POINTS, FaceQuery, landmark_boxes
 
 SIZE = (320, 240)
 FPS = 30
@@ -30,7 +30,7 @@ def moving(count):
 
 
 def boxes_at(path, times, frames=30, size=SIZE, **rule):
-    return landmark_boxes(path, Wanted(np.asarray(times, float), np.arange(frames) / FPS, size, **rule))
+    return landmark_boxes(path, FaceQuery(np.asarray(times, float), np.arange(frames) / FPS, size, **rule))
 
 
 def every(count):
@@ -104,11 +104,11 @@ def test_gaps_failures_and_a_value_that_is_no_number(tmp_path, columns):
 def test_numbers_of_frames_are_read_against_the_times_of_the_video(tmp_path):
     path = openface(tmp_path / "a.csv", moving(4), ("frame",))
     clock = np.array([0.0, 0.1, 2.0, 2.1])  # a variable frame rate
-    boxes = landmark_boxes(path, Wanted(np.array([0.9, 1.2, 2.08]), clock, SIZE))
+    boxes = landmark_boxes(path, FaceQuery(np.array([0.9, 1.2, 2.08]), clock, SIZE))
     np.testing.assert_allclose(boxes, np.array(moving(4))[[1, 2, 3]])
     late = openface(tmp_path / "b.csv", moving(4), ("frame",), frame=[0, 1, 2, 99])  # from 0; a frame that is not there
     np.testing.assert_allclose(
-        landmark_boxes(late, Wanted(np.array([0, 0.1, 2.1]), clock, SIZE)), np.array(moving(4))[[0, 1, 2]]
+        landmark_boxes(late, FaceQuery(np.array([0, 0.1, 2.1]), clock, SIZE)), np.array(moving(4))[[0, 1, 2]]
     )
 
 

@@ -14,7 +14,8 @@ import torch
 import cli
 from atomic_files import replacing, unfinished, write_atomic
 from callbacks.checkpoints import AtomicCheckpointIO
-from datamodules.locks import HANDED_ON, Busy, hold, in_turn
+from datamodules.errors import Busy
+from datamodules.locks import HANDED_ON, hold, wait_and_hold
 from experiments.results.cell import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,7 +55,7 @@ def test_a_lock_ends_with_its_holder_however_it_ends(tmp_path):
         with pytest.raises(Busy):
             hold(tmp_path / "run")  # of this process too
         lock.release()
-    with in_turn(tmp_path / "run"), pytest.raises(Busy):
+    with wait_and_hold(tmp_path / "run"), pytest.raises(Busy):
         hold(tmp_path / "run")
     hold(tmp_path / "run").release()
 

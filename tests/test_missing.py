@@ -163,7 +163,7 @@ def test_a_cell_that_fails_is_named_and_stops_no_other(project, capsys):
 
 
 def test_lost_clips_depend_on_clip_and_modality_alone(ravdess_features):
-    from datamodules.precomputed import PrecomputedTensorDataModule
+    from datamodules.shapes.precomputed import PrecomputedTensorDataModule
 
     def masks(data):
         dataset = data.dataset("test")
@@ -176,12 +176,12 @@ def test_lost_clips_depend_on_clip_and_modality_alone(ravdess_features):
     }
     data = PrecomputedTensorDataModule(**options)
     assert masks(data)["audio"].all()
-    data.lose({"audio": 0.5})
+    data.set_missing_rates({"audio": 0.5})
     given = PrecomputedTensorDataModule(**options, missing={"audio": 0.5})
     np.testing.assert_array_equal(masks(data)["audio"], masks(given)["audio"])
     assert 0 < masks(data)["audio"].sum() < len(masks(data)["audio"])
     assert masks(data)["video"].all()
-    data.lose({})
+    data.set_missing_rates({})
     assert masks(data)["audio"].all()
 
 

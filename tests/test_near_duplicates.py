@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from datamodules.media import near_duplicates
-from datamodules.media.near_duplicates import HASH_BITS, difference_hash, left_out, seen_among, thumbnail
+from datamodules.media.near_duplicates import (
+    HASH_BITS,
+    difference_hash,
+    duplicated_across_splits,
+    near_duplicates_among,
+    thumbnail,
+)
 
 
 def pictures(count, seed=0, side=160):
@@ -33,7 +39,7 @@ def again(image, how):
 def test_the_same_picture_again_is_found(how):
     images = pictures(60)
     others = [*pictures(20, seed=1), *(again(image, how) for image in images[:30])]
-    found = seen_among(thumbnails(images), thumbnails(others))
+    found = near_duplicates_among(thumbnails(images), thumbnails(others))
     assert found[:30].mean() >= 0.9
     assert not found[30:].any()
 
@@ -60,26 +66,26 @@ def test_bands_find_what_comparing_all_finds(pairs, monkeypatch):
     alike = near_duplicates._alike(a[rows], b[columns]).reshape(len(a), len(b))
     expected = ((distance <= HASH_BITS) & alike).any(axis=1)
     assert 0 < expected.sum() < len(expected)
-    np.testing.assert_array_equal(seen_among(one, two), expected)
+    np.testing.assert_array_equal(near_duplicates_among(one, two), expected)
 
 
 def test_same_hash_but_another_picture_is_another():
     ramp = np.tile(np.linspace(0, 200, 9), (8, 1)).astype(np.uint8)
     step = np.sort(np.random.default_rng(0).integers(0, 255, (8, 9)), axis=1).astype(np.uint8)
     step += (np.arange(9) * (step.max() < 246)).astype(np.uint8)
-    assert not seen_among(ramp[None], step[None])[0]
-    assert seen_among(ramp[None], ramp[None])[0]
+    assert not near_duplicates_among(ramp[None], step[None])[0]
+    assert near_duplicates_among(ramp[None], ramp[None])[0]
 
 
 def test_flat_pictures_are_the_same_and_none_among_none():
     flat = np.full((2, 8, 9), 7, np.uint8)
-    assert seen_among(flat, flat).all()
-    assert not seen_among(flat, flat[:0]).any()
-    assert seen_among(flat[:0], flat).shape == (0,)
+    assert near_duplicates_among(flat, flat).all()
+    assert not near_duplicates_among(flat, flat[:0]).any()
+    assert near_duplicates_among(flat[:0], flat).shape == (0,)
 
 
 def test_train_gives_way_to_validation_and_both_to_test():
     a, b, c, d = pictures(4)
     images = thumbnails([a, b, c, d, b, c, c])
     splits = np.array([0, 0, 0, 0, 1, 1, 2])
-    assert left_out(splits, images).tolist() == [False, True, True, False, False, True, False]
+    assert duplicated_across_splits(splits, images).tolist() == [False, True, True, False, False, True, False]

@@ -43,6 +43,7 @@ def parser(**kwargs):
     made.add_argument("files", nargs="+", metavar="FILE", help="what is read")
     made.add_argument("--max-skipped", type=int, default=0, help="how many")
     made.add_argument("--folds", nargs="+", type=int, help="which")
+    made.add_argument("--margin", nargs=2, type=int, default=(100, 125), help="on both sides")
     made.add_argument("--out", type=Path, required=True, help="where to")
     made.add_class_arguments(Options, "view")
     return made
@@ -83,6 +84,8 @@ def test_right_options_are_what_was_typed():
     words = "a b --out=o/1 --folds 0 2 --view.size 32 --view.rate 1e-3 --view.on true --view.names [x,y]"
     found = parser().parse_args(words.split())
     assert (found.files, found.out, found.folds, found.max_skipped) == (["a", "b"], Path("o/1"), [0, 2], 0)
+    assert found.margin == [100, 125]
+    assert parser().parse_args(["a", "--out", "o", "--margin", "3", "4"]).margin == [3, 4]
     assert (found.view.size, found.view.rate, found.view.on, found.view.names) == (32, 1e-3, True, ["x", "y"])
 
 

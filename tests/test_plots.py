@@ -12,7 +12,8 @@ from torch import nn
 from callbacks import plots
 from callbacks.history import History
 from callbacks.plots import AttentionPlot, ResultPlots, draw_attention, draw_confusion, draw_curves, draw_matrices, save
-from datamodules.ravdess import CLASS_NAMES, RAVDESSDataModule
+from datamodules.catalogues.ravdess import EMOTIONS
+from datamodules.ravdess import RAVDESSDataModule
 from lightning_modules.base import EmotionTask
 
 STEPS = 2
@@ -66,7 +67,7 @@ def test_action_units_have_no_faces_to_draw_on():
     callback = AttentionPlot()
     batch = {"video": torch.randn(2, 35), "target": torch.tensor([0, 1])}
     callback.on_test_batch_start(SimpleNamespace(is_global_zero=True), None, batch, 0)
-    assert callback._shown == {}
+    assert callback._clips_to_draw == {}
 
 
 @pytest.mark.parametrize("clips", [3, 9])
@@ -85,8 +86,8 @@ def test_first_clip_of_each_class_with_its_own_prediction(ravdess, tmp_path, mon
         output = task(batch)
         torch.testing.assert_close(video[row], batch["video"][0])
         torch.testing.assert_close(attention[row], output["aux"]["attention"][0])
-        predicted = CLASS_NAMES[int(output["logits"].argmax())]
-        assert titles[row] == f"{clip}: {CLASS_NAMES[label]}, predicted {predicted}"
+        predicted = EMOTIONS[int(output["logits"].argmax())]
+        assert titles[row] == f"{clip}: {EMOTIONS[label]}, predicted {predicted}"
 
 
 def test_maps_are_where_the_model_looked(tmp_path):

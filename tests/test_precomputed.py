@@ -11,7 +11,7 @@ from tiny import TinyTask
 
 import cli
 from datamodules.errors import DataError
-from datamodules.precomputed import PrecomputedTensorDataModule
+from datamodules.shapes.precomputed import PrecomputedTensorDataModule
 from lightning_modules.errors import TaskError
 
 SPEAKERS, PER_SPEAKER, CLASSES = 4, 5, 3

@@ -21,7 +21,7 @@ from datamodules.store import journal, making, preparation
 from datamodules.store import writer as store_writer
 from datamodules.store.preparation import plan, prepare
 from datamodules.store.reader import Store
-from datamodules.views.base import Known, Made, Maker, Times, View, Want, WholeClip
+from datamodules.views.base import EntryView, Maker, Times, View, ViewArrays, Want, WholeClip
 from datamodules.views.face import Face
 from datamodules.views.label_series import LabelSeries
 from datamodules.views.split import Split
@@ -74,7 +74,7 @@ class Frames(WholeClip):
 
 
 @dataclass(frozen=True)
-class Label(Known):
+class Label(EntryView):
     """The label once more."""
 
     def arrays(self, name: str) -> dict[str, str]:
@@ -90,16 +90,16 @@ class Pieces(Maker):
     def __init__(self, view: View, name: str) -> None:
         self.view, self.name, self.values, self.there = view, name, [], []
 
-    def clip(self, piece: Entry, clip) -> None:
+    def add_clip(self, piece: Entry, clip) -> None:
         self.values.append(self.view.of(piece, clip))
         self.there.append(1)
 
-    def lack(self, piece: Entry) -> None:
+    def skip(self, piece: Entry) -> None:
         self.there.append(0)
 
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         values = np.concatenate([np.empty(0, np.int32), *self.values]).astype(np.int32)
-        return Made({self.name: values, f"{self.name}_there": np.array(self.there, np.uint8)})
+        return ViewArrays({self.name: values, f"{self.name}_there": np.array(self.there, np.uint8)})
 
 
 class OfParts(View):
@@ -155,12 +155,12 @@ class Stills(View):
 
 class OneStill(Maker):
     def __init__(self, name: str) -> None:
-        self.name, self.made = name, Made()
+        self.name, self.made = name, ViewArrays()
 
-    def still(self, piece: Entry, image: np.ndarray) -> None:
-        self.made = Made({self.name: np.array([number(image)], np.int32)})
+    def add_still(self, piece: Entry, image: np.ndarray) -> None:
+        self.made = ViewArrays({self.name: np.array([number(image)], np.int32)})
 
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         return self.made
 
 
@@ -350,7 +350,7 @@ def test_a_key_of_the_keyboard_ends_it_and_it_carries_on(source, tmp_path, monke
 ])  # fmt: skip
 def test_a_recipe_that_the_corpus_cannot_feed_is_refused_before_the_work(source, tmp_path, view, message):
     with pytest.raises(DataError, match=message) as error:
-        prepare(Toy(), Recipe("other", {"wave": Wave(RATE), "it": view}), source, tmp_path / "out")
+        prepare(Toy(), Recipe("other", {"it": view}), source, tmp_path / "out")
     assert error.value.exit_code == 2
     assert len(str(error.value).splitlines()) == 1
     assert not (tmp_path / "out").exists()
@@ -527,7 +527,7 @@ WRONG = {
         ["--views.wave.rate", "loud"],
         "--views.wave.rate: expected a whole number. Got value: loud",
     ),
-    "a fraction where a whole number belongs": (["--views.wave.rate=3.5"], "--views.wave.rate: expected a whole"),
+    "a fraction where a whole number belongs": (["--views.wave.rate=3.5"], "--views.wave.rate: expected a whole num"),
     "no choice": (
         ["--views.video.face", "nose"],
         "--views.video.face: expected one of auto, landmarks, detector, none",
@@ -548,7 +548,7 @@ WRONG = {
     "a recipe that is none": (["--recipe", "soup"], "--recipe soup: the recipes are "),
     "a recipe without a name": (["--recipe", ""], "--recipe : the recipes are "),
     "a recipe of stills": (["--recipe", "static_emotion"], "--recipe static_emotion: face is made of picture, "),
-    "a recipe of a label over time": (["--recipe", "engagement"], "--recipe engagement: people is made of video, "),
+    "a recipe of a label over time": (["--recipe", "engagement"], "--views.labels: nothing in "),
     "a recipe of texts": (["--recipe", "text"], "--views.text.text prompt: no such text in the source, which has none"),
     "a recipe of dialogues": (["--recipe", "gated_fusion"], "--views.text.text text: no such text in the source"),
     "pictures of sound": (["--preview", "FOLDER/out.png"], "--preview: no pictures are kept of "),

@@ -9,8 +9,8 @@ import pytest
 
 import cli
 from datamodules.errors import DataError
-from datamodules.precomputed import PrecomputedTensorDataModule
 from datamodules.prepare import ravdess_features as prepare
+from datamodules.shapes.precomputed import PrecomputedTensorDataModule
 from datamodules.standins import ravdess_features as synth
 
 UNITS, SOUND = prepare.FILES

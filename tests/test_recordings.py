@@ -14,7 +14,7 @@ from datamodules.catalogues.faces.catalogue import Faces
 from datamodules.errors import DataError
 from datamodules.prepare import ravdess_features
 from datamodules.reading import recordings
-from datamodules.reading.recordings import contents
+from datamodules.reading.recordings import duplicate_hashes
 from datamodules.recipe import catalogue_class
 from datamodules.standins import ravdess_features as synth
 from datamodules.store.reader import Store
@@ -101,7 +101,7 @@ def test_files_of_one_size_alone_are_read(tmp_path, monkeypatch):
     write_wav(longer, tone(3.3, RATE, 1))
     read = []
     monkeypatch.setattr(recordings, "sha256_file", lambda path: read.append(path) or path.read_bytes().hex())
-    assert set(contents([*paths, longer, tmp_path / "none.wav"])) == set(paths[:2])
+    assert set(duplicate_hashes([*paths, longer, tmp_path / "none.wav"])) == set(paths[:2])
     assert read == paths
 
 

@@ -96,9 +96,10 @@ def test_modalities_alone_are_averaged_where_every_cell_has_them(tmp_path, monke
         ("honest", 1, 1): finished(half, "selected", text),
     }
     paper = {("paper", 0, 1): Cell({}, {"last": half}, missing={"only_text": {1.0: {"last": right}}})}
-    found = robustness.alone(table, {**paper, **cells})
+    found = robustness.subset_means(table, {**paper, **cells})
     assert found == {("text",): 0.5, ("text", "video"): 0.75}  # one cell lacks the video alone
-    assert robustness.alone(table, paper) == {("text",): 1.0, ("text", "video"): 0.5}  # where nothing is more honest
+    found = robustness.subset_means(table, paper)
+    assert found == {("text",): 1.0, ("text", "video"): 0.5}  # where nothing is more honest
 
 
 def test_weights_differ_from_clip_to_clip_or_are_a_few_values():

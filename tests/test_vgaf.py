@@ -107,7 +107,9 @@ def test_frame_counts_their_folders_and_groups(tmp_path, video, audio, groups, e
     assert data.count_items("video") == (TRAIN + VAL) * groups
     items = data.items("video", 0, data.count_items("video"))
     assert items.shape == ((TRAIN + VAL) * groups, video // groups, 3, SIZE, SIZE)
-    assert torch.equal(items.flatten(0, 1), data.to_seen(torch.cat([image(i, video) for i in range(TRAIN + VAL)])))
+    assert torch.equal(
+        items.flatten(0, 1), data.to_model_input(torch.cat([image(i, video) for i in range(TRAIN + VAL)]))
+    )
     assert torch.equal(data.items("video", 3, 13), items[3:13])
     assert torch.equal(data.items("video", len(items) - 2, len(items) + 9), items[-2:])
 

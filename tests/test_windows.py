@@ -5,7 +5,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from datamodules.windows import find_windows, hard_targets, last_seen, soft_targets, steps_of, sums, window_starts
+from datamodules.shapes.window_rules import (
+    find_windows,
+    hard_targets,
+    last_seen,
+    soft_targets,
+    steps_of,
+    sums,
+    window_starts,
+)
 
 
 @pytest.mark.parametrize(

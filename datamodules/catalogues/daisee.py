@@ -15,7 +15,7 @@ from datamodules.entries import Entry, Media, Series
 from datamodules.errors import DataError
 from datamodules.reading.engagement_videos import CLASSES, EngagementVideos
 from datamodules.reading.files import files_in, plain
-from datamodules.reading.matches import tell_copies, tell_unmatched
+from datamodules.reading.matches import print_copies, print_unmatched
 from datamodules.reading.tables import Table, settle
 
 SPLITS = {"Train": "train", "Validation": "val", "Test": "test"}
@@ -28,10 +28,10 @@ class DAiSEE(EngagementVideos):
 
     name: ClassVar[str] = "daisee"
     key: ClassVar[str] = "clip"
-    wanted: ClassVar[str] = ".avi or .mp4 in DataSet/Train/<user>/<clip>/ and the like"
+    expected: ClassVar[str] = ".avi or .mp4 in DataSet/Train/<user>/<clip>/ and the like"
 
     def videos(self, source: Path) -> Iterator[Entry]:
-        """Yield the clips of every split and tell what lacks its other half.
+        """Yield the clips of every split and print which labels and files have no counterpart.
 
         Raises:
             DataError: The folder of the clips or a label file is missing, or labels a clip twice differently.
@@ -43,7 +43,7 @@ class DAiSEE(EngagementVideos):
             paths = files_in(data / name, (".avi", ".mp4"))
             table = source / "Labels" / f"{name}Labels.csv"
             levels = read_levels(table) if paths or table.exists() else {}
-            tell_unmatched(name, levels, {path.stem for path in paths})
+            print_unmatched(name, levels, {path.stem for path in paths})
             for path in paths:
                 clip, who = plain(path.stem), participant(path.relative_to(data / name).parts)
                 level, labels, problem = levels.get(clip), {}, ""
@@ -71,7 +71,7 @@ def read_levels(path: Path) -> dict[str, str]:
     """
     rows = Table(path, ("ClipID", "Engagement"))
     levels, copies = settle((Path(row["ClipID"]).stem, row["Engagement"], row.place) for row in rows)
-    tell_copies(path, copies)
+    print_copies(path, copies)
     return levels
 
 

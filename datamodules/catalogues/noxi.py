@@ -17,7 +17,7 @@ import numpy as np
 from datamodules.entries import Entry, Media, Series
 from datamodules.reading.engagement_videos import EngagementVideos
 from datamodules.reading.files import check_regular, files_in, plain
-from datamodules.reading.matches import tell_unmatched
+from datamodules.reading.matches import print_unmatched
 
 SPLITS = {"train": "train", "dev": "val", "val": "val", "validation": "val", "test": "test"}
 ROLES = ("Expert", "Novice")
@@ -34,10 +34,10 @@ class NoXi(EngagementVideos):
 
     name: ClassVar[str] = "noxi"
     key: ClassVar[str] = "session and role"
-    wanted: ClassVar[str] = "Expert_video.mp4 or Novice_video.mp4, as in train/<session>/"
+    expected: ClassVar[str] = "Expert_video.mp4 or Novice_video.mp4, as in train/<session>/"
 
     def videos(self, source: Path) -> Iterator[Entry]:
-        """Yield the videos of both roles and tell what lacks its other half."""
+        """Yield the videos of both roles and print which labels and files have no counterpart."""
         names = {f"{role}_video.mp4": role.lower() for role in ROLES}
         paths = [path for path in files_in(source, (".mp4",)) if path.name in names]
         for path in paths:
@@ -62,7 +62,7 @@ class NoXi(EngagementVideos):
             for path in source.rglob(f"annotation_{role}.txt")
         }
         shown = {plain(f"{path.parent.relative_to(source).as_posix()}/{names[path.name]}") for path in paths}
-        tell_unmatched(str(source), annotated, shown)
+        print_unmatched(str(source), annotated, shown)
 
 
 def read_annotation(path: Path) -> np.ndarray:

@@ -1,7 +1,7 @@
 """RAVDESS (Livingstone & Russo, PLOS ONE 2018, https://doi.org/10.1371/journal.pone.0196391): acted speech.
 
 ``Actor_01/01-01-03-01-01-01-01.mp4``: modality (01 audio and video, 02 video, 03 audio), channel (01 speech, 02 song),
-emotion, intensity, sentence, repetition, actor. Clips with video are taken; where there are none, those of sound alone.
+emotion, intensity, sentence, repetition, actor. Clips with video are used; where there are none, those with only sound.
 """
 
 import re
@@ -32,7 +32,7 @@ class RAVDESS(Catalogue):
         """List the clips by their names, sorted by id.
 
         Raises:
-            DataError: There is no clip, or one recording is said to be of two actors or emotions.
+            DataError: There is no clip, or one recording is labelled with two actors or emotions.
         """
         files = files_in(source, (*SOUNDS, *VIDEOS))
         ignored = Counter[str]()
@@ -66,8 +66,8 @@ class RAVDESS(Catalogue):
         if clips["01"]:
             ignored["audio-only clips"] += len(clips["03"])
         entries = [_entry(id, path, source) for id, path in sorted(chosen.items())]
-        said = ((chosen[one.id], f"actor {one.group}", one.label) for one in entries)
-        check_recordings(said, source)
+        recordings = ((chosen[one.id], f"actor {one.group}", one.label) for one in entries)
+        check_recordings(recordings, source)
         return Scan(sorted([*entries, *bad], key=lambda entry: entry.id), +ignored)
 
 

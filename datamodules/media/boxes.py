@@ -1,4 +1,4 @@
-"""Where face, body and joints are: a table by video and time, or a detector that somebody else wrote."""
+"""Boxes of face and body, and joints: from a table by video and time, or from a third-party detector."""
 
 import importlib
 import math
@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from datamodules.errors import DataError
-from datamodules.reading.matches import tell_copies
+from datamodules.reading.matches import print_copies
 from datamodules.reading.tables import Row, Table, settle
-from datamodules.windows import FPS
+from datamodules.shapes.window_rules import FPS
 
 Part = Literal["face", "body", "joints"]
 PARTS: tuple[Part, ...] = ("face", "body", "joints")
@@ -32,7 +32,7 @@ Found = dict[str, np.ndarray]  # "face" (4,), "body" (4,), "joints" (17, 3) in p
 Detector = Callable[[np.ndarray], dict[str, Any]]
 
 
-def nothing() -> Found:
+def empty_detection() -> Found:
     """Return the empty detection."""
     return {name: np.full(shape, np.nan) for name, shape in WIDTHS.items()}
 
@@ -67,7 +67,7 @@ def read_boxes(path: Path, option: str = "--boxes") -> tuple[dict[str, np.ndarra
     rows, copies = settle(((row["video"], row["time"]), _Moment(_numbers(row).tobytes()), row.place) for row in table)
     if not rows:
         raise DataError(f"{option} {path}: the table has no rows")
-    tell_copies(path, copies)
+    print_copies(path, copies)
     found: dict[str, list[np.ndarray]] = {}
     for (video, _), moment in rows.items():
         found.setdefault(video, []).append(np.frombuffer(moment))
@@ -99,18 +99,18 @@ def _numbers(row: Row) -> np.ndarray:
 
 
 def at_step(table: np.ndarray | None, step: int) -> Found:
-    """Return what a video's rows say of a grid step: the one nearest in time, if that is within half a step."""
+    """Return the detection of a grid step: a video's row nearest in time, if that is within half a step."""
     if table is None or not len(table):
-        return nothing()
+        return empty_detection()
     time = step / FPS
     row = table[np.abs(table[:, 0] - time).argmin()]
     if abs(row[0] - time) > 0.5 / FPS + 1e-6:
-        return nothing()
+        return empty_detection()
     return {"face": row[1:5], "body": row[5:9], "joints": row[9:].reshape(JOINTS, 3)}
 
 
 def around(joints: np.ndarray) -> np.ndarray:
-    """Return the box around those joints that were found, float64 ``(4,)``; NaN where they are fewer than two."""
+    """Return the box around the joints that are known, float64 ``(4,)``; NaN where they are fewer than two."""
     points = joints[~np.isnan(joints).any(1), :2]
     return np.concatenate([points.min(0), points.max(0)]) if len(points) > 1 else np.full(4, np.nan)
 
@@ -132,7 +132,7 @@ def grown(box: np.ndarray, margin: tuple[int, int], size: tuple[int, int]) -> tu
 
 @lru_cache(maxsize=1)
 def load_detector(name: str, option: str = "detector") -> Detector:
-    """Return a detector that somebody else wrote, imported.
+    """Import a third-party detector and return it.
 
     Args:
         name: ``package.module:function``; the function takes an RGB picture uint8 ``(H, W, 3)`` and returns a dict with
@@ -159,21 +159,21 @@ def load_detector(name: str, option: str = "detector") -> Detector:
 
 
 def detected(name: str, picture: np.ndarray) -> Found:
-    """Return what a detector says of a picture.
+    """Return the detection of a detector in a picture.
 
     Raises:
         DataError: It fails or returns something else than it should.
     """
     detector = load_detector(name)
     try:
-        said = detector(picture)
+        detection = detector(picture)
     except Exception as error:  # somebody else's code
         raise DataError(f"detector {name} failed on a picture {picture.shape}: {error!r}") from error
-    if not isinstance(said, dict):
-        raise DataError(f"detector {name}: returned a {type(said).__name__}, wanted is a dict; see docs/data.md")
-    found = nothing()
+    if not isinstance(detection, dict):
+        raise DataError(f"detector {name}: returned a {type(detection).__name__}, wanted is a dict; see docs/data.md")
+    found = empty_detection()
     for part, shape in WIDTHS.items():
-        value = said.get(part)
+        value = detection.get(part)
         if value is not None:
             values = np.asarray(value, np.float64)
             if values.shape != shape:

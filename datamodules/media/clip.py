@@ -27,7 +27,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Clip:
-    """What was decoded.
+    """Decoded frames and waves of a clip.
 
     Attributes:
         duration: Seconds of video, or of audio where no frames were asked for.
@@ -45,7 +45,7 @@ class Clip:
 
 
 def spread(count: int) -> Callable[[float], np.ndarray]:
-    """Times ``i * duration / count`` for i = 0 .. count - 1, in seconds."""
+    """Return times ``i * duration / count`` for i = 0 .. count - 1, in seconds."""
     return lambda duration: np.arange(count) * duration / count
 
 

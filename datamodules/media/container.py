@@ -1,4 +1,4 @@
-"""Open a media file that a stranger made: what is none, or has no stream that decodes, is refused with its reason."""
+"""Open media files of unknown origin: one that is none, or has no stream that decodes, is refused with its reason."""
 
 import os
 from pathlib import Path
@@ -63,7 +63,7 @@ def open_media(path: Path) -> InputContainer:
 
 
 def _wav_size(head: bytes, file: BinaryIO) -> int:
-    """Return how many bytes a WAV file is to have by its own headers, 0 for other files and where they do not know.
+    """Return the size in bytes that a WAV file's headers claim, 0 for other files and where they claim none.
 
     Args:
         head: Its first 12 bytes.

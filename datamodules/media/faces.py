@@ -1,4 +1,4 @@
-"""Where the face is: boxes from OpenCV's Haar detector, and the crop itself."""
+"""Face boxes from OpenCV's Haar detector, and crops of them."""
 
 from functools import lru_cache
 from pathlib import Path

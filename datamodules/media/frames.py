@@ -11,7 +11,7 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the fra
 
 
 def shown_size(frame: VideoFrame) -> tuple[int, int]:
-    """Width and height in pixels after the rotation that the file asks for."""
+    """Return the width and height in pixels after the rotation that the file asks for."""
     return (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
 
 
@@ -29,7 +29,7 @@ def _reformatter() -> VideoReformatter:
 
 
 def to_gray(frame: VideoFrame) -> np.ndarray:
-    """Brightness uint8 ``(H, W)``."""
+    """Return the brightness uint8 ``(H, W)``."""
     if frame.format.name.startswith(("yuv4", "yuvj4")) and frame.format.components[0].bits == 8:
         image = _samples(frame.planes[0])[: frame.height, : frame.width]
     else:
@@ -60,7 +60,7 @@ def to_rgb(frame: VideoFrame, box: Box | None = None, squash: int | None = None)
 
 
 def _cropped_rgb(frame: VideoFrame, box: Box) -> np.ndarray:
-    """Cut the planes first: converting a face costs a fraction of converting the frame around it."""
+    """Convert a box of a frame, whose planes are cut first: a face costs a fraction of the whole frame."""
     left, top, right, bottom = box
     # The box grown to whole chroma samples with one more around it, so that interpolation sees its neighbours.
     x0, y0 = max(0, left // 2 - 1), max(0, top // 2 - 1)

@@ -1,4 +1,4 @@
-"""The frames of a long video on a grid of times, one at a time: what `media.read_clip` would hold in memory at once."""
+"""The frames of a long video on a grid of times, one at a time: `media.read_clip` would hold all of them."""
 
 from collections.abc import Iterator
 from contextlib import closing

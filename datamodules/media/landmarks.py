@@ -22,8 +22,8 @@ Rows = Literal["time", "paper"]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which boxes are looked for.
+class FaceQuery:
+    """The frames of a clip whose face boxes are wanted, and how they are chosen.
 
     Attributes:
         times: When the frames are shown that want one, ``(n,)``, seconds after the first frame of the video.
@@ -41,7 +41,7 @@ class Wanted:
     confidence: float = CONFIDENCE
 
 
-def landmark_boxes(path: Path, wanted: Wanted) -> np.ndarray:
+def landmark_boxes(path: Path, wanted: FaceQuery) -> np.ndarray:
     """Return the box around the 68 facial points of one face at some times of a clip.
 
     A row without a face (a value that is no number, too little confidence, success 0, a box outside the frame) lends

@@ -3,7 +3,7 @@
 Why not librosa itself: what is stored has a fingerprint, and must be the same to the byte wherever it is made. librosa
 works in the wave's float32 and multiplies matrices in BLAS; most of its values change their last bits with the
 processor's instructions, BLAS' kernel and its threads. Here everything is float64, sums run in a fixed order and never
-through BLAS, and the result is rounded to float32 once (docs/data.md, "Mel filters", has the figures).
+through BLAS, and the result is rounded to float32 once (docs/mel_filters.md has the figures).
 """
 
 from functools import lru_cache
@@ -14,13 +14,13 @@ _FFT, _HOP, _MELS = 2048, 512, 128
 
 
 def _hz(mel: np.ndarray) -> np.ndarray:
-    """Slaney's scale: linear below 1 kHz (15 mel), logarithmic above with 27 steps per factor 6.4."""
+    """Return frequencies in Hz, by Slaney's scale: linear below 1 kHz (15 mel), then 27 steps per factor 6.4."""
     return np.asarray(np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel - 15) / 27)))
 
 
 @lru_cache(maxsize=4)
 def mel_filters(rate: int, fft: int = _FFT, mels: int = _MELS) -> list[tuple[int, np.ndarray]]:
-    """Triangles on Slaney's mel scale, each of unit area.
+    """Return triangles on Slaney's mel scale, each of unit area.
 
     Args:
         rate: Sampling rate in Hz.
@@ -45,7 +45,7 @@ def mel_filters(rate: int, fft: int = _FFT, mels: int = _MELS) -> list[tuple[int
 
 @lru_cache(maxsize=4)
 def _cosines(count: int) -> np.ndarray:
-    """Orthonormal DCT-II ``(count, mels)``."""
+    """Return the orthonormal DCT-II ``(count, mels)``."""
     order, mel = np.arange(count)[:, None], np.arange(_MELS)
     basis = np.cos(np.pi * order * (2 * mel + 1) / (2 * _MELS)) * np.sqrt(2 / _MELS)
     basis[0] /= np.sqrt(2)
@@ -53,7 +53,7 @@ def _cosines(count: int) -> np.ndarray:
 
 
 def mfcc(wave: np.ndarray, rate: int, count: int = 13) -> np.ndarray:
-    """Mel-frequency cepstral coefficients, frames of 2048 samples every 512, 128 Slaney mel bands, 80 dB range.
+    """Return mel-frequency cepstral coefficients, frames of 2048 samples every 512, 128 Slaney mel bands, 80 dB range.
 
     Args:
         wave: Float ``(n,)`` in -1 .. 1; padded with zeros so that frames are centred.

@@ -1,4 +1,4 @@
-"""Pictures that are the same picture again: scaled, recompressed or a little retouched, under another name."""
+"""Near duplicates of pictures: the same one scaled, recompressed or slightly retouched, under another name."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -16,7 +16,7 @@ _PAIRS = 1 << 22  # looked at together
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
-    """What pictures are compared by.
+    """Return the thumbnail by which a picture is compared.
 
     Args:
         image: uint8 RGB ``(H, W, 3)``.
@@ -29,7 +29,7 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
 
 
 def difference_hash(thumbnails: np.ndarray) -> np.ndarray:
-    """The 64-bit difference hash: one bit per pair of neighbours in a row, set where brightness rises.
+    """Return the 64-bit difference hash: one bit per pair of neighbours in a row, set where brightness rises.
 
     Args:
         thumbnails: uint8 ``(N, 8, 9)``.
@@ -47,14 +47,14 @@ def _centred(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _alike(shapes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which of the pairs of centred thumbnails ``(N, 72)`` are one picture up to brightness and contrast."""
+    """Return which of the pairs of centred thumbnails ``(N, 72)`` are one picture up to brightness and contrast."""
     gain = (np.einsum("nd,nd->n", shapes, others) + 1) / (np.einsum("nd,nd->n", others, others) + 1)  # flat ones: 1
     rest = np.abs(shapes - gain[:, None] * others).max(axis=1, initial=0)
     return np.asarray((rest <= LEVELS) & (gain >= 1 / GAIN) & (gain <= GAIN))
 
 
 def _candidates(keys: np.ndarray, others: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of rows whose keys are equal, some at a time."""
+    """Yield pairs of rows whose keys are equal, in blocks of bounded size."""
     order = np.argsort(others, kind="stable")
     first = np.searchsorted(others[order], keys, side="left")
     counts = np.searchsorted(others[order], keys, side="right") - first
@@ -67,8 +67,8 @@ def _candidates(keys: np.ndarray, others: np.ndarray) -> Iterator[tuple[np.ndarr
         yield repeated, order[first[repeated] + within]
 
 
-def seen_among(thumbnails: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which pictures are nearly the same as one of some others.
+def near_duplicates_among(thumbnails: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return which pictures are near duplicates of one of the others.
 
     Two are if their difference hashes differ in at most ``HASH_BITS`` bits and their thumbnails, brightness and
     contrast apart, by at most ``LEVELS`` grey levels. Hashes that close agree in one of five bands of bits, so that
@@ -97,8 +97,8 @@ def seen_among(thumbnails: np.ndarray, others: np.ndarray) -> np.ndarray:
     return found
 
 
-def left_out(splits: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
-    """Pictures that must not be used where they stand, because a split that counts more holds them too.
+def duplicated_across_splits(splits: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
+    """Return which pictures must be left out, because a split that takes precedence holds nearly the same one.
 
     Args:
         splits: 0 = train, 1 = validation, 2 = test; ``(N,)``.
@@ -111,5 +111,5 @@ def left_out(splits: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
     out = np.zeros(len(splits), bool)
     for weaker in (0, 1):
         rows = np.flatnonzero(splits == weaker)
-        out[rows] = seen_among(thumbnails[rows], thumbnails[splits > weaker])
+        out[rows] = near_duplicates_among(thumbnails[rows], thumbnails[splits > weaker])
     return out

@@ -60,7 +60,7 @@ def clip_of(paths: Sequence[Path], times: Callable[[float], np.ndarray]) -> Clip
 
 
 def count_frames(path: Path) -> tuple[float, int]:
-    """Frames per second of a video and how many there are, as its header says.
+    """Return the frames per second of a video and how many there are, as its header says.
 
     Raises:
         MediaError: The file is missing or broken, or its header does not say, or says more than can be.
@@ -92,13 +92,13 @@ def frames_at(path: Path, times: Sequence[float]) -> Iterator[VideoFrame]:
         stream = streams_of(path, container, "video")[0]
         try:
             start = _begin(container, stream, times[0])
-            yield from _shown(path, container, stream, start, times)
+            yield from _displayed_frames(path, container, stream, start, times)
         except av.FFmpegError as error:
             raise MediaError(path, f"does not decode ({error.strerror})") from None
 
 
 def _begin(container: InputContainer, stream: VideoStream, time: float) -> float:
-    """Stand at a key frame at or before a time; return when the video starts, in seconds."""
+    """Seek a key frame at or before a time; return when the video starts, in seconds."""
     start = float((stream.start_time or 0) * (stream.time_base or 0))
     if time > 0:
         # A frame may be stamped before it is decoded; the second before the time holds what it needs.
@@ -111,7 +111,7 @@ def _begin(container: InputContainer, stream: VideoStream, time: float) -> float
     return start
 
 
-def _shown(
+def _displayed_frames(
     path: Path, container: InputContainer, stream: VideoStream, start: float, times: Sequence[float]
 ) -> Iterator[VideoFrame]:
     wanted = iter(times)

@@ -116,13 +116,13 @@ def _check_scale(path: Path, frame: AudioFrame) -> None:
 
 
 class _Timeline:
-    """Puts frames one after the other as their times say.
+    """Put frames one after the other as their times say.
 
     Args:
         path: Named in errors.
 
     Attributes:
-        start: Time of the first sample in seconds; None where no frame has told its time yet.
+        start: Time of the first sample in seconds; None before the first frame with a time.
         rate: Samples a second; 0 before the first frame.
         length: Samples so far, silence included.
     """

@@ -13,7 +13,7 @@ RATE, FFT, RANGE = 16_000, 1024, 80.0  # Hz, samples, dB
 
 
 def spectrograms(wave: np.ndarray, segments: int, size: int = 128) -> np.ndarray:
-    """Spectrograms of the equal segments of a clip.
+    """Return spectrograms of the equal segments of a clip.
 
     With five segments of a second and 128 steps the hop is 125 samples. A frame at the edge of a segment reaches into
     the next one; beyond the clip there are zeros.

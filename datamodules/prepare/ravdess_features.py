@@ -35,12 +35,12 @@ Arrays = dict[str, np.ndarray]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Says what the source folder holds; there are no options beyond the common ones."""
+    """Describe the source folder; there are no options beyond the common ones."""
     parser.epilog = f"DIR holds {' and '.join(FILES)}; docs/data.md says what is in them."
 
 
 def read_arrays(path: Path, **dimensions: int) -> Arrays:
-    """Reads named arrays with one row per trial.
+    """Read named arrays with one row per trial.
 
     Args:
         path: A ``.npz`` file of plain arrays.
@@ -75,7 +75,7 @@ def read_arrays(path: Path, **dimensions: int) -> Arrays:
 
 
 def rows_by_trial(path: Path, ids: np.ndarray) -> dict[str, int]:
-    """Finds the row of every trial.
+    """Find the row of every trial.
 
     Args:
         path: Where the ids come from, for messages.
@@ -99,7 +99,7 @@ def rows_by_trial(path: Path, ids: np.ndarray) -> dict[str, int]:
 
 
 def join(source: Path, folds: dict[str, int], *, whole: bool) -> tuple[list[dict[str, Any]], Arrays]:
-    """Joins the two files by trial.
+    """Join the two files by trial.
 
     Args:
         source: Folder that holds them.
@@ -141,13 +141,13 @@ def join(source: Path, folds: dict[str, int], *, whole: bool) -> tuple[list[dict
         "mfcc": sound["mfcc"][[in_sound[trial] for trial in trials]].astype(np.float32),
     }
     for name in ("au", "mfcc"):
-        said = (Recording(f"{name} of {row['id']}", f"actor {row['group']}", row["target"]) for row in index)
-        repeated(zip(map(np.ndarray.tobytes, features[name]), said, strict=True), source)
+        recordings = (Recording(f"{name} of {row['id']}", f"actor {row['group']}", row["target"]) for row in index)
+        repeated(zip(map(np.ndarray.tobytes, features[name]), recordings, strict=True), source)
     return index, features
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prepares the features and returns the exit code.
+    """Prepare the features and return the exit code.
 
     Raises:
         DataError: The source is wrong, ``--out`` cannot be written, or what is there is damaged or was made from other
@@ -198,7 +198,7 @@ def _verify(folder: Path, files: dict[str, str]) -> None:
 def _write(
     folder: Path, index: list[dict[str, Any]], features: Arrays, settings: dict[str, str], *, synthetic: bool
 ) -> str:
-    """Fills a folder beside the target and renames it: the whole or nothing."""
+    """Fill a folder beside the target and rename it: the whole or nothing."""
     for left in folder.parent.glob(f".{folder.name}.*tmp"):  # by a run that was killed
         shutil.rmtree(left)
     stage = unfinished(folder)

@@ -53,7 +53,7 @@ class LabelMap:
     members: dict[str, str]
 
     def index(self, emotion: str) -> int:
-        """Index of an emotion's class, -1 where it has none."""
+        """Return the index of an emotion's class, -1 where it has none."""
         return self.classes.index(self.members[emotion]) if emotion in self.members else -1
 
 
@@ -100,7 +100,7 @@ LABEL_MAPS = {
 
 
 def label_map(name: str) -> LabelMap:
-    """A map by its name.
+    """Return a map by its name.
 
     Raises:
         DataError: If there is none of that name.
@@ -111,7 +111,7 @@ def label_map(name: str) -> LabelMap:
 
 
 def canonical(word: str, where: str) -> str:
-    """The emotion that a label means, its synonyms followed until none is left.
+    """Return the emotion that a label means, its synonyms followed until none is left.
 
     Args:
         word: A label as it was written.

@@ -1,4 +1,4 @@
-"""What DAiSEE and NoXi have in common: videos of people, labelled by three classes of engagement, with official splits.
+"""The base of DAiSEE and NoXi: videos of people, labelled by three classes of engagement, with official splits.
 
 The mappings onto these classes are those of Dresvyanskiy, Karpov and Minker (SPECOM 2024,
 https://openreview.net/forum?id=hzOQYdzfyg).
@@ -23,7 +23,7 @@ class EngagementVideos(Catalogue):
 
     Attributes:
         key: What no two videos share, for messages.
-        wanted: What a folder without any video lacks, for messages.
+        expected: What a folder without any video lacks, for messages.
     """
 
     recipe: ClassVar[str] = "engagement"
@@ -31,7 +31,7 @@ class EngagementVideos(Catalogue):
     classes: ClassVar[tuple[str, ...]] = CLASSES
     columns: ClassVar[tuple[str, ...]] = ("split",)
     key: ClassVar[str]
-    wanted: ClassVar[str]
+    expected: ClassVar[str]
 
     @abstractmethod
     def videos(self, source: Path) -> Iterator[Entry]:
@@ -42,10 +42,10 @@ class EngagementVideos(Catalogue):
         """
 
     def scan(self, source: Path) -> Scan:
-        """List the videos, sorted by id; of two that differ and have one id the second cannot be used.
+        """List the videos, sorted by id; of two that differ under one id the second cannot be used.
 
         Raises:
-            DataError: There is no video, all are of one group, or one recording is said to be of two groups or labels.
+            DataError: There is no video, all are of one group, or one recording is labelled with two groups or labels.
         """
         found: dict[str, Entry] = {}
         ignored = Counter[str]()
@@ -53,17 +53,17 @@ class EngagementVideos(Catalogue):
             known = found.setdefault(video.id, video)
             if known is video:
                 continue
-            if _said(known) == _said(video) and same_bytes(_path(known), _path(video)):
+            if _labels(known) == _labels(video) and same_bytes(_path(known), _path(video)):
                 ignored["copies of a video"] += 1
             else:
                 problem = f"same {self.key} as {known.name}"
                 found[video.name] = replace(video, id=video.name, labels={}, problem=problem)
         if not found:
-            raise DataError(f"--source {source}: no {self.wanted} (docs/data.md).")
+            raise DataError(f"--source {source}: no {self.expected} (docs/data.md).")
         usable = [video for video in found.values() if not video.problem]
         check_groups([video.group for video in usable], f"--source {source}", "videos")
         by_id = [found[id] for id in sorted(found)]
-        check_recordings(((_path(one), one.group, _said(one)) for one in by_id if not one.problem), source)
+        check_recordings(((_path(one), one.group, _labels(one)) for one in by_id if not one.problem), source)
         return Scan([replace(video, id=f"{self.name}/{id}") for id, video in sorted(found.items())], ignored)
 
 
@@ -73,5 +73,5 @@ def _path(video: Entry) -> Path:
     return path
 
 
-def _said(video: Entry) -> tuple[str, str, tuple[bytes, ...]]:
+def _labels(video: Entry) -> tuple[str, str, tuple[bytes, ...]]:
     return video.group, video.split, tuple(series.values.tobytes() for series in video.labels.values())

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 import tensor_files
 from datamodules.errors import DataError
 from datamodules.reading.tables import Row, read_table, settle
-from error_texts import some
+from error_texts import first_names
 from tensor_files import TensorFileError
 
 COLUMNS = ("id", "group", "target", "fold")
@@ -53,7 +53,7 @@ def read_index(path: Path) -> list[Row]:
 
 @dataclass(frozen=True)
 class FeatureFiles:
-    """Where the features of the clips of an index lie, by modality.
+    """Files with the features of an index' clips, by modality.
 
     Attributes:
         root: Folder of the features.
@@ -67,7 +67,7 @@ class FeatureFiles:
     ids: list[str]
     index: Path
 
-    def of(self, modality: str) -> dict[str, Path]:
+    def paths(self, modality: str) -> dict[str, Path]:
         """Return the files of a modality: one per clip, by id, in the order of the index, or one ``.npz`` under ``""``.
 
         Raises:
@@ -88,7 +88,9 @@ class FeatureFiles:
                     raise DataError(f"{path}: {files[clip].name} and {file.name} are of one clip; delete one")
                 files[clip] = file
         if absent := [clip for clip in self.ids if clip not in files]:
-            raise DataError(f"{path}: no .pt or .npy file of {len(absent)} clips of {self.index}: {some(absent)}")
+            raise DataError(
+                f"{path}: no .pt or .npy file of {len(absent)} clips of {self.index}: {first_names(absent)}"
+            )
         return {clip: files[clip] for clip in self.ids}
 
     def read(self, modality: str) -> np.ndarray:
@@ -97,7 +99,7 @@ class FeatureFiles:
         Raises:
             DataError: If a file is missing or damaged, or an array has another shape or type than the first.
         """
-        files = self.of(modality)
+        files = self.paths(modality)
         if "" in files:
             return self._read_npz(files[""], self.sources[modality].partition(":")[2] or modality)
         try:
@@ -123,5 +125,5 @@ class FeatureFiles:
         if not len(rows) == len(ids) == len(values):
             raise DataError(f"{path}: {len(ids)} ids, {len(rows)} of them different, for {len(values)} rows of {name}")
         if absent := [clip for clip in self.ids if clip not in rows]:
-            raise DataError(f"{path}: {len(absent)} clips of {self.index} are not in it: {some(absent)}")
+            raise DataError(f"{path}: {len(absent)} clips of {self.index} are not in it: {first_names(absent)}")
         return np.asarray(values[[rows[clip] for clip in self.ids]])

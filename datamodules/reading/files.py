@@ -1,4 +1,4 @@
-"""Files that others made: which of a folder, whether one may be opened, what it holds as a digest."""
+"""Files of raw corpora: list them, check that one may be opened, hash its content."""
 
 import errno
 import hashlib

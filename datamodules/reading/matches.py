@@ -1,4 +1,4 @@
-"""Files and the labels, boxes or landmarks that go with them: what lacks its other half is told, and what is double."""
+"""Files and their labels, boxes or landmarks: those without a counterpart, and duplicates, are printed."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from datamodules.reading.files import sha256_file
 from datamodules.reading.tables import settle
-from error_texts import some
+from error_texts import first_names
 
 
 def unmatched(labels: Collection[str], files: Collection[str], file: str = "video", label: str = "label") -> str:
-    """Return how many labels are of no file and how many files have no label, with the first names; empty for none.
+    """Return how many labels have no file and how many files no label, with the first names; empty for none.
 
     Args:
         labels: Names that are labelled.
@@ -19,33 +19,33 @@ def unmatched(labels: Collection[str], files: Collection[str], file: str = "vide
         label: What one of the others is called.
     """
     alone, bare = sorted(set(labels) - set(files)), sorted(set(files) - set(labels))
-    said = [f"{len(alone)} {label}{'s' * (len(alone) > 1)} without a {file} ({some(alone)})"] if alone else []
-    said += [f"{len(bare)} {file}{'s' * (len(bare) > 1)} without a {label} ({some(bare)})"] if bare else []
-    return ", ".join(said)
+    parts = [f"{len(alone)} {label}{'s' * (len(alone) > 1)} without a {file} ({first_names(alone)})"] if alone else []
+    parts += [f"{len(bare)} {file}{'s' * (len(bare) > 1)} without a {label} ({first_names(bare)})"] if bare else []
+    return ", ".join(parts)
 
 
-def tell_unmatched(
+def print_unmatched(
     where: str, labels: Collection[str], files: Collection[str], file: str = "video", label: str = "label"
 ) -> None:
     """Print the sentence of `unmatched`, if there is one, with where that was found."""
-    if said := unmatched(labels, files, file, label):
-        print(f"  {where}: {said}")
+    if parts := unmatched(labels, files, file, label):
+        print(f"  {where}: {parts}")
 
 
-def tell_copies(path: Path, copies: int) -> None:
-    """Print how many rows of a table say again what others say, if any."""
+def print_copies(path: Path, copies: int) -> None:
+    """Print how many rows of a table repeat other rows, if any."""
     if copies:
         print(f"  {copies} rows of {path.name} that come twice left aside")
 
 
-def tell_counts(counts: Counter[str]) -> None:
-    """Print what was left aside, one kind a line, with its number."""
+def print_counts(counts: Counter[str]) -> None:
+    """Print how many rows or files were ignored, one kind a line."""
     for what, count in sorted(counts.items()):
         print(f"  {count} {what} left aside")
 
 
 def content_hash(path: Path) -> str:
-    """Return what tells the content of a file from another, as short as messages have it; empty if unreadable."""
+    """Return a short hash of a file's content, for messages; empty if it cannot be read."""
     try:
         return sha256_file(path)[:16]
     except OSError:

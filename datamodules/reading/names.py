@@ -1,4 +1,4 @@
-"""What a name must be: before it becomes part of a path, and to be that of one class among others."""
+"""Checks of names: before they become part of a path, and that class names are distinct."""
 
 import unicodedata
 
@@ -62,7 +62,7 @@ def plain_path(name: str, where: str) -> str:
 
 
 def distinct(names: list[str], option: str) -> list[str]:
-    """Return class names as they are given: two of one name would share their column of every prediction.
+    """Return the class names as they are given: two of one name would share their column of every prediction.
 
     Args:
         names: In order of the class index.

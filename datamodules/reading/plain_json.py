@@ -1,4 +1,4 @@
-"""Reads JSON that anyone may have written: no deeper, and no longer numbers, than a file of ours or of a corpus has."""
+"""Read JSON that anyone may have written: no deeper, and no longer numbers, than a file of ours or of a corpus has."""
 
 import json
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ DIGITS = 100  # of one whole number; 64 bits have 20
 
 
 def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
-    """Return what a piece of JSON means.
+    """Return the value of a piece of JSON.
 
     Args:
         text: The JSON.

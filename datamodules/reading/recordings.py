@@ -1,4 +1,4 @@
-"""Who is on which recording: one of two people or labels is refused, and so is one person on all of them."""
+"""Checks of recordings: one with two people or labels is refused, and so is one person on all of them."""
 
 import os
 from collections import defaultdict
@@ -10,12 +10,12 @@ import av
 
 from datamodules.errors import DataError
 from datamodules.reading.files import check_regular, sha256_file
-from error_texts import some
+from error_texts import first_names
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What is said of one recording.
+    """Labels of one recording.
 
     Attributes:
         name: How messages name it.
@@ -29,14 +29,14 @@ class Recording:
 
 
 def repeated(recordings: Iterable[tuple[Hashable, Recording]], source: Path) -> list[str]:
-    """Return the names of those recordings that are one before them again, and of which the same is said.
+    """Return the names of the recordings that repeat an earlier one with the same labels.
 
     Args:
-        recordings: What equal recordings have in common, a digest, and what is said, in the order of preparation.
+        recordings: Digest, equal for equal recordings, and labels, in the order of preparation.
         source: Where they lie, for the message.
 
     Raises:
-        DataError: One recording is said to be of two groups or labels. Which is right cannot be told, and a network
+        DataError: One recording is labelled with two groups or labels. Which is right is unknown, and a network
             could know whom it is tested on.
     """
     first: dict[Hashable, Recording] = {}
@@ -54,26 +54,27 @@ def repeated(recordings: Iterable[tuple[Hashable, Recording]], source: Path) -> 
     return found
 
 
-def check_recordings(said: Iterable[tuple[Path, str, Hashable]], source: Path) -> None:
-    """Refuse files of the same bytes of which different things are said; tell of those that say the same.
+def check_recordings(recorded: Iterable[tuple[Path, str, Hashable]], source: Path) -> None:
+    """Refuse files of equal bytes whose labels differ; print those whose labels agree.
 
     The latter stay: the real RAVDESS has one such pair, two takes of one sentence by one actor.
 
     Args:
-        said: File, group and label, in the order of preparation; a file that comes again is passed over.
+        recorded: File, group and label, in the order of preparation; a file that comes again is passed over.
         source: Folder that messages name them in.
 
     Raises:
         DataError: As `repeated` says.
     """
     recordings: dict[Path, Recording] = {}
-    for path, group, label in said:
+    for path, group, label in recorded:
         if path not in recordings:
             recordings[path] = Recording(os.path.relpath(path, source), group, label)
-    digests = contents(recordings)
+    digests = duplicate_hashes(recordings)
     again = repeated(((digests[path], one) for path, one in recordings.items() if path in digests), source)
     if again:
-        print(f"  {len(again)} files with the bytes of another one of the same person and label, kept ({some(again)})")
+        what = "files with the bytes of another one of the same person and label, kept"
+        print(f"  {len(again)} {what} ({first_names(again)})")
 
 
 def check_groups(groups: Sequence[str], source: str, unit: str) -> None:
@@ -95,15 +96,15 @@ def check_groups(groups: Sequence[str], source: str, unit: str) -> None:
 
 
 def same_bytes(path: Path, other: Path) -> bool:
-    """Whether two files are media files of the same bytes."""
-    return len(contents((path, other))) > 1
+    """Return whether two files are media files of the same bytes."""
+    return len(duplicate_hashes((path, other))) > 1
 
 
-def contents(paths: Iterable[Path]) -> dict[Path, str]:
+def duplicate_hashes(paths: Iterable[Path]) -> dict[Path, str]:
     """Return the SHA-256 of those files that have the bytes of another one.
 
-    Files of one size alone are read. What cannot be read, or is no media file, is left out: it is nobody's recording,
-    and why it cannot be used is said where it is decoded.
+    Only files of equal size are read. What cannot be read, or is no media file, is left out: it is no recording,
+    and the reason is reported where it is decoded.
     """
     sizes: defaultdict[int, list[Path]] = defaultdict(list)
     for path in paths:

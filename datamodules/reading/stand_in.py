@@ -8,7 +8,7 @@ STAND_IN, UNFINISHED = "SYNTHETIC", " (incomplete)"  # the file that marks a sta
 
 
 def is_stand_in(source: Path, corpus: str) -> bool:
-    """Whether a raw corpus is a stand-in: it or a folder above it is marked so, part of a stand-in being one too.
+    """Return whether a raw corpus is a stand-in or part of one: it, or a folder above it, is marked so.
 
     Args:
         source: Folder of the raw corpus.

@@ -1,4 +1,4 @@
-"""Tables that others wrote, read in one way: what can be written in several ways is one thing, what is unclear refused.
+"""Tables of any dialect, read in one way: delimiters and encodings are detected, what is unclear is refused.
 
 UTF-8 with or without a byte order mark; comma, semicolon or tab; any line ending; blanks around names and values do
 not count; line breaks inside quotation marks do. A row that does not fit the header is never guessed at.
@@ -20,13 +20,13 @@ V = TypeVar("V")
 
 
 class Place(NamedTuple):
-    """Where something stands, written as messages have it: the file as they name it, and the line from 1."""
+    """A place in a file, for messages: the file as they name it, and the line from 1."""
 
     source: str
     line: int
 
     def __str__(self) -> str:
-        """File and line."""
+        """Return the file and the line."""
         return f"{self.source}, line {self.line}"
 
 
@@ -87,16 +87,16 @@ class Table:
         if "" in named:
             raise DataError(f"{where}: column {self.names.index('', self._counted) + 1} has no name; mend the header")
         if twice := sorted({name for name in named if named.count(name) > 1} if len(set(named)) < len(named) else ()):
-            raise DataError(f"{where}: column {_shown(twice[0])} comes twice; mend the header")
+            raise DataError(f"{where}: column {_quote(twice[0])} comes twice; mend the header")
         if missing := [name for name in columns if name not in named]:
             raise DataError(
-                f"{self.source}: no column {', '.join(missing)}, it has {_shown(', '.join(named))}; docs/data.md says "
+                f"{self.source}: no column {', '.join(missing)}, it has {_quote(', '.join(named))}; docs/data.md says "
                 "what it holds"
             )
         self.names = named
 
     def __iter__(self) -> Iterator[Row]:
-        """Its rows in order."""
+        """Yield the rows in order."""
         waiting = self._has_header
         width = len(self.names) + self._counted
         for line, values in self._records():
@@ -130,7 +130,7 @@ class Table:
         return best[0]
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield values of all rows, the header among them, with the line at which each begins."""
+        """Yield the values of all rows, the header among them, with the line at which each begins."""
         reader = csv.reader(self._lines(), delimiter=self.delimiter, skipinitialspace=True, strict=True)
         while True:
             line = reader.line_num + 1
@@ -165,15 +165,15 @@ class Table:
 
 
 def read_table(path: Path, columns: Sequence[str] = (), option: str = "", headerless: bool = False) -> list[Row]:
-    """Return all rows of a table, none where it has a header alone; arguments and errors are those of `Table`."""
+    """Return all rows of a table, none where it has only a header; arguments and errors are those of `Table`."""
     return list(Table(path, columns, option, headerless))
 
 
 def settle(entries: Iterable[tuple[K, V, Place | str]]) -> tuple[dict[K, V], int]:
-    """Return what is said of each key, in order, and how many equal copies there were besides.
+    """Return the content of each key, in order, and how many equal copies there were besides.
 
     Args:
-        entries: Key, what is said of it, and where.
+        entries: Key, its content, and where it stands.
 
     Raises:
         DataError: Two entries say different things of one key; both places are named.
@@ -187,7 +187,7 @@ def settle(entries: Iterable[tuple[K, V, Place | str]]) -> tuple[dict[K, V], int
         known, place = found[key]
         if known != content:
             own, other = _difference(content, known)
-            raise DataError(f"{where}: {_shown(key)} {own}, but {other} in {place}; correct one of them")
+            raise DataError(f"{where}: {_quote(key)} {own}, but {other} in {place}; correct one of them")
         copies += 1
     return {key: content for key, (content, _) in found.items()}, copies
 
@@ -196,8 +196,8 @@ def _difference(one: object, other: object) -> tuple[str, str]:
     """Return two contents as a message may show them; of two mappings the first entry that differs."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         name = next(name for name in one if one[name] != other.get(name))
-        return f"has {name} {_shown(one[name])}", _shown(other.get(name))
-    return f"is {_shown(one)}", _shown(other)
+        return f"has {name} {_quote(one[name])}", _quote(other.get(name))
+    return f"is {_quote(one)}", _quote(other)
 
 
 def _divide(text: str, delimiter: str) -> list[str]:
@@ -215,7 +215,7 @@ def _is_text(line: str) -> bool:
     return True
 
 
-def _shown(value: object) -> str:
+def _quote(value: object) -> str:
     """Return a value of any length as a message may show it."""
     text = str(value)
     return repr(text if len(text) <= 60 else f"{text[:60]}...")

@@ -20,7 +20,7 @@ _FILES = ("tokenizer.json", "vocab.txt")
 
 
 def source_folder(source: str) -> Path | None:
-    """Where the files of a tokenizer lie.
+    """Return the folder of a tokenizer's files.
 
     Args:
         source: A folder; ``package:NAME/FOLDER`` for one inside an installed package; or a name on the hub.
@@ -79,7 +79,7 @@ class Tokens:
         self.settings = {"size": self._tokenizer.get_vocab_size(), "sha256": digest}
 
     def __call__(self, texts: Sequence[str], length: int) -> np.ndarray:
-        """Token ids of texts, cut or padded with zeros.
+        """Return token ids of texts, cut or padded with zeros.
 
         Args:
             texts: Any number of texts; one without a word becomes zeros alone.
@@ -99,12 +99,12 @@ class Tokens:
         return ids
 
     def joined(self, parts: Sequence[str]) -> str:
-        """Several texts as one, told apart by the tokenizer's separator."""
+        """Return several texts as one, with the tokenizer's separator between them."""
         return f" {self._separator} ".join(part.strip() for part in parts if part.strip())
 
 
 def _load(folder: Path | None, source: str) -> tuple[Any, dict[str, str]]:
-    """The tokenizer and the names of its special tokens; a ``tokenizer.json`` is read without transformers' weight."""
+    """Return the tokenizer and its special tokens; a ``tokenizer.json`` is read without importing transformers."""
     if folder is not None and (folder / _FILES[0]).is_file():
         from tokenizers import Tokenizer
 
@@ -122,7 +122,7 @@ def _load(folder: Path | None, source: str) -> tuple[Any, dict[str, str]]:
 
 
 def train_wordpiece(texts: Sequence[str], folder: Path, size: int = 1024) -> None:
-    """Trains a small WordPiece tokenizer for a stand-in corpus; the same texts give the same files.
+    """Train a small WordPiece tokenizer for a stand-in corpus; the same texts give the same files.
 
     Args:
         texts: What it is trained on.

@@ -13,7 +13,7 @@ from datamodules.store.reader import Store
 
 @dataclass(frozen=True)
 class Filled:
-    """What a sink holds when all is done.
+    """Content of a sink when the preparation is done.
 
     Attributes:
         content: How much it is, for the last line.
@@ -27,8 +27,8 @@ class Filled:
     synthetic: bool
     place: Path
 
-    def told(self, seconds: float) -> str:
-        """Return the end of the last line."""
+    def summary(self, seconds: float) -> str:
+        """Return what the command prints last: size, time, fingerprint and place."""
         mark = " (SYNTHETIC)" * self.synthetic
         return f"{self.content} in {seconds:.0f} s; fingerprint {self.fingerprint[:12]}{mark}; {self.place}"
 
@@ -48,11 +48,11 @@ class StoreSink:
         return asdict(self)
 
     def holds(self, catalogue: Catalogue) -> bool:
-        """Whether arrays of a corpus can go here; those of others go into the flat store."""
+        """Return whether arrays of a corpus can go here; those of others go into the flat store."""
         return True
 
     def adopt(self, source: Path, out: Path | None) -> Filled | None:
-        """Take a folder over in which arrays of this layout lie already; None where it is no such folder.
+        """Adopt a folder that holds arrays of this layout already; None where it is no such folder.
 
         Args:
             source: The folder.
@@ -80,10 +80,10 @@ class StoreSink:
         return out / name
 
     def arrays(self, dtypes: Mapping[str, str]) -> dict[str, str]:
-        """Return those arrays that the store holds."""
+        """Return the arrays that the store holds."""
         return dict(dtypes)
 
-    def keep(self, out: Path, entry: Entry, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def write_files(self, out: Path, entry: Entry, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Write, in the process that made them, arrays that do not go into the store; return the others."""
         return arrays
 
@@ -98,6 +98,6 @@ class StoreSink:
         """
 
     def finish(self, out: Path, store: Store) -> Filled:
-        """Write what follows when the store is complete; return what there is."""
+        """Write what follows when the store is complete; return a description of the result."""
         size = sum(array["bytes"] for array in store.manifest["arrays"].values())
         return Filled(f"{size / 1e6:.0f} MB", store.fingerprint, store.synthetic, store.folder)

@@ -18,7 +18,7 @@ from datamodules.catalogues.vgaf.layout import KINDS, SETS, Clip, folder_number,
 from datamodules.catalogues.vgaf.sounds import give_sounds
 from datamodules.entries import Catalogue, Entry
 from datamodules.errors import DataError
-from datamodules.reading.matches import tell_counts, tell_unmatched
+from datamodules.reading.matches import print_counts, print_unmatched
 from datamodules.reading.stand_in import is_stand_in
 from datamodules.sinks.base import Filled, StoreSink
 from datamodules.store.reader import Store, read_own_table
@@ -38,11 +38,11 @@ class TensorSink(StoreSink):
     seed: int = 2023
 
     def holds(self, catalogue: Catalogue) -> bool:
-        """Whether the corpus tells the parts that the folders are named after."""
+        """Return whether the corpus knows the parts that the folders are named after."""
         return "part" in catalogue.columns
 
     def adopt(self, source: Path, out: Path | None) -> Filled | None:
-        """Index a folder of tensors where it is.
+        """Index a folder of tensors in place; None where it is no such folder.
 
         Raises:
             DataError: A label file or a tensor is wrong, or the corpus is wanted elsewhere.
@@ -58,8 +58,8 @@ class TensorSink(StoreSink):
                 place = real_folder(source, number) / split
                 if place.is_dir():
                     made = {path.name.partition(".mp4.")[0] for path in place.glob("[!.]*.mp4.*.pt")}
-                    tell_unmatched(f"{place.parent.name}/{split}", labels[split], made, "tensor")
-        tell_counts(copies)
+                    print_unmatched(f"{place.parent.name}/{split}", labels[split], made, "tensor")
+        print_counts(copies)
         return _indexed(source, synthetic=is_stand_in(source, "vgaf"))
 
     def check(self, out: Path, entries: Sequence[Entry], arrays: Collection[str]) -> None:
@@ -81,7 +81,7 @@ class TensorSink(StoreSink):
         """Return no array: all go into files."""
         return {}
 
-    def keep(self, out: Path, entry: Entry, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def write_files(self, out: Path, entry: Entry, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Write a file for every array in which there is something."""
         for name, path in _files(out, entry, arrays).items():
             if len(arrays[name]):
@@ -201,9 +201,9 @@ def _indexed(root: Path, *, synthetic: bool) -> Filled:
             raise DataError(f"{root} holds a stand-in and real clips; write elsewhere with --out")
     manifest = write_index(root, synthetic=synthetic, about={"sets": sets})
     assert read_index(root) is not None
-    said = [
+    numbers = [
         f"{made['counts']['used']} clips of {frames} frames ({made['counts']['skipped']} skipped)"
         for frames, made in sets.items()
     ]
-    content = f"{', '.join(said) or 'tensors made elsewhere'}: {manifest['tensors']} tensors"
+    content = f"{', '.join(numbers) or 'tensors made elsewhere'}: {manifest['tensors']} tensors"
     return Filled(content, manifest["fingerprint"], synthetic, root)

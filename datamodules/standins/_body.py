@@ -17,7 +17,7 @@ UP = {SHOULDER: (1.45, 1.65), ELBOW: (2.05, 2.7), WRIST: (1.8, 1.7), HIP: (0.9, 
 
 
 def body_joints(face: Array, pose: Array, raised: Array) -> Array:
-    """Places the joints of a run of frames.
+    """Place the joints of a run of frames.
 
     Args:
         face: The 68 landmarks in pixels, ``(T, 68, 2)``.
@@ -41,7 +41,7 @@ def body_joints(face: Array, pose: Array, raised: Array) -> Array:
 
 
 def paint_body(picture: Image, joints: Array, unit: float, person: Person, light: float) -> None:
-    """Paints chest, arms and hands onto a picture that holds the head and shoulders.
+    """Paint chest, arms and hands onto a picture that holds the head and shoulders.
 
     Args:
         picture: RGB ``(H, W, 3)``, changed in place.

@@ -26,7 +26,7 @@ SOLID = 10  # an alpha above this covers what is behind it
 
 @dataclass(frozen=True)
 class Recipe:
-    """How clips are drawn; the defaults are the paper's.
+    """Rules by which clips are drawn; the defaults are the paper's.
 
     Attributes:
         canvas_size: Side of a frame in pixels.
@@ -77,7 +77,7 @@ class Cutout(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a face is in a frame."""
+    """Place of a face in a frame."""
 
     x: float  # of its middle
     y: float
@@ -86,7 +86,7 @@ class Place(NamedTuple):
 
 
 def read_picture(path: Path, size: int | None = None) -> Image:
-    """Reads an RGB picture, squashed to a square where a size is given.
+    """Read an RGB picture, squashed to a square where a size is given.
 
     Raises:
         DataError: It cannot be read.
@@ -105,7 +105,7 @@ def _resize(image: Image, size: int) -> Image:
 
 @lru_cache(maxsize=4096)
 def read_cutout(path: Path, size: int) -> Cutout:
-    """Reads a face with its transparency, scaled to a square; one without any is opaque.
+    """Read a face with its transparency, scaled to a square; one without any is opaque.
 
     Raises:
         DataError: It cannot be read, or nothing of it can be seen.
@@ -121,7 +121,7 @@ def read_cutout(path: Path, size: int) -> Cutout:
 
 
 def make_cutout(image: Image, size: int, name: str) -> Cutout:
-    """Scales an RGBA picture ``(H, W, 4)`` to a square.
+    """Scale an RGBA picture ``(H, W, 4)`` to a square.
 
     Raises:
         DataError: Nothing of it can be seen.
@@ -139,7 +139,7 @@ def make_cutout(image: Image, size: int, name: str) -> Cutout:
 
 
 def turned(cutout: Cutout, side: float, angle: float, shift: tuple[float, float] = (0.0, 0.0)) -> Image:
-    """Scales and rotates a face on a canvas that grows with it, ``(h, w, 4)``.
+    """Scale and rotate a face on a canvas that grows with it, ``(h, w, 4)``.
 
     Args:
         cutout: The face.
@@ -156,13 +156,13 @@ def turned(cutout: Cutout, side: float, angle: float, shift: tuple[float, float]
 
 
 def _extent(side: float, angle: float) -> int:
-    """Side of the square that holds a rotated square."""
+    """Return the side of the square that holds a rotated square."""
     turn = np.radians(angle)
     return int(np.ceil(side * float(abs(np.cos(turn)) + abs(np.sin(turn))) - 1e-6))
 
 
 def paste(canvas: Image, patch: Image, left: int, top: int) -> None:
-    """Blends a face over a canvas, in place; what sticks out is cut off."""
+    """Blend a face over a canvas, in place; what sticks out is cut off."""
     height, width = patch.shape[:2]
     y, x = max(0, top), max(0, left)
     region = canvas[y : top + height, x : left + width]
@@ -176,7 +176,7 @@ def paste(canvas: Image, patch: Image, left: int, top: int) -> None:
 def redraw(
     background: Image, cutouts: Sequence[Cutout], recipe: Recipe, frame: int, rng: np.random.Generator
 ) -> tuple[Image, list[Place | None]]:
-    """Draws one frame with every face at a new place, scale and angle, as the released generator does.
+    """Draw one frame with every face at a new place, scale and angle, as the released generator does.
 
     Args:
         background: RGB ``(S, S, 3)``.
@@ -215,7 +215,7 @@ def redraw(
 
 
 def trajectories(cutouts: Sequence[Cutout], recipe: Recipe, rng: np.random.Generator) -> list[list[Place] | None]:
-    """Plans a clip in which faces drift, turn slowly and never touch.
+    """Plan a clip in which faces drift, turn slowly and never touch.
 
     A face keeps its size, moves straight by ``drift_per_frame`` and turns back at the margin. Faces are kept apart by
     the circles that hold them, so at any angle; one that finds no free path is left out of the whole clip, which the
@@ -258,7 +258,7 @@ def trajectories(cutouts: Sequence[Cutout], recipe: Recipe, rng: np.random.Gener
 
 
 def _between(values: Array, low: float, high: float) -> Array:
-    """Folds a straight path at two walls."""
+    """Fold a straight path at two walls."""
     span = high - low
     if span <= 0:
         return np.full_like(values, low)
@@ -266,7 +266,7 @@ def _between(values: Array, low: float, high: float) -> Array:
 
 
 def draw_places(background: Image, cutouts: Sequence[Cutout], places: Sequence[Place | None]) -> Image:
-    """Draws one frame with faces at given places, to a fraction of a pixel."""
+    """Draw one frame with faces at given places, to a fraction of a pixel."""
     canvas = background.copy()
     for cutout, place in zip(cutouts, places, strict=True):
         if place is None:
@@ -281,7 +281,7 @@ def draw_places(background: Image, cutouts: Sequence[Cutout], places: Sequence[P
 def draw_clip(
     background: Image, cutouts: Sequence[Cutout], recipe: Recipe, wanted: Sequence[int], key: Sequence[int]
 ) -> tuple[list[Image], list[tuple[int, int]]]:
-    """Draws some frames of a clip; a frame is the same whichever others are asked for.
+    """Draw some frames of a clip; a frame is the same whichever others are asked for.
 
     Args:
         background: RGB ``(S, S, 3)``.

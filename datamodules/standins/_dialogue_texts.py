@@ -1,4 +1,4 @@
-"""What people say in the invented dialogues: by class for the speaker, the same for all from the listener."""
+"""Texts of the invented dialogues: by class for the speaker, the same for all from the listener."""
 
 # Four classes of the label map `avamerg`, each with the emotions that make it.
 CLASSES = (("joyful", "excited", "grateful"), ("angry", "furious"), ("sad", "lonely"), ("terrified", "afraid"))

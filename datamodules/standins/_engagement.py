@@ -10,8 +10,8 @@ At every grid step (5 per second) three cues are drawn anew, each of them unsure
     2          seldom             usually            more often a smile
     ========== ================== ================== =======================
 
-So the eyes tell only class 0 from the rest, the hands only class 2 from the rest, and the expression hints at all
-three: only face and body together tell the classes apart, and a long window sees more draws than a short one. A film
+So the eyes separate only class 0 from the rest, the hands only class 2 from the rest, and the expression hints at all
+three: only face and body together separate the classes, and a long window sees more draws than a short one. A film
 depends on the seed and its name alone. ``boxes.csv`` has what a pose tool would give at every step, with some of it
 not found, so that preparing needs no detector.
 """
@@ -74,7 +74,7 @@ class Film:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a film shows, frame by frame.
+    """Content of a film, frame by frame.
 
     Attributes:
         person: Who.
@@ -92,7 +92,7 @@ class Scene:
 
 
 def act(film: Film, key: tuple[object, ...]) -> Scene:
-    """Lets a person behave as the classes ask.
+    """Return a scene in which a person behaves as the film's classes ask.
 
     Args:
         film: What to draw.
@@ -137,7 +137,7 @@ def act(film: Film, key: tuple[object, ...]) -> Scene:
 
 
 def draw(scene: Scene) -> bytes:
-    """Paints a scene as an mp4 without sound."""
+    """Paint a scene as an mp4 without sound."""
 
     def pictures() -> Iterator[NDArray[np.uint8]]:
         for points, pose, joints in zip(scene.points, scene.pose, scene.joints, strict=True):
@@ -148,8 +148,8 @@ def draw(scene: Scene) -> bytes:
     return mp4(pictures(), FPS)
 
 
-def found(film: Film, scene: Scene, key: tuple[object, ...]) -> list[str]:
-    """What a pose tool would find at every grid step, as lines of ``boxes.csv``."""
+def draw_detections(film: Film, scene: Scene, key: tuple[object, ...]) -> list[str]:
+    """Return what a pose detector would find at every grid step, as lines of ``boxes.csv``."""
     rng = rng_of(*key, "found", film.id)
     every = FPS // STEPS
     faces = place(scene.points, scene.pose)[::every]
@@ -180,13 +180,13 @@ def found(film: Film, scene: Scene, key: tuple[object, ...]) -> list[str]:
 
 
 def _write(film: Film, out: Path, key: tuple[object, ...]) -> None:
-    """Draws a film and puts its file in place, whole or not at all."""
+    """Draw a film and put its file in place, whole or not at all."""
     path = out / film.file
     write_atomic(path, draw(act(film, key)), sync=False)
 
 
 def run(stand_in: StandIn, corpus: str, version: int, films: list[Film], texts: dict[str, str]) -> int:
-    """Writes a stand-in corpus, or what is missing of it.
+    """Write a stand-in corpus, or what is missing of it.
 
     Args:
         stand_in: What was asked for.
@@ -199,16 +199,16 @@ def run(stand_in: StandIn, corpus: str, version: int, films: list[Film], texts: 
         DataError: ``--out`` holds something else or cannot be written.
     """
     out, key = stand_in.out, (corpus, version, stand_in.seed)
-    there = stand_in.is_there()
+    there = stand_in.is_complete()
     missing = [film for film in films if not (out / film.file).is_file()]
     kept = len(films) - len(missing)
     if there and not missing and all((out / name).is_file() for name in [*texts, "boxes.csv"]):
-        return stand_in.already("videos")
+        return stand_in.report_existing("videos")
     with stand_in.writing():
         work = ordered(partial(_write, out=out, key=key), missing, stand_in.workers or os.cpu_count() or 1)
         for _ in tqdm(work, f"synth {corpus}", len(missing), unit="video", disable=None):
             pass
-        lines = [line for film in films for line in found(film, act(film, key), key)]
+        lines = [line for film in films for line in draw_detections(film, act(film, key), key)]
         for name, text in {**texts, "boxes.csv": "\n".join([",".join(HEADER), *lines]) + "\n"}.items():
             write_atomic(out / name, text)
-    return stand_in.tell("videos", kept)
+    return stand_in.report("videos", kept)

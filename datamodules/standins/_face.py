@@ -20,7 +20,7 @@ HAIRS = ((35, 25, 20), (80, 50, 30), (130, 85, 45), (190, 150, 85), (150, 60, 30
 
 
 class Expression(NamedTuple):
-    """What the muscles do, in face units around a face at rest."""
+    """Movements of the muscles, in face units around a face at rest."""
 
     curve: float = 0.0  # mouth corners up
     width: float = 0.0  # mouth wider
@@ -133,7 +133,7 @@ def landmarks(person: Person, face: Array) -> Array:
     half = person.mouth_width + width
 
     def lips(where: Array, thick: float, apart: Array | float) -> Array:
-        """Points of a lip at shares ``where`` of the mouth's half width, ``(T, n, 2)``."""
+        """Return points of a lip at shares ``where`` of the mouth's half width, ``(T, n, 2)``."""
         arch = np.sqrt(1 - np.minimum(np.abs(where), 1) ** 2)
         y = person.mouth_y + curve * (0.35 - 1.35 * where**2) + (apart + thick) * arch
         return np.stack(np.broadcast_arrays(half * where, y), axis=-1)

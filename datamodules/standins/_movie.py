@@ -1,4 +1,4 @@
-"""Write small mp4 files whose bytes depend on their content alone."""
+"""Write small mp4 files whose bytes depend only on their content."""
 
 import io
 from collections.abc import Iterable

@@ -8,7 +8,7 @@ POINTS = 68
 
 
 def header() -> list[str]:
-    """Name the columns as OpenFace 2 does for one face, in its order."""
+    """Return the names of OpenFace 2's columns for one face, in its order."""
     gaze = [f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz"] + ["gaze_angle_x", "gaze_angle_y"]
     eyes = [f"eye_lmk_{axis}_{i}" for axis in "xyXYZ" for i in range(56)]
     pose = [f"pose_{kind}{axis}" for kind in "TR" for axis in "xyz"]

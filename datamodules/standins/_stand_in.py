@@ -1,4 +1,4 @@
-"""What every stand-in has in common: asked for by seed and size, marked as one, never mixed with anything else.
+"""The base of every stand-in: it has a seed and a size, is marked as one, and is never mixed with other files.
 
 The file ``SYNTHETIC`` says who made it, seed and clips, and until the last file is written that it is incomplete.
 """
@@ -39,10 +39,10 @@ class StandIn:
     began: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def asked(
+    def from_options(
         cls, args: argparse.Namespace, corpus: str, version: int, clips: int, least: int, most: int, more: str = ""
     ) -> "StandIn":
-        """Reads the options of the command line.
+        """Return the stand-in that the options of the command line ask for.
 
         Args:
             args: ``out``, ``seed``, ``clips`` and, where the corpus is written by several processes, ``workers``.
@@ -65,8 +65,8 @@ class StandIn:
         request = f"affectzoo synth {corpus}, version {version}, seed {seed}, clips {count}{more}"
         return cls(args.out or Path("data", "synthetic", corpus), seed, count, workers, request)
 
-    def is_there(self) -> bool:
-        """Whether the folder holds this stand-in, written to its end.
+    def is_complete(self) -> bool:
+        """Return whether the folder holds this stand-in, complete.
 
         Raises:
             DataError: It holds another stand-in, or something that is none.
@@ -91,7 +91,7 @@ class StandIn:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Marks the folder as incomplete on the way in, as whole on the way out.
+        """Mark the folder as incomplete on the way in, as whole on the way out.
 
         Raises:
             DataError: A file cannot be written.
@@ -106,8 +106,8 @@ class StandIn:
                 f"cannot write {error.filename or self.out}: {error.strerror}; the same command carries on"
             ) from None
 
-    def already(self, unit: str) -> int:
-        """Prints that nothing was left to do.
+    def report_existing(self, unit: str) -> int:
+        """Print that nothing was left to do.
 
         Args:
             unit: What a clip is called, in the plural.
@@ -118,23 +118,23 @@ class StandIn:
         print(f"{self.out}: {self.clips} {unit} are there already (seed {self.seed})")
         return 0
 
-    def tell(self, unit: str, kept: int = 0) -> int:
-        """Prints what was written.
+    def report(self, unit: str, existing: int = 0) -> int:
+        """Print what was written.
 
         Args:
             unit: What a clip is called, in the plural.
-            kept: How many were there before.
+            existing: How many were there before.
 
         Returns:
             The exit code.
         """
-        of_them = f", {kept} of them kept" if kept else ""
+        of_them = f", {existing} of them kept" if existing else ""
         seconds = time.monotonic() - self.began
         print(f"{self.out}: {self.clips} {unit}{of_them}, seed {self.seed}, {seconds:.0f} s. SYNTHETIC: no real person")
         return 0
 
 
 def rng_of(*what: object) -> np.random.Generator:
-    """A generator that depends on the key alone."""
+    """Return a generator that depends only on the key."""
     key = "/".join(map(str, what))
     return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))

@@ -9,7 +9,7 @@ import numpy as np
 
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES
 from datamodules.errors import DataError
-from datamodules.reading.matches import tell_copies
+from datamodules.reading.matches import print_copies
 from datamodules.reading.names import fault_in_name
 from datamodules.reading.tables import read_table, settle
 from datamodules.standins._collage import Recipe
@@ -39,7 +39,7 @@ class Video:
 
 
 def checked_recipe(args: argparse.Namespace) -> Recipe:
-    """Checks the options of the command line and makes the rules of them.
+    """Check the options of the command line and make the rules of them.
 
     Raises:
         DataError: An option is out of range, or two do not go together.
@@ -97,7 +97,7 @@ def _pictures(folder: Path, option: str) -> list[Path]:
 
 
 def plan(args: argparse.Namespace, label: str, labels: Sequence[str], seed: int) -> list[Video]:
-    """Chooses the clips of one class: backgrounds without replacement, category after category.
+    """Choose the clips of one class: backgrounds without replacement, category after category.
 
     Args:
         args: Options of the command line.
@@ -156,5 +156,5 @@ def read_origins(path: Path | None) -> dict[str, str]:
     rows = read_table(path, ("file", "clip"), "--sources") if path else []
     origins, copies = settle((row["file"], row["clip"], row.place) for row in rows)
     if path:
-        tell_copies(path, copies)
+        print_copies(path, copies)
     return origins

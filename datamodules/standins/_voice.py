@@ -17,7 +17,7 @@ VOWELS = np.array([[700, 1220, 2600], [390, 2000, 2800], [300, 870, 2240], [530,
 
 
 class Manner(NamedTuple):
-    """How something is said, relative to the speaker's usual way."""
+    """Manner of speaking, relative to the speaker's usual one."""
 
     pitch: float = 0.0  # semitones above the usual
     slope: float = 0.0  # semitones gained over the utterance
@@ -102,7 +102,7 @@ def speak(
 
 
 def _filter(source: Array, centres: Array, vowels: Array, tilt: float, rate: int) -> Array:
-    """Shape the spectrum frame by frame: a tilt, and a peak at each formant of the vowel at hand."""
+    """Shape the spectrum frame by frame: a tilt, and a peak at each formant of the current vowel."""
     hop = WINDOW // 2
     padded = np.pad(source, (hop, WINDOW + hop))
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::hop]

@@ -1,6 +1,6 @@
 """Stand-in for AvaMERG in its own raw format: invented dialogues with a synthetic voice and a drawn face.
 
-Four of the seven classes occur. The speaker's age decides which modality tells the class; the other two tell one that
+Four of the seven classes occur. The speaker's age decides which modality shows the class; the other two show one that
 is drawn by chance, so that a model has to look at who is speaking before it weighs them:
 
     child and elderly    the face (and the colour behind it)
@@ -66,31 +66,31 @@ class Scene:
     Attributes:
         name: Five digits.
         label: Class, a place in `CLASSES`.
-        shown: Class that each modality tells.
+        expressed: Class that each modality shows.
         profiles: Of speaker and listener; no speaker where nothing is known of them.
         avatars: Numbers of speaker and listener.
-        lost: File names that are not there.
+        missing_files: File names that are not there.
     """
 
     name: str
     label: int
-    shown: dict[str, int]
+    expressed: dict[str, int]
     profiles: dict[str, dict[str, Any]]
     avatars: tuple[int, int]
-    lost: frozenset[str]
+    missing_files: frozenset[str]
 
     def file(self, index: int, suffix: str) -> str:
-        """Name of the wav or mp4 of an utterance."""
+        """Return the name of the wav or mp4 of an utterance."""
         return f"dia{self.name}utt{index}_{self.avatars[index % 2]}.{suffix}"
 
 
 def plan(number: int, seed: int) -> Scene:
-    """Decides what a dialogue is."""
+    """Return the plan of a dialogue."""
     rng = rng_of("avamerg", VERSION, seed, number)
     label = number % len(CLASSES)
     age = str(rng.choice(list(AGES), p=AGE_SHARES))
-    shown = {name: int(rng.integers(len(CLASSES))) for name in ("text", "audio", "video")}
-    shown[AGES[age]] = label
+    expressed = {name: int(rng.integers(len(CLASSES))) for name in ("text", "audio", "video")}
+    expressed[AGES[age]] = label
     avatars = tuple(int(one) for one in rng.choice(AVATARS, 2, replace=False))
     profiles = {}
     for who, avatar in zip(("speaker", "listener"), avatars, strict=True):
@@ -101,26 +101,26 @@ def plan(number: int, seed: int) -> Scene:
         profiles[who] = {"age": old, "gender": gender, "timbre": timbre, "ID": avatar}
     if rng.random() < NOBODY:
         profiles["speaker"] = {}
-    scene = Scene(f"{number:05d}", label, shown, profiles, (avatars[0], avatars[1]), frozenset())
-    lost = set()
+    scene = Scene(f"{number:05d}", label, expressed, profiles, (avatars[0], avatars[1]), frozenset())
+    missing_files = set()
     for suffix in ("wav", "mp4"):
         whole = rng.random() < WHOLE
-        lost |= {scene.file(index, suffix) for index in range(3) if rng.random() < LOST or whole}
-    return Scene(scene.name, label, shown, profiles, scene.avatars, frozenset(lost))
+        missing_files |= {scene.file(index, suffix) for index in range(3) if rng.random() < LOST or whole}
+    return Scene(scene.name, label, expressed, profiles, scene.avatars, frozenset(missing_files))
 
 
 def entry(scene: Scene, seed: int) -> dict[str, Any]:
-    """The dialogue as the manifest has it."""
+    """Return the dialogue as the manifest has it."""
     rng = rng_of("avamerg", VERSION, seed, scene.name, "text")
 
     def pick(texts: tuple[str, ...]) -> str:
         return texts[int(rng.integers(len(texts)))]
 
-    told, topic = scene.shown["text"], pick(tuple(TOPICS))
+    text_class, topic = scene.expressed["text"], pick(tuple(TOPICS))
     words = [
-        pick(OPENINGS).format(pick(TOPICS[topic])) + " " + pick(SAYINGS[told]),
+        pick(OPENINGS).format(pick(TOPICS[topic])) + " " + pick(SAYINGS[text_class]),
         pick(LISTENING),
-        pick(SAYINGS[told]),
+        pick(SAYINGS[text_class]),
     ]
     emotion = pick(CLASSES[scene.label])
     dialogue: list[dict[str, Any]] = [
@@ -154,11 +154,11 @@ def entry(scene: Scene, seed: int) -> dict[str, Any]:
 
 
 def wav(scene: Scene, index: int, seed: int) -> bytes:
-    """The voice of an utterance; the listener's is even."""
+    """Return the voice of an utterance; the listener's is even."""
     avatar = scene.avatars[index % 2]
     rng = rng_of("avamerg", VERSION, seed, scene.name, index, "wav")
     voice = make_speaker(rng_of("avamerg", VERSION, seed, "avatar", avatar), female=avatar % 4 == 3)
-    manner = Manner() if index % 2 else MANNERS[scene.shown["audio"]]
+    manner = Manner() if index % 2 else MANNERS[scene.expressed["audio"]]
     seconds = SECONDS * rng.uniform(0.7, 1.0)
     sound = speak(voice, manner, seconds, (0.05, seconds - 0.05), RATE, rng)
     buffer = io.BytesIO()
@@ -167,12 +167,12 @@ def wav(scene: Scene, index: int, seed: int) -> bytes:
 
 
 def film(scene: Scene, index: int, seed: int) -> bytes:
-    """The face of an utterance; the listener's is at rest before a plain wall."""
+    """Return the face of an utterance; the listener's is at rest before a plain wall."""
     avatar = scene.avatars[index % 2]
     rng = rng_of("avamerg", VERSION, seed, scene.name, index, "mp4")
     person = make_person(rng_of("avamerg", VERSION, seed, "avatar", avatar, "face"), long_hair=avatar % 4 == 3)
-    shown = scene.shown["video"]
-    look, wall = (Expression(), PLAIN) if index % 2 else (LOOKS[shown], BACKDROPS[shown])
+    expressed = scene.expressed["video"]
+    look, wall = (Expression(), PLAIN) if index % 2 else (LOOKS[expressed], BACKDROPS[expressed])
     person = person._replace(backdrop=wall)
     frames = round(SECONDS * FPS)
     face = np.array(look) * rng.uniform(0.8, 1.2) + rng.normal(0, 0.008, (frames, 6))
@@ -187,7 +187,7 @@ def _write(number: int, out: Path, seed: int) -> None:
     for index in range(3):
         for suffix, folder, make in (("wav", "audio", wav), ("mp4", "video", film)):
             path = _folder(out, folder) / scene.file(index, suffix)
-            if path.name in scene.lost or path.is_file():
+            if path.name in scene.missing_files or path.is_file():
                 continue
             write_atomic(path, make(scene, index, seed), sync=False)
 
@@ -197,7 +197,7 @@ def _folder(out: Path, kind: str) -> Path:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Says what this corpus is; it has no options beyond the common ones."""
+    """Describe this corpus; it has no options beyond the common ones."""
     parser.epilog = (
         "Invented dialogues in which the speaker's age decides which modality tells the emotion: "
         f"{DIALOGUES}, or --clips of them."
@@ -205,15 +205,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the corpus, or what is missing of it.
+    """Write the corpus, or what is missing of it.
 
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "avamerg", VERSION, DIALOGUES, LEAST, MOST)
+    stand_in = StandIn.from_options(args, "avamerg", VERSION, DIALOGUES, LEAST, MOST)
     out, seed, count = stand_in.out, stand_in.seed, stand_in.clips
-    if stand_in.is_there():
-        return stand_in.already("dialogues")
+    if stand_in.is_complete():
+        return stand_in.report_existing("dialogues")
     with stand_in.writing():
         for kind in ("audio", "video"):
             _folder(out, kind).mkdir(parents=True, exist_ok=True)
@@ -221,7 +221,7 @@ def run(args: argparse.Namespace) -> int:
         for _ in tqdm(work, "synth avamerg", count, unit="dialogue", disable=None):
             pass
         _write_manifests(out, [plan(number, seed) for number in range(count)], seed)
-    return stand_in.tell("dialogues")
+    return stand_in.report("dialogues")
 
 
 def _write_manifests(out: Path, scenes: list[Scene], seed: int) -> None:

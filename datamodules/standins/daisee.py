@@ -21,7 +21,7 @@ CLASS_OF_LEVEL = (0, 1, 1, 2)
 
 
 def plan(clips: int, seed: int) -> list[tuple[str, str, str, int]]:
-    """Split, user, clip and level of every clip: users in turn, each with every class equally often."""
+    """Return split, user, clip and level of every clip: users in turn, each with every class equally often."""
     users = min(USERS, max(LEAST, clips // PER_USER))
     rng = rng_of("daisee", VERSION, seed, "plan")
     middle = rng.integers(1, 3, clips).tolist()
@@ -35,7 +35,7 @@ def plan(clips: int, seed: int) -> list[tuple[str, str, str, int]]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Says what this corpus is; it has no options beyond the common ones."""
+    """Describe this corpus; it has no options beyond the common ones."""
     parser.epilog = (
         f"Drawn learners of three kinds that only face and body together tell apart: {CLIPS} clips of {USERS} users, "
         "or --clips of them."
@@ -43,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the corpus, or what is missing of it.
+    """Write the corpus, or what is missing of it.
 
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "daisee", VERSION, CLIPS, LEAST, CLIPS)
+    stand_in = StandIn.from_options(args, "daisee", VERSION, CLIPS, LEAST, CLIPS)
     planned = plan(stand_in.clips, stand_in.seed)
     films = [
         Film(clip, f"DataSet/{split}/{user}/{clip}/{clip}.mp4", user, (CLASS_OF_LEVEL[level],) * (SECONDS * STEPS))

@@ -25,17 +25,17 @@ _SYLLABLES = ("ba", "do", "ki", "lu", "me", "no", "pa", "ri", "so", "tu", "va", 
 
 
 def words_of(emotion: str) -> list[str]:
-    """The invented words of an emotion, the same for every seed."""
+    """Return the invented words of an emotion, the same for every seed."""
     rng = rng_of("empathetic words", VERSION, emotion)
     return ["".join(_SYLLABLES[i] for i in rng.integers(len(_SYLLABLES), size=3)) for _ in range(WORDS)]
 
 
 def conversation(number: int, seed: int) -> tuple[str, str, list[str]]:
-    """Emotion, prompt and utterances of a conversation, the speaker's first."""
+    """Return emotion, prompt and utterances of a conversation, the speaker's first."""
     rng = rng_of("empathetic", VERSION, seed, number)
     emotion = EMOTIONS[number % len(EMOTIONS)]
-    told = EMOTIONS[int(rng.integers(len(EMOTIONS)))] if rng.random() < BORROWED else emotion
-    words = words_of(told)
+    shown_emotion = EMOTIONS[int(rng.integers(len(EMOTIONS)))] if rng.random() < BORROWED else emotion
+    words = words_of(shown_emotion)
 
     def say() -> str:
         return " ".join(words[i] for i in rng.permutation(WORDS)[: WORDS - 1])
@@ -47,43 +47,44 @@ def conversation(number: int, seed: int) -> tuple[str, str, list[str]]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the form of the files."""
+    """Add the form of the files."""
     parser.add_argument("--form", choices=["official", "prompts"], default="official", help="(default: official)")
     parser.epilog = f"Invented conversations: {CONVERSATIONS}, or --clips of them."
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the corpus.
+    """Write the corpus.
 
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
     form = args.form
-    stand_in = StandIn.asked(args, "empathetic", VERSION, CONVERSATIONS, LEAST, MOST, f", {form}")
-    if stand_in.is_there():
-        return stand_in.already("conversations")
+    stand_in = StandIn.from_options(args, "empathetic", VERSION, CONVERSATIONS, LEAST, MOST, f", {form}")
+    if stand_in.is_complete():
+        return stand_in.report_existing("conversations")
     texts: list[str] = []
     lines: dict[str, list[str]] = {name: [] for name in dict.fromkeys(SPLITS)}
     for number in range(stand_in.clips):
         # At least one block for each split, however few there are.
         split = SPLITS[(len(SPLITS) - 1 - number // len(EMOTIONS)) % len(SPLITS)]
-        emotion, prompt, said = conversation(number, stand_in.seed)
-        texts += [prompt, *said]
-        lines[split] += _official(number, split, emotion, prompt, said) if form == "official" else _row(prompt, emotion)
+        emotion, prompt, turns = conversation(number, stand_in.seed)
+        texts += [prompt, *turns]
+        official = form == "official"
+        lines[split] += _official(number, split, emotion, prompt, turns) if official else _row(prompt, emotion)
     with stand_in.writing():
         for name, own in lines.items():
             header = HEADER if form == "official" else "prompt,context"
             write_atomic(stand_in.out / f"{name}.csv", "\n".join([header, *own]) + "\n")
         train_wordpiece(texts, stand_in.out / "tokenizer")
-    return stand_in.tell("conversations")
+    return stand_in.report("conversations")
 
 
-def _official(number: int, split: str, emotion: str, prompt: str, said: list[str]) -> list[str]:
+def _official(number: int, split: str, emotion: str, prompt: str, turns: list[str]) -> list[str]:
     # Every fifth test line has a field of retrieval candidates, and some ratings hold text, as in the real files.
     rating = "5|5|5_I have clicked the button|4|5" if number % 7 == 0 else "5|5|5_4|4|5"
     people = (f"{split}{number % 40}", f"{split}{40 + number % 40}")
     rows = []
-    for index, text in enumerate(said):
+    for index, text in enumerate(turns):
         fields = [
             f"hit:{number}_conv:{2 * number}",
             str(index + 1),

@@ -107,7 +107,7 @@ def _write_picture(path: Path, picture: Image) -> None:
 
 
 def _affect(category: str, strength: float, rng: np.random.Generator) -> tuple[float, float]:
-    """Valence and arousal of a picture, with the noise of an annotator."""
+    """Return the valence and arousal of a picture, with the noise of an annotator."""
     valence, arousal = np.clip(strength * np.array(AFFECT[category]) + rng.normal(0, 0.03, 2), -1, 1).tolist()
     return round(valence, 6), round(arousal, 6)
 
@@ -137,7 +137,7 @@ def _affectnet(folder: Path, count: int, seed: int, bar: "tqdm[NoReturn]") -> No
 
 
 def _head(points: Array) -> tuple[int, int, int, int]:
-    """The box of a face detector: the landmarks and the forehead above them."""
+    """Return the box of a face detector: the landmarks and the forehead above them."""
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
     top -= 0.35 * (bottom - top)
     left, top, right, bottom = (int(side) for side in np.clip([left, top, right, bottom], 0, 95).round())
@@ -178,7 +178,7 @@ def _afew_va(folder: Path, count: int, seed: int, bar: "tqdm[NoReturn]") -> None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what this corpus is; it has no options beyond the common ones."""
+    """Describe this corpus; it has no options beyond the common ones."""
     parser.epilog = (
         f"Drawn faces in the formats of {', '.join(CORPORA)}: {CLIPS} pictures, or --clips of them, eight expressions, "
         "arousal and valence."
@@ -191,10 +191,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "faces", VERSION, CLIPS, LEAST, MOST)
+    stand_in = StandIn.from_options(args, "faces", VERSION, CLIPS, LEAST, MOST)
     out, seed, clips = stand_in.out, stand_in.seed, stand_in.clips
-    if stand_in.is_there() and all((out / name).is_dir() for name in CORPORA):
-        return stand_in.already("pictures")
+    if stand_in.is_complete() and all((out / name).is_dir() for name in CORPORA):
+        return stand_in.report_existing("pictures")
     stage = out / PARTIAL
     with stand_in.writing():
         shutil.rmtree(stage, ignore_errors=True)  # a few seconds' work: drawn anew, not carried on
@@ -207,4 +207,4 @@ def run(args: argparse.Namespace) -> int:
             shutil.rmtree(out / name, ignore_errors=True)  # of a run that was killed here: the marker says ours
             os.replace(stage / name, out / name)
         stage.rmdir()
-    return stand_in.tell("pictures")
+    return stand_in.report("pictures")

@@ -27,7 +27,7 @@ SPANS = ((0.0, 0.3), (0.43, 0.57), (0.7, 1.0))  # of the continuous engagement, 
 
 
 def engagement(name: str, seed: int) -> Array:
-    """Continuous engagement in [0, 1] of one person, 25 values per second: it holds for 4 to 8 s, then moves on."""
+    """Return one person's engagement in [0, 1], 25 values per second: it holds for 4 to 8 s, then moves on."""
     rng = rng_of("noxi", VERSION, seed, "engagement", name)
     values: list[Array] = []
     classes = rng.permutation(3)
@@ -40,13 +40,13 @@ def engagement(name: str, seed: int) -> Array:
 
 
 def shares(values: Array, *, hard: bool) -> Array:
-    """Shares ``(R, 5)`` of the levels 0, 1/4, ..., 1: of the nearest one, or of the two neighbours by distance."""
+    """Return the shares ``(R, 5)`` of the levels 0, 1/4, ..., 1: 1 on a level, else split over its two neighbours."""
     distance = np.abs(values[:, None] * (LEVELS - 1) - np.arange(LEVELS))
     return np.asarray(np.eye(LEVELS)[distance.argmin(1)] if hard else np.clip(1 - distance, 0, None))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Says what this corpus is; it has no options beyond the common ones."""
+    """Describe this corpus; it has no options beyond the common ones."""
     parser.epilog = (
         f"Drawn people in conversation whom only face and body together tell apart: {CLIPS} videos of two roles in "
         f"{CLIPS // 2} sessions, or --clips of them, an even number."
@@ -54,12 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the corpus, or what is missing of it.
+    """Write the corpus, or what is missing of it.
 
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "noxi", VERSION, CLIPS, 6, CLIPS)
+    stand_in = StandIn.from_options(args, "noxi", VERSION, CLIPS, 6, CLIPS)
     if stand_in.clips % 2:
         raise DataError(f"--clips {stand_in.clips}: give an even number, each session has two roles")
     films, texts = [], {}

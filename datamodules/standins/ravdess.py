@@ -138,7 +138,7 @@ def make_clip(name: str, seed: int) -> tuple[bytes, bytes]:
 def _movement(
     expression: NDArray[np.float64], frames: int, span: tuple[float, float], rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Let a face come to life: ``(T, 6)`` expressions and ``(T, 5)`` poses."""
+    """Return the movement of a face: ``(T, 6)`` expressions and ``(T, 5)`` poses."""
     now = np.arange(frames) / FPS
     onset = 0.5 + 0.5 * np.clip(now / rng.uniform(0.4, 0.8), 0, 1)
     face = onset[:, None] * expression
@@ -200,7 +200,7 @@ def _write_all(stage: Path, seed: int, names: list[str], workers: int) -> Iterat
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what this corpus is; it has no options beyond the common ones."""
+    """Describe this corpus; it has no options beyond the common ones."""
     parser.epilog = (
         f"Drawn faces and voice-like sound under RAVDESS names: {CLIPS} clips of {ACTORS} actors, or --clips of them. "
         "Some emotions look alike and others sound alike, so that only the pair tells all eight apart."
@@ -213,9 +213,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "ravdess", VERSION, CLIPS, 1, CLIPS)
+    stand_in = StandIn.from_options(args, "ravdess", VERSION, CLIPS, 1, CLIPS)
     out, seed, stage = stand_in.out, stand_in.seed, stand_in.out / PARTIAL
-    there, names = stand_in.is_there(), plan(stand_in.clips, seed)
+    there, names = stand_in.is_complete(), plan(stand_in.clips, seed)
 
     def whole(file: str) -> bool:
         return any(path.is_file() and path.stat().st_size > 0 for path in (out / file, stage / (file + PART)))
@@ -223,7 +223,7 @@ def run(args: argparse.Namespace) -> int:
     missing = [name for name in names if not all(map(whole, _files(name)))]
     kept = len(names) - len(missing)
     if there and not missing:
-        return stand_in.already("clips")
+        return stand_in.report_existing("clips")
     try:
         with stand_in.writing():
             workers = max(1, min(stand_in.workers or os.cpu_count() or 1, len(missing)))
@@ -239,4 +239,4 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(
             f"a worker died (out of memory?); the same command carries on in {out}: try fewer --workers"
         ) from None
-    return stand_in.tell("clips", kept)
+    return stand_in.report("clips", kept)

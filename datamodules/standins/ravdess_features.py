@@ -25,7 +25,7 @@ ROOM = np.array([-420.0, 60.0, *[0.0] * 11])[:, None]  # coefficients of a quiet
 
 
 def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Makes the features of one clip from its RAVDESS name: ``(35,)`` action units and ``(13, 212)`` MFCCs."""
+    """Make the features of one clip from its RAVDESS name: ``(35,)`` action units and ``(13, 212)`` MFCCs."""
     _, _, emotion, intensity, _, _, actor = map(int, name.split("-"))
     look, sound = list(SIGNAL.values())[emotion - 1]
     strength = (0.8, 1.2)[intensity - 1]  # of what differs from flat and plain: neutral has no strong clips
@@ -45,20 +45,20 @@ def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Says what this corpus is; it has no options beyond the common ones."""
+    """Describe this corpus; it has no options beyond the common ones."""
     parser.epilog = f"Invented action units and MFCCs under RAVDESS names: {CLIPS} trials, or --clips of them."
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the two files.
+    """Write the two files.
 
     Raises:
         DataError: ``--out`` holds another corpus, or ``--clips`` is out of range.
     """
-    stand_in = StandIn.asked(args, "ravdess_features", VERSION, CLIPS, 1, CLIPS)
+    stand_in = StandIn.from_options(args, "ravdess_features", VERSION, CLIPS, 1, CLIPS)
     out, seed, clips = stand_in.out, stand_in.seed, stand_in.clips
-    if stand_in.is_there() and all((out / name).is_file() for name in FILES):
-        return stand_in.already("trials")
+    if stand_in.is_complete() and all((out / name).is_file() for name in FILES):
+        return stand_in.report_existing("trials")
     with stand_in.writing():
         names = np.array(sorted(plan(clips, seed)))
         units, cepstra = (np.stack(arrays) for arrays in zip(*(make_clip(name, seed) for name in names), strict=True))
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         order = np.lexsort((*fields[:, 5:1:-1].T, fields[:, 6]))  # actor by actor
         audio = np.array([f"03{name[2:]}" for name in names])
         _save(out / FILES[1], {"mfcc": cepstra[order], "clip_id": audio[order]})
-    return stand_in.tell("trials")
+    return stand_in.report("trials")
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -1,6 +1,6 @@
 """Stand-in for VGAF in its own raw format: short films of drawn groups of people, with voices, and label files.
 
-Each modality tells one class from the other two, and is wrong in about every seventh clip (`UNSURE`):
+Each modality separates one class from the other two, and is wrong in about every seventh clip (`UNSURE`):
 
     ========= ============================= ======================
     class     picture                       sound
@@ -66,18 +66,18 @@ Plan = list[tuple[str, str, int]]
 
 
 def plan(clips: int) -> Plan:
-    """Split, name and class of every clip: classes in turn, every third round of them validates."""
+    """Return split, name and class of every clip: classes in turn, every third round of them validates."""
     return [("Val" if i // 3 % 3 == 2 else "Train", f"{i // 10 + 1}_{i % 10 + 1}", i % 3) for i in range(clips)]
 
 
 def cues(label: int, rng: np.random.Generator) -> tuple[bool, bool]:
-    """Whether a clip of this class looks positive, and whether it sounds negative."""
+    """Return whether a clip of this class looks positive, and whether it sounds negative."""
     wrong = rng.random(2) < UNSURE
     return bool((label == 0) ^ wrong[0]), bool((label == 2) ^ wrong[1])
 
 
 def background(warm: bool, rng: np.random.Generator) -> Image:
-    """A place: two colours from top to bottom, and boxes in it."""
+    """Return a place: two colours from top to bottom, and boxes in it."""
     top, bottom = (np.array(colour) + rng.normal(0, 12, 3) for colour in COLOURS[warm])
     share = np.linspace(0, 1, SIZE)[:, None, None]
     canvas = np.ascontiguousarray(np.broadcast_to((1 - share) * top + share * bottom, (SIZE, SIZE, 3)))
@@ -89,7 +89,7 @@ def background(warm: bool, rng: np.random.Generator) -> Image:
 
 
 def face(positive: bool, rng: np.random.Generator) -> Image:
-    """A head cut out of its picture, RGBA ``(64, 64, 4)``."""
+    """Return a head cut out of its picture, RGBA ``(64, 64, 4)``."""
     person = make_person(rng, long_hair=bool(rng.random() < 0.5))
     look = SMILE if positive else OTHERS[int(rng.integers(len(OTHERS)))]
     expression = np.array([look]) + rng.normal(0, 0.015, (1, 6))
@@ -102,12 +102,12 @@ def face(positive: bool, rng: np.random.Generator) -> Image:
 
 
 def people(name: str, positive: bool, key: tuple[object, ...]) -> list[Image]:
-    """The heads of a clip, as many as the rules allow at most."""
+    """Return the heads of a clip, as many as the rules allow at most."""
     return [face(positive, rng_of(*key, name, "face", i)) for i in range(GROUP.max_faces)]
 
 
 def film(name: str, label: int, key: tuple[object, ...]) -> bytes:
-    """Makes one clip: a group that drifts through a place, and two voices."""
+    """Make one clip: a group that drifts through a place, and two voices."""
     rng = rng_of(*key, name)
     positive, negative = cues(label, rng)
     count = int(rng.integers(GROUP.min_faces, GROUP.max_faces + 1))
@@ -135,7 +135,7 @@ def _png(image: Image) -> bytes:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Says what this corpus is; it has no options beyond the common ones."""
+    """Describe this corpus; it has no options beyond the common ones."""
     parser.epilog = (
         f"Films of drawn groups whose picture tells one class and whose sound another: {CLIPS} clips, or --clips of "
         "them, a third to validate, and as many synthetic clips as train."
@@ -143,7 +143,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _inputs(planned: Plan, key: tuple[object, ...]) -> dict[str, Callable[[], bytes]]:
-    """Faces cut out of training clips and places, by file."""
+    """Return faces cut out of training clips and places, by file."""
     files: dict[str, Callable[[], bytes]] = {}
     for split, name, label in planned:
         if split == "Train":
@@ -157,7 +157,7 @@ def _inputs(planned: Plan, key: tuple[object, ...]) -> dict[str, Callable[[], by
 
 
 def _drawn(planned: Plan, key: tuple[object, ...]) -> tuple[dict[str, bytes], list[dict[str, str]]]:
-    """Synthetic clips in the generator's layout, and the rows of ``sources.csv``."""
+    """Return synthetic clips in the generator's layout, and the rows of ``sources.csv``."""
     files: dict[str, bytes] = {}
     rows = []
     recipe = Recipe(**(vars(GROUP) | {"motion": "redraw", "frames_per_video": DRAWN_FRAMES, "max_faces": 2 * FACES}))
@@ -199,18 +199,18 @@ def _write(job: tuple[str, str, int], out: Path, key: tuple[object, ...]) -> Non
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the corpus, or what is missing of it.
+    """Write the corpus, or what is missing of it.
 
     Raises:
         DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
     """
-    stand_in = StandIn.asked(args, "vgaf", VERSION, CLIPS, LEAST, CLIPS)
-    out, there = stand_in.out, stand_in.is_there()
+    stand_in = StandIn.from_options(args, "vgaf", VERSION, CLIPS, LEAST, CLIPS)
+    out, there = stand_in.out, stand_in.is_complete()
     key, planned = ("vgaf", VERSION, stand_in.seed), plan(stand_in.clips)
     missing = [job for job in planned if not (out / job[0] / f"{job[1]}.mp4").is_file()]
     kept = len(planned) - len(missing)
     if there and not missing:
-        return stand_in.already("clips")
+        return stand_in.report_existing("clips")
     with stand_in.writing():
         work = ordered(partial(_write, out=out, key=key), missing, stand_in.workers or os.cpu_count() or 1)
         for _ in tqdm(work, "synth vgaf", len(missing), unit="clip", disable=None):
@@ -223,4 +223,4 @@ def run(args: argparse.Namespace) -> int:
         for name, content in files.items():
             write_atomic(out / name, content, sync=False)
         write_sources(out / "Synthetic", rows)
-    return stand_in.tell("clips", kept)
+    return stand_in.report("clips", kept)

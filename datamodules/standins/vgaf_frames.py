@@ -46,7 +46,7 @@ TENSOR_SIZE = 224
 
 @dataclass(frozen=True)
 class Output:
-    """Where clips go and as what.
+    """Folder and format of the clips.
 
     Attributes:
         folder: Holds a folder per class.
@@ -60,7 +60,7 @@ class Output:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the generator, under the names of the released one where it has them."""
+    """Add the options of the generator, under the names of the released one where it has them."""
     paper = Recipe()
     parser.add_argument(
         "--backgrounds", type=Path, required=True, metavar="DIR", help="DIR/<category>/*.jpg and the like"
@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draws the clips, or what is missing of them, and returns the exit code.
+    """Draw the clips, or what is missing of them, and return the exit code.
 
     Raises:
         DataError: An input or an option is wrong, or the folder holds other clips.
@@ -161,7 +161,7 @@ def run(args: argparse.Namespace) -> int:
 def _draw_all(
     videos: Sequence[Video], output: Output, recipe: Recipe, args: argparse.Namespace, request: dict[str, Any]
 ) -> list[Any]:
-    """Draws what a run that was stopped left to do; returns what is known of every clip."""
+    """Draw what a run that was stopped left to do; return what is known of every clip."""
     output.folder.mkdir(parents=True, exist_ok=True)
     try:
         journal = Journal(output.folder / LOG, [], _is_drawn)
@@ -188,7 +188,7 @@ def _draw_all(
 
 
 def _is_drawn(record: Any) -> bool:
-    """Whether a record of the journal is what `draw` returns."""
+    """Return whether a record of the journal is what `draw` returns."""
     faces = record.get("faces") if isinstance(record, dict) and isinstance(record.get("clip"), str) else None
     return isinstance(faces, list) and all(
         isinstance(face, list) and [type(value) for value in face] == [str, int, int] for face in faces
@@ -196,7 +196,7 @@ def _is_drawn(record: Any) -> bool:
 
 
 def draw(video: Video, recipe: Recipe, output: Output, dtype: str) -> dict[str, Any]:
-    """Draws one clip and puts its files in place, whole or not at all.
+    """Draw one clip and put its files in place, whole or not at all.
 
     Args:
         video: The clip.
@@ -246,7 +246,7 @@ def _write_pictures(folder: Path, images: Sequence[np.ndarray]) -> None:
 
 
 def _sounds(args: argparse.Namespace, videos: Sequence[Video], output: Output, seed: int) -> list[dict[str, str]]:
-    """Puts spectrograms of real training clips under the names of the synthetic ones, as the authors do."""
+    """Put spectrograms of real training clips under the names of the synthetic ones, as the authors do."""
     if not args.audio:
         return []
     labels = read_labels(args.audio.parent.parent / "Train_labels.txt", first=1)
@@ -263,7 +263,7 @@ def _clip(video: Video) -> Clip:
 
 
 def _throw_away(folder: Path) -> None:
-    """Removes what a run of this generator left, and nothing in a folder that is none of its own."""
+    """Remove the output of an earlier run of this generator, and nothing from other folders."""
     if not any((folder / name).exists() for name in (DONE, LOG)):
         return
     for label in CLASS_NAMES:

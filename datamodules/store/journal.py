@@ -55,7 +55,7 @@ class Journal:
             undone.pop_all()
 
     def _read(self, fits: Callable[[Any], bool]) -> None:
-        """Take up what an earlier process left."""
+        """Read the records that an earlier process left."""
         self._log.seek(0)
         sizes = [file.stat().st_size if file.exists() else 0 for file in self.files]
         for number, line in enumerate(self._log, start=1):
@@ -77,7 +77,7 @@ class Journal:
             self._positions.append(sum(self._positions[-1:]) + len(line))
 
     def _is_entry(self, content: dict[str, Any]) -> bool:
-        """Whether a line has a record and the length of every file after it."""
+        """Return whether a line has a record and the length of every file after it."""
         ends = content.get("ends")
         return "record" in content and isinstance(ends, list) and [type(end) for end in ends] == [int] * len(self.files)
 
@@ -128,7 +128,7 @@ class Journal:
             os.fsync(file.fileno())
 
     def close(self) -> None:
-        """Let go of log and files, to be carried on later."""
+        """Close log and files; the work can be resumed later."""
         self._close_files()
         self._log.close()
         self._let_go()

@@ -15,7 +15,7 @@ from datamodules.media.frames import to_rgb
 from datamodules.media.grid_frames import grid_frames
 from datamodules.media.pictures import clip_of, frames_at, read_picture
 from datamodules.reading.files import plain, sha256_file
-from datamodules.views.base import Known, Maker, Times, View, Want
+from datamodules.views.base import EntryView, Maker, Times, View, Want
 
 STILLS_A_JOB = 32  # of one video
 
@@ -90,7 +90,7 @@ def _prepare(entry: Entry, views: Views, digest: str, stills: "_Stills") -> Prep
     try:
         makers = {name: view.start(name, entry) for name, view in views.items()}
         missing = list(_feed(entry, views, makers, stills))
-        made = [maker.end() for maker in makers.values()]
+        made = [maker.finish() for maker in makers.values()]
     except MediaError as error:
         return Prepared(digest, reason=error.reason)
     except DataError as error:
@@ -102,8 +102,8 @@ def _prepare(entry: Entry, views: Views, digest: str, stills: "_Stills") -> Prep
     return Prepared(digest, arrays, sum(one.padded for one in made), next(iter(labels), None), tuple(missing))
 
 
-def complete(entries: Sequence[Entry], views: Mapping[str, Known], prepared: Sequence[Prepared]) -> None:
-    """Add what views make that need nothing decoded."""
+def complete(entries: Sequence[Entry], views: Mapping[str, EntryView], prepared: Sequence[Prepared]) -> None:
+    """Add the arrays of views that need nothing decoded."""
     usable = [(entry, one) for entry, one in zip(entries, prepared, strict=True) if not one.reason]
     for name, view in views.items():
         made = view.make_all(name, [entry for entry, _ in usable])
@@ -151,7 +151,7 @@ def _feed_group(
                     yield from _feed_group(piece, [one], views, makers, stills)
             else:
                 for name, want in left.items():
-                    yield from _go_without(piece, want, views[name], makers[name], error)
+                    yield from _skip(piece, want, views[name], makers[name], error)
             return
         if feed is None:
             return
@@ -159,21 +159,21 @@ def _feed_group(
             try:
                 feed(makers[name], want)
             except (MediaError, OSError) as error:
-                yield from _go_without(piece, want, views[name], makers[name], error)
+                yield from _skip(piece, want, views[name], makers[name], error)
                 del left[name]
 
 
-def _go_without(
+def _skip(
     piece: Entry, want: Want, view: View, maker: Maker, error: MediaError | OSError
 ) -> Iterator[tuple[str, str, str, str]]:
-    """Tell a maker that there is nothing for it, and yield a row for that.
+    """Make a maker skip an entry, and yield the row of ``missing.csv`` for it.
 
     Raises:
         MediaError: The view cannot do without.
     """
     if view.required:
         raise error
-    maker.lack(piece)
+    maker.skip(piece)
     medium = piece.media.get(want.medium)
     if medium is not None and medium.name:
         reason = error.reason if isinstance(error, MediaError) else f"cannot be read ({error.strerror})"
@@ -190,7 +190,7 @@ def _decoded(piece: Entry, wants: list[Want], stills: "_Stills") -> Iterator[Cal
         raise MediaError(medium.path or Path(medium.name), medium.problem)
     if first.still:
         image = stills.image(piece, medium)
-        yield lambda maker, _: maker.still(piece, image)
+        yield lambda maker, _: maker.add_still(piece, image)
     elif medium.path is None:
         raise MediaError(Path(medium.name), "no such file")
     elif first.fps:
@@ -206,11 +206,11 @@ def _decoded(piece: Entry, wants: list[Want], stills: "_Stills") -> Iterator[Cal
             clip = _with_its_film(medium.path, rates)
         else:
             clip = read_clip(medium.path, select, rates)
-        yield lambda maker, want: maker.clip(piece, _part(clip, times, want))
+        yield lambda maker, want: maker.add_clip(piece, _part(clip, times, want))
 
 
 def _handing(piece: Entry, frame: VideoFrame) -> Callable[[Maker, Want], None]:
-    return lambda maker, _: maker.frame(piece, frame)
+    return lambda maker, _: maker.add_frame(piece, frame)
 
 
 def _with_its_film(path: Path, rates: list[int]) -> Clip:
@@ -227,7 +227,7 @@ def _joined(times: list[Times]) -> Callable[[float], np.ndarray] | None:
 
 
 def _part(clip: Clip, times: list[Times], want: Want) -> Clip:
-    """Return what one view wanted of a clip that was decoded for several."""
+    """Return the part of a clip, decoded for several views, that one view wanted."""
     if want.times is None:
         return replace(clip, frames=[], times=np.empty(0))
     first = sum(select.count for select in times[: times.index(want.times)])

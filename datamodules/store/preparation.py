@@ -29,7 +29,7 @@ from datamodules.store.parallel import ordered
 from datamodules.store.preview import write_contact_sheet
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
-from datamodules.views.base import Known
+from datamodules.views.base import EntryView
 
 SCHEMA = 2
 TEXTS_A_JOB = 512  # entries of which nothing is decoded
@@ -38,7 +38,7 @@ MISSING = "missing"  # column of the index where some views can do without their
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be prepared, with everything found out that can be before the first file is decoded."""
+    """A preparation, with everything resolved that can be before the first file is decoded."""
 
     catalogue: Catalogue
     recipe: Recipe
@@ -49,13 +49,13 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where the store goes."""
+        """Folder of the store."""
         own = self.recipe.name == self.catalogue.recipe
         return self.recipe.sink.folder(self.out, "prepared" if own else f"prepared-{self.recipe.name}", self.arrays)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the store is keyed by: whether and where a folder was named does not count."""
+        """Settings that the store is keyed by, without the folders of sources."""
         options = {name: value for name, value in asdict(self.catalogue).items() if not isinstance(value, Path | None)}  # type: ignore[call-overload]
         return {
             "catalogue": {"name": self.catalogue.name, **options, **self.scan.facts},
@@ -71,7 +71,7 @@ class Plan:
     def arrays(self) -> dict[str, str]:
         """Dtype of every array."""
         views = self.recipe.views.items()
-        given = [view.arrays(name) for name, view in views] + [view.behind(name) for name, view in views]
+        given = [view.arrays(name) for name, view in views] + [view.trailing_arrays(name) for name, view in views]
         return {name: dtype for arrays in given for name, dtype in arrays.items()}
 
     @property
@@ -94,16 +94,17 @@ def plan(catalogue: Catalogue, recipe: Recipe, source: Path, out: Path | None = 
         view.check(f"--views.{name}")
     synthetic = is_stand_in(source, catalogue.name)
     scan, views = catalogue.scan(source), {}
+    lacking = {name: medium for name, view in recipe.views.items() if (medium := view.lacking(scan))}
+    if lacking and all(name in lacking or isinstance(view, EntryView) for name, view in recipe.views.items()):
+        name, medium = next(iter(lacking.items()))
+        raise DataError(
+            f"--recipe {recipe.name}: {name} is made of {medium}, which no {catalogue.unit} of {source} has; name "
+            "another recipe"
+        )
     for name, view in recipe.views.items():
-        bound, scan = view.bind(f"--views.{name}", scan, source)
-        if bound is None:
-            continue
-        if medium := bound.lacking(scan):
-            raise DataError(
-                f"--recipe {recipe.name}: {name} is made of {medium}, which no {catalogue.unit} of {source} has; name "
-                "another recipe"
-            )
-        views[name] = bound
+        bound, scan = (None, scan) if name in lacking else view.bind(f"--views.{name}", scan, source)
+        if bound is not None:
+            views[name] = bound
     out = out or Path("data", *(["synthetic"] if synthetic else []), catalogue.name)
     sink = recipe.sink if recipe.sink.holds(catalogue) else StoreSink()
     return Plan(catalogue, Recipe(recipe.name, views, sink), source, out, scan, synthetic)
@@ -119,7 +120,7 @@ def prepare(
     max_skipped: int = 0,
     preview: Path | None = None,
 ) -> Store:
-    """Prepare a raw corpus, or carry on where that was stopped; print what was used, skipped and left aside.
+    """Prepare a raw corpus, or resume a stopped preparation; print how much was used, skipped and ignored.
 
     Args:
         catalogue: How the source is laid out.
@@ -146,9 +147,9 @@ def prepare(
     shown = [name for name, view in todo.recipe.views.items() if view.preview]
     if preview and not shown:
         raise DataError(f"--preview: no pictures are kept of {source}; leave the option out.")
-    said = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.said()))
-    said += "".join(f", without {name}" for name in recipe.views if name not in todo.recipe.views)
-    print(f"{len(todo.scan.entries)} {catalogue.unit}s{said}")
+    summary = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.describe_source()))
+    summary += "".join(f", without {name}" for name in recipe.views if name not in todo.recipe.views)
+    print(f"{len(todo.scan.entries)} {catalogue.unit}s{summary}")
     try:
         store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)
         filled = todo.recipe.sink.finish(todo.out, store)
@@ -220,16 +221,16 @@ def _write(writer: StoreWriter, todo: Plan, workers: int) -> None:
             bar.update(len(job))
 
 
-def _divided(views: Views) -> tuple[dict[str, Known], Views]:
+def _divided(views: Views) -> tuple[dict[str, EntryView], Views]:
     """Return views that need nothing decoded, which are made here, and the others, which workers make."""
-    known = {name: view for name, view in views.items() if isinstance(view, Known)}
+    known = {name: view for name, view in views.items() if isinstance(view, EntryView)}
     return known, {name: view for name, view in views.items() if name not in known}
 
 
 def _make(entries: Sequence[Entry], views: Views, sink: StoreSink, out: Path) -> list[Prepared]:
     """Decode in a worker; what the sink writes there does not travel."""
     return [
-        replace(one, arrays=sink.keep(out, entry, one.arrays)) if one.arrays else one
+        replace(one, arrays=sink.write_files(out, entry, one.arrays)) if one.arrays else one
         for entry, one in zip(entries, prepare_job(entries, views), strict=True)
     ]
 
@@ -264,16 +265,16 @@ def _missing_files(todo: Plan, store: Store) -> Iterator[str]:
 
 
 def _summarise(todo: Plan, store: Store, filled: Filled, began: float) -> None:
-    """Print how many entries are used, skipped and left aside, and where the arrays are."""
+    """Print how many entries are used, skipped and ignored, and where the arrays are."""
     unit, counts = f"{todo.catalogue.unit}s", store.manifest["counts"]
     dropped = Counter(entry.dropped for entry in todo.scan.entries if entry.dropped)
     splits = Counter(row["split"] for row in store.rows if row.get("split"))
-    said = f"{counts['used']} {unit} used"
-    said += f" ({', '.join(f'{splits[name]} {name}' for name in SPLITS)})" if splits else ""
-    said += f", {counts['skipped'] - dropped.total()} skipped"
-    said += f", {counts['padded']} padded" if counts["padded"] else ""
-    said += "".join(f", {count} left out: {reason}" for reason, count in sorted(dropped.items()))
-    said += "".join(f", {count} {what} ignored" for what, count in sorted(todo.scan.ignored.items()))
-    said += "".join(f", {text}" for text in _missing_files(todo, store))
-    said += "".join(f", {text}" for name, view in todo.recipe.views.items() if (text := view.told(name, store)))
-    print(f"{said}; {filled.told(time.monotonic() - began)}")
+    summary = f"{counts['used']} {unit} used"
+    summary += f" ({', '.join(f'{splits[name]} {name}' for name in SPLITS)})" if splits else ""
+    summary += f", {counts['skipped'] - dropped.total()} skipped"
+    summary += f", {counts['padded']} padded" if counts["padded"] else ""
+    summary += "".join(f", {count} left out: {reason}" for reason, count in sorted(dropped.items()))
+    summary += "".join(f", {count} {what} ignored" for what, count in sorted(todo.scan.ignored.items()))
+    summary += "".join(f", {text}" for text in _missing_files(todo, store))
+    summary += "".join(f", {text}" for name, view in todo.recipe.views.items() if (text := view.summarise(name, store)))
+    print(f"{summary}; {filled.summary(time.monotonic() - began)}")

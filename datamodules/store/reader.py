@@ -10,7 +10,7 @@ Layout of a finished folder::
     checksums.json    CRC-32 of every clip's arrays: compared when a process first reads them
     COMPLETE          the fingerprint
 
-While it is being written a journal stands in for the index, so that a writer killed at any point carries on
+While it is being written a journal replaces the index, so that a writer killed at any point resumes
 from the last whole clip and ends with the same bytes.
 """
 
@@ -37,7 +37,7 @@ ANEW = "delete the folder and prepare again."
 
 
 def joint_fingerprint(fingerprints: list[str]) -> str:
-    """One fingerprint for several corpora read together; that of a single one is its own."""
+    """Return one fingerprint for several corpora read together; a single corpus keeps its own."""
     return fingerprints[0] if len(fingerprints) == 1 else hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
@@ -58,7 +58,7 @@ def read_manifest(path: Path, **fields: type) -> dict[str, Any]:
 
 
 def store_fingerprint(manifest: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
-    """What identifies a store: its settings, index and array bytes."""
+    """Return what identifies a store: its settings, index and array bytes."""
     # Tool versions are left out: another numpy that gives the same bytes gives the same data.
     content = {key: manifest[key] for key in ("schema", "synthetic", "settings", "arrays")}
     return hashlib.sha256(json.dumps([content, list(rows)], sort_keys=True).encode()).hexdigest()
@@ -162,7 +162,7 @@ class Store:
         return len(self.ids)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the memory maps behind: a pickled one would travel as a copy of the whole file."""
+        """Return the state without memory maps: a pickled one would be a copy of the whole file."""
         return {**self.__dict__, "_maps": {}}
 
     def setting(self, view: str, option: str, old: str, default: Any = None) -> Any:
@@ -180,7 +180,7 @@ class Store:
         return settings["views"].get(view, {}).get(option, default)
 
     def shape(self, name: str, i: int) -> tuple[int, ...]:
-        """Shape of array `name` of clip `i`."""
+        """Return the shape of array `name` of clip `i`."""
         return self._shapes[name][i]
 
     def read(self, name: str, i: int) -> np.ndarray:
@@ -205,7 +205,7 @@ class Store:
         return found.reshape(shape)
 
     def verify(self, *names: str) -> None:
-        """Hash array files again.
+        """Compare the array files with their recorded hashes.
 
         Args:
             *names: Of which arrays; of all where none is given.

@@ -1,4 +1,4 @@
-"""Writes a store (`datamodules.store.reader`), clip after clip, and carries on where a killed writer stopped."""
+"""Write a store (`datamodules.store.reader`), clip after clip, and resume where a killed writer stopped."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str,
 
 
 def _is_row(record: Any) -> bool:
-    """Whether a record of the journal is a row of the index or of the clips that were skipped."""
+    """Return whether a record of the journal is a row of the index or of the clips that were skipped."""
     if not isinstance(record, dict) or list(record) not in (["used"], ["skipped"]):
         return False
     ((kind, row),) = record.items()
@@ -54,9 +54,9 @@ def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
 
 
 class StoreWriter:
-    """Appends clips to a store, one after the other, in the order that the caller fixes.
+    """Append clips to a store, one after the other, in the order that the caller fixes.
 
-    Opening a folder that a killed writer left carries on after its last whole clip; opening a finished one
+    Opening a folder that a killed writer left resumes after its last whole clip; opening a finished one
     sets ``complete`` and writes nothing.
 
     Args:
@@ -251,7 +251,7 @@ class StoreWriter:
         return path
 
     def close(self) -> None:
-        """Leave the store as it is, to be carried on later."""
+        """Close the store unfinished; the work can be resumed later."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None

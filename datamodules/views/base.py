@@ -1,4 +1,4 @@
-"""What is kept of an entry: a view says which media it wants, is fed what they show, and ends with arrays."""
+"""Views: one names the media it needs of an entry, is given their decoded content, and returns arrays."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -36,11 +36,11 @@ class Times:
 
 @dataclass(frozen=True)
 class Want:
-    """What a view wants decoded.
+    """The media, times and rates that a view needs decoded.
 
     Attributes:
         medium: Key of an entry's media.
-        times: Which frames; None for sound alone.
+        times: Which frames; None for only the sound.
         rates: Sampling rates in Hz of its sound.
         fps: Frames on a grid of so many a second, one at a time, in place of `times`.
         still: The picture, or the frame at the medium's own time.
@@ -54,13 +54,13 @@ class Want:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a view made of an entry.
+class ViewArrays:
+    """Arrays that a view made of an entry.
 
     Attributes:
-        arrays: By name, of the dtypes that `View.arrays` and `View.behind` give.
+        arrays: By name, of the dtypes that `View.arrays` and `View.trailing_arrays` give.
         padded: How many steps are padding.
-        label: Class index for the store's index where the entry cannot tell it by itself.
+        label: Class index for the store's index where the entry has none itself.
     """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
@@ -69,25 +69,25 @@ class Made:
 
 
 class Maker(ABC):
-    """Takes what is decoded of an entry, or of its parts one after the other, and ends with arrays.
+    """Turn what is decoded of an entry, or of its parts one after the other, into arrays.
 
     Whatever it is fed, it may raise a `MediaError` before it takes anything of it: the medium cannot be used.
     """
 
-    def clip(self, piece: Entry, clip: Clip) -> None:  # noqa: B027
+    def add_clip(self, piece: Entry, clip: Clip) -> None:  # noqa: B027
         """Take the frames and waves of a clip."""
 
-    def frame(self, piece: Entry, frame: VideoFrame) -> None:  # noqa: B027
+    def add_frame(self, piece: Entry, frame: VideoFrame) -> None:  # noqa: B027
         """Take the next frame of a grid."""
 
-    def still(self, piece: Entry, image: np.ndarray) -> None:  # noqa: B027
+    def add_still(self, piece: Entry, image: np.ndarray) -> None:  # noqa: B027
         """Take a picture, uint8 RGB ``(H, W, 3)``."""
 
-    def lack(self, piece: Entry) -> None:  # noqa: B027
-        """Go without: the medium is not there or cannot be used."""
+    def skip(self, piece: Entry) -> None:  # noqa: B027
+        """Skip a piece whose medium is missing or cannot be used."""
 
     @abstractmethod
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         """Return the arrays."""
 
 
@@ -116,8 +116,8 @@ class View(ABC):
             name: Of the view in its recipe.
         """
 
-    def behind(self, name: str) -> dict[str, str]:
-        """Return the dtype of further arrays, which stand behind those of all views.
+    def trailing_arrays(self, name: str) -> dict[str, str]:
+        """Return the dtype of further arrays, which follow those of all views in the store.
 
         Args:
             name: Of the view in its recipe.
@@ -139,7 +139,7 @@ class View(ABC):
                 raise DataError(f"{option}.{name} {value}: give a number from {least} to {most}.")
 
     def bind(self, option: str, scan: Scan, source: Path) -> "tuple[View | None, Scan]":
-        """Find out once, before anything is decoded, what an option left open.
+        """Resolve once, before anything is decoded, what an option left open.
 
         Args:
             option: What names the view on the command line, for messages.
@@ -175,16 +175,16 @@ class View(ABC):
         """Return what the store is keyed by, as JSON values: every option but those that say where files lie."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]  # every view is a dataclass
 
-    def said(self) -> str:
-        """Return what to say of it before the work begins; empty for nothing."""
+    def describe_source(self) -> str:
+        """Return the source of its input, printed before the work begins; empty for nothing to print."""
         return ""
 
-    def told(self, name: str, store: Store) -> str:
-        """Return what to say of it when the store is there; empty for nothing."""
+    def summarise(self, name: str, store: Store) -> str:
+        """Return a summary of its arrays, printed when the store is complete; empty for nothing to print."""
         return ""
 
     def wants(self, piece: Entry) -> Want | None:
-        """Return what is to be decoded of an entry or of one of its parts; None for nothing.
+        """Return what to decode of an entry or of one of its parts; None for nothing.
 
         Raises:
             MediaError: The entry lacks what the view cannot do without.
@@ -201,7 +201,7 @@ class View(ABC):
         """
 
     def pieces(self, entry: Entry) -> Sequence[Entry]:
-        """Return what the maker is fed, in order: the entry, or its parts."""
+        """Return the pieces that the maker is given, in order: the entry, or its parts."""
         return entry.parts if self.of_parts else (entry,)
 
 
@@ -229,17 +229,17 @@ class WholeClip(View):
 
 class _OfClip(Maker):
     def __init__(self, view: WholeClip, name: str) -> None:
-        self.view, self.name, self.made = view, name, Made()
+        self.view, self.name, self.made = view, name, ViewArrays()
 
-    def clip(self, piece: Entry, clip: Clip) -> None:
+    def add_clip(self, piece: Entry, clip: Clip) -> None:
         values, padded = self.view.make(piece, clip)
-        self.made = Made({self.name: values}, padded)
+        self.made = ViewArrays({self.name: values}, padded)
 
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         return self.made
 
 
-class Known(View):
+class EntryView(View):
     """A view that needs nothing decoded: texts and labels."""
 
     @abstractmethod
@@ -256,8 +256,8 @@ class Known(View):
 
 
 class _OfEntry(Maker):
-    def __init__(self, view: Known, name: str, entry: Entry) -> None:
+    def __init__(self, view: EntryView, name: str, entry: Entry) -> None:
         self.view, self.name, self.entry = view, name, entry
 
-    def end(self) -> Made:
-        return Made(self.view.make(self.name, self.entry))
+    def finish(self) -> ViewArrays:
+        return ViewArrays(self.view.make(self.name, self.entry))

@@ -1,4 +1,4 @@
-"""Token ids of what is said in a dialogue and of what it is about: what the gated fusion and its encoders read."""
+"""Token ids of a dialogue's utterances and of its context, for the gated fusion and its encoders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ class DialogueTokens(TokenIds):
     context_tokens: int = 256
 
     def arrays(self, name: str) -> dict[str, str]:
-        """Return those of the utterances, of the context, and of context and chain of empathy together."""
+        """Return the arrays of the utterances, of the context, and of context and chain of empathy together."""
         return dict.fromkeys((name, "context", "chain"), "i32")
 
-    def found(self, entry: Entry) -> Sequence[str]:
+    def text_names(self, entry: Entry) -> Sequence[str]:
         """Return the names of the texts of its utterances."""
         return [name for part in entry.parts for name in part.texts]
 

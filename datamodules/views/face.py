@@ -12,7 +12,7 @@ from datamodules.errors import MediaError
 from datamodules.media.faces import LEAST, detect_boxes
 from datamodules.media.letterbox import letter_box
 from datamodules.media.near_duplicates import thumbnail
-from datamodules.views.base import Made, Maker, View, Want
+from datamodules.views.base import Maker, View, ViewArrays, Want
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Face(View):
         """Return the face."""
         return {name: "u8"}
 
-    def behind(self, name: str) -> dict[str, str]:
+    def trailing_arrays(self, name: str) -> dict[str, str]:
         """Return the thumbnail."""
         return {"thumbnail": "u8"}
 
@@ -49,13 +49,13 @@ class Face(View):
 
 class _OfStill(Maker):
     def __init__(self, view: Face, name: str) -> None:
-        self.view, self.name, self.made = view, name, Made()
+        self.view, self.name, self.made = view, name, ViewArrays()
 
-    def still(self, piece: Entry, image: np.ndarray) -> None:
+    def add_still(self, piece: Entry, image: np.ndarray) -> None:
         part = cut(image, piece.media["picture"], self.view.margin)
-        self.made = Made({self.name: letter_box(part, self.view.size), "thumbnail": thumbnail(part)})
+        self.made = ViewArrays({self.name: letter_box(part, self.view.size), "thumbnail": thumbnail(part)})
 
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         return self.made
 
 

@@ -1,4 +1,4 @@
-"""Face crops of frames spread over a clip: what CFN-SR (Fu et al. 2021) and MSAF see of RAVDESS."""
+"""Face crops of frames spread over a clip: the video input of CFN-SR (Fu et al. 2021) and MSAF on RAVDESS."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,9 +11,9 @@ from datamodules.errors import DataError, MediaError
 from datamodules.media.clip import Clip
 from datamodules.media.faces import crop, detect_boxes
 from datamodules.media.frames import shown_size
-from datamodules.media.landmarks import CONFIDENCE, Rows, Wanted, landmark_boxes
+from datamodules.media.landmarks import CONFIDENCE, FaceQuery, Rows, landmark_boxes
 from datamodules.reading.files import files_in
-from datamodules.reading.matches import one_of_each, tell_unmatched
+from datamodules.reading.matches import one_of_each, print_unmatched
 from datamodules.views.base import Times, View, Want, WholeClip
 
 
@@ -62,9 +62,7 @@ class Faces(WholeClip):
             raise DataError(f"{option}.landmarks {self.landmarks}: no such folder.")
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
-        """Find the landmark files, or go without pictures where the source holds sound alone."""
-        if not any("video" in entry.media for entry in scan.usable):
-            return None, scan
+        """Find the landmark files."""
         folder = self.landmarks or source / "landmarks"
         if self.face in ("detector", "none") or (self.face == "auto" and not folder.is_dir()):
             return replace(self, face="none" if self.face == "none" else "detector"), scan
@@ -72,7 +70,7 @@ class Faces(WholeClip):
         if not files:
             raise DataError(f"{option}.face landmarks: no CSV file in {folder}; name their folder with "
                             f"{option}.landmarks DIR.")  # fmt: skip
-        tell_unmatched(str(folder), files, {entry.id for entry in scan.usable}, "clip", "landmark file")
+        print_unmatched(str(folder), files, {entry.id for entry in scan.usable}, "clip", "landmark file")
 
         def with_landmarks(entry: Entry) -> Entry:
             found = {"landmarks": Media(files[entry.id])} if entry.id in files else {}
@@ -85,8 +83,8 @@ class Faces(WholeClip):
         unused = {"landmarks", *(() if self.face == "landmarks" else ("rows", "confidence"))}
         return {name: value for name, value in asdict(self).items() if name not in unused}
 
-    def said(self) -> str:
-        """Return where the faces come from."""
+    def describe_source(self) -> str:
+        """Return the source of the face boxes, for messages."""
         return {
             "none": "whole frames",
             "detector": "faces from the built-in detector",
@@ -107,7 +105,7 @@ class Faces(WholeClip):
         if self.face == "landmarks":
             table = entry.media["landmarks"].path
             assert table is not None
-            wanted = Wanted(clip.times, clip.clock, (width, height), self.rows, self.confidence)
+            wanted = FaceQuery(clip.times, clip.clock, (width, height), self.rows, self.confidence)
             boxes = landmark_boxes(table, wanted)
         elif self.face == "detector":
             boxes = detect_boxes(path, clip.frames)

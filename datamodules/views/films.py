@@ -1,4 +1,4 @@
-"""Frames of every utterance of a dialogue; one that nobody filmed goes without."""
+"""Frames of every utterance of a dialogue that has a video."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,7 +8,7 @@ import numpy as np
 from datamodules.entries import Entry
 from datamodules.media.clip import Clip
 from datamodules.media.frames import to_rgb
-from datamodules.views.base import Made, Maker, Times, View, Want
+from datamodules.views.base import Maker, Times, View, ViewArrays, Want
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class _Films(Maker):
     def __init__(self, view: Films, name: str) -> None:
         self.view, self.name, self.films, self.seen = view, name, list[np.ndarray](), list[bool]()
 
-    def clip(self, piece: Entry, clip: Clip) -> None:
+    def add_clip(self, piece: Entry, clip: Clip) -> None:
         self.films.append(np.stack([to_rgb(frame, squash=self.view.size) for frame in clip.frames]))
         self.seen.append(True)
 
-    def lack(self, piece: Entry) -> None:
+    def skip(self, piece: Entry) -> None:
         self.seen.append(False)
 
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         size = self.view.size
         films = np.stack(self.films) if self.films else np.empty((0, self.view.frames, size, size, 3), np.uint8)
-        return Made({self.name: films, f"{self.name}_seen": np.array(self.seen, np.uint8)})
+        return ViewArrays({self.name: films, f"{self.name}_seen": np.array(self.seen, np.uint8)})

@@ -9,8 +9,8 @@ from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Scan, Series
 from datamodules.errors import DataError, MediaError
-from datamodules.views.base import Made, Maker, View, Want
-from datamodules.windows import FPS
+from datamodules.shapes.window_rules import FPS
+from datamodules.views.base import Maker, View, ViewArrays, Want
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class _Steps(Maker):
     def __init__(self, name: str, entry: Entry) -> None:
         self.name, self.entry, self.count = name, entry, 0
 
-    def frame(self, piece: Entry, frame: VideoFrame) -> None:
+    def add_frame(self, piece: Entry, frame: VideoFrame) -> None:
         self.count += 1
 
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         """Return the row of each step, and as label the most probable class over all of them."""
         series: Series = next(iter(self.entry.labels.values()))
         rows = np.round(np.arange(self.count) / FPS * series.rate).astype(int)
@@ -62,4 +62,4 @@ class _Steps(Maker):
         labels[there] = series.values[rows[there]]
         if np.isnan(labels).any(1).all():
             raise MediaError(Path(self.entry.name), "no step of it has a label")
-        return Made({self.name: labels}, label=int(np.nanmean(labels, axis=0).argmax()))
+        return ViewArrays({self.name: labels}, label=int(np.nanmean(labels, axis=0).argmax()))

@@ -1,4 +1,4 @@
-"""Face, body and joints of a person at every fifth of a second: what Dresvyanskiy, Karpov and Minker (2024) see."""
+"""Face, body and joints of a person at every fifth of a second: the input of Dresvyanskiy, Karpov and Minker (2024)."""
 
 import contextlib
 from dataclasses import asdict, dataclass, replace
@@ -18,18 +18,18 @@ from datamodules.media.boxes import (
     around,
     at_step,
     detected,
+    empty_detection,
     grown,
     load_detector,
-    nothing,
     read_boxes,
 )
 from datamodules.media.faces import detect_boxes
 from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.letterbox import letter_box
-from datamodules.reading.matches import tell_unmatched
+from datamodules.reading.matches import print_unmatched
+from datamodules.shapes.window_rules import FPS
 from datamodules.store.reader import Store
-from datamodules.views.base import Made, Maker, View, Want
-from datamodules.windows import FPS
+from datamodules.views.base import Maker, View, ViewArrays, Want
 
 SELDOM = 0.05  # share of the steps below which a part is more likely misread than unseen
 
@@ -38,7 +38,7 @@ SELDOM = 0.05  # share of the steps below which a part is more likely misread th
 class People(View):
     """One person: pictures, uint8 RGB ``(steps, size, size, 3)``, and joints, float32 ``(steps, 17, 3)``.
 
-    Joints follow COCO: x and y relative to the body's box, score. ``<part>_seen`` tells the steps that show a part; the
+    Joints follow COCO: x and y relative to the body's box, score. ``<part>_seen`` marks the steps that show a part; the
     others are zeros.
 
     Attributes:
@@ -85,7 +85,7 @@ class People(View):
             raise DataError(
                 f"{option}.boxes {table}: none of its videos is in {source}, where they have names like {names[0]}"
             )
-        tell_unmatched(str(table), rows, names, label="row")
+        print_unmatched(str(table), rows, names, label="row")
         key = option.rpartition(".")[2]
 
         def with_rows(entry: Entry) -> Entry:
@@ -98,8 +98,8 @@ class People(View):
         """Return the same with those parts that are kept of what is given."""
         if lacking := [part for part in self.parts if part not in given]:
             raise DataError(
-                f"{option}.parts {' '.join(lacking)}: there are only {', '.join(given)} ({self.said()}); give "
-                f"{option}.boxes."
+                f"{option}.parts {' '.join(lacking)}: there are only {', '.join(given)} "
+                f"({self.describe_source()}); give {option}.boxes."
             )
         return replace(self, parts=tuple(part for part in PARTS if part in (self.parts or given)))
 
@@ -118,12 +118,12 @@ class People(View):
         options = {name: value for name, value in asdict(self).items() if name != "detector"}
         return {**options, "boxes": self.detector or ("csv" if self.boxes else "built-in"), "fps": FPS}
 
-    def said(self) -> str:
-        """Return where the boxes come from."""
+    def describe_source(self) -> str:
+        """Return the source of the boxes, for messages."""
         given = self.detector or self.boxes
         return f"boxes from {given}" if given else "faces from the built-in detector"
 
-    def told(self, name: str, store: Store) -> str:
+    def summarise(self, name: str, store: Store) -> str:
         """Return in which share of the steps each part is seen."""
         said = []
         for part in self.parts:
@@ -143,7 +143,7 @@ class People(View):
 
 
 def _called(entry: Entry) -> str:
-    """Return what a table of boxes calls an entry: its id without the corpus."""
+    """Return the name of an entry in a table of boxes: its id without the corpus."""
     return entry.id.partition("/")[2] or entry.id
 
 
@@ -161,7 +161,7 @@ class _Person(Maker):
         self.steps: dict[str, list[np.ndarray | None]] = {part: [] for part in view.parts}
         self.count = 0
 
-    def frame(self, piece: Entry, frame: VideoFrame) -> None:
+    def add_frame(self, piece: Entry, frame: VideoFrame) -> None:
         """Cut every part that is found out of the next step."""
         view, size = self.view, shown_size(frame)
         picture = to_rgb(frame) if view.detector else None
@@ -185,8 +185,8 @@ class _Person(Maker):
                 steps.append(letter_box(shown, view.sizes[part]))
         self.count += 1
 
-    def end(self) -> Made:
-        """Return what was seen of every part, and where.
+    def finish(self) -> ViewArrays:
+        """Return the arrays of every part, and which steps show it.
 
         Raises:
             MediaError: Nothing was seen at all.
@@ -205,7 +205,7 @@ class _Person(Maker):
                 if values is not None:
                     arrays[part][place] = values
             arrays[f"{part}_seen"] = np.array(marks, np.uint8)
-        return Made(arrays)
+        return ViewArrays(arrays)
 
 
 def _relative(joints: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray | None:
@@ -219,7 +219,7 @@ def _relative(joints: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray 
 
 
 def _face_alone(piece: Entry, frame: VideoFrame) -> Found:
-    found, path = nothing(), piece.media["video"].path
+    found, path = empty_detection(), piece.media["video"].path
     assert path is not None
     with contextlib.suppress(MediaError):
         # Whole bodies are in the picture: faces are smaller than in a clip of one talking head.

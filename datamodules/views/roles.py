@@ -1,15 +1,15 @@
-"""Who says each utterance of a dialogue."""
+"""The role, speaker or listener, of each utterance of a dialogue."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from datamodules.entries import ROLES, Entry
-from datamodules.views.base import Known
+from datamodules.views.base import EntryView
 
 
 @dataclass(frozen=True)
-class Roles(Known):
+class Roles(EntryView):
     """Place in `entries.ROLES` from 1, uint8 ``(U,)``."""
 
     def arrays(self, name: str) -> dict[str, str]:

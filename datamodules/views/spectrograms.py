@@ -1,4 +1,4 @@
-"""Mel spectrograms of the equal segments of a clip: what the audio network of EmotiW 2023 (Augusma et al.) hears."""
+"""Mel spectrograms of the equal segments of a clip: the input of the audio network of EmotiW 2023 (Augusma et al.)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from datamodules.entries import Entry
 from datamodules.errors import DataError, MediaError
 from datamodules.media.clip import Clip
 from datamodules.media.spectrogram import RATE, spectrograms
-from datamodules.views.base import Made, Maker, View, Want
+from datamodules.views.base import Maker, View, ViewArrays, Want
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,15 @@ class _OfSound(Maker):
     def __init__(self, view: Spectrograms, name: str) -> None:
         self.view, self.name, self.wave = view, name, np.empty(0, np.int16)
 
-    def clip(self, piece: Entry, clip: Clip) -> None:
+    def add_clip(self, piece: Entry, clip: Clip) -> None:
         self.wave = clip.waves[RATE]
         if len(self.wave) < RATE // 10:
             raise MediaError(Path(piece.name), f"only {len(self.wave)} samples of sound")
 
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         counts, size = self.view.segments, self.view.size
         made = [
             spectrograms(self.wave, count, size) if len(self.wave) else np.empty((0, 1, size, size), np.float32)
             for count in counts
         ]
-        return Made({f"{self.name}_{count}": values for count, values in zip(counts, made, strict=True)})
+        return ViewArrays({f"{self.name}_{count}": values for count, values in zip(counts, made, strict=True)})

@@ -1,4 +1,4 @@
-"""The sound of every utterance of a dialogue; one without sound goes without."""
+"""The sound of every utterance of a dialogue; of no length where there is none."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from datamodules.entries import Entry
 from datamodules.errors import MediaError
 from datamodules.media.clip import Clip
-from datamodules.views.base import Made, Maker, View, Want
+from datamodules.views.base import Maker, View, ViewArrays, Want
 
 RATE = 16_000  # Hz
 
@@ -49,15 +49,15 @@ class _Waves(Maker):
     def __init__(self, name: str, longest: int) -> None:
         self.name, self.longest, self.waves = name, longest, list[np.ndarray]()
 
-    def clip(self, piece: Entry, clip: Clip) -> None:
+    def add_clip(self, piece: Entry, clip: Clip) -> None:
         wave = clip.waves[RATE][: self.longest]
         if not wave.any():
             raise MediaError(Path(piece.media["audio"].name), "silent")
         self.waves.append(wave)
 
-    def lack(self, piece: Entry) -> None:
+    def skip(self, piece: Entry) -> None:
         self.waves.append(np.empty(0, np.int16))
 
-    def end(self) -> Made:
+    def finish(self) -> ViewArrays:
         ends = np.cumsum([len(wave) for wave in self.waves]).astype(np.int32)
-        return Made({self.name: np.concatenate([np.empty(0, np.int16), *self.waves]), f"{self.name}_end": ends})
+        return ViewArrays({self.name: np.concatenate([np.empty(0, np.int16), *self.waves]), f"{self.name}_end": ends})

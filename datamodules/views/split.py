@@ -1,4 +1,4 @@
-"""Which split an entry is of, and what is told of the splits."""
+"""The split of an entry, and a summary of the splits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +7,13 @@ import numpy as np
 
 from datamodules.entries import SPLITS, Entry, Scan
 from datamodules.errors import DataError
-from datamodules.media.near_duplicates import left_out
+from datamodules.media.near_duplicates import duplicated_across_splits
 from datamodules.store.reader import Store
-from datamodules.views.base import Known, View
+from datamodules.views.base import EntryView, View
 
 
 @dataclass(frozen=True)
-class Split(Known):
+class Split(EntryView):
     """The split of an entry, uint8 ``(1,)``: 0 train, 1 validation, 2 test."""
 
     def arrays(self, name: str) -> dict[str, str]:
@@ -30,7 +30,7 @@ class Split(Known):
         """Return the split of an entry."""
         return {name: np.array([SPLITS.index(entry.split)], np.uint8)}
 
-    def told(self, name: str, store: Store) -> str:
+    def summarise(self, name: str, store: Store) -> str:
         """Return the splits of every folder of the source, and how many pictures of one are nearly in another too."""
         splits = np.array([store.read(name, i)[0] for i in range(len(store))], np.int64)
         folders = np.array([id.partition("/")[0] for id in store.ids])
@@ -40,7 +40,7 @@ class Split(Known):
             of = ", ".join(f"{count} {split}" for split, count in zip(SPLITS, counts, strict=True))
             said.append(f"{folder} ({of})")
         if "thumbnail" in store.arrays:
-            out = left_out(splits, np.stack([store.read("thumbnail", i) for i in range(len(store))]))
+            out = duplicated_across_splits(splits, np.stack([store.read("thumbnail", i) for i in range(len(store))]))
             train, val = (int(np.count_nonzero(out[splits == split])) for split in (0, 1))
             if train or val:
                 said.append(f"near-duplicates across splits: {train} of train and {val} of val will not be used")

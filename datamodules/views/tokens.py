@@ -1,4 +1,4 @@
-"""Token ids of a text: what the text encoders read of a prompt or of what a speaker says (EmpatheticDialogues)."""
+"""Token ids of a text, for the text encoders: of a prompt or of a speaker's turns (EmpatheticDialogues)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,13 +12,13 @@ from datamodules.entries import Entry, Scan
 from datamodules.errors import DataError
 from datamodules.reading.tokens import Tokens
 from datamodules.store.reader import Store
-from datamodules.views.base import Known, View
+from datamodules.views.base import EntryView, View
 
 AUTO, OWN = "auto", "tokenizer"  # the latter is a folder of the source
 
 
 @dataclass(frozen=True)
-class TokenIds(Known):
+class TokenIds(EntryView):
     """Ids of a text, int32 ``(tokens,)``, zeros after its end and where it holds no word.
 
     Attributes:
@@ -42,8 +42,8 @@ class TokenIds(Known):
         return {name: "i32"}
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
-        """Load the tokenizer, so that one that is not there is told at once."""
-        there = sorted({name for entry in scan.usable for name in self.found(entry)})
+        """Load the tokenizer, so that a missing one is reported at once."""
+        there = sorted({name for entry in scan.usable for name in self.text_names(entry)})
         if scan.usable and self.text not in there:
             known = ", ".join(there) or "none"
             raise DataError(f"{option}.text {self.text}: no such text in the source, which has {known}; name another")
@@ -56,7 +56,7 @@ class TokenIds(Known):
             raise DataError(f"{option}.{error}") from None
         return bound, scan
 
-    def found(self, entry: Entry) -> Sequence[str]:
+    def text_names(self, entry: Entry) -> Sequence[str]:
         """Return the names of the texts that could be taken of an entry."""
         return list(entry.texts)
 
@@ -71,8 +71,8 @@ class TokenIds(Known):
         del options["fallback"]
         return {**options, "tokenizer": AUTO if self.tokenizer == AUTO else self.loaded.settings}
 
-    def told(self, name: str, store: Store) -> str:
-        """Return how many texts may have been cut."""
+    def summarise(self, name: str, store: Store) -> str:
+        """Return a sentence on how many texts may have been cut."""
         full = sum(np.count_nonzero(store.read(name, row)[..., -1]) for row in range(len(store)))
         return f"{full} texts fill or pass {self.tokens} ids"
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from datamodules.entries import Entry, Scan
 from datamodules.errors import DataError
-from datamodules.views.base import Known, View
+from datamodules.views.base import EntryView, View
 
 
 @dataclass(frozen=True)
-class Values(Known):
+class Values(EntryView):
     """Labels of an entry that are values, float32 ``(labels,)``, NaN where it has none.
 
     Attributes:

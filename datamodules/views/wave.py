@@ -1,4 +1,4 @@
-"""The sound of a clip as it is, mono."""
+"""The wave of a clip, mono."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,18 +1,17 @@
-"""Whole frames of a clip as squares: what the video network of EmotiW 2023 (Augusma et al.) sees."""
+"""Whole frames of a clip as squares: the video input of EmotiW 2023 (Augusma et al.)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 
-from datamodules.entries import Entry, Scan
+from datamodules.entries import Entry
 from datamodules.media.clip import Clip
 from datamodules.media.frames import to_rgb
 from datamodules.media.letterbox import letter_box
-from datamodules.views.base import Times, View, Want, WholeClip
+from datamodules.views.base import Times, Want, WholeClip
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,7 @@ class WholeFrames(WholeClip):
         """Return its one array."""
         return {f"{name}_{self.frames}": {"uint8": "u8", "float32": "f32"}[self.dtype]}
 
-    def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
-        """Go without pictures where the source holds sound alone."""
-        media = {medium for entry in scan.usable for medium in entry.media}
-        return (self if "video" in media or "audio" not in media else None), scan
-
-    def said(self) -> str:
+    def describe_source(self) -> str:
         """Return how many frames there will be."""
         return f"{self.frames} frames each"
 

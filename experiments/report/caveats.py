@@ -1,4 +1,4 @@
-"""What the figures of a table stand on, a sentence or two each: from result files, so that nobody types a number."""
+"""Caveats of a table's figures, a sentence or two each, from result files, so that nobody types a number."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -48,7 +48,7 @@ def seeds(summary: Summary) -> str:
 
 
 def inference(summary: Summary) -> list[str]:
-    """Return how interval and p were made, and what they are conditional on, a sentence each."""
+    """Return how interval and p were computed, and what they are conditional on, a sentence each."""
     scored = [(row, row.scores[summary.headline]) for row in summary.rows if summary.headline in row.scores]
     if not scored:
         return []
@@ -95,7 +95,7 @@ def trainings(summary: Summary) -> str:
 
 
 def versions(summary: Summary) -> str:
-    """Return which rows were measured with code of which no other row has a cell."""
+    """Return the rows that were measured with a version of the code that no other row has."""
     commits = {
         row.row.label: {cell.result["commit"] or "unknown" for cell in row.cells.values()}
         for row in summary.rows
@@ -115,7 +115,7 @@ def versions(summary: Summary) -> str:
 
 
 def notes(summary: Summary) -> list[str]:
-    """What a reader of the tables has to know, one sentence or two each."""
+    """Return the caveats of the tables, one or two sentences each."""
     scores = [score for row in summary.rows for score in row.scores.values()]
     other = "Accuracy" if summary.table.metric == "uar" else "UAR"
     several_seeds = any(not math.isnan(score.seed_spread) for score in scores)

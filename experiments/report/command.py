@@ -1,4 +1,4 @@
-"""``cli.py report``: every table as Markdown, LaTeX and one self-contained HTML file, from result files alone."""
+"""``cli.py report``: every table as Markdown, LaTeX and one self-contained HTML file, from result files only."""
 
 import argparse
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ RUNS = Path("runs")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of ``report``."""
+    """Add the options of ``report``."""
     parser.add_argument("tables", nargs="*", metavar="TABLE", help="file stem or path of a table; default: all")
     parser.add_argument("--data", choices=("real", "synthetic"), default="real", help="synthetic: the stand-in's runs")
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="folder of all runs")
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
-    """Reports on tables.
+    """Report on tables.
 
     Args:
         args: Options of `add_arguments`.
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
 
 
 def _where_no_runs_are(planner: Planner) -> Path | None:
-    """The committed results, where a table has some and this machine has no run of it."""
+    """Return the committed results, where a table has some and this machine has no run of it."""
     table = planner.table
     if table.synthetic or not (RESULTS / table.name).is_dir():
         return None
@@ -100,7 +100,7 @@ def _where_no_runs_are(planner: Planner) -> Path | None:
 
 
 def summary_of(planner: Planner, results: Path | None = None) -> Summary:
-    """The numbers of a table as its files have them now.
+    """Return the numbers of a table as its files have them now.
 
     Args:
         planner: Planner of the table.
@@ -118,7 +118,7 @@ def summary_of(planner: Planner, results: Path | None = None) -> Summary:
 
 
 def report_folder(planner: Planner) -> Path:
-    """Where the report on a table's runs goes."""
+    """Return the folder of the report on a table's runs."""
     return planner.runs.joinpath(*(["synthetic"] if planner.table.synthetic else []), "report")
 
 

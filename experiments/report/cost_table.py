@@ -1,4 +1,4 @@
-"""What the rows of a table cost: parameters, operations, time, memory."""
+"""The cost of the rows of a table: parameters, operations, time, memory."""
 
 import math
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Tables of a report on who is in the clips and on what its models look at."""
+"""Tables of a report by groups of people in the clips and by modality."""
 
 import math
 
@@ -9,7 +9,7 @@ from experiments.scores.table_scores import Summary
 
 
 def subsets(summary: Summary) -> TextTable:
-    """The metric with some modalities alone."""
+    """Return the table of the metric with subsets of the modalities."""
     shown = [subset for subset in summary.table.subsets if any(subset in row.subsets for row in summary.rows)]
     whole = {name for subset in shown for name in subset}
     named = ["all" if set(subset) == whole else " + ".join(subset) for subset in shown]
@@ -23,7 +23,7 @@ def subsets(summary: Summary) -> TextTable:
 
 
 def fairness(summary: Summary) -> TextTable:
-    """Accuracy of every row by age, gender and whatever else is known of the people in clips."""
+    """Return the accuracy of every row by age, gender and whatever else is known of the people in clips."""
     people = {row.row.label: subgroups.accuracies(row.clips(summary.headline)) for row in summary.rows if row.cells}
     people = {label: of for label, of in people.items() if of}
     rows = []
@@ -39,7 +39,7 @@ def fairness(summary: Summary) -> TextTable:
 
 
 def weights(summary: Summary) -> TextTable:
-    """Mean weights of the modalities; by class and by group of people where a model decides them clip by clip."""
+    """Return the mean weights of the modalities, by class and group of people where they differ from clip to clip."""
     rows: list[list[str]] = []
     modalities: dict[str, None] = {}
     found = []

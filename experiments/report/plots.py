@@ -23,7 +23,7 @@ Figure = tuple[str, bytes]  # caption, PNG
 
 
 def figures(summary: Summary) -> list[Figure]:
-    """Draws everything that the cells of a table allow.
+    """Draw everything that the cells of a table allow.
 
     Args:
         summary: The table with its numbers.
@@ -62,13 +62,13 @@ def figures(summary: Summary) -> list[Figure]:
 
 
 def _gates(summary: Summary, row: RowSummary) -> dict[subgroups.Group, dict[str, subgroups.Values]]:
-    """Weights by class and group; none for a model whose weights are the same for all."""
+    """Return the weights by class and group; none for a model whose weights are the same for all."""
     clips = row.clips(summary.headline)
     return subgroups.weights(clips, row.class_names) if subgroups.adaptive(clips) else {}
 
 
 def run_pictures(summary: Summary) -> list[Figure]:
-    """Pictures that the runs themselves left: those of the first cell of every row."""
+    """Return pictures that the runs themselves left: those of the first cell of every row."""
     pictures = []
     for row in summary.rows:
         for (protocol, fold, seed), cell in sorted(row.cells.items()):
@@ -83,7 +83,7 @@ def run_pictures(summary: Summary) -> list[Figure]:
 def _grid(
     summary: Summary, count: int, draw: Callable[[int, "Axes"], None], *, across: int = 4, size: tuple[float, float]
 ) -> bytes:
-    """Draws panels in a grid and returns the PNG."""
+    """Draw panels in a grid and return the PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
     from matplotlib.text import Text

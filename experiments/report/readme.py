@@ -11,7 +11,7 @@ from experiments.report.text_table import Report
 
 
 def update_readme(path: Path, table: str, block: str) -> None:
-    """Replaces what stands between the markers of a table.
+    """Replace what stands between the markers of a table.
 
     Args:
         path: A Markdown file with ``<!-- table:NAME -->`` and ``<!-- /table:NAME -->``.
@@ -32,7 +32,7 @@ def update_readme(path: Path, table: str, block: str) -> None:
 
 
 def has_block(path: Path, table: str) -> bool:
-    """Whether a Markdown file has the markers of a table."""
+    """Return whether a Markdown file has the markers of a table."""
     return path.exists() and _block(table).search(path.read_text(encoding="utf-8")) is not None
 
 

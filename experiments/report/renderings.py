@@ -33,7 +33,7 @@ def whole_markdown(report: Report) -> str:
 
 
 def readme_block(report: Report) -> str:
-    """Return what stands between a table's markers in a Markdown file."""
+    """Return the text between a table's markers in a Markdown file."""
     return _rendered("readme.md", report=report).rstrip("\n")
 
 
@@ -80,7 +80,7 @@ def _environment() -> Environment:
 
 @pass_context
 def _escaped(context: Context, value: object) -> object:
-    """Return what a template ``<name>.<format>.j2`` shows, escaped for its format; what a macro made is so already."""
+    """Render a template ``<name>.<format>.j2``, escaped for its format; the output of a macro is escaped already."""
     if isinstance(value, Markup):
         return value
     return Markup(_ESCAPES[Path(str(context.name)).with_suffix("").suffix](str(value)))

@@ -28,7 +28,7 @@ def report_of(summary: Summary) -> Report:
 
 
 def main_table(summary: Summary) -> TextTable:
-    """Published and measured figures side by side, with what is needed to judge the difference."""
+    """Return published and measured figures side by side, with what is needed to judge the difference."""
     headline = TITLES[summary.headline].split(" (")[0].lower()
     header = [
         first(summary),
@@ -50,13 +50,13 @@ def main_table(summary: Summary) -> TextTable:
 
 
 def published(summary: Summary, row: RowSummary) -> str:
-    """The published figure of the table's metric and where it comes from."""
+    """Return the published figure of the table's metric and where it comes from."""
     figures, metric = row.row.published, summary.table.metric
     return f"{figures[metric]:.2f} ({figures['provenance']})" if metric in figures else summary.table.unpublished
 
 
 def measured(summary: Summary, row: RowSummary, column: str) -> str:
-    """The metric of one column with its spread, and how much of it was run."""
+    """Return the metric of one column with its spread, and how much of it was run."""
     score = row.scores.get(column)
     if not score:
         return NOT_RUN if COLUMNS[column][0] in summary.table.protocols else NONE
@@ -80,7 +80,7 @@ def _main_row(summary: Summary, row: RowSummary) -> list[str]:
 
 
 def _sizes_header(summary: Summary) -> list[str]:
-    """Return a column for what was published, where that is told, and one per protocol: their numbers may differ."""
+    """Return a column for the published figures, if there are any, and one per protocol: their numbers may differ."""
     which = [*(["published"] if _sizes_published(summary) else []), *_PROTOCOLS]
     which = [_PROTOCOLS.get(name, name) for name in which if name == "published" or name in summary.table.protocols]
     return [f"n train / test ({name})" for name in which] if len(which) > 1 else ["n train / test"]

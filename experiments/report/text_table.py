@@ -1,4 +1,4 @@
-"""A report as text: its tables, and what their cells and headings look like."""
+"""A report as text: its tables, and the form of their cells and headings."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class TextTable:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report says in words and figures, made once for every file that shows it.
+    """Words and figures of a report, made once for every file that shows them.
 
     Attributes:
         summary: The table with its numbers.
@@ -57,17 +57,17 @@ def metric_name(summary: Summary) -> str:
 
 
 def first(summary: Summary) -> str:
-    """Title of the first column."""
+    """Return the title of the first column."""
     return STAMP if summary.table.synthetic else "Row"
 
 
 def titled(summary: Summary, text: str) -> str:
-    """A heading, stamped where the table is synthetic."""
+    """Return a heading, stamped where the table is synthetic."""
     return f"{STAMP}: {text}" if summary.table.synthetic else text
 
 
 def title(summary: Summary) -> str:
-    """Heading of a table, stamped where it is synthetic and where a row of it leaked."""
+    """Return the heading of a table, stamped where it is synthetic and where a row of it leaked."""
     own = f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
     leaked = any(row.row.label.startswith(f"{LEAKED}: ") for row in summary.rows)
     return f"{own} ({LEAKED} rows saw what labels were made of)" if leaked else own

@@ -1,4 +1,4 @@
-"""``cli.py reproduce``: runs the missing cells of tables, then has them reported.
+"""``cli.py reproduce``: run the missing cells of tables, then report on the tables.
 
 A cell is one row, fold, seed and protocol. A finished cell costs nothing and is never redone; a half-done one is
 continued or redone, never counted; one whose settings, split or data changed is refused with what changed.
@@ -26,7 +26,7 @@ Report = Callable[[Sequence[Planner]], Iterable[str]]  # writes a report on tabl
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of ``reproduce``."""
+    """Add the options of ``reproduce``."""
     parser.add_argument("tables", nargs="+", metavar="TABLE", help="file stem or path of a table")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="only these rows and those they need")
     parser.add_argument("--folds", nargs="+", type=int, metavar="K", help="only these test folds, counted from 0")
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, project: Path = PROJECT, report: Report | None = None) -> int:
-    """Runs the missing cells of tables and has the tables reported.
+    """Run the missing cells of tables and report on the tables.
 
     Args:
         args: Options of `add_arguments`.
@@ -122,7 +122,7 @@ def _reproduce(
 
 
 def _print_evaluations(planners: Sequence[Planner], selection: Selection, states: dict[Path, State]) -> None:
-    """Tells how many evaluations are to come, those of cells that are yet to run included."""
+    """Print how many evaluations are to come, those of cells that are yet to run included."""
     will_be = [path for path, found in states.items() if found != "changed"]
     left = [found for planner in planners for found in pending(planner.table, planner.jobs(selection), will_be)]
     if left:
@@ -130,7 +130,7 @@ def _print_evaluations(planners: Sequence[Planner], selection: Selection, states
 
 
 def _make_stand_in(table: Table, roots: Sequence[Path], program: Path, *, dry: bool) -> str:
-    """Makes and prepares the stand-in corpora; returns what went wrong, if anything."""
+    """Make and prepare the stand-in corpora; return what went wrong, if anything."""
     for root in roots:
         if root.parent != table.data.parent:
             return f"not run: no data at {root}; stand-ins are made in {table.data.parent} alone"
@@ -146,7 +146,7 @@ def _make_stand_in(table: Table, roots: Sequence[Path], program: Path, *, dry: b
 
 
 def _options(table: Table, command: str, corpus: str) -> list[str]:
-    """Options of a corpus: under its name where a table makes several."""
+    """Return the options of a corpus: under its name where a table makes several."""
     options = table.make[command]
     if any(isinstance(value, dict) for value in options.values()):
         options = options.get(corpus, {})
@@ -154,7 +154,7 @@ def _options(table: Table, command: str, corpus: str) -> list[str]:
 
 
 def _refusals(jobs: Sequence[Job], states: dict[Path, State]) -> dict[str, str]:
-    """Why cells made under another request are not used; what changed is said once for all it holds of."""
+    """Return why cells made under another request are not used; each change is listed once, with all its cells."""
     reasons: dict[str, str] = {}
     told: dict[str, str] = {}
     for job in jobs:

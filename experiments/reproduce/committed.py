@@ -27,7 +27,7 @@ _CURVES = ("epoch", "train_loss", "val_loss", "val_accuracy", "val_uar", "val_f1
 
 
 def write_committed(table: Table, cells: Cells, folder: Path) -> list[Path]:
-    """Writes one file per row that has cells.
+    """Write one file per row that has cells.
 
     Args:
         table: The table.
@@ -52,7 +52,7 @@ def write_committed(table: Table, cells: Cells, folder: Path) -> list[Path]:
 
 
 def read_committed(table: Table, folder: Path) -> dict[CellKey, Cell]:
-    """Reads the committed cells of a table.
+    """Read the committed cells of a table.
 
     Args:
         table: The table.

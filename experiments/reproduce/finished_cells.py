@@ -8,7 +8,7 @@ from experiments.results.cell import Cell, read_cell, run_directory
 
 
 def planned_cells(table: Table) -> Iterable[CellKey]:
-    """Every cell a table asks for."""
+    """Return every cell a table asks for."""
     for row in table.rows:
         for protocol, seeds in table.seeds.items():
             for fold in table.folds:
@@ -17,7 +17,7 @@ def planned_cells(table: Table) -> Iterable[CellKey]:
 
 
 def read_cells(table: Table, runs: Path) -> dict[CellKey, Cell]:
-    """Reads the finished cells of a table.
+    """Read the finished cells of a table.
 
     Args:
         table: The table.

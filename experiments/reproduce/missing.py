@@ -1,7 +1,8 @@
-"""Finished cells under missing modalities: each trained model scored again while clips of its test fold lose one.
+"""Finished cells under missing modalities: each trained model is scored again with one dropped from its test clips.
 
 It is an evaluation, never a training: a cell is rebuilt from its command, takes the weights of the checkpoint that its
-table reports, and the data lose a modality at a rate (`EmotionDataModule.lose`). What is there already costs nothing.
+table reports, and a modality is dropped at a rate (`EmotionDataModule.set_missing_rates`). What is there already
+costs nothing.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ CHECKPOINTS = {"last": "last.ckpt", "selected": "best.ckpt"}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is still to be scored of one cell.
+    """Evaluations of one cell that are still to be made.
 
     Attributes:
         name: Where the cell stands, for messages.
@@ -44,7 +45,7 @@ class Evaluation:
 
 
 def pending(table: Table, jobs: Sequence[Job], done: Collection[Path]) -> list[Evaluation]:
-    """The evaluations that a table asks for and that are not there yet.
+    """Return the evaluations that a table asks for and that are not there yet.
 
     Args:
         table: The table; its ``missing`` says which rows, modalities and rates.
@@ -74,7 +75,7 @@ def pending(table: Table, jobs: Sequence[Job], done: Collection[Path]) -> list[E
 
 
 def evaluate_all(evaluations: Sequence[Evaluation], workers: int) -> dict[str, str]:
-    """Scores cells, some at a time.
+    """Score cells, several at a time.
 
     Args:
         evaluations: Of `pending`.
@@ -100,7 +101,7 @@ def evaluate_all(evaluations: Sequence[Evaluation], workers: int) -> dict[str, s
 
 
 def evaluate(evaluation: Evaluation) -> str:
-    """Scores one cell under everything that is still to do.
+    """Score one cell under everything that is still to do.
 
     Args:
         evaluation: The cell.
@@ -144,7 +145,7 @@ def _evaluate(evaluation: Evaluation) -> None:
         if not left and modality not in known:
             raise DataError(f"missing: modalities: the data have no {modality!r}; correct the table")
         folder = missing_predictions(evaluation.directory, modality, rate, evaluation.selection).parent
-        run.datamodule.lose(dict.fromkeys(lost, rate))
+        run.datamodule.set_missing_rates(dict.fromkeys(lost, rate))
         trainer = Trainer(
             accelerator=run.config.fit.trainer.accelerator,
             devices=1,

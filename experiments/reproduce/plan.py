@@ -1,4 +1,4 @@
-"""Which cells a table asks for, what each is asked to be, and the command that runs it."""
+"""The plan of a table: its cells, the request of each, and the command that runs it."""
 
 import json
 import os
@@ -48,7 +48,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which cells of a table are wanted; None stands for all.
+    """The selected cells of a table; None stands for all.
 
     Attributes:
         rows: Names of rows; the rows they need come along.
@@ -64,7 +64,7 @@ class Selection:
 
 
 class Planner:
-    """Plans the cells of one table.
+    """Plan the cells of one table.
 
     Args:
         table: The table.
@@ -85,12 +85,12 @@ class Planner:
         self._split = {name: split_hash(config, table.corpus, project) for name, config in self._config.items()}
 
     def roots(self, selection: Selection) -> list[Path]:
-        """Corpus folders that the selected rows read."""
+        """Return the corpus folders that the selected rows read."""
         rows = self._rows(selection)
         return list(dict.fromkeys(root for row in rows for root in data_roots(self._config[row.name], self.table.data)))
 
     def jobs(self, selection: Selection) -> list[Job]:
-        """Every selected cell and every cell that one of them needs.
+        """Return every selected cell and every cell that one of them needs.
 
         Args:
             selection: Which cells are wanted.
@@ -118,7 +118,7 @@ class Planner:
         ]
 
     def request(self, row: Row, protocol: str, fold: int, seed: int, data: Mapping[str, str | None]) -> Config:
-        """What a cell is asked to be.
+        """Return the request of a cell.
 
         Args:
             row: The row.
@@ -145,7 +145,7 @@ class Planner:
         )
 
     def outdated(self, cells: Cells) -> list[CellKey]:
-        """Cells whose settings are no longer those of the YAML files; the data are taken as they were."""
+        """Return the cells whose settings are no longer those of the YAML files; the data are taken as they were."""
         found = []
         for key, cell in cells.items():
             name, protocol, fold, seed = key

@@ -1,4 +1,4 @@
-"""Runs cells as subprocesses, some at a time, and survives whatever happens to them or to itself.
+"""Run cells as subprocesses, several at a time, and survive failures of theirs or interrupts of its own.
 
 Cells are forked from a process that has imported torch and the project already: over a table of small models the
 imports would take as long as half an hour. A cell's process leads a session of its own and dies with this process; a
@@ -23,7 +23,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from datamodules.locks import HANDED_ON, Busy, hold
+from datamodules.errors import Busy
+from datamodules.locks import HANDED_ON, hold
 from experiments.errors import Interrupted
 from experiments.reproduce.plan import Job
 from experiments.results.cell import state, write_json
@@ -38,7 +39,7 @@ _TAIL = 12  # lines of a failed cell's log
 
 @dataclass
 class Outcome:
-    """What became of the cells.
+    """Cells that are done, and those that failed.
 
     Attributes:
         done: Folders of the cells that are done.
@@ -59,7 +60,7 @@ class _Running:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Turns SIGINT and SIGTERM into `Interrupted`."""
+    """Turn SIGINT and SIGTERM into `Interrupted`."""
 
     def interrupt(number: int, _: object) -> None:
         raise Interrupted(number)
@@ -75,7 +76,7 @@ def interruptible() -> Iterator[None]:
 def run_jobs(
     jobs: Sequence[Job], *, program: Path, workers: int, outcome: Outcome, seconds: Mapping[str, list[float]]
 ) -> None:
-    """Runs cells, those that others need first.
+    """Run cells, those that others need first.
 
     Args:
         jobs: Cells to run, each after those it needs.
@@ -131,7 +132,7 @@ def run_jobs(
 
 
 def _imports(project: Path) -> list[str]:
-    """What every cell imports: the training command and all that YAML can name."""
+    """Return what every cell imports: the training command and all that YAML can name."""
     train = project / "experiments" / "train" / "command.py"
     return ["experiments.train.command", *class_paths.modules(project)] if train.exists() else []
 
@@ -142,7 +143,7 @@ def typed(program: Path, command: Sequence[str]) -> str:
 
 
 def call(command: Sequence[str]) -> int:
-    """Runs one command to its end, or to an interrupt."""
+    """Run one command to its end, or to an interrupt."""
     process = subprocess.Popen(command, start_new_session=True)
     try:
         return process.wait()
@@ -155,7 +156,7 @@ def call(command: Sequence[str]) -> int:
 
 
 def _start(job: Job, program: Path, context: multiprocessing.context.ForkServerContext) -> _Running | bool | None:
-    """Starts a cell: True if it is done by now, None if another process has it."""
+    """Start a cell; return True if it is done already, None if another process has it."""
     try:
         lock = hold(job.directory)
     except Busy:
@@ -176,7 +177,7 @@ def _start(job: Job, program: Path, context: multiprocessing.context.ForkServerC
 
 
 def _run_cell(program: str, command: Sequence[str], log: str, environment: Mapping[str, str]) -> None:
-    """What a cell's process does."""
+    """Run a command in a cell's own process."""
     os.setsid()
     threading.Thread(target=_die_with_runner, daemon=True).start()
     try:
@@ -256,7 +257,7 @@ class _Progress:
         done = self.total - len(pending) - len(running) - failed
         names = ", ".join(cell.job.name for cell in running[:3]) or ("waiting for another process" if pending else "")
         counts = f"{done}/{self.total} done, {len(running)} running, {failed} failed"
-        left = self._left(pending, running)
+        left = self._seconds_left(pending, running)
         line = f"{counts}, {duration(left)} left: {names}" if names else counts
         if self.live:
             print(f"\r\033[K{line[:118]}", end="", file=sys.stderr, flush=True)
@@ -268,7 +269,7 @@ class _Progress:
         if self.live and self.last:
             print(file=sys.stderr)
 
-    def _left(self, pending: Sequence[Job], running: Sequence[_Running]) -> float:
+    def _seconds_left(self, pending: Sequence[Job], running: Sequence[_Running]) -> float:
         known = [value for values in self.seconds.values() for value in values]
         if not known:
             return float("nan")

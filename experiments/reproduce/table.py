@@ -54,7 +54,7 @@ class Table:
         folds: Test folds.
         seeds: Seeds by protocol; its keys are the protocols.
         synthetic: Whether its cells run on the stand-in corpus.
-        missing: Rates at which clips of the test fold lose a modality, by modality.
+        missing: Rates at which a modality is dropped from clips of the test fold, by modality.
         subsets: Modalities that clips of the test fold are left with, all others lost; of those in any subset.
         missing_rows: Rows that are evaluated under either.
         metric: What is printed and compared: ``accuracy`` or ``uar``, the unweighted average recall.
@@ -93,7 +93,7 @@ class Table:
         return Path("data", *(["synthetic"] if self.synthetic else []), self.corpus)
 
     def row(self, name: str) -> Row:
-        """The row of this name.
+        """Return the row of this name.
 
         Raises:
             DataError: If the table has none.
@@ -105,5 +105,5 @@ class Table:
 
 
 def table_names(project: Path = PROJECT) -> list[str]:
-    """Names of the tables there are."""
+    """Return the names of the tables there are."""
     return sorted(path.stem for path in (project / "experiments" / "tables").glob("*.yaml"))

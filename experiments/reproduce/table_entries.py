@@ -1,4 +1,4 @@
-"""What the YAML of a table may hold: its keys and their types, which jsonargparse reads."""
+"""The schema of a table's YAML: its keys and their types, which jsonargparse reads."""
 
 import functools
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class TableEntry:
 
 @dataclass(frozen=True)
 class SyntheticEntry:
-    """What is different on the stand-in, and the options that make it."""
+    """Overrides for the stand-in, and the options that make it."""
 
     synth: dict = field(default_factory=dict)  # type: ignore[type-arg]
     prepare: dict = field(default_factory=dict)  # type: ignore[type-arg]
@@ -52,7 +52,7 @@ class SyntheticEntry:
 
 @dataclass(frozen=True)
 class MissingEntry:
-    """Which modalities clips of the test fold lose, or are left with."""
+    """Modalities that are dropped from clips of the test fold, or are their only ones."""
 
     rates: list[float] = field(default_factory=list)
     modalities: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ class MissingEntry:
 
 @dataclass(frozen=True)
 class VaryEntry:
-    """Which rows stand once per value of an option."""
+    """Rows that are repeated for every value of an option."""
 
     option: str
     values: list  # type: ignore[type-arg]
@@ -72,7 +72,7 @@ class VaryEntry:
 
 @dataclass(frozen=True)
 class PublishedEntry:
-    """What was published of a row."""
+    """Published figures of a row."""
 
     provenance: Literal["reported", "authors' log", "secondary", "unverified"]
     accuracy: float | None = None
@@ -83,7 +83,7 @@ class PublishedEntry:
 
 
 def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
-    """Return what a part of a table's file says; a key without a value counts as left out.
+    """Read a part of a table's file; a key without a value counts as left out.
 
     Args:
         kind: What it may say.
@@ -109,12 +109,12 @@ def read_entry(kind: type[Entry], content: Any, where: str) -> Entry:
     try:
         found = _parser(hashable).parse_object(given, env=False, defaults=False)
     except ArgumentError as error:
-        raise DataError(f"{where}: {_told(str(error))}") from error
+        raise DataError(f"{where}: {_describe_error(str(error))}") from error
     return kind(**{name: found[name] for name in given})
 
 
-def _told(message: str) -> str:
-    """Return which keys are wrong, if that is said, and what is wrong with them."""
+def _describe_error(message: str) -> str:
+    """Return the keys that are wrong, if the message names them, and what is wrong with them."""
     keys, complaint = condense(message)
     return f"{', '.join(keys)}: {complaint}" if keys else complaint
 

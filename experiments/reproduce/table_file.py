@@ -1,4 +1,4 @@
-"""Reads and checks the YAML of a table."""
+"""Read and check the YAML of a table."""
 
 import math
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from experiments.reproduce.table_entries import (
     read_entry,
 )
 from experiments.reproduce.table_options import check_settings, making
-from experiments.settings.config import MOST_SEED, PROJECT, Config, read_yaml, shown
+from experiments.settings.config import MOST_SEED, PROJECT, Config, display_path, read_yaml
 
 Value = TypeVar("Value")
 
 
 def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -> Table:
-    """Reads and checks a table.
+    """Read and check a table.
 
     Args:
         name: File stem, or path of the YAML file.
@@ -40,7 +40,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         DataError: If there is no such table or something in it does not hold together.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else project / "experiments" / "tables" / f"{name}.yaml"
-    path = shown(path)
+    path = display_path(path)
     if not path.exists():
         known = ", ".join(table_names(project)) or "none"
         raise DataError(f"no table {name!r} (looked for {path}); tables: {known}")
@@ -51,7 +51,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
     if table.vary is not None:
         vary = read_entry(VaryEntry, table.vary, f"{path}: vary")
         rows = _varied(rows, vary, _first(overlay.values, vary.values), path)
-    rows = _kept(rows, overlay.rows, path)
+    rows = _stand_in_rows(rows, overlay.rows, path)
     _check_rows(rows, path)
     return Table(
         name=path.stem,
@@ -114,7 +114,7 @@ def _varied(rows: list[Row], vary: VaryEntry, values: Sequence[Any], path: Path)
     return found
 
 
-def _kept(rows: list[Row], names: list[str] | None, path: Path) -> list[Row]:
+def _stand_in_rows(rows: list[Row], names: list[str] | None, path: Path) -> list[Row]:
     """Return the rows that the stand-in has; all where none are named."""
     if names is None:
         return rows

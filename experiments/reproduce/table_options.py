@@ -1,4 +1,4 @@
-"""Which options a table may give: settings of experiments, and sizes of stand-ins; no place and no code."""
+"""The options that a table may give: settings of experiments and sizes of stand-ins, no paths and no code."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _OF_THE_RUNNER = (
 
 
 def check_settings(settings: Mapping[Any, Any], path: Path, where: str) -> None:
-    """Refuses what is no dotted name of a setting, as options of the command line alone are, or no table's to say.
+    """Refuse names that are no settings, as options of the command line only, or that a table must not set.
 
     Args:
         settings: What the table calls settings, by name.

@@ -1,4 +1,4 @@
-"""The result of a cell (contract 5): where it lies, how it is written, checked and read.
+"""The result of a cell (contract 5): its folder, and how it is written, checked and read.
 
 ``runs/[synthetic/]<table or experiment>/[<row>/]<protocol>-fold<k>-seed<s>/`` holds::
 
@@ -65,7 +65,7 @@ def run_directory(
     synthetic: bool = False,
     runs: Path = Path("runs"),
 ) -> Path:
-    """Folder of one run.
+    """Return the folder of one run.
 
     Args:
         name: Stem of the table's file for a cell of a table, of the experiment's for a plain ``fit``.
@@ -84,7 +84,7 @@ def run_directory(
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON so that a reader sees the old file or the new one, never a part.
+    """Write JSON so that a reader sees the old file or the new one, never a part.
 
     Raises:
         ValueError: If a number is not finite.
@@ -93,7 +93,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Config:
-    """Reads a JSON object.
+    """Read a JSON object.
 
     Raises:
         DataError: If the file is missing or damaged.
@@ -102,7 +102,7 @@ def read_json(path: Path) -> Config:
 
 
 def read_result(directory: Path) -> Config:
-    """Reads the ``result.json`` of a run.
+    """Read the ``result.json`` of a run.
 
     Raises:
         DataError: If it is missing, damaged or of another schema.
@@ -115,7 +115,7 @@ def read_result(directory: Path) -> Config:
 
 
 def state(directory: Path, request: Config) -> State:
-    """How far a cell is, seen from its files alone.
+    """Return the state of a cell, from its files only.
 
     Args:
         directory: Folder of the cell.
@@ -145,7 +145,7 @@ def _hash_by_names(directory: Path, told: Any) -> Any:
 
 
 def write_result(directory: Path, result: Mapping[str, Any]) -> None:
-    """Checks a result and writes ``result.json``, which makes the cell count as done.
+    """Check a result and write ``result.json``, which makes the cell count as done.
 
     Args:
         directory: Folder of the cell, with everything else already in it.
@@ -167,7 +167,7 @@ def write_result(directory: Path, result: Mapping[str, Any]) -> None:
 
 
 def read_cell(directory: Path) -> Cell:
-    """Reads a finished run.
+    """Read a finished run.
 
     Args:
         directory: Folder of the cell.
@@ -212,7 +212,7 @@ def _all_predictions(path: Path, result: Config) -> Predictions:
 
 
 def read_curves(path: Path) -> dict[str, list[float]]:
-    """Reads ``metrics.csv``.
+    """Read ``metrics.csv``.
 
     Args:
         path: CSV with one row per epoch.

@@ -18,13 +18,13 @@ _TRAINING = {"global_step": int, "loops": dict, "callbacks": dict, "optimizer_st
 
 
 def read_checkpoint(path: Path, option: str = "", remedy: str = "", *, resume: bool = False) -> dict[str, Any]:
-    """Opens a checkpoint without running anything in it; its tensors stay on disk until they are used.
+    """Open a checkpoint without running anything in it; its tensors stay on disk until they are used.
 
     Args:
         path: The file.
         option: What named it, for the message.
         remedy: What to do about a damaged one, for the message.
-        resume: A training is to carry on from it, which takes more than weights.
+        resume: Whether a training resumes from it, which takes more than weights.
 
     Returns:
         Its content.
@@ -58,8 +58,8 @@ def read_checkpoint(path: Path, option: str = "", remedy: str = "", *, resume: b
     return content
 
 
-def why_not_restored(error: Exception) -> str:
-    """Says why a checkpoint could not be taken over; empty where an error is of something else, or says so itself.
+def restore_problem(error: Exception) -> str:
+    """Return why a checkpoint could not be restored; empty where the error has another cause, or names it itself.
 
     Args:
         error: What ended a command that was given a checkpoint.
@@ -83,15 +83,15 @@ def why_not_restored(error: Exception) -> str:
 
 
 def same_selection(source: str, target: Path) -> str:
-    """The checkpoint beside ``source`` that is of the same selection as ``target``; ``source`` where it is neither."""
+    """Return the checkpoint beside ``source`` of the same selection as ``target``; ``source`` where it is neither."""
     path = Path(source)
     return str(path.with_name(target.name)) if path.name in ("best.ckpt", "last.ckpt") else source
 
 
-def keep_to_its_run(
+def restore_data_options(
     checkpoint: Path, data_class: str, options: MutableMapping[str, Any], given: Mapping[str, Any]
 ) -> None:
-    """Scores a checkpoint on the speakers that its run held out, not on those that trained it, and as it was trained.
+    """Set the data options of a checkpoint's run, so that it is scored on the speakers that the run held out.
 
     Args:
         checkpoint: The checkpoint, in the folder of its run.

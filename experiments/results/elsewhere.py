@@ -1,4 +1,4 @@
-"""Which settings say where and on what a cell is made, and not what it is: a cell stays the same cell without them.
+"""Settings that say where and on what a cell is made, not what it is: they are no part of its request.
 
 Every setting that is not listed here by its full dotted path is part of the request. A callback of a list is named by
 its class; of a path that ends in a class, everything is left out.
@@ -73,7 +73,7 @@ def without_elsewhere(settings: Any, path: str = "") -> Any:
 
 
 def _is_one(count: Any) -> bool:
-    """Whether a number of devices, or a list of them as Lightning reads it, is one; how many ``auto`` is, who knows."""
+    """Return whether a number or list of devices, as Lightning reads it, is one device; for ``auto`` nobody knows."""
     if isinstance(count, list):
         return len(count) == 1
     return count is None or re.fullmatch(r"1|\d+,", str(count).strip()) is not None

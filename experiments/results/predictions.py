@@ -1,4 +1,4 @@
-"""What a model said about each clip of a test fold, and where a run keeps it.
+"""A model's predictions for each clip of a test fold, and their place in a run's folder.
 
 A run's folder holds::
 
@@ -23,7 +23,7 @@ _OTHERS = ("gate_", "attr_")  # columns that some models and corpora have
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said about the clips of a test fold, each clip once.
+    """Predictions of a model for the clips of a test fold, each clip once.
 
     Attributes:
         ids: Clip ids.
@@ -49,17 +49,17 @@ class Predictions:
 
 
 def missing_predictions(directory: Path, modality: str, rate: float, selection: str) -> Path:
-    """Where a cell keeps its predictions of a test fold whose clips lose a modality at a rate."""
+    """Return the file of a cell's predictions for a test fold from whose clips a modality is dropped at a rate."""
     return directory / "missing" / f"{modality}-{rate:.2f}" / f"predictions-{selection}.csv"
 
 
 def subset_name(modalities: Iterable[str]) -> str:
-    """What stands for the modality that goes missing where it is all but these."""
+    """Return the name that stands for all modalities but these in place of the one that goes missing."""
     return _ONLY + "+".join(modalities)
 
 
 def subset_of(name: str) -> tuple[str, ...]:
-    """The modalities that are left under a name of `subset_name`; none for the name of a modality."""
+    """Return the modalities that are left under a name of `subset_name`; none for the name of a modality."""
     return tuple(name.removeprefix(_ONLY).split("+")) if name.startswith(_ONLY) else ()
 
 
@@ -69,7 +69,7 @@ def most_probable(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int6
 
 
 def unfit(predictions: Predictions, classes: int) -> str:
-    """Return what no model of so many classes can have said; empty if all of it can be so.
+    """Return what makes predictions impossible for a model of so many classes; empty if they are possible.
 
     Args:
         predictions: Of clips.
@@ -102,7 +102,7 @@ def unfit(predictions: Predictions, classes: int) -> str:
 
 
 def read_predictions(path: Path, class_names: list[str]) -> Predictions:
-    """Reads a prediction file; a clip that a distributed sampler repeated is kept once.
+    """Read a prediction file; a clip that a distributed sampler repeated is kept once.
 
     Args:
         path: CSV with columns id, group, target and ``p_<class>`` per class; ``gate_<modality>`` and ``attr_<name>``
@@ -113,7 +113,7 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
         The predictions, clips in order of first appearance.
 
     Raises:
-        DataError: If a column is missing, a cell is no number, or no model can have said so.
+        DataError: If a column is missing, a cell is no number, or the values are no predictions.
     """
     columns = [f"p_{name}" for name in class_names]
     try:

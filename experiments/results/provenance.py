@@ -1,4 +1,4 @@
-"""What a result was made on, and by which version of the code."""
+"""Provenance of a result: the device, and the version of the code."""
 
 import platform
 import subprocess
@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 
 def device_name(trainer: Trainer) -> str:
-    """What the run ran on, in words."""
+    """Return the name of the device that the run used."""
     if trainer.strategy.root_device.type == "cuda":
         return f"{trainer.world_size} x {torch.cuda.get_device_name()}"
     return f"CPU {platform.machine()}, {torch.get_num_threads()} threads x {trainer.world_size}"

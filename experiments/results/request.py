@@ -1,4 +1,4 @@
-"""What a cell is asked to be, in a form that can be compared: standard library and YAML alone.
+"""The request of a cell, what it is asked to be, in a form that can be compared: standard library and YAML only.
 
 A request holds the merged settings (``_trainer.yaml``, the experiment, its overlays, the overrides), fold, seed and
 protocol, the split file, the fingerprint of the prepared data and the requests of the cells whose checkpoints it
@@ -18,7 +18,7 @@ from datamodules.reading.plain_json import read_object
 from datamodules.store.reader import joint_fingerprint, read_manifest
 from experiments.errors import TooMuch
 from experiments.results.elsewhere import without_elsewhere
-from experiments.settings.class_paths import by_last_name
+from experiments.settings.class_paths import shorten_class_paths
 from experiments.settings.config import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
 from experiments.settings.redaction import drop, hide, is_secret
 
@@ -27,7 +27,7 @@ _DIFF_LINES = 8
 
 
 def read_config(configs: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> Config:
-    """Merges the files of a run and the options over them.
+    """Merge the files of a run and the options over them.
 
     Args:
         configs: YAML files, each laid over the ones before it.
@@ -43,7 +43,7 @@ def read_config(configs: Sequence[Path], overrides: Mapping[str, Any] | None = N
 
 
 def read_command(arguments: Sequence[str], configs: Sequence[Path] = ()) -> Config:
-    """Merges what a command line asks for: as on the command line, what stands later wins.
+    """Merge what a command line asks for: as on the command line, what stands later wins.
 
     Args:
         arguments: What follows ``cli.py fit``.
@@ -60,13 +60,13 @@ def read_command(arguments: Sequence[str], configs: Sequence[Path] = ()) -> Conf
 
 
 def data_roots(config: Config, default: Path) -> list[Path]:
-    """The corpus folders that merged settings name."""
+    """Return the corpus folders that merged settings name."""
     options = config.get("data", {}).get("init_args", {})
     return [Path(root) for root in options.get("roots") or [options.get("root") or default]]
 
 
 def data_manifest(root: Path) -> Config | None:
-    """The manifest of the prepared data of a corpus.
+    """Return the manifest of the prepared data of a corpus.
 
     Args:
         root: Folder of the corpus.
@@ -81,7 +81,7 @@ def data_manifest(root: Path) -> Config | None:
 
 
 def data_fingerprint(roots: Sequence[Path]) -> str | None:
-    """What identifies the prepared data of one or several corpora; None where one of them has no finished store."""
+    """Return the fingerprint of the prepared data of one or several corpora; None where one has no finished store."""
     manifests = [manifest for root in roots if (manifest := data_manifest(root)) is not None]
     if len(manifests) < len(roots):
         return None
@@ -89,7 +89,7 @@ def data_fingerprint(roots: Sequence[Path]) -> str | None:
 
 
 def split_hash(config: Config, corpus: str, project: Path = PROJECT) -> str | None:
-    """SHA-256 of the split file that merged settings name, or else of the corpus; None where there is none."""
+    """Return the SHA-256 of the split file that merged settings name, or else of the corpus'; None without one."""
     named = config.get("data", {}).get("init_args", {}).get("splits")
     path = Path(named) if named else project / "datamodules" / "splits" / f"{corpus}.csv"
     return sha256_file(path) if path.is_file() else None
@@ -105,7 +105,7 @@ def make_request(
     split: str | None,
     needs: Mapping[str, str],
 ) -> Config:
-    """States what a cell is asked to be (contract 5).
+    """Return the request of a cell: what it is asked to be (contract 5).
 
     Args:
         config: Merged settings of `read_config`.
@@ -120,7 +120,7 @@ def make_request(
         The request, ready for `request_hash` and ``request.json``.
     """
     sections = {
-        name: section for name, section in without_elsewhere(by_last_name(config)).items() if not is_secret(name)
+        name: section for name, section in without_elsewhere(shorten_class_paths(config)).items() if not is_secret(name)
     }
     # Whom a trainer tells is no part of what a run is; an address that a model or data read is.
     settings = {name: drop(section, mark=name != "trainer") for name, section in sections.items()}
@@ -138,7 +138,7 @@ def make_request(
 def request_from_command(
     arguments: Sequence[str], *, corpus: str, project: Path = PROJECT, data: str | None = None
 ) -> Config:
-    """The request that a ``fit`` command line makes; the same as its planner's for a cell of a table.
+    """Return the request that a ``fit`` command line makes; the same as its planner's for a cell of a table.
 
     Args:
         arguments: What follows ``cli.py fit``.
@@ -159,7 +159,7 @@ def request_from_command(
     sources = config.get("model", {}).get("init_args", {}).get("init_from") or {}
     fold, seed = int(options.get("fold", 0)), int(config.get("seed_everything") or 0)
     protocol = str(options.get("protocol", "paper"))
-    sources = handed_over(sources, fold=fold, seed=seed, protocol=protocol)
+    sources = resolve_checkpoints(sources, fold=fold, seed=seed, protocol=protocol)
     request = make_request(
         config,
         fold=fold,
@@ -169,11 +169,11 @@ def request_from_command(
         split=split_hash(config, corpus, project),
         needs={name: _checkpoint_hash(Path(path)) for name, path in sources.items()},
     )
-    return _carried_on(request, Path(config["ckpt_path"])) if config.get("ckpt_path") else request
+    return _resumed(request, Path(config["ckpt_path"])) if config.get("ckpt_path") else request
 
 
-def _carried_on(request: Config, checkpoint: Path) -> Config:
-    """The request of a run that carries on from a checkpoint: the same if it is the run's own, else it needs it."""
+def _resumed(request: Config, checkpoint: Path) -> Config:
+    """Return the request of a run that resumes: unchanged from its own checkpoint, else with that checkpoint in it."""
     cell = recorded_request(checkpoint.parent.parent)
     needs = {name: need for name, need in cell.get("needs", {}).items() if name != "ckpt_path"}
     if {**cell, "needs": needs} == request:
@@ -181,18 +181,18 @@ def _carried_on(request: Config, checkpoint: Path) -> Config:
     return {**request, "needs": {**request["needs"], "ckpt_path": _checkpoint_hash(checkpoint)}}
 
 
-def handed_over(sources: Mapping[str, str], *, fold: int, seed: int, protocol: str) -> dict[str, str]:
-    """The checkpoints that a run starts from: ``{cell}`` in a path stands for the run's own protocol, fold and seed."""
+def resolve_checkpoints(sources: Mapping[str, str], *, fold: int, seed: int, protocol: str) -> dict[str, str]:
+    """Return the checkpoints that a run starts from; ``{cell}`` in a path becomes its own protocol, fold and seed."""
     return {part: path.replace("{cell}", cell_name(protocol, fold, seed)) for part, path in sources.items()}
 
 
 def cell_name(protocol: str, fold: int, seed: int) -> str:
-    """Name of the folder of a cell."""
+    """Return the name of the folder of a cell."""
     return f"{protocol}-fold{fold}-seed{seed}"
 
 
 def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
-    """Splits a command line into its config files and its other options.
+    """Split a command line into its config files and its other options.
 
     Args:
         arguments: ``--key value`` and ``--key=value`` options.
@@ -209,7 +209,7 @@ def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Yield name and value of every option, in order; a config file's is its path."""
+    """Yield the name and value of every option, in order; a config file's is its path."""
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -225,7 +225,7 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 
 def request_hash(request: Config) -> str:
-    """SHA-256 of a request in canonical form."""
+    """Return the SHA-256 of a request in canonical form."""
     return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -242,11 +242,11 @@ def recorded_request(directory: Path) -> Config:
     data = settings.get("data", {}) if isinstance(settings := recorded.get("settings", {}), dict) else None
     if not isinstance(data, dict) or not isinstance(data.get("init_args", {}), dict):
         raise DataError(f"{path} is damaged (its settings are none); {AGAIN}")
-    return {**recorded, "settings": by_last_name(settings)} if settings else recorded
+    return {**recorded, "settings": shorten_class_paths(settings)} if settings else recorded
 
 
 def difference(old: Config, new: Config) -> str:
-    """What changed between two requests, one setting a line.
+    """Return what changed between two requests, one setting a line.
 
     Args:
         old: The earlier request.
@@ -284,7 +284,7 @@ def _laid(*layers: Path | tuple[str, Any]) -> Config:
 
 
 def _refuse_files(config: Config) -> None:
-    """Refuse settings in a file of their own: the parser would read it, and a request would hold its name alone."""
+    """Refuse settings in a file of their own: the parser would read it, and a request would hold only its name."""
     for name, value in _flat(config):
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, str) and (one.endswith((".yaml", ".yml", ".json")) or name == "trainer"):
@@ -303,7 +303,7 @@ def _as_class(value: Any) -> Config:
 
 
 def _checkpoint_hash(path: Path) -> str:
-    """What a checkpoint is: that of the selected epoch is its cell's request, another one of a cell more than that."""
+    """Return the hash of a checkpoint: its cell's request for the selected epoch, and more for another one."""
     if path.name in ("best.ckpt", "last.ckpt") and (cell := recorded_request(path.parent.parent)):
         return request_hash(cell) + ("-last" if path.name == "last.ckpt" else "")
     found: str = sha256_file(path) if path.exists() else drop(str(path), mark=True)

@@ -1,4 +1,4 @@
-"""What a result has to be: the fields of ``result.json``, and as many predictions as it says."""
+"""Checks of a result: the fields of ``result.json``, and as many predictions as it says."""
 
 import math
 from collections.abc import Mapping
@@ -75,6 +75,6 @@ def problem(result: Mapping[str, Any]) -> str:
 
 
 def miscounted(result: Mapping[str, Any], predictions: Predictions) -> str:
-    """Return how predictions are of another number of clips than a result says; empty if they are of as many."""
+    """Return how the number of clips in predictions differs from that of a result; empty if it does not."""
     found = len(predictions.ids) + predictions.unlabelled
     return "" if found == result["n_test"] else f"{found} clips, the result says n_test {result['n_test']}"

@@ -73,7 +73,7 @@ class Score:
 
 
 def score_of(runs: Mapping[tuple[int, int], Predictions], classes: int, planned: int, metric: str) -> Score:
-    """Scores one column of one row.
+    """Score one column of one row.
 
     Args:
         runs: Predictions by fold and seed.

@@ -1,4 +1,4 @@
-"""What is left of a row's metric as modalities go missing.
+"""The metric of a row as modalities go missing.
 
 From the predictions that `experiments.reproduce.missing` wrote.
 """
@@ -36,7 +36,7 @@ class Robustness:
 
 
 def curves(cells: Mapping[tuple[str, int, int], Cell], metric: str) -> dict[str, Robustness]:
-    """Curves of the most honest column that was evaluated under missing modalities.
+    """Return the curves of the most honest column that was evaluated under missing modalities.
 
     Args:
         cells: Finished cells of a row by protocol, fold and seed.
@@ -63,8 +63,8 @@ def curves(cells: Mapping[tuple[str, int, int], Cell], metric: str) -> dict[str,
     return {}
 
 
-def alone(table: Table, cells: Mapping[tuple[str, int, int], Cell]) -> dict[tuple[str, ...], float]:
-    """The metric with some modalities alone; the whole set is the cells' own.
+def subset_means(table: Table, cells: Mapping[tuple[str, int, int], Cell]) -> dict[tuple[str, ...], float]:
+    """Return the mean metric with each subset of the modalities; the full set is the cells' own figure.
 
     Args:
         table: Names the subsets.

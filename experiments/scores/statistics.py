@@ -1,4 +1,4 @@
-"""Metrics from confusion matrices, and what may be said of their differences.
+"""Metrics from confusion matrices, their intervals, and tests of their differences.
 
 Clips of one speaker are not independent, so intervals and tests resample groups (speakers), never clips. Training runs
 differ too: intervals resample the seeds there are, and with one seed all that is said is conditional on that run. Every
@@ -26,38 +26,38 @@ _ROUNDING = 1e-12  # of the sum of the differences' sizes
 def confusion_matrix(
     targets: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], classes: int
 ) -> npt.NDArray[np.float64]:
-    """Counts ``(K, K)`` of clips by true class (row) and predicted class (column)."""
+    """Return counts ``(K, K)`` of clips by true class (row) and predicted class (column)."""
     counts = np.bincount(targets * classes + predicted, minlength=classes * classes)
     return counts.reshape(classes, classes).astype(np.float64)
 
 
 def accuracy(confusion: Array) -> Array:
-    """Share of clips whose class was found, ``(...)``."""
+    """Return the share of clips whose class was found, ``(...)``."""
     return _ratio(_hits(confusion).sum(-1), confusion.sum((-2, -1)))
 
 
 def recalls(confusion: Array) -> Array:
-    """Recall per class ``(..., K)``; NaN for a class without clips."""
+    """Return the recall per class ``(..., K)``; NaN for a class without clips."""
     return _ratio(_hits(confusion), confusion.sum(-1))
 
 
 def uar(confusion: Array) -> Array:
-    """Unweighted average recall: the mean recall of the classes that the targets hold, ``(...)``."""
+    """Return the unweighted average recall: the mean recall of the classes that the targets hold, ``(...)``."""
     return _mean_over_present(recalls(confusion), confusion)
 
 
 def macro_precision(confusion: Array) -> Array:
-    """Mean precision of the classes that the targets hold, 0 for one that is never predicted, ``(...)``."""
+    """Return the mean precision of the classes that the targets hold, 0 for one that is never predicted, ``(...)``."""
     return _mean_over_present(np.nan_to_num(_ratio(_hits(confusion), confusion.sum(-2))), confusion)
 
 
 def macro_f1(confusion: Array) -> Array:
-    """Mean F1 of the classes that the targets hold, ``(...)``."""
+    """Return the mean F1 of the classes that the targets hold, ``(...)``."""
     return _mean_over_present(_ratio(2 * _hits(confusion), confusion.sum(-1) + confusion.sum(-2)), confusion)
 
 
 def majority_baseline(targets: npt.NDArray[np.int64]) -> float:
-    """Accuracy of always naming the most frequent class."""
+    """Return the accuracy of always naming the most frequent class."""
     return float(np.bincount(targets).max() / len(targets))
 
 
@@ -104,7 +104,7 @@ def bootstrap_interval(
 
 @dataclass(frozen=True)
 class SignFlips:
-    """What a paired permutation test found.
+    """Result of a paired permutation test.
 
     Attributes:
         p: The two-sided p value; NaN without groups.
@@ -116,7 +116,7 @@ class SignFlips:
 
 
 def sign_flip_test(differences: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> SignFlips:
-    """Test, two-sided and paired by permutation, whether the two rows' names are exchangeable within every group.
+    """Return the p value of a two-sided, paired permutation test that exchanges the two rows within every group.
 
     All ``2**G`` sign patterns are counted where the differences are multiples of one fraction, as those of hits are
     (their sums are few: a convolution counts them, up to `_SUMS` steps), and for any differences of up to
@@ -181,7 +181,7 @@ def _signed_sums(values: Array) -> Array:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Holm-corrected p values.
+    """Return Holm-corrected p values.
 
     Args:
         values: p values; NaN for a comparison that was not made.
@@ -202,7 +202,7 @@ METRICS = {"accuracy": accuracy, "uar": uar}
 
 
 def metric_of(predictions: Predictions, metric: str) -> float:
-    """A table's metric of some predictions.
+    """Return a table's metric of some predictions.
 
     Args:
         predictions: Of one cell.

@@ -1,4 +1,4 @@
-"""What a table says of who is in the clips and of what its models look at: accuracy per group, weights per modality.
+"""Subgroups of a table: accuracy per group of people in the clips, weights per modality.
 
 From the columns ``attr_<name>`` and ``gate_<modality>`` of per-clip predictions alone.
 """
@@ -89,7 +89,7 @@ def weights(clips: "pd.DataFrame", class_names: Sequence[str]) -> dict[Group, di
 
 
 def adaptive(clips: "pd.DataFrame") -> bool:
-    """Whether weights differ from clip to clip, beyond what the modalities that are there make of them."""
+    """Return whether weights differ from clip to clip, beyond what the modalities that are there make of them."""
     gates = [f"gate_{modality}" for modality in _columns(clips, "gate_")]
     if not gates:
         return False
@@ -108,12 +108,12 @@ def _columns(clips: "pd.DataFrame", prefix: str) -> list[str]:
 
 
 def heaviest(by: Mapping[str, Values]) -> str:
-    """The modality with the greatest mean weight."""
+    """Return the modality with the greatest mean weight."""
     return max(by, key=lambda modality: float(by[modality].mean()) if len(by[modality]) else -1.0)
 
 
 def bounds(modalities: int) -> tuple[float, float]:
-    """Least and greatest weight that the softmax of sigmoids can give one of several modalities, k.
+    """Return the least and greatest weight that the softmax of sigmoids can give one of several modalities, k.
 
     Args:
         modalities: How many are there.

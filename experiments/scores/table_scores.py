@@ -1,4 +1,4 @@
-"""The numbers of a table, computed from per-clip predictions alone.
+"""The numbers of a table, computed only from per-clip predictions.
 
 Accuracy is the mean over folds of the seed means; UAR and macro F1 are computed on the clips of all folds together,
 because small folds may lack classes. The seeds of a clip weigh as one clip: rows are compared by the mean over seeds of
@@ -17,7 +17,7 @@ from experiments.results.cell import Cell
 from experiments.results.predictions import Predictions
 from experiments.scores import statistics, subgroups
 from experiments.scores.column_score import Score, score_of
-from experiments.scores.robustness import Robustness, alone, curves
+from experiments.scores.robustness import Robustness, curves, subset_means
 from experiments.settings.config import Config
 
 if TYPE_CHECKING:  # see `subgroups`
@@ -55,7 +55,7 @@ class RowSummary:
         return next((cell.result["class_names"] for cell in self.cells.values()), [])
 
     def clips(self, column: str) -> "pd.DataFrame":
-        """Return what `subgroups.clips_of` makes of the predictions behind a column."""
+        """Return the clips of a column's predictions, by `subgroups.clips_of`."""
         protocol, selection = COLUMNS[column]
         runs = [
             cell.predictions[selection]
@@ -65,7 +65,7 @@ class RowSummary:
         return subgroups.clips_of(runs, self.class_names)
 
     def optimism(self, column: str) -> float:
-        """The metric of the best epoch on the test fold minus that of a column, over the folds both have."""
+        """Return the metric of the best epoch on the test fold minus that of a column, over the folds both have."""
         best, other = self.scores.get("best"), self.scores.get(column)
         common = sorted(best.folds.keys() & other.folds.keys()) if best and other else []
         if not best or not other or not common:
@@ -102,7 +102,7 @@ class Summary:
 
 
 def summarise(table: Table, cells: Cells) -> Summary:
-    """Computes the numbers of a table.
+    """Compute the numbers of a table.
 
     Args:
         table: The table.
@@ -144,7 +144,7 @@ def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
             classes = len(next(iter(own.values())).result["class_names"])
             planned = len(table.folds) * len(table.seeds.get(protocol, ()))
             scores[column] = score_of(chosen, classes, planned, table.metric)
-    return RowSummary(row, own, scores, curves(own, table.metric), alone(table, own))
+    return RowSummary(row, own, scores, curves(own, table.metric), subset_means(table, own))
 
 
 def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
@@ -162,7 +162,7 @@ def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
 
 
 def _paired(score: Score, above: Score) -> statistics.SignFlips:
-    """Test two rows; not where they were scored on other clips, which weigh otherwise in an average over classes."""
+    """Test two rows, if they were scored on the same clips: others weigh differently in an average over classes."""
     if score.hits.keys() != above.hits.keys():
         return _UNTESTED
     differences: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Which classes a YAML, an option or a checkpoint may name; whatever else they name is refused before it is imported.
+"""The classes that a YAML, an option or a checkpoint may name; anything else is refused before it is imported.
 
 A class path is a bare name or the full path of a class, in this project's packages or in the modules of libraries that
 are listed here. Of this project's the last name counts, whatever module it had when the path was written. A user's own
@@ -46,7 +46,7 @@ def modules(project: Path) -> list[str]:
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Takes ``--allow-import`` out of a command line, so that it is in no parser, request, config or checkpoint.
+    """Take ``--allow-import`` out of a command line, so that it is in no parser, request, config or checkpoint.
 
     Args:
         arguments: A command line.
@@ -88,7 +88,7 @@ def package(name: str) -> str:
 
 @contextlib.contextmanager
 def guarded(allowed: Sequence[str]) -> Iterator[None]:
-    """Has jsonargparse, which imports whatever a value names while it parses, import nothing that is not listed.
+    """Keep jsonargparse, which imports whatever a value names while it parses, to the modules that are listed.
 
     Args:
         allowed: The user's own packages, which are imported.
@@ -107,7 +107,8 @@ def guarded(allowed: Sequence[str]) -> Iterator[None]:
             import_path_allowlist=[*PACKAGES, *LIBRARIES, *allowed],
             instantiate_subclass_spec_in_any=False,  # a mapping stays one where no class is asked for
         )
-        set_loader("yaml", limited(lambda text: all_as_now(loader(text))), (YAMLError,))  # of files and of options
+        # Of files and of options.
+        set_loader("yaml", limited(lambda text: update_class_paths(loader(text))), (YAMLError,))
         yield
     finally:
         set_loader("yaml", loader, (YAMLError,))
@@ -130,7 +131,7 @@ def refusal(path: str) -> str:
 
 
 def check_classes(value: Any, name: str = "") -> None:
-    """Checks that settings name classes alone: a function that returns the right thing would be called.
+    """Check that settings name only classes: a function that returns the right type would be called.
 
     Args:
         value: Parsed settings; what they name has been imported.
@@ -160,7 +161,7 @@ def check_classes(value: Any, name: str = "") -> None:
 
 
 def _loaded(path: str) -> Any:
-    """Return what a dotted path stands for, if its module is loaded; nothing is imported."""
+    """Return the object of a dotted path, if its module is loaded; nothing is imported."""
     parts = path.split(".")
     for length in range(len(parts) - 1, 0, -1):
         found = sys.modules.get(".".join(parts[:length]))
@@ -171,8 +172,8 @@ def _loaded(path: str) -> Any:
     return None
 
 
-def as_now(path: Any) -> Any:
-    """Return the full path that a class of this project has now: found by its last name, whatever module it names.
+def current_class_path(path: Any) -> Any:
+    """Return the current full path of a class of this project, found by its last name whatever module it names.
 
     Args:
         path: A class path as a checkpoint, a YAML or an option has it.
@@ -188,19 +189,19 @@ def as_now(path: Any) -> Any:
     return f"{own.pop()}.{name}" if len(own) == 1 else path
 
 
-def all_as_now(value: Any) -> Any:
-    """Return settings, or the stored arguments of a model, with the class paths in them as they are now."""
-    return _each_text(value, as_now)
+def update_class_paths(value: Any) -> Any:
+    """Return settings, or the stored arguments of a model, with current class paths."""
+    return _each_text(value, current_class_path)
 
 
-def words_as_now(words: Sequence[str]) -> list[str]:
-    """Return a command line with the class paths that are words or values of it as they are now."""
+def update_command_line(words: Sequence[str]) -> list[str]:
+    """Return a command line whose words and values have current class paths."""
     pairs = [word.partition("=") if word.startswith("-") else ("", "", word) for word in words]
-    return [f"{name}{equals}{as_now(value)}" for name, equals, value in pairs]
+    return [f"{name}{equals}{current_class_path(value)}" for name, equals, value in pairs]
 
 
-def by_last_name(value: Any) -> Any:
-    """Return settings with every class of this project by its name alone: what they ask for has no module.
+def shorten_class_paths(value: Any) -> Any:
+    """Return settings with the classes of this project by their last names, as a request holds them.
 
     Args:
         value: Settings, or a part of them.

@@ -1,4 +1,4 @@
-"""Reads and merges YAML as the command line does."""
+"""Read and merge YAML as the command line does."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ SETTING = re.compile(r"[A-Za-z_][\w.]*\+?")  # dotted name of one; options of th
 CLASS_KEYS = frozenset({"class_path", "init_args", "dict_kwargs"})
 
 
-def shown(path: Path) -> Path:
-    """A path as messages show it: from the working directory where it lies in it."""
+def display_path(path: Path) -> Path:
+    """Return a path as messages show it: from the working directory where it lies in it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
@@ -45,7 +45,7 @@ def parse_value(text: str) -> Any:
 
 
 def read_yaml(path: Path) -> Config:
-    """Reads a YAML file that holds a mapping.
+    """Read a YAML file that holds a mapping.
 
     Args:
         path: The file.
@@ -59,25 +59,25 @@ def read_yaml(path: Path) -> Config:
     try:
         content = plain_yaml.load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"{shown(path)}: {error.strerror or error}") from error
+        raise DataError(f"{display_path(path)}: {error.strerror or error}") from error
     except (UnicodeError, yaml.reader.ReaderError) as error:
-        raise DataError(f"{shown(path)}: not a text file") from error
+        raise DataError(f"{display_path(path)}: not a text file") from error
     except TooMuch as error:
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DataError(f"{shown(path)}{where}: {error.problem}") from error
+        raise DataError(f"{display_path(path)}{where}: {error.problem}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise DataError(f"{shown(path)}{where}: not valid YAML ({getattr(error, 'problem', error)})") from error
+        raise DataError(f"{display_path(path)}{where}: not valid YAML ({getattr(error, 'problem', error)})") from error
     if content is None:
-        raise DataError(f"{shown(path)}: holds no settings")
+        raise DataError(f"{display_path(path)}: holds no settings")
     if not isinstance(content, dict):
-        raise DataError(f"{shown(path)}: expected a mapping, found {type(content).__name__}")
+        raise DataError(f"{display_path(path)}: expected a mapping, found {type(content).__name__}")
     return content
 
 
 def merge(base: Mapping[str, Any], new: Mapping[str, Any], *, sections: bool = True) -> Config:
-    """Lays settings over others as the command line does.
+    """Merge settings over others as the command line does.
 
     Sections, classes and their arguments merge, ``key+`` appends to a list. Any other mapping is a value, which is
     replaced as a whole.
@@ -107,7 +107,7 @@ def merge(base: Mapping[str, Any], new: Mapping[str, Any], *, sections: bool = T
 
 
 def override(settings: Any, names: Sequence[str], value: Any) -> Any:
-    """Lays one dotted option over settings as the command line does.
+    """Set one dotted option in settings as the command line does.
 
     Args:
         settings: The settings; a list stands for its last item, text for a class without arguments.

@@ -1,4 +1,4 @@
-"""What the training commands say: errors of one or two lines, and none of Lightning's advice that does not apply."""
+"""Messages of the training commands: errors of one or two lines, without Lightning's advice that does not apply."""
 
 import logging
 import re
@@ -46,7 +46,7 @@ CHATTER = (
 
 
 def worth_reading(record: logging.LogRecord) -> bool:
-    """Whether a log record tells a user something."""
+    """Return whether a log record is of use to a user."""
     return not record.getMessage().startswith(CHATTER)
 
 
@@ -56,14 +56,14 @@ _format_of_python = warnings.formatwarning
 def _format_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """Our own warnings are for users, who have no use for a line of source; those of libraries say where they are."""
+    """Return a warning as text: ours without its line of source, those of libraries with the place they are from."""
     if Path(filename).is_relative_to(PROJECT) and "site-packages" not in filename:
         return f"warning: {message}\n"
     return _format_of_python(message, category, filename, lineno, line)
 
 
 def quiet() -> None:
-    """Keeps what does not apply here off the screen."""
+    """Hide the libraries' messages that do not apply here."""
     warnings.formatwarning = _format_warning
     for pattern in NOISE:
         warnings.filterwarnings("ignore", pattern)
@@ -72,20 +72,20 @@ def quiet() -> None:
 
 
 class Parser(LightningArgumentParser):
-    """Tells what is wrong with an option in one or two lines instead of a page of usage; takes no abbreviations."""
+    """Report what is wrong with an option in one or two lines, not a page of usage; take no abbreviations."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # An abbreviated option would reach the parser and not the request that a run is compared by.
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
     def add_class_arguments(self, *args: Any, **kwargs: Any) -> list[str]:
-        """Adds the arguments of a class, a count before a share where both are allowed."""
+        """Add the arguments of a class, a count before a share where both are allowed."""
         added: list[str] = super().add_class_arguments(*args, **{**kwargs, "sub_configs": False})
         counts_before_shares(self._actions)
         return added
 
     def add_subclass_arguments(self, *args: Any, **kwargs: Any) -> Any:
-        """Adds a class that settings name; what they name is never taken for a file that says more."""
+        """Add a class that settings name; what they name is never taken for a file that says more."""
         added = super().add_subclass_arguments(*args, **kwargs)
         for action in self._actions:
             if hasattr(action, "_enable_path"):
@@ -93,12 +93,12 @@ class Parser(LightningArgumentParser):
         return added
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raises the condensed message."""
-        raise UsageError(told(message)) from None
+        """Raise the condensed message."""
+        raise UsageError(describe_error(message)) from None
 
 
-def told(message: str) -> str:
-    """Return what is told of a message of jsonargparse: option, complaint."""
+def describe_error(message: str) -> str:
+    """Return a message of jsonargparse in one line: option, complaint."""
     if denied := re.search(r"Importing '([\w.]+)' is not allowed", message):
         before = message[: denied.start()]
         option = re.findall(r'Parser key "(.+?)":', before) or re.findall(r"--([\w.+]+):", before)

@@ -1,4 +1,4 @@
-"""Reads YAML that anyone may have written: plain values alone, and never more of them than settings can have."""
+"""Read YAML that anyone may have written: only plain values, and never more of them than settings can have."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ _Events: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # told one by one:
 
 
 class Loader(yaml.SafeLoader):
-    """Reads numbers as the command line does: ``1e-3`` is a float, a date is text."""
+    """Read numbers as the command line does: ``1e-3`` is a float, a date is text."""
 
 
 Loader.yaml_constructors = {
@@ -46,7 +46,7 @@ Loader.add_constructor("tag:yaml.org,2002:str", _text)
 
 
 def load(text: str) -> Any:
-    """Return what a piece of YAML means.
+    """Return the value of a piece of YAML.
 
     Args:
         text: The YAML.
@@ -78,7 +78,7 @@ def limited(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def check(text: str) -> None:
-    """Looks through YAML without building anything of it.
+    """Check YAML before anything is built of it.
 
     Args:
         text: The YAML.
@@ -101,7 +101,12 @@ def check(text: str) -> None:
                 if anchor:
                     sizes[anchor] = count - start
                 continue
-            if isinstance(event, yaml.NodeEvent) and keys and (mapping := keys[-1]) and (name := mapping.twice(event)):
+            if (
+                isinstance(event, yaml.NodeEvent)
+                and keys
+                and (mapping := keys[-1])
+                and (name := mapping.repeated_key(event))
+            ):
                 raise TooMuch(f"{name} is given twice, of which one would be lost", event.start_mark)
             if isinstance(event, yaml.AliasEvent):
                 if event.anchor not in sizes and any(anchor == event.anchor for anchor, _ in open_):
@@ -129,7 +134,7 @@ def check(text: str) -> None:
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Looks through a command line, whose values a parser reads as YAML.
+    """Check a command line, whose values a parser reads as YAML.
 
     Args:
         words: Its words.
@@ -154,7 +159,7 @@ class _Keys:
         self.is_next = True
         self.known: set[str] = set()
 
-    def twice(self, event: yaml.NodeEvent) -> str:
+    def repeated_key(self, event: yaml.NodeEvent) -> str:
         """Return the key that comes next, if the mapping has it; else nothing."""
         is_key, self.is_next = self.is_next, not self.is_next
         if not is_key or not isinstance(event, yaml.ScalarEvent):

@@ -1,4 +1,4 @@
-"""Keeps secrets out of files and messages: passwords, keys, tokens, and what of a URL is more than its host.
+"""Keep secrets out of files and messages: passwords, keys, tokens, and what of a URL is more than its host.
 
 A setting is a secret by its name, or holds one by what it looks like. Standard library alone.
 """
@@ -27,13 +27,13 @@ _SPOKEN = re.compile(rf"(?<![\w./-])((?:\w+[._])*?(?:{_NAMES}|token)[\"']?\s*[:=
 
 
 def is_secret(name: str) -> bool:
-    """Whether a setting of this name is a secret, whatever its value."""
+    """Return whether a setting of this name is a secret, whatever its value."""
     last = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.removesuffix("+").rpartition(".")[2]).replace("-", "_")
     return _NAME.fullmatch(last) is not None
 
 
 def hide_text(text: str) -> str:
-    """Return a text without the secrets that can be told by what they look like."""
+    """Return a text without the secrets that can be recognised by their form."""
 
     def host(url: re.Match[str]) -> str:
         return f"{url[1]}{url[3]}/{HIDDEN}" if url[2] or len(url[4]) > 1 else url[0]
@@ -74,7 +74,7 @@ def drop(settings: Any, *, mark: bool = False) -> Any:
 
 
 def forget(task: Any) -> None:
-    """Takes the secrets out of what checkpoints and loggers keep of a model's settings.
+    """Remove the secrets from the settings that checkpoints and loggers store of a model.
 
     Args:
         task: The model.

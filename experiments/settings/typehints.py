@@ -1,4 +1,4 @@
-"""What a number on the command line means where both a count and a share are allowed."""
+"""The meaning of a number on the command line where both a count and a share are allowed."""
 
 import argparse
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from typing import Any, Union
 
 
 def counts_before_shares(actions: Iterable[argparse.Action]) -> None:
-    """Has ``1`` mean one and ``1.0`` mean all where an argument takes either, as Lightning's are declared.
+    """Make ``1`` mean one and ``1.0`` mean all where an argument takes either, as Lightning's do.
 
     `typing` keeps unions by what is in them, whatever the order, so that ``Optional[Union[int, float]]`` may be what
     some other import first built from ``Union[float, int]``; the parser takes the first type that fits.

@@ -1,4 +1,4 @@
-"""The training commands: `EmotionCLI` run, or built alone; YAML names classes without their modules."""
+"""The training commands: `EmotionCLI` run, or only built; YAML names classes without their modules."""
 
 import contextlib
 import importlib
@@ -19,26 +19,26 @@ from experiments.train.emotion_cli import EmotionCLI
 
 
 def import_all() -> None:
-    """Imports every module of the packages whose classes YAML can name without their modules."""
+    """Import every module of the packages whose classes YAML can name without their modules."""
     for module in class_paths.modules(PROJECT):
         importlib.import_module(module)
 
 
 class _Built(EmotionCLI):
-    """Stops before anything runs."""
+    """Stop before anything runs."""
 
     def before_fit(self) -> None:
-        """Does nothing, as what follows."""
+        """Do nothing."""
 
     def fit(self, **_: Any) -> None:
-        """Stands in for that of the trainer."""
+        """Take the place of the trainer's ``fit``."""
 
     def after_fit(self) -> None:
-        """Has nothing to test."""
+        """Do nothing: there is nothing to test."""
 
 
 def build(arguments: Sequence[str]) -> EmotionCLI:
-    """Builds the model and the data of a ``fit`` command without running or writing anything.
+    """Build the model and the data of a ``fit`` command without running or writing anything.
 
     Args:
         arguments: The command and its options.
@@ -50,11 +50,11 @@ def build(arguments: Sequence[str]) -> EmotionCLI:
     import_all()
     allowed, arguments = class_paths.split(arguments)
     with class_paths.guarded(allowed):
-        return _Built([*class_paths.words_as_now(arguments), "--trainer.fast_dev_run", "true"])
+        return _Built([*class_paths.update_command_line(arguments), "--trainer.fast_dev_run", "true"])
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs one training command.
+    """Run one training command.
 
     Args:
         arguments: The command and its options.
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     allowed, arguments = class_paths.split(arguments)
     try:
         with class_paths.guarded(allowed), contextlib.ExitStack() as held:
-            EmotionCLI(class_paths.words_as_now(arguments), held)
+            EmotionCLI(class_paths.update_command_line(arguments), held)
     except Finished as done:
         print(done)
     except SystemExit as stop:  # Lightning's way out after Ctrl-C (1) and SIGTERM; the parser's after --help (0)

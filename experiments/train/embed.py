@@ -1,4 +1,4 @@
-"""Runs frozen encoders over a corpus once and has training read what they said (contract 4).
+"""Run frozen encoders over a corpus once and make training read their embeddings (contract 4).
 
 ``<corpus>/embeddings/<key>/`` holds ``<modality>.f32``, one row per item of the prepared store in its order,
 ``manifest.json`` and, written last, ``COMPLETE``. The key is a hash of everything the values depend on: the encoder and
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from atomic_files import write_atomic
 from datamodules.base import EmotionDataModule
 from datamodules.errors import DataError
-from datamodules.locks import in_turn
+from datamodules.locks import wait_and_hold
 from datamodules.reading.files import sha256_file
 from datamodules.store.reader import read_manifest
 from experiments.errors import UsageError
@@ -33,12 +33,12 @@ CHUNK = 1024  # items between two marks from which an interrupted run goes on
 
 
 def use_frozen_encoders(task: EmotionTask, data: EmotionDataModule, checkpoint: Path | None = None) -> None:
-    """Replaces what frozen encoders would see by what they say, computed now or found in the store.
+    """Replace the input of frozen encoders by their embeddings, computed now or read from the store.
 
     Args:
         task: The model; its encoders are filled from ``checkpoint``, or else from ``init_from``.
-        data: Where items come from; it hands out embeddings from now on.
-        checkpoint: Checkpoint of the whole model, where a run carries on or is evaluated.
+        data: Where items come from; its batches carry embeddings afterwards.
+        checkpoint: Checkpoint of the whole model, where a run resumes or is evaluated.
 
     Raises:
         UsageError: If an encoder trains, or its input is augmented.
@@ -58,7 +58,7 @@ def use_frozen_encoders(task: EmotionTask, data: EmotionDataModule, checkpoint: 
 
 
 def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Tensor:
-    """What an encoder says of every item of a modality, memory-mapped.
+    """Return an encoder's embedding of every item of a modality, memory-mapped.
 
     Args:
         encoder: Maps items ``(N, ...)`` to ``(N, D)``.
@@ -74,7 +74,7 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
     folder = Path(data.root) / "embeddings" / key[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with in_turn(folder):  # ranks and cells that want the same
+        with wait_and_hold(folder):  # ranks and cells that want the same
             path = folder / f"{modality}.f32"
             if (folder / "COMPLETE").exists():
                 rank_zero_info(f"{modality}: {count:,} embeddings of {type(encoder).__name__} are in {folder}")
@@ -112,7 +112,7 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
 
 
 def _compute(encoder: nn.Module, data: EmotionDataModule, modality: str, path: Path) -> int:
-    """Fills the file from where it ends; returns the number of values per item."""
+    """Fill the file from where it ends; return the number of values per item."""
     count = data.count_items(modality)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder.to(device)
@@ -148,7 +148,7 @@ def _key(encoder: nn.Module, data: EmotionDataModule, modality: str) -> str:
 
 
 def _settings(encoder: nn.Module) -> dict[str, str]:
-    """Return what an encoder was made with and neither its text nor its tensors tell: how it pools, ..."""
+    """Return the options of an encoder that neither its text nor its tensors show: how it pools, ..."""
     found = {}
     for name, module in encoder.named_modules():
         for option in inspect.signature(type(module).__init__).parameters:

@@ -28,7 +28,7 @@ from error_texts import chain, first_line
 from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
-from experiments.results.checkpoints import DAMAGED, keep_to_its_run, read_checkpoint, why_not_restored
+from experiments.results.checkpoints import DAMAGED, read_checkpoint, restore_data_options, restore_problem
 from experiments.settings import class_paths
 from experiments.settings.config import MOST_SEED
 from experiments.settings.messages import Parser
@@ -61,7 +61,7 @@ class EmotionCLI(LightningCLI):
         except Exception as error:
             if not self.is_running:
                 raise
-            self._tell(error)
+            self._raise_readable(error)
             raise
 
     def _run(self, default: dict[str, Any]) -> None:
@@ -81,13 +81,13 @@ class EmotionCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Links what the model must know about the data."""
+        """Link the model's arguments to the data's attributes."""
         for name in LINKS:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
         parser.add_argument("--overwrite", type=bool, default=False, help="Throw away what the run's folder holds.")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parses, after refusing values that a link would silently replace."""
+        """Parse, after refusing values that a link would silently replace."""
         given = request.read_command(self.arguments[1:]).get("model", {}).get("init_args", {})
         if linked := [name for name in LINKS if name in given]:
             raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
@@ -103,7 +103,7 @@ class EmotionCLI(LightningCLI):
         self.checkpoint, command["ckpt_path"] = command.get("ckpt_path"), None
 
     def before_instantiate_classes(self) -> None:
-        """Takes the model's arguments from the checkpoint; checks what was parsed before anything of it is called."""
+        """Read the model's arguments from the checkpoint; check what was parsed before any of it is called."""
         self._read_checkpoint()
         class_paths.check_classes(self.config[self.config["subcommand"]])
 
@@ -120,14 +120,15 @@ class EmotionCLI(LightningCLI):
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
         if path:
             checkpoint = read_checkpoint(Path(path), "--ckpt_path ", resume=command == "fit")
-            arguments = class_paths.all_as_now(checkpoint["hyper_parameters"])
-            stored, asked = arguments.pop("_class_path"), class_paths.as_now(self.config[command].model.class_path)
+            arguments = class_paths.update_class_paths(checkpoint["hyper_parameters"])
+            stored = arguments.pop("_class_path")
+            asked = class_paths.current_class_path(self.config[command].model.class_path)
             if stored != asked:
                 raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
             if command != "fit":
                 data = self.config[command].data
                 given = request.read_command(self.arguments[1:]).get("data", {})
-                keep_to_its_run(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
+                restore_data_options(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
             arguments.pop("_instantiator", None)  # never called
             model = {"class_path": stored, "dict_kwargs": arguments}
             try:
@@ -136,7 +137,7 @@ class EmotionCLI(LightningCLI):
                 raise UsageError(f"--ckpt_path {path}: of its model's arguments, {error}") from error
 
     def instantiate_classes(self) -> None:
-        """Builds data, model and trainer."""
+        """Build data, model and trainer."""
         try:
             super().instantiate_classes()
         except Exception as error:
@@ -152,7 +153,7 @@ class EmotionCLI(LightningCLI):
         forget(self.model)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Builds the trainer over the run's folder."""
+        """Build the trainer over the run's folder."""
         config, options = self.config[self.subcommand], self.config_init[self.subcommand].trainer
         if config.trainer.fast_dev_run:  # leaves nothing behind
             options.callbacks = [c for c in options.callbacks or [] if not getattr(c, "leaves_files", False)]
@@ -207,7 +208,7 @@ class EmotionCLI(LightningCLI):
         return folder
 
     def _begin_run(self) -> None:
-        """Throws an earlier run away where that was asked for: what can be refused has been by now."""
+        """Delete an earlier run where that was asked for, once everything that can be refused has been."""
         folder = Path(self.trainer.default_root_dir)
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             state = begin(folder, self.request, overwrite=self.config["fit"].overwrite)
@@ -216,7 +217,7 @@ class EmotionCLI(LightningCLI):
         self._resume(folder, state)
 
     def _sweep_directory(self) -> Path | None:
-        """Runs of a sweep differ in settings alone: each has a folder of its own."""
+        """Return the folder of a sweep's run: each has its own, as they differ in settings alone."""
         sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
         if not sweep or not run:
             return None
@@ -231,10 +232,10 @@ class EmotionCLI(LightningCLI):
             rank_zero_info(f"{folder} was begun before: carrying on from {last.name}")
 
     def before_fit(self) -> None:
-        """Says where the run goes, and finds the checkpoints of its own fold and seed to start from."""
+        """Record the run's request, and find the checkpoints of its own fold and seed to start from."""
         trainer: Any = self.trainer
         data = self.datamodule
-        self.model.init_from = request.handed_over(
+        self.model.init_from = request.resolve_checkpoints(
             self.model.init_from, fold=data.fold, seed=self.config["fit"].seed_everything, protocol=data.protocol
         )
         for option, part in data.leaks.items():
@@ -243,20 +244,20 @@ class EmotionCLI(LightningCLI):
                     f"--data.{option}: {type(self.model).__name__} does not read the {part}, so that nothing "
                     "would leak; leave it out"
                 )
-        data.tell_one_class()
+        data.warn_of_one_class()
         if not trainer.fast_dev_run:
             self._begin_run()
             rank_zero_info(f"run folder: {trainer.default_root_dir}")
         self._use_embeddings()
 
     def before_validate(self) -> None:
-        """Has frozen encoders run once."""
+        """Run frozen encoders once."""
         self._use_embeddings()
 
     before_test = before_predict = before_validate
 
     def after_test(self) -> None:
-        """Says so where the model was shown what its labels were made of."""
+        """Print a warning where the model was given what its labels were made of."""
         if self.datamodule.leaked:
             print(f"LEAKED: the model was given {', '.join(self.datamodule.leaks)}")
 
@@ -267,7 +268,7 @@ class EmotionCLI(LightningCLI):
         use_frozen_encoders(self.model, self.datamodule, Path(path) if path else None)
 
     def after_fit(self) -> None:
-        """Tests the selected checkpoints and writes the result of the run."""
+        """Test the selected checkpoints and write the result of the run."""
         trainer: Any = self.trainer
         data = self.datamodule
         if trainer.fast_dev_run:
@@ -286,15 +287,15 @@ class EmotionCLI(LightningCLI):
             )
 
     def after_instantiate_classes(self) -> None:
-        """From here on errors are those of a run."""
+        """Mark the run as started: errors from here on are those of a run."""
         self.is_running = True
 
-    def _tell(self, error: Exception) -> None:
-        """Raises what a user can do about an error of a run, where that is known."""
+    def _raise_readable(self, error: Exception) -> None:
+        """Raise an error that says what a user can do about that of a run, where that is known."""
         if isinstance(error, OSError):
             error.filename = error.filename or self.trainer.default_root_dir  # a write to a full disk names no file
         path = self.config_init[self.subcommand].get("ckpt_path")
-        if path and (reason := why_not_restored(error)):
+        if path and (reason := restore_problem(error)):
             raise UsageError(f"--ckpt_path {path}: {reason}") from error
         if told := explain(error, self.model):
             raise told from error

@@ -1,4 +1,4 @@
-"""What Lightning and torch do not check, or tell in a traceback: options, and classes that are not ours."""
+"""Options and foreign classes that Lightning and torch do not check, or report in a traceback."""
 
 import traceback
 from typing import Any
@@ -26,7 +26,7 @@ _OPTIONS: dict[type, str] = {
 
 
 def check_trainer(trainer: Any, options: Any) -> None:
-    """Refuses options that would end in the middle of a run.
+    """Refuse options that would end in the middle of a run.
 
     Args:
         trainer: As it was built.
@@ -50,7 +50,7 @@ def check_trainer(trainer: Any, options: Any) -> None:
 
 
 def explain(error: Exception, task: Any) -> Exception | None:
-    """Return what a user can do about an error of Lightning or of torch.
+    """Return an error that says what a user can do about one of Lightning or of torch.
 
     Args:
         error: What ended a command.

@@ -1,10 +1,11 @@
-"""What a fresh start does to the folder of a run: nothing finished is lost, nothing changed is mixed in."""
+"""The folder of a run at a fresh start: nothing finished is lost, nothing changed is mixed in."""
 
 import contextlib
 import shutil
 from pathlib import Path
 
-from datamodules.locks import Busy, hold, is_handed_on
+from datamodules.errors import Busy
+from datamodules.locks import hold, is_held_by_parent
 from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
@@ -12,7 +13,7 @@ from experiments.settings.config import Config
 
 
 def enter(folder: Path, held: contextlib.ExitStack) -> None:
-    """Keeps every other run out of the folder of a run.
+    """Hold the lock of a run's folder.
 
     Args:
         folder: Folder of the run.
@@ -21,7 +22,7 @@ def enter(folder: Path, held: contextlib.ExitStack) -> None:
     Raises:
         UsageError: If another run is at work there, or the folder cannot be written.
     """
-    if is_handed_on(folder):
+    if is_held_by_parent(folder):
         return
     try:
         held.callback(hold(folder).release)
@@ -35,7 +36,7 @@ def enter(folder: Path, held: contextlib.ExitStack) -> None:
 
 
 def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
-    """Makes a folder ready for the run that is asked for and records what that is.
+    """Prepare the folder of a run, and record the run's request in it.
 
     Args:
         folder: Folder of the run.
@@ -43,7 +44,7 @@ def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
         overwrite: Throw away what an earlier run left there.
 
     Returns:
-        ``missing`` for a run that starts, ``partial`` for one that carries on.
+        ``missing`` for a run that starts, ``partial`` for one that resumes.
 
     Raises:
         Finished: If the folder holds the finished run.

@@ -1,4 +1,4 @@
-"""What a run leaves behind when it ends: its settings, and the result that every table is made of (contract 5)."""
+"""The record of a run: its settings, and the result that every table is made of (contract 5)."""
 
 import importlib
 import platform
@@ -20,10 +20,10 @@ from lightning_modules.base import EmotionTask
 
 
 class RecordConfig(SaveConfigCallback):
-    """Writes ``config.yaml`` into the run's folder and hands the resolved settings to the loggers."""
+    """Write ``config.yaml`` into the run's folder and hand the resolved settings to the loggers."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Called once, on the first rank."""
+        """Write the settings once, on the first rank."""
         if stage != "fit":
             return
         folder = Path(trainer.default_root_dir)
@@ -39,7 +39,7 @@ class RecordConfig(SaveConfigCallback):
 def record_result(
     trainer: Any, task: EmotionTask, data: EmotionDataModule, selections: dict[str, dict[str, Any]], **about: Any
 ) -> None:
-    """Writes ``result.json`` and prints what it says.
+    """Write ``result.json`` and print what it says.
 
     Args:
         trainer: After the last test of the run.

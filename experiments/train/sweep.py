@@ -1,4 +1,4 @@
-"""Creates a Weights & Biases sweep of ``experiments/sweeps/`` and starts an agent: ``make sweep EXP=cfnsr``.
+"""Create a Weights & Biases sweep of ``experiments/sweeps/`` and start an agent: ``make sweep EXP=cfnsr``.
 
 The options of a run reach it through the command line alone, so that they are on every rank and in its request.
 """
@@ -20,7 +20,7 @@ PROGRAM, START = "cli.py", ["${env}", "${interpreter}", "${program}"]
 
 
 def start(name: str) -> int:
-    """Creates the sweep and runs an agent until it ends.
+    """Create the sweep and run an agent until it ends.
 
     Args:
         name: Stem of the sweep's file.
@@ -58,7 +58,7 @@ def start(name: str) -> int:
 
 
 def _check(content: Config, path: Path) -> None:
-    """Refuses a sweep that would have the agent run anything but a training command of this project.
+    """Refuse a sweep that would make the agent run anything but a training command of this project.
 
     Raises:
         DataError: If it does.
@@ -74,7 +74,7 @@ def _check(content: Config, path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; errors are one line."""
+    """Run the command line; errors are one line."""
     parser = Parser(prog="-m experiments.train.sweep", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("name", nargs="?", default="", metavar="EXP", help="file stem in experiments/sweeps/")
     try:

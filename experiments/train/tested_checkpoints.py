@@ -1,4 +1,4 @@
-"""Scores the checkpoints that a run selected on its test fold."""
+"""Score the checkpoints that a run selected on its test fold."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from lightning_modules.base import EmotionTask
 
 
 def score_selections(trainer: Any, task: EmotionTask, data: EmotionDataModule) -> dict[str, dict[str, Any]]:
-    """Tests every checkpoint whose predictions are results.
+    """Test every checkpoint whose predictions are results.
 
     Args:
         trainer: After its training.

@@ -78,13 +78,13 @@ class AudioEncoder(nn.Module):
         )
 
     def stages(self) -> Stages:
-        """The four blocks of convolutions and the transformer layer."""
+        """Return the four blocks of convolutions and the transformer layer."""
         blocks: Stages = {f"audio_block{number}": [block] for number, block in enumerate(self.blocks, 1)}
         return {**blocks, "audio_attention": [self.attention_norm, self.attention, self.feed_forward]}
 
     @staticmethod
     def check(height: int, width: int) -> None:
-        """Refuses spectrograms that the network cannot read.
+        """Refuse spectrograms that the network cannot read.
 
         Args:
             height: Their frequencies.
@@ -100,7 +100,7 @@ class AudioEncoder(nn.Module):
             )
 
     def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeds a clip's segments.
+        """Embed a clip's segments.
 
         Args:
             segments: Spectrograms ``(B, T, 1, H, W)``.
@@ -178,7 +178,7 @@ class VideoEncoder(nn.Module):
         return {"all": list(self._groups), "none": [], "blocks": blocks}[freeze]
 
     def stages(self) -> Stages:
-        """One stage where all is frozen, else those of `backbone_stages`; what is frozen stays so whatever is asked."""
+        """Return one stage where all is frozen, else those of `backbone_stages`; no schedule trains frozen ones."""
         if self.frozen:
             return {"video": [Frozen(self.backbone)]}
         return {
@@ -191,7 +191,7 @@ class VideoEncoder(nn.Module):
         }
 
     def train(self, mode: bool = True) -> "VideoEncoder":
-        """Switches everything but what is frozen, which stays in eval mode."""
+        """Switch everything but what is frozen, which stays in eval mode."""
         super().train(mode and not self.frozen)
         for name in self._fixed:
             for part in self._groups[name]:
@@ -200,12 +200,12 @@ class VideoEncoder(nn.Module):
         return self
 
     def load_pretrained(self) -> None:
-        """Loads ``weights``; without any the network starts from scratch."""
+        """Load ``weights``; without any the network starts from scratch."""
         if self.weights is not None:
             load_backbone_weights(self.backbone, self.weights)
 
     def check(self, height: int, width: int) -> None:
-        """Refuses frames that the network cannot read.
+        """Refuse frames that the network cannot read.
 
         Args:
             height: Their height in pixels.
@@ -223,7 +223,7 @@ class VideoEncoder(nn.Module):
             )
 
     def forward(self, groups: Tensor) -> Tensor:
-        """Embeds groups of frames.
+        """Embed groups of frames.
 
         Args:
             groups: Normalised frames ``(N, F, 3, H, W)``.

@@ -27,7 +27,7 @@ from lightning_modules.errors import TaskError
 
 
 def pool_segments(x: Tensor, segments: int) -> Tensor:
-    """Means of equally many consecutive steps.
+    """Return means of equally many consecutive steps.
 
     Args:
         x: ``(B, T, D)``.
@@ -121,7 +121,7 @@ class EmotiW(EmotionTask):
         self.head = nn.Linear(sum(sizes) * self.segments, num_classes)
 
     def _frames(self, modality: str, channels: int) -> list[int]:
-        """Number, height and width of the pictures of a modality."""
+        """Return number, height and width of the pictures of a modality."""
         shape = self.input_shapes.get(modality)
         if shape is None:
             has = ", ".join(self.input_shapes)
@@ -131,7 +131,7 @@ class EmotiW(EmotionTask):
         return [shape[0], *shape[2:]]
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
-        """Loads the backbone's pretrained weights, unless one of the checkpoints is for it, and the checkpoints.
+        """Load the backbone's pretrained weights, unless one of the checkpoints is for it, and the checkpoints.
 
         Args:
             checkpoints: Path by submodule.
@@ -141,7 +141,7 @@ class EmotiW(EmotionTask):
         super().start_from(checkpoints)
 
     def on_fit_start(self) -> None:
-        """Starts as every task; says so where a frozen backbone starts from nothing."""
+        """Start as every task; warn where a frozen backbone has random weights."""
         super().on_fit_start()
         if self.trainer.ckpt_path or self.video is None or "video" in self.init_from:
             return
@@ -149,11 +149,11 @@ class EmotiW(EmotionTask):
             rank_zero_warn("the frozen backbone has random weights; give model.video.weights or model.init_from")
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
-        """The video encoder where all of it is frozen: groups of frames ``(N, F, 3, H, W)`` to ``(N, D)``."""
+        """Return the video encoder if all of it is frozen: groups of frames ``(N, F, 3, H, W)`` to ``(N, D)``."""
         return {"video": self.video} if self.video is not None and self.video.frozen else {}
 
     def stages(self) -> Stages:
-        """Video, audio, the attention between them, head; those of encoders that are not there are left out."""
+        """Return the stages: video, audio, the attention between them, head; without those of absent encoders."""
         stages: Stages = {}
         for encoder in (self.video, self.audio):
             stages |= encoder.stages() if encoder is not None else {}
@@ -162,7 +162,7 @@ class EmotiW(EmotionTask):
         return {**stages, "head": [self.head]}
 
     def _embedded_video(self, batch: Batch, encoder: VideoEncoder) -> Tensor:
-        """``(B, steps, D)`` of frames, or of the means over groups of them that were kept."""
+        """Return ``(B, steps, D)`` of frames, or of the means over groups of them that were kept."""
         values = self.observed(batch, "video")
         if values.ndim == 5:
             frames = values.shape[1] // self.steps
@@ -171,7 +171,7 @@ class EmotiW(EmotionTask):
         return self.observed({**batch, "video": pool_segments(values, self.steps)}, "video")
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch.
+        """Score a batch.
 
         Args:
             batch: ``audio`` ``(B, NA, 1, H, W)``, ``video`` ``(B, NV, 3, H, W)`` or ``(B, G, D)``; their masks.

@@ -68,11 +68,11 @@ class UnimodalDynamic(WindowTask):
         self.head = nn.Linear(hidden, num_classes)
 
     def frame_encoders(self) -> dict[str, nn.Module]:
-        """The encoder, where there is one."""
+        """Return the encoder, where there is one."""
         return {} if self.encoder is None else {self.modality: self.encoder}
 
     def stages(self) -> Stages:
-        """Encoder (empty without one), the attention layers, the weights over time, hidden layer, head."""
+        """Return the stages: encoder (may be empty), attention layers, weights over time, hidden layer, head."""
         layers: Stages = {f"attention{depth}": [layer] for depth, layer in enumerate(self.layers, 1)}
         return {
             "encoder": self.encoder_stage(),
@@ -83,7 +83,7 @@ class UnimodalDynamic(WindowTask):
         }
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of windows.
+        """Score a batch of windows.
 
         Args:
             batch: The modality as float ``(B, T, D)``, or raw as the encoder takes it with T after B; its mask.

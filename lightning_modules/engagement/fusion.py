@@ -54,7 +54,7 @@ class Step(NamedTuple):
 
 
 class Wiring(NamedTuple):
-    """What attends to what, and how the results are joined.
+    """The wiring: which stream attends to which, and how the results are joined.
 
     Attributes:
         modalities: How many.
@@ -165,11 +165,11 @@ class CrossMultiModalEngagement(WindowTask):
         self.head = nn.Linear(self.wiring.hidden, num_classes)
 
     def frame_encoders(self) -> dict[str, nn.Module]:
-        """The encoders by modality."""
+        """Return the encoders by modality."""
         return dict(self.encoders.items())
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
-        """Fills encoders from the checkpoints of models that call theirs ``encoder``.
+        """Fill encoders from the checkpoints of models that call theirs ``encoder``.
 
         Args:
             checkpoints: Path by modality.
@@ -182,7 +182,7 @@ class CrossMultiModalEngagement(WindowTask):
                 load_weights(encoder, checkpoints[modality], prefix="encoder.")
 
     def stages(self) -> Stages:
-        """Encoders (empty without any), the layers by the length of the way that leads to them, hidden layer, head."""
+        """Return the stages: encoders (may be empty), layers by their distance from the input, hidden layer, head."""
         stages: Stages = {"encoders": self.encoder_stage()}
         depths: dict[str, int] = {}
         for step, layer in zip(self.wiring.steps, self.layers, strict=True):
@@ -192,7 +192,7 @@ class CrossMultiModalEngagement(WindowTask):
         return {**stages, "hidden": [self.hidden], "head": [self.head]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of windows.
+        """Score a batch of windows.
 
         Args:
             batch: Every modality as float ``(B, T, D)``, or raw as its encoder takes it with T after B; their masks.

@@ -82,16 +82,16 @@ class AudioTextMetadata(DialogueTask):
         self.classifier = _layers([256 + 2 * units + 64, 512, 256, num_classes], dropout)
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
-        """Those of text and audio; the released variant's context goes through that of text."""
+        """Return the encoders of text and audio; the released variant's context goes through that of text."""
         found = super().frozen_encoders()
         return {**found, "context": found["text"]} if "text" in found and self.variant == "released" else found
 
     def parts_read(self) -> set[str]:
-        """The listener, and in the released variant the context."""
+        """Return the parts: the listener, and in the released variant the context."""
         return {"listener", "context"} if self.variant == "released" else {"listener"}
 
     def stages(self) -> Stages:
-        """Encoders, metadata, what stands before the LSTM, the LSTM, its attention, classifier."""
+        """Return the stages: encoders, metadata, the layers before the LSTM, the LSTM, its attention, classifier."""
         before: list[nn.Module | nn.Parameter] = []
         attention: list[nn.Module | nn.Parameter] = []
         if self.variant == "released":
@@ -100,7 +100,7 @@ class AudioTextMetadata(DialogueTask):
         return {**self.encoder_stages(), **stages, "classifier": [self.classifier]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of dialogues.
+        """Score a batch of dialogues.
 
         Args:
             batch: ``text`` and ``audio``, raw or embedded, ``meta``, ``role``; masks and lengths.
@@ -124,7 +124,7 @@ class AudioTextMetadata(DialogueTask):
         if there is None:
             there = torch.ones(len(batch["context"]), dtype=torch.bool, device=batch["context"].device)
         values = batch["context"].unsqueeze(1)
-        return self._said(values, there.unsqueeze(1), "text").squeeze(1)
+        return self._encode(values, there.unsqueeze(1), "text").squeeze(1)
 
 
 class VideoMetadata(DialogueTask):
@@ -178,7 +178,7 @@ class VideoMetadata(DialogueTask):
         draw_released(self, leave=("encoders", "loss"))
 
     def stages(self) -> Stages:
-        """Encoder, metadata, the LSTM of the video, that of both, classifier."""
+        """Return the stages: encoder, metadata, the LSTM of the video, that of both, classifier."""
         return {
             **self.encoder_stages(),
             "metadata": [self.tables, self.meta_steps, self.meta],
@@ -188,7 +188,7 @@ class VideoMetadata(DialogueTask):
         }
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of dialogues.
+        """Score a batch of dialogues.
 
         Args:
             batch: ``video``, raw or embedded, ``meta``, ``role``; masks and lengths.
@@ -215,7 +215,7 @@ def _layers(
     activation: type[nn.Module] = nn.ReLU,
     last: bool = False,
 ) -> nn.Sequential:
-    """Linear layers with norm, activation and dropout after each but the last; after that too where ``last``."""
+    """Return linear layers with norm, activation and dropout after each but the last; after that too where ``last``."""
     layers: list[nn.Module] = []
     for place, (before, after) in enumerate(pairwise(sizes), start=2):
         layers.append(nn.Linear(before, after))
@@ -226,7 +226,7 @@ def _layers(
 
 
 def _attended(attention: nn.MultiheadAttention, states: Tensor, length: Tensor) -> Tensor:
-    """Self-attention over the valid steps of ``(B, U, D)``."""
+    """Return the self-attention over the valid steps of ``(B, U, D)``."""
     padding = torch.arange(states.shape[1], device=states.device) >= length[:, None]
     result: Tensor = attention(states, states, states, key_padding_mask=padding, need_weights=False)[0]
     return result

@@ -1,4 +1,4 @@
-"""What the models of dialogues share: an embedding per utterance and modality, who is speaking, what padding is.
+"""The base of the models of dialogues: an embedding per utterance and modality, profiles, padding.
 
 A dialogue is ``(B, U, ...)``: U utterances of text (token ids), audio (16 kHz waves) and video (a few frames), each of
 which may be missing, the roles of their speakers, and facts about speaker and listener, ``meta`` ``(B, F)`` with
@@ -86,21 +86,21 @@ class DialogueTask(EmotionTask):
         return {modality: encoder for modality, encoder in self.encoders.items() if modality in self.frozen}
 
     def encoder_stages(self) -> Stages:
-        """One stage per encoder; those that are frozen stay so whatever is asked of the stage."""
+        """Return one stage per encoder; frozen ones stay so in any schedule."""
         return {
             f"encoder_{modality}": [Frozen(encoder) if modality in self.frozen else encoder]
             for modality, encoder in self.encoders.items()
         }
 
     def train(self, mode: bool = True) -> "DialogueTask":
-        """Switches everything but frozen encoders, which stay in eval mode."""
+        """Switch everything but frozen encoders, which stay in eval mode."""
         super().train(mode)
         for encoder in self.frozen_encoders().values():
             encoder.eval()
         return self
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
-        """Loads pretrained encoders, then what checkpoints hold.
+        """Load pretrained encoders, then what checkpoints hold.
 
         Args:
             checkpoints: Path by part: ``model`` for the whole model, a modality for its encoder alone, of any model of
@@ -119,7 +119,7 @@ class DialogueTask(EmotionTask):
         super().start_from({part: of for part, of in checkpoints.items() if part not in {"model", *self.encoders}})
 
     def on_fit_start(self) -> None:
-        """Starts as every task; says so where a frozen encoder starts from nothing."""
+        """Start as every task; warn where a frozen encoder has random weights."""
         super().on_fit_start()
         if not self.trainer.ckpt_path and "model" not in self.init_from:
             for modality, encoder in self.frozen_encoders().items():
@@ -129,11 +129,11 @@ class DialogueTask(EmotionTask):
                     )
 
     def parts_read(self) -> set[str]:
-        """What the listener says; a model that hears the speaker alone, or reads the context too, says so."""
+        """Return the listener; a model that reads the speaker alone, or the context too, overrides this."""
         return {"listener"}
 
-    def heard(self, batch: Batch, modality: str) -> Tensor:
-        """Which utterances have a modality, bool ``(B, U)``.
+    def present(self, batch: Batch, modality: str) -> Tensor:
+        """Return which utterances have a modality, bool ``(B, U)``.
 
         Args:
             batch: A batch of contract 1.
@@ -147,7 +147,7 @@ class DialogueTask(EmotionTask):
         return there
 
     def embedded(self, batch: Batch, modality: str) -> Tensor:
-        """The utterances of one modality as embeddings, zero where one lacks it.
+        """Return the utterances of one modality as embeddings, zero where one lacks it.
 
         Args:
             batch: A batch of contract 1, the modality raw or embedded.
@@ -156,9 +156,9 @@ class DialogueTask(EmotionTask):
         Returns:
             ``(B, U, D)``.
         """
-        return self._said(batch[modality], self.heard(batch, modality), modality)
+        return self._encode(batch[modality], self.present(batch, modality), modality)
 
-    def _said(self, values: Tensor, there: Tensor, modality: str) -> Tensor:
+    def _encode(self, values: Tensor, there: Tensor, modality: str) -> Tensor:
         size = self.channels[modality]
         if values.is_floating_point() and values.ndim == 3 and values.shape[2] == size:
             return values.masked_fill(~there.unsqueeze(2), 0)
@@ -172,7 +172,7 @@ class DialogueTask(EmotionTask):
         return made
 
     def metadata(self, batch: Batch) -> Tensor:
-        """Indices ``(B, F)``, 0 where a dialogue has none; in training some lose theirs."""
+        """Return the indices ``(B, F)``, 0 where a dialogue has none; dropped at random in training."""
         meta = self.observed(batch, "meta")
         if self.training and self.metadata_dropout:
             lost = torch.rand(len(meta), 1, device=meta.device) < self.metadata_dropout
@@ -181,18 +181,18 @@ class DialogueTask(EmotionTask):
 
 
 def utterances(batch: Batch) -> Tensor:
-    """Number of utterances ``(B,)``, at least 1."""
+    """Return the number of utterances ``(B,)``, at least 1."""
     length: Tensor = batch["length"]["utterances"]
     return length.clamp_min(1)
 
 
 def last_step(states: Tensor, length: Tensor) -> Tensor:
-    """States ``(B, U, D)`` at the last valid step: ``(B, D)``."""
+    """Return the states ``(B, U, D)`` at the last valid step: ``(B, D)``."""
     return states[torch.arange(len(states), device=states.device), length - 1]
 
 
 def recurrent(lstm: nn.LSTM, steps: Tensor, length: Tensor) -> Tensor:
-    """States ``(B, U, D')`` of an LSTM over the valid steps of ``(B, U, D)``, zeros after them."""
+    """Return the states ``(B, U, D')`` of an LSTM over the valid steps of ``(B, U, D)``, zeros after them."""
     packed = nn.utils.rnn.pack_padded_sequence(steps, length.cpu(), batch_first=True, enforce_sorted=False)
     states, _ = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=steps.shape[1])
     return states
@@ -236,9 +236,9 @@ class MetadataTables(nn.Module):
         self.width = sum(known[place][1] for place in self.places)
 
     def each(self, meta: Tensor) -> list[Tensor]:
-        """Embeddings ``(B, width)`` of the fields of ``(B, F)``, one after the other."""
+        """Return the embeddings ``(B, width)`` of the fields of ``(B, F)``, one after the other."""
         return [self.tables[place](meta[:, field]) for field, place in enumerate(self.places)]
 
     def forward(self, meta: Tensor) -> Tensor:
-        """Embeddings of ``(B, F)`` side by side, ``(B, width)`` in all."""
+        """Return the embeddings of ``(B, F)`` side by side, ``(B, width)`` in all."""
         return torch.cat(self.each(meta), dim=1)

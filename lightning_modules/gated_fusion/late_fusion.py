@@ -73,18 +73,18 @@ class TwoBranches(EmotionTask):
             branch.requires_grad_(False).eval()
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
-        """Those of both branches."""
+        """Return the encoders of both branches."""
         return {**self.video.frozen_encoders(), **self.audio_text.frozen_encoders()}
 
     def train(self, mode: bool = True) -> "TwoBranches":
-        """Switches everything but the branches, which stay in eval mode."""
+        """Switch everything but the branches, which stay in eval mode."""
         super().train(mode)
         for name in BRANCHES:
             getattr(self, name).eval()
         return self
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
-        """Fills the branches.
+        """Fill the branches.
 
         Args:
             checkpoints: Path by branch.
@@ -108,19 +108,19 @@ class TwoBranches(EmotionTask):
         super().start_from(checkpoints)
 
     def stages(self) -> Stages:
-        """Both branches, which never train."""
+        """Return the stages: both branches, which never train."""
         return {name: [Frozen(getattr(self, name))] for name in BRANCHES}
 
     def parts_read(self) -> set[str]:
-        """What a branch reads."""
+        """Return the parts that a branch reads."""
         return set().union(*(getattr(self, name).parts_read() for name in BRANCHES))
 
     def gate_names(self) -> list[str]:
-        """What the columns of ``aux["gate"]`` are."""
+        """Return the names of the columns of ``aux["gate"]``."""
         return list(BRANCHES)
 
     def scored(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """What the branches say.
+        """Return the scores of both branches.
 
         Args:
             batch: A batch of dialogues.
@@ -132,8 +132,8 @@ class TwoBranches(EmotionTask):
         with torch.no_grad():
             outputs = [getattr(self, name)(batch) for name in BRANCHES]
         logits = torch.stack([output["logits"].float() for output in outputs], dim=1)
-        heard = {name: self.video.heard(batch, name).any(1) for name in ("video", "audio", "text")}
-        present = torch.stack([heard["video"], heard["audio"] | heard["text"]], dim=1)
+        having = {name: self.video.present(batch, name).any(1) for name in ("video", "audio", "text")}
+        present = torch.stack([having["video"], having["audio"] | having["text"]], dim=1)
         return logits, present, torch.cat([output["aux"]["embedding"] for output in outputs], dim=1)
 
 
@@ -150,13 +150,13 @@ class StaticAverage(TwoBranches):
         super().__init__(num_classes, input_shapes, encoders, **kwargs)
 
     def on_fit_start(self) -> None:
-        """Refuses to train."""
+        """Refuse to train."""
         if self.trainer.max_epochs != 0:
             raise TaskError("StaticAverage trains nothing: leave --trainer.max_epochs at 0")
         super().on_fit_start()
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of dialogues.
+        """Score a batch of dialogues.
 
         Args:
             batch: As the branches read it.
@@ -177,15 +177,15 @@ class LearnedWeights(TwoBranches):
 
     @abstractmethod
     def branch_weights(self) -> Tensor:
-        """Weights of video and audio-text before the softmax, ``(2,)``."""
+        """Return the weights of video and audio-text before the softmax, ``(2,)``."""
 
     def on_fit_end(self) -> None:
-        """Says what was learned."""
+        """Print the weights that were learned."""
         video, audio_text = self.branch_weights().detach().softmax(0).tolist()
         rank_zero_info(f"weights: video {100 * video:.2f} %, audio-text {100 * audio_text:.2f} %")
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of dialogues.
+        """Score a batch of dialogues.
 
         Args:
             batch: As the branches read it.
@@ -221,7 +221,7 @@ class WeightedLateFusion(LearnedWeights):
         self.class_bias = nn.Parameter(torch.zeros(num_classes))
 
     def stages(self) -> Stages:
-        """Both branches, which never train; the weights with the bias."""
+        """Return the stages: both branches, which never train; the weights with the bias."""
         return {**super().stages(), "fusion": [self.weights, self.class_bias]}
 
     def branch_weights(self) -> Tensor:
@@ -229,7 +229,7 @@ class WeightedLateFusion(LearnedWeights):
         return self.weights
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of dialogues, the bias of each class added."""
+        """Score a batch of dialogues, the bias of each class added."""
         output = super().forward(batch)
         return {**output, "logits": output["logits"] + self.class_bias}
 
@@ -255,7 +255,7 @@ class OneWeightLateFusion(LearnedWeights):
         self.weight = nn.Parameter(start.logit() if initial == "stated" else start)
 
     def stages(self) -> Stages:
-        """Both branches, which never train; the weight."""
+        """Return the stages: both branches, which never train; the weight."""
         return {**super().stages(), "fusion": [self.weight]}
 
     def branch_weights(self) -> Tensor:

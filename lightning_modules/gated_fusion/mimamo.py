@@ -90,7 +90,7 @@ class MIMAMONet(DialogueTask):
         draw_released(self, leave=("encoders", "loss"))
 
     def stages(self) -> Stages:
-        """Encoder, metadata, roles, the rounds of attention, LSTM with its attention, classifier."""
+        """Return the stages: encoder, metadata, roles, the rounds of attention, LSTM with its attention, classifier."""
         return {
             **self.encoder_stages(),
             "metadata": [self.tables, self.meta],
@@ -101,7 +101,7 @@ class MIMAMONet(DialogueTask):
         }
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of dialogues.
+        """Score a batch of dialogues.
 
         Args:
             batch: ``video``, raw or embedded, ``meta``, ``role``; masks and lengths.
@@ -109,7 +109,7 @@ class MIMAMONet(DialogueTask):
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, D)``, what the classifier reads.
         """
-        length, seen = utterances(batch), self.heard(batch, "video")
+        length, seen = utterances(batch), self.present(batch, "video")
         video = self.with_role(torch.cat([self.embedded(batch, "video"), self.roles(batch["role"])], dim=2))
         meta = self.metadata(batch)
         padding = torch.arange(video.shape[1], device=video.device) >= length[:, None]
@@ -129,7 +129,7 @@ class MIMAMONet(DialogueTask):
 
 
 class MutualAttention(nn.Module):
-    """Two sequences attend to themselves, then to each other; what was found is joined and added.
+    """Two sequences attend to themselves, then to each other; the results are concatenated and added.
 
     ``x' = LN(x + MHA(x))``, ``y' = LN(y + MHA(y))``; ``x'' = LN(x' + f([x'; MHA(x', y')]))`` with f a linear layer, LN,
     GELU; likewise y''.
@@ -154,7 +154,7 @@ class MutualAttention(nn.Module):
     def forward(
         self, first: Tensor, second: Tensor, first_absent: Tensor, second_absent: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """One round.
+        """Return both sequences after one round.
 
         Args:
             first: ``(B, T, D)``.
@@ -168,10 +168,10 @@ class MutualAttention(nn.Module):
         """
         absent = {"first": first_absent, "second": second_absent}
         was = {"first": first, "second": second}
-        now = {part: self._norm(part, 0, x + _found(self.itself[part], x, x, absent[part])) for part, x in was.items()}
+        now = {part: self._norm(part, 0, x + _attend(self.itself[part], x, x, absent[part])) for part, x in was.items()}
         result = []
         for part, rest in (("first", "second"), ("second", "first")):
-            found = _found(self.other[part], now[part], now[rest], absent[rest])
+            found = _attend(self.other[part], now[part], now[rest], absent[rest])
             result.append(self._norm(part, 1, now[part] + self.join[part](torch.cat([now[part], found], dim=2))))
         return result[0], result[1]
 
@@ -181,7 +181,7 @@ class MutualAttention(nn.Module):
         return normed
 
 
-def _found(attention: nn.Module, query: Tensor, context: Tensor, absent: Tensor | None) -> Tensor:
+def _attend(attention: nn.Module, query: Tensor, context: Tensor, absent: Tensor | None) -> Tensor:
     if absent is None:
         whole: Tensor = attention(query, context, context, need_weights=False)[0]
         return whole
@@ -192,7 +192,7 @@ def _found(attention: nn.Module, query: Tensor, context: Tensor, absent: Tensor 
 
 
 def _normed(before: int, after: int, dropout: float, again: bool = False) -> nn.Sequential:
-    """Linear, LayerNorm, GELU, dropout; twice where ``again``."""
+    """Return the layers: linear, LayerNorm, GELU, dropout; twice where ``again``."""
     layers = [nn.Linear(before, after), nn.LayerNorm(after), nn.GELU(), nn.Dropout(dropout)]
     if again:
         layers += [nn.Linear(after, after), nn.LayerNorm(after), nn.GELU(), nn.Dropout(dropout)]

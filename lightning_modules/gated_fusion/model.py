@@ -47,7 +47,7 @@ class AdaptiveGatedFusion(DialogueTask):
         gate: Kind of gate: see `ModalityGate`; ``equal`` is the same network without gates.
         gate_activation: ``sigmoid`` as written, ``none`` without its bound.
         temperature: tau.
-        modality_dropout: Rate at which training dialogues lose a modality; at least one stays.
+        modality_dropout: Rate at which a modality is dropped from training dialogues; at least one stays.
         null_rate: Share of training dialogues that the null vector stands for.
         dropout: Dropout of the classifier.
         **kwargs: See `DialogueTask` and `EmotionTask`.
@@ -95,7 +95,7 @@ class AdaptiveGatedFusion(DialogueTask):
         self.class_bias = nn.Parameter(torch.zeros(num_classes))
 
     def stages(self) -> Stages:
-        """Encoders, metadata, projections, gates, classifier with its null vector and biases."""
+        """Return the stages: encoders, metadata, projections, gates, classifier with its null vector and biases."""
         return {
             **self.encoder_stages(),
             "metadata": [self.meta],
@@ -105,15 +105,15 @@ class AdaptiveGatedFusion(DialogueTask):
         }
 
     def parts_read(self) -> set[str]:
-        """Nothing beside the modalities: it hears the speaker alone."""
+        """Return no parts: the model reads the speaker alone."""
         return set()
 
     def gate_names(self) -> list[str]:
-        """What the columns of ``aux["gate"]`` are."""
+        """Return the names of the columns of ``aux["gate"]``."""
         return self.modalities
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Scores a batch of dialogues.
+        """Score a batch of dialogues.
 
         Args:
             batch: Every modality, raw or embedded, ``meta``, ``role``; masks and lengths.
@@ -134,8 +134,8 @@ class AdaptiveGatedFusion(DialogueTask):
         return {"logits": logits, "aux": {"gate": alpha, "abstain": nothing, "embedding": fused}}
 
     def _spoken(self, batch: Batch, modality: str) -> tuple[Tensor, Tensor]:
-        """Mean ``(B, D)`` over the speaker's utterances that have a modality, and whether there is one, ``(B,)``."""
-        spoken = self.heard(batch, modality)
+        """Return the mean ``(B, D)`` of the speaker's utterances with a modality, and whether any has it, ``(B,)``."""
+        spoken = self.present(batch, modality)
         if "role" in batch:
             spoken = spoken & (batch["role"] == SPEAKER)
         only = {**batch, "utterance_mask": {**batch.get("utterance_mask", {}), modality: spoken}}

@@ -16,7 +16,7 @@ class UnitTokens(nn.Module):
         self.norm = nn.BatchNorm1d(channels)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Maps ``(B, units)`` to ``(B, channels, units)``."""
+        """Map ``(B, units)`` to ``(B, channels, units)``."""
         tokens = values.unsqueeze(2) * self.scale + self.shift
         return torch.relu(self.norm(tokens.flatten(0, 1))).view(tokens.shape).transpose(1, 2)
 
@@ -32,7 +32,7 @@ class UnitMixing(nn.Module):
         self.norm = nn.BatchNorm1d(wide)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Maps ``(B, narrow, units)`` to ``(B, wide, units)``."""
+        """Map ``(B, narrow, units)`` to ``(B, wide, units)``."""
         tokens = self.dropout(tokens.transpose(1, 2))
         mixed = self.own(tokens) + self.face(tokens.mean(1, keepdim=True))
         return torch.relu(self.norm(mixed.flatten(0, 1))).view(mixed.shape).transpose(1, 2)
@@ -59,19 +59,19 @@ class ActionUnitNet(VideoNetwork):
         self.mixing = UnitMixing(*channels, dropout)
 
     def stages(self) -> dict[str, nn.Module]:
-        """Tokens, mixing."""
+        """Return the stages: tokens, mixing."""
         return {"tokens": self.tokens, "mixing": self.mixing}
 
     def accepts(self, shape: list[int]) -> bool:
-        """One value per unit."""
+        """Return whether the shape is that of one value per unit."""
         return shape == [self.units]
 
     def level1(self, x: Tensor) -> Tensor:
-        """Tokens ``(B, C, units)`` of the values ``(B, units)``."""
+        """Return the tokens ``(B, C, units)`` of the values ``(B, units)``."""
         tokens: Tensor = self.tokens(x)
         return tokens
 
     def level2(self, x: Tensor) -> Tensor:
-        """Tokens that know of each other, ``(B, C', units)``."""
+        """Return the tokens after attention between them, ``(B, C', units)``."""
         tokens: Tensor = self.mixing(x)
         return tokens

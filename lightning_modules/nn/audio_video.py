@@ -1,4 +1,4 @@
-"""What the models over a video and an audio network share: the two networks, run with fusion layers between."""
+"""The base of the models over a video and an audio network: the two networks, run with fusion layers between."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,16 +40,16 @@ class AudioVideoTask(EmotionTask):
         self.audio, self.audio_steps = audio_network(audio, input_shapes)
 
     def network_stages(self) -> Stages:
-        """The stages of the video network, the audio network."""
+        """Return the stages of the video network, then the audio network."""
         return {**{f"video_{name}": [stage] for name, stage in self.video.stages().items()}, "audio": [self.audio]}
 
     def last_steps(self, batch: Batch) -> Tensor | None:
-        """Index of the last audio step with sound in it, ``(B,)``; None where nothing is padded."""
+        """Return the index of the last audio step with sound in it, ``(B,)``; None where nothing is padded."""
         length: Tensor | None = batch.get("length", {}).get("audio")
         return None if length is None else self.audio.valid_steps(length) - 1
 
     def encode(self, batch: Batch, *fusions: Fusion) -> tuple[Tensor, Tensor]:
-        """Runs both networks; an absent modality gives zeros wherever the two meet.
+        """Run both networks; an absent modality gives zeros wherever the two meet.
 
         Args:
             batch: ``video``, ``audio`` float ``(B, n_mfcc, T)``, their masks, and ``length["audio"]`` in MFCC frames

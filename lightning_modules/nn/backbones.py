@@ -52,7 +52,7 @@ class ResNeXtBottleneck3D(nn.Module):
         self.shortcut = _shortcut(in_channels, 2 * planes, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(B, C, T, H, W)`` to ``(B, 2 * planes, T', H', W')``."""
+        """Map ``(B, C, T, H, W)`` to ``(B, 2 * planes, T', H', W')``."""
         return torch.relu_(self.expand(self.grouped(self.reduce(x))).add_(self.shortcut(x)))
 
 
@@ -72,27 +72,27 @@ class TwoLevelNetwork(nn.Module, ABC):
 
     @abstractmethod
     def level1(self, x: Tensor) -> Tensor:
-        """Features ``(B, level_channels[0], ...)`` of the input."""
+        """Return the features ``(B, level_channels[0], ...)`` of the input."""
 
     @abstractmethod
     def level2(self, x: Tensor) -> Tensor:
-        """Features ``(B, level_channels[1], ...)`` of those of the first level."""
+        """Return the features ``(B, level_channels[1], ...)`` of those of the first level."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Both levels."""
+        """Run both levels."""
         return self.level2(self.level1(x))
 
 
 class VideoNetwork(TwoLevelNetwork):
-    """What can stand as ``model.video``: a network over frames, or over what was measured in them."""
+    """A network that can be ``model.video``: over frames, or over measurements in them."""
 
     @abstractmethod
     def stages(self) -> dict[str, nn.Module]:
-        """The network's layer groups from input to output."""
+        """Return the network's layer groups from input to output."""
 
     @abstractmethod
     def accepts(self, shape: list[int]) -> bool:
-        """Whether one clip may have this shape."""
+        """Return whether one clip may have this shape."""
 
 
 class ResNeXt3D(VideoNetwork):
@@ -131,21 +131,21 @@ class ResNeXt3D(VideoNetwork):
         return nn.Sequential(first, *rest)
 
     def stages(self) -> dict[str, nn.Module]:
-        """The network's layer groups from input to output."""
+        """Return the network's layer groups from input to output."""
         names = ("stem", "layer1", "layer2", "layer3", "layer4")
         return {name: self.get_submodule(name) for name in names}
 
     def accepts(self, shape: list[int]) -> bool:
-        """Frames ``[3, T, H, W]``."""
+        """Return whether the shape is that of frames, ``[3, T, H, W]``."""
         return len(shape) == 4 and shape[0] == 3
 
     def level1(self, x: Tensor) -> Tensor:
-        """Stem and three stages: normalised ``(B, 3, T, H, W)`` to features 8 times shorter and 16 times smaller."""
+        """Run stem and three stages: normalised ``(B, 3, T, H, W)`` to features 8 times shorter, 16 times smaller."""
         features: Tensor = self.layer3(self.layer2(self.layer1(self.stem(x))))
         return features
 
     def level2(self, x: Tensor) -> Tensor:
-        """The last stage; in all, time is shortened 16 times, height and width 32 times, rounded up."""
+        """Run the last stage; in all, time is shortened 16 times, height and width 32 times, rounded up."""
         features: Tensor = self.layer4(x)
         return features
 
@@ -182,20 +182,20 @@ class MFCCNet(TwoLevelNetwork):
 
     @staticmethod
     def steps(frames: int) -> int:
-        """Steps that so many MFCC frames give: 26 for 212."""
+        """Return steps that so many MFCC frames give: 26 for 212."""
         return (frames - 4) // 8
 
     @staticmethod
     def valid_steps(length: Tensor) -> Tensor:
-        """`steps` of the ``length`` ``(B,)`` frames before the padding, a partly filled last one counted."""
+        """Return `steps` of the ``length`` ``(B,)`` frames before the padding, a partly filled last one counted."""
         return (length + 3).div(8, rounding_mode="floor").clamp_min(1)
 
     def level1(self, x: Tensor) -> Tensor:
-        """Two convolutions: MFCCs, not normalised, ``(B, n_mfcc, T)``, T at least 12, to ``(B, C, T - 4)``."""
+        """Run two convolutions: MFCCs, not normalised, ``(B, n_mfcc, T)``, T at least 12, to ``(B, C, T - 4)``."""
         return self._run(slice(0, 5), x)
 
     def level2(self, x: Tensor) -> Tensor:
-        """Pooling and the last convolution: ``(B, channels, S)`` with ``S = steps(T)``."""
+        """Run pooling and the last convolution: ``(B, channels, S)`` with ``S = steps(T)``."""
         return self._run(slice(5, None), x)
 
     def _run(self, layers: slice, x: Tensor) -> Tensor:
@@ -205,12 +205,12 @@ class MFCCNet(TwoLevelNetwork):
 
 
 def pooled(features: Tensor) -> Tensor:
-    """Mean over all places: ``(B, C, ...)`` to ``(B, C)``."""
+    """Return the mean over all places: ``(B, C, ...)`` to ``(B, C)``."""
     return features.mean(tuple(range(2, features.ndim))) if features.ndim > 2 else features
 
 
 def video_network(given: VideoNetwork | None, input_shapes: dict[str, list[int]]) -> VideoNetwork:
-    """The video network that was asked for, or the paper's, checked against the data.
+    """Return the video network that was asked for, or the paper's, checked against the data.
 
     Args:
         given: A network, or None for the paper's.
@@ -234,7 +234,7 @@ def video_network(given: VideoNetwork | None, input_shapes: dict[str, list[int]]
 
 
 def audio_network(given: MFCCNet | None, input_shapes: dict[str, list[int]]) -> tuple[MFCCNet, int]:
-    """The audio network that was asked for, or the paper's, checked against the data.
+    """Return the audio network that was asked for, or the paper's, checked against the data.
 
     Args:
         given: A network, or None for the paper's.

@@ -35,11 +35,11 @@ class UtteranceEncoder(nn.Module, ABC):
 
     @abstractmethod
     def accepts(self, shape: list[int]) -> bool:
-        """Whether one utterance may have this shape."""
+        """Return whether one utterance may have this shape."""
 
     @abstractmethod
     def load_pretrained(self) -> None:
-        """Loads ``weights``; without any the network starts from scratch."""
+        """Load ``weights``; without any the network starts from scratch."""
 
 
 class BertText(UtteranceEncoder):
@@ -65,16 +65,16 @@ class BertText(UtteranceEncoder):
         self.pooling = pooling
 
     def accepts(self, shape: list[int]) -> bool:
-        """Token ids ``[L]``, as many as there are positions."""
+        """Return whether the shape is that of token ids, ``[L]``, no more than there are positions."""
         return len(shape) == 1 and shape[0] <= self.limit
 
     def load_pretrained(self) -> None:
-        """Loads ``weights``; without any the network starts from scratch."""
+        """Load ``weights``; without any the network starts from scratch."""
         if self.weights is not None:
             load_transformers_weights(self.network, self.weights)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Embeds token ids ``(N, L)``, int64, 0 = padding, to ``(N, channels)``."""
+        """Embed token ids ``(N, L)``, int64, 0 = padding, to ``(N, channels)``."""
         if (highest := int(ids.max())) >= self.vocabulary:
             raise TaskError(
                 f"the tokenizer of the data knows id {highest}, the encoder {self.vocabulary} ids; prepare the data "
@@ -114,29 +114,29 @@ class Wav2Vec2Audio(UtteranceEncoder):
             self.shortest = (self.shortest - 1) * stride + kernel
 
     def accepts(self, shape: list[int]) -> bool:
-        """Waves ``[S]``, long enough for one state."""
+        """Return whether the shape is that of waves, ``[S]``, long enough for one state."""
         return len(shape) == 1 and shape[0] >= self.shortest
 
     def load_pretrained(self) -> None:
-        """Loads ``weights``; without any the network starts from scratch."""
+        """Load ``weights``; without any the network starts from scratch."""
         if self.weights is not None:
             load_transformers_weights(self.network, self.weights)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Embeds waves ``(N, S)`` in [-1, 1], zeros after their end, to ``(N, channels)``."""
+        """Embed waves ``(N, S)`` in [-1, 1], zeros after their end, to ``(N, channels)``."""
         places = torch.arange(1, waves.shape[1] + 1, device=waves.device)
         lengths = (places * (waves != 0)).amax(1).clamp_min(self.shortest)
         longest = int(lengths.max())
-        waves, heard = waves[:, :longest].float(), places[:longest] <= lengths[:, None]
-        mean = masked_mean(waves.unsqueeze(2), heard)
-        variance = masked_mean((waves - mean).square().unsqueeze(2), heard)
-        waves = ((waves - mean) / (variance + 1e-7).sqrt()).masked_fill(~heard, 0)
+        waves, valid = waves[:, :longest].float(), places[:longest] <= lengths[:, None]
+        mean = masked_mean(waves.unsqueeze(2), valid)
+        variance = masked_mean((waves - mean).square().unsqueeze(2), valid)
+        waves = ((waves - mean) / (variance + 1e-7).sqrt()).masked_fill(~valid, 0)
         steps = lengths
         for number, (kernel, stride) in enumerate(self.layers):
             steps = (steps - kernel) // stride + 1
             if number == 0 and self.norm is not None:
                 self.norm.steps = steps
-        states: Tensor = self.network(waves, attention_mask=heard.long()).last_hidden_state
+        states: Tensor = self.network(waves, attention_mask=valid.long()).last_hidden_state
         return masked_mean(states, torch.arange(states.shape[1], device=steps.device) < steps[:, None])
 
 
@@ -155,11 +155,11 @@ class _WaveNorm(nn.GroupNorm):
         super().__init__(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalises ``(N, C, T)`` over the first ``steps`` of T."""
-        heard = (torch.arange(x.shape[2], device=x.device) < self.steps[:, None])[:, None]
+        """Normalise ``(N, C, T)`` over the first ``steps`` of T."""
+        valid = (torch.arange(x.shape[2], device=x.device) < self.steps[:, None])[:, None]
         values, count = x.float(), self.steps[:, None, None]
-        mean = (values * heard).sum(2, keepdim=True) / count
-        variance = ((values - mean).square() * heard).sum(2, keepdim=True) / count
+        mean = (values * valid).sum(2, keepdim=True) / count
+        variance = ((values - mean).square() * valid).sum(2, keepdim=True) / count
         scaled = (values - mean) * (variance + self.eps).rsqrt()
         return (scaled * self.weight[:, None] + self.bias[:, None]).to(x.dtype)
 
@@ -205,16 +205,16 @@ class VideoTransformer(UtteranceEncoder):
         nn.init.kaiming_normal_(self.patches.weight, mode="fan_out", nonlinearity="relu")  # as released
 
     def accepts(self, shape: list[int]) -> bool:
-        """Videos ``[3, T, H, W]`` of just that size."""
+        """Return whether the shape is that of videos, ``[3, T, H, W]``, of just that size."""
         return shape == self.shape
 
     def load_pretrained(self) -> None:
-        """Loads ``weights``; without any the network starts from scratch."""
+        """Load ``weights``; without any the network starts from scratch."""
         if self.weights is not None:
             load_weights(self, self.weights)
 
     def forward(self, videos: Tensor) -> Tensor:
-        """Embeds normalised videos ``(N, 3, T, H, W)`` to ``(N, channels)``."""
+        """Embed normalised videos ``(N, 3, T, H, W)`` to ``(N, channels)``."""
         count, frames = videos.shape[0], videos.shape[2]
         patches = self.patches(videos.transpose(1, 2).flatten(0, 1)).flatten(2).transpose(1, 2)
         places = self.time[:, None] + self.space  # (T, P, D)
@@ -268,23 +268,23 @@ class VideoConvNet(UtteranceEncoder):
         draw_released(self)
 
     def accepts(self, shape: list[int]) -> bool:
-        """Videos ``[3, T, H, W]`` of at least two frames and 16 pixels."""
+        """Return whether the shape is that of videos, ``[3, T, H, W]``, of at least two frames and 16 pixels."""
         return len(shape) == 4 and shape[0] == 3 and shape[1] >= 2 and min(shape[2:]) >= 16
 
     def load_pretrained(self) -> None:
-        """Loads ``weights``; without any the network starts from scratch."""
+        """Load ``weights``; without any the network starts from scratch."""
         if self.weights is not None:
             load_weights(self, self.weights)
 
     def forward(self, videos: Tensor) -> Tensor:
-        """Embeds normalised videos ``(N, 3, T, H, W)`` to ``(N, channels)``."""
+        """Embed normalised videos ``(N, 3, T, H, W)`` to ``(N, channels)``."""
         tokens = (self.linear(self.convolutions(videos)) + self.place).unsqueeze(1)
         embedding: Tensor = self.layers(tokens).squeeze(1)
         return embedding
 
 
 def transformer(dim: int, heads: int, layers: int, dropout: float) -> nn.TransformerEncoder:
-    """Pre-norm transformer layers with GELU, four times as wide inside, over ``(N, T, dim)``."""
+    """Return pre-norm transformer layers with GELU, four times as wide inside, over ``(N, T, dim)``."""
     layer = nn.TransformerEncoderLayer(
         dim, heads, 4 * dim, dropout, activation="gelu", batch_first=True, norm_first=True
     )
@@ -292,6 +292,6 @@ def transformer(dim: int, heads: int, layers: int, dropout: float) -> nn.Transfo
 
 
 def masked_mean(values: Tensor, there: Tensor) -> Tensor:
-    """Mean of values ``(N, T, D)`` over the places that are there, bool ``(N, T)``; 0 where none is: ``(N, D)``."""
+    """Return the mean ``(N, D)`` of values ``(N, T, D)`` over the steps of a mask, bool ``(N, T)``; 0 without any."""
     total = values.masked_fill(~there.unsqueeze(2), 0).sum(1)
     return total / there.sum(1, keepdim=True).clamp_min(1)

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from error_texts import first_line, some
+from error_texts import first_line, first_names
 from lightning_modules.errors import TaskError
 from tensor_files import TensorFileError, read_safetensors, read_torch
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Reads the tensors of a checkpoint.
+    """Read the tensors of a checkpoint.
 
     Args:
         path: A Lightning checkpoint, a plain state dict, or a ``.safetensors`` file.
@@ -34,7 +34,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def read_hyper_parameters(path: str | Path) -> dict[str, Any]:
-    """Reads what a Lightning checkpoint says of its model's arguments.
+    """Read the arguments of the model that a Lightning checkpoint holds.
 
     Args:
         path: The checkpoint.
@@ -61,7 +61,7 @@ def _read(path: Path) -> Any:
 
 
 def load_weights(module: nn.Module, path: str | Path, prefix: str = "") -> None:
-    """Fills a module from a checkpoint; every tensor must be there and fit.
+    """Fill a module from a checkpoint; every tensor must be there and fit.
 
     Args:
         module: The module to fill.
@@ -74,7 +74,7 @@ def load_weights(module: nn.Module, path: str | Path, prefix: str = "") -> None:
     state = read_weights(path)
     given = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     if not given:
-        raise TaskError(f"weights: {path} holds nothing named {prefix}*; it holds {some(list(state))}")
+        raise TaskError(f"weights: {path} holds nothing named {prefix}*; it holds {first_names(list(state))}")
     _fill(module, given, f"{path} does not fit {prefix.rstrip('.') or 'the model'}")
 
 
@@ -89,7 +89,7 @@ def _fill(module: nn.Module, given: dict[str, Tensor], refusal: str) -> None:
             if key in given and given[key].shape != wanted[key].shape
         ],
     }
-    found = "; ".join(f"{what} {some(keys)}" for what, keys in problems.items() if keys)
+    found = "; ".join(f"{what} {first_names(keys)}" for what, keys in problems.items() if keys)
     if found:
         raise TaskError(f"weights: {refusal}: it {found}")
     module.load_state_dict(given)
@@ -100,7 +100,7 @@ _TIMM_FILES = {"cache_dir", "checkpoint_path", "pretrained", "pretrained_cfg", "
 
 
 def timm_backbone(name: str, **options: Any) -> nn.Module:
-    """A network of timm without its classifier and without weights: `load_backbone_weights` fills it.
+    """Return a network of timm without its classifier and without weights: `load_backbone_weights` fills it.
 
     Args:
         name: Its name in timm.
@@ -127,7 +127,7 @@ def timm_backbone(name: str, **options: Any) -> nn.Module:
 
 
 def load_backbone_weights(network: nn.Module, weights: str) -> None:
-    """Fills a network of `timm_backbone` with pretrained weights; those of a classifier are left out.
+    """Fill a network of `timm_backbone` with pretrained weights; those of a classifier are left out.
 
     Args:
         network: The network.
@@ -162,14 +162,14 @@ def _hub_weights(cfg: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _torchvision_renamed(state: dict[str, Tensor], wanted: list[str]) -> dict[str, Tensor]:
-    """Both libraries list the layers in the same order, under different names; returned as it is where they do not."""
+    """Return torchvision weights under timm's names: both list the layers in one order; unchanged where they do not."""
     given = {key: value for key, value in state.items() if not key.startswith("classifier.")}
     kinds = [[key.rpartition(".")[2] for key in keys] for keys in (given, wanted)]
     return dict(zip(wanted, given.values(), strict=True)) if kinds[0] == kinds[1] else state
 
 
 def transformers_network(kind: Literal["bert", "wav2vec2"], config: dict[str, Any]) -> nn.Module:
-    """A network of transformers without weights: `load_transformers_weights` fills it.
+    """Return a network of transformers without weights: `load_transformers_weights` fills it.
 
     Args:
         kind: ``bert`` (without its pooling layer) or ``wav2vec2`` (without masking of its own in training).
@@ -199,7 +199,7 @@ def transformers_network(kind: Literal["bert", "wav2vec2"], config: dict[str, An
 
 
 def load_transformers_weights(network: nn.Module, weights: str) -> None:
-    """Fills a network of `transformers_network` with pretrained weights; those of heads and poolers are left out.
+    """Fill a network of `transformers_network` with pretrained weights; those of heads and poolers are left out.
 
     Args:
         network: The network.
@@ -233,12 +233,12 @@ def load_transformers_weights(network: nn.Module, weights: str) -> None:
         ) from error
     # What only pretraining used may be absent; a network half of random numbers may not be.
     if missing := sorted(key for key in report["missing_keys"] if "masked_spec_embed" not in key):
-        raise TaskError(f"weights: {weights} is no {kind.__name__}: it lacks {some(missing)}")
+        raise TaskError(f"weights: {weights} is no {kind.__name__}: it lacks {first_names(missing)}")
     _fill(network, dict(found.state_dict()), f"{weights} does not fit the config of the encoder")
 
 
 def check_folder(folder: Path) -> None:
-    """Checks the ``.bin`` files of a transformers folder, which are archives of torch; its library would not.
+    """Check the ``.bin`` files of a transformers folder, which are archives of torch; its library would not.
 
     Raises:
         TaskError: If one is damaged.
@@ -254,7 +254,7 @@ CONTAINERS = ("blocks", "stages", "layers", "features")
 
 
 def backbone_stages(network: nn.Module) -> dict[str, list[nn.Module | nn.Parameter]]:
-    """The layer groups of any network of timm, from input to output.
+    """Return the layer groups of any network of timm, from input to output.
 
     What stands before the blocks is ``stem``, what comes after them ``tail``; the blocks are the children of what timm
     calls ``blocks``, ``stages``, ``layers`` or ``features``, or else (ResNet) every child that has layers inside.
@@ -266,7 +266,7 @@ def backbone_stages(network: nn.Module) -> dict[str, list[nn.Module | nn.Paramet
         Group name to modules and parameters, every one exactly once.
     """
 
-    def weighty(module: nn.Module) -> bool:
+    def has_parameters(module: nn.Module) -> bool:
         return next(module.parameters(), None) is not None
 
     opened = {
@@ -279,14 +279,14 @@ def backbone_stages(network: nn.Module) -> dict[str, list[nn.Module | nn.Paramet
         if name in opened:
             parts += [(f"{name}_{number}", block, True) for number, block in child.named_children()]
         else:
-            parts.append((name, child, not opened and any(weighty(inner) for inner in child.children())))
+            parts.append((name, child, not opened and any(has_parameters(inner) for inner in child.children())))
     last = max((index for index, (_, _, block) in enumerate(parts) if block), default=len(parts))
     stages: dict[str, list[nn.Module | nn.Parameter]] = {"stem": list(network.parameters(recurse=False))}
     stage = "stem"
     for index, (name, child, block) in enumerate(parts):
         if block:
             stage = name
-        elif index > last and weighty(child):
+        elif index > last and has_parameters(child):
             stage = "tail"
         stages.setdefault(stage, []).append(child)
     return {name: found for name, found in stages.items() if found}

@@ -39,22 +39,22 @@ class FrameEncoder(nn.Module, ABC):
 
     @abstractmethod
     def features(self, frames: Tensor) -> Tensor:
-        """Features ``(N, F)`` of frames."""
+        """Return the features ``(N, F)`` of frames."""
 
     @abstractmethod
     def feature_stages(self) -> Stages:
-        """The layer groups of the features, from input to output."""
+        """Return the layer groups of the features, from input to output."""
 
     @abstractmethod
     def accepts(self, shape: list[int]) -> bool:
-        """Whether one frame may have this shape."""
+        """Return whether one frame may have this shape."""
 
     @abstractmethod
     def load_pretrained(self) -> None:
-        """Loads the weights that a fresh training starts from, where there are any."""
+        """Load the weights that a fresh training starts from, where there are any."""
 
     def stages(self) -> Stages:
-        """All layer groups, from input to output; the paper's, which counts layers without parameters too."""
+        """Return all layer groups from input to output as the paper counts them, those without parameters included."""
         return {
             **self.feature_stages(),
             "dropout": [self.dropout],
@@ -64,7 +64,7 @@ class FrameEncoder(nn.Module, ABC):
         }
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Embeds frames.
+        """Embed frames.
 
         Args:
             frames: ``(N, ...)``.
@@ -101,26 +101,26 @@ class FaceEmbedding(FrameEncoder):
         self.weights = weights
 
     def features(self, frames: Tensor) -> Tensor:
-        """Pooled features ``(N, F)`` of normalised images ``(N, 3, S, S)``."""
+        """Return pooled features ``(N, F)`` of normalised images ``(N, 3, S, S)``."""
         features: Tensor = self.backbone(frames)
         return features
 
     def feature_stages(self) -> Stages:
-        """Those of the network, the pooling, and the classifier that it had."""
+        """Return the stages: those of the network, the pooling, and the classifier that it had."""
         return {**backbone_stages(self.backbone), "pool": [], "identity": []}
 
     def accepts(self, shape: list[int]) -> bool:
-        """Images ``[3, S, S]``."""
+        """Return whether the shape is that of images, ``[3, S, S]``."""
         return len(shape) == 3 and shape[0] == 3
 
     def load_pretrained(self) -> None:
-        """Loads ``weights``; without any the network starts from scratch."""
+        """Load ``weights``; without any the network starts from scratch."""
         if self.weights is not None:
             load_backbone_weights(self.backbone, self.weights)
 
 
 class PoseResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a 1x1 shortcut; halves the map. The convolutions have biases, as the paper's do.
+    """Two 3x3 convolutions around a 1x1 shortcut; halves the map. The convolutions have biases, as in the paper.
 
     Args:
         in_channels: Channels of the input.
@@ -139,7 +139,7 @@ class PoseResidualBlock(nn.Module):
         self.shortcut = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride=2), nn.BatchNorm2d(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, C, H, W)`` to ``(N, out_channels, H / 2, W / 2)``, rounded up."""
+        """Map ``(N, C, H, W)`` to ``(N, out_channels, H / 2, W / 2)``, rounded up."""
         return torch.relu(self.layers(x) + self.shortcut(x))
 
 
@@ -181,14 +181,14 @@ class KinesicsEmbedding(FrameEncoder):
         self.sigma = sigma
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Freezes or unfreezes all but the pose network."""
+        """Freeze or unfreeze all but the pose network."""
         super().requires_grad_(requires_grad)
         if self.pose is not None:
             self.pose.requires_grad_(False)
         return self
 
     def features(self, frames: Tensor) -> Tensor:
-        """Pooled features ``(N, F)`` of normalised images ``(N, 3, S, S)`` or of joints ``(N, 17, 3)``."""
+        """Return pooled features ``(N, F)`` of normalised images ``(N, 3, S, S)`` or of joints ``(N, 17, 3)``."""
         upper = slice(None, UPPER_BODY)
         if self.pose is None:
             maps = draw_heatmaps(frames[:, upper], self.map_size, self.sigma)
@@ -199,19 +199,19 @@ class KinesicsEmbedding(FrameEncoder):
         return maps.mean((2, 3))
 
     def feature_stages(self) -> Stages:
-        """The pose network, where there is one, the residual blocks, the pooling, its flattening."""
+        """Return the pose network, where there is one, the residual blocks, the pooling, its flattening."""
         blocks: Stages = {f"residual{number}": [block] for number, block in enumerate(self.blocks, 1)}
         pose: Stages = {} if self.pose is None else {"pose": [self.pose]}
         return {**pose, **blocks, "pool": [], "flatten": []}
 
     def accepts(self, shape: list[int]) -> bool:
-        """Images ``[3, S, S]``, S a multiple of 32, or joints ``[17, 3]``."""
+        """Return whether the shape is that of images, ``[3, S, S]``, S a multiple of 32, or of joints, ``[17, 3]``."""
         if self.pose is None:
             return shape == [JOINTS, 3]
         return len(shape) == 3 and shape[0] == 3 and not (shape[1] % 32 or shape[2] % 32)
 
     def load_pretrained(self) -> None:
-        """Loads the pose network's weights.
+        """Load the pose network's weights.
 
         Raises:
             TaskError: If there are none: it would say nothing, and never learn to.

@@ -1,4 +1,4 @@
-"""Fusion layers: two feature tensors, or two score vectors, become one. They know channels and nothing of the networks.
+"""Fusion layers: two feature tensors, or two score vectors, become one. They depend on channels, not on networks.
 
 Features are ``(B, C, ...)`` with any number of places; scores are ``(B, M, K)`` of M
 modalities.
@@ -23,7 +23,7 @@ from lightning_modules.nn.layers import BatchNorm
 
 
 def averaging(logits: Tensor, present: Tensor) -> Tensor:
-    """Late fusion by the mean of the class probabilities: ``log(1/M sum_m softmax(logits_m))``.
+    """Return late fusion by the mean of the class probabilities: ``log(1/M sum_m softmax(logits_m))``.
 
     Args:
         logits: ``(B, M, K)``.
@@ -45,7 +45,7 @@ def averaging(logits: Tensor, present: Tensor) -> Tensor:
 
 
 def multiplicative(logits: Tensor, present: Tensor, beta: float) -> Tensor:
-    """Late fusion by the product of the class probabilities, each weighed down where the others are sure.
+    """Return late fusion by the product of the class probabilities, each down-weighted where the others are sure.
 
     ``score(y) = sum_m q_m(y) log p_m(y)`` with ``q_m(y) = prod_{j != m} (1 - p_j(y))^(beta / (M - 1))``.
 
@@ -71,7 +71,7 @@ def multiplicative(logits: Tensor, present: Tensor, beta: float) -> Tensor:
 
 
 def multiplication(logits: Tensor, present: Tensor) -> Tensor:
-    """Late fusion by the product of the class probabilities: the softmax of the summed logits.
+    """Return late fusion by the product of the class probabilities: the softmax of the summed logits.
 
     Args:
         logits: ``(B, M, K)``.
@@ -116,12 +116,12 @@ class CompactBilinearPooling(nn.Module):
             self.register_buffer(f"{name}_sign", torch.randint(2, (length,), generator=generator) * 2.0 - 1)
 
     def sketch(self, x: Tensor, which: Literal["first", "second"]) -> Tensor:
-        """Count sketch ``(B, dim)`` of the ``which`` vectors ``(B, C)``."""
+        """Return the count sketch ``(B, dim)`` of the ``which`` vectors ``(B, C)``."""
         signed = x * self.get_buffer(f"{which}_sign")
         return x.new_zeros(len(x), self.dim).index_add(1, self.get_buffer(f"{which}_hash"), signed)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Pools ``(B, first)`` and ``(B, second)`` to ``(B, dim)``."""
+        """Pool ``(B, first)`` and ``(B, second)`` to ``(B, dim)``."""
         with torch.autocast(first.device.type, enabled=False):  # there is no FFT in half precision
             spectra = [
                 torch.fft.rfft(self.sketch(first.float(), "first")),
@@ -170,7 +170,7 @@ class MMTMBlock(nn.Module):
         self.scale = 1.0 if gate == "released" else 2.0
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Gates ``(B, first, ...)`` and ``(B, second, ...)``; the shapes stay."""
+        """Return gates ``(B, first, ...)`` and ``(B, second, ...)``; the shapes stay."""
         z = torch.relu(self.squeeze(torch.cat([pooled(first), pooled(second)], dim=1)))
         return (
             _scaled(first, self.scale * torch.sigmoid(self.first(z))),
@@ -224,7 +224,7 @@ class MSAFBlock(nn.Module):
         self.shares = nn.Linear(block // reduction, first + second)
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Weighs ``(B, first, ...)`` and ``(B, second, ...)``; the shapes stay."""
+        """Weigh ``(B, first, ...)`` and ``(B, second, ...)``; the shapes stay."""
         means = torch.cat([pooled(first), pooled(second)], dim=1).view(len(first), -1, self.block)  # (B, n, b)
         kept = F.dropout(torch.ones_like(means[..., :1]), self.dropout, self.training)
         z = torch.relu(self.norm(self.squeeze((means * kept).sum(1))))

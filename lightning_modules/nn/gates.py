@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def masked_softmax(scores: Tensor, present: Tensor, temperature: Tensor | float = 1.0) -> Tensor:
-    """Softmax over those that are there.
+    """Return the softmax over the entries of a mask.
 
     Args:
         scores: ``(B, M)``.
@@ -28,7 +28,7 @@ def masked_softmax(scores: Tensor, present: Tensor, temperature: Tensor | float 
 
 
 def reachable(modalities: int) -> tuple[float, float]:
-    """The least and greatest weight that the softmax of sigmoids can give one of several modalities.
+    """Return the least and greatest weight that the softmax of sigmoids can give one of several modalities.
 
     Args:
         modalities: How many are there, k.
@@ -44,7 +44,7 @@ def reachable(modalities: int) -> tuple[float, float]:
 
 
 def dropped(present: Tensor, rate: float) -> Tensor:
-    """Has modalities drop out, at least one of those that are there staying.
+    """Drop modalities at random; at least one of those present stays.
 
     Args:
         present: bool ``(B, M)``.
@@ -83,7 +83,7 @@ class ModalityGate(nn.Module):
         self.bounded = bounded
 
     def forward(self, features: Tensor) -> Tensor:
-        """Scores ``(B,)`` of features ``(B, F)``."""
+        """Return the scores ``(B,)`` of features ``(B, F)``."""
         if self.layers is None:
             return features.new_zeros(len(features))
         score: Tensor = self.layers(features).squeeze(1).float()

@@ -17,14 +17,14 @@ class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation ``(B, C)`` that takes the running statistics for one clip, which has none of its own."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalises ``(B, C)``."""
+        """Normalise ``(B, C)``."""
         if self.training and len(x) > 1:
             return super().forward(x)
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 def sine_positions(steps: int, dim: int, device: torch.device | None = None) -> Tensor:
-    """Fixed position vectors: sines and cosines in turn, ``sin(t / 10000^(2i / dim))``, positions counted from 0.
+    """Return fixed position vectors: sines and cosines in turn, ``sin(t / 10000^(2i / dim))``, for t = 0, 1, ...
 
     Args:
         steps: Number of positions.
@@ -40,7 +40,7 @@ def sine_positions(steps: int, dim: int, device: torch.device | None = None) -> 
 
 
 class Positions(nn.Module):
-    """Adds `sine_positions` to sequences of any length; no parameters.
+    """Add `sine_positions` to sequences of any length; no parameters.
 
     Args:
         dropout: Dropout of the sum.
@@ -51,13 +51,13 @@ class Positions(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(B, T, D)`` to ``(B, T, D)``."""
+        """Map ``(B, T, D)`` to ``(B, T, D)``."""
         placed: Tensor = self.dropout(x + sine_positions(x.shape[1], x.shape[2], x.device).to(x.dtype))
         return placed
 
 
 class AttentionLayer(nn.Module):
-    """What one sequence finds in another, then a feed-forward network as wide as the sequence; normalised after each.
+    """Attention of one sequence to another, then a feed-forward network as wide as the sequence; normalised after each.
 
     ``q = place(query)``, ``k = place(context)``, ``v = place(context)`` with `Positions`, each with its own dropout;
     ``x = LN(drop(MHA(q, k, v)) + q)``; ``y = LN(drop(W_2 ReLU(drop(W_1 x + b_1)) + b_2) + x)``. The projections of the
@@ -93,7 +93,7 @@ class AttentionLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, query: Tensor, context: Tensor, present: Tensor | None = None) -> Tensor:
-        """Attends from ``query`` ``(B, T, D)`` to ``context`` ``(B, S, D)``.
+        """Attend from ``query`` ``(B, T, D)`` to ``context`` ``(B, S, D)``.
 
         Args:
             query: Asks; its places are those of the result.

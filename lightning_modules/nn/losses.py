@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def rmse(predicted: Tensor, target: Tensor) -> Tensor:
-    """Root mean squared error over the clips that have a label.
+    """Return the root mean squared error over the clips that have a label.
 
     Unlike the square root of a mean it has a gradient (zero) where every error is zero, and where no clip has a label.
 
@@ -38,7 +38,7 @@ class CrossEntropy(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Mean loss of a batch.
+        """Return the mean loss of a batch.
 
         Args:
             logits: Scores ``(B, K)``.
@@ -68,7 +68,7 @@ class FocalLoss(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Mean loss of a batch.
+        """Return the mean loss of a batch.
 
         Args:
             logits: Scores ``(B, K)``.

@@ -6,7 +6,7 @@ _MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # of glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Makes the C library keep what is freed for the next step instead of giving it back to the system.
+    """Make the C library keep what is freed for the next step instead of giving it back to the system.
 
     By default glibc asks the system for every large tensor anew, and the system clears each page: a tenth to a third
     of the time of a training step of a 3D network. Where there is no glibc nothing happens.

@@ -18,19 +18,19 @@ from torchmetrics.functional.classification import (
 )
 from torchmetrics.functional.regression import concordance_corrcoef, mean_squared_error
 
-from error_texts import some
+from error_texts import first_names
 from lightning_modules.errors import ScoresNotFinite
 
 Scores = Tensor | dict[str, Tensor]
 
 
 def class_scores(logits: Scores) -> Tensor:
-    """Class scores ``(N, K)`` of an output: the one task of a dict that has two dimensions."""
+    """Return the class scores ``(N, K)`` of an output: the one task of a dict that has two dimensions."""
     return logits if isinstance(logits, Tensor) else next(value for value in logits.values() if value.ndim == 2)
 
 
 def class_labels(logits: Scores, target: Scores) -> Tensor:
-    """Class indices ``(N,)`` of a target; the most probable class of a soft one, -1 where there is no label.
+    """Return the class indices ``(N,)`` of a target; the most probable class of a soft one, -1 where there is no label.
 
     Args:
         logits: The output, which says what task has classes.
@@ -49,7 +49,7 @@ def class_labels(logits: Scores, target: Scores) -> Tensor:
 
 @dataclass
 class PredictionTable:
-    """What a model said about the clips seen so far (contract 2), with their targets (contract 1).
+    """Outputs of a model for the clips so far (contract 2), with their targets (contract 1).
 
     Attributes:
         ids: Clip ids.
@@ -68,7 +68,7 @@ class PredictionTable:
 
     @classmethod
     def concatenate(cls, parts: "list[PredictionTable]") -> "PredictionTable":
-        """Joins tables; a clip that appears twice is kept once.
+        """Join tables; a clip that appears twice is kept once.
 
         Args:
             parts: Tables of batches or of the ranks of a distributed run.
@@ -101,7 +101,7 @@ class PredictionTable:
         )
 
     def gathered(self) -> "PredictionTable":
-        """The tables of all ranks as one, in order of rank; this table itself outside distributed runs."""
+        """Return the tables of all ranks as one, in order of rank; this table itself outside distributed runs."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return self
         parts: list[PredictionTable] = [self] * torch.distributed.get_world_size()
@@ -128,7 +128,7 @@ class PredictionTable:
         return {task: (said, target.get(task, nothing)) for task, said in self.logits.items() if said.ndim == 1}
 
     def rows(self, wanted: Tensor) -> "PredictionTable":
-        """Some of the clips.
+        """Return the table of some of the clips.
 
         Args:
             wanted: bool ``(N,)``.
@@ -137,7 +137,7 @@ class PredictionTable:
             Their table.
         """
 
-        def of(values: Scores) -> Scores:
+        def select(values: Scores) -> Scores:
             if isinstance(values, dict):
                 return {task: value[wanted] for task, value in values.items()}
             return values[wanted] if len(values) else values
@@ -147,10 +147,10 @@ class PredictionTable:
             [name for name, keep in zip(names, kept, strict=True) if keep] for names in (self.ids, self.groups)
         )
         weights = {name: values[wanted] for name, values in self.weights.items()}
-        return PredictionTable(ids, groups, of(self.logits), of(self.target), weights)
+        return PredictionTable(ids, groups, select(self.logits), select(self.target), weights)
 
     def require_finite(self) -> None:
-        """Refuses scores, values and weights that are no numbers.
+        """Refuse scores, values and weights that are no numbers.
 
         Raises:
             ScoresNotFinite: If those of a clip are not finite.
@@ -160,7 +160,7 @@ class PredictionTable:
         whole = torch.stack(finite).all(0).tolist() if finite else []
         if broken := [clip for clip, good in zip(self.ids, whole, strict=True) if not good]:
             raise ScoresNotFinite(
-                f"the scores of {len(broken)} of {len(self.ids)} clips are not finite ({some(broken, 5)}); "
+                f"the scores of {len(broken)} of {len(self.ids)} clips are not finite ({first_names(broken, 5)}); "
                 "look at these clips and at the checkpoint's weights, and train again with a lower learning rate"
             )
 
@@ -175,7 +175,7 @@ class PredictionTable:
 
 
 def table_metrics(table: PredictionTable) -> dict[str, float]:
-    """Every metric of a table: those of its classes, and of each task without classes the error and agreement.
+    """Return every metric of a table: those of its classes, and of each task without classes the error and agreement.
 
     Args:
         table: The table.
@@ -197,7 +197,7 @@ def table_metrics(table: PredictionTable) -> dict[str, float]:
 
 
 def classification_metrics(logits: Tensor, target: Tensor) -> dict[str, float]:
-    """Accuracy, unweighted average recall, macro precision and macro F1 of one table of predictions.
+    """Return accuracy, unweighted average recall, macro precision and macro F1 of one table of predictions.
 
     The macro averages run over the classes present in ``target``: a class that a small fold does not hold says
     nothing about the model (scikit-learn's ``balanced_accuracy_score`` is defined the same way).

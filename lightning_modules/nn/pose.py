@@ -1,4 +1,4 @@
-"""Heat maps of the body's joints: seen by a pose network that never trains, or drawn from coordinates.
+"""Heat maps of the body's joints: by a pose network that never trains, or drawn from coordinates.
 
 Pose network: Sun, Xiao, Liu, Wang, "Deep High-Resolution Representation Learning for Human Pose Estimation", CVPR
 2019, https://arxiv.org/abs/1902.09212; original code https://github.com/leoxiaobin/deep-high-resolution-net.pytorch
@@ -20,7 +20,7 @@ UPPER_BODY = 13  # without knees and ankles, which come last
 class PoseNetwork(nn.Module):
     """HRNet with one heat map per COCO joint, frozen for good (28,536,113 parameters by default).
 
-    Whoever asks it to train or to take gradients, it does not: unfreezing schedules leave it alone.
+    It never trains and takes no gradients, whatever an unfreezing schedule asks.
 
     Args:
         backbone: An ``hrnet_*`` of timm.
@@ -39,15 +39,15 @@ class PoseNetwork(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Stays in evaluation mode."""
+        """Stay in evaluation mode."""
         return super().train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Stays frozen."""
+        """Stay frozen."""
         return super().requires_grad_(False)
 
     def load_pose_weights(self, path: str) -> None:
-        """Loads the official pose checkpoint of the backbone (``pose_hrnet_w32_256x192.pth``), whose names it shares.
+        """Load the official pose checkpoint of the backbone (``pose_hrnet_w32_256x192.pth``), whose names it shares.
 
         Args:
             path: The file.
@@ -58,7 +58,7 @@ class PoseNetwork(nn.Module):
         load_weights(self.network, path)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Finds joints.
+        """Find joints.
 
         Args:
             images: Body crops, normalised, ``(N, 3, S, S)``, S a multiple of 32.
@@ -72,7 +72,7 @@ class PoseNetwork(nn.Module):
 
 
 def draw_heatmaps(joints: Tensor, size: int = 64, sigma: float = 2.0) -> Tensor:
-    """Draws what a pose network is trained to give: a Gaussian at every joint, as high as the joint's score.
+    """Draw what a pose network is trained to give: a Gaussian at every joint, as high as the joint's score.
 
     Args:
         joints: x and y in parts of the body box, 0 to 1, and score, 0 to 1: ``(N, J, 3)``; NaN where not found.

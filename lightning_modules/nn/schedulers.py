@@ -38,6 +38,6 @@ class CosineWave(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float | Tensor]:
-        """The rate of every group at this epoch."""
+        """Return the rate of every group at this epoch."""
         phase = 2 * math.pi * max(0, self.last_epoch - self.delay) / self.period
         return [self.minimum + (base - self.minimum) * (1 + math.cos(phase)) / 2 for base in self.base_lrs]

@@ -1,4 +1,4 @@
-"""The evaluation of every paper's model: one table of what it said about the clips, and the metrics of that table."""
+"""The evaluation of every paper's model: one table of its outputs for the clips, and the metrics of that table."""
 
 from abc import abstractmethod
 from typing import Any
@@ -26,7 +26,7 @@ class ScoredModule(StagedModule):
         *arguments: Those of `StagedModule`.
 
     Attributes:
-        predictions: What was said in the last evaluation.
+        predictions: Outputs of the last evaluation.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -73,7 +73,7 @@ class ScoredModule(StagedModule):
     def _log_evaluation(self, prefix: str) -> None:
         table = self._finish_table()
         metrics = table_metrics(table)
-        loss = self.task_loss(self._here(table.logits), self._here(table.target)).item()
+        loss = self.task_loss(self._on_device(table.logits), self._on_device(table.target)).item()
         if prefix == "val":
             # On a few hundred clips several epochs share the top accuracy; 0.5 / N is less than one clip's worth.
             metrics["score"] = self.selection_score(metrics) + 0.5 / len(table.ids) * float(np.exp(-loss))
@@ -81,21 +81,21 @@ class ScoredModule(StagedModule):
             metrics |= {f"{name}_{source}": value for name, value in table_metrics(part).items()}
         self.log_dict({f"{prefix}_{name}": value for name, value in {"loss": loss, **metrics}.items()})
 
-    def _here(self, values: Scores) -> Scores:
+    def _on_device(self, values: Scores) -> Scores:
         if isinstance(values, dict):
             return {task: value.to(self.device) for task, value in values.items()}
         return values.to(self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects the batch into the table."""
+        """Collect the batch into the table."""
         self._collect(batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collects the batch into the table."""
+        """Collect the batch into the table."""
         self._collect(batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Scores of the batch's clips.
+        """Return the scores of the batch's clips.
 
         Returns:
             ``id``, ``probabilities`` ``(B, K)`` and, where the model has one, ``embedding`` ``(B, D)``.
@@ -106,25 +106,25 @@ class ScoredModule(StagedModule):
         return result if embedding is None else {**result, "embedding": embedding}
 
     def on_validation_epoch_start(self) -> None:
-        """Starts an empty table."""
+        """Start an empty table."""
         self._parts = []
 
     def on_test_epoch_start(self) -> None:
-        """Starts an empty table."""
+        """Start an empty table."""
         self._parts = []
 
     def on_predict_epoch_start(self) -> None:
-        """Starts an empty table."""
+        """Start an empty table."""
         self._parts = []
 
     def on_validation_epoch_end(self) -> None:
-        """Logs ``val_loss``, ``val_accuracy``, ``val_uar``, ``val_f1`` and ``val_score``."""
+        """Log ``val_loss``, ``val_accuracy``, ``val_uar``, ``val_f1`` and ``val_score``."""
         self._log_evaluation("val")
 
     def on_test_epoch_end(self) -> None:
-        """Logs the same metrics as ``test_*``."""
+        """Log the same metrics as ``test_*``."""
         self._log_evaluation("test")
 
     def on_predict_epoch_end(self) -> None:
-        """Completes the table for whoever writes it."""
+        """Complete the table for the callbacks that write it."""
         self._finish_table()

@@ -20,7 +20,7 @@ PACKAGE = "package:"
 
 
 def source_folder(source: str) -> Path:
-    """The folder that a source names.
+    """Return the folder that a source names.
 
     Args:
         source: A folder, or ``package:NAME/FOLDER`` for one inside an installed package.
@@ -89,7 +89,7 @@ class SentenceEncoder(nn.Module):
         self.dim = int(self.network.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Embeds texts; one without any token becomes zeros.
+        """Embed texts; one without any token becomes zeros.
 
         Raises:
             TaskError: If an id is none of the network's: the texts were prepared with another tokenizer.

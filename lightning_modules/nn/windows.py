@@ -1,4 +1,4 @@
-"""What the models over windows of frames share: a frame is an embedding, made by an encoder or read from the data."""
+"""The base of the models over windows of frames: a frame is an embedding, made by an encoder or read from the data."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from lightning_modules.errors import TaskError
 
 
 class Frozen(nn.Module):
-    """What `EmotionTask.stages` names in place of a module that never trains, so that no schedule unfreezes it.
+    """Stand-in for a module that never trains in `EmotionTask.stages`, so that no schedule unfreezes it.
 
     It holds the module's own parameters. Asked to train, it stays in eval mode and without gradients.
 
@@ -24,11 +24,11 @@ class Frozen(nn.Module):
         self.module = module
 
     def train(self, mode: bool = True) -> "Frozen":
-        """Stays in eval mode."""
+        """Stay in eval mode."""
         return super().train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> "Frozen":
-        """Stays without gradients."""
+        """Stay without gradients."""
         return super().requires_grad_(False)
 
 
@@ -43,20 +43,20 @@ class WindowTask(EmotionTask):
     freeze_encoders = True
 
     def frame_encoders(self) -> dict[str, nn.Module]:
-        """The encoders by modality."""
+        """Return the encoders by modality."""
         raise NotImplementedError
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
-        """By modality, the encoders whose embeddings may be made once and kept: ``(N, ...)`` to ``(N, D)``."""
+        """Return the encoders whose embeddings may be computed once, ``(N, ...)`` to ``(N, D)``, by modality."""
         return self.frame_encoders() if self.freeze_encoders else {}
 
     def encoder_stage(self) -> list[nn.Module | nn.Parameter]:
-        """The encoders as a stage; those that are frozen stay so whatever is asked of the stage."""
+        """Return the encoders as a stage; frozen ones stay so in any schedule."""
         encoders = self.frame_encoders().values()
         return [Frozen(encoder) for encoder in encoders] if self.freeze_encoders else [*encoders]
 
     def embedding_size(self, modality: str) -> int:
-        """Channels of a frame's embedding.
+        """Return the channels of a frame's embedding.
 
         Args:
             modality: Its name.
@@ -94,20 +94,20 @@ class WindowTask(EmotionTask):
         return size
 
     def train(self, mode: bool = True) -> "WindowTask":
-        """Switches everything but frozen encoders, which stay in eval mode."""
+        """Switch everything but frozen encoders, which stay in eval mode."""
         super().train(mode)
         for encoder in self.frozen_encoders().values():
             encoder.eval()
         return self
 
     def on_fit_start(self) -> None:
-        """Starts as every task; says so where frozen encoders start from no checkpoint."""
+        """Start as every task; warn where frozen encoders start from no checkpoint."""
         super().on_fit_start()
         if not self.trainer.ckpt_path and len(self.init_from) < len(self.frozen_encoders()):
             rank_zero_warn("a frozen encoder stays as it was built; name its checkpoint in --model.init_from")
 
     def embedded(self, batch: Batch, modality: str) -> Tensor:
-        """The frames of one modality as embeddings, zero where a clip lacks it.
+        """Return the frames of one modality as embeddings, zero where a clip lacks it.
 
         Args:
             batch: A batch of contract 1, the modality embedded or raw.
@@ -125,7 +125,7 @@ class WindowTask(EmotionTask):
         return self.observed({**batch, modality: made}, modality)
 
     def present(self, batch: Batch, modality: str) -> Tensor:
-        """Which clips have a modality, bool ``(B,)``."""
+        """Return which clips have a modality, bool ``(B,)``."""
         mask: Any = batch.get("mask", {}).get(modality)
         if mask is None:
             return torch.ones(len(batch[modality]), dtype=torch.bool, device=batch[modality].device)

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from datamodules.catalogues.avamerg.manifest import ATTRIBUTES, Told, read_manifest
+from datamodules.catalogues.avamerg.manifest import ATTRIBUTES, ManifestEntry, read_manifest
 from datamodules.catalogues.avamerg.media_files import MediaFiles
 from datamodules.entries import Catalogue, Entry, Scan
 from datamodules.errors import DataError
 from datamodules.reading.emotion_labels import KNOWN
-from datamodules.reading.matches import tell_unmatched
+from datamodules.reading.matches import print_unmatched
 from datamodules.reading.tables import settle
 
 SPLITS = ("train", "val", "test")
@@ -50,17 +50,17 @@ class AvaMERG(Catalogue):
         named = any(part.media for entry in entries for part in entry.parts)
         print(f"  {len(files.paths)} media files")
         if named and not files.paths:
-            said = "none of the media files that its manifests name; text alone is kept"
-            print(f"warning: --source {source}: {said}", file=sys.stderr)
+            warning = "none of the media files that its manifests name; text alone is kept"
+            print(f"warning: --source {source}: {warning}", file=sys.stderr)
         found, there = (
             {path.relative_to(source).as_posix() for path in paths}
             for paths in ((path for entry in entries for path in entry.files()), files.paths)
         )
-        tell_unmatched(str(source), found, there, "file", "conversation")
+        print_unmatched(str(source), found, there, "file", "conversation")
         return Scan(entries)
 
 
-def _read(folder: Path, files: MediaFiles) -> list[Told]:
+def _read(folder: Path, files: MediaFiles) -> list[ManifestEntry]:
     paths = [path for place in (folder, folder / "json") for path in sorted(place.glob("*.json"))]
     named = {split: [path for path in paths if split in path.stem.lower()] for split in SPLITS}
     if not paths:
@@ -79,31 +79,31 @@ def _read(folder: Path, files: MediaFiles) -> list[Told]:
     return [one for split, (path,) in named.items() for one in read_manifest(path, split, files)]
 
 
-def _drawn(told: Sequence[Told]) -> list[Told]:
-    names = sorted({one.entry.id for one in told})
+def _drawn(conversations: Sequence[ManifestEntry]) -> list[ManifestEntry]:
+    names = sorted({one.entry.id for one in conversations})
     random.Random(SEED).shuffle(names)
     train, test = (int(share * len(names)) for share in SHARES)
     split = dict.fromkeys(names, "val") | dict.fromkeys(names[:train], "train")
     split |= dict.fromkeys(names[train : train + test], "test")
-    return [replace(one, entry=replace(one.entry, split=split[one.entry.id])) for one in told]
+    return [replace(one, entry=replace(one.entry, split=split[one.entry.id])) for one in conversations]
 
 
-def _checked(told: Sequence[Told], folder: Path) -> Sequence[Told]:
-    """Refuse a conversation in two splits, and one that is told twice and differently."""
+def _checked(conversations: Sequence[ManifestEntry], folder: Path) -> Sequence[ManifestEntry]:
+    """Refuse a conversation in two splits, and one that is listed twice and differently."""
     split_of: dict[str, str] = {}
-    for entry in (one.entry for one in told):
+    for entry in (one.entry for one in conversations):
         if split_of.setdefault(entry.id, entry.split) != entry.split:
             raise DataError(
                 f"--source {folder}: conversation {entry.id} is in both {split_of[entry.id]} and {entry.split}; "
                 "take it out of one of the manifests"
             )
-    settle((one.entry.id, one.content, one.where) for one in told)
-    return told
+    settle((one.entry.id, one.content, one.where) for one in conversations)
+    return conversations
 
 
-def _without_repetitions(told: Sequence[Told]) -> list[Entry]:
+def _without_repetitions(conversations: Sequence[ManifestEntry]) -> list[Entry]:
     times, kept = Counter[str](), []
-    for entry in (one.entry for one in told):
+    for entry in (one.entry for one in conversations):
         times[entry.id] += 1
         if times[entry.id] > 1:
             problem = f"conversation {entry.id} was there before"

@@ -19,8 +19,8 @@ _CHAIN = ("event_scenario", "emotion_cause", "goal_to_response")
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a manifest says of one conversation.
+class ManifestEntry:
+    """One conversation of a manifest.
 
     Attributes:
         entry: The conversation.
@@ -34,12 +34,12 @@ class Told:
 
     @property
     def content(self) -> dict[str, str]:
-        """What must be equal where a conversation is told twice."""
+        """The fields that must be equal where a conversation is listed twice."""
         emotion, context = self.entry.columns.get("emotion", ""), str(self.entry.texts.get("context", ""))
         return {"emotion": emotion, "context": context, "hash": self.sha256}
 
 
-def read_manifest(path: Path, split: str, files: MediaFiles) -> list[Told]:
+def read_manifest(path: Path, split: str, files: MediaFiles) -> list[ManifestEntry]:
     """Return the conversations of a manifest, in order.
 
     Args:
@@ -60,10 +60,10 @@ def read_manifest(path: Path, split: str, files: MediaFiles) -> list[Told]:
     if not content:
         raise DataError(f"{path}: no conversation in it; get the file anew")
     found = []
-    for number, said in enumerate(content):
+    for number, record in enumerate(content):
         where = f"{path}, conversation {number}"
         try:
-            found.append(_told(said, split, where, files))
+            found.append(_conversation(record, split, where, files))
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
@@ -72,14 +72,14 @@ def read_manifest(path: Path, split: str, files: MediaFiles) -> list[Told]:
     return found
 
 
-def _told(said: Any, split: str, where: str, files: MediaFiles) -> Told:
-    name, turn = str(said["conversation_id"]).strip(), said["turn"]
-    sha256 = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+def _conversation(record: Any, split: str, where: str, files: MediaFiles) -> ManifestEntry:
+    name, turn = str(record["conversation_id"]).strip(), record["turn"]
+    sha256 = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
     try:
-        json.dumps(said, ensure_ascii=False).encode()
+        json.dumps(record, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # JSON can escape what no text can hold
         problem = "a text holds half of a surrogate pair"
-        return Told(Entry(plain(name), split=split, problem=problem), sha256, plain(where))
+        return ManifestEntry(Entry(plain(name), split=split, problem=problem), sha256, plain(where))
     where = f"{where} ({name})"
     chain = turn.get("chain_of_empathy") or {}
     word = str(chain.get("speaker_emotion") or "").strip()
@@ -90,19 +90,19 @@ def _told(said: Any, split: str, where: str, files: MediaFiles) -> Told:
         texts={"context": _text(turn.get("context")), "chain": tuple(_text(chain.get(key)) for key in _CHAIN)},
         labels={"emotion": KNOWN.index(emotion)} if emotion else {},
         split=split,
-        columns={"emotion": emotion, "topic": str(said.get("topic") or "").strip(), **_profiles(said)},
+        columns={"emotion": emotion, "topic": str(record.get("topic") or "").strip(), **_profiles(record)},
         parts=tuple(_utterance(one, where, files) for one in turn["dialogue"]),
         problem="" if turn["dialogue"] else "it has no utterance",
         dropped=dropped,
     )
-    return Told(entry, sha256, where)
+    return ManifestEntry(entry, sha256, where)
 
 
-def _profiles(said: Any) -> dict[str, str]:
+def _profiles(record: Any) -> dict[str, str]:
     """Return ``speaker_age``, ..., ``listener_id``; empty where not known."""
     profiles = {}
     for who in ("speaker", "listener"):
-        given = {str(key).lower(): value for key, value in (said.get(f"{who}_profile") or {}).items()}
+        given = {str(key).lower(): value for key, value in (record.get(f"{who}_profile") or {}).items()}
         for attribute in ATTRIBUTES:
             value = given.get(attribute)
             profiles[f"{who}_{attribute}"] = "" if value is None else str(value).strip().lower()
@@ -114,14 +114,14 @@ def _text(value: Any) -> str:
     return "" if text in _EMPTY else text
 
 
-def _utterance(said: Any, where: str, files: MediaFiles) -> Entry:
-    role = str(said["role"])
+def _utterance(record: Any, where: str, files: MediaFiles) -> Entry:
+    role = str(record["role"])
     if role not in ROLES:
         raise DataError(f"{where}: role {role!r} is not one of {', '.join(ROLES)}")
-    sound = str(said.get("audio_path") or said.get("audio_name") or "")
-    film = str(said.get("video_path") or said.get("video_name") or "")
+    sound = str(record.get("audio_path") or record.get("audio_name") or "")
+    film = str(record.get("video_path") or record.get("video_name") or "")
     # The video manifests are the audio manifests with other names: either tells where both should be.
     sound = sound or film.replace("video", "audio").removesuffix(".mp4") + ".wav" * bool(film)
     film = film or sound.replace("audio", "video").removesuffix(".wav") + ".mp4" * bool(sound)
     media = {key: files.medium(named) for key, named in (("audio", sound), ("video", film)) if named}
-    return Entry(str(int(said["index"])), media=media, texts={"role": role, "text": _text(said.get("text"))})
+    return Entry(str(int(record["index"])), media=media, texts={"role": role, "text": _text(record.get("text"))})

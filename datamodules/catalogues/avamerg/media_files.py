@@ -1,4 +1,4 @@
-"""Where the wavs and mp4s of AvaMERG lie: manifests name them by paths of another machine."""
+"""The paths of AvaMERG's wavs and mp4s: manifests name them by paths of another machine."""
 
 import os
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class MediaFiles:
 
     @classmethod
     def under(cls, folder: Path) -> "MediaFiles":
-        """Walk a folder once."""
+        """Index the media files of a folder in one walk."""
         by_name: dict[str, list[Path]] = {}
         for place, folders, names in os.walk(folder):
             folders.sort()
@@ -32,11 +32,11 @@ class MediaFiles:
 
     @property
     def paths(self) -> list[Path]:
-        """All of them."""
+        """All media files of the folder."""
         return [path for paths in self.by_name.values() for path in paths]
 
     def medium(self, named: str) -> Media:
-        """Return what a manifest names, with the reason where it is not there."""
+        """Return the file that a manifest names, with the reason if it is missing."""
         path, reason = self.find(named)
         return Media(path, name=named, problem=reason)
 

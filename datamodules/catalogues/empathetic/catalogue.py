@@ -2,7 +2,7 @@
 
 ``train.csv``, ``valid.csv`` and ``test.csv``: the official ones, one utterance a line, the same saved again by another
 program, or tables with the columns prompt and context. The speaker has the odd turns and wrote the prompt, under one of
-32 emotions. The listener's answers come after the feeling was told and are not taken.
+32 emotions. The listener's answers come after the feeling was stated and are not used.
 """
 
 from collections import Counter, defaultdict
@@ -66,7 +66,7 @@ class EmpatheticDialogues(Catalogue):
 
 
 def _check_splits(folder: Path, entries: list[Entry]) -> None:
-    """Refuse a conversation that is in two splits; tell of speakers who are."""
+    """Refuse a conversation that is in two splits; print which speakers are."""
     split_of: dict[str, str] = {}
     for one in entries:
         if one.id in split_of:
@@ -78,7 +78,7 @@ def _check_splits(folder: Path, entries: list[Entry]) -> None:
 
 
 def _without_evaluated(entries: list[Entry]) -> list[Entry]:
-    """Drop what is also in a split that is evaluated: its prompt would be known."""
+    """Drop training entries whose prompt is also in a split that is evaluated."""
     held: defaultdict[str, set[str]] = defaultdict(set)
     prompts = [" ".join(str(one.texts["prompt"]).lower().split()) for one in entries]
     for one, prompt in zip(entries, prompts, strict=True):

@@ -23,7 +23,7 @@ def conversations_in(path: Path, split: str, read: Rows, ignored: Counter[str]) 
         ignored: Counts the lines that say what another says.
 
     Raises:
-        DataError: An emotion is not known, or two things are said of one conversation.
+        DataError: An emotion is not known, or rows of one conversation contradict each other.
     """
     whole: list[tuple[str, int, Row]] = []
     for row in read.rows:
@@ -38,18 +38,18 @@ def conversations_in(path: Path, split: str, read: Rows, ignored: Counter[str]) 
         else:
             whole.append((name, int(index), row))
     emotions, _ = settle((name, _emotion(row), row.where) for name, _, row in whole)
-    said, copies = settle(
+    turn_texts, copies = settle(
         ((name, turn), (_integer(row["speaker_idx"]), _text(row["utterance"])), row.where) for name, turn, row in whole
     )
     ignored["lines that say what another says"] += copies
-    odd = {name for name, turn in said if turn % 2}  # the listener's lines repeat the prompt
+    odd = {name for name, turn in turn_texts if turn % 2}  # the listener's lines repeat the prompt
     prompts, _ = settle(
         (name, _text(row["prompt"]), row.where) for name, turn, row in whole if turn % 2 or name not in odd
     )
     turns: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
-    for name, turn in sorted(said):
+    for name, turn in sorted(turn_texts):
         if turn % 2:
-            turns[name].append(said[name, turn])
+            turns[name].append(turn_texts[name, turn])
     for name, emotion in emotions.items():
         texts: Texts = {"prompt": prompts[name], "turns": tuple(text for _, text in turns[name])}
         yield _entry(name, turns[name][0][0] if turns[name] else name, split, emotion, texts)

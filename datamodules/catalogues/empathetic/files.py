@@ -74,7 +74,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _saved_again(path: Path, lines: list[str]) -> bool:
-    """Whether a file with the official header was written by a program that quotes.
+    """Return whether a file with the official header was written by a program that quotes.
 
     Such a program quotes a field that holds a comma or a quotation mark, which it doubles, and no other. The official
     files have single quotation marks anywhere, and as many commas as they have columns.

@@ -25,10 +25,10 @@ COLUMNS = (
 def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
     """Yield the pictures. The official validation set validates; there is no test set.
 
-    Expressions 8, 9, 10 (none, uncertain, no face) are left aside; -2 means no valence and arousal.
+    Expressions 8, 9, 10 (none, uncertain, no face) are ignored; -2 means no valence and arousal.
     """
     for name, split in (("training.csv", "train"), ("validation.csv", "val")):
-        for row in Table(files.need(name), COLUMNS, headerless=True):
+        for row in Table(files.require(name), COLUMNS, headerless=True):
             where, picture = row.where, row["subDirectory_filePath"]
             found = files.find(picture, where)
             if row["expression"] in ("8", "9", "10"):

@@ -70,8 +70,8 @@ class Faces(Catalogue):
 
 def _stills(corpus: Corpus, folder: Path, ignored: Counter[str]) -> list[Entry]:
     files = Files(folder)
-    stills = once(corpus.stills(files, ignored), corpus.name, ignored)
-    files.tell_unmatched(stills)
+    stills = drop_repeated(corpus.stills(files, ignored), corpus.name, ignored)
+    files.print_unmatched(stills)
     # A box says who of several people it is; pictures of nobody named are compared by what they show, later.
     named = [
         (medium.path, still.group.removeprefix(f"{corpus.name}/"), still.label if medium.time is not None else None)
@@ -85,7 +85,7 @@ def _stills(corpus: Corpus, folder: Path, ignored: Counter[str]) -> list[Entry]:
     return assign_splits(stills, corpus.shares)
 
 
-def once(stills: Iterable[Entry], corpus: str, ignored: Counter[str]) -> list[Entry]:
+def drop_repeated(stills: Iterable[Entry], corpus: str, ignored: Counter[str]) -> list[Entry]:
     """Return stills without those that are listed again.
 
     Raises:
@@ -95,14 +95,14 @@ def once(stills: Iterable[Entry], corpus: str, ignored: Counter[str]) -> list[En
     times = Counter(still.id for still in stills)
     double = [still for still in stills if times[still.id] > 1]
     hashes = {path: content_hash(path) for path in {path for still in double for path in still.files()}}
-    _, copies = settle((still.id, _told(still, hashes), still.media["picture"].name) for still in double)
+    _, copies = settle((still.id, _row_content(still, hashes), still.media["picture"].name) for still in double)
     if copies:
         ignored[f"{corpus} rows that come twice"] += copies
     return list({still.id: still for still in reversed(stills)}.values())[::-1]
 
 
-def _told(still: Entry, hashes: dict[Path, str]) -> dict[str, str]:
-    """Return what a row says of a still, as text."""
+def _row_content(still: Entry, hashes: dict[Path, str]) -> dict[str, str]:
+    """Return the content of a still's row, as text."""
     picture = still.media["picture"]
     labels = {name: str(still.labels.get(name)) for name in ("category", "arousal", "valence")}
     own = {"subject": still.group, "split": still.split, "problem": still.problem}

@@ -1,4 +1,4 @@
-"""What the emotion corpora share: the classes, the files of one corpus, its stills, its labels."""
+"""Parts that the emotion corpora share: the classes, the files of one corpus, its stills, its labels."""
 
 import os
 from collections import Counter, defaultdict
@@ -12,7 +12,7 @@ from datamodules.entries import Box, Entry, Media
 from datamodules.errors import DataError
 from datamodules.media.pictures import count_frames
 from datamodules.reading.files import PICTURES, VIDEOS, check_regular, plain
-from datamodules.reading.matches import tell_unmatched
+from datamodules.reading.matches import print_unmatched
 from datamodules.reading.names import plain_path
 
 CATEGORIES = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
@@ -65,7 +65,7 @@ class Files:
         """
         return self.get(name) or self.folder / plain_path(name, where)
 
-    def need(self, *names: str) -> Path:
+    def require(self, *names: str) -> Path:
         """Return the first of these label files that is there.
 
         Raises:
@@ -122,20 +122,20 @@ class Files:
             problem=problem,
         )
 
-    def tell_unmatched(self, stills: Iterable[Entry]) -> None:
+    def print_unmatched(self, stills: Iterable[Entry]) -> None:
         """Print how many labels are of no picture or video, and how many of those no label file names."""
         kinds = (*PICTURES, *VIDEOS)
         labelled = {path for still in stills for path in still.files() if path.suffix.lower() in kinds}
         there = {path for path in self if path.suffix.lower() in kinds} - (self.named - labelled)
-        tell_unmatched(self.corpus, self._shown(labelled), self._shown(there), "file")
+        print_unmatched(self.corpus, self._relative_names(labelled), self._relative_names(there), "file")
 
-    def _shown(self, paths: set[Path]) -> set[str]:
+    def _relative_names(self, paths: set[Path]) -> set[str]:
         return {path.relative_to(self.folder).as_posix() for path in paths}
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """How a corpus is read; those that files of this folder define are found by their names.
+    """How a corpus is read; the files of this folder define one each and are found by name.
 
     Attributes:
         name: Of its folder.

@@ -36,11 +36,11 @@ def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
     """Yield the people. The face is looked for inside the person's own box: the picture may show others.
 
     Of the first three categories the first of six classic ones counts, else the first of eight others; a person with
-    none of them is left aside. Valence and arousal of 1..10 are the first annotator's.
+    none of them is ignored. Valence and arousal of 1..10 are the first annotator's.
     """
     from scipy.io import loadmat  # slow to import, and only this corpus needs it
 
-    path = files.need("CVPR17_Annotations.mat", "Annotations.mat")
+    path = files.require("CVPR17_Annotations.mat", "Annotations.mat")
     try:
         check_regular(path)
         content = loadmat(str(path), simplify_cells=True)

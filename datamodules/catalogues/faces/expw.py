@@ -10,7 +10,7 @@ from datamodules.errors import DataError
 
 def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
     """Yield the first face of every picture by its own box; the paper's code cuts the most confident one found."""
-    path = files.need("label.lst")
+    path = files.require("label.lst")
     for line, text in enumerate(read_text(path).splitlines(), start=1):
         where, parts = f"{path}, line {line}", text.split()
         if not parts:

@@ -39,7 +39,7 @@ def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
     With FER+'s ``fer2013new.csv`` beside it the majority of the votes is the label, else it is FER-2013's own. All of
     ``train.csv`` trains; the column ``Usage`` of the others gives validation and test.
     """
-    path = files.need("fer2013.csv", "icml_face_data.csv", "train.csv")
+    path = files.require("fer2013.csv", "icml_face_data.csv", "train.csv")
     table = Table(path, ("emotion", "pixels"))
     voted = files.get("fer2013new.csv")
     if voted and "Usage" not in table.names:
@@ -73,7 +73,7 @@ def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
 
 
 def _joined(table: Table, voted: Path | None) -> Iterator[tuple[Row, Row | None]]:
-    """Yield rows of the pictures with those of their votes, which are told by their place alone."""
+    """Yield the rows of the pictures with those of their votes, which are matched only by their position."""
     if voted is None:
         yield from ((row, None) for row in table)
         return
@@ -93,7 +93,7 @@ def _joined(table: Table, voted: Path | None) -> Iterator[tuple[Row, Row | None]
 
 
 def majority(votes: Row) -> str:
-    """Return what more than half of the votes say, as FER+'s own code has it in its mode "majority".
+    """Return the class of more than half of the votes, as FER+'s own code does in its mode "majority".
 
     Single votes do not count. Where no name has more than half of the others, it is ``unknown``.
 

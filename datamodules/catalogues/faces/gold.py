@@ -23,14 +23,14 @@ def stills(files: Files, ignored: Counter[str], prefix: str, every: int, short: 
 
     Args:
         files: Of the corpus.
-        ignored: Counts what is left aside.
+        ignored: Counts what is ignored, by kind.
         prefix: Of the label files.
         every: Take every n-th frame.
         short: How the name of a recording begins, and the stem of its video file in place of that.
     """
     labels: dict[str, dict[str, dict[int, float]]] = {}
     for axis in ("arousal", "valence"):
-        values, copies = settle(_values(files.need(f"{prefix}_labels_{axis}_100Hz_gold_shifted.csv")))
+        values, copies = settle(_values(files.require(f"{prefix}_labels_{axis}_100Hz_gold_shifted.csv")))
         if copies:
             ignored[f"{files.corpus} values that come twice"] += copies
         labels[axis] = defaultdict(dict)

@@ -16,7 +16,7 @@ def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
 
     The official test stays the test, while the paper's code draws a new split over both.
     """
-    path = files.need("list_patition_label.txt")
+    path = files.require("list_patition_label.txt")
     for line, text in enumerate(read_text(path).splitlines(), start=1):
         where, parts = f"{path}, line {line}", text.split()
         if not parts:

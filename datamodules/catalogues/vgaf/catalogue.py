@@ -15,7 +15,7 @@ from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SPLITS, read_labels,
 from datamodules.entries import Catalogue, Entry, Media, Scan
 from datamodules.errors import DataError
 from datamodules.reading.files import plain
-from datamodules.reading.matches import folders_in, tell_unmatched
+from datamodules.reading.matches import folders_in, print_unmatched
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class VGAF(Catalogue):
     synthetic: Path | None = None
 
     def scan(self, source: Path) -> Scan:
-        """List the films and the synthetic clips, and tell what lacks its other half.
+        """List the films and the synthetic clips, and print which labels and files have no counterpart.
 
         Raises:
             DataError: A label file is missing or wrong, a clip is in both splits, or there is no film.
@@ -59,7 +59,7 @@ class VGAF(Catalogue):
 
 def _films(source: Path, split: str, labels: dict[str, int]) -> Iterator[Entry]:
     files = {path.stem: path for path in (source / split).glob("[!.]*.mp4")}
-    tell_unmatched(split, labels, files)
+    print_unmatched(split, labels, files)
     for name in sorted(labels.keys() | files.keys()):
         path = files.get(name, source / split / f"{name}.mp4")
         problem = "" if name in labels else f"no label in {split}_labels.txt"
@@ -70,13 +70,13 @@ def _drawn(folder: Path, label: int) -> Iterator[Entry]:
     """Yield the synthetic clips of a class: pictures that stand for a video, and no sound."""
     part = CLASS_NAMES[label]
     labels = read_labels(folder / f"{part}_labels.txt", first=0)
-    tell_unmatched(f"{folder.name}/{part}", labels, folders_in(folder / part), "folder")
-    for name, said in sorted(labels.items()):
+    print_unmatched(f"{folder.name}/{part}", labels, folders_in(folder / part), "folder")
+    for name, listed in sorted(labels.items()):
         path = folder / part / name
         frames = sorted((one for one in path.glob("*.png") if one.stem.isdecimal()), key=lambda one: int(one.stem))
         problem = "" if frames else "no numbered .png frames"
-        if said != label:
-            problem = f"labelled {said} in the folder {part}"
+        if listed != label:
+            problem = f"labelled {listed} in the folder {part}"
         yield _entry(part, name, label, {"video": Media(path, frames=tuple(frames))}, path, folder.parent, problem)
 
 

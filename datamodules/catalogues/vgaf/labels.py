@@ -11,7 +11,7 @@ from datamodules.errors import DataError
 from datamodules.reading.files import check_regular
 from datamodules.reading.names import fault_in_name
 from datamodules.reading.tables import Row, read_table, settle
-from error_texts import some
+from error_texts import first_names
 
 CLASS_NAMES = ("Positive", "Neutral", "Negative")
 SPLITS = ("Train", "Val")
@@ -19,7 +19,7 @@ SOURCES, COLUMNS = "sources.csv", ("clip", "kind", "file", "source", "placed", "
 
 
 def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> dict[str, int]:
-    """Reads a label file.
+    """Read a label file.
 
     Args:
         path: Blank-separated text with a header that names ``Vid_name`` and ``Label``.
@@ -30,8 +30,8 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
         Class index by clip, in the order of the file.
 
     Raises:
-        DataError: If it cannot be read, a column is missing, lines are wrong (all of them are told), or two label one
-            clip differently.
+        DataError: If it cannot be read, a column is missing, lines are wrong (all are reported), or two label one clip
+            differently.
     """
     try:
         check_regular(path)
@@ -59,7 +59,7 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
         else:
             entries.append((values[name_at], values[label_at], f"{path}, line {number}"))
     if wrong or not entries:
-        raise DataError(f"{path}: {some(wrong, 4, '; ') or 'it names no clip'}; mend the file")
+        raise DataError(f"{path}: {first_names(wrong, 4, '; ') or 'it names no clip'}; mend the file")
     labels, twice = settle(entries)
     if copies is not None and twice:
         copies[f"lines of {path.name} that come twice"] += twice
@@ -67,7 +67,7 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
 
 
 def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, dict[str, int]]:
-    """Class index by clip for Train and Val.
+    """Return the class index by clip for Train and Val.
 
     Args:
         root: Folder of the label files.
@@ -79,13 +79,13 @@ def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, di
     labels = {split: read_labels(root / f"{split}_labels.txt", 1, copies) for split in SPLITS}
     if shared := sorted(set(labels["Train"]) & set(labels["Val"])):
         raise DataError(
-            f"{root}: {len(shared)} clips are in both Train and Val: {some(shared, 4)}; mend the label files"
+            f"{root}: {len(shared)} clips are in both Train and Val: {first_names(shared, 4)}; mend the label files"
         )
     return labels
 
 
 def read_sources(folder: Path) -> list[Row]:
-    """Rows of ``sources.csv``: which clip a face or a sound of a synthetic clip comes from; none where there is none.
+    """Return the rows of ``sources.csv``: the clip that a face or sound of a synthetic clip comes from; may be empty.
 
     Raises:
         DataError: If it cannot be read or lacks a column.
@@ -101,7 +101,7 @@ def read_sources(folder: Path) -> list[Row]:
 
 
 def source_clip(source: str, names: set[str]) -> str | None:
-    """The clip that a source stands for: the longest name that it, or a folder it is in, begins with.
+    """Return the clip that a source stands for: the longest name that it, or a folder it is in, begins with.
 
     Args:
         source: A clip, or a file cut out of one: ``<clip>_face3.png``, ``<clip>/3.png``.

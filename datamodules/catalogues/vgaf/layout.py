@@ -1,4 +1,4 @@
-"""Where the tensors of VGAF lie: folders, file names, and a digest of what is there. No torch.
+"""The layout of VGAF's tensors: folders, file names, and a digest of the files. No torch.
 
 The layout is that of the code released with Augusma, Vaufreydaz and Letué (ICMI 2023), so that a folder made for it is
 read as it stands::
@@ -66,12 +66,12 @@ class Clip:
 
 
 def folder_number(frames: Iterable[int]) -> int:
-    """5 where all counts are 5, else 75: the ending of the folders that hold tensors of these counts."""
+    """Return 5 where all counts are 5, else 75: the ending of the folders that hold tensors of these counts."""
     return 5 if set(frames) == {5} else 75
 
 
 def group_count(frames: Mapping[Modality, int], modalities: Sequence[Modality]) -> int:
-    """Number of groups that the video frames of a clip fall into: one per spectrogram, or one a second without them.
+    """Return the number of groups of a clip's video frames: one per spectrogram, or one a second without them.
 
     Args:
         frames: Frames of video and of audio.
@@ -96,22 +96,22 @@ def group_count(frames: Mapping[Modality, int], modalities: Sequence[Modality]) 
 
 
 def real_folder(root: Path, number: int) -> Path:
-    """Folder of the tensors of real clips."""
+    """Return the folder of the tensors of real clips."""
     return root / f"VGAF_Tensors_all_{number}"
 
 
 def synthetic_folder(root: Path, number: int) -> Path:
-    """Folder of the tensors of synthetic clips."""
+    """Return the folder of the tensors of synthetic clips."""
     return root / f"Synthetic2661_all_{number}"
 
 
 def real_clips(root: Path) -> list[Clip]:
-    """Clips of both label files, train first; errors are those of `split_labels`."""
+    """Return the clips of both label files, train first; errors are those of `split_labels`."""
     return [Clip(name, split, label) for split, labels in split_labels(root).items() for name, label in labels.items()]
 
 
 def synthetic_clips(folder: Path) -> list[Clip]:
-    """Clips of the label files of a synthetic folder.
+    """Return the clips of the label files of a synthetic folder.
 
     Raises:
         DataError: If a label file is missing or wrong, or labels a clip otherwise than its folder does.
@@ -127,7 +127,7 @@ def synthetic_clips(folder: Path) -> list[Clip]:
 
 
 def archive_digest(path: Path) -> str:
-    """What identifies the content of a ``.pt`` file, from the last bytes of it alone.
+    """Return what identifies the content of a ``.pt`` file, from its last bytes only.
 
     torch writes zip archives, and a zip ends with names, sizes and CRC-32 of all it holds. So a change anywhere shows,
     and 45 MB need not be read at every start.
@@ -147,7 +147,7 @@ def archive_digest(path: Path) -> str:
 
 
 def text_digests(root: Path) -> dict[str, str]:
-    """SHA-256 of every label and source file there is, by path below the root."""
+    """Return the SHA-256 of every label and source file there is, by path below the root."""
     paths = [root / f"{split}_labels.txt" for split in SPLITS]
     for name in SETS:
         paths += [root / name / f"{part}_labels.txt" for part in CLASS_NAMES] + [root / name / SOURCES]
@@ -155,12 +155,12 @@ def text_digests(root: Path) -> dict[str, str]:
 
 
 def tensor_digests(root: Path) -> dict[str, str]:
-    """Digest of every tensor there is, by path below the root, sorted."""
+    """Return the digest of every tensor there is, by path below the root, sorted."""
     paths = sorted(path for name in SETS for path in (root / name).glob("*/*.pt") if not path.name.startswith("."))
     return {path.relative_to(root).as_posix(): archive_digest(path) for path in paths}
 
 
 def fingerprint_of(texts: dict[str, str], tensors: dict[str, str], *, synthetic: bool) -> str:
-    """What identifies a folder of tensors: its label files and tensors, and whether it is a stand-in."""
+    """Return what identifies a folder of tensors: its label files and tensors, and whether it is a stand-in."""
     content = json.dumps(["vgaf", synthetic, texts, tensors], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

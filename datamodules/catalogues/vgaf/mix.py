@@ -1,4 +1,4 @@
-"""Which clips of VGAF train: the validation part carved out of Train, and the synthetic clips mixed in.
+"""The training clips of VGAF: the validation part carved out of Train, and the synthetic clips mixed in.
 
 Both are stratified and drawn from a seed of the data, not of the run, so that every model and run sees the same clips.
 """
@@ -13,11 +13,11 @@ from lightning.pytorch.utilities import rank_zero_warn
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SOURCES, read_sources, source_clip
 from datamodules.catalogues.vgaf.layout import Clip
 from datamodules.errors import DataError
-from error_texts import some
+from error_texts import first_names
 
 
 def carve(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Draws a share of every class.
+    """Draw a share of every class.
 
     Args:
         labels: Class indices ``(N,)``.
@@ -42,14 +42,14 @@ def carve(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 def mix(labels: np.ndarray, real: int, rate: float, seed: int, left_out: int = 0) -> np.ndarray:
-    """Draws synthetic clips, equally many of every class, that make up a share of all training clips.
+    """Draw synthetic clips, equally many of every class, that make up a share of all training clips.
 
     Args:
         labels: Class indices ``(N,)`` of the synthetic clips there are.
         real: Number of real training clips, which all stay; 0 to train on synthetic clips alone.
         rate: Synthetic share of the training clips.
         seed: Of the draw.
-        left_out: How many there are beside these that `untainted` left out, for the message.
+        left_out: How many there are beside these that `uncontaminated` left out, for the message.
 
     Returns:
         Rows drawn, in ascending order.
@@ -72,8 +72,8 @@ def mix(labels: np.ndarray, real: int, rate: float, seed: int, left_out: int = 0
     return np.sort(np.concatenate([rng.permutation(pool)[:count] for pool in pools]))
 
 
-def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], held_out: set[str]) -> np.ndarray:
-    """Which synthetic clips were made of nothing that is scored.
+def uncontaminated(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], held_out: set[str]) -> np.ndarray:
+    """Return which synthetic clips contain nothing of the clips that are scored.
 
     Where ``sources.csv`` says what a synthetic clip was made of, faces or sound of a clip outside Train are refused:
     a model would have seen part of what it is scored on. Those of clips carved out of Train are only left out.
@@ -100,8 +100,8 @@ def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], hel
         if clip not in made:
             raise DataError(f"{folder / SOURCES}: {clip!r} is no synthetic clip there; they are named {min(made)}")
         name = source_clip(source, set(parts))
-        said = {(row.get("split") or "").lower(), *(part.lower() for part in PurePosixPath(source).parts[:-1])}
-        if said & {"val", "validation", "test"} or (name and parts[name] != "Train"):
+        mentioned = {(row.get("split") or "").lower(), *(part.lower() for part in PurePosixPath(source).parts[:-1])}
+        if mentioned & {"val", "validation", "test"} or (name and parts[name] != "Train"):
             refused.append(f"{clip} has {row.get('file') or source} of {source}")
         elif name:
             sources.setdefault(clip, set()).add(name)
@@ -114,6 +114,6 @@ def untainted(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], hel
     if refused:
         raise DataError(
             f"{folder / SOURCES}: faces and sound of synthetic clips must come from Train alone, {len(refused)} do "
-            f"not: {some(refused, 4, '; ')}"
+            f"not: {first_names(refused, 4, '; ')}"
         )
     return np.array([not sources.get(clip.key, set()) & held_out for clip in synthetic], bool)

@@ -31,7 +31,7 @@ from datamodules.catalogues.vgaf.layout import (
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import parse_json
 from datamodules.store.reader import read_own_table
-from error_texts import some
+from error_texts import first_names
 
 DTYPES = {"video": ("uint8", "float32", "float16"), "audio": ("float32", "float16")}
 CHANNELS = {"video": 3, "audio": 1}
@@ -41,18 +41,18 @@ LEAST = 16  # pixels; what a model needs beyond that it says itself
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its tensor."""
+    """Type and shape of a tensor, as its file has them."""
 
     dtype: str
     shape: tuple[int, ...]
 
     def __str__(self) -> str:
-        """As messages show it."""
+        """Return the type and shape as messages show them."""
         return f"{self.dtype} {'x'.join(map(str, self.shape))}"
 
 
 def read_tensor(path: Path, *, check: bool = True) -> Tensor:
-    """Maps the tensor of a file into memory; nothing in it is executed.
+    """Map the tensor of a file into memory; nothing in it is executed.
 
     Args:
         path: A ``.pt`` file that holds one plain tensor.
@@ -100,7 +100,7 @@ def normalised(frames: Tensor, normalization: Literal["half", "imagenet", "none"
 
 
 def read_header(path: Path) -> Header:
-    """Reads type and shape of a tensor, not its values: at 45 MB a file they are checked when they are first read.
+    """Read type and shape of a tensor, not its values: at 45 MB a file they are checked when they are first read.
 
     Raises:
         DataError: As `read_tensor`.
@@ -111,7 +111,7 @@ def read_header(path: Path) -> Header:
 
 @dataclass(frozen=True)
 class Index:
-    """What was prepared below a corpus folder.
+    """Index of the tensors below a corpus folder.
 
     Attributes:
         manifest: ``manifest.json`` as it stands.
@@ -128,13 +128,13 @@ class Index:
         return texts
 
     def skipped(self, number: int) -> set[str]:
-        """``<part>/<clip>`` of the clips that could not be prepared into the folders of 5 or of 75."""
+        """Return ``<part>/<clip>`` of the clips that could not be prepared into the folders of 5 or of 75."""
         sets = self.manifest.get("sets", {}).values()
         return {clip for made in sets if made["folder"] == number for clip in made["skipped"]}
 
 
 def read_index(root: Path) -> Index | None:
-    """Reads the index of a corpus folder; None where there is none.
+    """Read the index of a corpus folder; None where there is none.
 
     Raises:
         DataError: If it is not finished or damaged.
@@ -164,7 +164,7 @@ def read_index(root: Path) -> Index | None:
 
 
 def find_index(root: Path, number: int) -> Index | None:
-    """Return what `prepare vgaf` wrote of a folder of tensors; None where they came from elsewhere.
+    """Return the index that `prepare vgaf` wrote of a folder of tensors; None if they were made elsewhere.
 
     Args:
         root: Folder of the corpus.
@@ -182,12 +182,14 @@ def find_index(root: Path, number: int) -> Index | None:
         )
     index = read_index(root)
     if index and (changed := sorted({name for name, _ in text_digests(root).items() ^ index.texts.items()})):
-        raise DataError(f"{root}: {some(changed)} changed since it was prepared; run `cli.py prepare vgaf` again")
+        raise DataError(
+            f"{root}: {first_names(changed)} changed since it was prepared; run `cli.py prepare vgaf` again"
+        )
     return index
 
 
 def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[str, Any]:
-    """Lists every tensor below a corpus folder; the same content gives the same bytes.
+    """List every tensor below a corpus folder; the same content gives the same bytes.
 
     Args:
         root: The corpus folder.
@@ -212,7 +214,7 @@ def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[s
             problems.append(str(error))
     if problems or not digests:
         raise DataError(
-            f"{root}: {some(problems, 4, '; ') or 'there is no tensor; docs/data.md shows the layout of VGAF'}"
+            f"{root}: {first_names(problems, 4, '; ') or 'there is no tensor; docs/data.md shows the layout of VGAF'}"
         )
     folder = root / "prepared"
     folder.mkdir(parents=True, exist_ok=True)
@@ -234,7 +236,7 @@ def place_of(root: Path, clip: Clip, modality: str, count: int, number: int) -> 
 def check(
     root: Path, clips: Iterable[Clip], frames: dict[str, int], number: int, index: Index | None
 ) -> dict[str, Header]:
-    """Checks every tensor that will be read: there, whole, of the right shape and one type.
+    """Check every tensor that will be read: there, whole, of the right shape and one type.
 
     Args:
         root: The corpus folder.
@@ -268,7 +270,7 @@ def check(
                 problems.append(f"{path} is {header}, others are {wanted}")
     if problems:
         lead = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise DataError(f"{root}: {lead} with the tensors, see docs/data.md: {some(problems, 4, '; ')}")
+        raise DataError(f"{root}: {lead} with the tensors, see docs/data.md: {first_names(problems, 4, '; ')}")
     return common
 
 
@@ -287,7 +289,7 @@ def _header(root: Path, path: Path, index: Index | None) -> Header:
 
 
 def _unfit(modality: str, count: int, header: Header) -> str:
-    """Why a tensor of this type and shape cannot be used; empty if it can."""
+    """Return why a tensor of this type and shape cannot be used; empty if it can."""
     channels = CHANNELS[modality]
     if header.dtype not in DTYPES[modality]:
         return f"expected {' or '.join(DTYPES[modality])}"

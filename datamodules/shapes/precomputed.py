@@ -1,6 +1,6 @@
 """Features computed elsewhere: ``.pt`` or ``.npy`` files, one per clip, or one ``.npz``, joined to an index by clip id.
 
-Everything is checked before the first step, and every problem of a kind is told at once.
+Everything is checked before the first step, and all problems of a kind are reported at once.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from datamodules.reading.files import sha256_file
 from datamodules.reading.names import check_name, distinct
 from datamodules.reading.stand_in import STAND_IN
 from datamodules.store.reader import read_manifest
-from error_texts import some
+from error_texts import first_names
 
 TAKEN = ("group", "id", "length", "mask", "meta", "target")  # what a batch holds beside the modalities
 
@@ -42,11 +42,11 @@ class PrecomputedClips(ClipDataset):
         }
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """The batch of contract 1 that these clips make."""
+        """Return the batch of contract 1 that these clips make."""
         data, rows = self.data, self.rows[indices]
         ids, groups = [data.ids[row] for row in rows], [data.groups[row] for row in rows]
         batch: Batch = {"id": ids, "group": groups, "length": {}, "mask": {}}
@@ -110,10 +110,10 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             )
         for name, given in (("missing", self.missing), ("standardize", self.standardize)):
             if unknown := set(given) - set(features):
-                raise DataError(f"--data.{name} names {some(sorted(unknown))}; there are {', '.join(features)}")
+                raise DataError(f"--data.{name} names {first_names(sorted(unknown))}; there are {', '.join(features)}")
 
     def _read_manifest(self) -> dict[str, Any]:
-        """Return what ``prepare`` wrote beside the index; empty for a folder that somebody else filled.
+        """Return the manifest that ``prepare`` wrote beside the index; empty for a folder made elsewhere.
 
         Raises:
             DataError: If the manifest is damaged, or a file is no longer the one that was prepared.
@@ -154,7 +154,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
                 values = values.astype(np.float32)
             bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
             if len(bad):
-                clips = some([self.ids[row] for row in bad])
+                clips = first_names([self.ids[row] for row in bad])
                 raise DataError(f"--data.features: {modality} is not finite in {len(bad)} clips: {clips}")
             if modality in self.standardize:
                 # In float64 the deviation of a constant is exactly 0; float32 leaves a rounding error to divide by.
@@ -166,12 +166,12 @@ class PrecomputedTensorDataModule(EmotionDataModule):
 
     @cached_property
     def fingerprint(self) -> str:
-        """That of the preparation; without one, SHA-256 over the index and the feature files of its clips."""
+        """Fingerprint of the preparation; without one, SHA-256 over the index and the feature files of its clips."""
         if self.manifest:
             return str(self.manifest["fingerprint"])
         digest = hashlib.sha256(sha256_file(self.index_path).encode())
         for modality, source in sorted(self.features.items()):
-            for path in self.files.of(modality).values():  # in the order of the index
+            for path in self.files.paths(modality).values():  # in the order of the index
                 digest.update(f"{modality} {source.partition(':')[2]} {sha256_file(path)}\n".encode())
         return digest.hexdigest()
 
@@ -200,5 +200,5 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         return np.asarray(self.targets.numpy()[self.rows["train"]])
 
     def dataset(self, split: Split) -> PrecomputedClips:
-        """The clips of a split."""
+        """Return the clips of a split."""
         return PrecomputedClips(self, self.rows[split])

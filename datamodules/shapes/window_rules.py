@@ -16,12 +16,12 @@ FPS = 5
 
 
 def steps_of(seconds: float) -> int:
-    """Grid steps in a time."""
+    """Return the number of grid steps in a time."""
     return round(FPS * seconds)
 
 
 def window_starts(count: int, length: int, stride: int) -> np.ndarray:
-    """First steps of the windows over one video.
+    """Return the first steps of the windows over one video.
 
     Args:
         count: Steps of the video.
@@ -43,7 +43,7 @@ def window_starts(count: int, length: int, stride: int) -> np.ndarray:
 
 
 def last_seen(seen: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Where each step takes its picture from: itself, the last seen step of its video, or else the first seen one.
+    """Return the step that each step takes its picture from: itself, else its video's last seen, else the first seen.
 
     Args:
         seen: bool ``(N,)`` over the steps of all videos.
@@ -63,7 +63,7 @@ def last_seen(seen: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 
 def sums(values: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """Sums over windows.
+    """Return the sums over windows.
 
     Args:
         values: ``(N,)`` or ``(N, K)``.
@@ -97,7 +97,7 @@ class Windows:
 
 
 def find_windows(first: np.ndarray, videos: np.ndarray, present: list[np.ndarray], length: int, stride: int) -> Windows:
-    """Finds the windows of some videos.
+    """Find the windows of some videos.
 
     Args:
         first: Where each video begins on the common axis and, at the end, where the last one ends: ``(V + 1,)``.
@@ -120,7 +120,7 @@ def find_windows(first: np.ndarray, videos: np.ndarray, present: list[np.ndarray
 
 
 def soft_targets(labels: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """Mean label of the labelled steps of each window.
+    """Return the mean label of the labelled steps of each window.
 
     Args:
         labels: ``(N, K)`` probabilities, NaN where a step has no label.
@@ -135,7 +135,7 @@ def soft_targets(labels: np.ndarray, starts: np.ndarray, length: int) -> np.ndar
 
 
 def hard_targets(labels: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """Most frequent class of the labelled steps of each window; of several the smallest.
+    """Return the most frequent class of the labelled steps of each window; of several the smallest.
 
     Args:
         labels: ``(N, K)`` probabilities, NaN where a step has no label; a step's class is the most probable one.

@@ -10,8 +10,8 @@ import torch
 from datamodules import augment
 from datamodules.batches import Batch, ClipDataset, Split, global_seed
 from datamodules.errors import DataError
+from datamodules.shapes.stored import StoredDataModule
 from datamodules.store.reader import Store
-from datamodules.stored import StoredDataModule
 
 WAVE_RATE = 44100  # Hz
 
@@ -29,7 +29,7 @@ class StoredClips(ClipDataset):
         self.rows = rows
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
@@ -129,7 +129,7 @@ class ClipsDataModule(StoredDataModule):
 
     @property
     def folds_source(self) -> str:
-        """What the folds come from, for messages."""
+        """Source of the folds, for messages."""
         return str(self.folder / "index.csv")
 
     @cached_property

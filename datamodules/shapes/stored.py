@@ -1,4 +1,4 @@
-"""What every corpus with a prepared store shares: where it lies, who it is, and by what recipe it was made."""
+"""The base of every DataModule with a prepared store: its folder, fingerprint and recipe."""
 
 from functools import cached_property
 from pathlib import Path
@@ -62,7 +62,7 @@ class StoredDataModule(EmotionDataModule):
 
 
 def no_store(folder: Path, corpus: str) -> str:
-    """Return what to say where there is no store.
+    """Return the error message for a missing store.
 
     Args:
         folder: Where it would be.

@@ -1,4 +1,4 @@
-"""Videos of one or several prepared corpora as one axis of grid steps: labels, what was seen, pictures by step."""
+"""Videos of one or several prepared corpora as one axis of grid steps: labels, visibility and pictures by step."""
 
 import itertools
 from functools import cached_property
@@ -8,8 +8,8 @@ import numpy as np
 
 from datamodules import recipe
 from datamodules.errors import DataError
+from datamodules.shapes.window_rules import last_seen
 from datamodules.store.reader import Store
-from datamodules.windows import last_seen
 
 MODALITIES = ("face", "affect", "kinesics")
 SPLITS = ("train", "val", "test")
@@ -83,15 +83,15 @@ class Grid:
         self._source: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
-        """Number of steps."""
+        """Return the number of steps."""
         return int(self.first[-1])
 
     def videos(self, split: str) -> np.ndarray:
-        """The videos of a split, in order."""
+        """Return the videos of a split, in order."""
         return np.flatnonzero(self.splits == split)
 
     def shape(self, modality: str) -> list[int]:
-        """Shape of one stored step of a modality.
+        """Return the shape of one stored step of a modality.
 
         Args:
             modality: Which.
@@ -125,22 +125,22 @@ class Grid:
         """Which steps have a label, bool ``(N,)``."""
         return np.asarray(~np.isnan(self.labels).any(1))
 
-    def seen(self, modality: str) -> np.ndarray:
-        """Which steps show a modality, bool ``(N,)``."""
+    def visible(self, modality: str) -> np.ndarray:
+        """Return which steps show a modality, bool ``(N,)``."""
         array = self.arrays[modality]
         if array not in self._seen:
             self._seen[array] = self._whole(f"{array}_seen").astype(bool)
         return self._seen[array]
 
     def source(self, modality: str) -> np.ndarray:
-        """The step that stands in where a modality is unseen, its own where it is seen: int64 ``(N,)``."""
+        """Return the step that stands in where a modality is unseen, its own where it is seen: int64 ``(N,)``."""
         array = self.arrays[modality]
         if array not in self._source:
-            self._source[array] = last_seen(self.seen(modality), self.first)
+            self._source[array] = last_seen(self.visible(modality), self.first)
         return self._source[array]
 
     def take(self, modality: str, steps: np.ndarray) -> np.ndarray:
-        """Stored pictures or joints of some steps.
+        """Return stored pictures or joints of some steps.
 
         Args:
             modality: Which.

@@ -1,4 +1,4 @@
-"""What a store of dialogues holds, utterance by utterance: which modality each has, and its items one by one."""
+"""A store of dialogues, utterance by utterance: which modality each has, and its items one by one."""
 
 from functools import cached_property
 
@@ -16,7 +16,7 @@ PER_UTTERANCE = ("text", "audio", "video")
 
 
 def normalised_wave(wave: np.ndarray, samples: int) -> np.ndarray:
-    """The beginning of a recording as Wav2Vec2 wants it: mean 0 and variance 1 of what is there, then zeros.
+    """Return the beginning of a recording as Wav2Vec2 wants it: mean 0 and variance 1 of what is there, then zeros.
 
     Args:
         wave: int16 ``(n,)``, possibly empty.
@@ -33,8 +33,8 @@ def normalised_wave(wave: np.ndarray, samples: int) -> np.ndarray:
     return padded
 
 
-def seen_video(values: Tensor) -> Tensor:
-    """Stored films uint8 ``(N, T, S, S, 3)`` as a model sees them, float32 ``(N, 3, T, S, S)``, normalised."""
+def to_model_input(values: Tensor) -> Tensor:
+    """Convert stored films, uint8 ``(N, T, S, S, 3)``, to normalised float32 ``(N, 3, T, S, S)``."""
     return augment.to_float(values)
 
 
@@ -74,7 +74,7 @@ class Dialogues:
         self.has_context = np.array([store.read(self._context, i)[: self.context_tokens].any() for i in count])
 
     def utterances(self, row: int, limit: int) -> np.ndarray:
-        """Numbers of a conversation's last utterances, at most ``limit`` of them: the label is of its last turn."""
+        """Return the numbers of a conversation's last utterances, at most ``limit``: the label is of its last turn."""
         begin, end = self.first[row : row + 2]
         found: np.ndarray = begin + np.flatnonzero(self.used[begin:end])
         return found[-limit:]
@@ -84,48 +84,48 @@ class Dialogues:
         return np.repeat(np.arange(len(self.store)), np.diff(self.first))
 
     def place(self, utterance: int) -> tuple[int, int]:
-        """Conversation of an utterance, and its place in it."""
+        """Return the conversation of an utterance, and its place in it."""
         row = int(self._owner[utterance])
         return row, int(utterance - self.first[row])
 
     def text(self, utterance: int) -> np.ndarray:
-        """Token ids int32 ``(L,)``."""
+        """Return the token ids of an utterance, int32 ``(L,)``."""
         row, place = self.place(utterance)
         ids: np.ndarray = self.store.read("text", row)[place, : self.text_tokens]
         return ids
 
     def context(self, row: int) -> np.ndarray:
-        """Token ids int32 ``(L',)`` of a conversation's context."""
+        """Return token ids int32 ``(L',)`` of a conversation's context."""
         ids: np.ndarray = self.store.read(self._context, row)[: self.context_tokens]
         return ids
 
     def audio(self, utterance: int) -> np.ndarray:
-        """float32 ``(S,)``, see `normalised_wave`."""
+        """Return the wave of an utterance, float32 ``(S,)``, see `normalised_wave`."""
         row, place = self.place(utterance)
         ends = self.store.read("audio_end", row)
         begin = int(ends[place - 1]) if place else 0
         return normalised_wave(self.store.read("audio", row)[begin : int(ends[place])], self.samples)
 
     def video(self, utterance: int) -> np.ndarray:
-        """uint8 ``(T, S, S, 3)``; the utterance has one."""
+        """Return the film of an utterance that has one, uint8 ``(T, S, S, 3)``."""
         row, place = self.place(utterance)
         film: np.ndarray = self.store.read("video", row)[int(self.store.read("video_seen", row)[:place].sum())]
         return film
 
     @cached_property
     def items(self) -> dict[str, np.ndarray]:
-        """What an encoder sees one by one: numbers of the utterances that have a modality, rows with a context."""
+        """Items of an encoder: numbers of the utterances that have a modality, or rows with a context."""
         found = {modality: np.flatnonzero(has) for modality, has in self.has.items()}
         return {**found, "context": np.flatnonzero(self.has_context)}
 
     @cached_property
     def item_of(self) -> dict[str, np.ndarray]:
-        """Place in `items` by utterance (by row for the context); whatever stands where there is none."""
+        """Place in `items` by utterance (by row for the context); undefined where there is none."""
         counted = {**self.has, "context": self.has_context}
         return {modality: np.cumsum(has) - 1 for modality, has in counted.items()}
 
     def encoded(self, modality: str, start: int, stop: int) -> Tensor:
-        """Items as an encoder sees them.
+        """Return the items as an encoder sees them.
 
         Returns:
             Token ids int64 ``(n, L)``, sound float32 ``(n, S)`` or films float32 ``(n, 3, T, S, S)``.
@@ -133,5 +133,5 @@ class Dialogues:
         chosen = self.items[modality][start:stop].tolist()
         values = torch.from_numpy(np.stack([getattr(self, modality)(one) for one in chosen]))
         if modality == "video":
-            return seen_video(values)
+            return to_model_input(values)
         return values if modality == "audio" else values.long()

@@ -1,4 +1,4 @@
-"""Conversations of AvaMERG as batches of contract 1."""
+"""Conversations as batches of contract 1."""
 
 from typing import TYPE_CHECKING
 
@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from datamodules.batches import Batch, ClipDataset
-from datamodules.dialogues import RESPONSE, SPEAKER
+from datamodules.shapes.dialogue_store import RESPONSE, SPEAKER
 
 if TYPE_CHECKING:
-    from datamodules.avamerg import AvaMERGDataModule
+    from datamodules.shapes.dialogues import DialoguesDataModule
 
 
-class AvaMERGClips(ClipDataset):
+class DialogueClips(ClipDataset):
     """Conversations of a split as batches of contract 1.
 
     Args:
@@ -20,7 +20,7 @@ class AvaMERGClips(ClipDataset):
         rows: Rows of the store.
     """
 
-    def __init__(self, data: "AvaMERGDataModule", rows: np.ndarray) -> None:
+    def __init__(self, data: "DialoguesDataModule", rows: np.ndarray) -> None:
         self.data = data
         self.rows = rows
         ids = [data.store.ids[row] for row in rows]
@@ -29,11 +29,11 @@ class AvaMERGClips(ClipDataset):
         }
 
     def __len__(self) -> int:
-        """Number of conversations."""
+        """Return the number of conversations."""
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """The batch that these conversations make."""
+        """Return the batch that these conversations make."""
         data, talk, rows = self.data, self.data.dialogues, self.rows[indices].tolist()
         size, limit = len(rows), data.utterances
         chosen = [talk.utterances(row, limit) for row in rows]

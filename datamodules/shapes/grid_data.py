@@ -1,4 +1,4 @@
-"""What frames and windows of engagement videos share: options, batches, targets, class weights, items to embed."""
+"""The base of frames and windows of videos on a grid: options, batches, targets, class weights, items to embed."""
 
 import math
 from abc import abstractmethod
@@ -14,16 +14,15 @@ from datamodules import augment, still_augment
 from datamodules.base import EmotionDataModule
 from datamodules.batches import Batch, ClipDataset, Split, global_seed
 from datamodules.errors import DataError
-from datamodules.grid import MODALITIES, Grid
-from datamodules.reading.engagement_videos import CLASSES
+from datamodules.shapes.grid import MODALITIES, Grid
+from datamodules.shapes.window_rules import hard_targets, soft_targets
 from datamodules.store.reader import joint_fingerprint
-from datamodules.windows import hard_targets, soft_targets
 
 Modality = Literal["face", "affect", "kinesics"]
 Kinesics = Literal["body", "joints"]
 
 
-class EngagementClips(ClipDataset):
+class GridClips(ClipDataset):
     """Frames or windows of a split as batches of contract 1.
 
     Args:
@@ -35,7 +34,7 @@ class EngagementClips(ClipDataset):
     """
 
     def __init__(
-        self, data: "EngagementDataModule", ids: list[str], groups: list[str], steps: np.ndarray, targets: np.ndarray
+        self, data: "GridDataModule", ids: list[str], groups: list[str], steps: np.ndarray, targets: np.ndarray
     ) -> None:
         self.data = data
         self.ids = ids
@@ -49,11 +48,11 @@ class EngagementClips(ClipDataset):
         }
 
     def __len__(self) -> int:
-        """Number of clips."""
+        """Return the number of clips."""
         return len(self.ids)
 
     def __getitems__(self, rows: list[int]) -> Batch:
-        """The batch that these clips make."""
+        """Return the batch that these clips make."""
         steps = self.steps[rows]
         batch: Batch = {
             "id": [self.ids[row] for row in rows],
@@ -71,8 +70,8 @@ class EngagementClips(ClipDataset):
         return batch
 
 
-class EngagementDataModule(EmotionDataModule):
-    """What frames and windows of engagement videos share.
+class GridDataModule(EmotionDataModule):
+    """Base of the DataModules of frames and windows of videos, on a grid of 5 steps a second.
 
     The class weights count the label mass of all labelled steps of the training videos, so that every model has the
     same ones; the paper's sum to 1 over the classes, these have mean 1 over the steps, which differs in scale alone.
@@ -87,10 +86,6 @@ class EngagementDataModule(EmotionDataModule):
         store: Which of their stores: ``prepared`` by the recipe of the paper, or ``prepared-<recipe>``.
         **kwargs: See `EmotionDataModule`.
     """
-
-    corpus = "engagement"
-    group_name = "participants or sessions"
-    protocols = ("honest",)
 
     def __init__(
         self,
@@ -119,17 +114,12 @@ class EngagementDataModule(EmotionDataModule):
         self.check_missing(self.modalities)
 
     @abstractmethod
-    def clips(self, split: Split) -> EngagementClips:
-        """The clips of a split, possibly none."""
+    def clips(self, split: Split) -> GridClips:
+        """Return the clips of a split, possibly none."""
 
     @abstractmethod
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
-        """Batched values of the clips that begin at these grid steps ``(B,)``."""
-
-    @property
-    def class_names(self) -> list[str]:
-        """Disengaged, neutral, engaged."""
-        return list(CLASSES)
+        """Return batched values of the clips that begin at these grid steps ``(B,)``."""
 
     @cached_property
     def grid(self) -> Grid:
@@ -149,7 +139,7 @@ class EngagementDataModule(EmotionDataModule):
 
     @property
     def fingerprint(self) -> str:
-        """That of the store, or of several in their order."""
+        """Fingerprint of the store, or of several in their order."""
         return joint_fingerprint([store.fingerprint for store in self.grid.stores])
 
     @property
@@ -182,11 +172,11 @@ class EngagementDataModule(EmotionDataModule):
     def train_labels(self) -> np.ndarray:
         """Most probable class ``(N,)`` of the training clips."""
         clips = self._split("train")
-        assert isinstance(clips, EngagementClips)
+        assert isinstance(clips, GridClips)
         return np.asarray(clips.targets.numpy().argmax(1))
 
-    def dataset(self, split: Split) -> EngagementClips:
-        """The clips of a split.
+    def dataset(self, split: Split) -> GridClips:
+        """Return the clips of a split.
 
         Raises:
             DataError: If there are none.
@@ -200,24 +190,24 @@ class EngagementDataModule(EmotionDataModule):
         return "no video" if not len(self.grid.videos(split)) else f"no step shows {', '.join(self.modalities)}"
 
     def targets(self, split: Split, starts: np.ndarray, length: int) -> np.ndarray:
-        """Mean label of each stretch in train, its most frequent class (of several the smallest) in evaluation."""
+        """Return each stretch's mean label in train, its most frequent class (the smallest of a tie) in evaluation."""
         make = soft_targets if split == "train" else hard_targets
         return make(self.grid.labels, starts, length)
 
     def shape(self, modality: str) -> list[int]:
-        """Shape of one step of a modality as the model sees it."""
+        """Return the shape of one step of a modality as the model sees it."""
         if modality in self.embeddings:
             return list(self.embeddings[modality].shape[1:])
         stored = self.grid.shape(modality)
         return [3, *stored[:2]] if len(stored) == 3 else stored
 
     def count_items(self, modality: str) -> int:
-        """Number of raw items of a modality: every grid step of every video."""
+        """Return the number of raw items of a modality: every grid step of every video."""
         self._check(modality)
         return len(self.grid)
 
     def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Raw items as an encoder sees them, in store order.
+        """Return raw items as an encoder sees them, in store order.
 
         Args:
             modality: Which.
@@ -229,12 +219,12 @@ class EngagementDataModule(EmotionDataModule):
         """
         self._check(modality)
         steps = np.arange(start, min(stop, len(self.grid)))
-        values = self.to_seen(torch.from_numpy(self.grid.take(modality, steps)))
-        unseen = torch.from_numpy(~self.grid.seen(modality)[steps])
+        values = self.to_model_input(torch.from_numpy(self.grid.take(modality, steps)))
+        unseen = torch.from_numpy(~self.grid.visible(modality)[steps])
         return values.masked_fill(unseen.view(-1, *[1] * (values.ndim - 1)), 0)
 
     def use_embeddings(self, modality: str, features: Tensor) -> None:
-        """Has batches carry embeddings of a modality instead of its raw items.
+        """Make batches carry embeddings of a modality instead of its raw items.
 
         Args:
             modality: Which.
@@ -253,8 +243,8 @@ class EngagementDataModule(EmotionDataModule):
             raise DataError(f"--data.modalities lacks {modality}; it has {', '.join(self.modalities)}")
 
     @staticmethod
-    def to_seen(values: Tensor) -> Tensor:
-        """Stored values ``(..., S, S, 3)`` as the model sees them, ``(..., 3, S, S)``; what is no picture stays."""
+    def to_model_input(values: Tensor) -> Tensor:
+        """Convert stored pictures ``(..., S, S, 3)`` to the model's ``(..., 3, S, S)``; leave other values alone."""
         if values.dtype != torch.uint8:
             return values
         frames = values.reshape(1, math.prod(values.shape[:-3]), *values.shape[-3:])
@@ -262,12 +252,12 @@ class EngagementDataModule(EmotionDataModule):
         return normalised.reshape(*values.shape[:-3], *normalised.shape[1:])
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes what the model sees, on its device: pictures augmented in training, normalised."""
+        """Convert values to the model's input on its device: pictures normalised, in training augmented."""
         trainer = self.trainer
         shown = {modality: batch[modality] for modality in self.modalities}
         if self.augment and trainer is not None and trainer.training:
             shown = {modality: self._augmented(values, batch["id"]) for modality, values in shown.items()}
-        return batch | {modality: self.to_seen(values) for modality, values in shown.items()}
+        return batch | {modality: self.to_model_input(values) for modality, values in shown.items()}
 
     def _augmented(self, values: Tensor, ids: list[str]) -> Tensor:
         if values.dtype != torch.uint8:
