@@ -589,6 +589,14 @@ REASONS = {
 }
 
 
+@pytest.mark.parametrize(("recipe", "view"), [("emotiw", "img is made of video"), ("cfnsr", "video is made of video")])
+def test_stills_feed_no_recipe_of_films(source, tmp_path, capsys, recipe, view):
+    words = ["--source", str(source), "--out", str(tmp_path / "out"), "--workers", "1", "--recipe", recipe]
+    assert cli.main(["prepare", "faces", *words]) == 2
+    assert f"--recipe {recipe}: {view}, which no still of {source} has" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_unusable_stills_must_be_accounted_for(source, tmp_path, capsys):
     spoil(source)
     assert run(source, tmp_path / "out", "--max-skipped", "7") == 1

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from datamodules.entries import Entry
+from datamodules.entries import Entry, Scan
 from datamodules.errors import DataError, MediaError
 from datamodules.media.clip import Clip
 from datamodules.media.spectrogram import RATE, spectrograms
@@ -41,6 +41,11 @@ class Spectrograms(View):
         counts = list(self.segments)
         if not counts or len(set(counts)) < len(counts) or not 1 <= min(counts) <= max(counts) <= 10_000:
             raise DataError(f"{option}.segments {counts}: give numbers from 1 to 10000, each once")
+
+    def lacking(self, scan: Scan) -> str:
+        """Return the sound where no entry has any, nor a film that may be silent."""
+        media = {medium for entry in scan.usable for medium in entry.media}
+        return "" if not scan.usable or media & {"audio", "video"} else "audio"
 
     def wants(self, piece: Entry) -> Want | None:
         """Return the sound, if there is any."""
