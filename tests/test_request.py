@@ -9,11 +9,11 @@ from experiments.reproduce.table_file import read_table
 from experiments.results.cell import run_directory
 from experiments.results.request import (
     difference,
-    handed_over,
     make_request,
     read_config,
     request_from_command,
     request_hash,
+    resolve_checkpoints,
 )
 
 PLACE = {"fold": 0, "seed": 1, "protocol": "paper", "data": "d", "split": "s", "needs": {}}
@@ -188,7 +188,7 @@ def test_a_checkpoint_that_is_not_there_puts_no_secret_into_a_request(asked):
 def test_a_cell_in_a_checkpoints_path_is_the_runs_own(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
     sources = {"video": "runs/v/{cell}/checkpoints/best.ckpt", "audio": "a.ckpt"}
-    found = handed_over(sources, fold=2, seed=7, protocol="honest")
+    found = resolve_checkpoints(sources, fold=2, seed=7, protocol="honest")
     assert found == {"video": "runs/v/honest-fold2-seed7/checkpoints/best.ckpt", "audio": "a.ckpt"}
     assert Path(found["video"]).parents[1] == run_directory("v", "honest", 2, 7)
     write(tmp_path / "runs" / "v" / "honest-fold2-seed7" / "request.json", json.dumps({"a": 1}))
