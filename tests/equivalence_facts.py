@@ -65,7 +65,8 @@ def prepared_files(root: Path, raw: Facts) -> dict[str, Facts]:
     found: dict[str, Facts] = {"arrays": {}, "tables": {}, "source digests": {}}
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
-        if not path.is_file() or path.name in UNCOMPARED or name in raw or name.endswith(".lock"):
+        kept_by_fits = name.startswith("embeddings/")  # of frozen encoders, there after a fit alone
+        if not path.is_file() or path.name in UNCOMPARED or name in raw or name.endswith(".lock") or kept_by_fits:
             continue
         if path.suffix == ".pt":
             found["arrays"][name] = "\n".join(of_tensors(path))
