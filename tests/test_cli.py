@@ -1,5 +1,6 @@
 """The command line as a user meets it: wrong input is one or two lines and exit code 2."""
 
+import gc
 import json
 import shutil
 import sys
@@ -7,6 +8,7 @@ import warnings
 
 import pytest
 import torch
+from lightning.pytorch.cli import LightningCLI
 from test_plain_yaml import ALIASES
 from tiny import spoil
 
@@ -349,3 +351,18 @@ def test_damage_that_a_loader_finds_is_one_line(ravdess, tmp_path, capsys):
     assert code == 2
     assert "Traceback" not in err
     assert f"error: {path} was damaged after preparing, at clip" in err
+
+
+def test_what_is_built_is_built_apart_from_the_collector(ravdess, tmp_path, monkeypatch):
+    """A finalizer that imports a module while jsonargparse walks over all of them would end the command."""
+    seen, build = [], LightningCLI.instantiate_classes
+
+    def watched(self):
+        seen.append(gc.isenabled())
+        build(self)
+
+    monkeypatch.setattr(LightningCLI, "instantiate_classes", watched)
+    words = ["--config", str(PROJECT / "experiments" / "ravdess_audio.yaml"), "--data.root", str(ravdess)]
+    assert cli.main(["fit", *words, "--trainer.fast_dev_run", "true"]) == 0
+    assert seen == [False]
+    assert gc.isenabled()

@@ -6,6 +6,7 @@ lines.
 """
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -138,6 +139,8 @@ class EmotionCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build data, model and trainer."""
+        collects = gc.isenabled()
+        gc.disable()  # jsonargparse walks over sys.modules, to which code that the collector runs may add one
         try:
             super().instantiate_classes()
         except Exception as error:
@@ -150,6 +153,9 @@ class EmotionCLI(LightningCLI):
             )
             reason = f"{type(cause).__name__}: {first_line(cause, 160)}"
             raise UsageError(f"{source} cannot be built ({reason})") from error
+        finally:
+            if collects:
+                gc.enable()
         forget(self.model)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
