@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import Batch, ClipDataset, Split
-from datamodules.errors import DataError
 from datamodules.reading.emotion_labels import label_map as labels_of
 from datamodules.shapes.stored import StoredDataModule
 
@@ -116,12 +115,7 @@ class EmpatheticDataModule(StoredDataModule):
         Raises:
             DataError: If there are none.
         """
-        found = np.array([row["split"] == split for row in self.store.rows])
-        if not found.any():
-            raise DataError(
-                f"{self.store.folder}: no {split} conversations; prepare a source that has all three splits"
-            )
-        return np.flatnonzero(found)
+        return self.rows_of_split(split)
 
     @property
     def train_labels(self) -> np.ndarray:

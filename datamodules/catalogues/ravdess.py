@@ -13,7 +13,7 @@ from typing import ClassVar
 from datamodules.entries import Catalogue, Entry, Media, Scan
 from datamodules.errors import DataError
 from datamodules.reading.files import SOUNDS, VIDEOS, files_in, plain
-from datamodules.reading.recordings import check_recordings, same_bytes
+from datamodules.reading.recordings import check_recordings, fault_of_second
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 _NAME = re.compile(r"0[123]-0[12]-0[1-8]-0[12]-0[12]-0[12]-(0[1-9]|1\d|2[0-4])")
@@ -49,10 +49,7 @@ class RAVDESS(Catalogue):
             elif suffix not in _SUFFIXES[modality]:
                 reason = f"modality {modality} in a {suffix} file"
             elif known := clips[modality].get(stem):
-                if same_bytes(known, path):
-                    ignored["copies"] += 1
-                else:
-                    reason = f"same clip as {plain(known.relative_to(source).as_posix())}"
+                reason = fault_of_second(known, path, source, ignored)
             else:
                 clips[modality][stem] = path
             if reason:

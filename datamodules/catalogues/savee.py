@@ -14,7 +14,7 @@ from typing import ClassVar
 from datamodules.entries import Catalogue, Entry, Media, Scan
 from datamodules.errors import DataError
 from datamodules.reading.files import SOUNDS, files_in, plain
-from datamodules.reading.recordings import check_recordings, same_bytes
+from datamodules.reading.recordings import check_recordings, fault_of_second
 
 EMOTIONS = {
     "a": "anger",
@@ -59,10 +59,7 @@ class SAVEE(Catalogue):
             elif folder in SPEAKERS and not id.startswith(folder):
                 reason = f"named after {found[1]}, in the folder of {folder}"
             elif known := clips.get(id):
-                if same_bytes(known, path):
-                    ignored["copies"] += 1
-                else:
-                    reason = f"same clip as {plain(known.relative_to(source).as_posix())}"
+                reason = fault_of_second(known, path, source, ignored)
             else:
                 clips[id] = path
             if reason:

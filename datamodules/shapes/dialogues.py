@@ -95,12 +95,7 @@ class DialoguesDataModule(StoredDataModule):
         Raises:
             DataError: If there are none.
         """
-        found = np.array([row["split"] == split for row in self.store.rows]) & (self.targets.numpy() >= 0)
-        if not found.any():
-            raise DataError(
-                f"{self.store.folder}: no {split} conversations; prepare a source that has all three splits"
-            )
-        return np.flatnonzero(found)
+        return self.rows_of_split(split, self.targets.numpy() >= 0)
 
     @property
     def train_labels(self) -> np.ndarray:

@@ -4,7 +4,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from datamodules.base import EmotionDataModule
+from datamodules.batches import Split
 from datamodules.errors import DataError
 from datamodules.reading.names import fault_in_name
 from datamodules.store.reader import Store
@@ -44,6 +47,22 @@ class StoredDataModule(EmotionDataModule):
         Raises:
             DataError: It does.
         """
+
+    def rows_of_split(self, split: Split, usable: np.ndarray | None = None) -> np.ndarray:
+        """Return the rows of the store that belong to an official split.
+
+        Args:
+            split: Its name.
+            usable: Which rows count, bool ``(N,)``; all where not given.
+
+        Raises:
+            DataError: There are none.
+        """
+        found = np.array([row["split"] == split for row in self.store.rows])
+        found = found if usable is None else found & usable
+        if not found.any():
+            raise DataError(f"{self.store.folder}: no {split} entries; prepare a source that has all three splits")
+        return np.flatnonzero(found)
 
     @property
     def fingerprint(self) -> str:
