@@ -14,7 +14,7 @@ from datamodules.catalogues.faces.catalogue import Faces
 from datamodules.errors import DataError
 from datamodules.reading.stand_in import is_stand_in
 from datamodules.recipe import load
-from datamodules.standins import faces
+from datamodules.standins import _stand_in, faces
 from datamodules.store.preparation import prepare
 
 
@@ -96,16 +96,19 @@ def test_there_already_and_refusals(corpus, tmp_path, capsys):
 
 @pytest.mark.parametrize("place", ["drawing", "moving"])
 def test_stopped_it_is_never_taken_for_whole_and_ends_with_the_same_bytes(corpus, tmp_path, monkeypatch, place):
-    out = tmp_path / "out"
-    whole = {"drawing": faces._afew_va, "moving": faces.os.replace}[place]
+    out, calls = tmp_path / "out", []
+    module, name = {"drawing": (faces, "paint"), "moving": (_stand_in.os, "replace")}[place]
+    whole = getattr(module, name)
 
     def stop(*given):
-        if place == "drawing" or Path(given[1]).name == "raf_db":
+        if place == "drawing" or Path(given[1]).match("out/raf_db/Image/aligned/*"):
+            calls.append(given)
+        if len(calls) == 20:
             raise KeyboardInterrupt
         return whole(*given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(*((faces, "_afew_va") if place == "drawing" else (faces.os, "replace")), stop)
+        patched.setattr(module, name, stop)
         with pytest.raises(KeyboardInterrupt):
             faces.run(arguments(out))
     with pytest.raises(DataError, match="a stand-in that is not finished"):

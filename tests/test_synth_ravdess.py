@@ -21,7 +21,8 @@ import pytest
 from datamodules.errors import DataError
 from datamodules.standins import ravdess
 from datamodules.standins._face import Expression, landmarks, make_person, place
-from datamodules.standins._openface import HEADER, table
+from datamodules.standins._openface import HEADER, openface_table
+from datamodules.standins._stand_in import rng_of
 from datamodules.standins._voice import Manner, Speaker, speak
 
 ROOT = Path(ravdess.__file__).parents[2]
@@ -113,7 +114,7 @@ def test_openface_header_is_the_712_columns_of_ravdess():
     assert len(HEADER) == len(set(HEADER)) == 712
     assert HEADER[297:365] == [f"x_{i}" for i in range(68)]  # where the CFN-SR paper reads them
     assert HEADER[365:433] == [f"y_{i}" for i in range(68)]
-    assert all(len(line.split(",")) == 712 for line in table(np.ones((3, 68, 2)), 15).decode().splitlines())
+    assert all(len(line.split(",")) == 712 for line in openface_table(np.ones((3, 68, 2)), 15).decode().splitlines())
 
 
 @pytest.mark.realdata
@@ -127,7 +128,7 @@ def test_landmarks_lie_on_the_drawn_face():
     rows = list(csv.DictReader(io.StringIO(points.decode())))
     with av.open(io.BytesIO(movie)) as clip:
         pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in clip.decode(video=0)]
-    person = make_person(ravdess._rng(0, "face", 3), long_hair=False)
+    person = make_person(rng_of(ravdess.VERSION, 0, "face", 3), long_hair=False)
     for i in (5, 25, 40):
         at = {k: (round(float(rows[i][f"y_{k}"])), round(float(rows[i][f"x_{k}"]))) for k in (8, 29, 51, 57)}
         mouth = pictures[i][(at[51][0] + at[57][0]) // 2, (at[51][1] + at[57][1]) // 2]

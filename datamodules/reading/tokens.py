@@ -121,12 +121,18 @@ def _load(folder: Path | None, source: str) -> tuple[Any, dict[str, str]]:
     return loaded.backend_tokenizer, {"pad_token": loaded.pad_token, "sep_token": loaded.sep_token}
 
 
-def train_wordpiece(texts: Sequence[str], folder: Path, size: int = 1024) -> None:
-    """Train a small WordPiece tokenizer for a stand-in corpus; the same texts give the same files.
+def train_wordpiece(texts: Sequence[str], folder: Path) -> None:
+    """Write the files of `wordpiece_files` to a folder, where `Tokens` finds them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in wordpiece_files(texts).items():
+        (folder / name).write_text(content, encoding="utf-8")
+
+
+def wordpiece_files(texts: Sequence[str], size: int = 1024) -> dict[str, str]:
+    """Return the files of a small WordPiece tokenizer for a stand-in corpus, trained on these texts, by name.
 
     Args:
-        texts: What it is trained on.
-        folder: Where `Tokens` finds it afterwards.
+        texts: What it is trained on; the same texts give the same files.
         size: Largest number of ids.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -151,8 +157,7 @@ def train_wordpiece(texts: Sequence[str], folder: Path, size: int = 1024) -> Non
         special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
     tokenizer.add_special_tokens(special)
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
     names = {f"{kind}_token": f"[{kind.upper()}]" for kind in ("pad", "unk", "cls", "sep", "mask")}
     content = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **names}
-    (folder / "tokenizer_config.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    config = json.dumps(content, indent=1) + "\n"
+    return {"tokenizer.json": tokenizer.to_str(pretty=True), "tokenizer_config.json": config}

@@ -4,10 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.standins._face import SHIFT, Colour, Person
-
-Array = NDArray[np.float64]
-Image = NDArray[np.uint8]
+from datamodules.standins._face import SHIFT, Array, Image, Person, shade
 
 JOINTS = 17  # COCO: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; the person's left before right
 SHOULDER, ELBOW, WRIST, HIP = 5, 7, 9, 11
@@ -51,20 +48,22 @@ def paint_body(picture: Image, joints: Array, unit: float, person: Person, light
         light: Brightness, 1 = the person's own colours.
     """
 
-    def shade(colour: Colour, factor: float = 1.0) -> Colour:
-        red, green, blue = (min(255, round(c * factor * light)) for c in colour)
-        return red, green, blue
-
     def fixed(points: Array) -> NDArray[np.int32]:
         return np.asarray(np.round(points * 2**SHIFT), np.int32)
 
     left, right = joints[SHOULDER], joints[SHOULDER + 1]
     chest = np.array([left, right, [right[0], picture.shape[0]], [left[0], picture.shape[0]]])
-    cv2.fillPoly(picture, [fixed(chest)], shade(person.shirt), cv2.LINE_AA, SHIFT)
+    cv2.fillPoly(picture, [fixed(chest)], shade(person.shirt, light), cv2.LINE_AA, SHIFT)
     for side in (0, 1):
         arm = joints[[SHOULDER + side, ELBOW + side, WRIST + side]]
         cv2.polylines(
-            picture, [fixed(arm)], False, shade(person.shirt, 0.7), max(2, round(0.34 * unit)), cv2.LINE_AA, SHIFT
+            picture,
+            [fixed(arm)],
+            False,
+            shade(person.shirt, light, 0.7),
+            max(2, round(0.34 * unit)),
+            cv2.LINE_AA,
+            SHIFT,
         )
         x, y = fixed(arm[2]).tolist()
-        cv2.circle(picture, (x, y), round(0.24 * unit * 2**SHIFT), shade(person.skin), -1, cv2.LINE_AA, SHIFT)
+        cv2.circle(picture, (x, y), round(0.24 * unit * 2**SHIFT), shade(person.skin, light), -1, cv2.LINE_AA, SHIFT)

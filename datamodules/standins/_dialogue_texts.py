@@ -1,5 +1,11 @@
 """Texts of the invented dialogues: by class for the speaker, the same for all from the listener."""
 
+from collections.abc import Sequence
+from functools import partial
+
+from datamodules.reading.tokens import wordpiece_files
+from datamodules.standins._stand_in import Part
+
 # Four classes of the label map `avamerg`, each with the emotions that make it.
 CLASSES = (("joyful", "excited", "grateful"), ("angry", "furious"), ("sad", "lonely"), ("terrified", "afraid"))
 TOPICS = {
@@ -47,3 +53,12 @@ ECHOES = (
     "I am sorry for your loss.",
     "That must have been scary.",
 )
+
+
+def tokenizer(texts: Sequence[str]) -> Part:
+    """Return the files of a tokenizer of these texts."""
+    return Part(("tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json"), partial(_tokenizer, texts))
+
+
+def _tokenizer(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(wordpiece_files(texts).values())

@@ -16,24 +16,16 @@ depends on the seed and its name alone. ``boxes.csv`` has what a pose tool would
 not found, so that preparing needs no detector.
 """
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
-from atomic_files import write_atomic
 from datamodules.standins._body import JOINTS, body_joints, paint_body
-from datamodules.standins._face import Expression, Person, landmarks, make_person, paint, place
+from datamodules.standins._face import Array, Expression, Image, Person, landmarks, make_person, paint, place, sway
 from datamodules.standins._movie import mp4
-from datamodules.standins._stand_in import StandIn, rng_of
-from datamodules.store.parallel import ordered
-
-Array = NDArray[np.float64]
+from datamodules.standins._stand_in import Part, StandIn, rng_of, table
 
 STEPS = 5  # per second: the grid of the preparation
 SIZE, FPS = (128, 128), 10
@@ -47,47 +39,26 @@ LOOKS = (
 LOOK_CHANCE = np.array([[0.50, 0.30, 0.20], [0.25, 0.50, 0.25], [0.20, 0.30, 0.50]])  # of each look by class
 FACE_NOISE = np.array(Expression(curve=0.015, width=0.01, gape=0.01, brow=0.015, slant=0.015, eye=0.05))
 LOST_FACE, LOST_BODY = 0.03, 0.02  # share of the steps at which a pose tool finds nothing
-HEADER = [
-    "video",
-    "time",
-    *(f"{part}_{side}" for part in ("face", "body") for side in ("left", "top", "right", "bottom")),
-]
-HEADER += [f"j{joint}_{value}" for joint in range(JOINTS) for value in ("x", "y", "score")]
+SIDES = [f"{part}_{side}" for part in ("face", "body") for side in ("left", "top", "right", "bottom")]
+HEADER = ["video", "time", *SIDES, *(f"j{joint}_{value}" for joint in range(JOINTS) for value in ("x", "y", "score"))]
 
 
-@dataclass(frozen=True)
-class Film:
-    """One video to draw.
+class Film(NamedTuple):
+    """One video to draw."""
 
-    Attributes:
-        id: What ``boxes.csv`` calls it.
-        file: Its path inside the corpus.
-        actor: Who it shows.
-        classes: Class of every grid step.
-    """
-
-    id: str
-    file: str
-    actor: str
-    classes: tuple[int, ...]
+    id: str  # what ``boxes.csv`` calls it
+    file: str  # its path inside the corpus
+    actor: str  # who it shows
+    classes: tuple[int, ...]  # of every grid step
 
 
-@dataclass(frozen=True)
-class Scene:
-    """Content of a film, frame by frame.
-
-    Attributes:
-        person: Who.
-        points: Landmarks in face units, ``(F, 68, 2)``.
-        pose: The head as in `place`, ``(F, 5)``.
-        joints: Pixels, ``(F, 17, 2)``.
-        light: Brightness.
-    """
+class Scene(NamedTuple):
+    """Content of a film, frame by frame."""
 
     person: Person
-    points: Array
-    pose: Array
-    joints: Array
+    points: Array  # landmarks in face units, (F, 68, 2)
+    pose: Array  # the head as in `place`, (F, 5)
+    joints: Array  # pixels, (F, 17, 2)
     light: float
 
 
@@ -113,33 +84,19 @@ def act(film: Film, key: tuple[object, ...]) -> Scene:
     face = np.array(LOOKS)[np.repeat(looks, STEPS)[:count]] + FACE_NOISE * rng.standard_normal((count, 6))
     face[:, Expression._fields.index("eye")] += np.where(closed, EYES[True], EYES[False])
     face = np.repeat(face, FPS // STEPS, axis=0)
-    frames = len(face)
-    now = np.arange(frames) / FPS
-
-    def sway(size: float) -> Array:
-        return np.asarray(size * np.sin(2 * np.pi * (rng.uniform(0.1, 0.4) * now + rng.uniform())))
-
-    pose = np.stack(
-        np.broadcast_arrays(
-            SIZE[0] / 2 + rng.uniform(-6, 6) + sway(3),
-            42 + rng.uniform(-3, 3) + sway(1.5),
-            rng.uniform(22, 25) * (1 + sway(0.02)),
-            rng.normal(0, 0.03) + sway(0.05),
-            rng.normal(0, 0.08) + sway(0.12),
-        ),
-        axis=-1,
-    )
+    now = np.arange(len(face)) / FPS
+    pose = sway(now, rng, (SIZE[0] / 2, 6, 3), (42, 3, 1.5), unit=(22, 25), turns=(0.05, 0.12), hertz=(0.1, 0.4))
     arms = np.array([(1, 1), (1, 0), (0, 1)])[rng.integers(3)]  # which hands this film raises
     raised = np.repeat(up[:, None] * arms, FPS // STEPS, axis=0) * rng.uniform(0.85, 1.0)
     points = landmarks(person, face)
-    joints = body_joints(place(points, pose), pose, raised) + rng.normal(0, 0.5, (frames, JOINTS, 2))
+    joints = body_joints(place(points, pose), pose, raised) + rng.normal(0, 0.5, (len(face), JOINTS, 2))
     return Scene(person, points, pose, joints, rng.uniform(0.88, 1.1))
 
 
 def draw(scene: Scene) -> bytes:
     """Paint a scene as an mp4 without sound."""
 
-    def pictures() -> Iterator[NDArray[np.uint8]]:
+    def pictures() -> Iterator[Image]:
         for points, pose, joints in zip(scene.points, scene.pose, scene.joints, strict=True):
             picture = paint(scene.person, points, pose, SIZE, scene.light)
             paint_body(picture, joints, float(pose[2]), scene.person, scene.light)
@@ -179,36 +136,24 @@ def draw_detections(film: Film, scene: Scene, key: tuple[object, ...]) -> list[s
     return lines
 
 
-def _write(film: Film, out: Path, key: tuple[object, ...]) -> None:
-    """Draw a film and put its file in place, whole or not at all."""
-    path = out / film.file
-    write_atomic(path, draw(act(film, key)), sync=False)
+def _film(film: Film, key: tuple[object, ...]) -> bytes:
+    return draw(act(film, key))
 
 
-def run(stand_in: StandIn, corpus: str, version: int, films: list[Film], texts: dict[str, str]) -> int:
-    """Write a stand-in corpus, or what is missing of it.
+def _boxes(films: Sequence[Film], key: tuple[object, ...]) -> str:
+    return table(",".join(HEADER), [line for film in films for line in draw_detections(film, act(film, key), key)])
+
+
+def write(stand_in: StandIn, version: int, films: Sequence[Film], texts: Mapping[str, str]) -> int:
+    """Write a stand-in corpus, or what is missing of it; result and errors are those of `StandIn.write`.
 
     Args:
         stand_in: What was asked for.
-        corpus: Its name.
         version: Of the drawings; raised when the bytes change.
         films: Its videos.
         texts: Content of its label files by path.
-
-    Raises:
-        DataError: ``--out`` holds something else or cannot be written.
     """
-    out, key = stand_in.out, (corpus, version, stand_in.seed)
-    there = stand_in.is_complete()
-    missing = [film for film in films if not (out / film.file).is_file()]
-    kept = len(films) - len(missing)
-    if there and not missing and all((out / name).is_file() for name in [*texts, "boxes.csv"]):
-        return stand_in.report_existing("videos")
-    with stand_in.writing():
-        work = ordered(partial(_write, out=out, key=key), missing, stand_in.workers or os.cpu_count() or 1)
-        for _ in tqdm(work, f"synth {corpus}", len(missing), unit="video", disable=None):
-            pass
-        lines = [line for film in films for line in draw_detections(film, act(film, key), key)]
-        for name, text in {**texts, "boxes.csv": "\n".join([",".join(HEADER), *lines]) + "\n"}.items():
-            write_atomic(out / name, text)
-    return stand_in.report("videos", kept)
+    key = (stand_in.corpus, version, stand_in.seed)
+    labels = [Part((file,), text) for file, text in texts.items()]
+    clips = [Part((film.file,), partial(_film, film, key)) for film in films]
+    return stand_in.write("videos", clips, [*labels, Part(("boxes.csv",), partial(_boxes, films, key))])

@@ -166,6 +166,46 @@ def place(points: Array, pose: Array) -> Array:
     return np.stack([x + scale * right, y + scale * below], axis=-1)
 
 
+def sway(
+    now: Array,
+    rng: np.random.Generator,
+    x: tuple[float, float, float],
+    y: tuple[float, float, float],
+    unit: tuple[float, float],
+    turns: tuple[float, float],
+    hertz: tuple[float, float],
+) -> Array:
+    """Return the poses of a head that sways slowly, as `place` has them, ``(T, 5)``.
+
+    Args:
+        now: Times in seconds, ``(T,)``.
+        rng: Draws where the head is and how it moves.
+        x: Where its middle is in pixels, by how much that varies between clips, and by how much within this one.
+        y: The same, down.
+        unit: Range of the pixels per face unit.
+        turns: How far it rolls and yaws in radians.
+        hertz: Range of the pace of every movement.
+    """
+
+    def wave(size: float) -> Array:
+        return np.asarray(size * np.sin(2 * np.pi * (rng.uniform(*hertz) * now + rng.uniform())))
+
+    pose = (
+        x[0] + rng.uniform(-x[1], x[1]) + wave(x[2]),
+        y[0] + rng.uniform(-y[1], y[1]) + wave(y[2]),
+        rng.uniform(*unit) * (1 + wave(0.02)),
+        rng.normal(0, 0.03) + wave(turns[0]),
+        rng.normal(0, 0.08) + wave(turns[1]),
+    )
+    return np.stack(pose, axis=-1)
+
+
+def shade(colour: Colour, light: float, factor: float = 1.0) -> Colour:
+    """Return a colour under a light of this brightness, darkened by a factor."""
+    red, green, blue = (min(255, round(value * factor * light)) for value in colour)
+    return red, green, blue
+
+
 def _arc(width: float, height: float, y: float, start: float, stop: float) -> Array:
     turn = np.radians(np.linspace(start, stop, 25))
     return np.stack([width * np.cos(turn), y + height * np.sin(turn)], axis=-1)
@@ -184,58 +224,52 @@ def paint(person: Person, points: Array, pose: Array, size: tuple[int, int], lig
     Returns:
         RGB picture, ``(H, W, 3)``.
     """
-    unit = float(pose[2])
-
-    def shade(colour: Colour, factor: float = 1.0) -> Colour:
-        red, green, blue = (min(255, round(c * factor * light)) for c in colour)
-        return red, green, blue
-
     strokes: list[tuple[Array, Colour, int]] = []  # shape, colour, line width or 0 = filled; painted in this order
 
-    def fill(shape: Array, colour: Colour) -> None:
-        strokes.append((shape, colour, 0))
+    def fill(shape: Array, colour: Colour, factor: float = 1.0) -> None:
+        strokes.append((shape, shade(colour, light, factor), 0))
 
-    def line(shape: Array, colour: Colour, thickness: float) -> None:
-        strokes.append((shape, colour, max(1, round(thickness * unit))))
+    def line(shape: Array, colour: Colour, thickness: float, factor: float = 1.0) -> None:
+        strokes.append((shape, shade(colour, light, factor), max(1, round(thickness * float(pose[2])))))
 
     jaw, top = person.jaw, -0.22
     if person.long_hair:
-        fill(_arc(jaw + 0.24, 1.45, -0.05, 0, 360), shade(person.hair, 0.85))
+        fill(_arc(jaw + 0.24, 1.45, -0.05, 0, 360), person.hair, 0.85)
     shoulders = np.array([[-2.2, 3.0], [-1.9, 1.75], [-0.5, 1.35], [0.5, 1.35], [1.9, 1.75], [2.2, 3.0]])
-    fill(shoulders, shade(person.shirt))
-    fill(np.array([[-0.38, 0.6], [0.38, 0.6], [0.45, 1.42], [0, 1.6], [-0.45, 1.42]]), shade(person.skin, 0.82))
+    fill(shoulders, person.shirt)
+    fill(np.array([[-0.38, 0.6], [0.38, 0.6], [0.45, 1.42], [0, 1.6], [-0.45, 1.42]]), person.skin, 0.82)
     if not person.long_hair:
         for sign in (-1, 1):
-            fill(_arc(0.1, 0.2, 0, 0, 360) + np.array([sign * (jaw + 0.02), -0.1]), shade(person.skin, 0.9))
-    fill(_arc(jaw + 0.08, 0.92, top, 180, 360), shade(person.hair))
+            fill(_arc(0.1, 0.2, 0, 0, 360) + np.array([sign * (jaw + 0.02), -0.1]), person.skin, 0.9)
+    fill(_arc(jaw + 0.08, 0.92, top, 180, 360), person.hair)
     forehead = _arc(jaw, abs(person.fringe - top), top, 360, 180)
-    fill(np.concatenate([points[:17], forehead[::-1]]), shade(person.skin))
+    fill(np.concatenate([points[:17], forehead[::-1]]), person.skin)
 
     for eye in (points[36:42], points[42:48]):
-        fill(eye, shade((250, 250, 248)))
+        fill(eye, (250, 250, 248))
         centre, height = eye.mean(axis=0), float(np.ptp(eye[:, 1]))
         radius = 0.068
         ball = _arc(radius, min(radius, 0.5 * height), 0, 0, 360) + centre  # the lids cover the rest
-        fill(ball, shade(person.iris))
-        fill(0.45 * (ball - centre) + centre, shade((20, 18, 18)))
-        line(eye[:4], shade(person.hair, 0.6), 0.028)
-        line(eye[[3, 4, 5, 0]], shade(person.skin, 0.7), 0.012)
+        fill(ball, person.iris)
+        fill(0.45 * (ball - centre) + centre, (20, 18, 18))
+        line(eye[:4], person.hair, 0.028, 0.6)
+        line(eye[[3, 4, 5, 0]], person.skin, 0.012, 0.7)
     for brow in (points[17:22], points[22:27]):
-        line(brow, shade(person.hair, 0.75), person.brow_thickness)
-    line(points[[28, 29, 30]], shade(person.skin, 0.86), 0.02)
-    line(points[31:36], shade(person.skin, 0.68), 0.026)
+        line(brow, person.hair, person.brow_thickness, 0.75)
+    line(points[[28, 29, 30]], person.skin, 0.02, 0.86)
+    line(points[31:36], person.skin, 0.026, 0.68)
 
-    fill(points[48:60], shade(person.lips))
-    fill(points[60:68], shade((70, 20, 25)))
+    fill(points[48:60], person.lips)
+    fill(points[60:68], (70, 20, 25))
     gap = float(points[66, 1] - points[62, 1])
     if gap > 0.05:
         teeth = points[[61, 62, 63, 63, 62, 61]].copy()
         teeth[3:, 1] += min(0.05, 0.4 * gap)
-        fill(teeth, shade((245, 243, 238)))
-    line(points[[60, 67, 66, 65, 64]], shade(person.lips, 0.6), 0.012)
+        fill(teeth, (245, 243, 238))
+    line(points[[60, 67, 66, 65, 64]], person.lips, 0.012, 0.6)
 
     canvas = np.empty((size[1], size[0], 3), np.uint8)
-    canvas[:] = shade(person.backdrop)
+    canvas[:] = shade(person.backdrop, light)
     every = np.concatenate([shape for shape, _, _ in strokes])
     pixels = np.round(place(every[None], pose[None])[0] * 2**SHIFT).astype(np.int32)
     ends = np.cumsum([len(shape) for shape, _, _ in strokes])

@@ -1,9 +1,10 @@
-"""Write small mp4 files whose bytes depend only on their content."""
+"""Small mp4 files and pictures whose bytes depend only on their content."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,3 +47,15 @@ def mp4(
             container.mux(audio.encode(block))
             container.mux(audio.encode(None))
     return buffer.getvalue()
+
+
+def picture_file(image: NDArray[np.uint8], suffix: str, options: Sequence[int] = ()) -> bytes:
+    """Encode a picture.
+
+    Args:
+        image: RGB ``(H, W, 3)`` or RGBA ``(H, W, 4)``.
+        suffix: ``.png`` or ``.jpg``, the latter of quality 95.
+        options: Of OpenCV's encoder.
+    """
+    code = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    return cv2.imencode(suffix, cv2.cvtColor(image, code), options)[1].tobytes()

@@ -25,7 +25,7 @@ BEFORE = ",0" * (FIRST - 3)  # between the confidence and x_0
 AFTER = ",0" * (len(HEADER) - FIRST - 2 * POINTS)
 
 
-def table(points: NDArray[np.float64], fps: int) -> bytes:
+def openface_table(points: NDArray[np.float64], fps: int) -> bytes:
     """Write one clip's table; what a drawn face does not have (gaze, 3D points, action units) is 0.
 
     Args:

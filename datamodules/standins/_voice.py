@@ -101,6 +101,12 @@ def speak(
     return np.clip(sound, -1, 1)
 
 
+def record(voice: Array, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return a voice as a stereo microphone records it in a room, ``(2, N)`` within -1..1."""
+    noise = 10 ** rng.uniform(-3.3, -2.9) * rng.standard_normal((2, len(voice)))
+    return np.clip(voice + noise, -1, 1).astype(np.float32)
+
+
 def _filter(source: Array, centres: Array, vowels: Array, tilt: float, rate: int) -> Array:
     """Shape the spectrum frame by frame: a tilt, and a peak at each formant of the current vowel."""
     hop = WINDOW // 2

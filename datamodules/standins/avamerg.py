@@ -15,24 +15,18 @@ seed and its number alone.
 import argparse
 import io
 import json
-import os
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
-from atomic_files import write_atomic
-from datamodules.reading.tokens import train_wordpiece
-from datamodules.standins._dialogue_texts import CLASSES, ECHOES, LISTENING, OPENINGS, SAYINGS, TOPICS
+from datamodules.standins._dialogue_texts import CLASSES, ECHOES, LISTENING, OPENINGS, SAYINGS, TOPICS, tokenizer
 from datamodules.standins._face import Expression, landmarks, make_person, paint
 from datamodules.standins._movie import mp4
-from datamodules.standins._stand_in import StandIn, rng_of
+from datamodules.standins._stand_in import Part, StandIn, rng_of
 from datamodules.standins._voice import Manner, make_speaker, speak
-from datamodules.store.parallel import ordered
 
 VERSION = 1  # raise it when the bytes change
 DIALOGUES, LEAST, MOST = 240, 35, 9999
@@ -59,25 +53,15 @@ BACKDROPS = ((240, 215, 90), (200, 60, 50), (70, 95, 170), (110, 60, 130))
 PLAIN = (205, 208, 212)
 
 
-@dataclass(frozen=True)
-class Scene:
-    """One dialogue before anything is drawn.
+class Scene(NamedTuple):
+    """One dialogue before anything is drawn."""
 
-    Attributes:
-        name: Five digits.
-        label: Class, a place in `CLASSES`.
-        expressed: Class that each modality shows.
-        profiles: Of speaker and listener; no speaker where nothing is known of them.
-        avatars: Numbers of speaker and listener.
-        missing_files: File names that are not there.
-    """
-
-    name: str
-    label: int
-    expressed: dict[str, int]
-    profiles: dict[str, dict[str, Any]]
-    avatars: tuple[int, int]
-    missing_files: frozenset[str]
+    name: str  # five digits
+    label: int  # class, a place in `CLASSES`
+    expressed: dict[str, int]  # class that each modality shows
+    profiles: dict[str, dict[str, Any]]  # of speaker and listener; no speaker where nothing is known of them
+    avatars: tuple[int, int]  # numbers of speaker and listener
+    missing_files: frozenset[str] = frozenset()  # names of files that are not there
 
     def file(self, index: int, suffix: str) -> str:
         """Return the name of the wav or mp4 of an utterance."""
@@ -101,12 +85,12 @@ def plan(number: int, seed: int) -> Scene:
         profiles[who] = {"age": old, "gender": gender, "timbre": timbre, "ID": avatar}
     if rng.random() < NOBODY:
         profiles["speaker"] = {}
-    scene = Scene(f"{number:05d}", label, expressed, profiles, (avatars[0], avatars[1]), frozenset())
+    scene = Scene(f"{number:05d}", label, expressed, profiles, (avatars[0], avatars[1]))
     missing_files = set()
     for suffix in ("wav", "mp4"):
         whole = rng.random() < WHOLE
         missing_files |= {scene.file(index, suffix) for index in range(3) if rng.random() < LOST or whole}
-    return Scene(scene.name, label, expressed, profiles, scene.avatars, frozenset(missing_files))
+    return scene._replace(missing_files=frozenset(missing_files))
 
 
 def entry(scene: Scene, seed: int) -> dict[str, Any]:
@@ -182,18 +166,32 @@ def film(scene: Scene, index: int, seed: int) -> bytes:
     return mp4((paint(person, *one, SIZE) for one in zip(points, poses, strict=True)), FPS)
 
 
-def _write(number: int, out: Path, seed: int) -> None:
-    scene = plan(number, seed)
+def _media(scene: Scene, seed: int) -> Part:
+    """Return the files of the utterances that are there."""
+    made = {}
     for index in range(3):
-        for suffix, folder, make in (("wav", "audio", wav), ("mp4", "video", film)):
-            path = _folder(out, folder) / scene.file(index, suffix)
-            if path.name in scene.missing_files or path.is_file():
-                continue
-            write_atomic(path, make(scene, index, seed), sync=False)
+        for suffix, kind, make in (("wav", "audio", wav), ("mp4", "video", film)):
+            if (name := scene.file(index, suffix)) not in scene.missing_files:
+                made[f"data/train_{kind}/{kind}_v5_0/{name}"] = partial(make, scene, index, seed)
+    return Part(tuple(made), partial(_call_all, tuple(made.values())))
 
 
-def _folder(out: Path, kind: str) -> Path:
-    return out / "data" / f"train_{kind}" / f"{kind}_v5_0"
+def _call_all(functions: Sequence[Callable[[], bytes]]) -> tuple[bytes, ...]:
+    return tuple(function() for function in functions)
+
+
+def _manifests(scenes: Sequence[Scene], seed: int) -> list[Part]:
+    """Return the manifests of all splits, and a tokenizer of what is said in them."""
+    order = rng_of("avamerg", VERSION, seed, "splits").permutation(len(scenes))
+    train, test = int(0.6 * len(scenes)), int(0.2 * len(scenes))
+    parts, texts = [], []
+    for split, rows in zip(("train", "test", "val"), np.split(order, [train, train + test]), strict=True):
+        entries = [entry(scenes[row], seed) for row in sorted(rows.tolist())]
+        parts.append(Part((f"{split}.json",), json.dumps(entries, indent=1) + "\n"))
+        turns = [one["turn"] for one in entries]
+        texts += [text["text"] for turn in turns for text in turn["dialogue"]] + [turn["context"] for turn in turns]
+        texts += [text for turn in turns for text in turn["chain_of_empathy"].values()]
+    return [*parts, tokenizer(texts)]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -205,33 +203,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it.
-
-    Raises:
-        DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
-    """
+    """Write the corpus, or what is missing of it; errors are those of `StandIn`."""
     stand_in = StandIn.from_options(args, "avamerg", VERSION, DIALOGUES, LEAST, MOST)
-    out, seed, count = stand_in.out, stand_in.seed, stand_in.clips
-    if stand_in.is_complete():
-        return stand_in.report_existing("dialogues")
-    with stand_in.writing():
-        for kind in ("audio", "video"):
-            _folder(out, kind).mkdir(parents=True, exist_ok=True)
-        work = ordered(partial(_write, out=out, seed=seed), range(count), stand_in.workers or os.cpu_count() or 1)
-        for _ in tqdm(work, "synth avamerg", count, unit="dialogue", disable=None):
-            pass
-        _write_manifests(out, [plan(number, seed) for number in range(count)], seed)
-    return stand_in.report("dialogues")
-
-
-def _write_manifests(out: Path, scenes: list[Scene], seed: int) -> None:
-    order = rng_of("avamerg", VERSION, seed, "splits").permutation(len(scenes))
-    train, test = int(0.6 * len(scenes)), int(0.2 * len(scenes))
-    texts = []
-    for split, rows in zip(("train", "test", "val"), np.split(order, [train, train + test]), strict=True):
-        entries = [entry(scenes[row], seed) for row in sorted(rows.tolist())]
-        write_atomic(out / f"{split}.json", json.dumps(entries, indent=1) + "\n")
-        turns = [one["turn"] for one in entries]
-        texts += [text["text"] for turn in turns for text in turn["dialogue"]] + [turn["context"] for turn in turns]
-        texts += [text for turn in turns for text in turn["chain_of_empathy"].values()]
-    train_wordpiece(texts, out / "tokenizer")
+    seed = stand_in.seed
+    scenes = [plan(number, seed) for number in range(stand_in.clips)]
+    media = [part for part in (_media(scene, seed) for scene in scenes) if part.files]
+    return stand_in.write("dialogues", media, _manifests(scenes, seed))

@@ -7,9 +7,8 @@ levels apart is in `datamodules.standins._engagement`; levels 1 and 2 look alike
 
 import argparse
 
-from datamodules.standins import _engagement
-from datamodules.standins._engagement import STEPS, Film
-from datamodules.standins._stand_in import StandIn, rng_of
+from datamodules.standins._engagement import STEPS, Film, write
+from datamodules.standins._stand_in import StandIn, rng_of, table
 
 VERSION = 1  # raise it when the bytes of a film change
 USERS, CLIPS, SECONDS = 60, 180, 8
@@ -43,22 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it.
-
-    Raises:
-        DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
-    """
+    """Write the corpus, or what is missing of it; errors are those of `StandIn`."""
     stand_in = StandIn.from_options(args, "daisee", VERSION, CLIPS, LEAST, CLIPS)
-    planned = plan(stand_in.clips, stand_in.seed)
-    films = [
-        Film(clip, f"DataSet/{split}/{user}/{clip}/{clip}.mp4", user, (CLASS_OF_LEVEL[level],) * (SECONDS * STEPS))
-        for split, user, clip, level in planned
-    ]
-    texts = {
-        f"Labels/{name}Labels.csv": "\n".join(
-            [HEADER, *(f"{clip}.mp4,0,{level},0,0" for split, _, clip, level in planned if split == name)]
-        )
-        + "\n"
-        for name in ("Train", "Validation", "Test")
-    }
-    return _engagement.run(stand_in, "daisee", VERSION, films, texts)
+    films, rows = [], {split: list[str]() for split in SPLITS}
+    for split, user, clip, level in plan(stand_in.clips, stand_in.seed):
+        classes = (CLASS_OF_LEVEL[level],) * (SECONDS * STEPS)
+        films.append(Film(clip, f"DataSet/{split}/{user}/{clip}/{clip}.mp4", user, classes))
+        rows[split].append(f"{clip}.mp4,0,{level},0,0")
+    texts = {f"Labels/{split}Labels.csv": table(HEADER, lines) for split, lines in rows.items()}
+    return write(stand_in, VERSION, films, texts)

@@ -9,12 +9,10 @@ import argparse
 import csv
 import io
 
-from atomic_files import write_atomic
 from datamodules.catalogues.empathetic.files import HEADER
 from datamodules.reading.emotion_labels import EMOTIONS
-from datamodules.reading.tokens import train_wordpiece
-from datamodules.standins._dialogue_texts import LISTENING, OPENINGS, TOPICS
-from datamodules.standins._stand_in import StandIn, rng_of
+from datamodules.standins._dialogue_texts import LISTENING, OPENINGS, TOPICS, tokenizer
+from datamodules.standins._stand_in import Part, StandIn, rng_of, table
 
 VERSION = 1  # raise it when the bytes change
 CONVERSATIONS, LEAST, MOST = 960, 96, 99_999
@@ -53,50 +51,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpus.
-
-    Raises:
-        DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
-    """
-    form = args.form
-    stand_in = StandIn.from_options(args, "empathetic", VERSION, CONVERSATIONS, LEAST, MOST, f", {form}")
-    if stand_in.is_complete():
-        return stand_in.report_existing("conversations")
+    """Write the corpus; errors are those of `StandIn`."""
+    official = args.form == "official"
+    stand_in = StandIn.from_options(args, "empathetic", VERSION, CONVERSATIONS, LEAST, MOST, f", {args.form}")
     texts: list[str] = []
-    lines: dict[str, list[str]] = {name: [] for name in dict.fromkeys(SPLITS)}
+    lines: dict[str, list[str]] = {name: [] for name in SPLITS}
     for number in range(stand_in.clips):
         # At least one block for each split, however few there are.
         split = SPLITS[(len(SPLITS) - 1 - number // len(EMOTIONS)) % len(SPLITS)]
         emotion, prompt, turns = conversation(number, stand_in.seed)
         texts += [prompt, *turns]
-        official = form == "official"
         lines[split] += _official(number, split, emotion, prompt, turns) if official else _row(prompt, emotion)
-    with stand_in.writing():
-        for name, own in lines.items():
-            header = HEADER if form == "official" else "prompt,context"
-            write_atomic(stand_in.out / f"{name}.csv", "\n".join([header, *own]) + "\n")
-        train_wordpiece(texts, stand_in.out / "tokenizer")
-    return stand_in.report("conversations")
+    header = HEADER if official else "prompt,context"
+    tables = [Part((f"{name}.csv",), table(header, own)) for name, own in lines.items()]
+    return stand_in.write("conversations", [], [*tables, tokenizer(texts)])
 
 
 def _official(number: int, split: str, emotion: str, prompt: str, turns: list[str]) -> list[str]:
     # Every fifth test line has a field of retrieval candidates, and some ratings hold text, as in the real files.
     rating = "5|5|5_I have clicked the button|4|5" if number % 7 == 0 else "5|5|5_4|4|5"
     people = (f"{split}{number % 40}", f"{split}{40 + number % 40}")
+    candidates = ",17|4" * (split == "test" and number % 5 == 0)
     rows = []
-    for index, text in enumerate(turns):
-        fields = [
-            f"hit:{number}_conv:{2 * number}",
-            str(index + 1),
-            emotion,
-            prompt,
-            people[index % 2],
-            text,
-            rating,
-            "",
-        ]
-        line = ",".join(field.replace(",", "_comma_") for field in fields)
-        rows.append(line + ",17|4" * (split == "test" and number % 5 == 0))
+    for i, text in enumerate(turns):
+        fields = [f"hit:{number}_conv:{2 * number}", f"{i + 1}", emotion, prompt, people[i % 2], text, rating, ""]
+        rows.append(",".join(field.replace(",", "_comma_") for field in fields) + candidates)
     return rows
 
 

@@ -10,32 +10,24 @@ category's (`AFFECT`) times the intensity. Everything else is drawn independentl
 - ``afew_va``: two tenths, valence and arousal of -10..10 alone, clips of three frames, two clips an actor;
   ``NNN/NNN.json`` with landmarks, ``NNN/00000.png``, 96 x 96.
 
-``SYNTHETIC`` says who made it. Until the last picture is written everything lies in ``.partial``. A picture depends on
-the seed and its name alone.
+``SYNTHETIC`` says who made it. A picture depends on the seed and its name alone.
 """
 
 import argparse
-import csv
 import hashlib
-import io
 import json
-import os
-import shutil
-from pathlib import Path
-from typing import NoReturn
+from functools import partial
+from typing import NamedTuple
 
-import cv2
 import numpy as np
-from tqdm import tqdm
 
-from atomic_files import write_atomic
 from datamodules.catalogues.faces import raf_db as raf
 from datamodules.catalogues.faces.corpus import CATEGORIES
-from datamodules.standins._face import Array, Expression, Image, landmarks, make_person, paint, place
-from datamodules.standins._stand_in import StandIn
+from datamodules.standins._face import Array, Expression, Person, landmarks, make_person, paint, place
+from datamodules.standins._movie import picture_file
+from datamodules.standins._stand_in import Part, StandIn, rng_of, table
 
 VERSION = 1  # raise it when the bytes of a picture change
-PARTIAL = ".partial"
 CORPORA = ("affectnet", "raf_db", "afew_va")
 CLIPS, LEAST, MOST = 1200, 120, 100_000  # fewer would leave a split without a category
 
@@ -64,13 +56,26 @@ NOISE = np.array(Expression(curve=0.015, width=0.012, gape=0.01, brow=0.015, sla
 FRAMES = 3  # of an AFEW-VA clip
 
 
-def _rng(seed: int, *what: object) -> np.random.Generator:
-    key = "/".join(map(str, (VERSION, "faces", seed, *what)))
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))
+class Shot(NamedTuple):
+    """One face before it is painted."""
+
+    person: Person
+    points: Array  # landmarks in face units, (68, 2)
+    pose: Array  # as in `place`, (5,)
+    size: int  # side of the picture in pixels
+    light: float  # brightness
+
+    def file(self, suffix: str) -> bytes:
+        """Return the picture in the format of a suffix."""
+        return picture_file(paint(self.person, self.points, self.pose, (self.size, self.size), self.light), suffix)
+
+    def pixels(self) -> Array:
+        """Return the landmarks in pixels, ``(68, 2)``."""
+        return place(self.points[None], self.pose[None])[0]
 
 
-def draw(category: str, strength: float, person: str, seed: int, name: str, size: int) -> tuple[Image, Array]:
-    """Draw one face.
+def shoot(category: str, strength: float, person: str, seed: int, name: str, size: int) -> Shot:
+    """Return one face.
 
     Args:
         category: What it shows.
@@ -79,61 +84,23 @@ def draw(category: str, strength: float, person: str, seed: int, name: str, size
         seed: Of the corpus.
         name: Of the picture.
         size: Side of the picture in pixels.
-
-    Returns:
-        RGB picture ``(size, size, 3)``, and the 68 landmarks in pixels ``(68, 2)``.
     """
-    who, rng = _rng(seed, "person", person), _rng(seed, "picture", name)
+    who, rng = rng_of(VERSION, "faces", seed, "person", person), rng_of(VERSION, "faces", seed, "picture", name)
     someone = make_person(who, long_hair=bool(who.random() < 0.5))
     face = strength * np.array(LOOKS[category]) + NOISE * rng.standard_normal(6)
-    points = landmarks(someone, face[None])[0]
-    pose = np.array(
-        [
-            size * rng.uniform(0.47, 0.53),
-            size * rng.uniform(0.46, 0.52),
-            size * rng.uniform(0.36, 0.42),
-            rng.normal(0, 0.05),
-            rng.normal(0, 0.10),
-        ]
-    )
-    picture = paint(someone, points, pose, (size, size), rng.uniform(0.85, 1.1))
-    return picture, place(points[None], pose[None])[0]
+    middle = size * rng.uniform(0.47, 0.53), size * rng.uniform(0.46, 0.52)
+    pose = np.array([*middle, size * rng.uniform(0.36, 0.42), rng.normal(0, 0.05), rng.normal(0, 0.10)])
+    return Shot(someone, landmarks(someone, face[None])[0], pose, size, rng.uniform(0.85, 1.1))
 
 
-def _write_picture(path: Path, picture: Image) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix == ".jpg" else []
-    path.write_bytes(cv2.imencode(path.suffix, np.ascontiguousarray(picture[:, :, ::-1]), quality)[1].tobytes())
+def _picture(path: str, shot: Shot) -> Part:
+    return Part((path,), partial(shot.file, path[-4:]))
 
 
 def _affect(category: str, strength: float, rng: np.random.Generator) -> tuple[float, float]:
     """Return the valence and arousal of a picture, with the noise of an annotator."""
     valence, arousal = np.clip(strength * np.array(AFFECT[category]) + rng.normal(0, 0.03, 2), -1, 1).tolist()
     return round(valence, 6), round(arousal, 6)
-
-
-def _affectnet(folder: Path, count: int, seed: int, bar: "tqdm[NoReturn]") -> None:
-    columns = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
-    tables = {name: io.StringIO() for name in ("training", "validation")}
-    writers = {name: csv.writer(text, lineterminator="\n") for name, text in tables.items()}
-    for writer in writers.values():
-        writer.writerow(columns.split(","))
-    for i in range(count):
-        rng = _rng(seed, "affectnet", i)
-        category, strength = CATEGORIES[i % len(CATEGORIES)], rng.uniform(0.8, 1.25)
-        key = hashlib.sha256(f"{seed}/{i}".encode()).hexdigest()[:56]
-        name = f"{i % 100 + 1}/{key}.jpg"
-        picture, points = draw(category, strength, f"affectnet/{i}", seed, f"affectnet/{i}", 96)
-        _write_picture(folder / "Manually_Annotated_Images" / name, picture)
-        left, top, right, bottom = _head(points)
-        flat = ";".join(f"{value:.2f}" for value in points.ravel())
-        valence, arousal = _affect(category, strength, rng)
-        split = "validation" if i // len(CATEGORIES) % 6 == 5 else "training"  # whole rounds: every category in both
-        code = CATEGORIES.index(category)  # AffectNet's own, too
-        writers[split].writerow([name, left, top, right - left, bottom - top, flat, code, valence, arousal])
-        bar.update()
-    for name, text in tables.items():
-        write_atomic(folder / f"{name}.csv", text.getvalue())
 
 
 def _head(points: Array) -> tuple[int, int, int, int]:
@@ -144,37 +111,59 @@ def _head(points: Array) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def _raf_db(folder: Path, count: int, seed: int, bar: "tqdm[NoReturn]") -> None:
-    lines: dict[str, list[str]] = {"train": [], "test": []}
-    names = list(RAF_DB)
+def _affectnet(count: int, seed: int) -> tuple[list[Part], list[Part]]:
+    """Return pictures and tables."""
+    columns = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
+    rows: dict[str, list[str]] = {"training": [], "validation": []}
+    pictures = []
     for i in range(count):
-        rng = _rng(seed, "raf_db", i)
-        category = names[i % len(names)]
+        rng = rng_of(VERSION, "faces", seed, "affectnet", i)
+        category, strength = CATEGORIES[i % len(CATEGORIES)], rng.uniform(0.8, 1.25)
+        key = hashlib.sha256(f"{seed}/{i}".encode()).hexdigest()[:56]
+        name = f"{i % 100 + 1}/{key}.jpg"
+        shot = shoot(category, strength, f"affectnet/{i}", seed, f"affectnet/{i}", 96)
+        pictures.append(_picture(f"affectnet/Manually_Annotated_Images/{name}", shot))
+        left, top, right, bottom = _head(shot.pixels())
+        flat = ";".join(f"{value:.2f}" for value in shot.pixels().ravel())
+        split = "validation" if i // len(CATEGORIES) % 6 == 5 else "training"  # whole rounds: every category in both
+        code = CATEGORIES.index(category)  # AffectNet's own, too
+        row = [name, left, top, right - left, bottom - top, flat, code, *_affect(category, strength, rng)]
+        rows[split].append(",".join(map(str, row)))
+    return pictures, [Part((f"affectnet/{name}.csv",), table(columns, own)) for name, own in rows.items()]
+
+
+def _raf_db(count: int, seed: int) -> tuple[list[Part], list[Part]]:
+    """Return pictures and the list of labels."""
+    lines: dict[str, list[str]] = {"train": [], "test": []}
+    names, pictures = list(RAF_DB), []
+    for i in range(count):
+        category, strength = names[i % len(names)], rng_of(VERSION, "faces", seed, "raf_db", i).uniform(0.8, 1.25)
         split = "test" if i // len(names) % 4 == 3 else "train"
         stem = f"{split}_{len(lines[split]) + 1:05d}"
-        picture, _ = draw(category, rng.uniform(0.8, 1.25), f"raf_db/{i}", seed, f"raf_db/{i}", 72)
-        _write_picture(folder / "Image/aligned" / f"{stem}_aligned.jpg", picture)
-        lines[split].append(f"{stem}.jpg {RAF_DB[category]}")
-        bar.update()
-    (folder / "EmoLabel").mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "EmoLabel/list_patition_label.txt", "\n".join(lines["train"] + lines["test"]) + "\n")
+        shot = shoot(category, strength, f"raf_db/{i}", seed, f"raf_db/{i}", 72)
+        pictures.append(_picture(f"raf_db/Image/aligned/{stem}_aligned.jpg", shot))
+        lines[split].append(f"{stem}.jpg {RAF_DB[category]}\n")
+    text = "".join(lines["train"] + lines["test"])
+    return pictures, [Part(("raf_db/EmoLabel/list_patition_label.txt",), text)]
 
 
-def _afew_va(folder: Path, count: int, seed: int, bar: "tqdm[NoReturn]") -> None:
+def _afew_va(count: int, seed: int) -> tuple[list[Part], list[Part]]:
+    """Return pictures and a file of labels a clip."""
+    pictures, labels = [], []
     for clip in range(count // FRAMES):
-        name, rng = f"{clip + 1:03d}", _rng(seed, "afew_va", clip)
+        name, rng = f"{clip + 1:03d}", rng_of(VERSION, "faces", seed, "afew_va", clip)
         category, actor = CATEGORIES[int(rng.integers(len(CATEGORIES)))], f"Actor {clip // 2 + 1}"
         begin, end = rng.uniform(0.1, 1.25, 2)
         frames = {}
         for i in range(FRAMES):
             strength = float(begin + (end - begin) * i / (FRAMES - 1))
-            picture, points = draw(category, strength, f"afew_va/{actor}", seed, f"afew_va/{name}/{i}", 96)
-            _write_picture(folder / name / f"{i:05d}.png", picture)
+            shot = shoot(category, strength, f"afew_va/{actor}", seed, f"afew_va/{name}/{i}", 96)
+            pictures.append(_picture(f"afew_va/{name}/{i:05d}.png", shot))
             valence, arousal = (round(10 * value) for value in _affect(category, strength, rng))
-            frames[f"{i:05d}"] = {"landmarks": points.round(2).tolist(), "valence": valence, "arousal": arousal}
-            bar.update()
+            frames[f"{i:05d}"] = {"landmarks": shot.pixels().round(2).tolist(), "valence": valence, "arousal": arousal}
         content = {"video_id": name, "actor": actor, "frames": frames}
-        write_atomic(folder / name / f"{name}.json", json.dumps(content))
+        labels.append(Part((f"afew_va/{name}/{name}.json",), json.dumps(content)))
+    return pictures, labels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -186,25 +175,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpora.
-
-    Raises:
-        DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
-    """
+    """Write the corpora, or what is missing of them; errors are those of `StandIn`."""
     stand_in = StandIn.from_options(args, "faces", VERSION, CLIPS, LEAST, MOST)
-    out, seed, clips = stand_in.out, stand_in.seed, stand_in.clips
-    if stand_in.is_complete() and all((out / name).is_dir() for name in CORPORA):
-        return stand_in.report_existing("pictures")
-    stage = out / PARTIAL
-    with stand_in.writing():
-        shutil.rmtree(stage, ignore_errors=True)  # a few seconds' work: drawn anew, not carried on
-        raf_db, afew_va = 3 * clips // 10, clips // 5 // FRAMES * FRAMES
-        with tqdm(desc="synth faces", total=clips, unit="picture", disable=None) as bar:
-            _affectnet(stage / "affectnet", clips - raf_db - afew_va, seed, bar)
-            _raf_db(stage / "raf_db", raf_db, seed, bar)
-            _afew_va(stage / "afew_va", afew_va, seed, bar)
-        for name in CORPORA:
-            shutil.rmtree(out / name, ignore_errors=True)  # of a run that was killed here: the marker says ours
-            os.replace(stage / name, out / name)
-        stage.rmdir()
-    return stand_in.report("pictures")
+    seed, clips = stand_in.seed, stand_in.clips
+    raf_db, afew_va = 3 * clips // 10, clips // 5 // FRAMES * FRAMES
+    made = [_affectnet(clips - raf_db - afew_va, seed), _raf_db(raf_db, seed), _afew_va(afew_va, seed)]
+    pictures = [part for parts, _ in made for part in parts]
+    return stand_in.write("pictures", pictures, [part for _, parts in made for part in parts])

@@ -9,14 +9,11 @@ Files: ``{train,dev,test}/<session>/{Expert,Novice}_video.mp4`` (128 x 128, 10 f
 import argparse
 
 import numpy as np
-from numpy.typing import NDArray
 
 from datamodules.errors import DataError
-from datamodules.standins import _engagement
-from datamodules.standins._engagement import STEPS, Film
+from datamodules.standins._engagement import STEPS, Film, write
+from datamodules.standins._face import Array
 from datamodules.standins._stand_in import StandIn, rng_of
-
-Array = NDArray[np.float64]
 
 VERSION = 1  # raise it when the bytes of a film change
 CLIPS, SECONDS, RATE = 32, 24, 25
@@ -54,11 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it.
-
-    Raises:
-        DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
-    """
+    """Write the corpus, or what is missing of it; errors are those of `StandIn`."""
     stand_in = StandIn.from_options(args, "noxi", VERSION, CLIPS, 6, CLIPS)
     if stand_in.clips % 2:
         raise DataError(f"--clips {stand_in.clips}: give an even number, each session has two roles")
@@ -75,4 +68,4 @@ def run(args: argparse.Namespace) -> int:
             nearest = shares(values, hard=True).argmax(1)[:: RATE // STEPS]
             classes = tuple(int(level) for level in np.array([0, 0, 1, 2, 2])[nearest])
             films.append(Film(name, f"{split}/{session}/{role}_video.mp4", name, classes))
-    return _engagement.run(stand_in, "noxi", VERSION, films, texts)
+    return write(stand_in, VERSION, films, texts)

@@ -10,13 +10,12 @@ mfcc ``(N, 13, 212)``) and ``SYNTHETIC`` (who made it, seed, clips).
 
 import argparse
 import io
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
-from atomic_files import write_atomic
-from datamodules.standins._stand_in import StandIn
-from datamodules.standins.ravdess import CLIPS, LOOKS, SIGNAL, SOUNDS, plan
+from datamodules.standins._stand_in import Part, StandIn
+from datamodules.standins.ravdess import CLIPS, LOOKS, SIGNAL, SOUNDS, STRENGTH, plan
 
 VERSION = 1  # raise it when the bytes change
 FILES = ("au_mfcc.npz", "mfcc_44k.npz")
@@ -28,7 +27,7 @@ def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Make the features of one clip from its RAVDESS name: ``(35,)`` action units and ``(13, 212)`` MFCCs."""
     _, _, emotion, intensity, _, _, actor = map(int, name.split("-"))
     look, sound = list(SIGNAL.values())[emotion - 1]
-    strength = (0.8, 1.2)[intensity - 1]  # of what differs from flat and plain: neutral has no strong clips
+    strength = STRENGTH[intensity]  # of what differs from flat and plain: neutral has no strong clips
     patterns = np.random.default_rng([VERSION, seed, 0])
     looks = dict(zip(LOOKS, patterns.uniform(-1, 2, (len(LOOKS), UNITS)), strict=True))
     levels = dict(zip(SOUNDS, patterns.normal(0, 25, (len(SOUNDS), COEFFICIENTS)), strict=True))
@@ -50,30 +49,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the two files.
-
-    Raises:
-        DataError: ``--out`` holds another corpus, or ``--clips`` is out of range.
-    """
+    """Write the two files; errors are those of `StandIn`."""
     stand_in = StandIn.from_options(args, "ravdess_features", VERSION, CLIPS, 1, CLIPS)
-    out, seed, clips = stand_in.out, stand_in.seed, stand_in.clips
-    if stand_in.is_complete() and all((out / name).is_file() for name in FILES):
-        return stand_in.report_existing("trials")
-    with stand_in.writing():
-        names = np.array(sorted(plan(clips, seed)))
-        units, cepstra = (np.stack(arrays) for arrays in zip(*(make_clip(name, seed) for name in names), strict=True))
-        fields = np.array([[int(field) for field in name.split("-")] for name in names])
-        order = np.lexsort((fields[:, 6], *fields[:, 5:1:-1].T))  # by emotion, the actor last: the real file's order
-        summary = np.random.default_rng([VERSION, seed, 3]).normal(0, 1, (clips, SUMMARY)).astype(np.float32)
-        content = {"names": names, "au": units, "mfcc": summary, "emotion": fields[:, 2] - 1, "actor": fields[:, 6]}
-        _save(out / FILES[0], {name: values[order] for name, values in content.items()})
-        order = np.lexsort((*fields[:, 5:1:-1].T, fields[:, 6]))  # actor by actor
-        audio = np.array([f"03{name[2:]}" for name in names])
-        _save(out / FILES[1], {"mfcc": cepstra[order], "clip_id": audio[order]})
-    return stand_in.report("trials")
+    return stand_in.write("trials", [], [Part(FILES, partial(_files, stand_in.clips, stand_in.seed))])
 
 
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def _files(clips: int, seed: int) -> tuple[bytes, bytes]:
+    names = np.array(sorted(plan(clips, seed)))
+    units, cepstra = (np.stack(arrays) for arrays in zip(*(make_clip(name, seed) for name in names), strict=True))
+    fields = np.array([[int(field) for field in name.split("-")] for name in names])
+    order = np.lexsort((fields[:, 6], *fields[:, 5:1:-1].T))  # by emotion, the actor last: the real file's order
+    summary = np.random.default_rng([VERSION, seed, 3]).normal(0, 1, (clips, SUMMARY)).astype(np.float32)
+    content = {"names": names, "au": units, "mfcc": summary, "emotion": fields[:, 2] - 1, "actor": fields[:, 6]}
+    by_actor = np.lexsort((*fields[:, 5:1:-1].T, fields[:, 6]))
+    audio = np.array([f"03{name[2:]}" for name in names])
+    return (
+        _npz({name: values[order] for name, values in content.items()}),
+        _npz({"mfcc": cepstra[by_actor], "clip_id": audio[by_actor]}),
+    )
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
-    write_atomic(path, content.getbuffer(), sync=False)
+    return content.getvalue()

@@ -20,24 +20,20 @@ on, ``Synthetic/`` (clips of that generator's making, as PNG frames, as many as 
 """
 
 import argparse
-import os
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
-from atomic_files import write_atomic
-from datamodules.catalogues.vgaf.labels import CLASS_NAMES, COLUMNS, write_sources
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES, COLUMNS, SOURCES
 from datamodules.standins._collage import Cutout, Recipe, draw_clip, make_cutout
-from datamodules.standins._face import Expression, landmarks, make_person, paint
-from datamodules.standins._movie import mp4
-from datamodules.standins._stand_in import StandIn, rng_of
-from datamodules.standins._voice import Manner, make_speaker, speak
-from datamodules.store.parallel import ordered
+from datamodules.standins._face import Expression, Image, landmarks, make_person, paint
+from datamodules.standins._movie import mp4, picture_file
+from datamodules.standins._stand_in import Part, StandIn, rng_of, table
+from datamodules.standins._voice import Manner, make_speaker, record, speak
 
 VERSION = 1  # raise it when the bytes of a clip change
 CLIPS, LEAST = 180, 9
@@ -59,13 +55,10 @@ GROUP = Recipe(
     canvas_size=SIZE, frames_per_video=FPS * SECONDS, min_faces=3, max_faces=5, face_scale_min=0.35, face_scale_max=0.5,
     base_face_size=FACE, margin=4, drift_per_frame=0.5, motion="true",
 )  # fmt: skip
-DRAWN_FRAMES = 5  # of a synthetic clip
-
-Image = NDArray[np.uint8]
-Plan = list[tuple[str, str, int]]
+DRAWN = replace(GROUP, motion="redraw", frames_per_video=5, max_faces=2 * FACES)  # rules of synthetic clips
 
 
-def plan(clips: int) -> Plan:
+def plan(clips: int) -> list[tuple[str, str, int]]:
     """Return split, name and class of every clip: classes in turn, every third round of them validates."""
     return [("Val" if i // 3 % 3 == 2 else "Train", f"{i // 10 + 1}_{i % 10 + 1}", i % 3) for i in range(clips)]
 
@@ -101,17 +94,12 @@ def face(positive: bool, rng: np.random.Generator) -> Image:
     return np.dstack([picture, alpha])
 
 
-def people(name: str, positive: bool, key: tuple[object, ...]) -> list[Image]:
-    """Return the heads of a clip, as many as the rules allow at most."""
-    return [face(positive, rng_of(*key, name, "face", i)) for i in range(GROUP.max_faces)]
-
-
 def film(name: str, label: int, key: tuple[object, ...]) -> bytes:
     """Make one clip: a group that drifts through a place, and two voices."""
     rng = rng_of(*key, name)
     positive, negative = cues(label, rng)
     count = int(rng.integers(GROUP.min_faces, GROUP.max_faces + 1))
-    heads = [_cutout(head) for head in people(name, positive, key)[:count]]
+    heads = [_cutout(_face(name, label, i, key)) for i in range(count)]
     scene = background(positive, rng)
     seed = rng.integers(2**31, size=4).tolist()
     pictures, _ = draw_clip(scene, heads, GROUP, range(GROUP.frames_per_video), seed)
@@ -121,17 +109,56 @@ def film(name: str, label: int, key: tuple[object, ...]) -> bytes:
         manner = Manner(*(np.array(VOICES[negative]) + VOICE_NOISE * rng.standard_normal(8)).tolist())
         begin = rng.uniform(0.05, 0.5)
         sound += speak(speaker, manner, SECONDS, (begin, SECONDS - rng.uniform(0.05, 0.5)), RATE, rng)
-    stereo = 0.5 * sound + 10 ** rng.uniform(-3.3, -2.9) * rng.standard_normal((2, len(sound)))
-    return mp4(pictures, FPS, np.clip(stereo, -1, 1).astype(np.float32), RATE)
+    return mp4(pictures, FPS, record(0.5 * sound, rng), RATE)
 
 
 def _cutout(head: Image) -> Cutout:
     return make_cutout(head, GROUP.largest, "a drawn face")
 
 
-def _png(image: Image) -> bytes:
-    code = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    return cv2.imencode(".png", cv2.cvtColor(image, code))[1].tobytes()
+def _face(name: str, label: int, number: int, key: tuple[object, ...]) -> Image:
+    """Return one of the heads of a training clip."""
+    return face(cues(label, rng_of(*key, name))[0], rng_of(*key, name, "face", number))
+
+
+def _png(draw: Callable[..., Image], *what: object) -> bytes:
+    return picture_file(draw(*what), ".png")
+
+
+def _synthetic(trained: Sequence[Sequence[str]], key: tuple[object, ...]) -> list[Part]:
+    """Return clips in the generator's layout, as many of a class as its training clips, and what they are made of."""
+    clips, labels = [], []
+    for label, part in enumerate(CLASS_NAMES):
+        warm = [cues(label, rng_of(*key, "synthetic", part, i))[0] for i in range(len(trained[label]))]
+        names = [f"{PLACES[there]}_Video_{i}" for i, there in enumerate(warm)]
+        clips += [(label, i, f"{part}/{name}") for i, name in enumerate(names)]
+        rows = [f"{name} {label}" for name in names]
+        labels.append(Part((f"Synthetic/{part}_labels.txt",), table("Vid_name Label", rows)))
+    files = [f"Synthetic/{clip}/{k}.png" for _, _, clip in clips for k in range(DRAWN.frames_per_video)]
+    return [*labels, Part((*files, f"Synthetic/{SOURCES}"), partial(_draw_synthetic, clips, trained, key))]
+
+
+def _draw_synthetic(
+    clips: Sequence[tuple[int, int, str]], trained: Sequence[Sequence[str]], key: tuple[object, ...]
+) -> tuple[str | bytes, ...]:
+    pictures: list[bytes] = []
+    rows = []
+    for label, i, clip in clips:
+        part = CLASS_NAMES[label]
+        rng = rng_of(*key, "synthetic", part, i)
+        warm = cues(label, rng)[0]
+        # Faces of two training clips: with more, hardly a clip would be free of those that validate.
+        pool = [(name, k) for name in rng.permutation(trained[label])[:2].tolist() for k in range(FACES)]
+        picked = [pool[row] for row in rng.permutation(len(pool))[: rng.integers(GROUP.min_faces, len(pool) + 1)]]
+        heads = [_cutout(_face(name, label, k, key)) for name, k in picked]
+        place, seed = background(warm, rng), rng.integers(2**31, size=4).tolist()
+        images, counts = draw_clip(place, heads, DRAWN, range(DRAWN.frames_per_video), seed)
+        pictures += [picture_file(image, ".png") for image in images]
+        rows += [
+            f"{clip},face,{part}/{name}_{k}.png,{name},{placed},{dropped}"
+            for (name, k), (placed, dropped) in zip(picked, counts, strict=True)
+        ]
+    return (*pictures, table(",".join(COLUMNS), rows))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -142,85 +169,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _inputs(planned: Plan, key: tuple[object, ...]) -> dict[str, Callable[[], bytes]]:
-    """Return faces cut out of training clips and places, by file."""
-    files: dict[str, Callable[[], bytes]] = {}
-    for split, name, label in planned:
-        if split == "Train":
-            positive = cues(label, rng_of(*key, name))[0]
-            for i, head in enumerate(people(name, positive, key)[:FACES]):
-                files[f"faces/{CLASS_NAMES[label]}/{name}_{i}.png"] = partial(_png, head)
-    for warm, place in PLACES.items():
-        for i in range(6):
-            files[f"backgrounds/{place}/{i}.png"] = partial(_png, background(warm, rng_of(*key, place, i)))
-    return files
-
-
-def _drawn(planned: Plan, key: tuple[object, ...]) -> tuple[dict[str, bytes], list[dict[str, str]]]:
-    """Return synthetic clips in the generator's layout, and the rows of ``sources.csv``."""
-    files: dict[str, bytes] = {}
-    rows = []
-    recipe = Recipe(**(vars(GROUP) | {"motion": "redraw", "frames_per_video": DRAWN_FRAMES, "max_faces": 2 * FACES}))
-    for label, part in enumerate(CLASS_NAMES):
-        train = [name for split, name, of in planned if split == "Train" and of == label]
-        lines = ["Vid_name Label"]
-        for i in range(len(train)):
-            rng = rng_of(*key, "synthetic", part, i)
-            warm = cues(label, rng)[0]
-            # Faces of two training clips: with more, hardly a clip would be free of those that validate.
-            pool = [(name, k) for name in rng.permutation(train)[:2].tolist() for k in range(FACES)]
-            picked = [pool[row] for row in rng.permutation(len(pool))[: rng.integers(GROUP.min_faces, len(pool) + 1)]]
-            heads = [people(name, cues(label, rng_of(*key, name))[0], key)[k] for name, k in picked]
-            images, counts = draw_clip(
-                background(warm, rng), [_cutout(head) for head in heads], recipe, range(DRAWN_FRAMES),
-                rng.integers(2**31, size=4).tolist(),
-            )  # fmt: skip
-            clip = f"{PLACES[warm]}_Video_{i}"
-            lines.append(f"{clip} {label}")
-            files |= {f"Synthetic/{part}/{clip}/{k}.png": _png(image) for k, image in enumerate(images)}
-            rows += [
-                dict(
-                    zip(
-                        COLUMNS,
-                        (f"{part}/{clip}", "face", f"{part}/{name}_{k}.png", name, *map(str, found)),
-                        strict=True,
-                    )
-                )
-                for (name, k), found in zip(picked, counts, strict=True)
-            ]
-        files[f"Synthetic/{part}_labels.txt"] = ("\n".join(lines) + "\n").encode()
-    return files, rows
-
-
-def _write(job: tuple[str, str, int], out: Path, key: tuple[object, ...]) -> None:
-    split, name, label = job
-    path = out / split / f"{name}.mp4"
-    write_atomic(path, film(name, label, key), sync=False)
-
-
 def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it.
-
-    Raises:
-        DataError: ``--out`` holds another corpus, cannot be written, or an option is out of range.
-    """
+    """Write the corpus, or what is missing of it; errors are those of `StandIn`."""
     stand_in = StandIn.from_options(args, "vgaf", VERSION, CLIPS, LEAST, CLIPS)
-    out, there = stand_in.out, stand_in.is_complete()
     key, planned = ("vgaf", VERSION, stand_in.seed), plan(stand_in.clips)
-    missing = [job for job in planned if not (out / job[0] / f"{job[1]}.mp4").is_file()]
-    kept = len(planned) - len(missing)
-    if there and not missing:
-        return stand_in.report_existing("clips")
-    with stand_in.writing():
-        work = ordered(partial(_write, out=out, key=key), missing, stand_in.workers or os.cpu_count() or 1)
-        for _ in tqdm(work, "synth vgaf", len(missing), unit="clip", disable=None):
-            pass
-        files, rows = _drawn(planned, key)
-        files |= {name: make() for name, make in _inputs(planned, key).items()}
-        for split in ("Train", "Val"):
-            lines = [f"{name} {label + 1}" for of, name, label in planned if of == split]
-            files[f"{split}_labels.txt"] = ("\n".join(["Vid_name Label", *lines]) + "\n").encode()
-        for name, content in files.items():
-            write_atomic(out / name, content, sync=False)
-        write_sources(out / "Synthetic", rows)
-    return stand_in.report("clips", kept)
+    clips = [Part((f"{split}/{name}.mp4",), partial(film, name, label, key)) for split, name, label in planned]
+    trained = [[name for split, name, of in planned if (split, of) == ("Train", label)] for label in range(3)]
+    others = _synthetic(trained, key)
+    for split in ("Train", "Val"):
+        rows = [f"{name} {label + 1}" for of, name, label in planned if of == split]
+        others.append(Part((f"{split}_labels.txt",), table("Vid_name Label", rows)))
+    for label, names in enumerate(trained):
+        for name, i in itertools.product(names, range(FACES)):
+            file = f"faces/{CLASS_NAMES[label]}/{name}_{i}.png"
+            others.append(Part((file,), partial(_png, _face, name, label, i, key)))
+    for warm, i in itertools.product(PLACES, range(6)):
+        draw = partial(_png, background, warm, rng_of(*key, PLACES[warm], i))
+        others.append(Part((f"backgrounds/{PLACES[warm]}/{i}.png",), draw))
+    return stand_in.write("clips", clips, others)
