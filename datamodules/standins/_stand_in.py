@@ -10,9 +10,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,142 +23,109 @@ from datamodules.errors import DataError
 from datamodules.reading.stand_in import STAND_IN, UNFINISHED
 from datamodules.store.parallel import ordered
 
-PARTIAL, PART = ".partial", ".part"  # folder and suffix of the files until all are there
 Content = str | bytes
 
 
 class Part(NamedTuple):
-    """Files that are made together."""
+    """Files that are made together, and their content or what returns it, perhaps in another process."""
 
     files: tuple[str, ...]  # paths inside the corpus
-    content: Content | Callable[[], Content | tuple[Content, ...]]  # or what returns it, in a process of its own
+    content: Content | Callable[[], Content | tuple[Content, ...]]
 
 
-@dataclass(frozen=True)
-class StandIn:
-    """A stand-in corpus as the command line asks for it.
+class Plan(NamedTuple):
+    """Parts of a stand-in."""
 
-    Attributes:
+    clips: Sequence[Part]  # one for each clip that has files of its own
+    others: Sequence[Part] = ()
+
+
+def write_stand_in(
+    args: argparse.Namespace,
+    corpus: str,
+    version: int,
+    unit: str,
+    clips: tuple[int, int, int],
+    plan: Callable[[int, int], Plan],
+    more: str = "",
+) -> int:
+    """Write a stand-in corpus, or what is missing of it, print what was done and return the exit code.
+
+    Args:
+        args: ``out``, ``seed``, ``clips`` and ``workers`` of the command line.
         corpus: Its name.
-        out: Folder to fill.
-        seed: Seed of all that is drawn.
-        clips: Number of clips.
-        workers: Processes.
-        request: What ``SYNTHETIC`` says when it is whole.
+        version: Of the drawings; raised when the bytes change.
+        unit: What a clip is called, in the plural.
+        clips: Their number where it is not asked for, their least and their greatest number.
+        plan: Returns the parts of so many clips of a seed.
+        more: What else the bytes depend on.
+
+    Raises:
+        DataError: An option is out of range, or the folder holds something else or cannot be written.
     """
+    began, (count, least, most) = time.monotonic(), clips
+    count = count if args.clips is None else args.clips
+    if not least <= count <= most:
+        raise DataError(f"--clips {count}: give a number from {least} to {most}")
+    if args.workers < 1:
+        raise DataError(f"--workers {args.workers}: at least 1")
+    request = f"affectzoo synth {corpus}, version {version}, seed {args.seed}, clips {count}{more}"
+    out, (own, others) = args.out, plan(count, args.seed)
+    complete, stage, parts = _is_complete(out, request), out / ".partial", [*own, *others]
+    staged = {file: stage / f"{file}.part" for part in parts for file in part.files}
 
-    corpus: str
-    out: Path
-    seed: int
-    clips: int
-    workers: int
-    request: str
-
-    @classmethod
-    def from_options(
-        cls, args: argparse.Namespace, corpus: str, version: int, clips: int, least: int, most: int, more: str = ""
-    ) -> "StandIn":
-        """Return the stand-in that the options of the command line ask for.
-
-        Args:
-            args: ``out``, ``seed``, ``clips`` and ``workers``.
-            corpus: Its name.
-            version: Of the drawings; raised when the bytes change.
-            clips: Their number where it is not asked for.
-            least: Their least number.
-            most: Their greatest number.
-            more: What else the bytes depend on.
-
-        Raises:
-            DataError: An option is out of range.
-        """
-        count = clips if args.clips is None else args.clips
-        if not least <= count <= most:
-            raise DataError(f"--clips {count}: give a number from {least} to {most}")
-        if args.workers < 1:
-            raise DataError(f"--workers {args.workers}: at least 1")
-        request = f"affectzoo synth {corpus}, version {version}, seed {args.seed}, clips {count}{more}"
-        return cls(corpus, args.out, args.seed, count, args.workers, request)
-
-    def write(self, unit: str, clips: Sequence[Part], others: Sequence[Part] = ()) -> int:
-        """Write the files, or what is missing of them, and print what was done.
-
-        Args:
-            unit: What a clip is called, in the plural.
-            clips: A part a clip, where clips have files of their own.
-            others: Other files.
-
-        Returns:
-            The exit code.
-
-        Raises:
-            DataError: The folder holds something else, or cannot be written.
-        """
-        began, complete = time.monotonic(), self._is_complete()
-        missing = [part for part in (*clips, *others) if not self._holds(part)]
-        kept = sum(map(self._holds, clips))
-        if complete and not missing:
-            print(f"{self.out}: {self.clips} {unit} are there already (seed {self.seed})")
-            return 0
-        with self._marked():
-            work = ordered(partial(_write, stage=self.out / PARTIAL), missing, self.workers)
-            for _ in tqdm(work, f"synth {self.corpus}", len(missing), unit="part", disable=None):
-                pass
-            for file in (file for part in (*clips, *others) for file in part.files):
-                if (made := self._staged(file)).exists():
-                    (self.out / file).parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(made, self.out / file)
-            shutil.rmtree(self.out / PARTIAL, ignore_errors=True)
-        of_them = f", {kept} of them kept" if kept else ""
-        seconds = time.monotonic() - began
-        print(f"{self.out}: {self.clips} {unit}{of_them}, seed {self.seed}, {seconds:.0f} s. SYNTHETIC: no real person")
-        return 0
-
-    def _staged(self, file: str) -> Path:
-        return self.out / PARTIAL / f"{file}{PART}"
-
-    def _holds(self, part: Part) -> bool:
-        places = [(self.out / file, self._staged(file)) for file in part.files]
+    def is_there(part: Part) -> bool:
+        places = ((out / file, staged[file]) for file in part.files)
         return all(any(path.is_file() and path.stat().st_size for path in pair) for pair in places)
 
-    def _is_complete(self) -> bool:
-        """Return whether the folder is marked as this stand-in, complete; refuse one that holds something else."""
-        marker = self.out / STAND_IN
-        if self.out.exists() and not self.out.is_dir():
-            raise DataError(f"--out {self.out} is a file: name a folder")
-        if marker.is_file():
-            found = marker.read_text(encoding="utf-8", errors="replace").strip()
-            if found.removesuffix(UNFINISHED) != self.request:
-                raise DataError(
-                    f"{self.out} holds another corpus ({found}; asked: {self.request}).\n"
-                    "Delete the folder or give another with --out"
-                )
-            return found == self.request
-        if other := min((path.name for path in self.out.glob("*")), default=None):
-            raise DataError(
-                f"{self.out} holds {other} but no {STAND_IN} file: it may be the real corpus.\n"
-                "Nothing was written: give another folder with --out"
-            )
-        return False
+    missing, kept = [part for part in parts if not is_there(part)], sum(map(is_there, own))
+    if complete and not missing:
+        print(f"{out}: {count} {unit} are there already (seed {args.seed})")
+        return 0
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomic(out / STAND_IN, f"{request}{UNFINISHED}\n")
+        work = ordered(partial(_write, stage=stage), missing, args.workers)
+        for _ in tqdm(work, f"synth {corpus}", len(missing), unit="part", disable=None):
+            pass
+        for file, made in staged.items():
+            if made.exists():
+                (out / file).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(made, out / file)
+        shutil.rmtree(stage, ignore_errors=True)
+        write_atomic(out / STAND_IN, f"{request}\n")
+    except OSError as error:
+        raise DataError(
+            f"cannot write {error.filename or out}: {error.strerror}; the same command carries on"
+        ) from None
+    of_them, seconds = f", {kept} of them kept" if kept else "", time.monotonic() - began
+    print(f"{out}: {count} {unit}{of_them}, seed {args.seed}, {seconds:.0f} s. SYNTHETIC: no real person")
+    return 0
 
-    @contextmanager
-    def _marked(self) -> Iterator[None]:
-        """Mark the folder as incomplete on the way in, as whole on the way out."""
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.out / STAND_IN, f"{self.request}{UNFINISHED}\n")
-            yield
-            write_atomic(self.out / STAND_IN, f"{self.request}\n")
-        except OSError as error:
+
+def _is_complete(out: Path, request: str) -> bool:
+    """Return whether a folder is marked as this stand-in, complete; refuse one that holds something else."""
+    if out.exists() and not out.is_dir():
+        raise DataError(f"--out {out} is a file: name a folder")
+    if (out / STAND_IN).is_file():
+        found = (out / STAND_IN).read_text(encoding="utf-8", errors="replace").strip()
+        if found.removesuffix(UNFINISHED) != request:
             raise DataError(
-                f"cannot write {error.filename or self.out}: {error.strerror}; the same command carries on"
-            ) from None
+                f"{out} holds another corpus ({found}; asked: {request}).\nDelete the folder or give another with --out"
+            )
+        return found == request
+    if other := min((path.name for path in out.glob("*")), default=None):
+        raise DataError(
+            f"{out} holds {other} but no {STAND_IN} file: it may be the real corpus.\n"
+            "Nothing was written: give another folder with --out"
+        )
+    return False
 
 
 def _write(part: Part, stage: Path) -> None:
     made = part.content() if callable(part.content) else part.content
     for file, content in zip(part.files, made if isinstance(made, tuple) else (made,), strict=True):
-        write_atomic(stage / f"{file}{PART}", content, sync=False)
+        write_atomic(stage / f"{file}.part", content, sync=False)
 
 
 def table(header: str, rows: Sequence[str]) -> str:

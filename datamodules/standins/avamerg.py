@@ -25,7 +25,7 @@ import soundfile
 from datamodules.standins._dialogue_texts import CLASSES, ECHOES, LISTENING, OPENINGS, SAYINGS, TOPICS, tokenizer
 from datamodules.standins._face import Expression, landmarks, make_person, paint
 from datamodules.standins._movie import mp4
-from datamodules.standins._stand_in import Part, StandIn, rng_of
+from datamodules.standins._stand_in import Part, Plan, rng_of, write_stand_in
 from datamodules.standins._voice import Manner, make_speaker, speak
 
 VERSION = 1  # raise it when the bytes change
@@ -203,9 +203,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `StandIn`."""
-    stand_in = StandIn.from_options(args, "avamerg", VERSION, DIALOGUES, LEAST, MOST)
-    seed = stand_in.seed
-    scenes = [plan(number, seed) for number in range(stand_in.clips)]
-    media = [part for part in (_media(scene, seed) for scene in scenes) if part.files]
-    return stand_in.write("dialogues", media, _manifests(scenes, seed))
+    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
+    return write_stand_in(args, "avamerg", VERSION, "dialogues", (DIALOGUES, LEAST, MOST), _parts)
+
+
+def _parts(dialogues: int, seed: int) -> Plan:
+    scenes = [plan(number, seed) for number in range(dialogues)]
+    return Plan([part for scene in scenes if (part := _media(scene, seed)).files], _manifests(scenes, seed))

@@ -7,8 +7,8 @@ levels apart is in `datamodules.standins._engagement`; levels 1 and 2 look alike
 
 import argparse
 
-from datamodules.standins._engagement import STEPS, Film, write
-from datamodules.standins._stand_in import StandIn, rng_of, table
+from datamodules.standins._engagement import STEPS, Film, film_parts
+from datamodules.standins._stand_in import Plan, rng_of, table, write_stand_in
 
 VERSION = 1  # raise it when the bytes of a film change
 USERS, CLIPS, SECONDS = 60, 180, 8
@@ -42,12 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `StandIn`."""
-    stand_in = StandIn.from_options(args, "daisee", VERSION, CLIPS, LEAST, CLIPS)
+    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
+    return write_stand_in(args, "daisee", VERSION, "videos", (CLIPS, LEAST, CLIPS), _parts)
+
+
+def _parts(clips: int, seed: int) -> Plan:
     films, rows = [], {split: list[str]() for split in SPLITS}
-    for split, user, clip, level in plan(stand_in.clips, stand_in.seed):
+    for split, user, clip, level in plan(clips, seed):
         classes = (CLASS_OF_LEVEL[level],) * (SECONDS * STEPS)
         films.append(Film(clip, f"DataSet/{split}/{user}/{clip}/{clip}.mp4", user, classes))
         rows[split].append(f"{clip}.mp4,0,{level},0,0")
     texts = {f"Labels/{split}Labels.csv": table(HEADER, lines) for split, lines in rows.items()}
-    return write(stand_in, VERSION, films, texts)
+    return film_parts("daisee", VERSION, seed, films, texts)

@@ -8,11 +8,12 @@ depends on the seed and its number alone. ``--form prompts`` writes tables of pr
 import argparse
 import csv
 import io
+from functools import partial
 
 from datamodules.catalogues.empathetic.files import HEADER
 from datamodules.reading.emotion_labels import EMOTIONS
 from datamodules.standins._dialogue_texts import LISTENING, OPENINGS, TOPICS, tokenizer
-from datamodules.standins._stand_in import Part, StandIn, rng_of, table
+from datamodules.standins._stand_in import Part, Plan, rng_of, table, write_stand_in
 
 VERSION = 1  # raise it when the bytes change
 CONVERSATIONS, LEAST, MOST = 960, 96, 99_999
@@ -51,20 +52,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpus; errors are those of `StandIn`."""
-    official = args.form == "official"
-    stand_in = StandIn.from_options(args, "empathetic", VERSION, CONVERSATIONS, LEAST, MOST, f", {args.form}")
+    """Write the corpus; errors are those of `write_stand_in`."""
+    plan = partial(_parts, official=args.form == "official")
+    sizes = (CONVERSATIONS, LEAST, MOST)
+    return write_stand_in(args, "empathetic", VERSION, "conversations", sizes, plan, f", {args.form}")
+
+
+def _parts(clips: int, seed: int, official: bool) -> Plan:
     texts: list[str] = []
     lines: dict[str, list[str]] = {name: [] for name in SPLITS}
-    for number in range(stand_in.clips):
+    for number in range(clips):
         # At least one block for each split, however few there are.
         split = SPLITS[(len(SPLITS) - 1 - number // len(EMOTIONS)) % len(SPLITS)]
-        emotion, prompt, turns = conversation(number, stand_in.seed)
+        emotion, prompt, turns = conversation(number, seed)
         texts += [prompt, *turns]
         lines[split] += _official(number, split, emotion, prompt, turns) if official else _row(prompt, emotion)
     header = HEADER if official else "prompt,context"
     tables = [Part((f"{name}.csv",), table(header, own)) for name, own in lines.items()]
-    return stand_in.write("conversations", [], [*tables, tokenizer(texts)])
+    return Plan([], [*tables, tokenizer(texts)])
 
 
 def _official(number: int, split: str, emotion: str, prompt: str, turns: list[str]) -> list[str]:

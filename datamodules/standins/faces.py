@@ -25,7 +25,7 @@ from datamodules.catalogues.faces import raf_db as raf
 from datamodules.catalogues.faces.corpus import CATEGORIES
 from datamodules.standins._face import Array, Expression, Person, landmarks, make_person, paint, place
 from datamodules.standins._movie import picture_file
-from datamodules.standins._stand_in import Part, StandIn, rng_of, table
+from datamodules.standins._stand_in import Part, Plan, rng_of, table, write_stand_in
 
 VERSION = 1  # raise it when the bytes of a picture change
 CORPORA = ("affectnet", "raf_db", "afew_va")
@@ -111,7 +111,7 @@ def _head(points: Array) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def _affectnet(count: int, seed: int) -> tuple[list[Part], list[Part]]:
+def _affectnet(count: int, seed: int) -> Plan:
     """Return pictures and tables."""
     columns = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
     rows: dict[str, list[str]] = {"training": [], "validation": []}
@@ -129,10 +129,10 @@ def _affectnet(count: int, seed: int) -> tuple[list[Part], list[Part]]:
         code = CATEGORIES.index(category)  # AffectNet's own, too
         row = [name, left, top, right - left, bottom - top, flat, code, *_affect(category, strength, rng)]
         rows[split].append(",".join(map(str, row)))
-    return pictures, [Part((f"affectnet/{name}.csv",), table(columns, own)) for name, own in rows.items()]
+    return Plan(pictures, [Part((f"affectnet/{name}.csv",), table(columns, own)) for name, own in rows.items()])
 
 
-def _raf_db(count: int, seed: int) -> tuple[list[Part], list[Part]]:
+def _raf_db(count: int, seed: int) -> Plan:
     """Return pictures and the list of labels."""
     lines: dict[str, list[str]] = {"train": [], "test": []}
     names, pictures = list(RAF_DB), []
@@ -144,10 +144,10 @@ def _raf_db(count: int, seed: int) -> tuple[list[Part], list[Part]]:
         pictures.append(_picture(f"raf_db/Image/aligned/{stem}_aligned.jpg", shot))
         lines[split].append(f"{stem}.jpg {RAF_DB[category]}\n")
     text = "".join(lines["train"] + lines["test"])
-    return pictures, [Part(("raf_db/EmoLabel/list_patition_label.txt",), text)]
+    return Plan(pictures, [Part(("raf_db/EmoLabel/list_patition_label.txt",), text)])
 
 
-def _afew_va(count: int, seed: int) -> tuple[list[Part], list[Part]]:
+def _afew_va(count: int, seed: int) -> Plan:
     """Return pictures and a file of labels a clip."""
     pictures, labels = [], []
     for clip in range(count // FRAMES):
@@ -163,7 +163,7 @@ def _afew_va(count: int, seed: int) -> tuple[list[Part], list[Part]]:
             frames[f"{i:05d}"] = {"landmarks": shot.pixels().round(2).tolist(), "valence": valence, "arousal": arousal}
         content = {"video_id": name, "actor": actor, "frames": frames}
         labels.append(Part((f"afew_va/{name}/{name}.json",), json.dumps(content)))
-    return pictures, labels
+    return Plan(pictures, labels)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -175,10 +175,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpora, or what is missing of them; errors are those of `StandIn`."""
-    stand_in = StandIn.from_options(args, "faces", VERSION, CLIPS, LEAST, MOST)
-    seed, clips = stand_in.seed, stand_in.clips
+    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
+    return write_stand_in(args, "faces", VERSION, "pictures", (CLIPS, LEAST, MOST), _parts)
+
+
+def _parts(clips: int, seed: int) -> Plan:
     raf_db, afew_va = 3 * clips // 10, clips // 5 // FRAMES * FRAMES
     made = [_affectnet(clips - raf_db - afew_va, seed), _raf_db(raf_db, seed), _afew_va(afew_va, seed)]
-    pictures = [part for parts, _ in made for part in parts]
-    return stand_in.write("pictures", pictures, [part for _, parts in made for part in parts])
+    return Plan([part for own in made for part in own.clips], [part for own in made for part in own.others])

@@ -11,9 +11,9 @@ import argparse
 import numpy as np
 
 from datamodules.errors import DataError
-from datamodules.standins._engagement import STEPS, Film, write
+from datamodules.standins._engagement import STEPS, Film, film_parts
 from datamodules.standins._face import Array
-from datamodules.standins._stand_in import StandIn, rng_of
+from datamodules.standins._stand_in import Plan, rng_of, write_stand_in
 
 VERSION = 1  # raise it when the bytes of a film change
 CLIPS, SECONDS, RATE = 32, 24, 25
@@ -51,16 +51,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `StandIn`."""
-    stand_in = StandIn.from_options(args, "noxi", VERSION, CLIPS, 6, CLIPS)
-    if stand_in.clips % 2:
-        raise DataError(f"--clips {stand_in.clips}: give an even number, each session has two roles")
+    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
+    return write_stand_in(args, "noxi", VERSION, "videos", (CLIPS, 6, CLIPS), _parts)
+
+
+def _parts(clips: int, seed: int) -> Plan:
+    if clips % 2:
+        raise DataError(f"--clips {clips}: give an even number, each session has two roles")
     films, texts = [], {}
-    for number in range(stand_in.clips // 2):
+    for number in range(clips // 2):
         split, session = SPLITS[number % len(SPLITS)], f"{number + 1:03d}_2016-03-17_Drawn"
         for role in ROLES:
             name = f"{session}/{role.lower()}"
-            values = engagement(name, stand_in.seed)
+            values = engagement(name, seed)
             levels = shares(values, hard=split != "train")
             texts[f"{split}/{session}/annotation_{role.lower()}.txt"] = "".join(
                 " ".join(f"{share:.4f}" for share in row) + "\n" for row in levels
@@ -68,4 +71,4 @@ def run(args: argparse.Namespace) -> int:
             nearest = shares(values, hard=True).argmax(1)[:: RATE // STEPS]
             classes = tuple(int(level) for level in np.array([0, 0, 1, 2, 2])[nearest])
             films.append(Film(name, f"{split}/{session}/{role}_video.mp4", name, classes))
-    return write(stand_in, VERSION, films, texts)
+    return film_parts("noxi", VERSION, seed, films, texts)

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from datamodules.standins._face import Expression, landmarks, make_person, paint, place, sway
 from datamodules.standins._movie import mp4
 from datamodules.standins._openface import openface_table
-from datamodules.standins._stand_in import Part, StandIn, rng_of
+from datamodules.standins._stand_in import Part, Plan, rng_of, write_stand_in
 from datamodules.standins._voice import Manner, make_speaker, record, speak
 
 VERSION = 1  # raise it when the bytes of a clip change
@@ -136,11 +136,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `StandIn`."""
-    stand_in = StandIn.from_options(args, "ravdess", VERSION, CLIPS, 1, CLIPS)
-    seed = stand_in.seed
-    clips = [
-        Part((f"Actor_{name[-2:]}/{name}.mp4", f"landmarks/{name}.csv"), partial(make_clip, name, seed))
-        for name in plan(stand_in.clips, seed)
-    ]
-    return stand_in.write("clips", clips)
+    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
+    return write_stand_in(args, "ravdess", VERSION, "clips", (CLIPS, 1, CLIPS), _parts)
+
+
+def _parts(clips: int, seed: int) -> Plan:
+    names = plan(clips, seed)
+    files = [(f"Actor_{name[-2:]}/{name}.mp4", f"landmarks/{name}.csv") for name in names]
+    return Plan([Part(pair, partial(make_clip, name, seed)) for name, pair in zip(names, files, strict=True)])

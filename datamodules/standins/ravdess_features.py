@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from datamodules.standins._stand_in import Part, StandIn
+from datamodules.standins._stand_in import Part, Plan, write_stand_in
 from datamodules.standins.ravdess import CLIPS, LOOKS, SIGNAL, SOUNDS, STRENGTH, plan
 
 VERSION = 1  # raise it when the bytes change
@@ -49,9 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the two files; errors are those of `StandIn`."""
-    stand_in = StandIn.from_options(args, "ravdess_features", VERSION, CLIPS, 1, CLIPS)
-    return stand_in.write("trials", [], [Part(FILES, partial(_files, stand_in.clips, stand_in.seed))])
+    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
+    return write_stand_in(args, "ravdess_features", VERSION, "trials", (CLIPS, 1, CLIPS), _parts)
+
+
+def _parts(clips: int, seed: int) -> Plan:
+    return Plan([], [Part(FILES, partial(_files, clips, seed))])
 
 
 def _files(clips: int, seed: int) -> tuple[bytes, bytes]:

@@ -32,7 +32,7 @@ from datamodules.catalogues.vgaf.labels import CLASS_NAMES, COLUMNS, SOURCES
 from datamodules.standins._collage import Cutout, Recipe, draw_clip, make_cutout
 from datamodules.standins._face import Expression, Image, landmarks, make_person, paint
 from datamodules.standins._movie import mp4, picture_file
-from datamodules.standins._stand_in import Part, StandIn, rng_of, table
+from datamodules.standins._stand_in import Part, Plan, rng_of, table, write_stand_in
 from datamodules.standins._voice import Manner, make_speaker, record, speak
 
 VERSION = 1  # raise it when the bytes of a clip change
@@ -170,9 +170,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `StandIn`."""
-    stand_in = StandIn.from_options(args, "vgaf", VERSION, CLIPS, LEAST, CLIPS)
-    key, planned = ("vgaf", VERSION, stand_in.seed), plan(stand_in.clips)
+    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
+    return write_stand_in(args, "vgaf", VERSION, "clips", (CLIPS, LEAST, CLIPS), _parts)
+
+
+def _parts(count: int, seed: int) -> Plan:
+    key, planned = ("vgaf", VERSION, seed), plan(count)
     clips = [Part((f"{split}/{name}.mp4",), partial(film, name, label, key)) for split, name, label in planned]
     trained = [[name for split, name, of in planned if (split, of) == ("Train", label)] for label in range(3)]
     others = _synthetic(trained, key)
@@ -186,4 +189,4 @@ def run(args: argparse.Namespace) -> int:
     for warm, i in itertools.product(PLACES, range(6)):
         draw = partial(_png, background, warm, rng_of(*key, PLACES[warm], i))
         others.append(Part((f"backgrounds/{PLACES[warm]}/{i}.png",), draw))
-    return stand_in.write("clips", clips, others)
+    return Plan(clips, others)
