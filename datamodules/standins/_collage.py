@@ -14,54 +14,32 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from datamodules.errors import DataError
-
-Array = NDArray[np.float64]
-Image = NDArray[np.uint8]
+from datamodules.standins._face import Array, Image
 
 SOLID = 10  # an alpha above this covers what is behind it
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Rules by which clips are drawn; the defaults are the paper's.
+    """Rules by which clips are drawn; the defaults are the paper's."""
 
-    Attributes:
-        canvas_size: Side of a frame in pixels.
-        frames_per_video: Frames of a clip.
-        min_faces: Fewest faces of a clip.
-        max_faces: Most faces of a clip.
-        face_scale_min: Least side of a face, relative to ``base_face_size``.
-        face_scale_max: Greatest side of a face.
-        base_face_size: Pixels.
-        rotate_prob: Chance that a face is rotated.
-        rotate_min_deg: Least rotation in degrees.
-        rotate_max_deg: Greatest rotation.
-        margin: Pixels kept free at the border.
-        drift_per_frame: Under ``redraw`` by how many pixels the margin grows per frame, as released; under ``true``
-            how far a face moves per frame.
-        max_overlap_ratio: Share of a face that may lie over others.
-        max_tries_per_face: Places tried before a face is dropped.
-        motion: ``redraw`` or ``true``.
-    """
-
-    canvas_size: int = 326
+    canvas_size: int = 326  # side of a frame in pixels
     frames_per_video: int = 75
     min_faces: int = 3
     max_faces: int = 15
-    face_scale_min: float = 0.10
+    face_scale_min: float = 0.10  # side of a face relative to the next
     face_scale_max: float = 0.15
-    base_face_size: int = 350
+    base_face_size: int = 350  # pixels
     rotate_prob: float = 0.5
     rotate_min_deg: int = -45
     rotate_max_deg: int = 45
-    margin: int = 30
-    drift_per_frame: float = 1.0
-    max_overlap_ratio: float = 0.001
-    max_tries_per_face: int = 80
-    motion: str = "redraw"
+    margin: int = 30  # pixels kept free at the border
+    drift_per_frame: float = 1.0  # pixels by which the margin grows, as released; under `true` those of a face's way
+    max_overlap_ratio: float = 0.001  # share of a face that may lie over others
+    max_tries_per_face: int = 80  # places tried before a face is dropped
+    motion: str = "redraw"  # or `true`
 
     @property
     def largest(self) -> int:
@@ -85,17 +63,12 @@ class Place(NamedTuple):
     angle: float  # degrees
 
 
-def read_picture(path: Path, size: int | None = None) -> Image:
-    """Read an RGB picture, squashed to a square where a size is given.
-
-    Raises:
-        DataError: It cannot be read.
-    """
+def read_picture(path: Path, size: int) -> Image:
+    """Read a picture, squashed to an RGB square ``(S, S, 3)``; a DataError names one that cannot be read."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise DataError(f"{path} is no picture that can be read; remove it")
-    picture: Image = np.asarray(image, np.uint8)
-    return picture if size is None else _resize(picture, size)
+    return _resize(np.asarray(image, np.uint8), size)
 
 
 def _resize(image: Image, size: int) -> Image:
@@ -113,19 +86,13 @@ def read_cutout(path: Path, size: int) -> Cutout:
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None or image.dtype != np.uint8:
         raise DataError(f"{path} is no 8-bit picture that can be read; remove it")
-    if image.ndim == 2:
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGRA)
-    elif image.shape[2] == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
-    return make_cutout(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), np.uint8), size, str(path))
+    channels = image.shape[2] if image.ndim == 3 else 1
+    code = {1: cv2.COLOR_GRAY2RGBA, 3: cv2.COLOR_BGR2RGBA, 4: cv2.COLOR_BGRA2RGBA}[channels]
+    return make_cutout(np.asarray(cv2.cvtColor(image, code), np.uint8), size, str(path))
 
 
 def make_cutout(image: Image, size: int, name: str) -> Cutout:
-    """Scale an RGBA picture ``(H, W, 4)`` to a square.
-
-    Raises:
-        DataError: Nothing of it can be seen.
-    """
+    """Scale an RGBA picture ``(H, W, 4)`` to a square; a DataError names one of which nothing can be seen."""
     # Alpha first, so that colours behind it do not bleed in when pixels are averaged.
     premultiplied = image.copy()
     premultiplied[..., :3] = (image[..., :3] * (image[..., 3:] / 255)).round()
@@ -139,13 +106,9 @@ def make_cutout(image: Image, size: int, name: str) -> Cutout:
 
 
 def turned(cutout: Cutout, side: float, angle: float, shift: tuple[float, float] = (0.0, 0.0)) -> Image:
-    """Scale and rotate a face on a canvas that grows with it, ``(h, w, 4)``.
+    """Return a face on a canvas that grows with it, ``(h, w, 4)``, scaled to ``side`` pixels and rotated by degrees.
 
-    Args:
-        cutout: The face.
-        side: Pixels before rotation.
-        angle: Degrees.
-        shift: Fraction of a pixel by which it is moved right and down.
+    ``shift`` is the fraction of a pixel by which it is moved right and down.
     """
     cos, sin = float(np.cos(np.radians(angle))), float(np.sin(np.radians(angle)))
     extent = _extent(side, angle) + (shift != (0.0, 0.0))
@@ -178,12 +141,7 @@ def redraw(
 ) -> tuple[Image, list[Place | None]]:
     """Draw one frame with every face at a new place, scale and angle, as the released generator does.
 
-    Args:
-        background: RGB ``(S, S, 3)``.
-        cutouts: The faces, pasted in this order.
-        recipe: The rules.
-        frame: Number of the frame, from 0: the margin grows with it.
-        rng: Of this frame.
+    The margin grows with the number of the frame.
 
     Returns:
         The frame and the place of every face, None where none was found.
@@ -220,11 +178,6 @@ def trajectories(cutouts: Sequence[Cutout], recipe: Recipe, rng: np.random.Gener
     A face keeps its size, moves straight by ``drift_per_frame`` and turns back at the margin. Faces are kept apart by
     the circles that hold them, so at any angle; one that finds no free path is left out of the whole clip, which the
     number of faces then does not betray.
-
-    Args:
-        cutouts: The faces.
-        recipe: The rules; ``max_overlap_ratio`` is not needed.
-        rng: Of this clip.
 
     Returns:
         Places frame by frame, None for a face that is left out.
@@ -281,27 +234,20 @@ def draw_places(background: Image, cutouts: Sequence[Cutout], places: Sequence[P
 def draw_clip(
     background: Image, cutouts: Sequence[Cutout], recipe: Recipe, wanted: Sequence[int], key: Sequence[int]
 ) -> tuple[list[Image], list[tuple[int, int]]]:
-    """Draw some frames of a clip; a frame is the same whichever others are asked for.
-
-    Args:
-        background: RGB ``(S, S, 3)``.
-        cutouts: The faces.
-        recipe: The rules.
-        wanted: Numbers of the frames.
-        key: Seed of the clip.
+    """Draw some frames of a clip; a frame is the same whichever others are ``wanted``.
 
     Returns:
         The frames, and in how many of them each face was placed and dropped.
     """
     frames, placed = [], np.zeros(len(cutouts), int)
-    plans = trajectories(cutouts, recipe, np.random.default_rng([*key, 0])) if recipe.motion == "true" else []
+    drifts = recipe.motion == "true"
+    plans = trajectories(cutouts, recipe, np.random.default_rng([*key, 0])) if drifts else []
     for number in wanted:
-        if recipe.motion == "true":
+        if drifts:
             places: list[Place | None] = [plan[number] if plan else None for plan in plans]
-            frames.append(draw_places(background, cutouts, places))
+            image = draw_places(background, cutouts, places)
         else:
-            rng = np.random.default_rng([*key, 1, number])
-            image, places = redraw(background, cutouts, recipe, number, rng)
-            frames.append(image)
+            image, places = redraw(background, cutouts, recipe, number, np.random.default_rng([*key, 1, number]))
+        frames.append(image)
         placed += [place is not None for place in places]
     return frames, [(int(count), len(wanted) - int(count)) for count in placed]

@@ -1,9 +1,10 @@
 """Which synthetic clips of VGAF are drawn, of which faces and backgrounds; options that make no sense are refused."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,25 +18,15 @@ from datamodules.standins._collage import Recipe
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
-@dataclass(frozen=True)
-class Video:
-    """One clip to draw.
-
-    Attributes:
-        name: Of the clip.
-        label: Its class.
-        background: Picture.
-        faces: Folder of the faces of its class.
-        cutouts: Their names, sorted.
-        key: Seed of the clip.
-    """
+class Video(NamedTuple):
+    """One clip to draw."""
 
     name: str
-    label: str
+    label: str  # its class
     background: Path
-    faces: Path
-    cutouts: tuple[str, ...]
-    key: tuple[int, ...]
+    faces: Path  # folder of the faces of its class
+    cutouts: tuple[str, ...]  # their names, sorted
+    key: tuple[int, ...]  # seed of the clip
 
 
 def checked_recipe(args: argparse.Namespace) -> Recipe:
@@ -45,46 +36,43 @@ def checked_recipe(args: argparse.Namespace) -> Recipe:
         DataError: An option is out of range, or two do not go together.
     """
     recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
-    for name in ("canvas_size", "frames_per_video", "min_faces", "base_face_size", "max_tries_per_face"):
-        if getattr(recipe, name) < 1:
-            raise DataError(f"--{name.replace('_', '-')} {getattr(recipe, name)}: at least 1")
-    if args.videos_per_bg < 1 or args.tensor_frames < 1 or (args.size is not None and args.size < 16):
-        raise DataError("--videos-per-bg and --tensor-frames: at least 1; --size: at least 16")
-    if args.workers is not None and args.workers < 1:
-        raise DataError(f"--workers {args.workers}: at least 1")
-    if args.clips is not None and args.clips < len(set(args.label)):
-        raise DataError(f"--clips {args.clips}: at least one for each of {len(set(args.label))} classes")
-    if (args.seed or 0) < 0:
-        raise DataError(f"--seed {args.seed}: a whole number from 0")
-    for low, high in (
-        ("min_faces", "max_faces"),
-        ("face_scale_min", "face_scale_max"),
-        ("rotate_min_deg", "rotate_max_deg"),
-    ):
-        if getattr(recipe, low) > getattr(recipe, high):
-            names = [f"--{name.replace('_', '-')}" for name in (low, high)]
-            raise DataError(f"{names[0]} {getattr(recipe, low)} is more than {names[1]} {getattr(recipe, high)}")
-    for name in ("rotate_prob", "max_overlap_ratio"):
-        if not 0 <= getattr(recipe, name) <= 1:
-            raise DataError(f"--{name.replace('_', '-')} {getattr(recipe, name)}: between 0 and 1")
-    if min(recipe.margin, recipe.drift_per_frame) < 0 or recipe.face_scale_min <= 0:
-        raise DataError("--margin and --drift-per-frame: at least 0; --face-scale-min: more than 0")
-    if recipe.largest * 2**0.5 + 2 * recipe.margin > recipe.canvas_size:
-        raise DataError(
-            f"--canvas-size {recipe.canvas_size}: a face of {recipe.largest} pixels, rotated, and a margin of "
-            f"{recipe.margin} do not fit"
-        )
-    if recipe.frames_per_video < args.tensor_frames and args.format == "pt":
-        raise DataError(
-            f"--tensor-frames {args.tensor_frames}: a clip has --frames-per-video {recipe.frames_per_video}"
-        )
-    if args.audio and args.format != "pt":
-        raise DataError("--audio goes with --format pt; `cli.py prepare vgaf` gives sounds to PNG frames")
-    if args.audio and (args.audio.name != "Train" or not args.audio.is_dir()):
-        raise DataError(
-            f"--audio {args.audio}: name the folder Train of VGAF_Tensors_all_5 or _75; no other clip may train"
-        )
+    for fault in _faults(args, recipe):
+        raise DataError(fault)
     return recipe
+
+
+def _faults(args: argparse.Namespace, recipe: Recipe) -> Iterator[str]:
+    def given(name: str) -> str:
+        return f"--{name.replace('_', '-')} {getattr(args, name)}"
+
+    for name in ("canvas_size", "frames_per_video", "min_faces", "base_face_size", "max_tries_per_face"):
+        if getattr(args, name) < 1:
+            yield f"{given(name)}: at least 1"
+    if args.videos_per_bg < 1 or args.tensor_frames < 1 or (args.size is not None and args.size < 16):
+        yield "--videos-per-bg and --tensor-frames: at least 1; --size: at least 16"
+    if args.workers < 1:
+        yield f"{given('workers')}: at least 1"
+    if args.clips is not None and args.clips < len(set(args.label)):
+        yield f"{given('clips')}: at least one for each of {len(set(args.label))} classes"
+    if args.seed < 0:
+        yield f"{given('seed')}: a whole number from 0"
+    for low in ("min_faces", "face_scale_min", "rotate_min_deg"):
+        if getattr(args, low) > getattr(args, high := low.replace("min", "max")):
+            yield f"{given(low)} is more than {given(high)}"
+    for name in ("rotate_prob", "max_overlap_ratio"):
+        if not 0 <= getattr(args, name) <= 1:
+            yield f"{given(name)}: between 0 and 1"
+    if min(args.margin, args.drift_per_frame) < 0 or args.face_scale_min <= 0:
+        yield "--margin and --drift-per-frame: at least 0; --face-scale-min: more than 0"
+    if recipe.largest * 2**0.5 + 2 * args.margin > args.canvas_size:
+        face = f"a face of {recipe.largest} pixels, rotated, and a margin of {args.margin}"
+        yield f"{given('canvas_size')}: {face} do not fit"
+    if args.frames_per_video < args.tensor_frames and args.format == "pt":
+        yield f"{given('tensor_frames')}: a clip has {given('frames_per_video')}"
+    if args.audio and args.format != "pt":
+        yield "--audio goes with --format pt; `cli.py prepare vgaf` gives sounds to PNG frames"
+    if args.audio and (args.audio.name != "Train" or not args.audio.is_dir()):
+        yield f"{given('audio')}: name the folder Train of VGAF_Tensors_all_5 or _75; no other clip may train"
 
 
 def _pictures(folder: Path, option: str) -> list[Path]:
@@ -99,21 +87,15 @@ def _pictures(folder: Path, option: str) -> list[Path]:
 def plan(args: argparse.Namespace, label: str, labels: Sequence[str], seed: int) -> list[Video]:
     """Choose the clips of one class: backgrounds without replacement, category after category.
 
-    Args:
-        args: Options of the command line.
-        label: The class.
-        labels: All classes of the run, between which ``--clips`` is divided.
-        seed: Of the run; every class has a stream of its own.
+    ``--clips`` is divided between ``labels``; every class has a stream of its own.
 
     Raises:
         DataError: A folder is missing or empty, or there are too few faces or backgrounds.
     """
     faces = _pictures(args.faces / label, "faces")
     if len(faces) < args.max_faces:
-        raise DataError(
-            f"--faces: {len(faces)} in {args.faces / label}, a clip takes up to {args.max_faces}: give more, or "
-            "--max-faces"
-        )
+        wanted = f"a clip takes up to {args.max_faces}: give more, or --max-faces"
+        raise DataError(f"--faces: {len(faces)} in {args.faces / label}, {wanted}")
     if not args.backgrounds.is_dir():
         raise DataError(f"--backgrounds: no folder {args.backgrounds}")
     categories = sorted(path for path in args.backgrounds.iterdir() if path.is_dir() and path.name[0] != ".")
@@ -121,24 +103,19 @@ def plan(args: argparse.Namespace, label: str, labels: Sequence[str], seed: int)
         raise DataError(f"--backgrounds {args.backgrounds}: no folder of a category in it, DIR/<category>/*.jpg")
     for name in (path.name for path in categories):
         if fault_in_name(name) or len(name.split()) > 1:
-            raise DataError(
-                f"--backgrounds {args.backgrounds}: the folder {name!r} cannot name clips, as label files are "
-                "divided at blanks; rename it"
-            )
+            fault = f"the folder {name!r} cannot name clips, as label files are divided at blanks; rename it"
+            raise DataError(f"--backgrounds {args.backgrounds}: {fault}")
     number = CLASS_NAMES.index(label)
-    turns: list[list[tuple[int, str, Path]]] = []
+    chosen: list[tuple[int, str, Path]] = []
     for place, category in enumerate(categories):
         found = _pictures(category, "backgrounds")
         drawn = np.random.default_rng([seed, number, place]).permutation(len(found))[: args.videos_per_bg]
-        turns += [[(i, category.name, found[row]) for i, row in enumerate(drawn.tolist())]]
-    chosen = [entry for turn in turns for entry in turn]
+        chosen += [(i, category.name, found[row]) for i, row in enumerate(drawn.tolist())]
     if args.clips is not None:  # round by round, so that a smaller number takes from every category
         share = args.clips // len(labels) + (labels.index(label) < args.clips % len(labels))
         if share > len(chosen):
-            raise DataError(
-                f"--clips {args.clips}: {share} of {label} are wanted, backgrounds and --videos-per-bg give "
-                f"{len(chosen)}"
-            )
+            given = f"backgrounds and --videos-per-bg give {len(chosen)}"
+            raise DataError(f"--clips {args.clips}: {share} of {label} are wanted, {given}")
         chosen = sorted(sorted(chosen, key=lambda entry: entry[:2])[:share], key=lambda entry: (entry[1], entry[0]))
     names = tuple(path.name for path in faces)
     return [

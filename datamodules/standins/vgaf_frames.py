@@ -16,10 +16,10 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -33,6 +33,9 @@ from datamodules.errors import DataError
 from datamodules.reading.plain_json import read_object
 from datamodules.sinks.tensors import write_tensor
 from datamodules.standins._collage import Recipe, draw_clip, read_cutout, read_picture
+from datamodules.standins._face import Image
+from datamodules.standins._movie import picture_file
+from datamodules.standins._stand_in import table
 from datamodules.standins._vgaf_plan import Video, checked_recipe, plan, read_origins
 from datamodules.store.journal import Journal
 from datamodules.store.parallel import ordered
@@ -44,51 +47,35 @@ DONE, LOG = "generator.json", ".generator.jsonl"
 TENSOR_SIZE = 224
 
 
-@dataclass(frozen=True)
-class Output:
-    """Folder and format of the clips.
+class Output(NamedTuple):
+    """Folder and format of the clips."""
 
-    Attributes:
-        folder: Holds a folder per class.
-        size: Side of the written frames in pixels.
-        frames: Frames of a tensor; 0 to write all frames as PNG.
-    """
-
-    folder: Path
-    size: int
-    frames: int
+    folder: Path  # holds a folder per class
+    size: int  # side of the written frames in pixels
+    frames: int  # frames of a tensor; 0 to write all frames as PNG
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the generator, under the names of the released one where it has them."""
-    paper = Recipe()
-    parser.add_argument(
-        "--backgrounds", type=Path, required=True, metavar="DIR", help="DIR/<category>/*.jpg and the like"
-    )
-    parser.add_argument("--faces", type=Path, required=True, metavar="DIR", help="DIR/<class>/*.png, cut out (RGBA)")
-    parser.add_argument(
-        "--label", nargs="+", choices=CLASS_NAMES, default=list(CLASS_NAMES), help="(default: all three)"
-    )
-    parser.add_argument("--videos-per-bg", type=int, default=200, metavar="N", help="clips per category (default: 200)")
+    add = parser.add_argument
+    add("--backgrounds", type=Path, required=True, metavar="DIR", help="DIR/<category>/*.jpg and the like")
+    add("--faces", type=Path, required=True, metavar="DIR", help="DIR/<class>/*.png, cut out (RGBA)")
+    add("--label", nargs="+", choices=CLASS_NAMES, default=list(CLASS_NAMES), help="(default: all three)")
+    add("--videos-per-bg", type=int, default=200, metavar="N", help="clips per category (default: 200)")
     for field in fields(Recipe):
         if field.name != "motion":
-            option, value = f"--{field.name.replace('_', '-')}", getattr(paper, field.name)
-            parser.add_argument(option, type=type(value), default=value, metavar="N", help=f"(default: {value})")
-    parser.add_argument(
-        "--motion",
-        choices=["redraw", "true"],
-        default="redraw",
-        help="redraw: every frame anew, as released; true: faces drift (default: redraw)",
-    )
-    parser.add_argument("--format", choices=["png", "pt"], default="png", help="frames or tensors (default: png)")
-    parser.add_argument("--tensor-frames", type=int, default=5, metavar="N", help="frames of a tensor (default: 5)")
-    parser.add_argument("--size", type=int, help="side of what is written (default: the canvas; of tensors 224)")
-    parser.add_argument("--dtype", choices=["uint8", "float32"], default="uint8", help="of tensors (default: uint8)")
-    parser.add_argument(
-        "--audio", type=Path, metavar="DIR", help="VGAF_Tensors_all_N/Train: give tensors the sound of training clips"
-    )
-    parser.add_argument("--sources", type=Path, metavar="CSV", help="columns file, clip: where each face was cut out")
-    parser.add_argument("--overwrite", action="store_true", help="throw away what an earlier run left there")
+            option, value = f"--{field.name.replace('_', '-')}", field.default
+            add(option, type=type(value), default=value, metavar="N", help=f"(default: {value})")
+    motions = "redraw: every frame anew, as released; true: faces drift (default: redraw)"
+    add("--motion", choices=["redraw", "true"], default="redraw", help=motions)
+    add("--format", choices=["png", "pt"], default="png", help="frames or tensors (default: png)")
+    add("--tensor-frames", type=int, default=5, metavar="N", help="frames of a tensor (default: 5)")
+    add("--size", type=int, help="side of what is written (default: the canvas; of tensors 224)")
+    add("--dtype", choices=["uint8", "float32"], default="uint8", help="of tensors (default: uint8)")
+    sounds = "VGAF_Tensors_all_N/Train: give tensors the sound of training clips"
+    add("--audio", type=Path, metavar="DIR", help=sounds)
+    add("--sources", type=Path, metavar="CSV", help="columns file, clip: where each face was cut out")
+    add("--overwrite", action="store_true", help="throw away what an earlier run left there")
     parser.epilog = "--clips N draws N clips in all, equally many of every class; the paper's seed is 2023"
 
 
@@ -98,25 +85,18 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: An input or an option is wrong, or the folder holds other clips.
     """
-    began, seed = time.monotonic(), args.seed or 0
+    began, seed = time.monotonic(), args.seed
     recipe = checked_recipe(args)
     labels = [name for name in CLASS_NAMES if name in args.label]
     tensors = args.format == "pt"
     folder = synthetic_folder(args.out, folder_number([args.tensor_frames])) if tensors else args.out
-    output = Output(
-        folder, args.size or (TENSOR_SIZE if tensors else recipe.canvas_size), args.tensor_frames if tensors else 0
-    )
+    size = args.size or (TENSOR_SIZE if tensors else recipe.canvas_size)
+    output = Output(folder, size, args.tensor_frames if tensors else 0)
     videos = [video for label in labels for video in plan(args, label, labels, seed)]
     origins = read_origins(args.sources)
     request = {
-        "version": VERSION,
-        "seed": seed,
-        **asdict(recipe),
-        "labels": labels,
-        "size": output.size,
-        "frames": output.frames,
-        "dtype": args.dtype,
-        "audio": bool(args.audio),
+        **{"version": VERSION, "seed": seed, **asdict(recipe), "labels": labels, "size": size},
+        **{"frames": output.frames, "dtype": args.dtype, "audio": bool(args.audio)},
         "clips": [f"{video.label}/{video.name} {video.background.name}" for video in videos],
         "faces": {video.label: list(video.cutouts) for video in videos},
     }
@@ -140,20 +120,17 @@ def run(args: argparse.Namespace) -> int:
     for label in labels:
         for path in (folder / label).glob(".*.tmp"):  # of a worker that was killed
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        names = [video.name for video in videos if video.label == label]
-        text = "\n".join(["Vid_name Label", *(f"{name} {CLASS_NAMES.index(label)}" for name in names)])
-        write_atomic(folder / f"{label}_labels.txt", text + "\n")
+        lines = [f"{video.name} {CLASS_NAMES.index(label)}" for video in videos if video.label == label]
+        write_atomic(folder / f"{label}_labels.txt", table("Vid_name Label", lines))
     write_sources(folder, [*rows, *_sounds(args, videos, output, seed)])
-    dropped = sum(int(row["dropped"]) for row in rows)
-    shown = sum(int(row["placed"]) for row in rows)
+    shown, dropped = (sum(int(row[name]) for row in rows) for name in ("placed", "dropped"))
     counts = {"clips": len(videos), "faces placed": shown, "faces dropped": dropped}
     write_atomic(folder / DONE, json.dumps({"counts": counts, "request": request}, indent=1) + "\n")
     (folder / LOG).unlink()
+    following = f". Next: cli.py prepare vgaf --source {args.out}" if tensors else ""
     print(
         f"{folder}: {len(videos)} clips of {', '.join(labels)}, seed {seed}, {time.monotonic() - began:.0f} s; faces "
-        f"found no room {dropped:,} of {shown + dropped:,} times, see sources.csv"
-        + (". Next: cli.py prepare vgaf --source " + str(args.out))
-        * tensors
+        f"found no room {dropped:,} of {shown + dropped:,} times, see sources.csv{following}"
     )
     return 0
 
@@ -176,9 +153,7 @@ def _draw_all(
             )
         journal.start(request)
         todo = videos[len(journal.records) :]
-        work = ordered(
-            partial(draw, recipe=recipe, output=output, dtype=args.dtype), todo, args.workers or os.cpu_count() or 1
-        )
+        work = ordered(partial(draw, recipe=recipe, output=output, dtype=args.dtype), todo, args.workers)
         bar = tqdm(desc="synth vgaf-frames", total=len(videos), initial=len(journal.records), unit="clip", disable=None)
         with closing(work), bar:
             for record in work:
@@ -197,12 +172,6 @@ def _is_drawn(record: Any) -> bool:
 
 def draw(video: Video, recipe: Recipe, output: Output, dtype: str) -> dict[str, Any]:
     """Draw one clip and put its files in place, whole or not at all.
-
-    Args:
-        video: The clip.
-        recipe: The rules.
-        output: Where it goes.
-        dtype: Of a tensor.
 
     Returns:
         The clip and, of every face, its file and in how many frames it was placed and dropped.
@@ -229,15 +198,14 @@ def draw(video: Video, recipe: Recipe, output: Output, dtype: str) -> dict[str, 
     return {"clip": f"{video.label}/{video.name}", "faces": faces}
 
 
-def _write_pictures(folder: Path, images: Sequence[np.ndarray]) -> None:
+def _write_pictures(folder: Path, images: Sequence[Image]) -> None:
+    # The encoder is most of the cost of a frame; matches are rare in photographs: only Huffman is asked for.
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
     stage = unfinished(folder)
     stage.mkdir()
     try:
         for k, image in enumerate(images):
-            # The encoder is most of the cost of a frame; matches are rare in photographs: only Huffman is asked for.
-            options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
-            swapped = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-            (stage / f"{k}.png").write_bytes(cv2.imencode(".png", swapped, options)[1].tobytes())
+            (stage / f"{k}.png").write_bytes(picture_file(image, ".png", options))
     except OSError:
         shutil.rmtree(stage)
         raise
