@@ -14,15 +14,12 @@ UP = {SHOULDER: (1.45, 1.65), ELBOW: (2.05, 2.7), WRIST: (1.8, 1.7), HIP: (0.9, 
 
 
 def body_joints(face: Array, pose: Array, raised: Array) -> Array:
-    """Place the joints of a run of frames.
+    """Return the joints of a run of frames in pixels, ``(T, 17, 2)``; knees and ankles are not a number.
 
     Args:
         face: The 68 landmarks in pixels, ``(T, 68, 2)``.
         pose: A frame's head as in `place`, ``(T, 5)``; the body follows its place and size, not its turns.
         raised: How far each arm is up, 0 to 1, ``(T, 2)``: the person's left, then right.
-
-    Returns:
-        Pixels, ``(T, 17, 2)``; knees and ankles are not a number.
     """
     joints = np.full((len(face), JOINTS, 2), np.nan)
     joints[:, 0] = face[:, 30]
@@ -38,14 +35,9 @@ def body_joints(face: Array, pose: Array, raised: Array) -> Array:
 
 
 def paint_body(picture: Image, joints: Array, unit: float, person: Person, light: float) -> None:
-    """Paint chest, arms and hands onto a picture that holds the head and shoulders.
+    """Paint chest, arms and hands through joints ``(17, 2)`` onto a picture that holds the head and shoulders.
 
-    Args:
-        picture: RGB ``(H, W, 3)``, changed in place.
-        joints: Pixels, ``(17, 2)``.
-        unit: Pixels per face unit.
-        person: Whose body.
-        light: Brightness, 1 = the person's own colours.
+    ``unit`` is the number of pixels per face unit; ``light`` as in `paint`.
     """
 
     def fixed(points: Array) -> NDArray[np.int32]:

@@ -63,17 +63,12 @@ class Scene(NamedTuple):
 
 
 def act(film: Film, key: tuple[object, ...]) -> Scene:
-    """Return a scene in which a person behaves as the film's classes ask.
+    """Return a scene in which a person behaves as the film's classes ask, two frames per grid step.
 
-    Args:
-        film: What to draw.
-        key: Corpus, version and seed.
-
-    Returns:
-        Two frames per grid step.
+    ``key`` is corpus, version and seed.
     """
     actor, rng = rng_of(*key, "actor", film.actor), rng_of(*key, film.id)
-    person = make_person(actor, long_hair=bool(actor.random() < 0.5))
+    person = make_person(actor)
     classes = np.array(film.classes)
     count = len(classes)
     closed = rng.random(count) < np.where(classes == 0, USUAL, SELDOM)

@@ -60,8 +60,9 @@ def _colour(rng: np.random.Generator, base: Colour, spread: float) -> Colour:
     return red, green, blue
 
 
-def make_person(rng: np.random.Generator, long_hair: bool) -> Person:
+def make_person(rng: np.random.Generator, long_hair: bool | None = None) -> Person:
     """Draw a person: every feature varies, so that a face never seen before is not a known one."""
+    long_hair = bool(rng.random() < 0.5) if long_hair is None else long_hair
     u = rng.uniform
     skin = _colour(rng, SKINS[int(rng.integers(len(SKINS)))], 6)
     red = np.array([200, 70, 80]) if long_hair else np.array([165, 75, 70])
@@ -91,15 +92,7 @@ def make_person(rng: np.random.Generator, long_hair: bool) -> Person:
 
 
 def landmarks(person: Person, face: Array) -> Array:
-    """Place the 68 points for a run of expressions.
-
-    Args:
-        person: whose face.
-        face: one `Expression` a frame, ``(T, 6)``, without the person's resting expression.
-
-    Returns:
-        Points in face units, ``(T, 68, 2)``.
-    """
+    """Return the 68 points in face units, ``(T, 68, 2)``, for expressions ``(T, 6)`` on top of the person's own."""
     curve, width, gape, brow, slant, eye = (column[:, None] for column in (face + np.array(person.rest)).T)
     gape = np.maximum(gape, 0.0)
     points = np.zeros((len(face), 68, 2))
@@ -148,15 +141,10 @@ def landmarks(person: Person, face: Array) -> Array:
 
 
 def place(points: Array, pose: Array) -> Array:
-    """Move points from face units into the picture.
+    """Move points ``(T, n, 2)`` from face units into the picture, in pixels.
 
-    Args:
-        points: ``(T, n, 2)`` in face units.
-        pose: a frame's head, ``(T, 5)``: x and y of the origin in pixels, pixels per face unit, roll in radians
-            (clockwise), yaw in radians (towards the right of the picture).
-
-    Returns:
-        Pixels, ``(T, n, 2)``.
+    A frame of ``pose`` ``(T, 5)`` is x and y of the origin in pixels, pixels per face unit, roll in radians (clockwise)
+    and yaw in radians (towards the right of the picture).
     """
     x, y, scale, roll, yaw = (column[:, None] for column in pose.T)
     depth = np.sqrt(np.clip(1 - (points[..., 0] / 0.9) ** 2 - (points[..., 1] / 1.2) ** 2, 0, 1))
@@ -175,15 +163,15 @@ def sway(
     turns: tuple[float, float],
     hertz: tuple[float, float],
 ) -> Array:
-    """Return the poses of a head that sways slowly, as `place` has them, ``(T, 5)``.
+    """Return the poses of a head that sways slowly, as `place` has them, at times in seconds, ``(T, 5)``.
 
     Args:
-        now: Times in seconds, ``(T,)``.
+        now: The times, ``(T,)``.
         rng: Draws where the head is and how it moves.
-        x: Where its middle is in pixels, by how much that varies between clips, and by how much within this one.
+        x: Its middle in pixels, how far that lies elsewhere in another clip, and how far it sways.
         y: The same, down.
         unit: Range of the pixels per face unit.
-        turns: How far it rolls and yaws in radians.
+        turns: How far it rolls and yaws, in radians.
         hertz: Range of the pace of every movement.
     """
 
@@ -212,17 +200,9 @@ def _arc(width: float, height: float, y: float, start: float, stop: float) -> Ar
 
 
 def paint(person: Person, points: Array, pose: Array, size: tuple[int, int], light: float = 1.0) -> Image:
-    """Paint one frame.
+    """Paint landmarks in face units ``(68, 2)`` with a pose ``(5,)`` as in `place`; return RGB ``(H, W, 3)``.
 
-    Args:
-        person: whose face.
-        points: landmarks in face units, ``(68, 2)``.
-        pose: as in `place`, ``(5,)``.
-        size: width and height of the picture in pixels.
-        light: brightness, 1 = the person's own colours.
-
-    Returns:
-        RGB picture, ``(H, W, 3)``.
+    ``size`` is width and height in pixels; a ``light`` of 1 shows the person's own colours.
     """
     strokes: list[tuple[Array, Colour, int]] = []  # shape, colour, line width or 0 = filled; painted in this order
 

@@ -15,13 +15,9 @@ VIDEO_BITS, AUDIO_BITS = 250_000, 96_000  # per second: about 150 kB for a drawn
 def mp4(
     frames: Iterable[NDArray[np.uint8]], fps: int, sound: NDArray[np.float32] | None = None, rate: int = 48_000
 ) -> bytes:
-    """Encode pictures (mpeg4) and stereo sound (aac) on one thread, without dates or version tags.
+    """Encode RGB pictures ``(H, W, 3)`` (mpeg4) and stereo sound ``(2, N)`` within -1..1 (aac).
 
-    Args:
-        frames: RGB pictures ``(H, W, 3)``, all of one size.
-        fps: frames per second.
-        sound: ``(2, N)`` within -1..1; None for a silent film.
-        rate: sampling rate in Hz.
+    On one thread, without dates or version tags; without ``sound`` the film is silent.
     """
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
@@ -50,12 +46,6 @@ def mp4(
 
 
 def picture_file(image: NDArray[np.uint8], suffix: str, options: Sequence[int] = ()) -> bytes:
-    """Encode a picture.
-
-    Args:
-        image: RGB ``(H, W, 3)`` or RGBA ``(H, W, 4)``.
-        suffix: ``.png`` or ``.jpg``, the latter of quality 95.
-        options: Of OpenCV's encoder.
-    """
+    """Encode a picture, RGB ``(H, W, 3)`` or RGBA ``(H, W, 4)``, in the format of a suffix; JPEG of quality 95."""
     code = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
     return cv2.imencode(suffix, cv2.cvtColor(image, code), options)[1].tobytes()

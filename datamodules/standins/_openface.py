@@ -26,11 +26,9 @@ AFTER = ",0" * (len(HEADER) - FIRST - 2 * POINTS)
 
 
 def openface_table(points: NDArray[np.float64], fps: int) -> bytes:
-    """Write one clip's table; what a drawn face does not have (gaze, 3D points, action units) is 0.
+    """Return the table of a clip's points in pixels, ``(T, 68, 2)``.
 
-    Args:
-        points: pixels, ``(T, 68, 2)``.
-        fps: frames per second.
+    What a drawn face does not have (gaze, 3D points, action units) is 0.
     """
     rows = [",".join(HEADER)]
     pattern = ",%.2f" * (2 * POINTS)

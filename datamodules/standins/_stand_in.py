@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -40,67 +41,79 @@ class Plan(NamedTuple):
     others: Sequence[Part] = ()
 
 
-def write_stand_in(
-    args: argparse.Namespace,
-    corpus: str,
-    version: int,
-    unit: str,
-    clips: tuple[int, int, int],
-    plan: Callable[[int, int], Plan],
-    more: str = "",
-) -> int:
-    """Write a stand-in corpus, or what is missing of it, print what was done and return the exit code.
+@dataclass(frozen=True)
+class StandIn:
+    """A stand-in corpus.
 
-    Args:
-        args: ``out``, ``seed``, ``clips`` and ``workers`` of the command line.
+    Attributes:
         corpus: Its name.
         version: Of the drawings; raised when the bytes change.
         unit: What a clip is called, in the plural.
         clips: Their number where it is not asked for, their least and their greatest number.
         plan: Returns the parts of so many clips of a seed.
+        about: What ``--help`` says of it.
         more: What else the bytes depend on.
-
-    Raises:
-        DataError: An option is out of range, or the folder holds something else or cannot be written.
     """
-    began, (count, least, most) = time.monotonic(), clips
-    count = count if args.clips is None else args.clips
-    if not least <= count <= most:
-        raise DataError(f"--clips {count}: give a number from {least} to {most}")
-    if args.workers < 1:
-        raise DataError(f"--workers {args.workers}: at least 1")
-    request = f"affectzoo synth {corpus}, version {version}, seed {args.seed}, clips {count}{more}"
-    out, (own, others) = args.out, plan(count, args.seed)
-    complete, stage, parts = _is_complete(out, request), out / ".partial", [*own, *others]
-    staged = {file: stage / f"{file}.part" for part in parts for file in part.files}
 
-    def is_there(part: Part) -> bool:
-        places = ((out / file, staged[file]) for file in part.files)
-        return all(any(path.is_file() and path.stat().st_size for path in pair) for pair in places)
+    corpus: str
+    version: int
+    unit: str
+    clips: tuple[int, int, int]
+    plan: Callable[[int, int], Plan]
+    about: str
+    more: str = ""
 
-    missing, kept = [part for part in parts if not is_there(part)], sum(map(is_there, own))
-    if complete and not missing:
-        print(f"{out}: {count} {unit} are there already (seed {args.seed})")
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Describe this corpus; it has no options beyond the common ones."""
+        parser.epilog = self.about
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Write the corpus, or what is missing of it, print what was done and return the exit code.
+
+        Args:
+            args: ``out``, ``seed``, ``clips`` and ``workers`` of the command line.
+
+        Raises:
+            DataError: An option is out of range, or the folder holds something else or cannot be written.
+        """
+        began, (count, least, most) = time.monotonic(), self.clips
+        count = count if args.clips is None else args.clips
+        if not least <= count <= most:
+            raise DataError(f"--clips {count}: give a number from {least} to {most}")
+        if args.workers < 1:
+            raise DataError(f"--workers {args.workers}: at least 1")
+        request = f"affectzoo synth {self.corpus}, version {self.version}, seed {args.seed}, clips {count}{self.more}"
+        out, (own, others) = args.out, self.plan(count, args.seed)
+        complete, stage, parts = _is_complete(out, request), out / ".partial", [*own, *others]
+        staged = {file: stage / f"{file}.part" for part in parts for file in part.files}
+
+        def is_there(part: Part) -> bool:
+            places = ((out / file, staged[file]) for file in part.files)
+            return all(any(path.is_file() and path.stat().st_size for path in pair) for pair in places)
+
+        missing, kept = [part for part in parts if not is_there(part)], sum(map(is_there, own))
+        if complete and not missing:
+            print(f"{out}: {count} {self.unit} are there already (seed {args.seed})")
+            return 0
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            write_atomic(out / STAND_IN, f"{request}{UNFINISHED}\n")
+            work = ordered(partial(_write, stage=stage), missing, args.workers)
+            for _ in tqdm(work, f"synth {self.corpus}", len(missing), unit="part", disable=None):
+                pass
+            for file, made in staged.items():
+                if made.exists():
+                    (out / file).parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(made, out / file)
+            shutil.rmtree(stage, ignore_errors=True)
+            write_atomic(out / STAND_IN, f"{request}\n")
+        except OSError as error:
+            raise DataError(
+                f"cannot write {error.filename or out}: {error.strerror}; the same command carries on"
+            ) from None
+        of_them, seconds = f", {kept} of them kept" if kept else "", time.monotonic() - began
+        print(f"{out}: {count} {self.unit}{of_them}, seed {args.seed}, {seconds:.0f} s. SYNTHETIC: no real person")
         return 0
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomic(out / STAND_IN, f"{request}{UNFINISHED}\n")
-        work = ordered(partial(_write, stage=stage), missing, args.workers)
-        for _ in tqdm(work, f"synth {corpus}", len(missing), unit="part", disable=None):
-            pass
-        for file, made in staged.items():
-            if made.exists():
-                (out / file).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(made, out / file)
-        shutil.rmtree(stage, ignore_errors=True)
-        write_atomic(out / STAND_IN, f"{request}\n")
-    except OSError as error:
-        raise DataError(
-            f"cannot write {error.filename or out}: {error.strerror}; the same command carries on"
-        ) from None
-    of_them, seconds = f", {kept} of them kept" if kept else "", time.monotonic() - began
-    print(f"{out}: {count} {unit}{of_them}, seed {args.seed}, {seconds:.0f} s. SYNTHETIC: no real person")
-    return 0
 
 
 def _is_complete(out: Path, request: str) -> bool:

@@ -45,25 +45,11 @@ def make_speaker(rng: np.random.Generator, female: bool) -> Speaker:
 
 
 def speak(
-    speaker: Speaker,
-    manner: Manner,
-    seconds: float,
-    span: tuple[float, float],
-    rate: int,
-    rng: np.random.Generator,
+    speaker: Speaker, manner: Manner, seconds: float, span: tuple[float, float], rate: int, rng: np.random.Generator
 ) -> Array:
-    """Make one utterance.
+    """Return an utterance as mono sound within -1..1, ``(seconds * rate,)``.
 
-    Args:
-        speaker: who speaks.
-        manner: how.
-        seconds: length of the recording.
-        span: begin and end of the speech in it, in seconds.
-        rate: sampling rate in Hz.
-        rng: draws the vowels, the stress and the noise.
-
-    Returns:
-        Mono sound within -1..1, ``(seconds * rate,)``.
+    Speech lasts over a ``span`` of it, begin and end in seconds; ``rng`` draws the vowels, the stress and the noise.
     """
     manner = Manner(*(own + habit for own, habit in zip(manner, speaker.habit, strict=True)))
     samples = round(seconds * rate)

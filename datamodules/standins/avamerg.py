@@ -12,7 +12,6 @@ Files: ``{train,val,test}.json``, ``data/train_audio/audio_v5_0/dia*.wav``, ``da
 seed and its number alone.
 """
 
-import argparse
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ import soundfile
 from datamodules.standins._dialogue_texts import CLASSES, ECHOES, LISTENING, OPENINGS, SAYINGS, TOPICS, tokenizer
 from datamodules.standins._face import Expression, landmarks, make_person, paint
 from datamodules.standins._movie import mp4
-from datamodules.standins._stand_in import Part, Plan, rng_of, write_stand_in
+from datamodules.standins._stand_in import Part, Plan, StandIn, rng_of
 from datamodules.standins._voice import Manner, make_speaker, speak
 
 VERSION = 1  # raise it when the bytes change
@@ -194,19 +193,14 @@ def _manifests(scenes: Sequence[Scene], seed: int) -> list[Part]:
     return [*parts, tokenizer(texts)]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe this corpus; it has no options beyond the common ones."""
-    parser.epilog = (
-        "Invented dialogues in which the speaker's age decides which modality tells the emotion: "
-        f"{DIALOGUES}, or --clips of them."
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
-    return write_stand_in(args, "avamerg", VERSION, "dialogues", (DIALOGUES, LEAST, MOST), _parts)
-
-
 def _parts(dialogues: int, seed: int) -> Plan:
     scenes = [plan(number, seed) for number in range(dialogues)]
     return Plan([part for scene in scenes if (part := _media(scene, seed)).files], _manifests(scenes, seed))
+
+
+CORPUS = StandIn(
+    "avamerg", VERSION, "dialogues", (DIALOGUES, LEAST, MOST), _parts,
+    "Invented dialogues in which the speaker's age decides which modality tells the emotion: "
+    f"{DIALOGUES}, or --clips of them.",
+)  # fmt: skip
+add_arguments, run = CORPUS.add_arguments, CORPUS.run

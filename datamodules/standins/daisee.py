@@ -5,10 +5,8 @@ Files: ``DataSet/{Train,Validation,Test}/<user>/<clip>/<clip>.mp4`` (128 x 128, 
 levels apart is in `datamodules.standins._engagement`; levels 1 and 2 look alike, as the papers join them.
 """
 
-import argparse
-
 from datamodules.standins._engagement import STEPS, Film, film_parts
-from datamodules.standins._stand_in import Plan, rng_of, table, write_stand_in
+from datamodules.standins._stand_in import Plan, StandIn, rng_of, table
 
 VERSION = 1  # raise it when the bytes of a film change
 USERS, CLIPS, SECONDS = 60, 180, 8
@@ -33,19 +31,6 @@ def plan(clips: int, seed: int) -> list[tuple[str, str, str, int]]:
     return planned
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe this corpus; it has no options beyond the common ones."""
-    parser.epilog = (
-        f"Drawn learners of three kinds that only face and body together tell apart: {CLIPS} clips of {USERS} users, "
-        "or --clips of them."
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
-    return write_stand_in(args, "daisee", VERSION, "videos", (CLIPS, LEAST, CLIPS), _parts)
-
-
 def _parts(clips: int, seed: int) -> Plan:
     films, rows = [], {split: list[str]() for split in SPLITS}
     for split, user, clip, level in plan(clips, seed):
@@ -54,3 +39,11 @@ def _parts(clips: int, seed: int) -> Plan:
         rows[split].append(f"{clip}.mp4,0,{level},0,0")
     texts = {f"Labels/{split}Labels.csv": table(HEADER, lines) for split, lines in rows.items()}
     return film_parts("daisee", VERSION, seed, films, texts)
+
+
+CORPUS = StandIn(
+    "daisee", VERSION, "videos", (CLIPS, LEAST, CLIPS), _parts,
+    f"Drawn learners of three kinds that only face and body together tell apart: {CLIPS} clips of {USERS} users, "
+    "or --clips of them.",
+)  # fmt: skip
+add_arguments, run = CORPUS.add_arguments, CORPUS.run

@@ -8,12 +8,13 @@ depends on the seed and its number alone. ``--form prompts`` writes tables of pr
 import argparse
 import csv
 import io
+from dataclasses import replace
 from functools import partial
 
 from datamodules.catalogues.empathetic.files import HEADER
 from datamodules.reading.emotion_labels import EMOTIONS
 from datamodules.standins._dialogue_texts import LISTENING, OPENINGS, TOPICS, tokenizer
-from datamodules.standins._stand_in import Part, Plan, rng_of, table, write_stand_in
+from datamodules.standins._stand_in import Part, Plan, StandIn, rng_of, table
 
 VERSION = 1  # raise it when the bytes change
 CONVERSATIONS, LEAST, MOST = 960, 96, 99_999
@@ -45,20 +46,7 @@ def conversation(number: int, seed: int) -> tuple[str, str, list[str]]:
     return emotion, prompt, [f"{opening} {say()}!", LISTENING[int(rng.integers(len(LISTENING)))], f"Well, {say()}."]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the form of the files."""
-    parser.add_argument("--form", choices=["official", "prompts"], default="official", help="(default: official)")
-    parser.epilog = f"Invented conversations: {CONVERSATIONS}, or --clips of them."
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write the corpus; errors are those of `write_stand_in`."""
-    plan = partial(_parts, official=args.form == "official")
-    sizes = (CONVERSATIONS, LEAST, MOST)
-    return write_stand_in(args, "empathetic", VERSION, "conversations", sizes, plan, f", {args.form}")
-
-
-def _parts(clips: int, seed: int, official: bool) -> Plan:
+def _parts(clips: int, seed: int, official: bool = True) -> Plan:
     texts: list[str] = []
     lines: dict[str, list[str]] = {name: [] for name in SPLITS}
     for number in range(clips):
@@ -88,3 +76,21 @@ def _row(prompt: str, emotion: str) -> list[str]:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow([prompt, emotion])
     return [text.getvalue()]
+
+
+CORPUS = StandIn(
+    "empathetic", VERSION, "conversations", (CONVERSATIONS, LEAST, MOST), _parts,
+    f"Invented conversations: {CONVERSATIONS}, or --clips of them.",
+)  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the form of the files."""
+    parser.add_argument("--form", choices=["official", "prompts"], default="official", help="(default: official)")
+    CORPUS.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the corpus in its form; errors are those of `StandIn.run`."""
+    plan = partial(_parts, official=args.form == "official")
+    return replace(CORPUS, plan=plan, more=f", {args.form}").run(args)

@@ -13,7 +13,6 @@ category's (`AFFECT`) times the intensity. Everything else is drawn independentl
 ``SYNTHETIC`` says who made it. A picture depends on the seed and its name alone.
 """
 
-import argparse
 import hashlib
 import json
 from functools import partial
@@ -25,7 +24,7 @@ from datamodules.catalogues.faces import raf_db as raf
 from datamodules.catalogues.faces.corpus import CATEGORIES
 from datamodules.standins._face import Array, Expression, Person, landmarks, make_person, paint, place
 from datamodules.standins._movie import picture_file
-from datamodules.standins._stand_in import Part, Plan, rng_of, table, write_stand_in
+from datamodules.standins._stand_in import Part, Plan, StandIn, rng_of, table
 
 VERSION = 1  # raise it when the bytes of a picture change
 CORPORA = ("affectnet", "raf_db", "afew_va")
@@ -75,18 +74,9 @@ class Shot(NamedTuple):
 
 
 def shoot(category: str, strength: float, person: str, seed: int, name: str, size: int) -> Shot:
-    """Return one face.
-
-    Args:
-        category: What it shows.
-        strength: How much of it, 1 = the look as it stands in ``LOOKS``.
-        person: Who it is.
-        seed: Of the corpus.
-        name: Of the picture.
-        size: Side of the picture in pixels.
-    """
+    """Return a face of ``size`` pixels; a strength of 1 shows the look as it stands in `LOOKS`."""
     who, rng = rng_of(VERSION, "faces", seed, "person", person), rng_of(VERSION, "faces", seed, "picture", name)
-    someone = make_person(who, long_hair=bool(who.random() < 0.5))
+    someone = make_person(who)
     face = strength * np.array(LOOKS[category]) + NOISE * rng.standard_normal(6)
     middle = size * rng.uniform(0.47, 0.53), size * rng.uniform(0.46, 0.52)
     pose = np.array([*middle, size * rng.uniform(0.36, 0.42), rng.normal(0, 0.05), rng.normal(0, 0.10)])
@@ -166,20 +156,15 @@ def _afew_va(count: int, seed: int) -> Plan:
     return Plan(pictures, labels)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe this corpus; it has no options beyond the common ones."""
-    parser.epilog = (
-        f"Drawn faces in the formats of {', '.join(CORPORA)}: {CLIPS} pictures, or --clips of them, eight expressions, "
-        "arousal and valence."
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
-    return write_stand_in(args, "faces", VERSION, "pictures", (CLIPS, LEAST, MOST), _parts)
-
-
 def _parts(clips: int, seed: int) -> Plan:
     raf_db, afew_va = 3 * clips // 10, clips // 5 // FRAMES * FRAMES
     made = [_affectnet(clips - raf_db - afew_va, seed), _raf_db(raf_db, seed), _afew_va(afew_va, seed)]
     return Plan([part for own in made for part in own.clips], [part for own in made for part in own.others])
+
+
+CORPUS = StandIn(
+    "faces", VERSION, "pictures", (CLIPS, LEAST, MOST), _parts,
+    f"Drawn faces in the formats of {', '.join(CORPORA)}: {CLIPS} pictures, or --clips of them, eight expressions, "
+    "arousal and valence.",
+)  # fmt: skip
+add_arguments, run = CORPUS.add_arguments, CORPUS.run

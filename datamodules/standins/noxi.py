@@ -6,14 +6,12 @@ Files: ``{train,dev,test}/<session>/{Expert,Novice}_video.mp4`` (128 x 128, 10 f
 `datamodules.standins._engagement`.
 """
 
-import argparse
-
 import numpy as np
 
 from datamodules.errors import DataError
 from datamodules.standins._engagement import STEPS, Film, film_parts
 from datamodules.standins._face import Array
-from datamodules.standins._stand_in import Plan, rng_of, write_stand_in
+from datamodules.standins._stand_in import Plan, StandIn, rng_of
 
 VERSION = 1  # raise it when the bytes of a film change
 CLIPS, SECONDS, RATE = 32, 24, 25
@@ -42,19 +40,6 @@ def shares(values: Array, *, hard: bool) -> Array:
     return np.asarray(np.eye(LEVELS)[distance.argmin(1)] if hard else np.clip(1 - distance, 0, None))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe this corpus; it has no options beyond the common ones."""
-    parser.epilog = (
-        f"Drawn people in conversation whom only face and body together tell apart: {CLIPS} videos of two roles in "
-        f"{CLIPS // 2} sessions, or --clips of them, an even number."
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
-    return write_stand_in(args, "noxi", VERSION, "videos", (CLIPS, 6, CLIPS), _parts)
-
-
 def _parts(clips: int, seed: int) -> Plan:
     if clips % 2:
         raise DataError(f"--clips {clips}: give an even number, each session has two roles")
@@ -72,3 +57,11 @@ def _parts(clips: int, seed: int) -> Plan:
             classes = tuple(int(level) for level in np.array([0, 0, 1, 2, 2])[nearest])
             films.append(Film(name, f"{split}/{session}/{role}_video.mp4", name, classes))
     return film_parts("noxi", VERSION, seed, films, texts)
+
+
+CORPUS = StandIn(
+    "noxi", VERSION, "videos", (CLIPS, 6, CLIPS), _parts,
+    f"Drawn people in conversation whom only face and body together tell apart: {CLIPS} videos of two roles in "
+    f"{CLIPS // 2} sessions, or --clips of them, an even number.",
+)  # fmt: skip
+add_arguments, run = CORPUS.add_arguments, CORPUS.run

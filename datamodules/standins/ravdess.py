@@ -22,7 +22,6 @@ Files: ``Actor_XX/01-01-EE-II-SS-RR-AA.mp4`` (mpeg4 + aac, 320 x 180, 15 frames 
 ``landmarks/<name>.csv`` (712 columns, a row per frame) and ``SYNTHETIC`` (who made it, seed, clips).
 """
 
-import argparse
 import itertools
 from functools import partial
 
@@ -32,7 +31,7 @@ from numpy.typing import NDArray
 from datamodules.standins._face import Expression, landmarks, make_person, paint, place, sway
 from datamodules.standins._movie import mp4
 from datamodules.standins._openface import openface_table
-from datamodules.standins._stand_in import Part, Plan, rng_of, write_stand_in
+from datamodules.standins._stand_in import Part, Plan, StandIn, rng_of
 from datamodules.standins._voice import Manner, make_speaker, record, speak
 
 VERSION = 1  # raise it when the bytes of a clip change
@@ -127,20 +126,15 @@ def _movement(
     return face
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe this corpus; it has no options beyond the common ones."""
-    parser.epilog = (
-        f"Drawn faces and voice-like sound under RAVDESS names: {CLIPS} clips of {ACTORS} actors, or --clips of them. "
-        "Some emotions look alike and others sound alike, so that only the pair tells all eight apart."
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
-    return write_stand_in(args, "ravdess", VERSION, "clips", (CLIPS, 1, CLIPS), _parts)
-
-
 def _parts(clips: int, seed: int) -> Plan:
     names = plan(clips, seed)
     files = [(f"Actor_{name[-2:]}/{name}.mp4", f"landmarks/{name}.csv") for name in names]
     return Plan([Part(pair, partial(make_clip, name, seed)) for name, pair in zip(names, files, strict=True)])
+
+
+CORPUS = StandIn(
+    "ravdess", VERSION, "clips", (CLIPS, 1, CLIPS), _parts,
+    f"Drawn faces and voice-like sound under RAVDESS names: {CLIPS} clips of {ACTORS} actors, or --clips of them. "
+    "Some emotions look alike and others sound alike, so that only the pair tells all eight apart.",
+)  # fmt: skip
+add_arguments, run = CORPUS.add_arguments, CORPUS.run

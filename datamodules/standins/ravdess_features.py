@@ -8,13 +8,12 @@ Files: ``au_mfcc.npz`` (names, au ``(N, 35)``, mfcc ``(N, 259)``, emotion from 0
 mfcc ``(N, 13, 212)``) and ``SYNTHETIC`` (who made it, seed, clips).
 """
 
-import argparse
 import io
 from functools import partial
 
 import numpy as np
 
-from datamodules.standins._stand_in import Part, Plan, write_stand_in
+from datamodules.standins._stand_in import Part, Plan, StandIn
 from datamodules.standins.ravdess import CLIPS, LOOKS, SIGNAL, SOUNDS, STRENGTH, plan
 
 VERSION = 1  # raise it when the bytes change
@@ -43,16 +42,6 @@ def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return units.astype(np.float32), (cepstrum + rng.normal(0, 12, cepstrum.shape)).astype(np.float32)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe this corpus; it has no options beyond the common ones."""
-    parser.epilog = f"Invented action units and MFCCs under RAVDESS names: {CLIPS} trials, or --clips of them."
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
-    return write_stand_in(args, "ravdess_features", VERSION, "trials", (CLIPS, 1, CLIPS), _parts)
-
-
 def _parts(clips: int, seed: int) -> Plan:
     return Plan([], [Part(FILES, partial(_files, clips, seed))])
 
@@ -76,3 +65,10 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
     return content.getvalue()
+
+
+CORPUS = StandIn(
+    "ravdess_features", VERSION, "trials", (CLIPS, 1, CLIPS), _parts,
+    f"Invented action units and MFCCs under RAVDESS names: {CLIPS} trials, or --clips of them.",
+)  # fmt: skip
+add_arguments, run = CORPUS.add_arguments, CORPUS.run

@@ -19,7 +19,6 @@ Files: ``{Train,Val}/<clip>.mp4`` (96 x 96, 10 frames per second, 3 s, 16 kHz st
 on, ``Synthetic/`` (clips of that generator's making, as PNG frames, as many as training clips) and ``SYNTHETIC``.
 """
 
-import argparse
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,7 +31,7 @@ from datamodules.catalogues.vgaf.labels import CLASS_NAMES, COLUMNS, SOURCES
 from datamodules.standins._collage import Cutout, Recipe, draw_clip, make_cutout
 from datamodules.standins._face import Expression, Image, landmarks, make_person, paint
 from datamodules.standins._movie import mp4, picture_file
-from datamodules.standins._stand_in import Part, Plan, rng_of, table, write_stand_in
+from datamodules.standins._stand_in import Part, Plan, StandIn, rng_of, table
 from datamodules.standins._voice import Manner, make_speaker, record, speak
 
 VERSION = 1  # raise it when the bytes of a clip change
@@ -83,7 +82,7 @@ def background(warm: bool, rng: np.random.Generator) -> Image:
 
 def face(positive: bool, rng: np.random.Generator) -> Image:
     """Return a head cut out of its picture, RGBA ``(64, 64, 4)``."""
-    person = make_person(rng, long_hair=bool(rng.random() < 0.5))
+    person = make_person(rng)
     look = SMILE if positive else OTHERS[int(rng.integers(len(OTHERS)))]
     expression = np.array([look]) + rng.normal(0, 0.015, (1, 6))
     pose = np.array([FACE / 2, FACE / 2 + 1.5, FACE / 2.5, rng.normal(0, 0.04), rng.normal(0, 0.1)])
@@ -161,19 +160,6 @@ def _draw_synthetic(
     return (*pictures, table(",".join(COLUMNS), rows))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe this corpus; it has no options beyond the common ones."""
-    parser.epilog = (
-        f"Films of drawn groups whose picture tells one class and whose sound another: {CLIPS} clips, or --clips of "
-        "them, a third to validate, and as many synthetic clips as train."
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write the corpus, or what is missing of it; errors are those of `write_stand_in`."""
-    return write_stand_in(args, "vgaf", VERSION, "clips", (CLIPS, LEAST, CLIPS), _parts)
-
-
 def _parts(count: int, seed: int) -> Plan:
     key, planned = ("vgaf", VERSION, seed), plan(count)
     clips = [Part((f"{split}/{name}.mp4",), partial(film, name, label, key)) for split, name, label in planned]
@@ -190,3 +176,11 @@ def _parts(count: int, seed: int) -> Plan:
         draw = partial(_png, background, warm, rng_of(*key, PLACES[warm], i))
         others.append(Part((f"backgrounds/{PLACES[warm]}/{i}.png",), draw))
     return Plan(clips, others)
+
+
+CORPUS = StandIn(
+    "vgaf", VERSION, "clips", (CLIPS, LEAST, CLIPS), _parts,
+    f"Films of drawn groups whose picture tells one class and whose sound another: {CLIPS} clips, or --clips of "
+    "them, a third to validate, and as many synthetic clips as train.",
+)  # fmt: skip
+add_arguments, run = CORPUS.add_arguments, CORPUS.run
