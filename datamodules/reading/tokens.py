@@ -17,6 +17,7 @@ from error_texts import first_line
 
 PACKAGE = "package:"
 _FILES = ("tokenizer.json", "vocab.txt")
+WORDPIECE = ("tokenizer.json", "tokenizer_config.json")  # files of a stand-in's tokenizer
 
 
 def source_folder(source: str) -> Path | None:
@@ -124,12 +125,12 @@ def _load(folder: Path | None, source: str) -> tuple[Any, dict[str, str]]:
 def train_wordpiece(texts: Sequence[str], folder: Path) -> None:
     """Write the files of `wordpiece_files` to a folder, where `Tokens` finds them."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in wordpiece_files(texts).items():
+    for name, content in zip(WORDPIECE, wordpiece_files(texts), strict=True):
         (folder / name).write_text(content, encoding="utf-8")
 
 
-def wordpiece_files(texts: Sequence[str], size: int = 1024) -> dict[str, str]:
-    """Return the files of a small WordPiece tokenizer for a stand-in corpus, trained on these texts, by name.
+def wordpiece_files(texts: Sequence[str], size: int = 1024) -> tuple[str, str]:
+    """Return the content of the two files of a small WordPiece tokenizer for a stand-in corpus.
 
     Args:
         texts: What it is trained on; the same texts give the same files.
@@ -159,5 +160,4 @@ def wordpiece_files(texts: Sequence[str], size: int = 1024) -> dict[str, str]:
     tokenizer.add_special_tokens(special)
     names = {f"{kind}_token": f"[{kind.upper()}]" for kind in ("pad", "unk", "cls", "sep", "mask")}
     content = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **names}
-    config = json.dumps(content, indent=1) + "\n"
-    return {"tokenizer.json": tokenizer.to_str(pretty=True), "tokenizer_config.json": config}
+    return tokenizer.to_str(pretty=True), json.dumps(content, indent=1) + "\n"

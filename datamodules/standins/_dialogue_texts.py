@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from datamodules.reading.tokens import wordpiece_files
+from datamodules.reading.tokens import WORDPIECE, wordpiece_files
 from datamodules.standins._stand_in import Part
 
 # Four classes of the label map `avamerg`, each with the emotions that make it.
@@ -57,8 +57,4 @@ ECHOES = (
 
 def tokenizer(texts: Sequence[str]) -> Part:
     """Return the files of a tokenizer of these texts."""
-    return Part(("tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json"), partial(_tokenizer, texts))
-
-
-def _tokenizer(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(wordpiece_files(texts).values())
+    return Part(tuple(f"tokenizer/{name}" for name in WORDPIECE), partial(wordpiece_files, texts))
