@@ -25,7 +25,7 @@ import numpy as np
 from datamodules.standins._body import JOINTS, body_joints, paint_body
 from datamodules.standins._face import Array, Expression, Image, Person, landmarks, make_person, paint, place, sway
 from datamodules.standins._movie import mp4
-from datamodules.standins._stand_in import Part, Plan, rng_of, table
+from datamodules.standins._stand_in import Part, rng_of, table
 
 STEPS = 5  # per second: the grid of the preparation
 SIZE, FPS = (128, 128), 10
@@ -139,9 +139,9 @@ def _boxes(films: Sequence[Film], key: tuple[object, ...]) -> str:
     return table(",".join(HEADER), [line for film in films for line in draw_detections(film, act(film, key), key)])
 
 
-def film_parts(corpus: str, version: int, seed: int, films: Sequence[Film], texts: Mapping[str, str]) -> Plan:
+def film_parts(corpus: str, version: int, seed: int, films: Sequence[Film], texts: Mapping[str, str]) -> list[Part]:
     """Return the parts of a corpus: its videos, the texts of its label files by path, and ``boxes.csv``."""
     key = (corpus, version, seed)
+    clips = [Part((film.file,), partial(_film, film, key), clip=True) for film in films]
     labels = [Part((file,), text) for file, text in texts.items()]
-    clips = [Part((film.file,), partial(_film, film, key)) for film in films]
-    return Plan(clips, [*labels, Part(("boxes.csv",), partial(_boxes, films, key))])
+    return [*clips, *labels, Part(("boxes.csv",), partial(_boxes, films, key))]

@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,13 +32,7 @@ class Part(NamedTuple):
 
     files: tuple[str, ...]  # paths inside the corpus
     content: Content | Callable[[], Content | tuple[Content, ...]]
-
-
-class Plan(NamedTuple):
-    """Parts of a stand-in."""
-
-    clips: Sequence[Part]  # one for each clip that has files of its own
-    others: Sequence[Part] = ()
+    clip: bool = False  # whether they are those of a clip
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class StandIn:
         version: Of the drawings; raised when the bytes change.
         unit: What a clip is called, in the plural.
         clips: Their number where it is not asked for, their least and their greatest number.
-        plan: Returns the parts of so many clips of a seed.
+        plan: Yields the parts of so many clips of a seed, in the order in which they are made.
         about: What ``--help`` says of it.
         more: What else the bytes depend on.
     """
@@ -59,7 +53,7 @@ class StandIn:
     version: int
     unit: str
     clips: tuple[int, int, int]
-    plan: Callable[[int, int], Plan]
+    plan: Callable[[int, int], Iterable[Part]]
     about: str
     more: str = ""
 
@@ -83,15 +77,15 @@ class StandIn:
         if args.workers < 1:
             raise DataError(f"--workers {args.workers}: at least 1")
         request = f"affectzoo synth {self.corpus}, version {self.version}, seed {args.seed}, clips {count}{self.more}"
-        out, (own, others) = args.out, self.plan(count, args.seed)
-        complete, stage, parts = _is_complete(out, request), out / ".partial", [*own, *others]
+        out, stage, parts = args.out, args.out / ".partial", list(self.plan(count, args.seed))
         staged = {file: stage / f"{file}.part" for part in parts for file in part.files}
 
         def is_there(part: Part) -> bool:
             places = ((out / file, staged[file]) for file in part.files)
             return all(any(path.is_file() and path.stat().st_size for path in pair) for pair in places)
 
-        missing, kept = [part for part in parts if not is_there(part)], sum(map(is_there, own))
+        complete, missing = _is_complete(out, request), [part for part in parts if not is_there(part)]
+        kept = sum(part.clip for part in parts) - sum(part.clip for part in missing)
         if complete and not missing:
             print(f"{out}: {count} {self.unit} are there already (seed {args.seed})")
             return 0

@@ -14,7 +14,7 @@ seed and its number alone.
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ import soundfile
 from datamodules.standins._dialogue_texts import CLASSES, ECHOES, LISTENING, OPENINGS, SAYINGS, TOPICS, tokenizer
 from datamodules.standins._face import Expression, landmarks, make_person, paint
 from datamodules.standins._movie import mp4
-from datamodules.standins._stand_in import Part, Plan, StandIn, rng_of
+from datamodules.standins._stand_in import Part, StandIn, rng_of
 from datamodules.standins._voice import Manner, make_speaker, speak
 
 VERSION = 1  # raise it when the bytes change
@@ -172,30 +172,31 @@ def _media(scene: Scene, seed: int) -> Part:
         for suffix, kind, make in (("wav", "audio", wav), ("mp4", "video", film)):
             if (name := scene.file(index, suffix)) not in scene.missing_files:
                 made[f"data/train_{kind}/{kind}_v5_0/{name}"] = partial(make, scene, index, seed)
-    return Part(tuple(made), partial(_call_all, tuple(made.values())))
+    return Part(tuple(made), partial(_call_all, tuple(made.values())), clip=True)
 
 
 def _call_all(functions: Sequence[Callable[[], bytes]]) -> tuple[bytes, ...]:
     return tuple(function() for function in functions)
 
 
-def _manifests(scenes: Sequence[Scene], seed: int) -> list[Part]:
-    """Return the manifests of all splits, and a tokenizer of what is said in them."""
+def _manifests(scenes: Sequence[Scene], seed: int) -> Iterator[Part]:
+    """Yield the manifests of all splits, and a tokenizer of what is said in them."""
     order = rng_of("avamerg", VERSION, seed, "splits").permutation(len(scenes))
     train, test = int(0.6 * len(scenes)), int(0.2 * len(scenes))
-    parts, texts = [], []
+    texts: list[str] = []
     for split, rows in zip(("train", "test", "val"), np.split(order, [train, train + test]), strict=True):
         entries = [entry(scenes[row], seed) for row in sorted(rows.tolist())]
-        parts.append(Part((f"{split}.json",), json.dumps(entries, indent=1) + "\n"))
+        yield Part((f"{split}.json",), json.dumps(entries, indent=1) + "\n")
         turns = [one["turn"] for one in entries]
         texts += [text["text"] for turn in turns for text in turn["dialogue"]] + [turn["context"] for turn in turns]
         texts += [text for turn in turns for text in turn["chain_of_empathy"].values()]
-    return [*parts, tokenizer(texts)]
+    yield tokenizer(texts)
 
 
-def _parts(dialogues: int, seed: int) -> Plan:
+def _parts(dialogues: int, seed: int) -> Iterator[Part]:
     scenes = [plan(number, seed) for number in range(dialogues)]
-    return Plan([part for scene in scenes if (part := _media(scene, seed)).files], _manifests(scenes, seed))
+    yield from (part for scene in scenes if (part := _media(scene, seed)).files)
+    yield from _manifests(scenes, seed)
 
 
 CORPUS = StandIn(

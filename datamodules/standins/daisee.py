@@ -6,7 +6,7 @@ levels apart is in `datamodules.standins._engagement`; levels 1 and 2 look alike
 """
 
 from datamodules.standins._engagement import STEPS, Film, film_parts
-from datamodules.standins._stand_in import Plan, StandIn, rng_of, table
+from datamodules.standins._stand_in import Part, StandIn, rng_of, table
 
 VERSION = 1  # raise it when the bytes of a film change
 USERS, CLIPS, SECONDS = 60, 180, 8
@@ -31,7 +31,7 @@ def plan(clips: int, seed: int) -> list[tuple[str, str, str, int]]:
     return planned
 
 
-def _parts(clips: int, seed: int) -> Plan:
+def _parts(clips: int, seed: int) -> list[Part]:
     films, rows = [], {split: list[str]() for split in SPLITS}
     for split, user, clip, level in plan(clips, seed):
         classes = (CLASS_OF_LEVEL[level],) * (SECONDS * STEPS)

@@ -8,13 +8,14 @@ depends on the seed and its number alone. ``--form prompts`` writes tables of pr
 import argparse
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
 from datamodules.catalogues.empathetic.files import HEADER
 from datamodules.reading.emotion_labels import EMOTIONS
 from datamodules.standins._dialogue_texts import LISTENING, OPENINGS, TOPICS, tokenizer
-from datamodules.standins._stand_in import Part, Plan, StandIn, rng_of, table
+from datamodules.standins._stand_in import Part, StandIn, rng_of, table
 
 VERSION = 1  # raise it when the bytes change
 CONVERSATIONS, LEAST, MOST = 960, 96, 99_999
@@ -46,7 +47,7 @@ def conversation(number: int, seed: int) -> tuple[str, str, list[str]]:
     return emotion, prompt, [f"{opening} {say()}!", LISTENING[int(rng.integers(len(LISTENING)))], f"Well, {say()}."]
 
 
-def _parts(clips: int, seed: int, official: bool = True) -> Plan:
+def _parts(clips: int, seed: int, official: bool = True) -> Iterator[Part]:
     texts: list[str] = []
     lines: dict[str, list[str]] = {name: [] for name in SPLITS}
     for number in range(clips):
@@ -56,8 +57,8 @@ def _parts(clips: int, seed: int, official: bool = True) -> Plan:
         texts += [prompt, *turns]
         lines[split] += _official(number, split, emotion, prompt, turns) if official else _row(prompt, emotion)
     header = HEADER if official else "prompt,context"
-    tables = [Part((f"{name}.csv",), table(header, own)) for name, own in lines.items()]
-    return Plan([], [*tables, tokenizer(texts)])
+    yield from (Part((f"{name}.csv",), table(header, own)) for name, own in lines.items())
+    yield tokenizer(texts)
 
 
 def _official(number: int, split: str, emotion: str, prompt: str, turns: list[str]) -> list[str]:

@@ -15,16 +15,18 @@ category's (`AFFECT`) times the intensity. Everything else is drawn independentl
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from datamodules.catalogues.faces import affectnet
 from datamodules.catalogues.faces import raf_db as raf
 from datamodules.catalogues.faces.corpus import CATEGORIES
 from datamodules.standins._face import Array, Expression, Person, landmarks, make_person, paint, place
 from datamodules.standins._movie import picture_file
-from datamodules.standins._stand_in import Part, Plan, StandIn, rng_of, table
+from datamodules.standins._stand_in import Part, StandIn, rng_of, table
 
 VERSION = 1  # raise it when the bytes of a picture change
 CORPORA = ("affectnet", "raf_db", "afew_va")
@@ -70,12 +72,15 @@ class Shot(NamedTuple):
 
     def pixels(self) -> Array:
         """Return the landmarks in pixels, ``(68, 2)``."""
-        return place(self.points[None], self.pose[None])[0]
+        return np.asarray(place(self.points[None], self.pose[None])[0])
 
 
-def shoot(category: str, strength: float, person: str, seed: int, name: str, size: int) -> Shot:
-    """Return a face of ``size`` pixels; a strength of 1 shows the look as it stands in `LOOKS`."""
-    who, rng = rng_of(VERSION, "faces", seed, "person", person), rng_of(VERSION, "faces", seed, "picture", name)
+def shoot(category: str, strength: float, seed: int, name: str, size: int, person: str = "") -> Shot:
+    """Return a face of ``size`` pixels, of a new person where none is named.
+
+    A strength of 1 shows the look as it stands in `LOOKS`.
+    """
+    who, rng = rng_of(VERSION, "faces", seed, "person", person or name), rng_of(VERSION, "faces", seed, "picture", name)
     someone = make_person(who)
     face = strength * np.array(LOOKS[category]) + NOISE * rng.standard_normal(6)
     middle = size * rng.uniform(0.47, 0.53), size * rng.uniform(0.46, 0.52)
@@ -84,7 +89,7 @@ def shoot(category: str, strength: float, person: str, seed: int, name: str, siz
 
 
 def _picture(path: str, shot: Shot) -> Part:
-    return Part((path,), partial(shot.file, path[-4:]))
+    return Part((path,), partial(shot.file, path[-4:]), clip=True)
 
 
 def _affect(category: str, strength: float, rng: np.random.Generator) -> tuple[float, float]:
@@ -101,45 +106,42 @@ def _head(points: Array) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def _affectnet(count: int, seed: int) -> Plan:
-    """Return pictures and tables."""
-    columns = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
+def _affectnet(count: int, seed: int) -> Iterator[Part]:
+    """Yield pictures and tables."""
     rows: dict[str, list[str]] = {"training": [], "validation": []}
-    pictures = []
     for i in range(count):
         rng = rng_of(VERSION, "faces", seed, "affectnet", i)
         category, strength = CATEGORIES[i % len(CATEGORIES)], rng.uniform(0.8, 1.25)
         key = hashlib.sha256(f"{seed}/{i}".encode()).hexdigest()[:56]
         name = f"{i % 100 + 1}/{key}.jpg"
-        shot = shoot(category, strength, f"affectnet/{i}", seed, f"affectnet/{i}", 96)
-        pictures.append(_picture(f"affectnet/Manually_Annotated_Images/{name}", shot))
+        shot = shoot(category, strength, seed, f"affectnet/{i}", 96)
+        yield _picture(f"affectnet/Manually_Annotated_Images/{name}", shot)
         left, top, right, bottom = _head(shot.pixels())
         flat = ";".join(f"{value:.2f}" for value in shot.pixels().ravel())
         split = "validation" if i // len(CATEGORIES) % 6 == 5 else "training"  # whole rounds: every category in both
         code = CATEGORIES.index(category)  # AffectNet's own, too
         row = [name, left, top, right - left, bottom - top, flat, code, *_affect(category, strength, rng)]
         rows[split].append(",".join(map(str, row)))
-    return Plan(pictures, [Part((f"affectnet/{name}.csv",), table(columns, own)) for name, own in rows.items()])
+    for name, own in rows.items():
+        yield Part((f"affectnet/{name}.csv",), table(",".join(affectnet.COLUMNS), own))
 
 
-def _raf_db(count: int, seed: int) -> Plan:
-    """Return pictures and the list of labels."""
+def _raf_db(count: int, seed: int) -> Iterator[Part]:
+    """Yield pictures and the list of labels."""
     lines: dict[str, list[str]] = {"train": [], "test": []}
-    names, pictures = list(RAF_DB), []
+    names = list(RAF_DB)
     for i in range(count):
         category, strength = names[i % len(names)], rng_of(VERSION, "faces", seed, "raf_db", i).uniform(0.8, 1.25)
         split = "test" if i // len(names) % 4 == 3 else "train"
         stem = f"{split}_{len(lines[split]) + 1:05d}"
-        shot = shoot(category, strength, f"raf_db/{i}", seed, f"raf_db/{i}", 72)
-        pictures.append(_picture(f"raf_db/Image/aligned/{stem}_aligned.jpg", shot))
+        shot = shoot(category, strength, seed, f"raf_db/{i}", 72)
+        yield _picture(f"raf_db/Image/aligned/{stem}_aligned.jpg", shot)
         lines[split].append(f"{stem}.jpg {RAF_DB[category]}\n")
-    text = "".join(lines["train"] + lines["test"])
-    return Plan(pictures, [Part(("raf_db/EmoLabel/list_patition_label.txt",), text)])
+    yield Part(("raf_db/EmoLabel/list_patition_label.txt",), "".join(lines["train"] + lines["test"]))
 
 
-def _afew_va(count: int, seed: int) -> Plan:
-    """Return pictures and a file of labels a clip."""
-    pictures, labels = [], []
+def _afew_va(count: int, seed: int) -> Iterator[Part]:
+    """Yield pictures and a file of labels a clip."""
     for clip in range(count // FRAMES):
         name, rng = f"{clip + 1:03d}", rng_of(VERSION, "faces", seed, "afew_va", clip)
         category, actor = CATEGORIES[int(rng.integers(len(CATEGORIES)))], f"Actor {clip // 2 + 1}"
@@ -147,19 +149,19 @@ def _afew_va(count: int, seed: int) -> Plan:
         frames = {}
         for i in range(FRAMES):
             strength = float(begin + (end - begin) * i / (FRAMES - 1))
-            shot = shoot(category, strength, f"afew_va/{actor}", seed, f"afew_va/{name}/{i}", 96)
-            pictures.append(_picture(f"afew_va/{name}/{i:05d}.png", shot))
+            shot = shoot(category, strength, seed, f"afew_va/{name}/{i}", 96, f"afew_va/{actor}")
+            yield _picture(f"afew_va/{name}/{i:05d}.png", shot)
             valence, arousal = (round(10 * value) for value in _affect(category, strength, rng))
             frames[f"{i:05d}"] = {"landmarks": shot.pixels().round(2).tolist(), "valence": valence, "arousal": arousal}
         content = {"video_id": name, "actor": actor, "frames": frames}
-        labels.append(Part((f"afew_va/{name}/{name}.json",), json.dumps(content)))
-    return Plan(pictures, labels)
+        yield Part((f"afew_va/{name}/{name}.json",), json.dumps(content))
 
 
-def _parts(clips: int, seed: int) -> Plan:
+def _parts(clips: int, seed: int) -> Iterator[Part]:
     raf_db, afew_va = 3 * clips // 10, clips // 5 // FRAMES * FRAMES
-    made = [_affectnet(clips - raf_db - afew_va, seed), _raf_db(raf_db, seed), _afew_va(afew_va, seed)]
-    return Plan([part for own in made for part in own.clips], [part for own in made for part in own.others])
+    yield from _affectnet(clips - raf_db - afew_va, seed)
+    yield from _raf_db(raf_db, seed)
+    yield from _afew_va(afew_va, seed)
 
 
 CORPUS = StandIn(

@@ -11,7 +11,7 @@ import numpy as np
 from datamodules.errors import DataError
 from datamodules.standins._engagement import STEPS, Film, film_parts
 from datamodules.standins._face import Array
-from datamodules.standins._stand_in import Plan, StandIn, rng_of
+from datamodules.standins._stand_in import Part, StandIn, rng_of
 
 VERSION = 1  # raise it when the bytes of a film change
 CLIPS, SECONDS, RATE = 32, 24, 25
@@ -40,7 +40,7 @@ def shares(values: Array, *, hard: bool) -> Array:
     return np.asarray(np.eye(LEVELS)[distance.argmin(1)] if hard else np.clip(1 - distance, 0, None))
 
 
-def _parts(clips: int, seed: int) -> Plan:
+def _parts(clips: int, seed: int) -> list[Part]:
     if clips % 2:
         raise DataError(f"--clips {clips}: give an even number, each session has two roles")
     films, texts = [], {}

@@ -23,6 +23,7 @@ Files: ``Actor_XX/01-01-EE-II-SS-RR-AA.mp4`` (mpeg4 + aac, 320 x 180, 15 frames 
 """
 
 import itertools
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 from datamodules.standins._face import Expression, landmarks, make_person, paint, place, sway
 from datamodules.standins._movie import mp4
 from datamodules.standins._openface import openface_table
-from datamodules.standins._stand_in import Part, Plan, StandIn, rng_of
+from datamodules.standins._stand_in import Part, StandIn, rng_of
 from datamodules.standins._voice import Manner, make_speaker, record, speak
 
 VERSION = 1  # raise it when the bytes of a clip change
@@ -89,11 +90,16 @@ def plan(clips: int, seed: int) -> list[str]:
     return names[:clips]
 
 
+def cues(name: str) -> tuple[int, str, str, float]:
+    """Return actor, look, sound and their strength by the RAVDESS name of a clip."""
+    _, _, emotion, intensity, _, _, actor = map(int, name.split("-"))
+    return actor, *list(SIGNAL.values())[emotion - 1], STRENGTH[intensity]
+
+
 def make_clip(name: str, seed: int) -> tuple[bytes, bytes]:
     """Make one clip from its RAVDESS name: the mp4 file and its landmark table."""
-    _, _, emotion, intensity, _, _, actor = map(int, name.split("-"))
-    look, sound = list(SIGNAL.values())[emotion - 1]
-    rng, strength = rng_of(VERSION, seed, name), STRENGTH[intensity]
+    actor, look, sound, strength = cues(name)
+    rng = rng_of(VERSION, seed, name)
     frames = int(rng.integers(3 * FPS, 4 * FPS + 1))
     span = (rng.uniform(0.3, 0.5), frames / FPS - rng.uniform(0.25, 0.5))
 
@@ -126,10 +132,10 @@ def _movement(
     return face
 
 
-def _parts(clips: int, seed: int) -> Plan:
-    names = plan(clips, seed)
-    files = [(f"Actor_{name[-2:]}/{name}.mp4", f"landmarks/{name}.csv") for name in names]
-    return Plan([Part(pair, partial(make_clip, name, seed)) for name, pair in zip(names, files, strict=True)])
+def _parts(clips: int, seed: int) -> Iterator[Part]:
+    for name in plan(clips, seed):
+        files = f"Actor_{name[-2:]}/{name}.mp4", f"landmarks/{name}.csv"
+        yield Part(files, partial(make_clip, name, seed), clip=True)
 
 
 CORPUS = StandIn(

@@ -13,8 +13,8 @@ from functools import partial
 
 import numpy as np
 
-from datamodules.standins._stand_in import Part, Plan, StandIn
-from datamodules.standins.ravdess import CLIPS, LOOKS, SIGNAL, SOUNDS, STRENGTH, plan
+from datamodules.standins._stand_in import Part, StandIn
+from datamodules.standins.ravdess import CLIPS, LOOKS, SOUNDS, cues, plan
 
 VERSION = 1  # raise it when the bytes change
 FILES = ("au_mfcc.npz", "mfcc_44k.npz")
@@ -24,9 +24,7 @@ ROOM = np.array([-420.0, 60.0, *[0.0] * 11])[:, None]  # coefficients of a quiet
 
 def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Make the features of one clip from its RAVDESS name: ``(35,)`` action units and ``(13, 212)`` MFCCs."""
-    _, _, emotion, intensity, _, _, actor = map(int, name.split("-"))
-    look, sound = list(SIGNAL.values())[emotion - 1]
-    strength = STRENGTH[intensity]  # of what differs from flat and plain: neutral has no strong clips
+    actor, look, sound, strength = cues(name)  # strength of what differs from flat and plain
     patterns = np.random.default_rng([VERSION, seed, 0])
     looks = dict(zip(LOOKS, patterns.uniform(-1, 2, (len(LOOKS), UNITS)), strict=True))
     levels = dict(zip(SOUNDS, patterns.normal(0, 25, (len(SOUNDS), COEFFICIENTS)), strict=True))
@@ -40,10 +38,6 @@ def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     level = levels["plain"] + strength * (levels[sound] - levels["plain"]) + voice
     cepstrum = ROOM + level[:, None] * (1 + 0.5 * syllables)
     return units.astype(np.float32), (cepstrum + rng.normal(0, 12, cepstrum.shape)).astype(np.float32)
-
-
-def _parts(clips: int, seed: int) -> Plan:
-    return Plan([], [Part(FILES, partial(_files, clips, seed))])
 
 
 def _files(clips: int, seed: int) -> tuple[bytes, bytes]:
@@ -68,7 +62,8 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 CORPUS = StandIn(
-    "ravdess_features", VERSION, "trials", (CLIPS, 1, CLIPS), _parts,
+    "ravdess_features", VERSION, "trials", (CLIPS, 1, CLIPS),
+    lambda clips, seed: [Part(FILES, partial(_files, clips, seed))],
     f"Invented action units and MFCCs under RAVDESS names: {CLIPS} trials, or --clips of them.",
 )  # fmt: skip
 add_arguments, run = CORPUS.add_arguments, CORPUS.run

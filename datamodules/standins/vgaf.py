@@ -20,7 +20,7 @@ on, ``Synthetic/`` (clips of that generator's making, as PNG frames, as many as 
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -31,7 +31,7 @@ from datamodules.catalogues.vgaf.labels import CLASS_NAMES, COLUMNS, SOURCES
 from datamodules.standins._collage import Cutout, Recipe, draw_clip, make_cutout
 from datamodules.standins._face import Expression, Image, landmarks, make_person, paint
 from datamodules.standins._movie import mp4, picture_file
-from datamodules.standins._stand_in import Part, Plan, StandIn, rng_of, table
+from datamodules.standins._stand_in import Part, StandIn, rng_of, table
 from datamodules.standins._voice import Manner, make_speaker, record, speak
 
 VERSION = 1  # raise it when the bytes of a clip change
@@ -124,17 +124,16 @@ def _png(draw: Callable[..., Image], *what: object) -> bytes:
     return picture_file(draw(*what), ".png")
 
 
-def _synthetic(trained: Sequence[Sequence[str]], key: tuple[object, ...]) -> list[Part]:
-    """Return clips in the generator's layout, as many of a class as its training clips, and what they are made of."""
-    clips, labels = [], []
+def _synthetic(trained: Sequence[Sequence[str]], key: tuple[object, ...]) -> Iterator[Part]:
+    """Yield clips in the generator's layout, as many of a class as its training clips, and what they are made of."""
+    clips = []
     for label, part in enumerate(CLASS_NAMES):
         warm = [cues(label, rng_of(*key, "synthetic", part, i))[0] for i in range(len(trained[label]))]
         names = [f"{PLACES[there]}_Video_{i}" for i, there in enumerate(warm)]
         clips += [(label, i, f"{part}/{name}") for i, name in enumerate(names)]
-        rows = [f"{name} {label}" for name in names]
-        labels.append(Part((f"Synthetic/{part}_labels.txt",), table("Vid_name Label", rows)))
+        yield Part((f"Synthetic/{part}_labels.txt",), table("Vid_name Label", [f"{name} {label}" for name in names]))
     files = [f"Synthetic/{clip}/{k}.png" for _, _, clip in clips for k in range(DRAWN.frames_per_video)]
-    return [*labels, Part((*files, f"Synthetic/{SOURCES}"), partial(_draw_synthetic, clips, trained, key))]
+    yield Part((*files, f"Synthetic/{SOURCES}"), partial(_draw_synthetic, clips, trained, key))
 
 
 def _draw_synthetic(
@@ -160,22 +159,22 @@ def _draw_synthetic(
     return (*pictures, table(",".join(COLUMNS), rows))
 
 
-def _parts(count: int, seed: int) -> Plan:
+def _parts(count: int, seed: int) -> Iterator[Part]:
     key, planned = ("vgaf", VERSION, seed), plan(count)
-    clips = [Part((f"{split}/{name}.mp4",), partial(film, name, label, key)) for split, name, label in planned]
-    trained = [[name for split, name, of in planned if (split, of) == ("Train", label)] for label in range(3)]
-    others = _synthetic(trained, key)
+    for split, name, label in planned:
+        yield Part((f"{split}/{name}.mp4",), partial(film, name, label, key), clip=True)
     for split in ("Train", "Val"):
         rows = [f"{name} {label + 1}" for of, name, label in planned if of == split]
-        others.append(Part((f"{split}_labels.txt",), table("Vid_name Label", rows)))
+        yield Part((f"{split}_labels.txt",), table("Vid_name Label", rows))
+    trained = [[name for split, name, of in planned if (split, of) == ("Train", label)] for label in range(3)]
+    yield from _synthetic(trained, key)
     for label, names in enumerate(trained):
         for name, i in itertools.product(names, range(FACES)):
-            file = f"faces/{CLASS_NAMES[label]}/{name}_{i}.png"
-            others.append(Part((file,), partial(_png, _face, name, label, i, key)))
+            draw = partial(_png, _face, name, label, i, key)
+            yield Part((f"faces/{CLASS_NAMES[label]}/{name}_{i}.png",), draw)
     for warm, i in itertools.product(PLACES, range(6)):
         draw = partial(_png, background, warm, rng_of(*key, PLACES[warm], i))
-        others.append(Part((f"backgrounds/{PLACES[warm]}/{i}.png",), draw))
-    return Plan(clips, others)
+        yield Part((f"backgrounds/{PLACES[warm]}/{i}.png",), draw)
 
 
 CORPUS = StandIn(
