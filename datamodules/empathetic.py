@@ -39,7 +39,7 @@ class EmpatheticClips(ClipDataset):
         """Return the batch that these conversations make."""
         data, rows = self.data, self.rows[indices]
         present = self.present[indices]
-        values = (data.texts if data.embeddings is None else data.embeddings)[torch.from_numpy(rows)]
+        values = data.inputs[torch.from_numpy(rows)]
         return {
             "id": [data.store.ids[row] for row in rows],
             "group": [data.store.groups[row] for row in rows],
@@ -79,7 +79,6 @@ class EmpatheticDataModule(StoredDataModule):
     ) -> None:
         super().__init__(root, protocol=protocol, batch_size=batch_size, **kwargs)
         self.cache = cache
-        self.embeddings: Tensor | None = None
         self._map = labels_of(label_map)
         self.check_missing(["text"])
 
@@ -87,6 +86,11 @@ class EmpatheticDataModule(StoredDataModule):
     def texts(self) -> Tensor:
         """Token ids of all conversations, int64 ``(N, L)``."""
         return torch.from_numpy(np.stack([self.store.read("text", row) for row in range(len(self.store))])).long()
+
+    @property
+    def inputs(self) -> Tensor:
+        """Token ids of all conversations, or embeddings ``(N, D)`` in their place."""
+        return self.embeddings["text"] if self.embeddings else self.texts
 
     @cached_property
     def targets(self) -> Tensor:
@@ -107,7 +111,7 @@ class EmpatheticDataModule(StoredDataModule):
     @property
     def input_shapes(self) -> dict[str, list[int]]:
         """``{"text": [L]}``, or ``[D]`` of embeddings."""
-        return {"text": list((self.texts if self.embeddings is None else self.embeddings).shape[1:])}
+        return {"text": list(self.inputs.shape[1:])}
 
     def rows(self, split: Split) -> np.ndarray:
         """Return the rows of the store that belong to a split.
@@ -135,12 +139,3 @@ class EmpatheticDataModule(StoredDataModule):
     def items(self, modality: str, start: int, stop: int) -> Tensor:
         """Return token ids int64 ``(n, L)`` in store order."""
         return self.texts[start:stop]
-
-    def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Make batches carry embeddings in place of token ids.
-
-        Args:
-            modality: ``text``.
-            values: float32 ``(N, D)``.
-        """
-        self.embeddings = values
