@@ -128,12 +128,12 @@ class VGAFDataModule(FrameGroupsDataModule):
 
     def read_frames(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
         """Return frames as stored, or spectrograms; those of absent clips are zeros, and their files not opened."""
-        return self.tensors.read(modality, [self.clips[row] for row in rows], present)
+        return self.tensors.read(modality, rows, present)
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:
         """``{"video": [NV, 3, H, W], "audio": [NA, 1, H, W]}`` of what is read, whether or not it is embedded."""
-        return {modality: list(header.shape) for modality, header in self.tensors.headers.items()}
+        return {modality: self.tensors.shape(modality) for modality in self.modalities}
 
     def items_key(self, modality: str) -> str:
         """Return what items depend on besides the files and their number."""

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from datamodules.catalogues.vgaf import tensors as vgaf_tensors
-from datamodules.catalogues.vgaf.index import write_index
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, source_clip
+from datamodules.catalogues.vgaf.tensors import write_index
 from datamodules.errors import DataError
 from datamodules.vgaf import VGAFDataModule
 from experiments.train import embed

@@ -1,7 +1,7 @@
 """``.pt`` files in the layout of the code released with Augusma et al. (ICMI 2023), and an index of them.
 
 Arrays are called like the ends of the files: ``img_5``, ``spec_75``. What was made of which entry is recorded in
-``prepared/frames-<N>``, a store without arrays; `datamodules.catalogues.vgaf.index` says what the index of all is.
+``prepared/frames-<N>``, a store without arrays; `datamodules.catalogues.vgaf.tensors` says what the index of all is.
 """
 
 from collections import Counter
@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from atomic_files import write_atomic
-from datamodules.catalogues.vgaf.index import write_index
 from datamodules.catalogues.vgaf.labels import SPLITS, read_sources, split_labels, write_sources
 from datamodules.catalogues.vgaf.layout import KINDS, SETS, Clip, folder_number, real_folder, synthetic_folder
 from datamodules.catalogues.vgaf.sounds import give_sounds
+from datamodules.catalogues.vgaf.tensors import write_index
 from datamodules.entries import Catalogue, Entry
 from datamodules.errors import DataError
 from datamodules.reading.matches import print_counts, print_unmatched

@@ -249,7 +249,7 @@ def _sounds(args: argparse.Namespace, videos: Sequence[Video], output: Output, s
     """Put spectrograms of real training clips under the names of the synthetic ones, as the authors do."""
     if not args.audio:
         return []
-    labels = read_labels(args.audio.parent.parent / "Train_labels.txt", first=1)
+    labels = read_labels(args.audio.parent.parent, "Train")
     counts = [n for n in dict.fromkeys((5, output.frames)) if any(args.audio.glob(f"*.mp4.spec.{n}.pt"))]
     if not counts:
         raise DataError(f"--audio {args.audio}: no .mp4.spec.5.pt or .mp4.spec.{output.frames}.pt in it")
