@@ -36,6 +36,7 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
     """
 
     corpus = ""
+    modalities: Sequence[str] = ()
     group_name = "speakers"
     num_folds = 1
     protocols: tuple[str, ...] = ("paper", "honest")
@@ -94,6 +95,15 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
     @abstractmethod
     def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""
+
+    @abstractmethod
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add the modalities of clips to a batch, zeros where its masks say that one is missing.
+
+        Args:
+            batch: Ids, groups and, of every modality, which clips are not made to go without it: its mask.
+            rows: Where the clips are, as the dataset has them, ``(B,)``.
+        """
 
     @property
     @abstractmethod

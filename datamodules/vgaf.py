@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import EmotionDataModule
-from datamodules.batches import Batch, ClipDataset, Split
+from datamodules.batches import Batch, ClipDataset, Split, zero_absent
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES
 from datamodules.catalogues.vgaf.layout import (
     Clip,
@@ -43,38 +43,6 @@ from datamodules.catalogues.vgaf.tensors import (
 )
 from datamodules.errors import DataError
 from datamodules.reading.stand_in import STAND_IN
-
-
-class VGAFClips(ClipDataset):
-    """Clips of one split as batches.
-
-    Args:
-        data: The DataModule whose options apply.
-        rows: Rows of its clips that belong to the split.
-    """
-
-    def __init__(self, data: "VGAFDataModule", rows: np.ndarray) -> None:
-        self.data = data
-        self.rows = rows
-
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        return len(self.rows)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the batch of contract 1 that these clips make."""
-        data, rows = self.data, self.rows[indices]
-        clips = [data.clips[row] for row in rows]
-        ids = [clip.id for clip in clips]
-        batch: Batch = {"id": ids, "group": list(ids), "length": {}, "mask": {}}
-        for modality in data.modalities:
-            present = torch.tensor([not data.is_missing(modality, clip) for clip in ids])
-            values = data.read(modality, rows, present)
-            if modality == "audio":
-                present = present & values.flatten(1).any(1)  # a silent clip says nothing
-            batch[modality], batch["mask"][modality] = values, present
-        batch["target"] = torch.tensor([clip.label for clip in clips])
-        return batch
 
 
 class VGAFDataModule(EmotionDataModule):
@@ -215,9 +183,18 @@ class VGAFDataModule(EmotionDataModule):
         """Class indices of the training clips, synthetic ones included."""
         return np.asarray(self._labels[self.rows["train"]])
 
-    def dataset(self, split: Split) -> VGAFClips:
+    def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""
-        return VGAFClips(self, self.rows[split])
+        rows = self.rows[split]
+        ids = [self.clips[row].id for row in rows]
+        return ClipDataset(self, rows, ids, ids, torch.from_numpy(self._labels[rows]))
+
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add frames and spectrograms; a silent clip says nothing."""
+        for modality in self.modalities:
+            batch[modality] = self.read(modality, rows, batch["mask"][modality])
+            if modality == "audio":
+                batch["mask"]["audio"] &= batch["audio"].flatten(1).any(1)
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:
@@ -253,7 +230,7 @@ class VGAFDataModule(EmotionDataModule):
         """
         if modality == "video" and self.embeddings is not None:
             table = self.embeddings[torch.as_tensor(np.asarray(rows))]
-            return table.masked_fill(~present.view(-1, 1, 1), 0)
+            return zero_absent(table, present)
         root, header = Path(self.root), self._checked[1][modality]
         dtype = torch.float32 if modality == "audio" else getattr(torch, header.dtype)
         values = torch.zeros(len(rows), *header.shape, dtype=dtype)
@@ -309,5 +286,4 @@ class VGAFDataModule(EmotionDataModule):
         """Convert frames to the model's input on its device; absent clips stay zeros."""
         if "video" not in self.modalities or self.embeddings is not None:
             return batch
-        absent = ~batch["mask"]["video"].view(-1, 1, 1, 1, 1)
-        return batch | {"video": self.to_model_input(batch["video"]).masked_fill(absent, 0)}
+        return batch | {"video": zero_absent(self.to_model_input(batch["video"]), batch["mask"]["video"])}
