@@ -74,6 +74,7 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         self.num_workers = num_workers
         self.class_weighting = class_weighting
         self.missing: dict[str, float] = {}
+        self.embeddings = {}
         self._datasets: dict[Split, ClipDataset] = {}
         self.set_missing_rates(missing or {})
 

@@ -46,7 +46,6 @@ class EmpatheticDataModule(StoredDataModule):
     ) -> None:
         super().__init__(root, protocol=protocol, batch_size=batch_size, **kwargs)
         self.cache = cache
-        self.embeddings: Tensor | None = None
         self._map = labels_of(label_map)
         self.check_missing(self.modalities)
 
@@ -54,6 +53,11 @@ class EmpatheticDataModule(StoredDataModule):
     def texts(self) -> Tensor:
         """Token ids of all conversations, int64 ``(N, L)``."""
         return torch.from_numpy(np.stack([self.store.read("text", row) for row in range(len(self.store))])).long()
+
+    @property
+    def inputs(self) -> Tensor:
+        """Token ids of all conversations, or embeddings ``(N, D)`` in their place."""
+        return self.embeddings["text"] if self.embeddings else self.texts
 
     @cached_property
     def targets(self) -> Tensor:
@@ -74,7 +78,7 @@ class EmpatheticDataModule(StoredDataModule):
     @property
     def input_shapes(self) -> dict[str, list[int]]:
         """``{"text": [L]}``, or ``[D]`` of embeddings."""
-        return {"text": list((self.texts if self.embeddings is None else self.embeddings).shape[1:])}
+        return {"text": list(self.inputs.shape[1:])}
 
     def rows(self, split: Split) -> np.ndarray:
         """Return the rows of the store that belong to a split.
@@ -99,8 +103,7 @@ class EmpatheticDataModule(StoredDataModule):
         places = torch.from_numpy(rows)
         words = self.texts[places] > 0
         present = batch["mask"]["text"] & words.any(1)
-        values = self.texts if self.embeddings is None else self.embeddings
-        batch["text"] = zero_absent(values[places], present)
+        batch["text"] = zero_absent(self.inputs[places], present)
         batch["mask"]["text"], batch["length"]["text"] = present, words.sum(1) * present
 
     def count_items(self, modality: str) -> int:
@@ -112,12 +115,3 @@ class EmpatheticDataModule(StoredDataModule):
     def items(self, modality: str, start: int, stop: int) -> Tensor:
         """Return token ids int64 ``(n, L)`` in store order."""
         return self.texts[start:stop]
-
-    def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Make batches carry embeddings in place of token ids.
-
-        Args:
-            modality: ``text``.
-            values: float32 ``(N, D)``.
-        """
-        self.embeddings = values

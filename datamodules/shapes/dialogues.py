@@ -71,7 +71,6 @@ class DialoguesDataModule(StoredDataModule):
         self.context_tokens = context_tokens
         self.samples = round(audio_seconds * RATE)
         self.cache = cache
-        self.embeddings: dict[str, Tensor] = {}
 
     @property
     @abstractmethod
@@ -203,16 +202,6 @@ class DialoguesDataModule(StoredDataModule):
         """Return the items as an encoder takes them, see `Dialogues.encoded`."""
         self._check(modality)
         return self.dialogues.encoded(modality, start, stop)
-
-    def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Make batches carry embeddings of a modality.
-
-        Args:
-            modality: ``text``, ``context``, ``audio`` or ``video``.
-            values: float32 ``(items, D)``.
-        """
-        self._check(modality)
-        self.embeddings[modality] = values
 
     def _check(self, modality: str) -> None:
         if (

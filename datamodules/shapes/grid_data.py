@@ -62,7 +62,6 @@ class GridDataModule(EmotionDataModule):
         self.augment = augment
         self.cache = cache
         self.require: list[str] = []
-        self.embeddings: dict[str, Tensor] = {}
         self.check_missing(self.modalities)
 
     @abstractmethod
@@ -179,21 +178,6 @@ class GridDataModule(EmotionDataModule):
         steps = np.arange(start, min(stop, len(self.grid)))
         values = self.to_model_input(torch.from_numpy(self.grid.take(modality, steps)))
         return zero_absent(values, torch.from_numpy(self.grid.visible(modality)[steps]))
-
-    def use_embeddings(self, modality: str, features: Tensor) -> None:
-        """Make batches carry embeddings of a modality instead of its raw items.
-
-        Args:
-            modality: Which.
-            features: float32 ``(N_items, D)``, in the order of `items`.
-
-        Raises:
-            DataError: If their number is another one.
-        """
-        self._check(modality)
-        if features.ndim != 2 or len(features) != len(self.grid):
-            raise DataError(f"embeddings of {modality} are {tuple(features.shape)}, wanted are {len(self.grid)} rows")
-        self.embeddings[modality] = features
 
     def _check(self, modality: str) -> None:
         if modality not in self.modalities:
