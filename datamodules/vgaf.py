@@ -15,45 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.batches import Batch, ClipDataset, Split
+from datamodules.batches import ClipDataset, Split
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES
 from datamodules.catalogues.vgaf.layout import Clip
 from datamodules.catalogues.vgaf.mix import split_rows
 from datamodules.catalogues.vgaf.tensors import TensorFolder
 from datamodules.errors import DataError
 from datamodules.shapes.frame_groups import FrameGroupsDataModule, Modality
-
-
-class VGAFClips(ClipDataset):
-    """Clips of one split as batches.
-
-    Args:
-        data: The DataModule whose options apply.
-        rows: Rows of its clips that belong to the split.
-    """
-
-    def __init__(self, data: "VGAFDataModule", rows: np.ndarray) -> None:
-        self.data = data
-        self.rows = rows
-
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        return len(self.rows)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the batch of contract 1 that these clips make."""
-        data, rows = self.data, self.rows[indices]
-        clips = [data.clips[row] for row in rows]
-        ids = [clip.id for clip in clips]
-        batch: Batch = {"id": ids, "group": list(ids), "length": {}, "mask": {}}
-        for modality in data.modalities:
-            present = torch.tensor([not data.is_missing(modality, clip) for clip in ids])
-            values = data.read(modality, rows, present)
-            if modality == "audio":
-                present = present & values.flatten(1).any(1)  # a silent clip says nothing
-            batch[modality], batch["mask"][modality] = values, present
-        batch["target"] = torch.tensor([clip.label for clip in clips])
-        return batch
 
 
 class VGAFDataModule(FrameGroupsDataModule):
@@ -122,9 +90,12 @@ class VGAFDataModule(FrameGroupsDataModule):
         """Class indices of the training clips, synthetic ones included."""
         return np.array([self.clips[row].label for row in self.rows["train"]])
 
-    def dataset(self, split: Split) -> VGAFClips:
+    def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""
-        return VGAFClips(self, self.rows[split])
+        rows = self.rows[split]
+        clips = [self.clips[row] for row in rows]
+        ids = [clip.id for clip in clips]
+        return ClipDataset(self, rows, ids, ids, torch.tensor([clip.label for clip in clips]))
 
     def read_frames(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
         """Return frames as stored, or spectrograms; those of absent clips are zeros, and their files not opened."""

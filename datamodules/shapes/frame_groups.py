@@ -10,7 +10,7 @@ from torch import Tensor
 
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
 from datamodules.base import EmotionDataModule
-from datamodules.batches import Batch
+from datamodules.batches import Batch, zero_absent
 from datamodules.errors import DataError
 
 Modality = Literal["video", "audio"]
@@ -74,7 +74,14 @@ class FrameGroupsDataModule(EmotionDataModule):
         if modality not in self.embeddings:
             return self.read_frames(modality, rows, present)
         table = self.embeddings[modality].unflatten(0, (-1, self.groups))[torch.as_tensor(np.asarray(rows))]
-        return table.masked_fill(~present.view(-1, 1, 1), 0)
+        return zero_absent(table, present)
+
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add frames and spectrograms; a silent clip says nothing."""
+        for modality in self.modalities:
+            batch[modality] = self.read(modality, rows, batch["mask"][modality])
+            if modality == "audio":
+                batch["mask"]["audio"] &= batch["audio"].flatten(1).any(1)
 
     def count_items(self, modality: str) -> int:
         """Return the number of groups of frames over all clips."""
@@ -103,8 +110,7 @@ class FrameGroupsDataModule(EmotionDataModule):
         """Convert frames to the model's input on its device; absent clips stay zeros."""
         if "video" not in self.modalities or "video" in self.embeddings:
             return batch
-        absent = ~batch["mask"]["video"].view(-1, 1, 1, 1, 1)
-        return batch | {"video": self.to_model_input(batch["video"]).masked_fill(absent, 0)}
+        return batch | {"video": zero_absent(self.to_model_input(batch["video"]), batch["mask"]["video"])}
 
 
 def _group_count(frames: Mapping[Modality, int], modalities: Sequence[Modality]) -> int:
