@@ -97,8 +97,8 @@ class VGAFDataModule(FrameGroupsDataModule):
         ids = [clip.id for clip in clips]
         return ClipDataset(self, rows, ids, ids, torch.tensor([clip.label for clip in clips]))
 
-    def read_frames(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
-        """Return frames as stored, or spectrograms; those of absent clips are zeros, and their files not opened."""
+    def read(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
+        """Return frames or spectrograms of clips; errors are those of `TensorFolder.read`."""
         return self.tensors.read(modality, rows, present)
 
     @property
@@ -114,12 +114,12 @@ class VGAFDataModule(FrameGroupsDataModule):
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the preparation; without one, the same computed from the files."""
-        return self.tensors.fingerprint
+        return str(self.tensors.manifest["fingerprint"])
 
     @property
     def synthetic(self) -> bool:
-        """Whether the corpus is a stand-in."""
-        return self.tensors.synthetic
+        """Whether the corpus is a stand-in; synthetic clips beside real ones do not make it one."""
+        return bool(self.tensors.manifest["synthetic"])
 
     @property
     def prepared_by(self) -> dict[str, Any]:

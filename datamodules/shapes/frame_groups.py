@@ -60,28 +60,26 @@ class FrameGroupsDataModule(EmotionDataModule):
         """All clips, in the order of their items."""
 
     @abstractmethod
-    def read_frames(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
-        """Return frames or spectrograms of clips as stored ``(B, N, C, H, W)``; zeros for absent ones."""
-
     def read(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
-        """Return the frames or embeddings of clips, zeros where they are dropped: ``(B, N, C, H, W)`` or ``(B, G, D)``.
+        """Return frames or spectrograms of clips as stored ``(B, N, C, H, W)``.
 
         Args:
             modality: Which.
             rows: Rows of the clips.
-            present: bool ``(B,)``; the files of absent clips are not opened.
+            present: bool ``(B,)``; the files of absent clips are not opened, they are zeros.
         """
-        if modality not in self.embeddings:
-            return self.read_frames(modality, rows, present)
-        table = self.embeddings[modality].unflatten(0, (-1, self.groups))[torch.as_tensor(np.asarray(rows))]
-        return zero_absent(table, present)
 
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
-        """Add frames and spectrograms; a silent clip says nothing."""
+        """Add frames, or embeddings of their groups, and spectrograms; a silent clip says nothing."""
         for modality in self.modalities:
-            batch[modality] = self.read(modality, rows, batch["mask"][modality])
+            present = batch["mask"][modality]
+            if modality in self.embeddings:
+                table = self.embeddings[modality].unflatten(0, (-1, self.groups))
+                batch[modality] = zero_absent(table[torch.from_numpy(rows)], present)
+            else:
+                batch[modality] = self.read(modality, rows, present)
             if modality == "audio":
-                batch["mask"]["audio"] &= batch["audio"].flatten(1).any(1)
+                present &= batch[modality].flatten(1).any(1)
 
     def count_items(self, modality: str) -> int:
         """Return the number of groups of frames over all clips."""
@@ -93,7 +91,7 @@ class FrameGroupsDataModule(EmotionDataModule):
         """Return groups of consecutive frames, normalised, float ``(stop - start, NV / G, 3, H, W)``."""
         stop = min(stop, self.count_items(modality))
         first, last = start // self.groups, -(-stop // self.groups)
-        frames = self.read_frames("video", range(first, last), torch.ones(last - first, dtype=torch.bool))
+        frames = self.read("video", range(first, last), torch.ones(last - first, dtype=torch.bool))
         grouped = frames.view(-1, frames.shape[1] // self.groups, *frames.shape[2:])
         return self.to_model_input(grouped[start - first * self.groups : stop - first * self.groups])
 
@@ -102,8 +100,7 @@ class FrameGroupsDataModule(EmotionDataModule):
         scaled = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
         if self.normalization == "none":
             return scaled
-        statistics = STATISTICS[self.normalization]
-        mean, std = (torch.tensor(part, device=frames.device).view(3, 1, 1) for part in statistics)
+        mean, std = torch.tensor(STATISTICS[self.normalization], device=frames.device).view(2, 3, 1, 1)
         return (scaled - mean) / std
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:

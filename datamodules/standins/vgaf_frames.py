@@ -28,10 +28,9 @@ from tqdm import tqdm
 from atomic_files import unfinished, write_atomic
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, COLUMNS, SOURCES, read_labels, write_sources
 from datamodules.catalogues.vgaf.layout import KINDS, Clip, folder_number, synthetic_folder
-from datamodules.catalogues.vgaf.sounds import give_sounds
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import read_object
-from datamodules.sinks.tensors import write_tensor
+from datamodules.sinks.tensors import give_sounds, write_tensor
 from datamodules.standins._collage import Recipe, draw_clip, read_cutout, read_picture
 from datamodules.standins._vgaf_plan import Video, checked_recipe, plan, read_origins
 from datamodules.store.journal import Journal

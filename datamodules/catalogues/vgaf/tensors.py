@@ -8,7 +8,6 @@ import csv
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,14 +74,16 @@ def fingerprint_of(texts: dict[str, str], tensors: dict[str, str], *, synthetic:
 
 
 def read_index(root: Path) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
-    """Return the manifest of a corpus folder, and digest and header by file; both empty where the tensors are not ours.
+    """Return the manifest of a corpus folder, and digest and header by file: none where it was made elsewhere.
 
     Raises:
         DataError: The index is not finished or damaged, or label files changed since.
     """
     folder = root / "prepared"
     if not folder.exists():
-        return {}, {}
+        synthetic = (root / STAND_IN).exists()
+        fingerprint = fingerprint_of(text_digests(root), tensor_digests(root), synthetic=synthetic)
+        return {"synthetic": synthetic, "fingerprint": fingerprint}, {}
     if not (folder / "COMPLETE").exists():
         raise DataError(f"{folder}: not finished; run the same `cli.py prepare vgaf` again, it carries on")
     anew = "delete index.csv and COMPLETE and prepare again"
@@ -151,6 +152,8 @@ class TensorFolder:
     Attributes:
         number: 5 or 75: which folders are read.
         drawn: Folder of the synthetic clips.
+        manifest: Fingerprint, whether it is a stand-in, and what the preparation says of itself.
+        settings: Those of the preparation of these frames; empty for tensors made elsewhere.
         clips: Train, Val, then, where any are wanted, all synthetic ones.
         headers: Type and shape of all files by modality, as `read_header` gives them.
 
@@ -166,6 +169,8 @@ class TensorFolder:
         if not real_folder(root, self.number).is_dir():
             raise DataError(self._nothing())
         self.manifest, self.index = read_index(root)
+        self.sets = self.manifest.get("sets", {})
+        self.settings = dict(self.sets.get(str(self.number), {}).get("settings", {}))
         self.clips = self._clips(with_synthetic)
         self.headers = self._headers()
         if "video" in frames and not normalised:
@@ -185,8 +190,7 @@ class TensorFolder:
             raise DataError(f"--data.synth_rate: no synthetic clips in {self.drawn}; see docs/data.md")
         labels |= synthetic_labels(self.drawn) if synthetic else {}
         clips = [Clip(name, part, label) for part, found in labels.items() for name, label in found.items()]
-        sets = self.manifest.get("sets", {}).values()
-        skipped = {clip for made in sets if made["folder"] == self.number for clip in made["skipped"]}
+        skipped = {clip for made in self.sets.values() if made["folder"] == self.number for clip in made["skipped"]}
         return [clip for clip in clips if clip.key not in skipped]
 
     def _headers(self) -> dict[str, str]:
@@ -210,7 +214,7 @@ class TensorFolder:
         return common
 
     def _header(self, path: Path) -> str:
-        if not self.manifest:
+        if not self.index:
             return read_header(path)
         digest, header = self.index.get(path.relative_to(self.root).as_posix(), ("", None))
         if header and tensor_files.archive_digest(path) == digest:
@@ -236,22 +240,6 @@ class TensorFolder:
                 f"{path} holds {low:.2f} to {high:.2f}, expected 0 to 1 (or uint8): where the tensors are normalised "
                 "already, give --data.normalization none"
             )
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Fingerprint of the preparation; without one, the same computed from the files."""
-        made_here = self.manifest.get("fingerprint")
-        return made_here or fingerprint_of(text_digests(self.root), tensor_digests(self.root), synthetic=self.synthetic)
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether the corpus is a stand-in; synthetic clips beside real ones do not make it one."""
-        return bool(self.manifest.get("synthetic", (self.root / STAND_IN).exists()))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Settings of the preparation of these frames; empty for tensors made elsewhere."""
-        return dict(self.manifest.get("sets", {}).get(str(self.number), {}).get("settings", {}))
 
     def shape(self, modality: str) -> list[int]:
         """Return the shape of a clip's frames of one modality."""
