@@ -96,7 +96,7 @@ class TensorSink(StoreSink):
         """
         files = [(entry, name, path) for entry in entries for name, path in _files(out, entry, arrays).items()]
         for entry, name, path in files:
-            if not path.is_file() and not (name.startswith(SOUND) and "audio" not in entry.media):
+            if not path.is_file() and ("audio" in entry.media or not name.startswith(SOUND)):
                 raise DataError(
                     f"{path} was made and is gone; delete {self.folder(out, '', arrays)} and {path.parent.parent} and "
                     "run the same again"
@@ -111,14 +111,13 @@ class TensorSink(StoreSink):
             self._add_sounds(drawn.parents[1], out, [_clip(entry) for entry in entries], arrays)
 
     def _add_sounds(self, drawn: Path, out: Path, clips: Sequence[Clip], arrays: Collection[str]) -> None:
-        number = folder_number([_frames(arrays)])
-        folder, train = synthetic_folder(out, number), real_folder(out, number) / SPLITS[0]
+        number, train = folder_number([_frames(arrays)]), SPLITS[0]
+        folder, sounds = synthetic_folder(out, number), real_folder(out, number) / train
         for path in sorted(drawn.glob("*_labels.txt")):
             _copy(path, folder)
-        takers = [clip for clip in clips if clip.synthetic]
-        givers = [clip for clip in clips if clip.part == SPLITS[0]]
+        takers, givers = [clip for clip in clips if clip.synthetic], [clip for clip in clips if clip.part == train]
         counts = [int(name.removeprefix(SOUND)) for name in arrays if name.startswith(SOUND)]
-        write_sources(folder, [*read_sources(drawn), *give_sounds(takers, folder, givers, train, counts, self.seed)])
+        write_sources(folder, [*read_sources(drawn), *give_sounds(takers, folder, givers, sounds, counts, self.seed)])
 
     def finish(self, out: Path, store: Store) -> Filled:
         """Index everything below the folder of the corpus."""
@@ -224,7 +223,7 @@ def _indexed(root: Path, *, synthetic: bool) -> Filled:
             "skipped": [row["id"] for row in read_own_table(store.folder / "skipped.csv")],
             "versions": store.manifest["versions"],
         }
-    manifest = write_index(root, synthetic=synthetic, about={"sets": sets})
+    manifest = write_index(root, synthetic=synthetic, sets=sets)
     numbers = [
         f"{made['counts']['used']} clips of {frames} frames ({made['counts']['skipped']} skipped)"
         for frames, made in sets.items()

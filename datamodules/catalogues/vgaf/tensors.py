@@ -105,16 +105,13 @@ def read_index(root: Path) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
     return manifest, tensors
 
 
-def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[str, Any]:
-    """List every tensor below a corpus folder; the same content gives the same bytes.
+def write_index(root: Path, *, synthetic: bool, sets: dict[str, Any]) -> dict[str, Any]:
+    """List every tensor below a corpus folder, the same content as the same bytes, and return the manifest.
 
     Args:
         root: The corpus folder.
         synthetic: Whether it is a stand-in.
-        about: What else the manifest should say.
-
-    Returns:
-        The manifest.
+        sets: What each preparation says of itself, by its number of frames.
 
     Raises:
         DataError: A file is no tensor, or there is none.
@@ -132,8 +129,8 @@ def write_index(root: Path, *, synthetic: bool, about: dict[str, Any]) -> dict[s
         )
     folder = root / "prepared"
     (folder / "COMPLETE").unlink(missing_ok=True)
-    manifest = {"schema": 1, "corpus": "vgaf", "synthetic": synthetic, **about, "tensors": len(digests), "texts": texts}
-    manifest["fingerprint"] = fingerprint_of(texts, digests, synthetic=synthetic)
+    manifest = {"schema": 1, "corpus": "vgaf", "synthetic": synthetic, "sets": sets, "tensors": len(digests)}
+    manifest |= {"texts": texts, "fingerprint": fingerprint_of(texts, digests, synthetic=synthetic)}
     write_table(folder / "index.csv", COLUMNS, rows)
     write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     write_atomic(folder / "COMPLETE", manifest["fingerprint"] + "\n")
@@ -166,8 +163,13 @@ class TensorFolder:
         self.root, self.frames = root, dict(frames)
         self.number = folder_number(frames.values())
         self.drawn = synthetic_folder(root, self.number)
-        if not real_folder(root, self.number).is_dir():
-            raise DataError(self._nothing())
+        if not (real := real_folder(root, self.number)).is_dir():
+            more = "" if self.number == 5 else " --views.img.frames 75 --views.spec.segments '[5, 75]'"
+            raise DataError(
+                f"no VGAF tensors in {real}. Real corpus: see docs/data.md, then `python cli.py prepare vgaf --source "
+                f"DIR{more}`.\nA stand-in: `python cli.py synth vgaf`, `python cli.py prepare vgaf --source "
+                f"data/synthetic/vgaf{more}`, then `--data.root data/synthetic/vgaf`"
+            )
         self.manifest, self.index = read_index(root)
         self.sets = self.manifest.get("sets", {})
         self.settings = dict(self.sets.get(str(self.number), {}).get("settings", {}))
@@ -175,14 +177,6 @@ class TensorFolder:
         self.headers = self._headers()
         if "video" in frames and not normalised:
             self._check_range(self.path(self.clips[0], "video"))
-
-    def _nothing(self) -> str:
-        more = "" if self.number == 5 else " --views.img.frames 75 --views.spec.segments '[5, 75]'"
-        return (
-            f"no VGAF tensors in {real_folder(self.root, self.number)}. Real corpus: see docs/data.md, then `python "
-            f"cli.py prepare vgaf --source DIR{more}`.\nA stand-in: `python cli.py synth vgaf`, "
-            f"`python cli.py prepare vgaf --source data/synthetic/vgaf{more}`, then `--data.root data/synthetic/vgaf`"
-        )
 
     def _clips(self, synthetic: bool) -> list[Clip]:
         labels = split_labels(self.root)
@@ -260,7 +254,7 @@ class TensorFolder:
         Raises:
             DataError: A file was damaged since it was checked, or holds a value that is not finite.
         """
-        import torch
+        import torch  # what only lists files does without
 
         dtype = torch.float32 if modality == "audio" else getattr(torch, self.headers[modality].split(" ")[0])
         values = torch.zeros(len(rows), *self.shape(modality), dtype=dtype)
