@@ -70,7 +70,7 @@ class VGAFDataModule(FrameGroupsDataModule):
     @cached_property
     def tensors(self) -> TensorFolder:
         """The tensors that are read, all of them checked; errors are those of `TensorFolder`."""
-        frames = {modality: self.frames[modality] for modality in self.modalities}
+        frames = {str(modality): self.frames[modality] for modality in self.modalities}
         normalised, drawn = self.normalization == "none", self.synth_rate > 0
         return TensorFolder(Path(self.root), frames, with_synthetic=drawn, normalised=normalised)
 

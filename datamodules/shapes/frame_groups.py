@@ -74,8 +74,9 @@ class FrameGroupsDataModule(EmotionDataModule):
         for modality in self.modalities:
             present = batch["mask"][modality]
             if modality in self.embeddings:
-                table = self.embeddings[modality].unflatten(0, (-1, self.groups))
-                batch[modality] = zero_absent(table[torch.from_numpy(rows)], present)
+                table = self.embeddings[modality]
+                groups = table.view(-1, self.groups, table.shape[1])[torch.from_numpy(rows)]
+                batch[modality] = zero_absent(groups, present)
             else:
                 batch[modality] = self.read(modality, rows, present)
             if modality == "audio":
@@ -100,8 +101,8 @@ class FrameGroupsDataModule(EmotionDataModule):
         scaled = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
         if self.normalization == "none":
             return scaled
-        mean, std = torch.tensor(STATISTICS[self.normalization], device=frames.device).view(2, 3, 1, 1)
-        return (scaled - mean) / std
+        statistics = torch.tensor(STATISTICS[self.normalization], device=frames.device).view(2, 3, 1, 1)
+        return (scaled - statistics[0]) / statistics[1]
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Convert frames to the model's input on its device; absent clips stay zeros."""

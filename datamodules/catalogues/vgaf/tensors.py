@@ -129,11 +129,12 @@ def write_index(root: Path, *, synthetic: bool, sets: dict[str, Any]) -> dict[st
         )
     folder = root / "prepared"
     (folder / "COMPLETE").unlink(missing_ok=True)
+    fingerprint = fingerprint_of(texts, digests, synthetic=synthetic)
     manifest = {"schema": 1, "corpus": "vgaf", "synthetic": synthetic, "sets": sets, "tensors": len(digests)}
-    manifest |= {"texts": texts, "fingerprint": fingerprint_of(texts, digests, synthetic=synthetic)}
+    manifest |= {"texts": texts, "fingerprint": fingerprint}
     write_table(folder / "index.csv", COLUMNS, rows)
     write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
-    write_atomic(folder / "COMPLETE", manifest["fingerprint"] + "\n")
+    write_atomic(folder / "COMPLETE", fingerprint + "\n")
     return manifest
 
 
