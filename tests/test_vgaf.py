@@ -115,7 +115,7 @@ def test_frame_counts_their_folders_and_groups(tmp_path, video, audio, groups, e
 
 
 def test_video_alone_is_grouped_by_the_second(tmp_path):
-    data = VGAFDataModule(str(make(tmp_path, 75, 5, synthetic=False)), {"video": 75}, ["video"])
+    data = VGAFDataModule(str(make(tmp_path, 75, 5, synthetic=False)), frames={"video": 75}, modalities=["video"])
     assert data.items("video", 0, 1).shape == (1, 15, 3, SIZE, SIZE)
     assert data.count_items("video") == (TRAIN + VAL) * 5
     with pytest.raises(DataError, match="no items of 'audio'"):
@@ -279,7 +279,7 @@ def test_wrong_options_are_refused_at_once(options, text):
 
 
 def test_no_corpus_says_how_to_get_one(tmp_path):
-    found = message(VGAFDataModule(str(tmp_path), {"video": 75}).split_sizes)
+    found = message(VGAFDataModule(str(tmp_path), frames={"video": 75}).split_sizes)
     assert "VGAF_Tensors_all_75" in found
     assert "cli.py synth vgaf" in found
     assert "--views.img.frames 75 --views.spec.segments '[5, 75]'" in found
@@ -417,7 +417,7 @@ def test_synthetic_clips_made_of_clips_that_validate_do_not_train(root):
 
 def test_embeddings_stand_for_groups_of_frames(tmp_path):
     root = make(tmp_path, 75, 5, synthetic=False)
-    data = VGAFDataModule(str(root), {"video": 75}, missing={"video": 0.3})
+    data = VGAFDataModule(str(root), frames={"video": 75}, missing={"video": 0.3})
     items = data.items("video", 0, data.count_items("video"))
     means = items.mean((1, 3, 4))  # an encoder that gives the mean of each channel, meaned over the group
     data.use_embeddings("video", means)
@@ -455,7 +455,7 @@ def test_stored_embeddings_are_of_the_options_they_were_made_with(root):
 def test_a_folder_without_an_index_has_the_fingerprint_that_indexing_gives_it(root):
     before = VGAFDataModule(str(root))
     fingerprint = before.fingerprint
-    manifest = write_index(root, synthetic=False, about={})
+    manifest = write_index(root, synthetic=False, sets={})
     after = VGAFDataModule(str(root))
     assert after.fingerprint == manifest["fingerprint"] == fingerprint
     assert not after.synthetic
@@ -467,7 +467,7 @@ def test_a_folder_without_an_index_has_the_fingerprint_that_indexing_gives_it(ro
 
 
 def test_an_indexed_folder_opens_no_tensor_and_notices_every_change(root, monkeypatch):
-    write_index(root, synthetic=True, about={})
+    write_index(root, synthetic=True, sets={})
     path = root / "VGAF_Tensors_all_5/Train/1_0.mp4.img.5.pt"
     with monkeypatch.context() as patched:
         patched.setattr(vgaf_tensors, "read_header", lambda path: pytest.fail(f"{path} was opened"))
@@ -487,7 +487,7 @@ def test_an_indexed_folder_opens_no_tensor_and_notices_every_change(root, monkey
 
 @pytest.mark.parametrize("name", ["index.csv", "manifest.json", "COMPLETE"])
 def test_a_spoilt_index_is_one_line(root, name):
-    write_index(root, synthetic=False, about={})
+    write_index(root, synthetic=False, sets={})
     path = root / "prepared" / name
     content = path.read_text()
     path.write_text(content[: len(content) // 2])
@@ -518,7 +518,7 @@ def test_loaders_give_every_clip_once(root):
 def test_a_flipped_bit_is_found_when_the_file_is_first_read_and_not_at_start(root, indexed):
     path = root / "VGAF_Tensors_all_5/Train/1_1.mp4.img.5.pt"
     if indexed:
-        write_index(root, synthetic=False, about={})
+        write_index(root, synthetic=False, sets={})
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 1
     path.write_bytes(whole)
@@ -532,7 +532,7 @@ def test_a_flipped_bit_is_found_when_the_file_is_first_read_and_not_at_start(roo
 
 @pytest.mark.parametrize("text", ["[]", "null", "3", "{}", '{"texts": 3, "synthetic": false}'])
 def test_another_kind_of_manifest_is_one_line(root, text):
-    write_index(root, synthetic=False, about={})
+    write_index(root, synthetic=False, sets={})
     (root / "prepared" / "manifest.json").write_text(text)
     found = message(VGAFDataModule(str(root)).split_sizes)
     assert str(root / "prepared") in found

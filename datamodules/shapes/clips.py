@@ -16,38 +16,6 @@ from datamodules.store.reader import Store
 WAVE_RATE = 44100  # Hz
 
 
-class StoredClips(ClipDataset):
-    """Rows of the store as batches: video uint8 ``(B, T, H, W, 3)``, audio ``(B, 13, 212)``, wave int16 ``(B, S)``.
-
-    Args:
-        data: The DataModule whose store and options apply.
-        rows: Rows of the store that belong to the split.
-    """
-
-    def __init__(self, data: "ClipsDataModule", rows: np.ndarray) -> None:
-        self.data = data
-        self.rows = rows
-
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        return len(self.rows)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the batch of contract 1 that these clips make."""
-        store, rows = self.data.store, self.rows[indices]
-        ids = [store.ids[row] for row in rows]
-        batch: Batch = {"id": ids, "group": [store.groups[row] for row in rows], "length": {}, "mask": {}}
-        for modality in self.data.modalities:
-            absent = np.array([self.data.is_missing(modality, clip) for clip in ids])
-            values = np.stack([self.data.read(modality, row) for row in rows])
-            values[absent] = 0
-            batch[modality] = torch.from_numpy(values)
-            batch["mask"][modality] = torch.from_numpy(~absent)
-            batch["length"][modality] = torch.tensor([self.data.valid_steps(modality, row) for row in rows])
-        batch["target"] = torch.from_numpy(store.labels[rows])
-        return batch
-
-
 class ClipsDataModule(StoredDataModule):
     """Clips of one person each, of several modalities, by folds that divide no person.
 
@@ -146,9 +114,18 @@ class ClipsDataModule(StoredDataModule):
         """Class indices of the training clips."""
         return np.asarray(self.store.labels[self.rows["train"]])
 
-    def dataset(self, split: Split) -> StoredClips:
+    def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""
-        return StoredClips(self, self.rows[split])
+        rows = self.rows[split]
+        return self.clips(rows, torch.from_numpy(self.store.labels[rows]))
+
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add video uint8 ``(B, T, H, W, 3)``, audio ``(B, 13, 212)``, wave int16 ``(B, S)``, and their lengths."""
+        for modality in self.modalities:
+            values = np.stack([self.read(modality, row) for row in rows])
+            values[~batch["mask"][modality].numpy()] = 0
+            batch[modality] = torch.from_numpy(values)
+            batch["length"][modality] = torch.tensor([self.valid_steps(modality, row) for row in rows])
 
     def read(self, modality: str, row: int) -> np.ndarray:
         """Return one stored clip, with the asked-for number of frames or samples."""

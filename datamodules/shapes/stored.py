@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from datamodules.base import EmotionDataModule
-from datamodules.batches import Split
+from datamodules.batches import ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.reading.names import fault_in_name
 from datamodules.store.reader import Store
@@ -47,6 +48,16 @@ class StoredDataModule(EmotionDataModule):
         Raises:
             DataError: It does.
         """
+
+    def clips(self, rows: np.ndarray, targets: Tensor | dict[str, Tensor]) -> ClipDataset:
+        """Return rows of the store as a dataset.
+
+        Args:
+            rows: Which, ``(N,)``.
+            targets: Their labels ``(N, ...)``, or a dict of these by task.
+        """
+        ids, groups = self.store.ids, self.store.groups
+        return ClipDataset(self, rows, (ids[row] for row in rows), (groups[row] for row in rows), targets)
 
     def rows_of_split(self, split: Split, usable: np.ndarray | None = None) -> np.ndarray:
         """Return the rows of the store that belong to an official split.

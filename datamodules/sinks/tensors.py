@@ -15,7 +15,7 @@ import numpy as np
 from atomic_files import write_atomic
 from datamodules.catalogues.vgaf.labels import COLUMNS, SPLITS, read_sources, split_labels, write_sources
 from datamodules.catalogues.vgaf.layout import KINDS, SETS, Clip, folder_number, real_folder, synthetic_folder
-from datamodules.catalogues.vgaf.sounds import give_sounds
+from datamodules.catalogues.vgaf.tensors import write_index
 from datamodules.entries import Catalogue, Entry
 from datamodules.errors import DataError
 from datamodules.reading.matches import print_counts, print_unmatched
@@ -23,6 +23,8 @@ from datamodules.reading.stand_in import is_stand_in
 from datamodules.sinks.base import Filled, StoreSink
 from datamodules.store.reader import Store, read_own_table
 from tensor_files import save_torch
+
+SOUND = f"{KINDS['audio']}_"  # how the names of its arrays begin
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,10 @@ class TensorSink(StoreSink):
         labels = split_labels(source, copies)
         if out and out.resolve() != source.resolve():
             raise DataError(f"--out {out}: tensors are indexed where they are, in {source}; leave the option out")
-        for number in (5, 75):
-            for split in SPLITS:
-                place = real_folder(source, number) / split
-                if place.is_dir():
-                    made = {path.name.partition(".mp4.")[0] for path in place.glob("[!.]*.mp4.*.pt")}
-                    print_unmatched(f"{place.parent.name}/{split}", labels[split], made, "tensor")
+        for place in (real_folder(source, number) / split for number in (5, 75) for split in SPLITS):
+            if place.is_dir():
+                made = {path.name.partition(".mp4.")[0] for path in place.glob("[!.]*.mp4.*.pt")}
+                print_unmatched(f"{place.parent.name}/{place.name}", labels[place.name], made, "tensor")
         print_counts(copies)
         return _indexed(source, synthetic=is_stand_in(source, "vgaf"))
 
@@ -85,7 +85,6 @@ class TensorSink(StoreSink):
         """Write a file for every array in which there is something."""
         for name, path in _files(out, entry, arrays).items():
             if len(arrays[name]):
-                path.parent.mkdir(parents=True, exist_ok=True)
                 write_tensor(path, arrays[name])
         return {}
 
@@ -95,36 +94,30 @@ class TensorSink(StoreSink):
         Raises:
             DataError: A file that was made is gone, label files are there that say otherwise, or there is no sound.
         """
-        record = self.folder(out, "", arrays)
-        for entry in entries:
-            for name, path in _files(out, entry, arrays).items():
-                given = name.startswith(f"{KINDS['audio']}_") and "audio" not in entry.media
-                if not given and not path.is_file():
-                    raise DataError(
-                        f"{path} was made and is gone; delete {record} and {path.parent.parent} and run the same again"
-                    )
-        number = folder_number([_frames(arrays)])
-        clips = [_clip(entry) for entry in entries]
-        for place in {clip.place(out, number) for clip in clips}:
-            for path in place.glob(".*.tmp"):  # of a worker that was killed
-                path.unlink()
+        files = [(entry, name, path) for entry in entries for name, path in _files(out, entry, arrays).items()]
+        for entry, name, path in files:
+            if not path.is_file() and ("audio" in entry.media or not name.startswith(SOUND)):
+                raise DataError(
+                    f"{path} was made and is gone; delete {self.folder(out, '', arrays)} and {path.parent.parent} and "
+                    "run the same again"
+                )
+        for place in {path.parent for _, _, path in files}:
+            for part in place.glob(".*.tmp"):  # of a worker that was killed
+                part.unlink()
         for split in SPLITS:
             _copy(source / f"{split}_labels.txt", out)
-        drawn = [medium.path for entry in entries for medium in entry.media.values() if medium.frames]
-        if drawn and drawn[0]:
-            self._add_sounds(drawn[0].parents[1], out, clips, arrays)
+        drawn = next((medium.path for entry in entries for medium in entry.media.values() if medium.frames), None)
+        if drawn:
+            self._add_sounds(drawn.parents[1], out, [_clip(entry) for entry in entries], arrays)
 
     def _add_sounds(self, drawn: Path, out: Path, clips: Sequence[Clip], arrays: Collection[str]) -> None:
-        number = folder_number([_frames(arrays)])
-        folder = synthetic_folder(out, number)
+        number, train = folder_number([_frames(arrays)]), SPLITS[0]
+        folder, sounds = synthetic_folder(out, number), real_folder(out, number) / train
         for path in sorted(drawn.glob("*_labels.txt")):
             _copy(path, folder)
-        rows = [{name: row.get(name) or "" for name in COLUMNS} for row in read_sources(drawn)]
-        takers = [clip for clip in clips if clip.synthetic]
-        givers = [clip for clip in clips if clip.part == SPLITS[0]]
-        counts = [int(name.rpartition("_")[2]) for name in arrays if name.startswith(f"{KINDS['audio']}_")]
-        train = real_folder(out, number) / SPLITS[0]
-        write_sources(folder, [*rows, *give_sounds(takers, folder, givers, train, counts, self.seed)])
+        takers, givers = [clip for clip in clips if clip.synthetic], [clip for clip in clips if clip.part == train]
+        counts = [int(name.removeprefix(SOUND)) for name in arrays if name.startswith(SOUND)]
+        write_sources(folder, [*read_sources(drawn), *give_sounds(takers, folder, givers, sounds, counts, self.seed)])
 
     def finish(self, out: Path, store: Store) -> Filled:
         """Index everything below the folder of the corpus."""
@@ -144,6 +137,42 @@ def write_tensor(path: Path, values: np.ndarray) -> None:
     save_torch(torch.from_numpy(values), path, sync=False)
 
 
+def give_sounds(
+    takers: Sequence[Clip], folder: Path, givers: Sequence[Clip], train: Path, counts: Sequence[int], seed: int
+) -> list[dict[str, str]]:
+    """Give every synthetic clip the spectrograms of a training clip of its class, drawn in turn.
+
+    Args:
+        takers: Synthetic clips.
+        folder: Holds a folder of their tensors for every class.
+        givers: Training clips whose spectrograms are there.
+        train: Folder of these.
+        counts: How many spectrograms a clip has, file by file.
+        seed: Of the draw.
+
+    Returns:
+        Rows of ``sources.csv`` that say which.
+
+    Raises:
+        DataError: There is no training clip of a class.
+    """
+    rows = []
+    for label, part in sorted({(clip.label, clip.part) for clip in takers}):
+        pool = [clip for clip in givers if clip.label == label]
+        if not pool:
+            raise DataError(f"no training clip of {part} is there whose sound synthetic clips could have")
+        order = np.random.default_rng([seed, label]).permutation(len(pool))
+        for place, clip in enumerate(clip for clip in takers if clip.label == label):
+            giver = pool[order[place % len(pool)]]
+            for count in counts:
+                target = folder / part / clip.file(KINDS["audio"], count)
+                content = (train / giver.file(KINDS["audio"], count)).read_bytes()
+                if not target.exists() or target.read_bytes() != content:
+                    write_atomic(target, content, sync=False)
+            rows.append(dict.fromkeys(COLUMNS, "") | {"clip": clip.key, "kind": "sound", "source": giver.name})
+    return rows
+
+
 def _frames(arrays: Collection[str]) -> int:
     """Return how many frames a clip has, by the name of their array."""
     found = [int(count) for kind, _, count in (name.rpartition("_") for name in arrays) if kind == KINDS["video"]]
@@ -153,8 +182,7 @@ def _frames(arrays: Collection[str]) -> int:
 
 
 def _clip(entry: Entry) -> Clip:
-    part = entry.columns["part"]
-    return Clip(entry.group, part, entry.label, synthetic=part not in SPLITS)
+    return Clip(entry.group, entry.columns["part"], entry.label)
 
 
 def _files(out: Path, entry: Entry, arrays: Collection[str]) -> dict[str, Path]:
@@ -183,24 +211,19 @@ def _indexed(root: Path, *, synthetic: bool) -> Filled:
     Raises:
         DataError: A tensor is damaged, or the folder holds a stand-in and real clips.
     """
-    from datamodules.catalogues.vgaf.tensors import read_index, write_index  # torch
-
     sets: dict[str, Any] = {}
-    for folder in sorted((root / "prepared").glob("frames-*")):
-        if not (folder / "COMPLETE").exists():
-            continue
-        store, frames = Store(folder), int(folder.name.removeprefix("frames-"))
+    for mark in sorted((root / "prepared").glob("frames-*/COMPLETE")):
+        store, frames = Store(mark.parent), int(mark.parent.name.removeprefix("frames-"))
+        if store.synthetic != synthetic:
+            raise DataError(f"{root} holds a stand-in and real clips; write elsewhere with --out")
         sets[str(frames)] = {
             "folder": folder_number([frames]),
             "settings": store.manifest["settings"],
             "counts": store.manifest["counts"],
-            "skipped": [row["id"] for row in read_own_table(folder / "skipped.csv")],
+            "skipped": [row["id"] for row in read_own_table(store.folder / "skipped.csv")],
             "versions": store.manifest["versions"],
         }
-        if store.synthetic != synthetic:
-            raise DataError(f"{root} holds a stand-in and real clips; write elsewhere with --out")
-    manifest = write_index(root, synthetic=synthetic, about={"sets": sets})
-    assert read_index(root) is not None
+    manifest = write_index(root, synthetic=synthetic, sets=sets)
     numbers = [
         f"{made['counts']['used']} clips of {frames} frames ({made['counts']['skipped']} skipped)"
         for frames, made in sets.items()
