@@ -317,7 +317,7 @@ def test_arrays_that_are_not_there_or_not_clips(tmp_path):
     root = write(tmp_path, arrays=("video", "mfcc", "grid"))
     for options, message in (
         ({"modalities": ["wave"]}, r"holds no wave, but video, mfcc, grid; use --data\.modalities \[video, audio\]"),
-        ({"modalities": ["grid"]}, "grid of .* is made by the view people; clips are read from faces, mfcc"),
+        ({"modalities": ["grid"]}, "grid of .* is made by people; clips are read from what faces, mfcc"),
         ({"arrays": {"video": "img"}}, r"holds no video, .*; use --data\.modalities \[audio\]"),
         ({"frames": 9, "modalities": ["video"]}, r"--data\.frames 9: the store holds 4 frames"),
     ):

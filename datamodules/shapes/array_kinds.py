@@ -231,12 +231,14 @@ def kind_of(store: Store, array: str, data: "ClipArraysDataModule") -> Kind:
     Raises:
         DataError: It is of a view that is not read here.
     """
-    views = store.manifest["settings"].get("views", {})
-    made_by = views.get(array) or views.get(array.rpartition("_")[0]) or {}
-    view = made_by.get("view", BY_NAME.get(array, ""))
+    views = store.manifest["settings"].get("views")
+    if views is None:
+        view = BY_NAME.get(array, "")
+    else:
+        view = (views.get(array) or views.get(array.rpartition("_")[0]) or {}).get("view", "")
     if view not in KINDS:
         raise DataError(
-            f"--data.arrays: {array} of {store.folder} is made by the view {view or 'of an earlier version'}; clips "
-            f"are read from {', '.join(KINDS)}"
+            f"--data.arrays: {array} of {store.folder} is made by {view or 'another view'}; clips are read from what "
+            f"{', '.join(KINDS)} make"
         )
     return KINDS[view](store, array, data)
