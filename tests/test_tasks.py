@@ -350,7 +350,7 @@ def test_the_loss_is_the_weighted_sum_over_the_clips_that_have_each_label():
 @pytest.mark.parametrize("weights", [None, [0.5, 1.0, 2.0]])
 @pytest.mark.parametrize("loss", [None, FocalLoss(2.0)])
 def test_soft_labels_of_some_clips_give_the_loss_of_these_clips(loss, weights):
-    data, task = made("AudioOnly", "soft", loss=loss)
+    _, task = made("AudioOnly", "soft", loss=loss)
     task.class_weights = None if weights is None else torch.tensor(weights)
     scores, shares = torch.randn(5, 3), torch.rand(5, 3).softmax(1)
     holed = shares.clone()
@@ -388,8 +388,7 @@ def test_errors_of_values_are_their_formulas_over_the_labels_there_are(kind):
 def test_values_are_learned_with_every_loss(value_loss, tmp_path):
     data, task = made("AudioOnly", "values", value_loss=value_loss)
     task.optimizer_factory = lambda groups: torch.optim.Adam(groups, lr=0.01)
-    first = torch.stack([of for of in data.valence.nan_to_num(40.0)])
-    data.inputs["audio"] += ((first - 40) / 10)[:, None, None]  # something to learn
+    data.inputs["audio"] += ((data.valence.nan_to_num(40.0) - 40) / 10)[:, None, None]  # something to learn
     runner = trainer(tmp_path, 8)
     runner.fit(task, datamodule=data)
     train = runner.validate(task, data.train_dataloader(), verbose=False)[0]

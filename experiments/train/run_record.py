@@ -99,10 +99,8 @@ def record_result(
     program = "affectzoo" if Path(sys.argv[0]).name == "affectzoo" else "python cli.py"
     print(f"report: {program} report --run {shlex.quote(str(folder))}")
     if data.num_folds > 1:
-        print(
-            f"fold {data.fold} of {data.num_folds}: fit again with --data.fold 0 to {data.num_folds - 1} for the others; "
-            "report --run takes all their folders"
-        )
+        last = data.num_folds - 1
+        print(f"fold {data.fold} of 0 to {last}: fit the others with --data.fold; report --run takes all their folders")
 
 
 def _baselines(data: EmotionDataModule, table: PredictionTable) -> dict[str, float]:
