@@ -26,7 +26,8 @@ RESULT: dict[str, Any] = {
     # selection -> {epoch, accuracy, uar, f1, ..., mae_<task>, rmse_<task>, pearson_<task>, ccc_<task>}; no epoch where
     # nothing was trained, no metric of what no test clip is labelled for
     "selections": dict,
-    # metric -> what the most frequent class of the test clips, and the training labels' mean, would get there
+    # metric -> what the most frequent class of the test clips, and the training labels' mean, would get there; and
+    # mean_<task>, that mean
     "baselines": dict,
     "n_train": int,
     "n_val": int,

@@ -104,7 +104,7 @@ def record_result(
 
 
 def _baselines(data: EmotionDataModule, table: PredictionTable) -> dict[str, float]:
-    """Return what the test's most frequent class and the training labels' mean get on the test clips, by metric."""
+    """Return what the test's most frequent class and the training labels' mean get on the test clips, and that mean."""
     found: dict[str, float] = {}
     if len(labels := table.labels[table.labels >= 0]):
         counts = torch.bincount(labels)
@@ -113,6 +113,7 @@ def _baselines(data: EmotionDataModule, table: PredictionTable) -> dict[str, flo
     for task, (_, true) in table.values.items():
         known = true[~true.isnan()]
         if task in scales and len(known) > 1:
+            found[f"mean_{task}"] = scales[task][0]
             found |= {
                 f"{name}_{task}": value
                 for name, value in value_metrics(torch.full_like(known, scales[task][0]), known).items()
