@@ -158,10 +158,10 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         """Refuse a checkpoint whose indices mean something else.
 
         Raises:
-            DataError: If its classes or vocabularies are not those of this data.
+            DataError: If its classes, other outputs or vocabularies are not those of this data.
         """
-        held = {"class_names": self.class_names, "outputs": self.outputs, "vocabularies": self.vocabularies}
-        for name, own in held.items():
+        for name in ("class_names", "outputs", "vocabularies"):
+            own: Any = getattr(self, name)
             stored = state_dict.get(name, own)
             if name == "outputs":
                 stored, own = meanings(stored), meanings(own)
