@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -102,6 +102,18 @@ class Entry:
             return int(first.values[0].argmax())
         return first if isinstance(first, int) else -1
 
+    def pieces(self, of_parts: bool) -> tuple[Entry, ...]:
+        """Return its parts, or itself alone."""
+        return self.parts if of_parts else (self,)
+
+    def labelled_turn(self) -> Entry:
+        """Return a dialogue as the clip of the utterance that its label is of, the speaker's last; others as is."""
+        if not self.parts:
+            return self
+        by_speaker = [part for part in self.parts if part.texts.get("role") == ROLES[0]]
+        turn = (by_speaker or self.parts)[-1]
+        return replace(self, media=turn.media, texts={**self.texts, **turn.texts}, parts=())
+
     def files(self) -> Iterator[Path]:
         """Yield the files of it and of its parts."""
         for medium in self.media.values():
@@ -144,11 +156,15 @@ class Scan:
         entries: In the order in which they are stored.
         ignored: Number of files that were skipped on purpose, by kind.
         facts: What the store's settings say of the source, for those who read it.
+        columns: Further columns of the store's index that only this source has.
+        classes: Names of the classes in order of their index, filled in from `facts` or the catalogue.
     """
 
     entries: list[Entry]
     ignored: Counter[str] = field(default_factory=Counter)
     facts: dict[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @property
     def usable(self) -> list[Entry]:
@@ -157,7 +173,7 @@ class Scan:
 
     def replaced(self, change: Callable[[Entry], Entry]) -> Scan:
         """Return the same with every entry changed by a function."""
-        return Scan([change(entry) for entry in self.entries], self.ignored, self.facts)
+        return replace(self, entries=[change(entry) for entry in self.entries])
 
 
 class Catalogue(ABC):
