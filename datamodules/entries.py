@@ -31,6 +31,8 @@ class Media:
         pixels: What it shows where there is no file: uint8 ``(H, W)``, grey.
         frames: Pictures, in order, that stand for a video.
         problem: Why it cannot be used, though the entry can; empty for a good one.
+        start: Seconds after the first frame or sample of the file at which it begins; None for the beginning.
+        end: Seconds after the first frame or sample of the file at which it ends; None for the end.
     """
 
     path: Path | None = None
@@ -41,6 +43,8 @@ class Media:
     pixels: np.ndarray | None = None
     frames: tuple[Path, ...] = ()
     problem: str = ""
+    start: float | None = None
+    end: float | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,10 @@ def _canonical(value: Any, hashes: Mapping[Path, str]) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     # Not `fields`, which takes as long as everything else here.
-    return {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "name"}
+    found = {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "name"}
+    if isinstance(value, Media) and value.start is None and value.end is None:  # as before there were parts of files
+        del found["start"], found["end"]
+    return found
 
 
 @dataclass
@@ -158,6 +165,8 @@ class Scan:
         facts: What the store's settings say of the source, for those who read it.
         columns: Further columns of the store's index that only this source has.
         classes: Names of the classes in order of their index, filled in from `facts` or the catalogue.
+        beside: Texts of files that are written beside the store, by name.
+        fault: Why nothing can be made of the source, to be told when what goes beside the store is written.
     """
 
     entries: list[Entry]
@@ -165,6 +174,8 @@ class Scan:
     facts: dict[str, Any] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    beside: dict[str, str] = field(default_factory=dict)
+    fault: str = ""
 
     @property
     def usable(self) -> list[Entry]:
