@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,6 +31,8 @@ class Media:
         pixels: What it shows where there is no file: uint8 ``(H, W)``, grey.
         frames: Pictures, in order, that stand for a video.
         problem: Why it cannot be used, though the entry can; empty for a good one.
+        start: Seconds after the first frame or sample of the file at which it begins; None for the beginning.
+        end: Seconds after the first frame or sample of the file at which it ends; None for the end.
     """
 
     path: Path | None = None
@@ -41,6 +43,13 @@ class Media:
     pixels: np.ndarray | None = None
     frames: tuple[Path, ...] = ()
     problem: str = ""
+    start: float | None = None
+    end: float | None = None
+
+    @property
+    def span(self) -> dict[str, float | None]:
+        """The part of the file as arguments of what reads it; nothing where all of it counts."""
+        return {} if self.start is None and self.end is None else {"start": self.start, "end": self.end}
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,18 @@ class Entry:
             return int(first.values[0].argmax())
         return first if isinstance(first, int) else -1
 
+    def pieces(self, of_parts: bool) -> tuple[Entry, ...]:
+        """Return its parts, or itself alone."""
+        return self.parts if of_parts else (self,)
+
+    def labelled_turn(self) -> Entry:
+        """Return a dialogue as the clip of the utterance that its label is of, the speaker's last; others as is."""
+        if not self.parts:
+            return self
+        by_speaker = [part for part in self.parts if part.texts.get("role") == ROLES[0]]
+        turn = (by_speaker or self.parts)[-1]
+        return replace(self, media=turn.media, texts={**self.texts, **turn.texts}, parts=())
+
     def files(self) -> Iterator[Path]:
         """Yield the files of it and of its parts."""
         for medium in self.media.values():
@@ -133,7 +154,10 @@ def _canonical(value: Any, hashes: Mapping[Path, str]) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     # Not `fields`, which takes as long as everything else here.
-    return {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "name"}
+    found = {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "name"}
+    if isinstance(value, Media) and value.start is None and value.end is None:  # as before there were parts of files
+        del found["start"], found["end"]
+    return found
 
 
 @dataclass
@@ -144,11 +168,19 @@ class Scan:
         entries: In the order in which they are stored.
         ignored: Number of files that were skipped on purpose, by kind.
         facts: What the store's settings say of the source, for those who read it.
+        columns: Further columns of the store's index that only this source has.
+        classes: Names of the classes in order of their index, filled in from `facts` or the catalogue.
+        beside: Texts of files that are written beside the store, by name.
+        fault: Why nothing can be made of the source, to be told when what goes beside the store is written.
     """
 
     entries: list[Entry]
     ignored: Counter[str] = field(default_factory=Counter)
     facts: dict[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    beside: dict[str, str] = field(default_factory=dict)
+    fault: str = ""
 
     @property
     def usable(self) -> list[Entry]:
@@ -157,7 +189,7 @@ class Scan:
 
     def replaced(self, change: Callable[[Entry], Entry]) -> Scan:
         """Return the same with every entry changed by a function."""
-        return Scan([change(entry) for entry in self.entries], self.ignored, self.facts)
+        return replace(self, entries=[change(entry) for entry in self.entries])
 
 
 class Catalogue(ABC):
