@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,12 +117,14 @@ def assign(entries: Sequence[Entry], given: Sequence[Given], wanted: Wanted) -> 
         raise DataError(
             f"{len(bare)} of {len(used)} clips have no {kind} ({first_names(bare)}); give it to all or none"
         )
-    values = _split_values(used) if kind == "split" else _fold_values(used)
+    if kind == "split":
+        splits = _split_values(used)
+        _check_groups(used, splits, kind, wanted)
+        return _with_validation(entries, splits, wanted)
+    values = _fold_values(used)
     _check_groups(used, values, kind, wanted)
-    if kind == "fold":
-        found = _with_column(entries, {entry.id: str(values[entry.id]) for entry, _ in used})
-        return found, {"source": "given", "count": len(set(values.values())), "seed": None}
-    return _with_validation(entries, values, wanted)
+    found = _with_column(entries, {entry.id: str(values[entry.id]) for entry, _ in used})
+    return found, {"source": "given", "count": len(set(values.values())), "seed": None}
 
 
 def as_table(entries: Sequence[Entry], facts: dict[str, Any]) -> str:
@@ -168,7 +170,7 @@ def _fold_values(used: Sequence[tuple[Entry, Given]]) -> dict[str, int]:
     return {entry.id: numbers.index(int(float(said.fold))) for entry, said in used}
 
 
-def _check_groups(used: Sequence[tuple[Entry, Given]], values: dict[str, Any], kind: str, wanted: Wanted) -> None:
+def _check_groups(used: Sequence[tuple[Entry, Given]], values: Mapping[str, Any], kind: str, wanted: Wanted) -> None:
     """Refuse a speaker, or the parts of one file, in two folds or splits."""
     of_group: defaultdict[str, dict[Any, str]] = defaultdict(dict)
     for entry, _ in used:

@@ -150,17 +150,15 @@ def _ordered(names: set[str], order: Sequence[str], listing: Listing, column: st
             raise DataError(f"{listing.source}: {name!r} cannot be the name of a class: it holds a control character")
     folded = Counter(name.casefold() for name in names)
     if alike := sorted(name for name in names if folded[name.casefold()] > 1):
-        print(
-            f"  {', '.join(alike)} are different classes that differ in capitals alone; mend the table if they are one"
-        )
+        print(f"  {', '.join(alike)} differ in capitals alone and are different classes; mend the table if not")
     known = list(order) or sorted(names)
     if len(known) == 1:
         raise DataError(
-            f"{listing.source}: every {column} is {known[0]!r}, and one class cannot be learned; give clips of others too"
+            f"{listing.source}: every {column} is {known[0]!r}, and one class cannot be learned; add clips of others"
         )
     if len(known) > 20 and 2 * len(known) > len(listing.rows):
         print(
-            f"  {len(known)} classes of {len(listing.rows)} clips: is {column} the column of the class? --label NAME names it"
+            f"  {len(known)} classes of {len(listing.rows)} clips: if {column} is not the class, --label NAME names it"
         )
     return known
 

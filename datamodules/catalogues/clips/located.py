@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datamodules.catalogues.clips.listing import FILES, Listing, seconds
 from datamodules.catalogues.clips.media_files import MediaFiles, kind_of
-from datamodules.catalogues.clips.segments import Part
+from datamodules.catalogues.clips.segments import WHOLE, Part
 from datamodules.errors import DataError
 from datamodules.reading.files import plain
 from datamodules.reading.tables import Row, settle
@@ -34,7 +34,7 @@ class Located:
     name: str
     path: Path | None = None
     audio: Path | None = None
-    part: Part = Part()
+    part: Part = WHOLE
     problem: str = ""
 
 
