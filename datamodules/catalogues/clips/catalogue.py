@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from datamodules.catalogues.clips.folds import FILE, Given, Wanted, as_table, assign, print_rare, read_splits
 from datamodules.catalogues.clips.labels import Labels, meaning_of, read_labels
@@ -128,22 +128,17 @@ class Clips(Catalogue):
         for one, labels, columns in zip(located, read.of_rows, read.columns, strict=True):
             path = one.path
             assert path is not None
-            sound = one.audio or beside.get(path) or (path if sounding else None)
+            sound = one.audio or beside.get(path) or (path if sounding or kind_of(path) == "audio" else None)
+            place = plain(path.relative_to(files.source).as_posix())
             for part in windows.parts(path, one.part) if kind_of(path) != "picture" else [one.part]:
-                kind = kind_of(path)
-                place = plain(path.relative_to(files.source).as_posix())
-                if kind == "picture":
-                    media = {"picture": Media(path, place, search=self.face == "search")}
-                else:
-                    sounds = {} if sound is None else {"audio": _timed(sound, files.source, part)}
-                    media = sounds if kind == "audio" else {"video": _timed(path, files.source, part), **sounds}
-                id = ids[path] + part.name
-                problem = "a still has no start or end" if kind == "picture" and part.name else fault_of_id(ids[path])
+                problem = fault_of_id(ids[path])
+                if kind_of(path) == "picture" and part.name:
+                    problem = "a still has no start or end"
                 entry = Entry(
-                    id,
+                    ids[path] + part.name,
                     group=one.row.get("speaker") or ids[path],
                     name=place + part.name,
-                    media=media,
+                    media=self._media(path, sound, part, files.source),
                     texts={"prompt": one.row["text"]} if one.row.get("text") else {},
                     labels=labels,
                     columns={"fold": "", **columns},
@@ -156,21 +151,31 @@ class Clips(Catalogue):
         found.sort(key=lambda one: one[0])
         return [entry for _, entry, _ in found], [said for _, _, said in found]
 
+    def _media(self, path: Path, sound: Path | None, part: Part, source: Path) -> dict[str, Media]:
+        """Return what a clip is made of: a still, a sound, or a film with its sound."""
 
-def _timed(path: Path, source: Path, part: Part) -> Media:
-    name = plain(path.relative_to(source).as_posix()) if path.is_relative_to(source) else plain(path.name)
-    return Media(path, name, start=part.start, end=part.end)
+        def of(file: Path, **more: Any) -> Media:
+            return Media(file, plain(file.relative_to(source).as_posix()), **more)
+
+        if kind_of(path) == "picture":
+            return {"picture": of(path, search=self.face == "search")}
+        sounds = {} if sound is None else {"audio": of(sound, start=part.start, end=part.end)}
+        if kind_of(path) == "audio":
+            return sounds
+        return {"video": of(path, start=part.start, end=part.end), **sounds}
 
 
 def _has_sound(films: Sequence[Path]) -> bool:
-    """Return whether any of these videos has sound, as their headers say."""
+    """Return whether any of these videos has sound, as their headers say; one that cannot be read may have."""
+    kinds = []
     for path in films:
         try:
-            if "audio" in probe(path).kinds:
-                return True
+            kinds.append(probe(path).kinds)
         except MediaError:  # the reason is told where it is decoded
             continue
-    return not films
+        if "audio" in kinds[-1]:
+            return True
+    return not kinds
 
 
 def _checked(entries: Sequence[Entry], source: Path, speakers: bool) -> list[Entry]:

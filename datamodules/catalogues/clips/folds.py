@@ -241,14 +241,17 @@ def print_rare(entries: Sequence[Entry], classes: Sequence[str], wanted: Wanted,
     for entry in entries:
         of_class[entry.label].add(entry.group)
     clips = Counter(entry.label for entry in entries)
-    rare = [
-        f"{name} ({clips[label]} clip{'s' * (clips[label] != 1)}, {len(of_class[label])} {wanted.unit}"
-        f"{'s' * (len(of_class[label]) != 1)})"
-        for label, name in enumerate(classes)
-        if len(of_class[label]) < count
-    ]
+    rare = []
+    for label, name in enumerate(classes):
+        speakers = f" of {_counted(len(of_class[label]), 'speaker')}" if wanted.speakers and clips[label] else ""
+        if len(of_class[label]) < count:
+            rare.append(f"{name} ({_counted(clips[label], 'clip')}{speakers})")
     if rare:
         print(
-            f"  too rare for {count} folds: {first_names(rare, 6)}; some folds do not test it, and what one "
-            f"{wanted.unit} has alone is never learned where it is tested"
+            f"  too rare for {count} parts: {first_names(rare, 6)}; some do not test it, and what one {wanted.unit} "
+            "has alone is never both learned and tested"
         )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

@@ -111,6 +111,7 @@ def read_labels(listing: Listing, meaning: Meaning, classes: str) -> Labels:
     """
     order = distinct([name.strip() for name in classes.split(",")], "--classes") if classes else []
     found = Labels()
+    numbers = [{name: number(row[name], f"{row.where}: {name}") for name in meaning.values} for row in listing.rows]
     if meaning.soft:
         shares = _votes(listing, meaning) if _are_names(listing, meaning) else _shares(listing, meaning)
         found.classes = _ordered({name for row in shares for name in row}, order, listing)
@@ -123,19 +124,17 @@ def read_labels(listing: Listing, meaning: Meaning, classes: str) -> Labels:
         shares = [{} for _ in listing.rows]
     for name in meaning.values:
         found.tasks[name] = {"kind": "value", "unit": "", "range": listing.ranges.get(name)}
-    for row, own in zip(listing.rows, shares, strict=True):
-        given = {name: number(row[name], f"{row.where}: {name}") for name in meaning.values}
+    for row, own, given in zip(listing.rows, shares, numbers, strict=True):
         labels: dict[str, Any] = {}
         if own and meaning.soft:
-            values = [own.get(name, 0.0) for name in found.classes]
-            labels[TASK] = Series(np.array([values], np.float32))
+            labels[TASK] = Series(np.array([[own.get(name, 0.0) for name in found.classes]], np.float32))
         elif own:
             labels[TASK] = found.classes.index(next(iter(own)))
         labels |= {name: value for name, value in given.items() if value is not None}
         found.of_rows.append(labels)
         soft = {f"soft_{name}": repr(own.get(name, 0.0)) if own else "" for name in found.classes if meaning.soft}
-        numbers = {f"value_{name}": "" if value is None else repr(value) for name, value in given.items()}
-        found.columns.append(soft | numbers | {f"meta_{name}": row[name] for name in meaning.metadata})
+        as_values = {f"value_{name}": "" if value is None else repr(value) for name, value in given.items()}
+        found.columns.append(soft | as_values | {f"meta_{name}": row[name] for name in meaning.metadata})
     return found
 
 
