@@ -17,7 +17,7 @@ from datamodules.media.grid_frames import grid_frames
 from datamodules.media.letterbox import letter_box
 from datamodules.recipe import Recipe, load
 from datamodules.standins._movie import mp4
-from datamodules.store import making, preparation
+from datamodules.store import decoding, preparation
 from datamodules.views.faces import Faces
 from datamodules.views.people import People
 
@@ -243,7 +243,7 @@ def test_bad_tables_are_refused(tmp_path, text, message):
 def test_resumed_and_repeated_runs_end_with_the_same_bytes(corpus, tmp_path, monkeypatch, capsys):
     straight = everything(prepare("daisee", corpus, tmp_path / "straight").folder.parent)
     calls = []
-    real = making.grid_frames
+    real = decoding.grid_frames
 
     def stops(path, fps):
         calls.append(path)
@@ -251,10 +251,10 @@ def test_resumed_and_repeated_runs_end_with_the_same_bytes(corpus, tmp_path, mon
             raise KeyboardInterrupt
         return real(path, fps)
 
-    monkeypatch.setattr(making, "grid_frames", stops)
+    monkeypatch.setattr(decoding, "grid_frames", stops)
     assert main("daisee", corpus, tmp_path / "out") == 130
     assert "stopped after 2 of 4 videos" in capsys.readouterr().err
-    monkeypatch.setattr(making, "grid_frames", real)
+    monkeypatch.setattr(decoding, "grid_frames", real)
     prepare("daisee", corpus, tmp_path / "out")
     assert "carrying on after 2 videos" in capsys.readouterr().out
     assert everything(tmp_path / "out") == straight
@@ -283,8 +283,8 @@ def test_other_boxes_or_boxes_from_elsewhere_are_not_mixed(corpus, tmp_path):
 
 def test_a_video_is_decoded_once_for_pictures_and_labels(corpus, tmp_path, monkeypatch):
     decoded = []
-    real = making.grid_frames
-    monkeypatch.setattr(making, "grid_frames", lambda path, fps: decoded.append(path.stem) or real(path, fps))
+    real = decoding.grid_frames
+    monkeypatch.setattr(decoding, "grid_frames", lambda path, fps: decoded.append(path.stem) or real(path, fps))
     prepare("daisee", corpus, tmp_path / "out")
     assert decoded == list(LEVELS)
 

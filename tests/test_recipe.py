@@ -159,4 +159,4 @@ def test_less_is_kept_of_a_stand_in_where_a_recipe_says_so(tmp_path, monkeypatch
     for synthetic, size in ((False, 224), (True, 32)):
         video = load("any", synthetic=synthetic).views["video"]
         assert (video.size, video.margin) == (size, 0.1)
-        assert defaults("any", synthetic=synthetic)[0]["video"][1].get("size", 224) == size
+        assert defaults("any", synthetic=synthetic).views["video"][1].get("size", 224) == size

@@ -10,11 +10,11 @@ from av.video.frame import VideoFrame
 from datamodules.entries import Entry, Scan, Series
 from datamodules.errors import DataError, MediaError
 from datamodules.shapes.window_rules import FPS
-from datamodules.views.base import Maker, View, ViewArrays, Want
+from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
 
 
 @dataclass(frozen=True)
-class LabelSeries(View):
+class LabelSeries(MediaView):
     """Class probabilities at every fifth of a second of a video, float32 ``(steps, K)``; NaN where there are none."""
 
     def arrays(self, name: str) -> dict[str, str]:

@@ -49,6 +49,10 @@ class MFCC(WholeClip):
         """Return the sound."""
         return Want("audio", rates=(self.rate,))
 
+    def empty_shape(self, array: str) -> tuple[int, ...]:
+        """Return the shape of no step."""
+        return (self.count, 0)
+
     def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
         """Return the coefficients of the part, and how many steps are padding."""
         wave, first = clip.waves[self.rate], int(self.offset * self.rate)
