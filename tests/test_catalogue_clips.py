@@ -211,6 +211,21 @@ def test_films_without_sound_are_prepared_without_it(tmp_path, capsys):
     assert set(Store(tmp_path / "out/prepared-cfnsr").arrays) == {"video"}
 
 
+def test_a_sheet_of_clips_without_classes_names_none(tmp_path):
+    for place in range(2):
+        own_bytes(write_clip(tmp_path / f"c{place}.mp4", audio=None))
+    (tmp_path / "labels.csv").write_text(table("file,valence", "c0.mp4,0.5", "c1.mp4,-1"))
+    small = ["--recipe", "cfnsr", "--views.video.face", "none", "--views.video.size", "16"]
+    assert run(tmp_path, tmp_path / "out", *small, "--preview", str(tmp_path / "sheet.png")) == 0
+    assert Store(tmp_path / "out/prepared-cfnsr").labels.tolist() == [-1, -1]
+
+
+def test_several_speakers_of_one_file_are_told(tmp_path, capsys):
+    rows = ("a.mp4,joy,s1,0,2", "a.mp4,rage,s2,2,4", "b.mp4,joy,s3,,")
+    scanned(folder(tmp_path, "a.mp4", "b.mp4", labels_csv=table("file,label,speaker,start,end", *rows)))
+    assert "1 files have parts of several speakers (a.mp4), whose folds may differ" in capsys.readouterr().out
+
+
 def test_stills_with_values_and_splits_are_those_of_the_static_model(tmp_path):
     rng = np.random.default_rng(0)
     for place in range(6):

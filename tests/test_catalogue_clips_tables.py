@@ -308,6 +308,7 @@ def test_parts_of_a_file_are_clips_of_one_group(tmp_path):
     ("file,label,start", "a.mp4,x,-1", "line 2: start '-1' is below 0"),
     ("file,label,start,end", "a.mp4,x,3,2", "line 2: it ends at 2 s and starts at 3 s"),
     ("file,label_a,label_b", "a.mp4,-1,2", "line 2: the share of a is below 0"),
+    ("file,label", "a.mp4,0.25", "label holds numbers, no names of classes; --values label learns them"),
     ("file,label", ",x", "line 2: no name in the column file"),
     ("file,label,label", "a.mp4,x,y", "column 'label' comes twice"),
     ("file,label", "a.mp4,x", "every label is 'x', and one class cannot be learned"),
@@ -396,3 +397,19 @@ def test_what_has_no_counterpart_is_told_before_the_work(tmp_path, capsys):
 def test_labels_that_differ_in_capitals_are_told(tmp_path, capsys):
     scanned(folder(tmp_path, *FOUR, labels_csv=table("file,label", "a.mp4,Joy", "b.mp4,joy", "c.mp4,rage")))
     assert "Joy, joy differ in capitals alone" in capsys.readouterr().out
+
+
+def test_numbers_under_any_name_are_values_where_they_are_called_so(tmp_path):
+    root = folder(tmp_path, *FOUR, labels_csv=table("file,label,mos", "a.mp4,0.5,3", "b.mp4,-1,", "c.mp4,,nan"))
+    scan = scanned(root, values="label, mos")
+    assert list(scan.facts["tasks"]) == ["label", "mos"]
+    assert scan.facts["classes"] == []
+    assert [dict(entry.labels) for entry in scan.entries] == [{"label": 0.5, "mos": 3.0}, {"label": -1.0}, {}]
+    assert [entry.label for entry in scan.entries] == [-1, -1, -1]
+    assert scan.entries[2].dropped == "no label"
+    assert "has no column of classes; leave the option out" in refused(root, values="label", classes="a,b")
+
+
+def test_classes_may_be_whole_numbers(tmp_path):
+    root = folder(tmp_path, *FOUR, labels_csv=table("file,label", "a.mp4,1", "b.mp4,0", "c.mp4,1"))
+    assert labels_of(root) == {"a": "1", "b": "0", "c": "1"}

@@ -4,7 +4,7 @@ The table is ``labels.csv`` in the folder, or what --labels names: columns by na
 Face's metadata, EmoBox, audformat, nkululeko; without one the names of the folders are the labels. docs/data/clips.md
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -219,3 +219,8 @@ def _print_speakers(located: Sequence[Located]) -> None:
         print("  no column speaker: whether one person is in two folds cannot be checked; the unit is the clip")
     elif bare:
         print(f"  {len(bare)} clips without a speaker ({first_names(bare)}): each is a speaker of its own")
+    shown: defaultdict[Path | None, set[str]] = defaultdict(set)
+    for one in located:
+        shown[one.path].add(one.row.get("speaker", ""))
+    if several := [path.name for path, who in shown.items() if path is not None and len(who) > 1]:
+        print(f"  {len(several)} files have parts of several speakers ({first_names(several)}), whose folds may differ")

@@ -109,6 +109,8 @@ def read_labels(listing: Listing, meaning: Meaning, classes: str) -> Labels:
     Raises:
         DataError: A class is none of those given, there is one class, or a number is none.
     """
+    if classes and not (meaning.label or meaning.soft):
+        raise DataError(f"--classes {classes}: {listing.source} has no column of classes; leave the option out")
     order = distinct([name.strip() for name in classes.split(",")], "--classes") if classes else []
     found = Labels()
     numbers = [{name: number(row[name], f"{row.where}: {name}") for name in meaning.values} for row in listing.rows]
@@ -117,6 +119,7 @@ def read_labels(listing: Listing, meaning: Meaning, classes: str) -> Labels:
         found.classes = _ordered({name for row in shares for name in row}, order, listing)
         found.tasks[TASK] = {"kind": "soft", "classes": found.classes}
     elif meaning.label:
+        _check_words(listing, meaning.label)
         shares = [{row[meaning.label]: 1.0} if row[meaning.label] else {} for row in listing.rows]
         found.classes = _ordered({name for row in shares for name in row}, order, listing, meaning.label)
         found.tasks[TASK] = {"kind": "classes", "classes": found.classes}
@@ -178,6 +181,21 @@ def _are_names(listing: Listing, meaning: Meaning) -> bool:
             "not both; correct it"
         )
     return kinds == {False}
+
+
+def _check_words(listing: Listing, column: str) -> None:
+    """Refuse a column of numbers as that of the class, unless they are whole.
+
+    Raises:
+        DataError: All are numbers, and some are fractions.
+    """
+    cells = [row[column] for row in listing.rows if row[column]]
+    if (
+        cells
+        and all(map(_is_number, cells))
+        and not all(one.lstrip("+-").removesuffix(".0").isdecimal() for one in cells)
+    ):
+        raise DataError(f"{listing.source}: {column} holds numbers, no names of classes; --values {column} learns them")
 
 
 def _is_number(text: str) -> bool:
