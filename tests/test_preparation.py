@@ -24,7 +24,6 @@ from datamodules.store.preparation import prepare
 from datamodules.store.reader import Store
 from datamodules.views.base import EntryView, Maker, MediaView, Times, View, ViewArrays, Want, WholeClip
 from datamodules.views.face import Face
-from datamodules.views.label_series import LabelSeries
 from datamodules.views.split import Split
 from datamodules.views.values import Values
 from datamodules.views.wave import Wave
@@ -345,7 +344,6 @@ def test_a_key_of_the_keyboard_ends_it_and_it_carries_on(source, tmp_path, monke
 @pytest.mark.parametrize(("view", "message"), [
     (Face(), r"--recipe other: it is made of picture, which no clip of .* has; name another recipe"),
     (Split(), r"--views\.it: .* has no splits; name another recipe"),
-    (LabelSeries(), r"--views\.it: nothing in .* has a label over time; name another recipe"),
     (Values(()), r"--views\.it\.labels \[\]: give some of arousal, emotion, valence"),
     (Values(("joy",)), r"--views\.it\.labels \['joy'\]: give some of arousal, emotion, valence"),
 ])  # fmt: skip
@@ -549,7 +547,11 @@ WRONG = {
     "a recipe that is none": (["--recipe", "soup"], "--recipe soup: the recipes are "),
     "a recipe without a name": (["--recipe", ""], "--recipe : the recipes are "),
     "a recipe of stills": (["--recipe", "static_emotion"], "--recipe static_emotion: face is made of picture, "),
-    "a recipe of a label over time": (["--recipe", "engagement"], "--views.labels: nothing in "),
+    "a recipe of films": (
+        ["--recipe", "engagement"],
+        "--recipe engagement: people is made of video, ",
+    ),
+    "a view that may be lacking": (["--optional", "[nose]"], "--optional nose: cfnsr has no such view; its views are"),
     "a recipe of texts": (["--recipe", "text"], "--views.text.text prompt: no such text in the source, which has none"),
     "a recipe of dialogues": (["--recipe", "gated_fusion"], "--views.text.text text: no such text in the source"),
     "pictures of sound": (["--preview", "FOLDER/out.png"], "--preview: no pictures are kept of "),

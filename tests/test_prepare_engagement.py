@@ -297,7 +297,7 @@ def test_another_recipe_knows_the_class_of_a_clip_and_none_of_a_conversation(cor
         assert store.folder.name == "prepared-pictures"
 
 
-def test_a_corpus_of_another_kind_gives_people_and_lacks_their_labels(tmp_path, capsys):
+def test_a_corpus_of_another_kind_gives_people_and_its_label_at_every_step(tmp_path):
     names = ["01-01-01-01-01-01-01", "01-01-05-01-01-01-02"]
     for place, name in enumerate(names):
         film(tmp_path / f"raw/{name}.mp4", 10 + place, 5)
@@ -305,8 +305,12 @@ def test_a_corpus_of_another_kind_gives_people_and_lacks_their_labels(tmp_path, 
     write_boxes(tmp_path / "raw/boxes.csv", rows, ["face"])
     store = preparation.prepare(RAVDESS(), Recipe("own", {"crops": People(face_size=16)}), tmp_path / "raw", tmp_path)
     assert [store.read("face_seen", place).tolist() for place in (0, 1)] == [[0, 1, *[0] * 8], [0, 1, *[0] * 9]]
-    assert main("ravdess", tmp_path / "raw", tmp_path, "--recipe", "engagement") == 2
-    assert "has a label over time; name another recipe" in capsys.readouterr().err
+    assert main("ravdess", tmp_path / "raw", tmp_path, "--recipe", "engagement") == 0
+    store = preparation.Store(tmp_path / "prepared-engagement")
+    assert store.labels.tolist() == [0, 4]
+    for place, steps in enumerate((10, 11)):
+        np.testing.assert_array_equal(store.read("labels", place), np.eye(8)[store.labels[[place] * steps]])
+        assert store.shape("face_seen", place) == (steps,)
 
 
 def test_unusable_clips_are_listed_and_have_to_be_accounted_for(corpus, tmp_path, capsys):

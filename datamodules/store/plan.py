@@ -102,9 +102,10 @@ def _bound(catalogue: Catalogue, recipe: Recipe, source: Path, scan: Scan) -> tu
             continue
         try:
             bound, scan = view.bind(f"--views.{name}", scan, source)
-        except LackingError:
+        except LackingError as error:
             if name not in recipe.optional:
                 raise
+            print(f"  {name} is left out: {error}")
         else:
             views |= {name: bound} if bound is not None else {}
     return views, scan

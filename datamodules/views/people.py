@@ -127,7 +127,8 @@ class People(MediaView):
         """Return in which share of the steps each part is seen."""
         said = []
         for part in self.parts:
-            share = np.concatenate([store.read(f"{part}_seen", place) for place in range(len(store))]).mean()
+            seen = np.concatenate([store.read(f"{part}_seen", place) for place in range(len(store))])
+            share = seen.mean() if len(seen) else 0.0
             said.append(f"{part} seen in {share:.1%} of the steps")
             if share < SELDOM:
                 said[-1] += " (warning: are the times of the boxes in seconds, the sides in pixels of the video?)"
