@@ -43,7 +43,7 @@ def test_the_sound_beside_a_video_is_its_own_and_no_clip(tmp_path, capsys):
     assert {name: medium.path.name for name, medium in found["a"].media.items()} == {"video": "a.mp4", "audio": "a.wav"}
     assert {name: medium.path.name for name, medium in found["b"].media.items()} == {"video": "b.mp4", "audio": "b.mp4"}
     assert {name: medium.path.name for name, medium in found["c"].media.items()} == {"audio": "c.wav"}
-    assert set(scan.beside) == {"folds.csv"}  # nothing is left over
+    assert scan.beside["unmatched.csv"] == "what,name,where,reason\n"
     assert "1 videos have the sound that lies beside them" in capsys.readouterr().out
 
 

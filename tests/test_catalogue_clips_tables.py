@@ -395,12 +395,15 @@ def test_what_has_no_counterpart_is_told_before_the_work(tmp_path, capsys):
 
 
 def test_labels_that_differ_in_capitals_are_told(tmp_path, capsys):
-    scanned(folder(tmp_path, *FOUR, labels_csv=table("file,label", "a.mp4,Joy", "b.mp4,joy", "c.mp4,rage")))
-    assert "Joy, joy differ in capitals alone" in capsys.readouterr().out
+    rows = ("a.mp4,Joy,s1", "b.mp4,joy,S1", "c.mp4,rage,s2")
+    scanned(folder(tmp_path, *FOUR, labels_csv=table("file,label,speaker", *rows)))
+    said = capsys.readouterr().out
+    assert "Joy, joy differ in capitals alone" in said
+    assert "speakers S1 and s1 differ in capitals alone" in said
 
 
 def test_numbers_under_any_name_are_values_where_they_are_called_so(tmp_path):
-    root = folder(tmp_path, *FOUR, labels_csv=table("file,label,mos", "a.mp4,0.5,3", "b.mp4,-1,", "c.mp4,,nan"))
+    root = folder(tmp_path, *FOUR, labels_csv=table("file,label,mos", "a.mp4,0.5,3", "b.mp4,-1,", "c.mp4,,NAN"))
     scan = scanned(root, values="label, mos")
     assert list(scan.facts["tasks"]) == ["label", "mos"]
     assert scan.facts["classes"] == []

@@ -215,6 +215,11 @@ def _content(entry: Entry) -> str:
 def _print_speakers(located: Sequence[Located]) -> None:
     """Print of how many clips nobody says who they show."""
     bare = [one.name for one in located if not one.row.get("speaker")]
+    folded = defaultdict(set)
+    for one in located:
+        folded[one.row.get("speaker", "").casefold()].add(one.row.get("speaker", ""))
+    if alike := [" and ".join(sorted(names)) for names in folded.values() if len(names) > 1]:
+        print(f"  speakers {first_names(alike)} differ in capitals alone and are different ones; mend the table if not")
     if len(bare) == len(located):
         print("  no column speaker: whether one person is in two folds cannot be checked; the unit is the clip")
     elif bare:

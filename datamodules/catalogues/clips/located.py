@@ -95,8 +95,6 @@ def print_unmatched(located: Sequence[Located], files: MediaFiles) -> dict[str, 
         print(f"  {len(missing)} rows without a file ({first_names([one.name for one in missing])})")
     if names:
         print(f"  {len(names)} files without a row, left out ({first_names(names)})")
-    if not missing and not names:
-        return {}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["what", "name", "where", "reason"])
