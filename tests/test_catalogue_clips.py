@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import av
 import numpy as np
 import pytest
 from clip_folders import entries, folder, scanned, table
@@ -200,6 +201,39 @@ def test_videos_are_prepared_with_what_every_model_needs(tmp_path, capsys):
     assert store.read("video", 0).shape == (30, 16, 16, 3)
     assert (tmp_path / "sheet.png").is_file()
     assert run(tmp_path, tmp_path / "out", *small) == 0  # the sheet is no clip of the folder
+
+
+def test_every_form_of_clip_is_read(tmp_path):
+    for name, codec in {"a.mp4": "libx264", "b.mov": "libx264", "c.mkv": "libx264", "d.webm": "libvpx-vp9",
+                        "e.avi": "mpeg4"}.items():  # fmt: skip
+        write_clip(tmp_path / name, codec=codec, audio=None if codec == "libvpx-vp9" else "aac")
+    for name, codec in {"f.mp3": "libmp3lame", "g.m4a": "aac", "h.ogg": "libopus", "i.flac": "flac"}.items():
+        encode(tmp_path / name, codec, tone(1.0, channels=1, hz=200 + ord(name[0])))
+    sound(tmp_path / "j.wav")
+    rows = [f"{path.name},{path.suffix < '.m'}" for path in sorted(tmp_path.iterdir())]
+    (tmp_path / "labels.csv").write_text(table("file,label", *rows))
+    more = ["--views.video.face", "none", "--views.video.size", "16", "--views.img.size", "16"]
+    assert run(tmp_path, tmp_path / "out", *more) == 0
+    store = Store(tmp_path / "out/prepared")
+    assert store.ids == list("abcdefghij")
+    assert [len(store.read("video", row)) for row in range(10)] == [30] * 5 + [0] * 5
+    seconds = [len(store.read("wave", row)) / 44_100 for row in range(10)]
+    np.testing.assert_allclose(seconds, [3, 3, 3, 0, 3, 1, 1, 1, 1, 1], atol=0.06)
+
+
+def encode(path, codec, samples, rate=48_000):
+    """Write mono sound, float ``(1, n)``."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=rate)
+        stream.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+        frame.sample_rate = rate
+        size = stream.codec_context.frame_size or 1024
+        made = av.AudioResampler(stream.codec_context.format.name, "mono", rate, size)
+        for part in [*made.resample(frame), *made.resample(None)]:
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
+    return path
 
 
 def test_films_without_sound_are_prepared_without_it(tmp_path, capsys):

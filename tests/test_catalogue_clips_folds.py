@@ -165,7 +165,8 @@ def test_a_tenth_of_the_speakers_who_train_validates_where_none_is_said_to(tmp_p
 
 
 def test_what_was_written_can_be_handed_back(tmp_path):
-    made = clips(tmp_path, "file,label,speaker", SPEAKERS, fold_seed=7)
+    made = clips(tmp_path, "file,label,speaker", [*SPEAKERS, "nobody knows.wav,,a"], fold_seed=7)
+    assert [entry.id for entry in made.entries if entry.dropped] == ["nobody knows"]
     path = tmp_path / "cited.csv"
     path.write_text(made.beside["folds.csv"])
     back = scanned(tmp_path, splits=path, labels=tmp_path / "labels.csv")

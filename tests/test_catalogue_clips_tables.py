@@ -413,6 +413,11 @@ def test_numbers_under_any_name_are_values_where_they_are_called_so(tmp_path):
     assert "has no column of classes; leave the option out" in refused(root, values="label", classes="a,b")
 
 
+def test_clips_of_which_none_has_a_label_are_refused(tmp_path):
+    root = folder(tmp_path, *FOUR, labels_csv=table("file,valence", "a.mp4,", "b.mp4,"))
+    assert "none of 2 clips can be used, the first a.mp4 (no label); mend the table" in refused(root)
+
+
 def test_classes_may_be_whole_numbers(tmp_path):
     root = folder(tmp_path, *FOUR, labels_csv=table("file,label", "a.mp4,1", "b.mp4,0", "c.mp4,1"))
     assert labels_of(root) == {"a": "1", "b": "0", "c": "1"}

@@ -94,6 +94,11 @@ class Clips(Catalogue):
         entries, given = self._entries(located, read, files, windows)
         speakers = any(one.row.get("speaker") for one in located)
         entries = _checked(entries, source, speakers)
+        if not any(not entry.reason for entry in entries):
+            raise DataError(
+                f"{listing.source}: none of {len(entries)} clips can be used, the first {entries[0].name} "
+                f"({entries[0].reason}); mend the table"
+            )
         wanted = Wanted(self.folds, self.fold_seed, speakers)
         _print_speakers(located)
         if self.splits:

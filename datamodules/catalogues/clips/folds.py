@@ -74,6 +74,9 @@ def read_splits(path: Path, entries: Sequence[Entry]) -> list[Given]:
     where = {row["clip"]: row.where for row in rows}
     found, missing = [], []
     for entry in entries:
+        if entry.reason:
+            found.append(Given())
+            continue
         key = next((key for key in (entry.id, entry.id.rpartition("@")[0]) if key in listed), None)
         if key is None:
             missing.append(entry.id)
