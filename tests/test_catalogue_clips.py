@@ -11,6 +11,7 @@ from PIL import Image
 from test_media import RATE, own_bytes, tone, write_clip, write_wav
 
 import cli
+from datamodules.catalogues.ravdess import EMOTIONS
 from datamodules.errors import DataError
 from datamodules.reading.tables import read_table
 from datamodules.store.reader import Store
@@ -276,3 +277,24 @@ def test_stills_with_values_and_splits_are_those_of_the_static_model(tmp_path):
     np.testing.assert_array_equal(store.read("affect", 0), np.array([np.nan, 0.5], np.float32))
     assert "folds.csv" in {path.name for path in (tmp_path / "out").iterdir()}
     assert store.manifest["settings"]["catalogue"]["folds"]["source"] == "split"
+
+
+@pytest.mark.realdata
+def test_real_recordings_under_free_names_are_those_of_ravdess(realdata, tmp_path):
+    speech = sorted(realdata.glob("ravdess/speech_16k/Actor_0[12]/*.flac"), key=lambda path: path.stem)
+    for place, path in enumerate(speech):
+        for copy in (tmp_path / "named" / path.parent.name / path.name, tmp_path / f"free/my take {place:03}.flac"):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+    rows = [f"my take {place:03}.flac,{EMOTIONS[int(path.stem[6:8]) - 1]},{path.stem[-2:]}"
+            for place, path in enumerate(speech)]  # fmt: skip
+    (tmp_path / "free/labels.csv").write_text(table("file,label,speaker", *rows))
+    more = ["--recipe", "cfnsr", "--classes", ",".join(EMOTIONS)]
+    assert run(tmp_path / "free", tmp_path / "own", *more) == 0
+    line = ["--source", str(tmp_path / "named"), "--out", str(tmp_path / "theirs"), "--workers", "1"]
+    assert cli.main(["prepare", "ravdess", *line]) == 0
+    own, theirs = Store(tmp_path / "own/prepared-cfnsr"), Store(tmp_path / "theirs/prepared")
+    assert own.groups == theirs.groups
+    assert own.labels.tolist() == theirs.labels.tolist()
+    for name in ("wave", "mfcc"):
+        assert own.manifest["arrays"][name] == theirs.manifest["arrays"][name]

@@ -101,3 +101,19 @@ def print_unmatched(located: Sequence[Located], files: MediaFiles) -> dict[str, 
     writer.writerows(["row without a file", one.name, one.row.where, one.problem] for one in missing)
     writer.writerows(["file without a row", name, "", ""] for name in names)
     return {UNMATCHED: text.getvalue()}
+
+
+def fault_of_missing(located: Sequence[Located], accepted: int, source: Path) -> str:
+    """Return why there are too many rows without a file to go on; empty where there are not.
+
+    Args:
+        located: All rows.
+        accepted: How many may have none.
+        source: Folder of the clips.
+    """
+    missing = [one for one in located if one.path is None]
+    if len(missing) <= accepted and len(missing) < len(located):
+        return ""
+    accept = f", or do without them: --max_missing {len(missing)}" if len(missing) < len(located) else ""
+    first = f"{missing[0].name!r} ({missing[0].problem})"
+    return f"{len(missing)} of {len(located)} rows have no file in {source}, the first {first}; mend the table{accept}"
