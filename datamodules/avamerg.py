@@ -13,9 +13,10 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.batches import ClipDataset, Split
-from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies, indices
+from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies
 from datamodules.reading.emotion_labels import label_map as labels_of
 from datamodules.shapes.dialogues import DialoguesDataModule
+from datamodules.vocabularies import indices
 
 
 class AvaMERGDataModule(DialoguesDataModule):

@@ -2,7 +2,8 @@
 
 import unicodedata
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from multiprocessing.util import get_temp_dir
 from typing import Any, ClassVar, Literal
 
@@ -157,10 +158,10 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         """Refuse a checkpoint whose indices mean something else.
 
         Raises:
-            DataError: If its classes or vocabularies are not those of this data.
+            DataError: If its classes, other outputs or vocabularies are not those of this data.
         """
-        held = {"class_names": self.class_names, "outputs": self.outputs, "vocabularies": self.vocabularies}
-        for name, own in held.items():
+        for name in ("class_names", "outputs", "vocabularies"):
+            own: Any = getattr(self, name)
             stored = state_dict.get(name, own)
             if name == "outputs":
                 stored, own = meanings(stored), meanings(own)
@@ -226,17 +227,29 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         }
         if self.protocol == "honest":
             rows["val"] = np.flatnonzero(folds == validation)
+        if empty := [split for split, found in rows.items() if not len(found)]:
+            names = ", ".join(sorted(set(groups))[:30])
+            raise DataError(f"--data.fold {self.fold}: no {empty[0]} clips; there are {self.group_name} {names}")
+        self.check_groups(rows, groups, source)
+        return rows
+
+    def check_groups(self, rows: Mapping[str, np.ndarray], groups: Sequence[str], source: str) -> None:
+        """Refuse splits that share a group.
+
+        Args:
+            rows: Of every split.
+            groups: Group of every clip.
+            source: What says so, for error messages.
+
+        Raises:
+            DataError: Two do.
+        """
         plain = [unicodedata.normalize("NFC", group).strip() for group in groups]  # one name, however it is written
         held = {split: {plain[row] for row in found} for split, found in rows.items()}
-        for split, found in held.items():
-            if not found:
-                names = ", ".join(sorted(set(groups))[:30])
-                raise DataError(f"--data.fold {self.fold}: no {split} clips; there are {self.group_name} {names}")
-            for other in held:
-                if other != split and (shared := found & held[other]):
-                    names = ", ".join(sorted(shared)[:10])
-                    raise DataError(f"{source}: {self.group_name} {names} are in both {split} and {other}")
-        return rows
+        for split, other in combinations(held, 2):
+            if shared := held[split] & held[other]:
+                names = ", ".join(sorted(shared)[:10])
+                raise DataError(f"{source}: {self.group_name} {names} are in both {split} and {other}")
 
     def _split(self, split: Split) -> ClipDataset:
         if split not in self._datasets:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Batch = dict[str, Any]
 Split = Literal["train", "val", "test"]
+KEYS = ("group", "id", "length", "mask", "meta", "target")  # of a batch, beside its modalities
 
 
 def uniform_draw(*key: str | int) -> float:

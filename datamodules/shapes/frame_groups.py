@@ -1,7 +1,7 @@
 """Clips of frames and spectrograms: consecutive frames make groups, which a frozen encoder sees one by one."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,8 +14,53 @@ from datamodules.batches import Batch, zero_absent
 from datamodules.errors import DataError
 
 Modality = Literal["video", "audio"]
+Normalization = Literal["half", "imagenet", "none"]
 STATISTICS = {"half": ((0.5,) * 3, (0.5,) * 3), "imagenet": (IMAGENET_MEAN, IMAGENET_STD)}
 SEGMENTS = 5  # what 75 frames are grouped into where no spectrograms say so: a group a second
+
+
+def normalised(frames: Tensor, normalization: Normalization) -> Tensor:
+    """Return stored frames ``(..., 3, H, W)`` as float32 less the mean of the pixels and over their deviation."""
+    scaled = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
+    if normalization == "none":
+        return scaled
+    mean, std = (torch.tensor(part, device=frames.device).view(3, 1, 1) for part in STATISTICS[normalization])
+    return (scaled - mean) / std
+
+
+def group_count(video: int, audio: int | None) -> int:
+    """Return the number of groups of a clip's video frames: one per spectrogram, or one a second without them.
+
+    Args:
+        video: Frames of a clip.
+        audio: Its spectrograms; None where they are not read.
+
+    Raises:
+        DataError: Neither is a multiple of the other.
+    """
+    if audio is None:
+        return SEGMENTS if video % SEGMENTS == 0 else video
+    if max(video, audio) % min(video, audio):
+        raise DataError(
+            f"--data.frames: {video} of video and {audio} of audio do not go together; one must be a multiple of the "
+            "other"
+        )
+    return min(video, audio)
+
+
+def frame_groups(read: Callable[[range], Tensor], groups: int, start: int, stop: int) -> Tensor:
+    """Return groups of consecutive frames out of those of all clips, ``(stop - start, N / G, 3, H, W)``.
+
+    Args:
+        read: Returns the frames ``(B, N, 3, H, W)`` of clips.
+        groups: Of a clip, G.
+        start: First group.
+        stop: One past the last.
+    """
+    first, last = start // groups, -(-stop // groups)
+    frames = read(range(first, last))
+    grouped = frames.view(-1, frames.shape[1] // groups, *frames.shape[2:])
+    return grouped[start - first * groups : stop - first * groups]
 
 
 class FrameGroupsDataModule(EmotionDataModule):
@@ -40,7 +85,7 @@ class FrameGroupsDataModule(EmotionDataModule):
         root: str,
         frames: dict[Modality, int] | None = None,
         modalities: list[Modality] | None = None,
-        normalization: Literal["half", "imagenet", "none"] = "half",
+        normalization: Normalization = "half",
         cache: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -90,19 +135,15 @@ class FrameGroupsDataModule(EmotionDataModule):
 
     def items(self, modality: str, start: int, stop: int) -> Tensor:
         """Return groups of consecutive frames, normalised, float ``(stop - start, NV / G, 3, H, W)``."""
-        stop = min(stop, self.count_items(modality))
-        first, last = start // self.groups, -(-stop // self.groups)
-        frames = self.read("video", range(first, last), torch.ones(last - first, dtype=torch.bool))
-        grouped = frames.view(-1, frames.shape[1] // self.groups, *frames.shape[2:])
-        return self.to_model_input(grouped[start - first * self.groups : stop - first * self.groups])
+
+        def read(rows: range) -> Tensor:
+            return self.read("video", rows, torch.ones(len(rows), dtype=torch.bool))
+
+        return self.to_model_input(frame_groups(read, self.groups, start, min(stop, self.count_items(modality))))
 
     def to_model_input(self, frames: Tensor) -> Tensor:
-        """Return stored frames ``(..., 3, H, W)`` as float32 less the mean of the pixels and over their deviation."""
-        scaled = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
-        if self.normalization == "none":
-            return scaled
-        statistics = torch.tensor(STATISTICS[self.normalization], device=frames.device).view(2, 3, 1, 1)
-        return (scaled - statistics[0]) / statistics[1]
+        """Return stored frames ``(..., 3, H, W)`` as the model sees them; see `normalised`."""
+        return normalised(frames, self.normalization)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Convert frames to the model's input on its device; absent clips stay zeros."""
@@ -112,17 +153,9 @@ class FrameGroupsDataModule(EmotionDataModule):
 
 
 def _group_count(frames: Mapping[Modality, int], modalities: Sequence[Modality]) -> int:
-    """Return the number of groups of a clip's video frames: one per spectrogram, or one a second without them."""
+    """Return the number of groups of a clip's video frames."""
     if unknown := set(frames) - {"video", "audio"}:
         raise DataError(f"--data.frames names {', '.join(sorted(unknown))}; give video and audio")
     if min(frames.values()) < 1:
         raise DataError(f"--data.frames {frames}: at least 1 each")
-    video, audio = frames["video"], frames["audio"]
-    if len(modalities) == 1:
-        return SEGMENTS if video % SEGMENTS == 0 else video
-    if max(video, audio) % min(video, audio):
-        raise DataError(
-            f"--data.frames: {video} of video and {audio} of audio do not go together; one must be a multiple of the "
-            "other"
-        )
-    return min(video, audio)
+    return group_count(frames["video"], frames["audio"] if len(modalities) > 1 else None)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import EmotionDataModule
-from datamodules.batches import Batch, ClipDataset, Split, zero_absent
+from datamodules.batches import KEYS, Batch, ClipDataset, Split, zero_absent
 from datamodules.errors import DataError
 from datamodules.reading.feature_files import FeatureFiles, read_index
 from datamodules.reading.files import sha256_file
@@ -21,8 +21,6 @@ from datamodules.reading.names import check_name, distinct
 from datamodules.reading.stand_in import STAND_IN
 from datamodules.store.reader import read_manifest
 from error_texts import first_names
-
-TAKEN = ("group", "id", "length", "mask", "meta", "target")  # what a batch holds beside the modalities
 
 
 class PrecomputedTensorDataModule(EmotionDataModule):
@@ -60,7 +58,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.num_folds = int(self.folds.max()) + 1
         super().__init__(root, **kwargs)
         self.features = {check_name(modality, "--data.features"): source for modality, source in features.items()}
-        if taken := sorted(self.features.keys() & set(TAKEN)):
+        if taken := sorted(self.features.keys() & set(KEYS)):
             raise DataError(f"--data.features: {taken[0]} is the name of something else in a batch; give it another")
         self.modalities = list(self.features)
         self.files = FeatureFiles(Path(root), self.features, self.ids, self.index_path)

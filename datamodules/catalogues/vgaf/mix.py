@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SOURCES, SPLITS, read_sources, source_clip
 from datamodules.catalogues.vgaf.layout import Clip
 from datamodules.errors import DataError
+from datamodules.shapes.division import carve
 from error_texts import first_names
 
 
@@ -58,10 +59,10 @@ def _draw(pools: Sequence[np.ndarray], counts: Sequence[int], key: Sequence[int]
 
 
 def _carved(train: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    pools = _of_classes(train, labels)
-    if alone := [name for name, pool in zip(CLASS_NAMES, pools, strict=True) if len(pool) == 1]:
+    sizes = np.bincount(labels[train], minlength=len(CLASS_NAMES))
+    if alone := [name for name, size in zip(CLASS_NAMES, sizes, strict=True) if size == 1]:
         raise DataError(f"--data.protocol honest: Train has one clip of {alone[0]}, and none would train")
-    return _draw(pools, [max(0, min(max(1, round(share * len(pool))), len(pool) - 1)) for pool in pools], [seed, 0])
+    return np.asarray(train[carve(labels[train], [str(row) for row in train], share, seed)])
 
 
 def _mixed(synthetic: np.ndarray, labels: np.ndarray, real: int, rate: float, seed: int, left_out: int) -> np.ndarray:
