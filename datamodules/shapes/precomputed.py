@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import EmotionDataModule
-from datamodules.batches import Batch, ClipDataset, Split
+from datamodules.batches import KEYS, Batch, ClipDataset, Split, zero_absent
 from datamodules.errors import DataError
 from datamodules.reading.feature_files import FeatureFiles, read_index
 from datamodules.reading.files import sha256_file
@@ -21,42 +21,6 @@ from datamodules.reading.names import check_name, distinct
 from datamodules.reading.stand_in import STAND_IN
 from datamodules.store.reader import read_manifest
 from error_texts import first_names
-
-TAKEN = ("group", "id", "length", "mask", "meta", "target")  # what a batch holds beside the modalities
-
-
-class PrecomputedClips(ClipDataset):
-    """Rows of the in-memory feature tables as batches.
-
-    Args:
-        data: The DataModule whose tables and options apply.
-        rows: Rows of the index that belong to the split.
-    """
-
-    def __init__(self, data: "PrecomputedTensorDataModule", rows: np.ndarray) -> None:
-        self.data = data
-        self.rows = rows
-        self.present = {
-            modality: torch.tensor([not data.is_missing(modality, data.ids[row]) for row in rows])
-            for modality in data.tables
-        }
-
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        return len(self.rows)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the batch of contract 1 that these clips make."""
-        data, rows = self.data, self.rows[indices]
-        ids, groups = [data.ids[row] for row in rows], [data.groups[row] for row in rows]
-        batch: Batch = {"id": ids, "group": groups, "length": {}, "mask": {}}
-        for modality, table in data.tables.items():
-            values, present = table[rows], self.present[modality][indices]
-            if modality in data.missing:
-                values = values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
-            batch[modality], batch["mask"][modality] = values, present
-        batch["target"] = data.targets[rows]
-        return batch
 
 
 class PrecomputedTensorDataModule(EmotionDataModule):
@@ -94,8 +58,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.num_folds = int(self.folds.max()) + 1
         super().__init__(root, **kwargs)
         self.features = {check_name(modality, "--data.features"): source for modality, source in features.items()}
-        if taken := sorted(self.features.keys() & set(TAKEN)):
+        if taken := sorted(self.features.keys() & set(KEYS)):
             raise DataError(f"--data.features: {taken[0]} is the name of something else in a batch; give it another")
+        self.modalities = list(self.features)
         self.files = FeatureFiles(Path(root), self.features, self.ids, self.index_path)
         self.manifest = self._read_manifest()
         if self.manifest:
@@ -199,6 +164,14 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """Class indices of the training clips."""
         return np.asarray(self.targets.numpy()[self.rows["train"]])
 
-    def dataset(self, split: Split) -> PrecomputedClips:
+    def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""
-        return PrecomputedClips(self, self.rows[split])
+        rows = self.rows[split]
+        ids, groups = ([names[row] for row in rows] for names in (self.ids, self.groups))
+        return ClipDataset(self, rows, ids, groups, self.targets[rows])
+
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add the features."""
+        for modality, table in self.tables.items():
+            values, present = table[rows], batch["mask"][modality]
+            batch[modality] = zero_absent(values, present) if modality in self.missing else values
