@@ -43,6 +43,7 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
     protocols: tuple[str, ...] = ("paper", "honest")
     cache = True  # whether frozen encoders run once, ahead of training; an argument where a corpus has items for them
     augmented = False
+    ids_name_corpora = True  # whether an id with a slash begins with a corpus, which is then scored by itself too
     # Options that hand out what the label was made of, or came after it, and the part of a clip that a model must read.
     leak_options: ClassVar[dict[str, str]] = {}
 

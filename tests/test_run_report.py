@@ -15,7 +15,6 @@ from test_tasks import NAMES, OwnClips, made, recorded
 
 import cli
 from datamodules.ravdess import RAVDESSDataModule
-from datamodules.shapes.clips import StoredClips
 from experiments.results.run import read_runs
 from experiments.results.values import Values
 from experiments.scores import statistics, value_score
@@ -273,13 +272,12 @@ def give_tasks(patch):
         "train_values",
         property(lambda self: {"brightness": self.store.labels[self.rows["train"]].astype(np.float32)}),
     )
-    original = StoredClips.__getitems__
 
-    def labelled(self, indices):
-        batch = original(self, indices)
-        return {**batch, "target": {"emotion": batch["target"], "brightness": batch["target"].float()}}
+    def targets(self):
+        labels = torch.from_numpy(self.store.labels)
+        return {"emotion": labels, "brightness": labels.float()}
 
-    patch.setattr(StoredClips, "__getitems__", labelled)
+    patch.setattr(RAVDESSDataModule, "targets", property(targets))
 
 
 def test_a_fit_ends_with_the_command_that_reports_it(ravdess, tmp_path, monkeypatch, capsys):

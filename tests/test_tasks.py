@@ -120,34 +120,6 @@ MODELS = {
 }
 
 
-class Rows(ClipDataset):
-    def __init__(self, data, rows):
-        self.data, self.rows = data, rows
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitems__(self, indices):
-        rows = self.rows[indices]
-        count, data = len(rows), self.data
-        batch = {
-            "id": [data.ids[row] for row in rows],
-            "group": [data.groups[row] for row in rows],
-            "length": {},
-            "mask": {name: torch.ones(count, dtype=torch.bool) for name in data.inputs},
-            "target": data.target(rows),
-            **{name: values[rows] for name, values in data.inputs.items()},
-        }
-        if "meta" in data.inputs:  # a dialogue
-            utterances = 4
-            batch["length"] = {"utterances": torch.full((count,), utterances)}
-            batch["role"] = torch.ones(count, utterances, dtype=torch.long)
-            batch["utterance_mask"] = {
-                name: torch.ones(count, utterances, dtype=torch.bool) for name in ("text", "audio", "video")
-            }
-        return batch
-
-
 class OwnClips(EmotionDataModule):
     """Four speakers of six clips in memory, with labels of one kind; every fifth clip lacks the label of a task."""
 
@@ -213,8 +185,26 @@ class OwnClips(EmotionDataModule):
         values = [task for task, classes in self.tasks.items() if not classes]
         return {task: getattr(self, task).numpy()[self.rows["train"]] for task in values}
 
+    @property
+    def modalities(self):
+        return list(self.shapes)
+
+    def clips(self, rows):
+        ids, groups = ([of[row] for row in rows] for of in (self.ids, self.groups))
+        return ClipDataset(self, np.asarray(rows), ids, groups, self.target(rows))
+
     def dataset(self, split):
-        return Rows(self, self.rows[split])
+        return self.clips(self.rows[split])
+
+    def fill(self, batch, rows):
+        batch |= {name: values[rows] for name, values in self.inputs.items()}
+        if "meta" in self.inputs:  # a dialogue
+            count, utterances = len(rows), 4
+            batch["length"] = {"utterances": torch.full((count,), utterances)}
+            batch["role"] = torch.ones(count, utterances, dtype=torch.long)
+            batch["utterance_mask"] = {
+                name: torch.ones(count, utterances, dtype=torch.bool) for name in ("text", "audio", "video")
+            }
 
 
 def linked(data):
@@ -256,7 +246,7 @@ def read(folder, name="predictions-last.csv"):
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_learns_every_kind_of_label(model, kind):
     data, task = made(model, kind, {"class_weighting": "none" if kind == "values" else "balanced"})
-    batch = Rows(data, np.arange(24)).__getitems__(list(range(6)))
+    batch = data.clips(np.arange(24)).__getitems__(list(range(6)))
     output = task(batch)
     count = len(batch["id"])
     if data.tasks:
@@ -325,7 +315,7 @@ def test_values_start_at_the_training_labels_mean_whatever_their_unit():
     head = task.head
     torch.nn.init.zeros_(head.weight)
     torch.nn.init.zeros_(head.bias)
-    said = task(Rows(data, np.arange(24)).__getitems__([0, 1]))["logits"]
+    said = task(data.clips(np.arange(24)).__getitems__([0, 1]))["logits"]
     for name in ("valence", "arousal"):
         torch.testing.assert_close(said[name], torch.full((2,), float(np.nanmean(data.train_values[name]))))
 
@@ -415,7 +405,7 @@ def test_a_checkpoint_keeps_the_unit_and_a_resumed_run_is_equal(tmp_path):
     # Data of other clips have another mean; what the checkpoint says stays in the unit that it was trained in.
     other = MODELS["AudioOnly"][1](**{**linked(data), "value_scales": {"valence": [0.0, 1.0]}})
     other.load_state_dict(content["state_dict"])
-    batch = Rows(data, np.arange(24)).__getitems__([0, 1])
+    batch = data.clips(np.arange(24)).__getitems__([0, 1])
     assert torch.equal(other.eval()(batch)["logits"]["valence"], task.eval()(batch)["logits"]["valence"])
 
 
@@ -542,3 +532,13 @@ def test_predict_gives_values_by_task(tmp_path):
     assert parts[0]["values"]["valence"].shape == (6,)
     assert parts[0]["probabilities"].shape == (6, 3)
     assert "pred_valence" in read(tmp_path, "predictions.csv")[0]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_folders_in_ids_are_no_corpora_where_the_data_say_so(named, tmp_path, monkeypatch):
+    monkeypatch.setattr(OwnClips, "ids_name_corpora", named)
+    data, task = made("AudioOnly", "both")
+    data.ids = [f"{'ab'[row % 2]}/{clip}" for row, clip in enumerate(data.ids)]
+    found = trainer(tmp_path).validate(task, datamodule=data, verbose=False)[0]
+    assert ("val_accuracy_a" in found) == named
+    assert "val_ccc_valence" in found

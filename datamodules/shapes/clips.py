@@ -45,6 +45,7 @@ class ClipsDataModule(ClipArraysDataModule):
     """
 
     corpus = "clips"
+    ids_name_corpora = False  # they name the folders that somebody keeps clips in
 
     def __init__(
         self,

@@ -86,7 +86,8 @@ class ScoredModule(StagedModule):
             # several tasks the accuracy is one share; values alone have no ties.
             worth = 0.5 / len(table.ids) / max(len(self.tasks), 1) if table.scores.shape[1:] != (0,) else 0.0
             metrics["score"] = self.selection_score(metrics) + worth * float(np.exp(-loss))
-        for source, part in table.sources.items():
+        data = getattr(self.trainer, "datamodule", None)
+        for source, part in table.sources.items() if getattr(data, "ids_name_corpora", True) else ():
             metrics |= {f"{name}_{source}": value for name, value in table_metrics(part).items()}
         self.log_dict({f"{prefix}_{name}": value for name, value in {"loss": loss, **metrics}.items()})
 
