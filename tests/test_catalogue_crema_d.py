@@ -1,0 +1,144 @@
+"""datamodules/catalogues/crema_d.py: films and sounds named as the corpus names them, made here; no real file."""
+
+import shutil
+
+import numpy as np
+import pytest
+from test_catalogue_savee import sound
+from test_media import RATE, tone, write_clip, write_wav
+
+import cli
+from datamodules.catalogues.crema_d import CREMAD, EMOTIONS
+from datamodules.errors import DataError
+from datamodules.store.reader import Store
+
+IDS = [f"{actor}_{name}" for actor in (1001, 1091) for name in ("IEO_ANG_HI", "ITH_SAD_X", "TSI_NEU_XX")]
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """Three clips of two actors as the repository has them, twice: WAV and, as far as names go, MP3."""
+    folder = tmp_path_factory.mktemp("crema_d")
+    for id in IDS:
+        sound(folder / f"AudioWAV/{id}.wav", seconds=1.3)
+        sound(folder / f"AudioMP3/{id}.mp3", seconds=1.3)
+    (folder / "VideoDemographics.csv").write_text("ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,,\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def films(sounds, tmp_path_factory):
+    """The same with films: 15 frames a second of 1.4 s, sound inside."""
+    folder = tmp_path_factory.mktemp("films") / "crema_d"
+    shutil.copytree(sounds, folder)
+    (folder / "VideoFlash").mkdir()
+    for place, id in enumerate(IDS):
+        write_clip(
+            folder / f"VideoFlash/{id}.flv", 21, 15, codec="flv1", audio="aac", seconds=1.4 + place / 50, rate=44_100
+        )
+    return folder
+
+
+def run(source, out, *more):
+    return cli.main(["prepare", "crema_d", "--source", str(source), "--out", str(out), "--workers", "1", *more])
+
+
+def bad(source):
+    return {entry.id: entry.problem for entry in CREMAD().scan(source).entries if entry.problem}
+
+
+def test_names_tell_actor_emotion_sentence_and_level(sounds):
+    scan = CREMAD().scan(sounds)
+    assert [entry.id for entry in scan.entries] == IDS
+    assert [entry.group for entry in scan.entries] == ["1001"] * 3 + ["1091"] * 3
+    assert [CREMAD.classes[entry.label] for entry in scan.entries] == ["anger", "sad", "neutral"] * 2
+    assert scan.entries[1].columns == {"sentence": "ITH", "level": "X"}
+    assert [list(entry.media) for entry in scan.entries] == [["audio"]] * 6
+    assert scan.ignored == {"compressed sounds": 6}
+    assert len(EMOTIONS) == 6
+
+
+def test_sounds_alone_are_prepared_short_ones_padded(sounds, tmp_path, capsys):
+    assert run(sounds, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "6 clips, without video" in said
+    assert "6 clips used, 0 skipped, 6 padded" in said
+    assert "6 compressed sounds ignored" in said
+    store = Store(tmp_path / "prepared")
+    assert store.manifest["settings"]["recipe"] == "short_clips"
+    assert store.shape("mfcc", 0) == (13, 212)
+    assert store.shape("wave", 0) == (round(1.3 * RATE),)
+    steps = 1 + round(1.3 * RATE) // 512
+    coefficients = store.read("mfcc", 0)
+    assert np.abs(coefficients[:, :steps]).sum(0).all()
+    assert not coefficients[:, steps:].any()
+    assert [row["level"] for row in store.rows] == ["HI", "X", "XX"] * 2
+
+
+def test_films_go_before_sounds_and_give_frames_and_their_own_sound(films, tmp_path, capsys):
+    scan = CREMAD().scan(films)
+    assert scan.ignored == {"sounds": 6, "compressed sounds": 6}
+    assert {medium.path.suffix for entry in scan.entries for medium in entry.media.values()} == {".flv"}
+    assert run(films, tmp_path, "--views.video.face", "none", "--views.video.size", "16") == 0
+    store = Store(tmp_path / "prepared")
+    assert store.ids == IDS
+    assert store.shape("video", 0) == (30, 16, 16, 3)
+    assert store.shape("mfcc", 0) == (13, 212)
+    assert 1.3 * RATE < store.shape("wave", 0)[0] <= 1.45 * RATE
+
+
+def test_clips_without_a_film_are_told_and_those_without_a_wav_have_their_mp3(films, tmp_path, capsys):
+    copy = shutil.copytree(films, tmp_path / "copy")
+    (copy / f"VideoFlash/{IDS[0]}.flv").unlink()
+    assert [entry.id for entry in CREMAD().scan(copy).entries] == IDS[1:]
+    assert f"{copy}: 1 clip without a film ({IDS[0]})" in capsys.readouterr().out
+    shutil.rmtree(copy / "VideoFlash")
+    (copy / f"AudioWAV/{IDS[0]}.wav").unlink()
+    scan = CREMAD().scan(copy)
+    assert [entry.media["audio"].path.suffix for entry in scan.entries] == [".mp3"] + [".wav"] * 5
+    assert scan.ignored == {"compressed sounds": 5}
+
+
+def test_the_recipe_of_a_paper_keeps_its_own_rule(films, tmp_path, capsys):
+    assert run(films, tmp_path, "--recipe", "cfnsr", "--views.video.face", "none") == 1
+    assert "of the 212 MFCC steps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["1001_IEO_ANG.wav", "2001_IEO_ANG_HI.wav", "1001_XXX_ANG_HI.wav", "1001_IEO_JOY_HI.wav",
+                                  "1001_IEO_ANG_UP.wav", "100\u0661_IEO_ANG_HI.wav"])  # fmt: skip
+def test_odd_names_are_told(sounds, tmp_path, name):
+    copy = shutil.copytree(sounds, tmp_path / "copy")
+    sound(copy / "AudioWAV" / name)
+    assert bad(copy) == {f"AudioWAV/{name}": "not named like a CREMA-D clip"}
+
+
+def test_second_files_count_where_they_are_copies_and_are_told_where_they_differ(sounds, tmp_path):
+    copy = shutil.copytree(sounds, tmp_path / "copy")
+    (copy / "more").mkdir()
+    shutil.copy(copy / f"AudioWAV/{IDS[0]}.wav", copy / "more")
+    sound(copy / f"more/{IDS[1]}.wav", seconds=2.0)
+    scan = CREMAD().scan(copy)
+    assert scan.ignored == {"copies": 1, "compressed sounds": 6}
+    assert bad(copy) == {f"more/{IDS[1]}.wav": f"same clip as AudioWAV/{IDS[1]}.wav"}
+
+
+def test_one_recording_of_two_actors_is_refused(sounds, tmp_path):
+    copy = shutil.copytree(sounds, tmp_path / "copy")
+    shutil.copy(copy / f"AudioWAV/{IDS[0]}.wav", copy / f"AudioWAV/{IDS[3]}.wav")
+    with pytest.raises(DataError, match="are the same recording, but of actor 1001 and of actor 1091"):
+        CREMAD().scan(copy)
+
+
+def test_a_folder_without_a_clip_is_refused(tmp_path, capsys):
+    assert run(tmp_path, tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert "no CREMA-D clip among 0 media files" in said
+    assert len(said.splitlines()) == 2
+
+
+def test_a_silent_clip_is_listed(sounds, tmp_path, capsys):
+    copy = shutil.copytree(sounds, tmp_path / "copy")
+    write_wav(copy / f"AudioWAV/{IDS[2]}.wav", 0 * tone(1.5, rate=RATE, channels=1))
+    assert run(copy, tmp_path / "out") == 1
+    assert f"1 clips cannot be used, the first AudioWAV/{IDS[2]}.wav (audio is silent" in capsys.readouterr().err
+    assert run(copy, tmp_path / "out", "--max-skipped", "1") == 0
