@@ -104,8 +104,10 @@ def test_the_recipe_of_a_paper_keeps_its_own_rule(films, tmp_path, capsys):
     assert "of the 212 MFCC steps" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["1001_IEO_ANG.wav", "2001_IEO_ANG_HI.wav", "1001_XXX_ANG_HI.wav", "1001_IEO_JOY_HI.wav",
-                                  "1001_IEO_ANG_UP.wav", "100\u0661_IEO_ANG_HI.wav"])  # fmt: skip
+@pytest.mark.parametrize("name", [
+    "1001_IEO_ANG.wav", "2001_IEO_ANG_HI.wav", "1001_XXX_ANG_HI.wav", "1001_IEO_JOY_HI.wav", "1001_IEO_ANG_UP.wav",
+    "100\u0661_IEO_ANG_HI.wav",
+])  # fmt: skip
 def test_odd_names_are_told(sounds, tmp_path, name):
     copy = shutil.copytree(sounds, tmp_path / "copy")
     sound(copy / "AudioWAV" / name)

@@ -160,7 +160,9 @@ def test_what_is_wrong_with_a_table_is_said(copy, old, new, message):
 def test_a_table_saved_again_says_the_same(copy):
     first = [(entry.id, entry.digest({})) for entry in MELD().scan(copy).entries]
     table = copy / "dev_sent_emo.csv"
-    table.write_bytes("\ufeffUtterance_ID;Dialogue_ID;Sentiment;Emotion;Speaker;Utterance\r\n0;0;positive;joy;Bob;Yes\r\n".encode())
+    table.write_bytes(
+        "\ufeffUtterance_ID;Dialogue_ID;Sentiment;Emotion;Speaker;Utterance\r\n0;0;positive;joy;Bob;Yes\r\n".encode()
+    )
     assert [(entry.id, entry.digest({})) for entry in MELD().scan(copy).entries] == first
 
 

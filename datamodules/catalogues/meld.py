@@ -109,10 +109,9 @@ def _rows(path: Path, word: str) -> Iterator[tuple[str, dict[str, str], Place]]:
         DataError: One has no number of its dialogue or utterance, or a label that is none of the classes.
     """
     for row in Table(path, COLUMNS):
+        id = f"{word}_dia{_number(row, 'Dialogue_ID')}_utt{_number(row, 'Utterance_ID')}"
         content = {"text": row["Utterance"].translate(_MARKS), "speaker": row["Speaker"].translate(_MARKS)}
-        yield f"{word}_dia{_number(row, 'Dialogue_ID')}_utt{_number(row, 'Utterance_ID')}", content | {
-            name: _class(row, name) for name in CLASSES
-        }, row.place
+        yield id, content | {name: _class(row, name) for name in CLASSES}, row.place
 
 
 def _number(row: Row, column: str) -> str:
