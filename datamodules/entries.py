@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,6 +31,8 @@ class Media:
         pixels: What it shows where there is no file: uint8 ``(H, W)``, grey.
         frames: Pictures, in order, that stand for a video.
         problem: Why it cannot be used, though the entry can; empty for a good one.
+        start: Seconds after the first frame or sample of the file at which it begins; None for the beginning.
+        end: Seconds after the first frame or sample of the file at which it ends; None for the end.
     """
 
     path: Path | None = None
@@ -41,6 +43,8 @@ class Media:
     pixels: np.ndarray | None = None
     frames: tuple[Path, ...] = ()
     problem: str = ""
+    start: float | None = None
+    end: float | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,10 @@ def _canonical(value: Any, hashes: Mapping[Path, str]) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     # Not `fields`, which takes as long as everything else here.
-    return {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "name"}
+    found = {name: getattr(value, name) for name in value.__dataclass_fields__ if name != "name"}
+    if isinstance(value, Media) and value.start is None and value.end is None:  # as before there were parts of files
+        del found["start"], found["end"]
+    return found
 
 
 @dataclass
@@ -144,11 +151,17 @@ class Scan:
         entries: In the order in which they are stored.
         ignored: Number of files that were skipped on purpose, by kind.
         facts: What the store's settings say of the source, for those who read it.
+        columns: Further columns of the store's index that only this source has.
+        beside: Texts of files that are written beside the store, by name.
+        fault: Why nothing can be made of the source, to be told when what goes beside the store is written.
     """
 
     entries: list[Entry]
     ignored: Counter[str] = field(default_factory=Counter)
     facts: dict[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    beside: dict[str, str] = field(default_factory=dict)
+    fault: str = ""
 
     @property
     def usable(self) -> list[Entry]:
@@ -157,7 +170,7 @@ class Scan:
 
     def replaced(self, change: Callable[[Entry], Entry]) -> Scan:
         """Return the same with every entry changed by a function."""
-        return Scan([change(entry) for entry in self.entries], self.ignored, self.facts)
+        return replace(self, entries=[change(entry) for entry in self.entries])
 
 
 class Catalogue(ABC):

@@ -61,7 +61,7 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
     for name, (view, options) in views.items():
         _add(parser, view, f"views.{name}.", options)
     _add(parser, sink, "sink.", sink_options)
-    given = parser.parse_args(list(arguments))
+    given = parser.parse_args([_spelled(parser, word) for word in arguments])
     kept = {name: _built(view, f"views.{name}.", given) for name, (view, _) in views.items()}
     began, target = time.monotonic(), _built(sink, "sink.", given)
     if adopted := target.adopt(given.source, given.out):
@@ -120,6 +120,14 @@ def _add(parser: Parser, cls: Any, prefix: str, values: Mapping[str, Any]) -> No
         group = parser.add_argument_group((cls.__doc__ or "").split("\n")[0].rstrip("."))
         group.add_class_arguments(cls, prefix.rstrip(".") or None, as_group=False)
         parser.set_defaults({f"{prefix}{name}": value for name, value in values.items()})
+
+
+def _spelled(parser: Parser, word: str) -> str:
+    """Return an option as the parser knows it: fields of dataclasses have underscores where people type hyphens."""
+    name, sign, value = word.partition("=")
+    known = {option for action in parser._actions for option in action.option_strings}
+    other = f"--{name[2:].replace('-', '_')}"
+    return f"{other}{sign}{value}" if name[:2] == "--" and name not in known and other in known else word
 
 
 def _built(cls: Any, prefix: str, given: Namespace) -> Any:

@@ -1,6 +1,8 @@
 """Open media files of unknown origin: one that is none, or has no stream that decodes, is refused with its reason."""
 
 import os
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, overload
 
@@ -123,3 +125,31 @@ def check_whole(path: Path, seconds: float, promised: float) -> None:
     """
     if seconds < promised - max(_LOST[0], _LOST[1] * promised):
         raise MediaError(path, f"truncated: {seconds:.1f} s of {promised:.1f} s are there")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a file says of itself before anything of it is decoded.
+
+    Attributes:
+        seconds: How long it is; 0 where it does not say.
+        kinds: Of its streams that can be decoded: video, audio.
+    """
+
+    seconds: float
+    kinds: frozenset[str]
+
+
+def probe(path: Path) -> Probe:
+    """Return the length and the streams that a file names in its header.
+
+    Raises:
+        MediaError: It is missing, or no media file.
+    """
+    kinds = set()
+    with closing(open_media(path)) as container:
+        for kind in ("video", "audio"):
+            with suppress(MediaError):
+                streams_of(path, container, kind)
+                kinds.add(kind)
+        return Probe(max(0.0, (container.duration or 0) / av.time_base), frozenset(kinds))

@@ -78,7 +78,7 @@ class Plan:
     def columns(self) -> tuple[str, ...]:
         """Further columns of the index."""
         optional = any(not view.required for view in self.recipe.views.values())
-        return (*self.catalogue.columns, *([MISSING] if optional else []))
+        return (*self.catalogue.columns, *self.scan.columns, *([MISSING] if optional else []))
 
 
 def plan(catalogue: Catalogue, recipe: Recipe, source: Path, out: Path | None = None) -> Plan:
@@ -144,6 +144,9 @@ def prepare(
         if value is not None and value < least:
             raise DataError(f"--{option} {value}: at least {least}")
     todo = plan(catalogue, recipe, source, out)
+    if todo.scan.fault:
+        _write_beside(todo)
+        raise DataError(f"{todo.scan.fault}{_all_in(todo)}")
     shown = [name for name, view in todo.recipe.views.items() if view.preview]
     if preview and not shown:
         raise DataError(f"--preview: no pictures are kept of {source}; leave the option out.")
@@ -158,7 +161,8 @@ def prepare(
         raise
     _summarise(todo, store, filled, began)
     if preview:
-        write_contact_sheet(store, preview, list(catalogue.classes), shown[0])
+        classes = todo.scan.facts.get("classes", catalogue.classes)
+        write_contact_sheet(store, preview, list(classes), shown[0])
         print(f"contact sheet: {preview}")
     return store
 
@@ -169,6 +173,7 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
     dtypes = sink.arrays(todo.arrays)
     writer = StoreWriter(todo.folder, dtypes, todo.settings, todo.synthetic, todo.columns, SCHEMA)
     with closing(writer):
+        _write_beside(todo)
         fresh = not writer.complete
         try:
             _write(writer, todo, workers)
@@ -194,6 +199,17 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
         needed = [name for view in todo.recipe.views.values() for name in view.packages]
         writer.finish({name: version(name) for name in dict.fromkeys([*needed, *sink.packages])})
     return Store(todo.folder)
+
+
+def _write_beside(todo: Plan) -> None:
+    """Write what a catalogue wants beside the store, before anything is decoded."""
+    for name, text in todo.scan.beside.items():
+        todo.out.mkdir(parents=True, exist_ok=True)
+        write_atomic(todo.out / name, text)
+
+
+def _all_in(todo: Plan) -> str:
+    return f"; all are in {todo.out / next(iter(todo.scan.beside))}" if todo.scan.beside else ""
 
 
 def _write(writer: StoreWriter, todo: Plan, workers: int) -> None:

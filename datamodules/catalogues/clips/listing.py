@@ -1,0 +1,166 @@
+"""The rows of a table of clips, whichever program wrote it: its columns have the names that `labels.csv` has."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from datamodules.errors import DataError
+from datamodules.reading.files import check_regular, plain
+from datamodules.reading.plain_json import parse_json
+from datamodules.reading.tables import Place, Row
+
+FILES = ("file", "video", "audio")  # columns that name one
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "development"), "val"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+EMPTY = ("", "nan", "NaN", "NaT", "NA", "<NA>", "None", "null")  # of a number or a time that is not there
+_CLOCK = re.compile(r"(?:(\d+) days? )?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a table says, row by row.
+
+    Attributes:
+        what: Which table it is, for messages.
+        rows: With the columns of `labels.csv`: file (or video, audio), start, end, speaker, label, and so on.
+        names: Of the columns, in order.
+        ranges: Least and greatest value of a column that the table declares.
+    """
+
+    what: str
+    rows: list[Row]
+    names: list[str]
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """The file that the first row stands in, for messages."""
+        return self.rows[0].place.source if self.rows else self.what
+
+
+def listing_of(what: str, rows: Sequence[Row]) -> Listing:
+    """Return rows whose columns may differ as one table: a column that a row has not is empty there."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for row in rows:
+        row.update({name: "" for name in names if name not in row})
+    return Listing(what, list(rows), names)
+
+
+def row_of(values: Mapping[str, str], place: Place) -> Row:
+    """Return a row from somewhere else than a table."""
+    row = Row(values)
+    row.place = place
+    return row
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that a name may be meant for; empty where none is near."""
+    folded = {one.casefold(): one for one in known}
+    return next((folded[one] for one in get_close_matches(name.casefold(), list(folded), 1, 0.6)), "")
+
+
+def seconds(text: str, where: str) -> float | None:
+    """Return a time in seconds, None where there is none.
+
+    Args:
+        text: Seconds, or hours, minutes and seconds as pandas writes them: ``0 days 00:00:01.5``.
+        where: Column and line, for the message.
+
+    Raises:
+        DataError: It is no time, or below zero.
+    """
+    if text in EMPTY:
+        return None
+    if clock := _CLOCK.fullmatch(text):
+        days, hours, minutes, rest = (float(part or 0) for part in clock.groups())
+        return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+    value = number(text, where)
+    if value is not None and value < 0:
+        raise DataError(f"{where} {text!r} is below 0; correct it")
+    return value
+
+
+def number(text: str, where: str) -> float | None:
+    """Return a number, None where there is none.
+
+    Args:
+        text: As it stands in the table.
+        where: Column and line, for the message.
+
+    Raises:
+        DataError: It is none, or infinite; a decimal comma is never guessed at.
+    """
+    if text in EMPTY:
+        return None
+    if re.fullmatch(r"[-+]?\d+,\d+", text):
+        raise DataError(f"{where} {text!r} has a decimal comma; save the table with decimal points")
+    try:
+        value = float(text)
+    except ValueError:
+        raise DataError(f"{where} {text!r} is no number; correct it, or leave it empty where there is none") from None
+    if value in (float("inf"), float("-inf")):
+        raise DataError(f"{where} {text!r} is infinite; correct it")
+    return value
+
+
+def read_records(path: Path, option: str = "") -> list[Row]:
+    """Return the records of a file of JSON: one a line, a list of them, or an object of them by key.
+
+    Values are texts, as a table has them; a list or an object is kept as JSON.
+
+    Raises:
+        DataError: It cannot be read, holds none, or a line is no JSON object.
+    """
+    source = f"{option} {path}".lstrip()
+    try:
+        check_regular(path)
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{source}: {error.strerror or error}; docs/data.md says what belongs there") from None
+    except ValueError:
+        raise DataError(f"{source}: not UTF-8 text; save the file as UTF-8") from None
+    found = [row_of(_texts(record, place), place) for record, place in _records(text, source)]
+    if not found:
+        raise DataError(f"{source}: the file is empty; docs/data.md says what it holds")
+    return found
+
+
+def _records(text: str, source: str) -> Iterator[tuple[Any, Place]]:
+    try:
+        content = parse_json(text)
+    except ValueError:
+        content = None
+    if isinstance(content, list):
+        yield from ((one, Place(source, place)) for place, one in enumerate(content, 1))
+    elif isinstance(content, dict) and content and all(isinstance(one, dict) for one in content.values()):
+        yield from (({"key": key, **one}, Place(source, place)) for place, (key, one) in enumerate(content.items(), 1))
+    else:
+        for line, one in enumerate(text.splitlines(), 1):
+            if one.strip():
+                try:
+                    yield parse_json(one), Place(source, line)
+                except ValueError as error:
+                    raise DataError(f"{source}, line {line}: no JSON ({error}); mend the file") from None
+
+
+def _texts(record: Any, place: Place) -> dict[str, str]:
+    if not isinstance(record, dict):
+        raise DataError(f"{place}: a {type(record).__name__} where an object of names and values belongs; mend it")
+    return {plain(str(name)).strip(): as_text(value) for name, value in record.items()}
+
+
+def as_text(value: Any) -> str:
+    """Return a value of JSON or YAML as a table would have it."""
+    if value is None or value != value:  # NaN
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return plain(value).strip()
+    return repr(value)
