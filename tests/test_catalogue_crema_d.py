@@ -52,7 +52,8 @@ def test_names_tell_actor_emotion_sentence_and_level(sounds):
     assert [entry.id for entry in scan.entries] == IDS
     assert [entry.group for entry in scan.entries] == ["1001"] * 3 + ["1091"] * 3
     assert [CREMAD.classes[entry.label] for entry in scan.entries] == ["anger", "sad", "neutral"] * 2
-    assert scan.entries[1].columns == {"sentence": "ITH", "level": "X"}
+    assert scan.entries[1].columns == {"fold": "0", "sentence": "ITH", "level": "X"}
+    assert [entry.columns["fold"] for entry in scan.entries] == ["0"] * 6  # 1001 and 1091 are ninety actors apart
     assert [list(entry.media) for entry in scan.entries] == [["audio"]] * 6
     assert scan.ignored == {"compressed sounds": 6}
     assert len(EMOTIONS) == 6
@@ -144,3 +145,54 @@ def test_a_silent_clip_is_listed(sounds, tmp_path, capsys):
     assert run(copy, tmp_path / "out") == 1
     assert f"1 clips cannot be used, the first AudioWAV/{IDS[2]}.wav (audio is silent" in capsys.readouterr().err
     assert run(copy, tmp_path / "out", "--max-skipped", "1") == 0
+
+
+VOTES = """"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote","MultiModalLevel"
+"1","1001_IEO_ANG_HI","A:D","37.2:58.6","A","45.5","A","44.2"
+"2","1001_ITH_SAD_XX","N","70","S","61","S","60"
+"3","1001_TSI_NEU_XX","A:D:N","39:89:83.67","N","77","N","76"
+"4","1091_IEO_ANG_HI","D","67","A","65","F","63"
+"5","1091_ITH_SAD_XX","N","70","F:S","61:60","S","60"
+"6","1091_TSI_NEU_XX","N","70","N","77","N","76"
+"""
+
+
+@pytest.fixture
+def voted(sounds, tmp_path):
+    copy = shutil.copytree(sounds, tmp_path / "copy")
+    (copy / "processedResults").mkdir()
+    (copy / "processedResults/summaryTable.csv").write_text(VOTES)
+    return copy
+
+
+def test_votes_of_raters_are_shares_of_the_classes(voted, tmp_path, capsys):
+    assert CREMAD().scan(voted).columns == ()
+    scan = CREMAD(label="voice").scan(voted)
+    third = np.float32(1 / 3)
+    expected = [
+        [0.5, 0.5, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0], [third, third, 0, 0, third, 0],
+        [0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 1, 0],
+    ]  # fmt: skip
+    np.testing.assert_array_equal([entry.labels["emotion"].values[0] for entry in scan.entries], expected)
+    face = [entry.labels["emotion"].values[0] for entry in CREMAD(label="face").scan(voted).entries]
+    np.testing.assert_array_equal(np.nonzero(face[4])[0], [2, 5])
+    assert scan.facts["tasks"] == {"emotion": {"kind": "soft", "classes": list(CREMAD.classes)}}
+    assert run(voted, tmp_path / "out", "--label", "both") == 0
+    store = Store(tmp_path / "out/prepared")
+    assert [CREMAD.classes[label] for label in store.labels] == ["anger", "sad", "neutral", "fear", "sad", "neutral"]
+    assert [row["soft_fear"] for row in store.rows] == ["0.0", "0.0", "0.0", "1.0", "0.0", "0.0"]
+
+
+def test_a_clip_without_votes_is_listed_and_a_table_with_other_letters_refused(voted, tmp_path, capsys):
+    table = voted / "processedResults/summaryTable.csv"
+    table.write_text(VOTES.replace("1091_IEO_ANG_HI", "1091_IEO_ANG_LO"))
+    assert {e.id: e.problem for e in CREMAD(label="face").scan(voted).entries if e.problem} == {
+        "1091_IEO_ANG_HI": "no row in the table of votes"
+    }
+    assert run(voted, tmp_path / "out", "--label", "face") == 1
+    table.write_text(VOTES.replace('"F:S"', '"F;S"'))
+    with pytest.raises(DataError, match=r"line 6: FaceVote is 'F;S', not letters of A:D:F:H:N:S"):
+        CREMAD(label="face").scan(voted)
+    table.unlink()
+    with pytest.raises(DataError, match=r"no summaryTable\.csv in it"):
+        CREMAD(label="face").scan(voted)

@@ -61,12 +61,12 @@ def test_an_utterance_has_its_text_speaker_labels_and_split_and_its_dialogue_is_
     assert [entry.split for entry in scan.entries] == ["train"] * 3 + ["val", "test"]
     assert [MELD.classes[entry.label] for entry in scan.entries] == ["neutral", "surprise", "anger", "joy", "sadness"]
     first = scan.entries[0]
-    assert first.texts == {"text": "Oh, no, it\u2019s \u201cfine\u201d."}
-    assert first.columns == {"speaker": "Ann", "emotion": "neutral", "sentiment": "neutral"}
+    assert first.texts == {"prompt": "Oh, no, it\u2019s \u201cfine\u201d."}
+    assert first.columns == {"meta_speaker": "Ann", "emotion": "neutral", "sentiment": "neutral"}
     assert first.name == "train_splits/dia0_utt0.mp4"
     assert set(first.media) == {"audio", "video"}
     assert not scan.ignored
-    assert scan.facts == {"classes": list(CLASSES["emotion"])}
+    assert scan.facts == {"classes": list(CLASSES["emotion"]), "metadata": ["speaker"]}
 
 
 def test_sentiments_can_be_the_classes(release):
@@ -74,7 +74,7 @@ def test_sentiments_can_be_the_classes(release):
     assert [CLASSES["sentiment"][entry.label] for entry in scan.entries] == [
         "neutral", "positive", "negative", "positive", "negative",
     ]  # fmt: skip
-    assert scan.facts == {"classes": ["neutral", "positive", "negative"]}
+    assert scan.facts["classes"] == ["neutral", "positive", "negative"]
 
 
 def test_the_store_holds_whole_frames_spectrograms_and_splits(release, tmp_path, capsys):
@@ -85,7 +85,7 @@ def test_the_store_holds_whole_frames_spectrograms_and_splits(release, tmp_path,
     assert store.shape("img_5", 0) == (5, 3, 16, 16)
     assert store.shape("spec_5", 0) == (5, 1, 128, 128)
     assert [row["split"] for row in store.rows] == ["train"] * 3 + ["val", "test"]
-    assert [row["speaker"] for row in store.rows] == ["Ann", "Bob", "Ann", "Bob", "Ann"]
+    assert [row["meta_speaker"] for row in store.rows] == ["Ann", "Bob", "Ann", "Bob", "Ann"]
     assert run(release, tmp_path, "--label", "sentiment") == 2
     assert "label" in capsys.readouterr().err
 

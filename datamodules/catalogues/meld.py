@@ -45,7 +45,7 @@ class MELD(Catalogue):
     recipe: ClassVar[str] = "emotiw"
     unit: ClassVar[str] = "utterance"
     classes: ClassVar[tuple[str, ...]] = CLASSES["emotion"]
-    columns: ClassVar[tuple[str, ...]] = ("split", "speaker", "emotion", "sentiment")
+    columns: ClassVar[tuple[str, ...]] = ("split", "emotion", "sentiment", "meta_speaker")
 
     label: Literal["emotion", "sentiment"] = "emotion"
 
@@ -73,13 +73,17 @@ class MELD(Catalogue):
             entries += [self._entry(id, row, clips[id], source) for id, row in rows.items() if id in clips]
         # Utterances that share their times are cut out alike, whoever speaks: only two splits must not hold the same.
         check_recordings(((clips[one.id], one.split, None) for one in entries), source)
-        return Scan([*entries, *bad], +ignored, {"classes": list(CLASSES[self.label])})
+        facts = {"classes": list(CLASSES[self.label]), "metadata": ["speaker"]}
+        return Scan([*entries, *bad], +ignored, facts)
 
     def _entry(self, id: str, row: dict[str, str], path: Path, source: Path) -> Entry:
         word, dialogue, _ = id.split("_")
         film = path.suffix.lower() in VIDEOS
         media = {"audio": Media(path)} | ({"video": Media(path)} if film else {})
-        texts, columns = {"text": row["text"]}, {name: row[name] for name in ("speaker", *CLASSES)}
+        texts, columns = (
+            {"prompt": row["text"]},
+            {"meta_speaker": row["speaker"], **{name: row[name] for name in CLASSES}},
+        )
         labels = {self.label: CLASSES[self.label].index(row[self.label])}
         name = plain(path.relative_to(source).as_posix())
         return Entry(id, f"{word}_{dialogue}", name, media, texts, labels, SPLITS[word], columns)
