@@ -84,7 +84,7 @@ class MELD(Catalogue):
             {"prompt": row["text"]},
             {"meta_speaker": row["speaker"], **{name: row[name] for name in CLASSES}},
         )
-        labels = {self.label: CLASSES[self.label].index(row[self.label])}
+        labels: dict[str, int] = {self.label: CLASSES[self.label].index(row[self.label])}
         name = plain(path.relative_to(source).as_posix())
         return Entry(id, f"{word}_{dialogue}", name, media, texts, labels, SPLITS[word], columns)
 

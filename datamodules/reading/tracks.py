@@ -136,4 +136,4 @@ def _within(path: Path, values: np.ndarray, low: float, high: float) -> np.ndarr
     slack = 1e-3 * (high - low)
     if len(bad := np.flatnonzero((values < low - slack) | (values > high + slack))):
         raise ValueError(f"row {bad[0] + 1} of {path.name} is {values[bad[0]]:g}, not between {low:g} and {high:g}")
-    return np.clip(values, low, high)
+    return np.asarray(np.clip(values, low, high))

@@ -81,12 +81,17 @@ def _of_2021(files: Files, annotated: list[Path], ignored: Counter[str]) -> Iter
         if expression in ("8", "9", "10"):
             ignored["affectnet pictures of no expression"] += 1
             continue
-        values = {}
-        for axis, short in (("arousal", "aro"), ("valence", "val")):
-            own = path.with_name(f"{stem}_{short}.npy")
-            values[axis] = _affect(_value(own), str(own))
-        label = category(expression, EXPRESSIONS, str(path))
-        yield files.still(f"{place.name}/{stem}", picture, str(path), category=label, split=SETS[place.name], **values)
+        axes = (path.with_name(f"{stem}_{axis}.npy") for axis in ("aro", "val"))
+        arousal, valence = (_affect(_value(axis), str(axis)) for axis in axes)
+        yield files.still(
+            f"{place.name}/{stem}",
+            picture,
+            str(path),
+            category=category(expression, EXPRESSIONS, str(path)),
+            arousal=arousal,
+            valence=valence,
+            split=SETS[place.name],
+        )
 
 
 def _affect(text: str, where: str) -> float:
