@@ -147,6 +147,14 @@ def test_a_silent_clip_is_listed(sounds, tmp_path, capsys):
     assert run(copy, tmp_path / "out", "--max-skipped", "1") == 0
 
 
+def test_what_git_has_in_place_of_a_file_is_told(sounds, tmp_path, capsys):
+    copy = shutil.copytree(sounds, tmp_path / "copy")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n"
+    (copy / f"AudioWAV/{IDS[2]}.wav").write_text(pointer)
+    assert run(copy, tmp_path / "out") == 1
+    assert f"{IDS[2]}.wav (only a pointer to the file, which `git lfs pull` fetches)" in capsys.readouterr().err
+
+
 VOTES = """"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote","MultiModalLevel"
 "1","1001_IEO_ANG_HI","A:D","37.2:58.6","A","45.5","A","44.2"
 "2","1001_ITH_SAD_XX","N","70","S","61","S","60"
