@@ -17,9 +17,7 @@ from datamodules.reading.files import check_regular, plain
 MAX_SECONDS = 600.0  # packets and chosen frames of a clip are held in memory
 MAX_PIXELS = 50_000_000  # of a frame; 8K video has 33 million
 PLAYLISTS = (b"ffconcat", b"#EXTM3U")  # texts that would have FFmpeg open what they name, a device too
-_POINTER = (
-    b"version http"  # how the text begins that a repository of Git LFS has in place of a large file until it is fetched
-)
+_POINTER = b"version http"  # of Git LFS: what a repository has in place of a large file until it is fetched
 _STREAMED = 0x7FFF0000  # a size left by a writer who could not go back to its header
 _LOST = (0.2, 0.02)  # seconds, or share of what is promised, whichever is more: less than that is not "truncated"
 
