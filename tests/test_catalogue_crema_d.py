@@ -53,10 +53,18 @@ def test_names_tell_actor_emotion_sentence_and_level(sounds):
     assert [entry.group for entry in scan.entries] == ["1001"] * 3 + ["1091"] * 3
     assert [CREMAD.classes[entry.label] for entry in scan.entries] == ["anger", "sad", "neutral"] * 2
     assert scan.entries[1].columns == {"fold": "0", "sentence": "ITH", "level": "X"}
-    assert [entry.columns["fold"] for entry in scan.entries] == ["0"] * 6  # 1001 and 1091 are ninety actors apart
+    assert [entry.columns["fold"] for entry in scan.entries] == ["0"] * 3 + ["1"] * 3
+    assert scan.facts == {"folds": {"source": "made", "count": 2, "seed": None}}
     assert [list(entry.media) for entry in scan.entries] == [["audio"]] * 6
     assert scan.ignored == {"compressed sounds": 6}
     assert len(EMOTIONS) == 6
+
+
+def test_actors_are_dealt_into_five_folds(tmp_path):
+    for actor in range(1001, 1092):
+        (tmp_path / f"{actor}_IEO_ANG_HI.wav").write_bytes(bytes(actor))
+    entries = CREMAD().scan(tmp_path).entries
+    assert [entry.columns["fold"] for entry in entries] == [str(place % 5) for place in range(91)]
 
 
 def test_sounds_alone_are_prepared_short_ones_padded(sounds, tmp_path, capsys):

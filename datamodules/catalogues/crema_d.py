@@ -80,19 +80,23 @@ class CREMAD(Catalogue):
         for form, found in clips.items():
             ignored[form] += len(set(found.values()) - set(taken.values()))
         votes = None if self.label == "intended" else read_votes(source, VOTES[self.label])
-        entries = [_entry(id, path, source, votes) for id, path in sorted(taken.items())]
+        actors = sorted({id.partition("_")[0] for id in taken})
+        folds = {actor: place % FOLDS for place, actor in enumerate(actors)}
+        entries = [_entry(id, path, source, folds, votes) for id, path in sorted(taken.items())]
         check_recordings(((taken[one.id], f"actor {one.group}", one.label) for one in entries), source)
-        facts = {"folds": {"source": "made", "count": FOLDS, "seed": None}}
+        facts = {"folds": {"source": "made", "count": min(FOLDS, len(actors)), "seed": None}}
         if votes is not None:
             facts["tasks"] = {"emotion": {"kind": "soft", "classes": list(self.classes)}}
         columns = () if votes is None else tuple(f"soft_{name}" for name in self.classes)
         return Scan(sorted([*entries, *bad], key=lambda entry: entry.id), +ignored, facts, columns)
 
 
-def _entry(id: str, path: Path, source: Path, votes: dict[str, tuple[float, ...]] | None) -> Entry:
+def _entry(
+    id: str, path: Path, source: Path, folds: dict[str, int], votes: dict[str, tuple[float, ...]] | None
+) -> Entry:
     actor, sentence, emotion, level = id.split("_")
     media = {"audio": Media(path)} | ({"video": Media(path)} if path.suffix.lower() in VIDEOS else {})
-    columns = {"fold": str((int(actor) - 1001) % FOLDS), "sentence": sentence, "level": level}
+    columns = {"fold": str(folds[actor]), "sentence": sentence, "level": level}
     name, problem = plain(path.relative_to(source).as_posix()), ""
     labels: dict[str, int | Series] = {"emotion": list(EMOTIONS).index(emotion)}
     if votes is not None:
