@@ -106,6 +106,18 @@ class Entry:
             return int(first.values[0].argmax())
         return first if isinstance(first, int) else -1
 
+    def pieces(self, of_parts: bool) -> tuple[Entry, ...]:
+        """Return its parts, or itself alone."""
+        return self.parts if of_parts else (self,)
+
+    def labelled_turn(self) -> Entry:
+        """Return a dialogue as the clip of the utterance that its label is of, the speaker's last; others as is."""
+        if not self.parts:
+            return self
+        by_speaker = [part for part in self.parts if part.texts.get("role") == ROLES[0]]
+        turn = (by_speaker or self.parts)[-1]
+        return replace(self, media=turn.media, texts={**self.texts, **turn.texts}, parts=())
+
     def files(self) -> Iterator[Path]:
         """Yield the files of it and of its parts."""
         for medium in self.media.values():
@@ -152,6 +164,7 @@ class Scan:
         ignored: Number of files that were skipped on purpose, by kind.
         facts: What the store's settings say of the source, for those who read it.
         columns: Further columns of the store's index that only this source has.
+        classes: Names of the classes in order of their index, filled in from `facts` or the catalogue.
         beside: Texts of files that are written beside the store, by name.
         fault: Why nothing can be made of the source, to be told when what goes beside the store is written.
     """
@@ -160,6 +173,7 @@ class Scan:
     ignored: Counter[str] = field(default_factory=Counter)
     facts: dict[str, Any] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
     beside: dict[str, str] = field(default_factory=dict)
     fault: str = ""
 

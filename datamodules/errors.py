@@ -29,6 +29,10 @@ class MediaError(DataError):
         return MediaError, (self.path, self.reason)
 
 
+class LackingError(DataError):
+    """A source has nothing for a view, which is left out where the recipe can do without."""
+
+
 class UnusableError(Exception):
     """More entries cannot be used than was accepted."""
 

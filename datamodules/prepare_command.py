@@ -14,7 +14,7 @@ from jsonargparse import DefaultHelpFormatter, Namespace
 from datamodules.entries import Catalogue
 from datamodules.errors import DataError
 from datamodules.reading.stand_in import is_stand_in
-from datamodules.recipe import Recipe, catalogue_class, defaults, names
+from datamodules.recipe import Defaults, Recipe, catalogue_class, defaults, names
 from datamodules.renamed import successor
 from datamodules.store.preparation import prepare
 from option_parser import OptionError, Parser
@@ -55,21 +55,21 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
     if moved := successor(corpus, arguments):
         raise DataError(moved)
     choice = _choice(corpus, arguments)
-    views, sink, sink_options = defaults(choice.recipe, synthetic=choice.synthetic)
-    parser = _parser(choice)
+    recipe = defaults(choice.recipe, synthetic=choice.synthetic, catalogue=choice.corpus)
+    parser = _parser(choice, recipe)
     _add(parser, choice.corpus, "", {})
-    for name, (view, options) in views.items():
+    for name, (view, options) in recipe.views.items():
         _add(parser, view, f"views.{name}.", options)
-    _add(parser, sink, "sink.", sink_options)
+    _add(parser, recipe.sink, "sink.", recipe.sink_options)
     given = parser.parse_args([_spelled(parser, word) for word in arguments])
-    kept = {name: _built(view, f"views.{name}.", given) for name, (view, _) in views.items()}
-    began, target = time.monotonic(), _built(sink, "sink.", given)
+    kept = {name: _built(view, f"views.{name}.", given) for name, (view, _) in recipe.views.items()}
+    began, target = time.monotonic(), _built(recipe.sink, "sink.", given)
     if adopted := target.adopt(given.source, given.out):
         print(adopted.summary(time.monotonic() - began))
         return 0
     prepare(
         _built(choice.corpus, "", given),
-        Recipe(choice.recipe, kept, target),
+        Recipe(choice.recipe, kept, target, tuple(given.optional)),
         given.source,
         given.out,
         workers=given.workers,
@@ -94,7 +94,7 @@ def _choice(corpus: str, arguments: Sequence[str]) -> Choice:
     return Choice(found, found.recipe if asked.recipe is None else asked.recipe, synthetic)
 
 
-def _parser(choice: Choice) -> Parser:
+def _parser(choice: Choice, recipe: Defaults) -> Parser:
     corpus = choice.corpus
     parser = Parser(
         prog=f"cli.py prepare {corpus.name}",
@@ -106,6 +106,10 @@ def _parser(choice: Choice) -> Parser:
     parser.add_argument("--source", type=Path, metavar="DIR", help="folder of the raw corpus (required)")
     parser.add_argument("--out", type=Path | None, metavar="DIR", help=f"folder of the corpus (default: {out})")
     parser.add_argument("--recipe", default=choice.recipe, metavar="NAME", help=f"what is kept of it: {recipes}")
+    parser.add_argument(
+        "--optional", type=tuple[str, ...], default=recipe.optional, metavar="[NAME, ...]",
+        help="views that an entry may go without; missing.csv lists them",
+    )  # fmt: skip
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes")
     parser.add_argument("--max-skipped", type=int, default=0, metavar="N", help=f"accept N unusable {corpus.unit}s")
     parser.add_argument("--preview", type=Path | None, metavar="FILE.png", help="write a contact sheet of the pictures")

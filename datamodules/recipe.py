@@ -25,11 +25,41 @@ class Recipe:
         name: Of its file.
         views: By the name of their arrays, in order.
         sink: Where the arrays go.
+        optional: Views that an entry may go without: its arrays of them are empty, and ``missing.csv`` says why.
     """
 
     name: str
     views: dict[str, View]
     sink: StoreSink = field(default_factory=StoreSink)
+    optional: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse optional views that it does not have.
+
+        Raises:
+            DataError: One is none.
+        """
+        if unknown := sorted(set(self.optional) - set(self.views)):
+            raise DataError(
+                f"--optional {unknown[0]}: {self.name} has no such view; its views are {', '.join(self.views)}"
+            )
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """A recipe as its file has it, without any option.
+
+    Attributes:
+        views: Class and options of every view by name.
+        sink: Class of the sink.
+        sink_options: Of the sink.
+        optional: Views that an entry may go without.
+    """
+
+    views: dict[str, tuple[type, dict[str, Any]]]
+    sink: type
+    sink_options: dict[str, Any]
+    optional: tuple[str, ...]
 
 
 def names(folder: str) -> list[str]:
@@ -81,44 +111,52 @@ def read(name: str) -> dict[str, Any]:
     return content
 
 
-def defaults(name: str, *, synthetic: bool) -> tuple[dict[str, tuple[type, dict[str, Any]]], type, dict[str, Any]]:
+def defaults(name: str, *, synthetic: bool, catalogue: type[Catalogue] | None = None) -> Defaults:
     """Return the recipe of a file, without any option.
 
     Args:
         name: Of the recipe.
         synthetic: Whether the source is a stand-in, of which less is kept.
-
-    Returns:
-        Class and options of every view by name; class and options of the sink.
+        catalogue: What the recipe is of; one of its paper's corpora where not given.
     """
     content = read(name)
     smaller = content.get("synthetic", {}) if synthetic else {}
+    elsewhere = content.get("elsewhere", {}) if catalogue is not None and catalogue.recipe != name else {}
     views: dict[str, tuple[type, dict[str, Any]]] = {}
     for view, given in content["views"].items():
-        options = {**given, **smaller.get(view, {})}
+        options = {**given, **elsewhere.get(view, {}), **smaller.get(view, {})}
         views[view] = (class_of("views", options.pop("view"), View), options)
     sink = content.get("sink", "store")
-    return views, StoreSink if sink == "store" else class_of("sinks", sink, StoreSink), smaller.get("sink", {})
+    sink_class = StoreSink if sink == "store" else class_of("sinks", sink, StoreSink)
+    optional = elsewhere.get("optional", content.get("optional", ()))
+    return Defaults(views, sink_class, smaller.get("sink", {}), tuple(optional))
 
 
-def load(name: str, changes: Mapping[str, Mapping[str, Any]] | None = None, *, synthetic: bool = False) -> Recipe:
+def load(
+    name: str,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    synthetic: bool = False,
+    catalogue: type[Catalogue] | None = None,
+) -> Recipe:
     """Return a recipe with some of its options changed.
 
     Args:
         name: Of its file.
         changes: Options by view, and of the ``sink``.
         synthetic: Whether the source is a stand-in.
+        catalogue: What it is of; one of its paper's corpora where not given.
 
     Raises:
         DataError: There is no such recipe, view or option.
     """
-    views, sink, sink_options = defaults(name, synthetic=synthetic)
+    found = defaults(name, synthetic=synthetic, catalogue=catalogue)
     changes = dict(changes or {})
-    sink_options = {**sink_options, **changes.pop("sink", {})}
-    if unknown := sorted(set(changes) - set(views)):
-        raise DataError(f"--recipe {name}: it has no view {unknown[0]!r}; its views are {', '.join(views)}")
+    sink_options = {**found.sink_options, **changes.pop("sink", {})}
+    if unknown := sorted(set(changes) - set(found.views)):
+        raise DataError(f"--recipe {name}: it has no view {unknown[0]!r}; its views are {', '.join(found.views)}")
     try:
-        built = {view: cls(**{**options, **changes.get(view, {})}) for view, (cls, options) in views.items()}
-        return Recipe(name, built, sink(**sink_options))
+        built = {view: cls(**{**options, **changes.get(view, {})}) for view, (cls, options) in found.views.items()}
+        return Recipe(name, built, found.sink(**sink_options), found.optional)
     except TypeError as error:
         raise DataError(f"--recipe {name}: {error}") from None

@@ -17,13 +17,13 @@ from datamodules.errors import DataError, MediaError, Stopped, UnusableError
 from datamodules.media.clip import read_clip
 from datamodules.media.frames import to_rgb
 from datamodules.recipe import Recipe
-from datamodules.store import journal, making, preparation
+from datamodules.store import decoding, journal, making, preparation
 from datamodules.store import writer as store_writer
-from datamodules.store.preparation import plan, prepare
+from datamodules.store.plan import plan
+from datamodules.store.preparation import prepare
 from datamodules.store.reader import Store
-from datamodules.views.base import EntryView, Maker, Times, View, ViewArrays, Want, WholeClip
+from datamodules.views.base import EntryView, Maker, MediaView, Times, View, ViewArrays, Want, WholeClip
 from datamodules.views.face import Face
-from datamodules.views.label_series import LabelSeries
 from datamodules.views.split import Split
 from datamodules.views.values import Values
 from datamodules.views.wave import Wave
@@ -87,7 +87,7 @@ class Label(EntryView):
 class Pieces(Maker):
     """Puts what the parts of an entry give behind each other, and says which gave nothing."""
 
-    def __init__(self, view: View, name: str) -> None:
+    def __init__(self, view: MediaView, name: str) -> None:
         self.view, self.name, self.values, self.there = view, name, [], []
 
     def add_clip(self, piece: Entry, clip) -> None:
@@ -102,7 +102,7 @@ class Pieces(Maker):
         return ViewArrays({self.name: values, f"{self.name}_there": np.array(self.there, np.uint8)})
 
 
-class OfParts(View):
+class OfParts(MediaView):
     """A view of utterances that can do without their media."""
 
     required: ClassVar[bool] = False
@@ -140,7 +140,7 @@ class FirstFrames(OfParts):
 
 
 @dataclass(frozen=True)
-class Stills(View):
+class Stills(MediaView):
     """The number that a frame of a video shows."""
 
     def arrays(self, name: str) -> dict[str, str]:
@@ -327,10 +327,10 @@ def test_where_the_source_lies_and_what_its_folders_are_called_does_not_count(tm
 
 
 def test_a_key_of_the_keyboard_ends_it_and_it_carries_on(source, tmp_path, monkeypatch):
-    def interrupted(entries, views, made=making.prepare_job):
+    def interrupted(entries, *rest, made=making.prepare_job):
         if entries[0].id == "c":
             raise KeyboardInterrupt
-        return made(entries, views)
+        return made(entries, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(preparation, "prepare_job", interrupted)
@@ -344,7 +344,6 @@ def test_a_key_of_the_keyboard_ends_it_and_it_carries_on(source, tmp_path, monke
 @pytest.mark.parametrize(("view", "message"), [
     (Face(), r"--recipe other: it is made of picture, which no clip of .* has; name another recipe"),
     (Split(), r"--views\.it: .* has no splits; name another recipe"),
-    (LabelSeries(), r"--views\.it: nothing in .* has a label over time; name another recipe"),
     (Values(()), r"--views\.it\.labels \[\]: give some of arousal, emotion, valence"),
     (Values(("joy",)), r"--views\.it\.labels \['joy'\]: give some of arousal, emotion, valence"),
 ])  # fmt: skip
@@ -387,7 +386,7 @@ def test_views_of_one_file_are_decoded_in_one_pass_and_get_what_they_would_alone
     views = {"early": Frames(4), "wave": Wave(RATE), "middle": Frames(7, 0.5), "fine": Wave(16_000), "late": Frames(4)}
     alone = {name: run(source, tmp_path / name, Recipe("plain", {name: view})) for name, view in views.items()}
     calls = []
-    monkeypatch.setattr(making, "read_clip", lambda *args: calls.append(args) or read_clip(*args))
+    monkeypatch.setattr(decoding, "read_clip", lambda *args: calls.append(args) or read_clip(*args))
     together = run(source, tmp_path / "together", Recipe("plain", views))
     assert len(calls) == 1
     assert calls[0][2] == [RATE, 16_000]
@@ -492,7 +491,7 @@ def test_stills_of_a_video_share_one_pass(tmp_path, monkeypatch):
     film(tmp_path)
     passes = []
     monkeypatch.setattr(
-        making, "frames_at", lambda path, times, read=making.frames_at: passes.append(times) or read(path, times)
+        decoding, "frames_at", lambda path, times, read=decoding.frames_at: passes.append(times) or read(path, times)
     )
     store = prepare(Faces(), Recipe("plain", {"seen": Stills()}), tmp_path, tmp_path / "out", workers=1)
     assert passes == [[0.0, 0.5, 1.2]]
@@ -548,7 +547,11 @@ WRONG = {
     "a recipe that is none": (["--recipe", "soup"], "--recipe soup: the recipes are "),
     "a recipe without a name": (["--recipe", ""], "--recipe : the recipes are "),
     "a recipe of stills": (["--recipe", "static_emotion"], "--recipe static_emotion: face is made of picture, "),
-    "a recipe of a label over time": (["--recipe", "engagement"], "--views.labels: nothing in "),
+    "a recipe of films": (
+        ["--recipe", "engagement"],
+        "--recipe engagement: people is made of video, ",
+    ),
+    "a view that may be lacking": (["--optional", "[nose]"], "--optional nose: cfnsr has no such view; its views are"),
     "a recipe of texts": (["--recipe", "text"], "--views.text.text prompt: no such text in the source, which has none"),
     "a recipe of dialogues": (["--recipe", "gated_fusion"], "--views.text.text text: no such text in the source"),
     "pictures of sound": (["--preview", "FOLDER/out.png"], "--preview: no pictures are kept of "),

@@ -17,7 +17,7 @@ from datamodules.media.grid_frames import grid_frames
 from datamodules.media.letterbox import letter_box
 from datamodules.recipe import Recipe, load
 from datamodules.standins._movie import mp4
-from datamodules.store import making, preparation
+from datamodules.store import decoding, preparation
 from datamodules.views.faces import Faces
 from datamodules.views.people import People
 
@@ -243,7 +243,7 @@ def test_bad_tables_are_refused(tmp_path, text, message):
 def test_resumed_and_repeated_runs_end_with_the_same_bytes(corpus, tmp_path, monkeypatch, capsys):
     straight = everything(prepare("daisee", corpus, tmp_path / "straight").folder.parent)
     calls = []
-    real = making.grid_frames
+    real = decoding.grid_frames
 
     def stops(path, fps):
         calls.append(path)
@@ -251,10 +251,10 @@ def test_resumed_and_repeated_runs_end_with_the_same_bytes(corpus, tmp_path, mon
             raise KeyboardInterrupt
         return real(path, fps)
 
-    monkeypatch.setattr(making, "grid_frames", stops)
+    monkeypatch.setattr(decoding, "grid_frames", stops)
     assert main("daisee", corpus, tmp_path / "out") == 130
     assert "stopped after 2 of 4 videos" in capsys.readouterr().err
-    monkeypatch.setattr(making, "grid_frames", real)
+    monkeypatch.setattr(decoding, "grid_frames", real)
     prepare("daisee", corpus, tmp_path / "out")
     assert "carrying on after 2 videos" in capsys.readouterr().out
     assert everything(tmp_path / "out") == straight
@@ -283,8 +283,8 @@ def test_other_boxes_or_boxes_from_elsewhere_are_not_mixed(corpus, tmp_path):
 
 def test_a_video_is_decoded_once_for_pictures_and_labels(corpus, tmp_path, monkeypatch):
     decoded = []
-    real = making.grid_frames
-    monkeypatch.setattr(making, "grid_frames", lambda path, fps: decoded.append(path.stem) or real(path, fps))
+    real = decoding.grid_frames
+    monkeypatch.setattr(decoding, "grid_frames", lambda path, fps: decoded.append(path.stem) or real(path, fps))
     prepare("daisee", corpus, tmp_path / "out")
     assert decoded == list(LEVELS)
 
@@ -297,7 +297,7 @@ def test_another_recipe_knows_the_class_of_a_clip_and_none_of_a_conversation(cor
         assert store.folder.name == "prepared-pictures"
 
 
-def test_a_corpus_of_another_kind_gives_people_and_lacks_their_labels(tmp_path, capsys):
+def test_a_corpus_of_another_kind_gives_people_and_its_label_at_every_step(tmp_path):
     names = ["01-01-01-01-01-01-01", "01-01-05-01-01-01-02"]
     for place, name in enumerate(names):
         film(tmp_path / f"raw/{name}.mp4", 10 + place, 5)
@@ -305,8 +305,12 @@ def test_a_corpus_of_another_kind_gives_people_and_lacks_their_labels(tmp_path, 
     write_boxes(tmp_path / "raw/boxes.csv", rows, ["face"])
     store = preparation.prepare(RAVDESS(), Recipe("own", {"crops": People(face_size=16)}), tmp_path / "raw", tmp_path)
     assert [store.read("face_seen", place).tolist() for place in (0, 1)] == [[0, 1, *[0] * 8], [0, 1, *[0] * 9]]
-    assert main("ravdess", tmp_path / "raw", tmp_path, "--recipe", "engagement") == 2
-    assert "has a label over time; name another recipe" in capsys.readouterr().err
+    assert main("ravdess", tmp_path / "raw", tmp_path, "--recipe", "engagement") == 0
+    store = preparation.Store(tmp_path / "prepared-engagement")
+    assert store.labels.tolist() == [0, 4]
+    for place, steps in enumerate((10, 11)):
+        np.testing.assert_array_equal(store.read("labels", place), np.eye(8)[store.labels[[place] * steps]])
+        assert store.shape("face_seen", place) == (steps,)
 
 
 def test_unusable_clips_are_listed_and_have_to_be_accounted_for(corpus, tmp_path, capsys):

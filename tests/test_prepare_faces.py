@@ -25,7 +25,8 @@ from datamodules.errors import DataError
 from datamodules.media.clip import read_clip
 from datamodules.media.letterbox import letter_box
 from datamodules.media.pictures import frames_at, read_picture
-from datamodules.store.making import _Stills, jobs_of, prepare_job
+from datamodules.store.decoding import Stills, jobs_of
+from datamodules.store.making import prepare_job
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
 from datamodules.views.face import Face
@@ -232,7 +233,7 @@ def test_fer_plus_with_and_without_usage(tmp_path):
     assert [s.split for s in divided(folder)] == ["train"] * 3
     assert [s.reason for s in stills] == ["", "", "not 48 x 48 grey values"]
     entry = entries_of(folder)[0][0]
-    image = _Stills([entry]).image(entry, entry.media["picture"])
+    image = Stills([entry]).image(entry, entry.media["picture"])
     np.testing.assert_array_equal(image, np.repeat((np.arange(2304) % 256).reshape(48, 48, 1), 3, axis=2))
     rows = [f"{i % 7},{pixels},{usage}" for i, usage in enumerate(("Training", "PublicTest", "PrivateTest"))]
     write(folder / "fer2013.csv", "emotion,pixels,Usage\n" + "\n".join(rows))
@@ -793,7 +794,7 @@ def test_a_video_whose_stills_go_back_in_time_is_read_once_more(tmp_path):
     stills = stills_of(path, [1.0, 1.2, 0.4, 0.4, 0.8])
     jobs = jobs_of(stills)
     assert [len(job) for job in jobs] == [2, 3]
-    found = [pictures.image(one, one.media["picture"]) for job in jobs for pictures in [_Stills(job)] for one in job]
+    found = [pictures.image(one, one.media["picture"]) for job in jobs for pictures in [Stills(job)] for one in job]
     wanted = read_clip(path, lambda _: np.array([one.media["picture"].time for one in stills])).frames
     for image, frame in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(image, frame.to_ndarray(format="rgb24"))
@@ -803,7 +804,7 @@ def test_a_still_of_a_video_is_there_again_and_others_may_be_passed_over(tmp_pat
     path = tmp_path / "a.mp4"
     write_clip(path, frames=50, fps=25, audio=None)
     first, second, third, late, later = stills_of(path, [0.0, 0.4, 0.8, 9.0, 9.5])
-    pictures = _Stills([first, second, third, late, later])
+    pictures = Stills([first, second, third, late, later])
     one = pictures.image(first, first.media["picture"])
     np.testing.assert_array_equal(pictures.image(first, first.media["picture"]), one)
     other = pictures.image(third, third.media["picture"])
@@ -819,7 +820,7 @@ def test_an_error_of_the_disk_is_that_of_all_later_stills_of_the_video(monkeypat
         yield VideoFrame.from_ndarray(np.zeros((4, 4, 3), np.uint8))
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("datamodules.store.making.frames_at", unreadable)
+    monkeypatch.setattr("datamodules.store.decoding.frames_at", unreadable)
     made = prepare_job(stills_of("a", [0.0, 1.0, 2.0]), {"face": Face(size=8)})
     assert [one.reason for one in made] == ["", *["cannot be read (Input/output error)"] * 2]
 

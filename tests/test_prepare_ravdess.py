@@ -482,7 +482,7 @@ def test_an_unreadable_file_is_a_reason(corpus, monkeypatch):
     def denied(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("datamodules.store.making.read_clip", denied)
+    monkeypatch.setattr("datamodules.store.decoding.read_clip", denied)
     path = corpus / f"Actor_01/{CLIPS[0]}.mp4"
     (made,) = prepare_job([Entry("a", media={"video": Media(path)})], {"video": Faces(face="none")})
     assert made.reason == "cannot be read (Permission denied)"

@@ -176,11 +176,11 @@ def test_stopped_it_is_not_taken_for_whole_and_ends_with_the_same_bytes(corpus, 
     assert run(corpus, tmp_path / "straight") == 0
     whole, calls = preparation.prepare_job, []
 
-    def stop(entries, views):
+    def stop(entries, *rest):
         calls.append(entries)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return whole(entries, views)
+        return whole(entries, *rest)
 
     with monkeypatch.context() as patched:
         patched.setattr(preparation, "prepare_job", stop)

@@ -43,7 +43,8 @@ def test_the_folders_are_read():
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_names_views_and_options_that_there_are(name, synthetic):
     content = read(name)
-    assert content.keys() <= {"views", "sink", "synthetic"}
+    assert content.keys() <= {"views", "sink", "synthetic", "elsewhere", "optional"}
+    assert set(content.get("elsewhere", {})) <= {*content["views"], "optional"}
     assert set(content.get("synthetic", {})) <= {*content["views"], "sink"}
     built = load(name, synthetic=synthetic)
     assert list(built.views) == list(content["views"])
@@ -159,4 +160,4 @@ def test_less_is_kept_of_a_stand_in_where_a_recipe_says_so(tmp_path, monkeypatch
     for synthetic, size in ((False, 224), (True, 32)):
         video = load("any", synthetic=synthetic).views["video"]
         assert (video.size, video.margin) == (size, 0.1)
-        assert defaults("any", synthetic=synthetic)[0]["video"][1].get("size", 224) == size
+        assert defaults("any", synthetic=synthetic).views["video"][1].get("size", 224) == size

@@ -1,25 +1,20 @@
-"""From entries to arrays: every file is hashed once and decoded once for all views that want the same of it."""
+"""From entries to arrays: what a view cannot do without, and what it can."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Media
 from datamodules.errors import DataError, MediaError
-from datamodules.media.clip import Clip, read_clip
-from datamodules.media.frames import to_rgb
-from datamodules.media.grid_frames import grid_frames
-from datamodules.media.pictures import clip_of, frames_at, read_picture
 from datamodules.reading.files import plain, sha256_file
-from datamodules.views.base import EntryView, Maker, Times, View, Want
+from datamodules.store.decoding import Stills, decoded, hand
+from datamodules.views.base import EntryView, MediaView, ViewArrays, Want
 
-STILLS_A_JOB = 32  # of one video
-
-Views = dict[str, View]
+Views = dict[str, MediaView]
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,7 @@ class Prepared:
         arrays: By name.
         padded: Steps that are padding.
         label: Class index for the index where a view found it.
-        missing: Part, medium, file and reason of what it had to go without.
+        missing: Part, medium (or view), file and reason of what it had to go without.
         reason: Why there are no arrays; empty where there are.
     """
 
@@ -43,26 +38,6 @@ class Prepared:
     reason: str = ""
 
 
-def jobs_of(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Return runs of neighbours that are read together: later and later stills of one video, few; all others alone."""
-    jobs: list[list[Entry]] = []
-    last: tuple[Path, float] | None = None
-    for entry in entries:
-        now = _place(entry)
-        if now and last and now[0] == last[0] and now[1] >= last[1] and len(jobs[-1]) < STILLS_A_JOB:
-            jobs[-1].append(entry)
-        else:
-            jobs.append([entry])
-        last = now
-    return jobs
-
-
-def _place(entry: Entry) -> tuple[Path, float] | None:
-    """Return video and time of a still out of one; None of anything else."""
-    media = entry.media.values()
-    return next(((one.path, one.time) for one in media if one.path is not None and one.time is not None), None)
-
-
 def hash_of(path: Path) -> str:
     """Return the SHA-256 of a file; empty if it cannot be read."""
     try:
@@ -71,35 +46,33 @@ def hash_of(path: Path) -> str:
         return ""
 
 
-def prepare_job(entries: Sequence[Entry], views: Views) -> list[Prepared]:
+def prepare_job(entries: Sequence[Entry], views: Views, optional: Collection[str] = ()) -> list[Prepared]:
     """Turn entries that `jobs_of` put together into arrays; problems come back as reasons.
 
     Args:
         entries: In order.
         views: By name, in the order of the recipe.
+        optional: Those that an entry may go without.
     """
     paths = {path for entry in entries for path in entry.files()}
     hashes = {path: hash_of(path) for path in paths}
-    stills = _Stills(entries)
-    return [_prepare(entry, views, entry.digest(hashes), stills) for entry in entries]
+    stills = Stills(entries)
+    return [_prepare(entry, views, optional, entry.digest(hashes), stills) for entry in entries]
 
 
-def _prepare(entry: Entry, views: Views, digest: str, stills: "_Stills") -> Prepared:
+def _prepare(entry: Entry, views: Views, optional: Collection[str], digest: str, stills: Stills) -> Prepared:
     if entry.reason or not views:
         return Prepared(digest, reason=entry.reason)
     try:
-        makers = {name: view.start(name, entry) for name, view in views.items()}
-        missing = list(_feed(entry, views, makers, stills))
-        made = [maker.finish() for maker in makers.values()]
-    except MediaError as error:
-        return Prepared(digest, reason=error.reason)
-    except DataError as error:
-        return Prepared(digest, reason=str(error))
-    except OSError as error:
-        return Prepared(digest, reason=f"cannot be read ({error.strerror})")
-    arrays = {name: values for one in made for name, values in one.arrays.items()}
-    labels = [one.label for one in made if one.label is not None]
-    return Prepared(digest, arrays, sum(one.padded for one in made), next(iter(labels), None), tuple(missing))
+        return _Making(entry, views, optional, stills).prepared(digest)
+    except (DataError, OSError) as error:
+        return Prepared(digest, reason=_reason(error))
+
+
+def _reason(error: DataError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be read ({error.strerror})"
+    return error.reason if isinstance(error, MediaError) else str(error)
 
 
 def complete(entries: Sequence[Entry], views: Mapping[str, EntryView], prepared: Sequence[Prepared]) -> None:
@@ -111,163 +84,109 @@ def complete(entries: Sequence[Entry], views: Mapping[str, EntryView], prepared:
             one.arrays.update(arrays)
 
 
-def _feed(
-    entry: Entry, views: Views, makers: dict[str, Maker], stills: "_Stills"
-) -> Iterator[tuple[str, str, str, str]]:
-    """Decode what the views want and hand it to their makers; yield a row for what they had to go without.
-
-    Raises:
-        MediaError: What a view cannot do without is not there or cannot be used.
-    """
-    fed: dict[int, Entry] = {}
-    by_piece: defaultdict[int, list[str]] = defaultdict(list)
-    for name, view in views.items():
-        for piece in view.pieces(entry):
-            fed[id(piece)] = piece
-            by_piece[id(piece)].append(name)
-    for key, piece in fed.items():
-        groups: defaultdict[tuple[Path | None, int, bool], list[tuple[str, Want]]] = defaultdict(list)
-        for name in by_piece[key]:
-            want = views[name].wants(piece)
-            if want is not None:
-                groups[piece.media.get(want.medium, Media()).path, want.fps, want.still].append((name, want))
-        for together in groups.values():
-            yield from _feed_group(piece, together, views, makers, stills)
-
-
-def _feed_group(
-    piece: Entry, wanted: list[tuple[str, Want]], views: Views, makers: dict[str, Maker], stills: "_Stills"
-) -> Iterator[tuple[str, str, str, str]]:
-    """Decode one file once; where that fails and some views can do without, decode it again for each view."""
-    left = dict(sorted(wanted, key=lambda one: one[1].times is not None))  # bad sound is found sooner than a face
-    feeds = _decoded(piece, [want for _, want in wanted], stills)
-    while left:
-        try:
-            feed = next(feeds, None)
-        except (MediaError, OSError) as error:
-            apart = len(left) > 1 and not all(views[name].required for name in left)
-            if apart and not any(want.fps or want.still for want in left.values()):  # frames may fail, and sound not
-                for one in left.items():
-                    yield from _feed_group(piece, [one], views, makers, stills)
-            else:
-                for name, want in left.items():
-                    yield from _skip(piece, want, views[name], makers[name], error)
-            return
-        if feed is None:
-            return
-        for name, want in list(left.items()):
-            try:
-                feed(makers[name], want)
-            except (MediaError, OSError) as error:
-                yield from _skip(piece, want, views[name], makers[name], error)
-                del left[name]
-
-
-def _skip(
-    piece: Entry, want: Want, view: View, maker: Maker, error: MediaError | OSError
-) -> Iterator[tuple[str, str, str, str]]:
-    """Make a maker skip an entry, and yield the row of ``missing.csv`` for it.
-
-    Raises:
-        MediaError: The view cannot do without.
-    """
-    if view.required:
-        raise error
-    maker.skip(piece)
-    medium = piece.media.get(want.medium)
-    if medium is not None and medium.name:
-        reason = error.reason if isinstance(error, MediaError) else f"cannot be read ({error.strerror})"
-        yield piece.id, want.medium, plain(medium.name), reason
-
-
-def _decoded(piece: Entry, wants: list[Want], stills: "_Stills") -> Iterator[Callable[[Maker, Want], None]]:
-    """Yield what is decoded of a file, one thing after the other, as what hands it to a maker."""
-    first = wants[0]
-    medium = piece.media.get(first.medium)
-    if medium is None:
-        raise MediaError(Path(piece.name), f"no {first.medium}")
-    if medium.problem:
-        raise MediaError(medium.path or Path(medium.name), medium.problem)
-    if first.still:
-        image = stills.image(piece, medium)
-        yield lambda maker, _: maker.add_still(piece, image)
-    elif medium.path is None:
-        raise MediaError(Path(medium.name), "no such file")
-    elif first.fps:
-        for frame in grid_frames(medium.path, first.fps):
-            yield _handing(piece, frame)
-    else:
-        times = list(dict.fromkeys(want.times for want in wants if want.times is not None))
-        rates = list(dict.fromkeys(rate for want in wants for rate in want.rates))
-        select, films = _joined(times), piece.media.get("video", Media()).path == medium.path
-        if medium.frames and select:
-            clip = clip_of(medium.frames, select)
-        elif films and not select:
-            clip = _with_its_film(medium.path, rates)
-        else:
-            clip = read_clip(medium.path, select, rates)
-        yield lambda maker, want: maker.add_clip(piece, _part(clip, times, want))
-
-
-def _handing(piece: Entry, frame: VideoFrame) -> Callable[[Maker, Want], None]:
-    return lambda maker, _: maker.add_frame(piece, frame)
-
-
-def _with_its_film(path: Path, rates: list[int]) -> Clip:
-    """Decode sound that begins and ends with the pictures, as it does where somebody looks at them."""
-    try:
-        return read_clip(path, Times(1), rates)
-    except MediaError:  # of the pictures
-        return read_clip(path, None, rates)
-
-
-def _joined(times: list[Times]) -> Callable[[float], np.ndarray] | None:
-    """Return one selector for all; None where nobody wants a frame."""
-    return (lambda duration: np.concatenate([select(duration) for select in times])) if times else None
-
-
-def _part(clip: Clip, times: list[Times], want: Want) -> Clip:
-    """Return the part of a clip, decoded for several views, that one view wanted."""
-    if want.times is None:
-        return replace(clip, frames=[], times=np.empty(0))
-    first = sum(select.count for select in times[: times.index(want.times)])
-    own = slice(first, first + want.times.count)
-    return replace(clip, frames=clip.frames[own], times=clip.times[own])
-
-
-class _Stills:
-    """Pictures of a job: those out of one video come from one pass over it, one held at a time.
+class _Making:
+    """An entry on its way to arrays.
 
     Args:
-        entries: Of the job, in order; where they are frames of a video, by time.
+        entry: Which.
+        views: By name, in the order of the recipe.
+        optional: Those that it may go without.
+        stills: Of its job.
+
+    Attributes:
+        makers: By view; none of a view that it went without.
+        missing: Part, medium (or view), file and reason of everything that it had to go without.
     """
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        timed = [(entry.id, *place) for entry in entries if not entry.reason and (place := _place(entry))]
-        frames = frames_at(timed[0][1], [time for _, _, time in timed]) if timed else iter(())
-        self._pictures = zip((id for id, _, _ in timed), map(to_rgb, frames), strict=False)
-        self._now, self._image = "", np.empty(0)
-        self._error: MediaError | OSError | None = None
+    def __init__(self, entry: Entry, views: Views, optional: Collection[str], stills: Stills) -> None:
+        self.entry, self.views, self.optional, self.stills = entry, views, optional, stills
+        self.makers = {name: view.start(name, entry) for name, view in views.items()}
+        self.missing: list[tuple[str, str, str, str]] = []
 
-    def image(self, entry: Entry, medium: Media) -> np.ndarray:
-        """Return the picture of an entry, uint8 RGB ``(H, W, 3)``; one of a video however often it is asked for.
+    def prepared(self, digest: str) -> Prepared:
+        """Decode what the views want, and return what they make of it.
 
         Raises:
-            MediaError: It cannot be read, or an earlier one of the same video could not.
+            MediaError: What a view cannot do without is not there or cannot be used.
             OSError: The same, of the disk.
         """
-        if medium.pixels is not None:
-            return np.repeat(medium.pixels[:, :, None], 3, axis=2)
-        if medium.path is None:
-            raise MediaError(Path(medium.name), "no such file")
-        if medium.time is None:
-            return read_picture(medium.path)
+        for piece in (self.entry, *self.entry.parts):
+            groups: defaultdict[tuple[Any, ...], dict[str, Want]] = defaultdict(dict)
+            for name, want in self._wanted(piece):
+                medium = piece.media.get(want.medium, Media())
+                groups[medium.path, want.fps, want.still][name] = want
+            for wants in groups.values():
+                self._feed(piece, wants)
+        made = {name: one for name in self.views if (one := self._finished(name))}
+        if not self.makers and not self.entry.texts:
+            raise MediaError(Path(self.entry.name), self.missing[0][-1])
+        arrays = {name: values for one in made.values() for name, values in one.arrays.items()}
+        labels = [one.label for one in made.values() if one.label is not None]
+        padded = sum(one.padded for one in made.values())
+        return Prepared(digest, arrays, padded, next(iter(labels), None), tuple(self.missing))
+
+    def _wanted(self, piece: Entry) -> Iterator[tuple[str, Want]]:
+        for name, view in self.views.items():
+            if view.of_parts == (piece is self.entry):
+                continue
+            try:
+                want = view.wants(piece)
+            except MediaError as error:
+                self._skip(piece, name, "", error)
+            else:
+                if want is not None:
+                    yield name, want
+
+    def _finished(self, name: str) -> ViewArrays | None:
         try:
-            while self._now != entry.id:  # entries before it may have failed before they saw theirs
-                if self._error is not None:
-                    raise self._error
-                self._now, self._image = next(self._pictures)
-        except (MediaError, OSError) as error:
-            self._error = error
-            raise
-        return self._image
+            if name in self.makers:
+                return self.makers[name].finish()
+        except MediaError as error:
+            self._skip(self.entry, name, "", error)
+        return ViewArrays(self.views[name].empty(name))
+
+    def _feed(self, piece: Entry, wants: dict[str, Want]) -> None:
+        """Decode one file once; where that fails and some views can do without, decode it again for each view."""
+        left = dict(sorted(wants.items(), key=lambda one: one[1].times is not None))  # bad sound shows sooner
+        content = decoded(piece, list(wants.values()), self.stills)
+        while left:
+            try:
+                found = next(content, None)
+            except (MediaError, OSError) as error:
+                apart = len(left) > 1 and not all(map(self._needs, left))
+                if apart and not any(want.fps or want.still for want in left.values()):  # sound may be good
+                    for name, want in left.items():
+                        self._feed(piece, {name: want})
+                else:
+                    for name, want in left.items():
+                        self._skip(piece, name, want.medium, error)
+                return
+            if found is None:
+                return
+            for name, want in list(left.items()):
+                try:
+                    hand(self.makers[name], piece, found, list(wants.values()), want)
+                except (MediaError, OSError) as error:
+                    self._skip(piece, name, want.medium, error)
+                    del left[name]
+
+    def _needs(self, name: str) -> bool:
+        return self.views[name].required and name not in self.optional
+
+    def _skip(self, piece: Entry, name: str, medium: str, error: MediaError | OSError) -> None:
+        """Go without what a view wanted, and record that where the corpus names a file.
+
+        Raises:
+            MediaError: The view cannot do without.
+            OSError: The same, of the disk.
+        """
+        if self._needs(name):
+            raise error
+        row, file = (piece.id, medium), piece.media.get(medium, Media()).name
+        if self.views[name].required:  # all of it is gone, not a piece
+            row, file = ("", name), self.entry.name or self.entry.id
+            del self.makers[name]
+        else:
+            self.makers[name].skip(piece)
+        if file:
+            self.missing.append((*row, plain(file), _reason(error)))

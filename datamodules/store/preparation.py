@@ -9,105 +9,30 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from atomic_files import write_atomic
-from datamodules.entries import SPLITS, Catalogue, Entry, Scan
+from datamodules.entries import SPLITS, Catalogue, Entry
 from datamodules.errors import DataError, Stopped, UnusableError
 from datamodules.reading.plain_json import parse_json
-from datamodules.reading.stand_in import is_stand_in
 from datamodules.recipe import Recipe
 from datamodules.sinks.base import Filled, StoreSink
-from datamodules.store.making import Prepared, Views, complete, hash_of, jobs_of, prepare_job
+from datamodules.store.decoding import jobs_of
+from datamodules.store.making import Prepared, Views, complete, hash_of, prepare_job
 from datamodules.store.parallel import ordered
+from datamodules.store.plan import MISSING, Plan, plan
 from datamodules.store.preview import write_contact_sheet
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
-from datamodules.views.base import EntryView
+from datamodules.views.base import EntryView, MediaView
 
 SCHEMA = 2
 TEXTS_A_JOB = 512  # entries of which nothing is decoded
-MISSING = "missing"  # column of the index where some views can do without their medium
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A preparation, with everything resolved that can be before the first file is decoded."""
-
-    catalogue: Catalogue
-    recipe: Recipe
-    source: Path
-    out: Path
-    scan: Scan
-    synthetic: bool
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the store."""
-        own = self.recipe.name == self.catalogue.recipe
-        return self.recipe.sink.folder(self.out, "prepared" if own else f"prepared-{self.recipe.name}", self.arrays)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Settings that the store is keyed by, without the folders of sources."""
-        options = {name: value for name, value in asdict(self.catalogue).items() if not isinstance(value, Path | None)}  # type: ignore[call-overload]
-        return {
-            "catalogue": {"name": self.catalogue.name, **options, **self.scan.facts},
-            "recipe": self.recipe.name,
-            "views": {
-                name: {"view": type(view).__module__.rpartition(".")[2], **view.settings()}
-                for name, view in self.recipe.views.items()
-            },
-            "sink": self.recipe.sink.settings(),
-        }
-
-    @property
-    def arrays(self) -> dict[str, str]:
-        """Dtype of every array."""
-        views = self.recipe.views.items()
-        given = [view.arrays(name) for name, view in views] + [view.trailing_arrays(name) for name, view in views]
-        return {name: dtype for arrays in given for name, dtype in arrays.items()}
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Further columns of the index."""
-        optional = any(not view.required for view in self.recipe.views.values())
-        return (*self.catalogue.columns, *self.scan.columns, *([MISSING] if optional else []))
-
-
-def plan(catalogue: Catalogue, recipe: Recipe, source: Path, out: Path | None = None) -> Plan:
-    """Scan a source and resolve what the options of a recipe left open.
-
-    Raises:
-        DataError: The source or an option is wrong.
-    """
-    if not source.is_dir():
-        what = "a file, not a folder" if source.exists() else "no such folder"
-        raise DataError(f"--source {source}: {what}; docs/data.md says where to get the corpus.")
-    for name, view in recipe.views.items():
-        view.check(f"--views.{name}")
-    synthetic = is_stand_in(source, catalogue.name)
-    scan, views = catalogue.scan(source), {}
-    lacking = {name: medium for name, view in recipe.views.items() if (medium := view.lacking(scan))}
-    if lacking and all(name in lacking or isinstance(view, EntryView) for name, view in recipe.views.items()):
-        name, medium = next(iter(lacking.items()))
-        raise DataError(
-            f"--recipe {recipe.name}: {name} is made of {medium}, which no {catalogue.unit} of {source} has; name "
-            "another recipe"
-        )
-    for name, view in recipe.views.items():
-        bound, scan = (None, scan) if name in lacking else view.bind(f"--views.{name}", scan, source)
-        if bound is not None:
-            views[name] = bound
-    out = out or Path("data", *(["synthetic"] if synthetic else []), catalogue.name)
-    sink = recipe.sink if recipe.sink.holds(catalogue) else StoreSink()
-    return Plan(catalogue, Recipe(recipe.name, views, sink), source, out, scan, synthetic)
 
 
 def prepare(
@@ -161,8 +86,7 @@ def prepare(
         raise
     _summarise(todo, store, filled, began)
     if preview:
-        classes = todo.scan.facts.get("classes", catalogue.classes)
-        write_contact_sheet(store, preview, list(classes), shown[0])
+        write_contact_sheet(store, preview, list(todo.scan.classes), shown[0])
         print(f"contact sheet: {preview}")
     return store
 
@@ -195,7 +119,7 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
         used = {row["id"] for row in writer.rows}
         sink.after(todo.source, todo.out, [entry for entry in entries if entry.id in used], todo.arrays)
         if fresh and MISSING in todo.columns:
-            _write_missing(todo.folder / "missing.csv", writer.rows)
+            _write_missing(todo, writer.rows)
         needed = [name for view in todo.recipe.views.values() for name in view.packages]
         writer.finish({name: version(name) for name in dict.fromkeys([*needed, *sink.packages])})
     return Store(todo.folder)
@@ -223,11 +147,13 @@ def _write(writer: StoreWriter, todo: Plan, workers: int) -> None:
         return
     if writer.done:
         print(f"carrying on after {len(writer.done)} {unit}s")
-    here, elsewhere = _divided(todo.recipe.views)
+    views, recipe = todo.recipe.views.items(), todo.recipe
+    here = {name: view for name, view in views if isinstance(view, EntryView)}
+    elsewhere = {name: view for name, view in views if isinstance(view, MediaView)}
     rest = entries[len(writer.done) :]
     texts = [rest[first : first + TEXTS_A_JOB] for first in range(0, len(rest), TEXTS_A_JOB)]
     jobs = jobs_of(rest) if elsewhere else texts
-    make = partial(_make, views=elsewhere, sink=todo.recipe.sink, out=todo.out)
+    make = partial(_make, views=elsewhere, optional=recipe.optional, sink=recipe.sink, out=todo.out)
     results = ordered(make, jobs, workers if elsewhere else 1)
     with closing(results), tqdm(total=len(entries), initial=len(writer.done), unit=unit, disable=None) as bar:
         for job, prepared in zip(jobs, results, strict=True):
@@ -237,17 +163,13 @@ def _write(writer: StoreWriter, todo: Plan, workers: int) -> None:
             bar.update(len(job))
 
 
-def _divided(views: Views) -> tuple[dict[str, EntryView], Views]:
-    """Return views that need nothing decoded, which are made here, and the others, which workers make."""
-    known = {name: view for name, view in views.items() if isinstance(view, EntryView)}
-    return known, {name: view for name, view in views.items() if name not in known}
-
-
-def _make(entries: Sequence[Entry], views: Views, sink: StoreSink, out: Path) -> list[Prepared]:
+def _make(
+    entries: Sequence[Entry], views: Views, optional: tuple[str, ...], sink: StoreSink, out: Path
+) -> list[Prepared]:
     """Decode in a worker; what the sink writes there does not travel."""
     return [
         replace(one, arrays=sink.write_files(out, entry, one.arrays)) if one.arrays else one
-        for entry, one in zip(entries, prepare_job(entries, views), strict=True)
+        for entry, one in zip(entries, prepare_job(entries, views, optional), strict=True)
     ]
 
 
@@ -260,24 +182,28 @@ def _record(writer: StoreWriter, todo: Plan, entry: Entry, made: Prepared) -> No
     writer.add(entry.id, entry.group, label, made.arrays, made.sha256, made.padded, columns)
 
 
-def _write_missing(path: Path, rows: Sequence[dict[str, str]]) -> None:
+def _write_missing(todo: Plan, rows: Sequence[dict[str, str]]) -> None:
     """Write entry, part, medium, file and reason of everything that an entry had to go without."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["conversation", "utterance", "modality", "file", "reason"])
+    table.writerow([todo.catalogue.unit, "utterance", "modality", "file", "reason"])
     for row in rows:
         table.writerows([row["id"], *lacking] for lacking in parse_json(row[MISSING]))
-    write_atomic(path, text.getvalue())
+    write_atomic(todo.folder / "missing.csv", text.getvalue())
 
 
 def _missing_files(todo: Plan, store: Store) -> Iterator[str]:
-    """Yield, for each medium that some entries or parts went without, how many files of how many that were."""
+    """Yield how many entries went without a view, and by medium how many files of how many parts could not be used."""
     rows = store.rows if MISSING in todo.columns else []
-    lost = Counter(medium for row in rows for _, medium, _, _ in parse_json(row[MISSING]))
+    lost = Counter((what, bool(part)) for row in rows for part, what, _, _ in parse_json(row[MISSING]))
     pieces = [piece for entry in todo.scan.usable for piece in (entry, *entry.parts)]
-    for medium, count in sorted(lost.items()):
-        named = sum(medium in piece.media for piece in pieces)
-        yield f"{count} of {named} {medium} files missing or unusable (missing.csv)"
+    for (what, of_part), count in sorted(lost.items()):
+        named = sum(what in piece.media for piece in pieces)
+        yield (
+            f"{count} of {named} {what} files missing or unusable (missing.csv)"
+            if of_part
+            else (f"{count} without {what} (missing.csv)")
+        )
 
 
 def _summarise(todo: Plan, store: Store, filled: Filled, began: float) -> None:

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from datamodules.entries import Entry, Scan
 from datamodules.errors import DataError, MediaError
 from datamodules.media.clip import Clip
-from datamodules.store.reader import Store
+from datamodules.store.reader import DTYPES, Store
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ViewArrays:
     """Arrays that a view made of an entry.
 
     Attributes:
-        arrays: By name, of the dtypes that `View.arrays` and `View.trailing_arrays` give.
+        arrays: By name, of the dtypes that `View.arrays` gives.
         padded: How many steps are padding.
         label: Class index for the store's index where the entry has none itself.
     """
@@ -95,16 +95,16 @@ class View(ABC):
     """One thing that is kept of every entry: a frozen dataclass whose fields are its options.
 
     Attributes:
-        required: Whether an entry whose medium cannot be used is skipped; else it has a row in ``missing.csv``.
         of_parts: Whether it is made of the parts of an entry.
         preview: Whether its arrays are pictures over time that a contact sheet can show.
+        last: Arrays that follow those of all views in the store.
         packages: What its bytes depend on; their versions are recorded.
         limits: The least and the greatest value of its options that are numbers.
     """
 
-    required: ClassVar[bool] = True
     of_parts: ClassVar[bool] = False
     preview: ClassVar[bool] = False
+    last: ClassVar[tuple[str, ...]] = ()
     packages: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
@@ -115,14 +115,6 @@ class View(ABC):
         Args:
             name: Of the view in its recipe.
         """
-
-    def trailing_arrays(self, name: str) -> dict[str, str]:
-        """Return the dtype of further arrays, which follow those of all views in the store.
-
-        Args:
-            name: Of the view in its recipe.
-        """
-        return {}
 
     def check(self, option: str) -> None:
         """Refuse values of the options that make no sense.
@@ -137,6 +129,10 @@ class View(ABC):
             value = getattr(self, name)
             if not least <= value <= most:  # also where it is no number
                 raise DataError(f"{option}.{name} {value}: give a number from {least} to {most}.")
+
+    def lacking(self, scan: Scan) -> str:
+        """Return the medium that it cannot do without and no entry of a source has; empty where one has it."""
+        return ""
 
     def bind(self, option: str, scan: Scan, source: Path) -> "tuple[View | None, Scan]":
         """Resolve once, before anything is decoded, what an option left open.
@@ -154,23 +150,6 @@ class View(ABC):
         """
         return self, scan
 
-    def lacking(self, scan: Scan) -> str:
-        """Return the medium that it cannot do without and no entry has; empty where one has it, or a reason of its own.
-
-        Args:
-            scan: What the source holds, with what `bind` added.
-        """
-        medium = ""
-        for piece in (piece for entry in scan.usable if self.required for piece in self.pieces(entry)):
-            try:
-                want = self.wants(piece)
-            except MediaError:
-                return ""
-            if want is None or want.medium in piece.media:
-                return ""
-            medium = want.medium
-        return medium
-
     def settings(self) -> dict[str, Any]:
         """Return what the store is keyed by, as JSON values: every option but those that say where files lie."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]  # every view is a dataclass
@@ -183,13 +162,35 @@ class View(ABC):
         """Return a summary of its arrays, printed when the store is complete; empty for nothing to print."""
         return ""
 
+
+class EntryView(View):
+    """A view that needs nothing decoded: texts and labels."""
+
+    @abstractmethod
+    def make(self, name: str, entry: Entry) -> dict[str, np.ndarray]:
+        """Return its arrays of an entry."""
+
+    def make_all(self, name: str, entries: Sequence[Entry]) -> list[dict[str, np.ndarray]]:
+        """Return its arrays of several entries; for what is quicker together."""
+        return [self.make(name, entry) for entry in entries]
+
+
+class MediaView(View):
+    """A view of what is decoded.
+
+    Attributes:
+        required: Whether an entry whose medium cannot be used is skipped; else it has a row in ``missing.csv``.
+    """
+
+    required: ClassVar[bool] = True
+
+    @abstractmethod
     def wants(self, piece: Entry) -> Want | None:
         """Return what to decode of an entry or of one of its parts; None for nothing.
 
         Raises:
             MediaError: The entry lacks what the view cannot do without.
         """
-        return None
 
     @abstractmethod
     def start(self, name: str, entry: Entry) -> Maker:
@@ -200,12 +201,30 @@ class View(ABC):
             entry: Whose arrays.
         """
 
-    def pieces(self, entry: Entry) -> Sequence[Entry]:
-        """Return the pieces that the maker is given, in order: the entry, or its parts."""
-        return entry.parts if self.of_parts else (entry,)
+    def empty(self, name: str) -> dict[str, np.ndarray]:
+        """Return the arrays of an entry that has nothing of this kind: of no length along one axis."""
+        shapes = {array: self.empty_shape(array) for array in self.arrays(name)}
+        return {array: np.empty(shapes[array], DTYPES[dtype]) for array, dtype in self.arrays(name).items()}
+
+    def empty_shape(self, array: str) -> tuple[int, ...]:
+        """Return the shape that an array has then."""
+        return (0,)
+
+    def lacking(self, scan: Scan) -> str:
+        """Return the medium that it cannot do without and no entry of a source has; empty where one has it."""
+        medium = ""
+        for piece in (one for entry in scan.usable if self.required for one in entry.pieces(self.of_parts)):
+            try:
+                want = self.wants(piece)
+            except MediaError:
+                return ""
+            if want is None or want.medium in piece.media:
+                return ""
+            medium = want.medium
+        return medium
 
 
-class WholeClip(View):
+class WholeClip(MediaView):
     """A view that makes one array of one clip, held in memory."""
 
     dtype: ClassVar[str]
@@ -237,27 +256,3 @@ class _OfClip(Maker):
 
     def finish(self) -> ViewArrays:
         return self.made
-
-
-class EntryView(View):
-    """A view that needs nothing decoded: texts and labels."""
-
-    @abstractmethod
-    def make(self, name: str, entry: Entry) -> dict[str, np.ndarray]:
-        """Return its arrays of an entry."""
-
-    def make_all(self, name: str, entries: Sequence[Entry]) -> list[dict[str, np.ndarray]]:
-        """Return its arrays of several entries; for what is quicker together."""
-        return [self.make(name, entry) for entry in entries]
-
-    def start(self, name: str, entry: Entry) -> Maker:
-        """Return a maker that waits for nothing."""
-        return _OfEntry(self, name, entry)
-
-
-class _OfEntry(Maker):
-    def __init__(self, view: EntryView, name: str, entry: Entry) -> None:
-        self.view, self.name, self.entry = view, name, entry
-
-    def finish(self) -> ViewArrays:
-        return ViewArrays(self.view.make(self.name, self.entry))

@@ -25,6 +25,7 @@ class DialogueTokens(TokenIds):
         context_tokens: How many ids of the context.
     """
 
+    of_parts: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {**TokenIds.limits, "context_tokens": (4, 8192)}
 
     text: str = "text"

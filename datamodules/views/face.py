@@ -12,11 +12,11 @@ from datamodules.errors import MediaError
 from datamodules.media.faces import LEAST, detect_boxes
 from datamodules.media.letterbox import letter_box
 from datamodules.media.near_duplicates import thumbnail
-from datamodules.views.base import Maker, View, ViewArrays, Want
+from datamodules.views.base import Maker, MediaView, ViewArrays, Want
 
 
 @dataclass(frozen=True)
-class Face(View):
+class Face(MediaView):
     """The face letter-boxed, uint8 RGB ``(size, size, 3)``, and what a picture is known again by, uint8 ``(8, 9)``.
 
     Attributes:
@@ -24,19 +24,16 @@ class Face(View):
         margin: Added on every side of a box in a larger picture, in pixels of that picture.
     """
 
-    packages: ClassVar[tuple[str, ...]] = (*View.packages, "pillow")
+    last: ClassVar[tuple[str, ...]] = ("thumbnail",)
+    packages: ClassVar[tuple[str, ...]] = (*MediaView.packages, "pillow")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (8, 4096), "margin": (0, 4096)}
 
     size: int = 240
     margin: int = 10
 
     def arrays(self, name: str) -> dict[str, str]:
-        """Return the face."""
-        return {name: "u8"}
-
-    def trailing_arrays(self, name: str) -> dict[str, str]:
-        """Return the thumbnail."""
-        return {"thumbnail": "u8"}
+        """Return the face and the thumbnail."""
+        return {name: "u8", "thumbnail": "u8"}
 
     def wants(self, piece: Entry) -> Want:
         """Return the picture."""

@@ -97,6 +97,10 @@ class Faces(WholeClip):
             raise MediaError(Path(piece.name), "no landmark file of that name")
         return Want("video", Times(self.frames))
 
+    def empty_shape(self, array: str) -> tuple[int, ...]:
+        """Return the shape of no frame."""
+        return (0, self.size, self.size, 3)
+
     def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
         """Cut the face out of every frame."""
         path = entry.media["video"].path

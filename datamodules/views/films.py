@@ -8,11 +8,11 @@ import numpy as np
 from datamodules.entries import Entry
 from datamodules.media.clip import Clip
 from datamodules.media.frames import to_rgb
-from datamodules.views.base import Maker, Times, View, ViewArrays, Want
+from datamodules.views.base import Maker, MediaView, Times, ViewArrays, Want
 
 
 @dataclass(frozen=True)
-class Films(View):
+class Films(MediaView):
     """Frames, uint8 RGB ``(V, frames, size, size, 3)`` of V utterances, and ``<name>_seen``, uint8 ``(U,)``: of which.
 
     Attributes:

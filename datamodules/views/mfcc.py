@@ -1,8 +1,8 @@
 """The audio input of MSAF and CFN-SR (Fu et al. 2021): 13 mel-frequency cepstral coefficients of 2.45 s."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ HOP = 512  # samples
 
 @dataclass(frozen=True)
 class MFCC(WholeClip):
-    """Coefficients, float32 ``(count, steps)``; zeros for a few steps of sound that are not there.
+    """Coefficients, float32 ``(count, steps)``; zeros for steps of sound that are not there. Longer sound is cut.
 
     Attributes:
         rate: Samples per second.
@@ -25,7 +25,9 @@ class MFCC(WholeClip):
         seconds: How long they are.
         count: Number of coefficients.
         steps: As many as `seconds` give.
-        most_padded: Steps that may be missing; a clip that lacks more is skipped.
+        most_padded: Steps that may be missing at the end.
+        short: What becomes of a clip that lacks more: ``skip`` it, or ``pad`` it: they begin earlier, as far as
+            there is sound, and end in zeros.
     """
 
     dtype: ClassVar[str] = "f32"
@@ -44,19 +46,36 @@ class MFCC(WholeClip):
     count: int = 13
     steps: int = 212
     most_padded: int = 2
+    short: Literal["skip", "pad"] = "skip"
+
+    def settings(self) -> dict[str, Any]:
+        """Return the options, without one that no store had before there was it."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("short", "skip")}
 
     def wants(self, piece: Entry) -> Want:
         """Return the sound."""
         return Want("audio", rates=(self.rate,))
 
+    def empty_shape(self, array: str) -> tuple[int, ...]:
+        """Return the shape of no step."""
+        return (self.count, 0)
+
     def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
         """Return the coefficients of the part, and how many steps are padding."""
-        wave, first = clip.waves[self.rate], int(self.offset * self.rate)
-        part = wave[first : first + int(self.seconds * self.rate)]
-        steps = 1 + len(part) // HOP if len(part) else 0
-        padded = self.steps - steps
+        wave, first, length = clip.waves[self.rate], int(self.offset * self.rate), int(self.seconds * self.rate)
+        padded = self.steps - _steps(wave[first : first + length])
         if padded > self.most_padded:
-            reason = f"{len(wave) / self.rate:.2f} s of audio give {steps} of the {self.steps} MFCC steps"
-            raise MediaError(Path(entry.name), reason)
+            if self.short == "skip":
+                seconds, steps = len(wave) / self.rate, self.steps - padded
+                raise MediaError(
+                    Path(entry.name), f"{seconds:.2f} s of audio give {steps} of the {self.steps} MFCC steps"
+                )
+            first = max(0, min(first, len(wave) - length))
+            padded = self.steps - _steps(wave[first : first + length])
+        part = wave[first : first + length]
         coefficients = mfcc(part / np.float32(32768), self.rate, self.count)[:, : self.steps]
         return np.pad(coefficients, ((0, 0), (0, max(0, padded)))), max(0, padded)
+
+
+def _steps(wave: np.ndarray) -> int:
+    return 1 + len(wave) // HOP if len(wave) else 0

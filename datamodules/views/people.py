@@ -29,13 +29,13 @@ from datamodules.media.letterbox import letter_box
 from datamodules.reading.matches import print_unmatched
 from datamodules.shapes.window_rules import FPS
 from datamodules.store.reader import Store
-from datamodules.views.base import Maker, View, ViewArrays, Want
+from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
 
 SELDOM = 0.05  # share of the steps below which a part is more likely misread than unseen
 
 
 @dataclass(frozen=True)
-class People(View):
+class People(MediaView):
     """One person: pictures, uint8 RGB ``(steps, size, size, 3)``, and joints, float32 ``(steps, 17, 3)``.
 
     Joints follow COCO: x and y relative to the body's box, score. ``<part>_seen`` marks the steps that show a part; the
@@ -127,7 +127,8 @@ class People(View):
         """Return in which share of the steps each part is seen."""
         said = []
         for part in self.parts:
-            share = np.concatenate([store.read(f"{part}_seen", place) for place in range(len(store))]).mean()
+            seen = np.concatenate([store.read(f"{part}_seen", place) for place in range(len(store))])
+            share = seen.mean() if len(seen) else 0.0
             said.append(f"{part} seen in {share:.1%} of the steps")
             if share < SELDOM:
                 said[-1] += " (warning: are the times of the boxes in seconds, the sides in pixels of the video?)"
@@ -136,6 +137,15 @@ class People(View):
     def wants(self, piece: Entry) -> Want:
         """Return every step of the video."""
         return Want("video", fps=FPS)
+
+    def empty_shape(self, array: str) -> tuple[int, ...]:
+        """Return the shape of no step."""
+        return (0, *self.shape(array)) if array in self.parts else (0,)
+
+    def shape(self, part: str) -> tuple[int, ...]:
+        """Return the shape of a part in one step."""
+        side = self.sizes.get(part)
+        return (side, side, 3) if side else (JOINTS, 3)
 
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that cuts the parts out of one step after the other."""
@@ -198,9 +208,8 @@ class _Person(Maker):
             )
         arrays = {}
         for part, marks in seen.items():
-            side = self.view.sizes.get(part)
-            shape, dtype = ((side, side, 3), np.uint8) if side else ((JOINTS, 3), np.float32)
-            arrays[part] = np.zeros((self.count, *shape), dtype)
+            dtype = np.uint8 if part in self.view.sizes else np.float32
+            arrays[part] = np.zeros((self.count, *self.view.shape(part)), dtype)
             for place, values in enumerate(self.steps.pop(part)):  # a long video fills the memory
                 if values is not None:
                     arrays[part][place] = values

@@ -1,6 +1,7 @@
 """The role, speaker or listener, of each utterance of a dialogue."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from datamodules.views.base import EntryView
 @dataclass(frozen=True)
 class Roles(EntryView):
     """Place in `entries.ROLES` from 1, uint8 ``(U,)``."""
+
+    of_parts: ClassVar[bool] = True
 
     def arrays(self, name: str) -> dict[str, str]:
         """Return its one array."""

@@ -10,11 +10,11 @@ from datamodules.entries import Entry, Scan
 from datamodules.errors import DataError, MediaError
 from datamodules.media.clip import Clip
 from datamodules.media.spectrogram import RATE, spectrograms
-from datamodules.views.base import Maker, View, ViewArrays, Want
+from datamodules.views.base import Maker, MediaView, ViewArrays, Want
 
 
 @dataclass(frozen=True)
-class Spectrograms(View):
+class Spectrograms(MediaView):
     """Spectrograms of equal segments, float32 ``(n, 1, size, size)`` for every number of them.
 
     The arrays are called ``<view>_<n>``. An entry of which the corpus has no sound has none: ``(0, 1, size, size)``.
@@ -51,6 +51,10 @@ class Spectrograms(View):
         """Return the sound, if there is any."""
         return Want("audio", rates=(RATE,)) if "audio" in piece.media else None
 
+    def empty_shape(self, array: str) -> tuple[int, ...]:
+        """Return the shape of no segment."""
+        return (0, 1, self.size, self.size)
+
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that waits for the sound."""
         return _OfSound(self, name)
@@ -66,9 +70,8 @@ class _OfSound(Maker):
             raise MediaError(Path(piece.name), f"only {len(self.wave)} samples of sound")
 
     def finish(self) -> ViewArrays:
-        counts, size = self.view.segments, self.view.size
-        made = [
-            spectrograms(self.wave, count, size) if len(self.wave) else np.empty((0, 1, size, size), np.float32)
-            for count in counts
-        ]
-        return ViewArrays({f"{self.name}_{count}": values for count, values in zip(counts, made, strict=True)})
+        made = self.view.empty(self.name)
+        if len(self.wave):
+            counts = zip(made, self.view.segments, strict=True)
+            made = {array: spectrograms(self.wave, count, self.view.size) for array, count in counts}
+        return ViewArrays(made)

@@ -9,13 +9,13 @@ import numpy as np
 from datamodules.entries import Entry
 from datamodules.errors import MediaError
 from datamodules.media.clip import Clip
-from datamodules.views.base import Maker, View, ViewArrays, Want
+from datamodules.views.base import Maker, MediaView, ViewArrays, Want
 
 RATE = 16_000  # Hz
 
 
 @dataclass(frozen=True)
-class Speech(View):
+class Speech(MediaView):
     """Waves of 16 kHz, mono, int16 ``(n,)`` one after the other, and ``<name>_end``, int32 ``(U,)``, where each ends.
 
     Attributes:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from datamodules.entries import Entry, Scan
-from datamodules.errors import DataError
+from datamodules.errors import DataError, LackingError
 from datamodules.reading.tokens import Tokens
 from datamodules.store.reader import Store
 from datamodules.views.base import EntryView, View
@@ -46,14 +46,16 @@ class TokenIds(EntryView):
         there = sorted({name for entry in scan.usable for name in self.text_names(entry)})
         if scan.usable and self.text not in there:
             known = ", ".join(there) or "none"
-            raise DataError(f"{option}.text {self.text}: no such text in the source, which has {known}; name another")
+            raise LackingError(
+                f"{option}.text {self.text}: no such text in the source, which has {known}; name another"
+            )
         own = source / OWN
         found = str(own) if own.is_dir() else self.fallback
         bound = replace(self, tokenizer=found if self.tokenizer == AUTO else self.tokenizer)
         try:
             bound.loaded  # noqa: B018
         except DataError as error:
-            raise DataError(f"{option}.{error}") from None
+            raise (LackingError if self.tokenizer == AUTO else DataError)(f"{option}.{error}") from None
         return bound, scan
 
     def text_names(self, entry: Entry) -> Sequence[str]:

@@ -46,6 +46,10 @@ class WholeFrames(WholeClip):
         """Return frames at the middles of equal parts."""
         return Want("video", Times(self.frames, 0.5))
 
+    def empty_shape(self, array: str) -> tuple[int, ...]:
+        """Return the shape of no frame."""
+        return (0, 3, self.size, self.size)
+
     def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
         """Scale every frame to the square."""
         return as_tensor([self.fitted(to_rgb(frame)) for frame in clip.frames], self.dtype), 0
