@@ -74,7 +74,7 @@ def test_sounds_alone_are_prepared_short_ones_padded(sounds, tmp_path, capsys):
     assert "6 clips used, 0 skipped, 6 padded" in said
     assert "6 compressed sounds ignored" in said
     store = Store(tmp_path / "prepared")
-    assert store.manifest["settings"]["recipe"] == "short_clips"
+    assert store.manifest["settings"]["recipe"] == "cfnsr"
     assert store.shape("mfcc", 0) == (13, 212)
     assert store.shape("wave", 0) == (round(1.3 * RATE),)
     steps = 1 + round(1.3 * RATE) // 512
@@ -108,9 +108,13 @@ def test_clips_without_a_film_are_told_and_those_without_a_wav_have_their_mp3(fi
     assert scan.ignored == {"compressed sounds": 5}
 
 
-def test_the_recipe_of_a_paper_keeps_its_own_rule(films, tmp_path, capsys):
-    assert run(films, tmp_path, "--recipe", "cfnsr", "--views.video.face", "none") == 1
-    assert "of the 212 MFCC steps" in capsys.readouterr().err
+def test_a_face_that_is_not_found_costs_the_frames_alone(films, tmp_path, capsys):
+    assert run(films, tmp_path) == 0
+    assert "6 without video (missing.csv)" in capsys.readouterr().out
+    store = Store(tmp_path / "prepared")
+    assert store.shape("video", 0) == (0, 224, 224, 3)
+    assert store.shape("mfcc", 0) == (13, 212)
+    assert (tmp_path / "prepared/missing.csv").read_text().count("no face found") == 6
 
 
 @pytest.mark.parametrize("name", [
@@ -147,12 +151,14 @@ def test_a_folder_without_a_clip_is_refused(tmp_path, capsys):
     assert len(said.splitlines()) == 2
 
 
-def test_a_silent_clip_is_listed(sounds, tmp_path, capsys):
+def test_a_silent_clip_has_no_wave_and_that_is_told(sounds, tmp_path, capsys):
     copy = shutil.copytree(sounds, tmp_path / "copy")
     write_wav(copy / f"AudioWAV/{IDS[2]}.wav", 0 * tone(1.5, rate=RATE, channels=1))
-    assert run(copy, tmp_path / "out") == 1
-    assert f"1 clips cannot be used, the first AudioWAV/{IDS[2]}.wav (audio is silent" in capsys.readouterr().err
-    assert run(copy, tmp_path / "out", "--max-skipped", "1") == 0
+    assert run(copy, tmp_path / "out") == 0
+    assert "1 without wave (missing.csv)" in capsys.readouterr().out
+    store = Store(tmp_path / "out/prepared")
+    assert [store.shape("wave", row)[0] > 0 for row in range(6)] == [True, True, False, True, True, True]
+    assert f"AudioWAV/{IDS[2]}.wav" in (tmp_path / "out/prepared/missing.csv").read_text()
 
 
 def test_what_git_has_in_place_of_a_file_is_told(sounds, tmp_path, capsys):

@@ -94,8 +94,8 @@ def test_very_short_sounds_alone_are_padded(copy, tmp_path):
     for path in sorted(copy.rglob("dia*.mp4")):
         sound(path.with_suffix(".wav"), seconds=0.3)
         path.unlink()
-    assert run(copy, tmp_path / "out", "--recipe", "short_clips") == 0
-    store = Store(tmp_path / "out/prepared-short_clips")
+    assert run(copy, tmp_path / "out", "--recipe", "cfnsr") == 0
+    store = Store(tmp_path / "out/prepared-cfnsr")
     assert store.ids == IDS
     coefficients = store.read("mfcc", 0)
     assert coefficients.shape == (13, 212)
@@ -129,6 +129,15 @@ def test_files_that_are_no_utterance_have_to_be_accepted(copy, tmp_path, capsys)
     }
     assert run(copy, tmp_path / "out") == 1
     assert "2 utterances cannot be used" in capsys.readouterr().err
+
+
+def test_a_damaged_film_has_to_be_accepted(copy, tmp_path, capsys):
+    film = copy / "train_splits/dia1_utt0.mp4"
+    film.write_bytes(film.read_bytes()[:500])
+    assert run(copy, tmp_path / "out") == 1
+    assert "1 utterances cannot be used, the first train_splits/dia1_utt0.mp4" in capsys.readouterr().err
+    assert run(copy, tmp_path / "out", "--max-skipped", "1") == 0
+    assert Store(tmp_path / "out/prepared").ids == [IDS[0], IDS[1], *IDS[3:]]
 
 
 def test_clips_cut_out_alike_stay_in_one_split_and_are_refused_in_two(copy, capsys):

@@ -40,7 +40,7 @@ class CREMAD(Catalogue):
     """
 
     name: ClassVar[str] = "crema_d"
-    recipe: ClassVar[str] = "short_clips"
+    recipe: ClassVar[str] = "cfnsr"
     classes: ClassVar[tuple[str, ...]] = tuple(EMOTIONS.values())
     columns: ClassVar[tuple[str, ...]] = ("fold", "sentence", "level")
 
