@@ -54,7 +54,10 @@ def test_names_tell_actor_emotion_sentence_and_level(sounds):
     assert [CREMAD.classes[entry.label] for entry in scan.entries] == ["anger", "sad", "neutral"] * 2
     assert scan.entries[1].columns == {"fold": "0", "sentence": "ITH", "level": "X"}
     assert [entry.columns["fold"] for entry in scan.entries] == ["0"] * 3 + ["1"] * 3
-    assert scan.facts == {"folds": {"source": "made", "count": 2, "seed": None}}
+    assert scan.facts == {
+        "classes": list(CREMAD.classes),
+        "folds": {"source": "made", "count": 2, "seed": None},
+    }
     assert [list(entry.media) for entry in scan.entries] == [["audio"]] * 6
     assert scan.ignored == {"compressed sounds": 6}
     assert len(EMOTIONS) == 6

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -84,9 +84,11 @@ class CREMAD(Catalogue):
         folds = {actor: place % FOLDS for place, actor in enumerate(actors)}
         entries = [_entry(id, path, source, folds, votes) for id, path in sorted(taken.items())]
         check_recordings(((taken[one.id], f"actor {one.group}", one.label) for one in entries), source)
-        facts = {"folds": {"source": "made", "count": min(FOLDS, len(actors)), "seed": None}}
+        classes = list(self.classes)
+        folded = {"source": "made", "count": min(FOLDS, len(actors)), "seed": None}
+        facts: dict[str, Any] = {"classes": classes, "folds": folded}
         if votes is not None:
-            facts["tasks"] = {"emotion": {"kind": "soft", "classes": list(self.classes)}}
+            facts["tasks"] = {"emotion": {"kind": "soft", "classes": classes}}
         columns = () if votes is None else tuple(f"soft_{name}" for name in self.classes)
         return Scan(sorted([*entries, *bad], key=lambda entry: entry.id), +ignored, facts, columns)
 
