@@ -46,6 +46,11 @@ class Media:
     start: float | None = None
     end: float | None = None
 
+    @property
+    def span(self) -> dict[str, float | None]:
+        """The part of the file as arguments of what reads it; nothing where all of it counts."""
+        return {} if self.start is None and self.end is None else {"start": self.start, "end": self.end}
+
 
 @dataclass(frozen=True)
 class Series:

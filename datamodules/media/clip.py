@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from datamodules.errors import MediaError
 from datamodules.media.container import MAX_SECONDS, check_whole, open_media, streams_of
+from datamodules.media.part import EPSILON, Part, PartPackets, part_packets
 from datamodules.media.sound import read_audio
 
 _Stream = TypeVar("_Stream", AudioStream, VideoStream)
@@ -49,7 +50,13 @@ def spread(count: int) -> Callable[[float], np.ndarray]:
     return lambda duration: np.arange(count) * duration / count
 
 
-def read_clip(path: Path, times: Callable[[float], np.ndarray] | None = None, rates: Sequence[int] = ()) -> Clip:
+def read_clip(
+    path: Path,
+    times: Callable[[float], np.ndarray] | None = None,
+    rates: Sequence[int] = (),
+    start: float | None = None,
+    end: float | None = None,
+) -> Clip:
     """Decode the frames shown at some times, and the audio, of a short file.
 
     The first video and the first audio stream that decode are taken. Frames that nobody asked for and on which no
@@ -59,25 +66,35 @@ def read_clip(path: Path, times: Callable[[float], np.ndarray] | None = None, ra
         path: Any file that FFmpeg reads.
         times: From the duration to the times of the frames, both in seconds; None for audio alone.
         rates: Sampling rates in Hz in which the audio is wanted; empty for video alone.
+        start: Seconds after the first frame (of audio alone, the first sample) at which the clip begins, where it is a
+            part of a longer file: everything is of the part then, its duration and the times too.
+        end: Seconds after the first frame at which the part ends; None for the end of the file.
 
     Raises:
-        MediaError: The file is broken, cut short, too long, or lacks a stream that was asked for.
+        MediaError: The file is broken, cut short, too long, lacks what was asked for, or the part is not in it.
     """
     with closing(open_media(path)) as container:
         videos = streams_of(path, container, "video") if times is not None else []
         audios = streams_of(path, container, "audio") if rates else []
-        packets = _demux(path, container, [*videos, *audios])
-        start: float | None = None
-        clip = Clip(0.0, [], np.empty(0), np.empty(0), {})
+        part = None
+        if start is None and end is None:
+            packets = _demux(path, container, [*videos, *audios])
+        else:
+            part = part_packets(path, container, [*videos, *audios], Part(start or 0.0, end))
+            packets = part.packets
+        begin = part.begin if part else None
+        clip = Clip(part.seconds if part else 0.0, [], np.empty(0), np.empty(0), {})
         if times is not None:
-            start, clip = _first_that_decodes(
-                path, videos, lambda stream: _read_video(path, stream, packets[stream.index], times)
+            begin, clip = _first_that_decodes(
+                path, videos, lambda stream: _read_video(path, stream, packets.get(stream.index, []), times, part)
             )
         if rates:
             waves = _first_that_decodes(
                 path,
                 audios,
-                lambda stream: read_audio(path, stream, packets[stream.index], rates, start, clip.duration),
+                lambda stream: read_audio(
+                    path, stream, packets.get(stream.index, []), rates, begin, clip.duration, whole=part is None
+                ),
             )
             seconds = clip.duration if times is not None else len(waves[rates[0]]) / rates[0]
             clip = replace(clip, duration=seconds, waves=waves)
@@ -142,6 +159,7 @@ def _read_video(
     stream: VideoStream,
     packets: "list[Packet[Any]]",
     times: Callable[[float], np.ndarray],
+    part: PartPackets | None = None,
 ) -> tuple[float, Clip]:
     """Return the start in seconds, and the clip of the frames shown at `times` after the start, without its sound."""
     base = float(stream.time_base or 0)
@@ -177,6 +195,8 @@ def _read_video(
         return sorted(seen), kept
 
     def choose(shown: list[int]) -> tuple[float, list[int]]:
+        if part:
+            return part.seconds, at(shown, part.begin / base + EPSILON / base, times(part.seconds))
         last = max([packet.duration or 0 for packet in packets if packet.pts in (shown[-1], None)], default=0)
         gap = last or (shown[-1] - shown[0]) / max(1, len(shown) - 1)
         seconds = (shown[-1] + gap - shown[0]) * base
@@ -185,8 +205,12 @@ def _read_video(
             seconds = min(seconds, promised)
         if seconds > MAX_SECONDS:
             raise _too_long(path, seconds)
-        places = np.searchsorted(np.array(shown), shown[0] + times(seconds) / base + 1e-6, side="right") - 1
-        return seconds, [shown[place] for place in places.clip(0)]
+        return seconds, at(shown, shown[0], times(seconds))
+
+    def at(shown: list[int], first: float, seconds: np.ndarray) -> list[int]:
+        """Return the frames that are shown some seconds after a time."""
+        places = np.searchsorted(np.array(shown), first + seconds / base + 1e-6, side="right") - 1
+        return [shown[place] for place in places.clip(0)]
 
     stamps = [packet.pts for packet in packets if not packet.is_discard]
     complete = bool(stamps) and None not in stamps
@@ -198,5 +222,11 @@ def _read_video(
         shown = decode(None)[0]
         duration, chosen = choose(shown)
         frames = decode(set(chosen))[1]
-    clock, asked = (np.array([stamp - shown[0] for stamp in stamps]) * base for stamps in (shown, chosen))
-    return shown[0] * base, Clip(duration, [frames[stamp] for stamp in chosen], asked, clock, {})
+    if part:
+        (first,) = at(shown, part.begin / base + EPSILON / base, np.zeros(1))
+        shown = [stamp for stamp in shown if first <= stamp < (part.begin + part.seconds) / base]
+        begin = part.begin / base
+    else:
+        begin = shown[0]
+    clock, asked = (np.array([max(0.0, stamp - begin) for stamp in stamps]) * base for stamps in (shown, chosen))
+    return begin * base, Clip(duration, [frames[stamp] for stamp in chosen], asked, clock, {})

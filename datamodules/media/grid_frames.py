@@ -10,22 +10,28 @@ from av.video.stream import VideoStream
 
 from datamodules.errors import MediaError
 from datamodules.media.container import MAX_SECONDS, check_whole, open_media, streams_of
+from datamodules.media.part import Part, first_times, seek_before
 
 _EPSILON = 1e-4  # seconds; time stamps are rounded to the time base
 
 
-def grid_frames(path: Path, fps: int) -> Iterator[VideoFrame]:
-    """Yield the frame shown at k / fps seconds for k = 0, 1, ... until the video ends.
+def grid_frames(path: Path, fps: int, start: float | None = None, end: float | None = None) -> Iterator[VideoFrame]:
+    """Yield the frame shown at k / fps seconds for k = 0, 1, ... until the video, or the part of it, ends.
 
     Times are presentation times after the first frame, so that neither the frame rate nor its variation matters.
 
     Args:
         path: Any file that FFmpeg reads.
         fps: Grid steps per second.
+        start: Seconds after the first frame at which a part of a longer file begins.
+        end: Seconds after the first frame at which it ends; None for the end of the file.
 
     Raises:
-        MediaError: The file is broken or cut short; it comes after the frames before the break.
+        MediaError: The file is broken or cut short, or the part not in it; it comes after the frames before the break.
     """
+    if start is not None or end is not None:
+        yield from _grid_of_part(path, fps, Part(start or 0.0, end))
+        return
     with closing(open_media(path)) as container:
         stream = streams_of(path, container, "video")[0]
         base = float(stream.time_base or 0)
@@ -56,8 +62,11 @@ def grid_frames(path: Path, fps: int) -> Iterator[VideoFrame]:
             step += 1
 
 
-def _decoded(path: Path, container: "av.container.InputContainer", stream: VideoStream) -> Iterator[VideoFrame]:
+def _decoded(
+    path: Path, container: "av.container.InputContainer", stream: VideoStream, sought: bool = False
+) -> Iterator[VideoFrame]:
     failed = packets = 0
+    key: int | None = None
     demuxed = container.demux(stream)
     while True:
         try:
@@ -67,6 +76,10 @@ def _decoded(path: Path, container: "av.container.InputContainer", stream: Video
         if packet is None:
             break
         packets += packet.size > 0
+        if sought and packet.pts is not None:
+            key = packet.pts if key is None else key
+            if packet.pts < key:  # shown before the key frame, and made of what was before it
+                continue
         try:
             frames = packet.decode()
         except av.FFmpegError:
@@ -77,3 +90,46 @@ def _decoded(path: Path, container: "av.container.InputContainer", stream: Video
             yield frame
     if failed:
         raise MediaError(path, f"damaged: {failed} of {packets} video packets do not decode")
+
+
+def _grid_of_part(path: Path, fps: int, part: Part) -> Iterator[VideoFrame]:
+    if not 0 <= part.start < (part.start + 1 if part.end is None else part.end):
+        raise MediaError(path, f"{part} is no part of a file")
+    with closing(open_media(path)) as container:
+        stream = streams_of(path, container, "video")[0]
+        first = first_times(path, [stream])[stream.index]
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+    step = 0
+    shown: VideoFrame | None = None
+    for frame in _from(path, first + part.start):
+        now = (frame.time or 0.0) - first
+        while shown is not None and (wanted := part.start + step / fps) < now - _EPSILON:
+            if part.end is not None and wanted >= part.end - _EPSILON:
+                return
+            yield shown
+            step += 1
+        shown = frame
+    if shown is None:
+        raise MediaError(path, "no frame decodes")
+    last = float((shown.duration or 0) * (shown.time_base or 0)) or 1 / rate
+    length = (shown.time or 0.0) - first + min(last, MAX_SECONDS)
+    seconds = part.seconds(path, length)
+    while step / fps < seconds - _EPSILON:
+        yield shown
+        step += 1
+
+
+def _from(path: Path, time: float) -> Iterator[VideoFrame]:
+    """Yield the frames of a video from one at or before a time of its stream, or from its beginning."""
+    for quick in (True, False):
+        with closing(open_media(path)) as container:
+            stream = streams_of(path, container, "video")[0]
+            sought = quick and seek_before(container, time)
+            frames = _decoded(path, container, stream, sought)
+            first = next(frames, None)
+            if sought and (first is None or (first.time or 0.0) > time + _EPSILON):
+                continue
+            if first is not None:
+                yield first
+                yield from frames
+            return

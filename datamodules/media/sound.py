@@ -27,6 +27,7 @@ def read_audio(
     rates: Sequence[int],
     video_start: float | None,
     video_seconds: float,
+    whole: bool = True,
 ) -> dict[int, np.ndarray]:
     """Decode a stream; where packets are missing in between there is silence of that length.
 
@@ -37,6 +38,7 @@ def read_audio(
         rates: Sampling rates that are wanted, in Hz.
         video_start: When the video starts, in seconds; None where there is none to be aligned with.
         video_seconds: How long the video is.
+        whole: Whether the packets are those of all of the file, or of a part of it and of a little before.
 
     Returns:
         int16 mono ``(n,)`` by rate, starting with the video and no longer than it.
@@ -47,7 +49,10 @@ def read_audio(
     resamplers = {rate: AudioResampler("s16", "mono", rate) for rate in rates}
     parts: dict[int, list[np.ndarray]] = {rate: [] for rate in rates}
     timeline = _Timeline(path)
-    for time, frame in _decoded(path, stream, packets):
+    early = 0  # packets before a part, which may need those before them
+    if not whole and video_start is not None:
+        early = sum((packet.pts or 0) * float(packet.time_base or 0) < video_start for packet in packets)
+    for time, frame in _decoded(path, stream, packets, early):
         if frame.format.name in ("flt", "dbl"):
             _check_scale(path, frame)
         for piece in timeline.place(time, frame):
@@ -58,7 +63,7 @@ def read_audio(
     seconds = timeline.length / timeline.rate
     if seconds < LEAST_SECONDS:
         raise MediaError(path, f"too short: {timeline.length} audio samples")
-    if stream.duration and stream.time_base:
+    if whole and stream.duration and stream.time_base:
         # What a header promises begins with the stream, whose first packets can be missing.
         begin = min(0.0, float((stream.start_time or 0) * stream.time_base))
         lead = max(0.0, (timeline.start or 0.0) - begin)
@@ -69,11 +74,14 @@ def read_audio(
     if video_start is None:
         return waves
     lead = (timeline.start or 0.0) - video_start
-    return {rate: _align(wave, round(lead * rate), round(video_seconds * rate)) for rate, wave in waves.items()}
+    aligned = {rate: _align(wave, round(lead * rate), round(video_seconds * rate)) for rate, wave in waves.items()}
+    if not whole and not all(map(len, aligned.values())):
+        raise MediaError(path, "no audio in this part of it")
+    return aligned
 
 
 def _decoded(
-    path: Path, stream: AudioStream, packets: "list[Packet[Any]]"
+    path: Path, stream: AudioStream, packets: "list[Packet[Any]]", early: int
 ) -> Iterator[tuple[float | None, AudioFrame]]:
     """Yield frames, their channels interleaved, with their times in seconds; all frames have the same form.
 
@@ -101,7 +109,7 @@ def _decoded(
                 packed.pts = None
                 unnamed = packed.layout.nb_channels == 1 and packed.layout.name != "mono"
                 yield time, _framed(packed.to_ndarray(), packed, "mono") if unnamed else packed
-    if failed:
+    if failed > early:
         raise MediaError(path, f"damaged: {min(failed, len(packets))} of {len(packets)} audio packets do not decode")
 
 

@@ -1,6 +1,6 @@
 """What is decoded for an entry: a file once for all views that want the same of it, stills of a video in one pass."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +37,8 @@ def jobs_of(entries: Sequence[Entry]) -> list[list[Entry]]:
 def _place(entry: Entry) -> tuple[Path, float] | None:
     """Return video and time of a still out of one; None of anything else."""
     media = entry.media.values()
-    return next(((one.path, one.time) for one in media if one.path is not None and one.time is not None), None)
+    timed = ((one.path, one.time + (one.start or 0.0)) for one in media if one.path and one.time is not None)
+    return next(timed, None)
 
 
 class Stills:
@@ -91,16 +92,16 @@ def decoded(piece: Entry, wants: list[Want], stills: Stills) -> Iterator[Decoded
     elif medium.path is None:
         raise MediaError(Path(medium.name), "no such file")
     elif first.fps:
-        yield from grid_frames(medium.path, first.fps)
+        yield from grid_frames(medium.path, first.fps, **medium.span)
     else:
         select, rates = _joined(_times(wants)), list(dict.fromkeys(rate for want in wants for rate in want.rates))
         films = piece.media.get("video", Media()).path == medium.path
         if medium.frames and select:
             yield clip_of(medium.frames, select)
         elif films and not select:
-            yield _with_its_film(medium.path, rates)
+            yield _with_its_film(medium.path, rates, medium.span)
         else:
-            yield read_clip(medium.path, select, rates)
+            yield read_clip(medium.path, select, rates, **medium.span)
 
 
 def hand(maker: Maker, piece: Entry, found: Decoded, wants: Sequence[Want], want: Want) -> None:
@@ -113,12 +114,12 @@ def hand(maker: Maker, piece: Entry, found: Decoded, wants: Sequence[Want], want
         maker.add_still(piece, found)
 
 
-def _with_its_film(path: Path, rates: list[int]) -> Clip:
+def _with_its_film(path: Path, rates: list[int], span: Mapping[str, float | None]) -> Clip:
     """Decode sound that begins and ends with the pictures, as it does where somebody looks at them."""
     try:
-        return read_clip(path, Times(1), rates)
+        return read_clip(path, Times(1), rates, **span)
     except MediaError:  # of the pictures
-        return read_clip(path, None, rates)
+        return read_clip(path, None, rates, **span)
 
 
 def _times(wants: Sequence[Want]) -> list[Times]:

@@ -114,7 +114,7 @@ class _Making:
             groups: defaultdict[tuple[Any, ...], dict[str, Want]] = defaultdict(dict)
             for name, want in self._wanted(piece):
                 medium = piece.media.get(want.medium, Media())
-                groups[medium.path, want.fps, want.still][name] = want
+                groups[medium.path, medium.start, medium.end, want.fps, want.still][name] = want
             for wants in groups.values():
                 self._feed(piece, wants)
         made = {name: one for name in self.views if (one := self._finished(name))}

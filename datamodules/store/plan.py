@@ -81,7 +81,7 @@ def plan(catalogue: Catalogue, recipe: Recipe, source: Path, out: Path | None = 
     scan = replace(scan, classes=tuple(scan.facts.get("classes") or catalogue.classes))
     if not any(view.of_parts for view in recipe.views.values()):
         scan = scan.replaced(Entry.labelled_turn)
-    views, scan = _bound(catalogue, recipe, source, scan)
+    views, scan = ({}, scan) if scan.fault else _bound(catalogue, recipe, source, scan)
     out = out or Path("data", *(["synthetic"] if synthetic else []), catalogue.name)
     sink = recipe.sink if recipe.sink.holds(catalogue) else StoreSink()
     return Plan(catalogue, replace(recipe, views=views, sink=sink), source, out, scan, synthetic)

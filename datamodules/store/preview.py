@@ -25,7 +25,8 @@ def write_contact_sheet(store: Store, path: Path, class_names: list[str], array:
         video = store.read(array, i)
         picked = video[np.linspace(0, len(video) - 1, _COLUMNS).round().astype(int)]
         caption = np.full((_SIDE, _TEXT, 3), 255, np.uint8)
-        for line, text in enumerate([store.ids[i], class_names[store.labels[i]], "SYNTHETIC" * store.synthetic]):
+        label = class_names[store.labels[i]] if 0 <= store.labels[i] < len(class_names) else ""
+        for line, text in enumerate([store.ids[i], label, "SYNTHETIC" * store.synthetic]):
             place = (8, 24 + 28 * line)
             cv2.putText(caption, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1, cv2.LINE_AA)
         frames = [cv2.resize(frame, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for frame in picked]

@@ -40,10 +40,11 @@ def class_shares(groups: Sequence[str], classes: Sequence[int]) -> np.ndarray:
     Squares of the sums over a fold, added up, are least where all folds have the same: clips count as much as classes
     together.
     """
-    names, known = np.unique(groups, return_inverse=True), sorted(set(classes))
-    counts = np.zeros((len(names[0]), 1 + len(known)))
-    np.add.at(counts, (names[1], 0), 1)
-    np.add.at(counts, (names[1], [1 + known.index(one) for one in classes]), 1)
+    names, known = sorted(set(groups)), sorted(set(classes))
+    counts = np.zeros((len(names), 1 + len(known)))
+    row, column = {name: place for place, name in enumerate(names)}, {one: place for place, one in enumerate(known, 1)}
+    for group, one in zip(groups, classes, strict=True):
+        counts[row[group], [0, column[one]]] += 1
     return np.asarray(counts / counts.sum(0) / np.sqrt([1.0] + [len(known)] * len(known)))
 
 
@@ -55,8 +56,7 @@ def unevenness(shares: np.ndarray, fold: Sequence[int] | np.ndarray, count: int)
         fold: Of every group.
         count: Number of folds.
     """
-    sums = np.zeros((count, shares.shape[1]))
-    np.add.at(sums, np.asarray(fold), shares)
+    sums = np.stack([shares[np.asarray(fold) == one].sum(0) for one in range(count)])
     return float(np.square(sums - shares.sum(0) / count).sum())
 
 

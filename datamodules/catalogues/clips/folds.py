@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,9 @@ def read_splits(path: Path, entries: Sequence[Entry]) -> list[Given]:
     where = {row["clip"]: row.where for row in rows}
     found, missing = [], []
     for entry in entries:
+        if entry.reason:
+            found.append(Given())
+            continue
         key = next((key for key in (entry.id, entry.id.rpartition("@")[0]) if key in listed), None)
         if key is None:
             missing.append(entry.id)
@@ -117,12 +120,14 @@ def assign(entries: Sequence[Entry], given: Sequence[Given], wanted: Wanted) -> 
         raise DataError(
             f"{len(bare)} of {len(used)} clips have no {kind} ({first_names(bare)}); give it to all or none"
         )
-    values = _split_values(used) if kind == "split" else _fold_values(used)
+    if kind == "split":
+        splits = _split_values(used)
+        _check_groups(used, splits, kind, wanted)
+        return _with_validation(entries, splits, wanted)
+    values = _fold_values(used)
     _check_groups(used, values, kind, wanted)
-    if kind == "fold":
-        found = _with_column(entries, {entry.id: str(values[entry.id]) for entry, _ in used})
-        return found, {"source": "given", "count": len(set(values.values())), "seed": None}
-    return _with_validation(entries, values, wanted)
+    found = _with_column(entries, {entry.id: str(values[entry.id]) for entry, _ in used})
+    return found, {"source": "given", "count": len(set(values.values())), "seed": None}
 
 
 def as_table(entries: Sequence[Entry], facts: dict[str, Any]) -> str:
@@ -168,7 +173,7 @@ def _fold_values(used: Sequence[tuple[Entry, Given]]) -> dict[str, int]:
     return {entry.id: numbers.index(int(float(said.fold))) for entry, said in used}
 
 
-def _check_groups(used: Sequence[tuple[Entry, Given]], values: dict[str, Any], kind: str, wanted: Wanted) -> None:
+def _check_groups(used: Sequence[tuple[Entry, Given]], values: Mapping[str, Any], kind: str, wanted: Wanted) -> None:
     """Refuse a speaker, or the parts of one file, in two folds or splits."""
     of_group: defaultdict[str, dict[Any, str]] = defaultdict(dict)
     for entry, _ in used:
@@ -239,14 +244,17 @@ def print_rare(entries: Sequence[Entry], classes: Sequence[str], wanted: Wanted,
     for entry in entries:
         of_class[entry.label].add(entry.group)
     clips = Counter(entry.label for entry in entries)
-    rare = [
-        f"{name} ({clips[label]} clip{'s' * (clips[label] != 1)}, {len(of_class[label])} {wanted.unit}"
-        f"{'s' * (len(of_class[label]) != 1)})"
-        for label, name in enumerate(classes)
-        if len(of_class[label]) < count
-    ]
+    rare = []
+    for label, name in enumerate(classes):
+        speakers = f" of {_counted(len(of_class[label]), 'speaker')}" if wanted.speakers and clips[label] else ""
+        if len(of_class[label]) < count:
+            rare.append(f"{name} ({_counted(clips[label], 'clip')}{speakers})")
     if rare:
         print(
-            f"  too rare for {count} folds: {first_names(rare, 6)}; some folds do not test it, and what one "
-            f"{wanted.unit} has alone is never learned where it is tested"
+            f"  too rare for {count} parts: {first_names(rare, 6)}; some do not test it, and what one {wanted.unit} "
+            "has alone is never both learned and tested"
         )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

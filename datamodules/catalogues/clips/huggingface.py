@@ -40,10 +40,15 @@ def tables_of_folders(source: Path) -> list[Path]:
 
 def read_several(paths: Sequence[Path], source: Path) -> Listing:
     """Return the rows of the tables of several folders as one."""
-    read = {".csv": read_table, ".jsonl": read_records, ".parquet": read_parquet}
-    parts = [canonical(path, listing_of(path.name, read[path.suffix](path)), source) for path in paths]
+    parts = [canonical(path, listing_of(path.name, _read(path)), source) for path in paths]
     rows = [row for part in parts for row in part.rows]
     return listing_of(f"{len(paths)} tables of folders, as Hugging Face has them", rows)
+
+
+def _read(path: Path) -> list[Row]:
+    if path.suffix == ".csv":
+        return read_table(path)
+    return read_parquet(path) if path.suffix == ".parquet" else read_records(path)
 
 
 def canonical(path: Path, listing: Listing, source: Path) -> Listing:

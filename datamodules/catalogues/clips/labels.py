@@ -109,13 +109,17 @@ def read_labels(listing: Listing, meaning: Meaning, classes: str) -> Labels:
     Raises:
         DataError: A class is none of those given, there is one class, or a number is none.
     """
+    if classes and not (meaning.label or meaning.soft):
+        raise DataError(f"--classes {classes}: {listing.source} has no column of classes; leave the option out")
     order = distinct([name.strip() for name in classes.split(",")], "--classes") if classes else []
     found = Labels()
+    numbers = [{name: number(row[name], f"{row.where}: {name}") for name in meaning.values} for row in listing.rows]
     if meaning.soft:
         shares = _votes(listing, meaning) if _are_names(listing, meaning) else _shares(listing, meaning)
         found.classes = _ordered({name for row in shares for name in row}, order, listing)
         found.tasks[TASK] = {"kind": "soft", "classes": found.classes}
     elif meaning.label:
+        _check_words(listing, meaning.label)
         shares = [{row[meaning.label]: 1.0} if row[meaning.label] else {} for row in listing.rows]
         found.classes = _ordered({name for row in shares for name in row}, order, listing, meaning.label)
         found.tasks[TASK] = {"kind": "classes", "classes": found.classes}
@@ -123,19 +127,17 @@ def read_labels(listing: Listing, meaning: Meaning, classes: str) -> Labels:
         shares = [{} for _ in listing.rows]
     for name in meaning.values:
         found.tasks[name] = {"kind": "value", "unit": "", "range": listing.ranges.get(name)}
-    for row, own in zip(listing.rows, shares, strict=True):
-        given = {name: number(row[name], f"{row.where}: {name}") for name in meaning.values}
+    for row, own, given in zip(listing.rows, shares, numbers, strict=True):
         labels: dict[str, Any] = {}
         if own and meaning.soft:
-            values = [own.get(name, 0.0) for name in found.classes]
-            labels[TASK] = Series(np.array([values], np.float32))
+            labels[TASK] = Series(np.array([[own.get(name, 0.0) for name in found.classes]], np.float32))
         elif own:
             labels[TASK] = found.classes.index(next(iter(own)))
         labels |= {name: value for name, value in given.items() if value is not None}
         found.of_rows.append(labels)
         soft = {f"soft_{name}": repr(own.get(name, 0.0)) if own else "" for name in found.classes if meaning.soft}
-        numbers = {f"value_{name}": "" if value is None else repr(value) for name, value in given.items()}
-        found.columns.append(soft | numbers | {f"meta_{name}": row[name] for name in meaning.metadata})
+        as_values = {f"value_{name}": "" if value is None else repr(value) for name, value in given.items()}
+        found.columns.append(soft | as_values | {f"meta_{name}": row[name] for name in meaning.metadata})
     return found
 
 
@@ -150,17 +152,15 @@ def _ordered(names: set[str], order: Sequence[str], listing: Listing, column: st
             raise DataError(f"{listing.source}: {name!r} cannot be the name of a class: it holds a control character")
     folded = Counter(name.casefold() for name in names)
     if alike := sorted(name for name in names if folded[name.casefold()] > 1):
-        print(
-            f"  {', '.join(alike)} are different classes that differ in capitals alone; mend the table if they are one"
-        )
+        print(f"  {', '.join(alike)} differ in capitals alone and are different classes; mend the table if not")
     known = list(order) or sorted(names)
     if len(known) == 1:
         raise DataError(
-            f"{listing.source}: every {column} is {known[0]!r}, and one class cannot be learned; give clips of others too"
+            f"{listing.source}: every {column} is {known[0]!r}, and one class cannot be learned; add clips of others"
         )
     if len(known) > 20 and 2 * len(known) > len(listing.rows):
         print(
-            f"  {len(known)} classes of {len(listing.rows)} clips: is {column} the column of the class? --label NAME names it"
+            f"  {len(known)} classes of {len(listing.rows)} clips: if {column} is not the class, --label NAME names it"
         )
     return known
 
@@ -181,6 +181,21 @@ def _are_names(listing: Listing, meaning: Meaning) -> bool:
             "not both; correct it"
         )
     return kinds == {False}
+
+
+def _check_words(listing: Listing, column: str) -> None:
+    """Refuse a column of numbers as that of the class, unless they are whole.
+
+    Raises:
+        DataError: All are numbers, and some are fractions.
+    """
+    cells = [row[column] for row in listing.rows if row[column]]
+    if (
+        cells
+        and all(map(_is_number, cells))
+        and not all(one.lstrip("+-").removesuffix(".0").isdecimal() for one in cells)
+    ):
+        raise DataError(f"{listing.source}: {column} holds numbers, no names of classes; --values {column} learns them")
 
 
 def _is_number(text: str) -> bool:

@@ -1,5 +1,6 @@
 """The rows of a table of clips, whichever program wrote it: its columns have the names that `labels.csv` has."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -104,9 +105,9 @@ def number(text: str, where: str) -> float | None:
         value = float(text)
     except ValueError:
         raise DataError(f"{where} {text!r} is no number; correct it, or leave it empty where there is none") from None
-    if value in (float("inf"), float("-inf")):
+    if math.isinf(value):
         raise DataError(f"{where} {text!r} is infinite; correct it")
-    return value
+    return None if math.isnan(value) else value
 
 
 def read_records(path: Path, option: str = "") -> list[Row]:

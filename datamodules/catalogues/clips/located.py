@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datamodules.catalogues.clips.listing import FILES, Listing, seconds
 from datamodules.catalogues.clips.media_files import MediaFiles, kind_of
-from datamodules.catalogues.clips.segments import Part
+from datamodules.catalogues.clips.segments import WHOLE, Part
 from datamodules.errors import DataError
 from datamodules.reading.files import plain
 from datamodules.reading.tables import Row, settle
@@ -34,7 +34,7 @@ class Located:
     name: str
     path: Path | None = None
     audio: Path | None = None
-    part: Part = Part()
+    part: Part = WHOLE
     problem: str = ""
 
 
@@ -95,11 +95,25 @@ def print_unmatched(located: Sequence[Located], files: MediaFiles) -> dict[str, 
         print(f"  {len(missing)} rows without a file ({first_names([one.name for one in missing])})")
     if names:
         print(f"  {len(names)} files without a row, left out ({first_names(names)})")
-    if not missing and not names:
-        return {}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["what", "name", "where", "reason"])
     writer.writerows(["row without a file", one.name, one.row.where, one.problem] for one in missing)
     writer.writerows(["file without a row", name, "", ""] for name in names)
     return {UNMATCHED: text.getvalue()}
+
+
+def fault_of_missing(located: Sequence[Located], accepted: int, source: Path) -> str:
+    """Return why there are too many rows without a file to go on; empty where there are not.
+
+    Args:
+        located: All rows.
+        accepted: How many may have none.
+        source: Folder of the clips.
+    """
+    missing = [one for one in located if one.path is None]
+    if len(missing) <= accepted and len(missing) < len(located):
+        return ""
+    accept = f", or do without them: --max_missing {len(missing)}" if len(missing) < len(located) else ""
+    first = f"{missing[0].name!r} ({missing[0].problem})"
+    return f"{len(missing)} of {len(located)} rows have no file in {source}, the first {first}; mend the table{accept}"

@@ -42,7 +42,7 @@ class MediaFiles:
         self.paths = [path for path in files_in(self.source, KINDS) if not self._is_hidden(path)]
         self._places: dict[str, Path] = {self._place(path): path for path in self.paths}
         self._ends: defaultdict[str, list[Path]] = defaultdict(list)
-        for path in self.paths:
+        for path in self.paths:  # by its name, with the ending and without
             for name in {path.name, path.stem}:
                 self._ends[plain(name)].append(path)
 
@@ -72,7 +72,9 @@ class MediaFiles:
         common = 0
         while parts and all(len(one) > common + 1 and one[common] == parts[0][common] for one in parts):
             common += 1
-        hits = [sum("/".join(one[cut:]) in self._places for one in parts) for cut in range(common + 1)]
+        exact = [sum("/".join(one[cut:]) in self._places for one in parts) for cut in range(common + 1)]
+        loose = [sum(isinstance(self._find(one[cut:]), Path) for one in parts) for cut in range(common + 1)]
+        hits = exact if any(exact) else loose
         self.cut = max(range(len(hits)), key=lambda cut: (hits[cut], -cut))
 
     def find(self, name: str) -> Path | str:
@@ -87,6 +89,9 @@ class MediaFiles:
         parts = parts[self.cut :] if len(parts) > self.cut else parts
         if not parts or ".." in parts:
             return "its name does not stay in the folder"
+        return self._find(parts)
+
+    def _find(self, parts: Sequence[str]) -> Path | str:
         if found := self._places.get("/".join(parts)):
             return found
         alike = [path for path in self._ends.get(parts[-1], []) if self._ends_with(path, parts)]

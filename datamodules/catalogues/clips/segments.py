@@ -30,6 +30,9 @@ class Part:
         return f"@{_short(self.start or 0.0)}-{'' if self.end is None else _short(self.end)}"
 
 
+WHOLE = Part()
+
+
 @dataclass(frozen=True)
 class Windows:
     """Windows that longer clips are cut into.

@@ -112,7 +112,7 @@ def check_file_column(listing: Listing) -> None:
     meant = [(name, wanted[near]) for name in listing.names if (near := nearest(name, wanted))]
     hint = f"{meant[0][0]!r} may be what is called {meant[0][1]!r}" if meant else "rename one"
     raise DataError(
-        f"{listing.source}: no column file (or video, audio) among {', '.join(map(repr, listing.names))}; {hint}. {HELP}"
+        f"{listing.source}: no column file (or video, audio) among {', '.join(map(repr, listing.names))}; {hint}"
     )
 
 

@@ -1,0 +1,64 @@
+"""What is checked of clips before they are decoded: one recording under two names, and who is said to be in them."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from datamodules.catalogues.clips.located import Located
+from datamodules.entries import Entry
+from datamodules.reading.recordings import Recording, check_recordings, duplicate_hashes, repeated
+from error_texts import first_names
+
+
+def without_repeats(entries: Sequence[Entry], source: Path, speakers: bool) -> list[Entry]:
+    """Return the clips without those that come again under another name where nobody is named.
+
+    Raises:
+        DataError: One recording is of two speakers, or labelled differently.
+    """
+    files = {entry.id: next(iter(entry.media.values())).path for entry in entries if "@" not in entry.id}
+    whole = [(entry, path) for entry in entries if not entry.reason and (path := files.get(entry.id))]
+    said = [(path, entry.group if speakers else "", _content(entry)) for entry, path in whole]
+    if speakers:
+        check_recordings(said, source)
+        return list(entries)
+    digests = duplicate_hashes([path for _, path in whole])
+    again = repeated(
+        (
+            (digests[path], Recording(entry.name, "", label))
+            for (entry, path), (_, _, label) in zip(whole, said, strict=True)
+            if path in digests
+        ),
+        source,
+    )
+    if again:
+        print(f"  {len(again)} files with the bytes of another one left aside ({first_names(again)})")
+    left = set(again)
+    return [replace(entry, dropped="same bytes as another clip") if entry.name in left else entry for entry in entries]
+
+
+def _content(entry: Entry) -> str:
+    """Return the labels of a clip in a form in which two can be compared."""
+    return repr([(name, value) for name, value in entry.columns.items() if name.startswith(("soft_", "value_"))]) + str(
+        entry.label
+    )
+
+
+def print_speakers(located: Sequence[Located]) -> None:
+    """Print of how many clips nobody says who they show."""
+    bare = [one.name for one in located if not one.row.get("speaker")]
+    folded = defaultdict(set)
+    for one in located:
+        folded[one.row.get("speaker", "").casefold()].add(one.row.get("speaker", ""))
+    if alike := [" and ".join(sorted(names)) for names in folded.values() if len(names) > 1]:
+        print(f"  speakers {first_names(alike)} differ in capitals alone and are different ones; mend the table if not")
+    if len(bare) == len(located):
+        print("  no column speaker: whether one person is in two folds cannot be checked; the unit is the clip")
+    elif bare:
+        print(f"  {len(bare)} clips without a speaker ({first_names(bare)}): each is a speaker of its own")
+    shown: defaultdict[Path | None, set[str]] = defaultdict(set)
+    for one in located:
+        shown[one.path].add(one.row.get("speaker", ""))
+    if several := [path.name for path, who in shown.items() if path is not None and len(who) > 1]:
+        print(f"  {len(several)} files have parts of several speakers ({first_names(several)}), whose folds may differ")

@@ -1,0 +1,89 @@
+"""Entries of clips: what each is made of, its id, its group, and the windows of a longer one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datamodules.catalogues.clips.folds import Given
+from datamodules.catalogues.clips.labels import Labels
+from datamodules.catalogues.clips.located import Located
+from datamodules.catalogues.clips.media_files import MediaFiles, fault_of_id, kind_of
+from datamodules.catalogues.clips.segments import Part, Windows
+from datamodules.entries import Entry, Media
+from datamodules.errors import MediaError
+from datamodules.media.container import probe
+from datamodules.reading.files import plain
+
+
+def entries_of(
+    located: Sequence[Located], read: Labels, files: MediaFiles, windows: Windows, search: bool
+) -> tuple[list[Entry], list[Given]]:
+    """Return the clips, sorted by file and time, and what the table says of their folds.
+
+    Args:
+        located: Rows with a file.
+        read: Their labels.
+        files: Of the source.
+        windows: That longer clips are cut into.
+        search: Whether the face of a still is to be searched for.
+    """
+    ids = files.ids({one.path for one in located if one.path is not None})
+    named = {path for one in located for path in (one.path, one.audio) if path is not None}
+    films = [path for path in ids if kind_of(path) == "video"]
+    beside = files.sounds_of(films, named)
+    if beside:
+        print(f"  {len(beside)} videos have the sound that lies beside them under their name")
+    sounding = bool(beside) or _has_sound(films)
+    found: list[tuple[tuple[str, float, float], Entry, Given]] = []
+    for one, labels, columns in zip(located, read.of_rows, read.columns, strict=True):
+        path = one.path
+        assert path is not None
+        sound = one.audio or beside.get(path) or (path if sounding or kind_of(path) == "audio" else None)
+        place = plain(path.relative_to(files.source).as_posix())
+        for part in windows.parts(path, one.part) if kind_of(path) != "picture" else [one.part]:
+            problem = fault_of_id(ids[path])
+            if kind_of(path) == "picture" and part.name:
+                problem = "a still has no start or end"
+            entry = Entry(
+                ids[path] + part.name,
+                group=one.row.get("speaker") or ids[path],
+                name=place + part.name,
+                media=_media(path, sound, part, files.source, search),
+                texts={"prompt": one.row["text"]} if one.row.get("text") else {},
+                labels=labels,
+                columns={"fold": "", **columns},
+                problem=problem,
+                dropped="" if labels or problem else "no label",
+            )
+            said = Given(one.row.get("fold", ""), one.row.get("split", ""), one.row.where)
+            end = float("inf") if part.end is None else part.end
+            found.append(((ids[path], part.start or 0.0, end), entry, said))
+    found.sort(key=lambda one: one[0])
+    return [entry for _, entry, _ in found], [said for _, _, said in found]
+
+
+def _media(path: Path, sound: Path | None, part: Part, source: Path, search: bool) -> dict[str, Media]:
+    """Return what a clip is made of: a still, a sound, or a film with its sound."""
+
+    def of(file: Path, **more: Any) -> Media:
+        return Media(file, plain(file.relative_to(source).as_posix()), **more)
+
+    if kind_of(path) == "picture":
+        return {"picture": of(path, search=search)}
+    sounds = {} if sound is None else {"audio": of(sound, start=part.start, end=part.end)}
+    if kind_of(path) == "audio":
+        return sounds
+    return {"video": of(path, start=part.start, end=part.end), **sounds}
+
+
+def _has_sound(films: Sequence[Path]) -> bool:
+    """Return whether any of these videos has sound, as their headers say; one that cannot be read may have."""
+    kinds = []
+    for path in films:
+        try:
+            kinds.append(probe(path).kinds)
+        except MediaError:  # the reason is told where it is decoded
+            continue
+        if "audio" in kinds[-1]:
+            return True
+    return not kinds
