@@ -117,11 +117,12 @@ def defaults(name: str, *, synthetic: bool, catalogue: type[Catalogue] | None = 
     Args:
         name: Of the recipe.
         synthetic: Whether the source is a stand-in, of which less is kept.
-        catalogue: What the recipe is of; one of its paper's corpora where not given.
+        catalogue: What the recipe is of; its paper's corpus where not given.
     """
     content = read(name)
     smaller = content.get("synthetic", {}) if synthetic else {}
-    elsewhere = content.get("elsewhere", {}) if catalogue is not None and catalogue.recipe != name else {}
+    own = catalogue is None or catalogue.name == content.get("corpus")
+    elsewhere = {} if own else content.get("elsewhere", {})
     views: dict[str, tuple[type, dict[str, Any]]] = {}
     for view, given in content["views"].items():
         options = {**given, **elsewhere.get(view, {}), **smaller.get(view, {})}
@@ -145,7 +146,7 @@ def load(
         name: Of its file.
         changes: Options by view, and of the ``sink``.
         synthetic: Whether the source is a stand-in.
-        catalogue: What it is of; one of its paper's corpora where not given.
+        catalogue: What it is of; its paper's corpus where not given.
 
     Raises:
         DataError: There is no such recipe, view or option.

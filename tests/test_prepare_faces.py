@@ -119,6 +119,74 @@ def test_affectnet(tmp_path, header):
     assert ignored == {"affectnet pictures of no expression": 3, "affectnet pictures neither jpg nor png": 1}
 
 
+def annotate(folder, name, **values):
+    """Write the annotations of a picture of AffectNet's release of 2021: numpy's zero-dimensional texts."""
+    (folder / "annotations").mkdir(parents=True, exist_ok=True)
+    for short, value in values.items():
+        np.save(folder / f"annotations/{name}_{short}.npy", value)
+
+
+@pytest.mark.parametrize("kind", [str, np.float64, lambda one: np.array([one]), lambda one: np.bytes_(str(one))])
+def test_affectnet_since_2021(tmp_path, capsys, kind):
+    folder = tmp_path / "affectnet"
+    for name, place, exp, val, aro in (
+        ("0", "train_set", 3, 0.25, -0.5),
+        ("12", "train_set", 9, -2, -2),
+        ("13", "train_set", 7, -2, -2),
+        ("0", "val_set", 0, 1, -1),
+    ):
+        annotate(folder / place, name, exp=kind(exp), val=kind(val), aro=kind(aro), lnd=np.zeros(136))
+        picture(folder / place / f"images/{name}.jpg", seed=len(place) + int(name))
+    (folder / "train_set/images/13.jpg").unlink()
+    picture(folder / "val_set/images/99.jpg")
+    stills, ignored = scan(tmp_path)
+    assert [(s.clip, CATEGORIES[s.category], s.split) for s in stills] == [
+        ("train_set/0", "surprise", "train"),
+        ("train_set/13", "contempt", "train"),
+        ("val_set/0", "neutral", "val"),
+    ]
+    assert (stills[0].valence, stills[0].arousal) == (0.25, -0.5)
+    assert np.isnan([stills[1].valence, stills[1].arousal]).all()
+    assert (stills[2].valence, stills[2].arousal) == (1, -1)
+    assert stills[2].path == folder / "val_set/images/0.jpg"
+    assert not any(still.detect or still.box for still in stills)
+    assert ignored == {"affectnet pictures of no expression": 1}
+    assert (
+        "affectnet: 1 label without a file (train_set/images/13.jpg), 1 file without a label (val_set/images/99.jpg)"
+        in capsys.readouterr().out
+    )
+
+
+class Ran(Exception):
+    """What an annotation that runs code would raise."""
+
+    def __reduce__(self):
+        return exec, ("raise SystemExit('ran')",)
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"exp": np.array(Ran(), object)}, "0_exp.npy is not a plain .npy file"),
+    ({"exp": "12", "aro": "0", "val": "0"}, "expression '12' is not one of"),
+    ({"exp": ["1", "2"]}, r"of shape \(2,\), not one value"),
+    ({"exp": "1"}, "0_aro.npy: there is no such file"),
+    ({"exp": "1", "aro": "0.5", "val": "high"}, "0_val.npy: 'high' is not a number"),
+    ({"exp": "1", "aro": "0.5", "val": "3"}, "3 is not between -2 and 1"),
+    ({"exp": "1", "aro": 1j}, "complex128 of shape"),
+])  # fmt: skip
+def test_what_is_wrong_with_an_annotation_of_affectnet_is_said(tmp_path, values, message):
+    annotate(tmp_path / "affectnet/train_set", "0", **values)
+    picture(tmp_path / "affectnet/train_set/images/0.jpg")
+    with pytest.raises(DataError, match=message) as error:
+        scan(tmp_path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_annotations_of_affectnet_that_are_in_no_set_are_refused(tmp_path):
+    annotate(tmp_path / "affectnet", "0", exp="1", aro="0", val="0")
+    with pytest.raises(DataError, match=r"0_exp\.npy: not in train_set or val_set/annotations"):
+        scan(tmp_path)
+
+
 def test_raf_db_keeps_the_official_test(tmp_path):
     folder = tmp_path / "raf_db"
     lines = [f"train_{i:05d}.jpg {i % 7 + 1}" for i in range(1, 41)] + ["test_0001.jpg 4", "test_0002.jpg 7"]

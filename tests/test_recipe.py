@@ -43,7 +43,9 @@ def test_the_folders_are_read():
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_names_views_and_options_that_there_are(name, synthetic):
     content = read(name)
-    assert content.keys() <= {"views", "sink", "synthetic", "elsewhere", "optional"}
+    assert content.keys() <= {"views", "sink", "synthetic", "corpus", "elsewhere", "optional"}
+    assert ("corpus" in content) == ("elsewhere" in content)
+    assert content.get("corpus", CATALOGUES[0]) in CATALOGUES
     assert set(content.get("elsewhere", {})) <= {*content["views"], "optional"}
     assert set(content.get("synthetic", {})) <= {*content["views"], "sink"}
     built = load(name, synthetic=synthetic)

@@ -17,6 +17,7 @@ from datamodules.reading.files import check_regular, plain
 MAX_SECONDS = 600.0  # packets and chosen frames of a clip are held in memory
 MAX_PIXELS = 50_000_000  # of a frame; 8K video has 33 million
 PLAYLISTS = (b"ffconcat", b"#EXTM3U")  # texts that would have FFmpeg open what they name, a device too
+_POINTER = b"version http"  # of Git LFS: what a repository has in place of a large file until it is fetched
 _STREAMED = 0x7FFF0000  # a size left by a writer who could not go back to its header
 _LOST = (0.2, 0.02)  # seconds, or share of what is promised, whichever is more: less than that is not "truncated"
 
@@ -56,6 +57,8 @@ def open_media(path: Path) -> InputContainer:
         raise MediaError(path, f"cannot be read ({error.strerror})") from None
     if head.startswith(PLAYLISTS):
         raise MediaError(path, "a list of other files, not a media file")
+    if head.startswith(_POINTER):
+        raise MediaError(path, "only a pointer to the file, which `git lfs pull` fetches")
     if size < promised:  # FFmpeg reads what is there
         raise MediaError(path, f"truncated: {size} of {promised} bytes")
     try:
