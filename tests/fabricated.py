@@ -10,7 +10,7 @@ import numpy as np
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.table_file import read_table
 from experiments.results.cell import read_json, write_json, write_result
-from experiments.results.request import request_hash
+from experiments.results.needs import request_hash
 
 CLASSES = ["calm", "happy", "sad", "angry"]
 SPEAKERS = 4  # per fold

@@ -18,7 +18,8 @@ from datamodules.errors import DataError
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.table_file import read_table
 from experiments.results.cell import state, write_json
-from experiments.results.request import recorded_request, request_from_command, request_hash
+from experiments.results.needs import recorded_request, request_hash
+from experiments.results.request import request_from_command
 from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
 from experiments.train import sweep

@@ -19,8 +19,9 @@ from experiments.reproduce.finished_cells import read_cells
 from experiments.reproduce.plan import Planner
 from experiments.reproduce.table_file import read_table
 from experiments.results.cell import read_cell, read_curves, read_json, state
+from experiments.results.needs import recorded_request
 from experiments.results.predictions import read_predictions
-from experiments.results.request import data_fingerprint, data_manifest, recorded_request, request_from_command
+from experiments.results.request import data_fingerprint, data_manifest, request_from_command
 from experiments.settings.config import PROJECT
 from lightning_modules.errors import TaskError
 

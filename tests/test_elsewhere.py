@@ -15,7 +15,8 @@ from datamodules.base import EmotionDataModule
 from experiments.reproduce.committed import read_committed
 from experiments.reproduce.plan import Planner
 from experiments.reproduce.table_file import read_table
-from experiments.results.request import request_from_command, request_hash
+from experiments.results.needs import request_hash
+from experiments.results.request import request_from_command
 from experiments.settings import class_paths
 from experiments.train.command import import_all
 from experiments.train.emotion_cli import EmotionCLI

@@ -58,10 +58,11 @@ def test_frames_of_a_part_are_those_of_the_whole(film, start, end):
 
 @pytest.mark.parametrize(("start", "end"), [(0.0, 1.0), (2.0, 3.0), (3.7, 5.2), (4.45, 4.6), (5.0, None)])
 def test_the_grid_of_a_part_begins_with_it(film, start, end):
-    whole = [number(to_rgb(frame)) for frame in grid_frames(film, 20)]
-    cut = [number(to_rgb(frame)) for frame in grid_frames(film, 20, start=start, end=end)]
-    first = round(start * 20)
-    assert cut == whole[first : None if end is None else round(end * 20)]
+    steps = np.arange(round(20 * start), round(20 * (6.0 if end is None else end))) / 20
+    whole = numbers(read_clip(film, lambda _: steps))
+    found = [number(to_rgb(frame)) for frame in grid_frames(film, 20, start=start, end=end)]
+    assert found[: len(whole)] == whole
+    assert len(found) - len(whole) in (0, 2 * (end is None))  # the last frame of an AVI says that it is shown for two
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.0, 1.0), (2.0, 3.0), (3.7, 5.2)])

@@ -17,7 +17,8 @@ from datamodules.store.reader import Store
 from experiments.errors import TooMuch
 from experiments.reproduce.table_file import read_table
 from experiments.results.cell import read_json
-from experiments.results.request import data_manifest, parse_command, recorded_request
+from experiments.results.needs import recorded_request
+from experiments.results.request import data_manifest, parse_command
 from experiments.settings import plain_yaml
 from experiments.settings.config import PROJECT, parse_value, read_yaml
 from experiments.train import sweep

@@ -13,7 +13,8 @@ import cli
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.runner import typed
 from experiments.reproduce.table_file import read_table
-from experiments.results.request import difference, make_request, request_hash
+from experiments.results.needs import request_hash
+from experiments.results.request import difference, make_request
 from experiments.settings.redaction import HIDDEN, drop, hide, hide_message, hide_text, hide_words, is_secret
 from lightning_modules import ravdess_rivals
 

@@ -20,6 +20,7 @@ from callbacks.warmup import Warmup
 from datamodules.errors import DataError
 from experiments.results import cell as results
 from experiments.results import request
+from experiments.results.needs import request_hash
 from lightning_modules.nn.metrics import PredictionTable, classification_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -181,7 +182,7 @@ def test_p13_the_recorded_seed_is_the_one_that_was_used(run, ravdess, tmp_path):
 )
 def test_p14_the_request_changes_with_what_matters_and_with_nothing_else(option, same):
     def ask(*more):
-        return request.request_hash(request.request_from_command([*AUDIO[1:], *more], corpus="ravdess", data="x"))
+        return request_hash(request.request_from_command([*AUDIO[1:], *more], corpus="ravdess", data="x"))
 
     assert (ask() == ask(*option)) is same
 

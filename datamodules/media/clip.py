@@ -195,10 +195,11 @@ def _read_video(
         return sorted(seen), kept
 
     def choose(shown: list[int]) -> tuple[float, list[int]]:
-        if part:
-            return part.seconds, at(shown, part.begin / base + EPSILON / base, times(part.seconds))
         last = max([packet.duration or 0 for packet in packets if packet.pts in (shown[-1], None)], default=0)
         gap = last or (shown[-1] - shown[0]) / max(1, len(shown) - 1)
+        if part:  # packets may be stamped later than the frames that they hold
+            seconds = min(part.seconds, (shown[-1] + gap) * base - part.begin)
+            return seconds, at(shown, part.begin / base + EPSILON / base, times(seconds))
         seconds = (shown[-1] + gap - shown[0]) * base
         check_whole(path, seconds, promised)
         if promised:  # an edit list may end in the middle of the last frame

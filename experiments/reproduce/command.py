@@ -18,7 +18,8 @@ from experiments.reproduce.runner import Outcome, call, interruptible, run_jobs,
 from experiments.reproduce.table import PROTOCOLS, Table
 from experiments.reproduce.table_file import read_table
 from experiments.results.cell import State, read_result, state
-from experiments.results.request import data_manifest, difference, recorded_request
+from experiments.results.needs import recorded_request
+from experiments.results.request import data_manifest, difference
 from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
 

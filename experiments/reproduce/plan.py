@@ -10,13 +10,13 @@ from typing import TypeVar
 from datamodules.errors import DataError
 from experiments.reproduce.table import CellKey, Cells, Row, Table
 from experiments.results.cell import run_directory
+from experiments.results.needs import request_hash
 from experiments.results.request import (
     data_fingerprint,
     data_manifest,
     data_roots,
     make_request,
     read_config,
-    request_hash,
     split_hash,
 )
 from experiments.settings import class_paths

@@ -26,8 +26,8 @@ from typing import Any, Literal
 from atomic_files import write_atomic
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import read_object
+from experiments.results.needs import AGAIN, cell_name, recorded_request, request_hash
 from experiments.results.predictions import Predictions, read_predictions
-from experiments.results.request import AGAIN, cell_name, recorded_request, request_hash
 from experiments.results.result_check import LATER, SCHEMA, miscounted, problem
 from experiments.settings.config import Config
 

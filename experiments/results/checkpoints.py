@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from experiments.errors import UsageError
-from experiments.results.request import recorded_request
+from experiments.results.needs import recorded_request
 from tensor_files import TensorFileError, read_torch
 
 DAMAGED = "; delete the folder to start again"

@@ -5,7 +5,6 @@ protocol, the split file, the fingerprint of the prepared data and the requests 
 starts from. Where results go and on which machine they are made is not part of it.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,15 +13,14 @@ from typing import Any
 
 from datamodules.errors import DataError
 from datamodules.reading.files import sha256_file
-from datamodules.reading.plain_json import read_object
 from datamodules.store.reader import joint_fingerprint, read_manifest
 from experiments.errors import TooMuch
 from experiments.results.elsewhere import without_elsewhere
+from experiments.results.needs import checkpoint_hash, resolve_checkpoints, resumed
 from experiments.settings.class_paths import shorten_class_paths
 from experiments.settings.config import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
 from experiments.settings.redaction import drop, hide, is_secret
 
-AGAIN = "delete its folder and run the cell again"
 _DIFF_LINES = 8
 
 
@@ -167,28 +165,9 @@ def request_from_command(
         protocol=protocol,
         data=data,
         split=split_hash(config, corpus, project),
-        needs={name: _checkpoint_hash(Path(path)) for name, path in sources.items()},
+        needs={name: checkpoint_hash(Path(path)) for name, path in sources.items()},
     )
-    return _resumed(request, Path(config["ckpt_path"])) if config.get("ckpt_path") else request
-
-
-def _resumed(request: Config, checkpoint: Path) -> Config:
-    """Return the request of a run that resumes: unchanged from its own checkpoint, else with that checkpoint in it."""
-    cell = recorded_request(checkpoint.parent.parent)
-    needs = {name: need for name, need in cell.get("needs", {}).items() if name != "ckpt_path"}
-    if {**cell, "needs": needs} == request:
-        return cell
-    return {**request, "needs": {**request["needs"], "ckpt_path": _checkpoint_hash(checkpoint)}}
-
-
-def resolve_checkpoints(sources: Mapping[str, str], *, fold: int, seed: int, protocol: str) -> dict[str, str]:
-    """Return the checkpoints that a run starts from; ``{cell}`` in a path becomes its own protocol, fold and seed."""
-    return {part: path.replace("{cell}", cell_name(protocol, fold, seed)) for part, path in sources.items()}
-
-
-def cell_name(protocol: str, fold: int, seed: int) -> str:
-    """Return the name of the folder of a cell."""
-    return f"{protocol}-fold{fold}-seed{seed}"
+    return resumed(request, Path(config["ckpt_path"])) if config.get("ckpt_path") else request
 
 
 def parse_command(arguments: Sequence[str]) -> tuple[list[Path], Config]:
@@ -222,27 +201,6 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
             yield key, value if key == "config" else parse_value(value)
         except TooMuch as error:
             raise DataError(f"--{key}: {error}") from error
-
-
-def request_hash(request: Config) -> str:
-    """Return the SHA-256 of a request in canonical form."""
-    return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def recorded_request(directory: Path) -> Config:
-    """Return the request a cell was made under; empty where none was recorded.
-
-    Earlier versions recorded the classes of this project with the modules that they had: they come by name alone.
-
-    Raises:
-        DataError: If the file is damaged.
-    """
-    path = directory / "request.json"
-    recorded: Config = read_object(path, AGAIN) if path.exists() else {}
-    data = settings.get("data", {}) if isinstance(settings := recorded.get("settings", {}), dict) else None
-    if not isinstance(data, dict) or not isinstance(data.get("init_args", {}), dict):
-        raise DataError(f"{path} is damaged (its settings are none); {AGAIN}")
-    return {**recorded, "settings": shorten_class_paths(settings)} if settings else recorded
 
 
 def difference(old: Config, new: Config) -> str:
@@ -300,14 +258,6 @@ def _as_class(value: Any) -> Config:
     arguments = {key: item for key, item in value.items() if key not in CLASS_KEYS}
     known: Config = {key: item for key, item in value.items() if key in CLASS_KEYS}
     return merge(known, {"init_args": arguments}) if arguments else known
-
-
-def _checkpoint_hash(path: Path) -> str:
-    """Return the hash of a checkpoint: its cell's request for the selected epoch, and more for another one."""
-    if path.name in ("best.ckpt", "last.ckpt") and (cell := recorded_request(path.parent.parent)):
-        return request_hash(cell) + ("-last" if path.name == "last.ckpt" else "")
-    found: str = sha256_file(path) if path.exists() else drop(str(path), mark=True)
-    return found
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

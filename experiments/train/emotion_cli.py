@@ -30,6 +30,7 @@ from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
 from experiments.results.checkpoints import DAMAGED, read_checkpoint, restore_data_options, restore_problem
+from experiments.results.needs import request_hash, resolve_checkpoints
 from experiments.settings import class_paths
 from experiments.settings.config import MOST_SEED
 from experiments.settings.messages import Parser
@@ -248,7 +249,7 @@ class EmotionCLI(LightningCLI):
         """Record the run's request, and find the checkpoints of its own fold and seed to start from."""
         trainer: Any = self.trainer
         data = self.datamodule
-        self.model.init_from = request.resolve_checkpoints(
+        self.model.init_from = resolve_checkpoints(
             self.model.init_from, fold=data.fold, seed=self.config["fit"].seed_everything, protocol=data.protocol
         )
         for option, part in data.leaks.items():
@@ -296,7 +297,7 @@ class EmotionCLI(LightningCLI):
                 selections,
                 experiment=self._experiment(),
                 seed=self.config["fit"].seed_everything,
-                request_hash=request.request_hash(self.request),
+                request_hash=request_hash(self.request),
             )
 
     def after_instantiate_classes(self) -> None:

@@ -9,6 +9,7 @@ from datamodules.locks import hold, is_held_by_parent
 from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
+from experiments.results.needs import recorded_request
 from experiments.settings.config import Config
 
 
@@ -66,7 +67,7 @@ def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
     if state == "changed":
         raise UsageError(
             f"{folder} holds a run with other settings:\n"
-            f"{request.difference(request.recorded_request(folder), wanted)}\n"
+            f"{request.difference(recorded_request(folder), wanted)}\n"
             "Use --trainer.default_root_dir DIR for a new one, or --overwrite true to throw that one away"
         )
     shutil.rmtree(folder / "missing", ignore_errors=True)  # of another training
