@@ -131,6 +131,21 @@ def test_windows_cut_longer_clips_and_lose_nothing(tmp_path):
     assert [(one.start, one.end) for one in media] == [(0.25, 1.25), (1.25, 2.25), (1.5, 2.5), (None, 0.5)]
 
 
+def test_parts_of_a_sound_are_those_of_the_whole(tmp_path):
+    sound(tmp_path / "long.wav", 3.0)
+    sound(tmp_path / "b.wav", 1.0, hz=300)
+    rows = ("long.wav,0.5,1.5,joy,s1", "long.wav,1.5,,rage,s1", "b.wav,,,joy,s2")
+    (tmp_path / "labels.csv").write_text(table("file,start,end,label,speaker", *rows))
+    assert run(tmp_path, tmp_path / "out", "--recipe", "sound") == 0
+    parts = Store(tmp_path / "out/prepared-sound")
+    assert parts.ids == ["b", "long@0.5-1.5", "long@1.5-"]
+    (tmp_path / "labels.csv").write_text(table("file,label", "long.wav,joy", "b.wav,rage"))
+    assert run(tmp_path, tmp_path / "all", "--recipe", "sound") == 0
+    whole = Store(tmp_path / "all/prepared-sound").read("wave", 1)
+    np.testing.assert_array_equal(parts.read("wave", 1), whole[22_050:66_150])
+    np.testing.assert_array_equal(parts.read("wave", 2), whole[66_150:])
+
+
 def test_the_same_bytes_under_two_speakers_or_labels_are_refused(tmp_path, capsys):
     sound(tmp_path / "a.wav")
     sound(tmp_path / "b.wav", hz=300)

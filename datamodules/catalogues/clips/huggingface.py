@@ -15,6 +15,7 @@ from datamodules.catalogues.clips.listing import (
     row_of,
 )
 from datamodules.errors import DataError
+from datamodules.reading.files import check_regular
 from datamodules.reading.plain_json import parse_json
 from datamodules.reading.tables import Place, Row, read_table
 
@@ -115,6 +116,7 @@ def read_parquet(path: Path) -> list[Row]:
     import pandas
 
     try:
+        check_regular(path)
         table = pandas.read_parquet(path)
     except ImportError:
         raise DataError(f"{path}: reading parquet needs pyarrow; install it, or save the table as CSV") from None
