@@ -65,7 +65,7 @@ class ClipLabels:
         """Class, or most probable class, of every clip, int64 ``(N,)``; -1 without one."""
         for task, labels in self.by_task.items():
             if labels.ndim == 2:
-                return np.where(_is_known(labels), labels.argmax(1), -1)
+                return np.asarray(np.where(_is_known(labels), labels.argmax(1), -1))
             if self.tasks.get(task, {"kind": "classes"})["kind"] == "classes":
                 return np.asarray(labels)
         return np.full(len(self.store), -1)
