@@ -70,7 +70,7 @@ class VGAFDataModule(FrameGroupsDataModule):
     @cached_property
     def tensors(self) -> TensorFolder:
         """The tensors that are read, all of them checked; errors are those of `TensorFolder`."""
-        frames = {modality: self.frames[modality] for modality in self.modalities}
+        frames = {str(modality): self.frames[modality] for modality in self.modalities}
         normalised, drawn = self.normalization == "none", self.synth_rate > 0
         return TensorFolder(Path(self.root), frames, with_synthetic=drawn, normalised=normalised)
 
@@ -97,14 +97,14 @@ class VGAFDataModule(FrameGroupsDataModule):
         ids = [clip.id for clip in clips]
         return ClipDataset(self, rows, ids, ids, torch.tensor([clip.label for clip in clips]))
 
-    def read_frames(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
-        """Return frames as stored, or spectrograms; those of absent clips are zeros, and their files not opened."""
-        return self.tensors.read(modality, [self.clips[row] for row in rows], present)
+    def read(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
+        """Return frames or spectrograms of clips; errors are those of `TensorFolder.read`."""
+        return self.tensors.read(modality, rows, present)
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:
         """``{"video": [NV, 3, H, W], "audio": [NA, 1, H, W]}`` of what is read, whether or not it is embedded."""
-        return {modality: list(header.shape) for modality, header in self.tensors.headers.items()}
+        return {modality: self.tensors.shape(modality) for modality in self.modalities}
 
     def items_key(self, modality: str) -> str:
         """Return what items depend on besides the files and their number."""
@@ -114,12 +114,12 @@ class VGAFDataModule(FrameGroupsDataModule):
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the preparation; without one, the same computed from the files."""
-        return self.tensors.fingerprint
+        return str(self.tensors.manifest["fingerprint"])
 
     @property
     def synthetic(self) -> bool:
-        """Whether the corpus is a stand-in."""
-        return self.tensors.synthetic
+        """Whether the corpus is a stand-in; synthetic clips beside real ones do not make it one."""
+        return bool(self.tensors.manifest["synthetic"])
 
     @property
     def prepared_by(self) -> dict[str, Any]:

@@ -36,16 +36,16 @@ def test_the_format_is_the_challenges(corpus):
         "SYNTHETIC", "Synthetic", "Train", "Train_labels.txt", "Val", "Val_labels.txt", "backgrounds", "faces"
     ]  # fmt: skip
     for split, count in (("Train", 6), ("Val", 3)):
-        labels = read_labels(corpus / f"{split}_labels.txt", first=1)
+        labels = read_labels(corpus, split)
         assert Counter(labels.values()) == dict.fromkeys(range(3), count // 3)
         assert {path.stem for path in (corpus / split).iterdir()} == labels.keys()
         clip = read_clip(next((corpus / split).iterdir()), spread(5), [16000])
         assert clip.duration == pytest.approx(3)
         assert (clip.frames[0].width, clip.frames[0].height) == (96, 96)
         assert np.abs(clip.waves[16000].astype(float)).max() > 300
-    train = set(read_labels(corpus / "Train_labels.txt", first=1))
+    train = set(read_labels(corpus, "Train"))
     for part in CLASS_NAMES:
-        clips = read_labels(corpus / f"Synthetic/{part}_labels.txt", first=0)
+        clips = read_labels(corpus / "Synthetic", part)
         assert len(clips) == 2
         for clip in clips:
             assert len(list((corpus / f"Synthetic/{part}/{clip}").iterdir())) == 5

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from datamodules.catalogues.vgaf import tensors as vgaf_tensors
-from datamodules.catalogues.vgaf.index import write_index
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, source_clip
+from datamodules.catalogues.vgaf.tensors import write_index
 from datamodules.errors import DataError
 from datamodules.vgaf import VGAFDataModule
 from experiments.train import embed
@@ -455,7 +455,7 @@ def test_stored_embeddings_are_of_the_options_they_were_made_with(root):
 def test_a_folder_without_an_index_has_the_fingerprint_that_indexing_gives_it(root):
     before = VGAFDataModule(str(root))
     fingerprint = before.fingerprint
-    manifest = write_index(root, synthetic=False, about={})
+    manifest = write_index(root, synthetic=False, sets={})
     after = VGAFDataModule(str(root))
     assert after.fingerprint == manifest["fingerprint"] == fingerprint
     assert not after.synthetic
@@ -467,7 +467,7 @@ def test_a_folder_without_an_index_has_the_fingerprint_that_indexing_gives_it(ro
 
 
 def test_an_indexed_folder_opens_no_tensor_and_notices_every_change(root, monkeypatch):
-    write_index(root, synthetic=True, about={})
+    write_index(root, synthetic=True, sets={})
     path = root / "VGAF_Tensors_all_5/Train/1_0.mp4.img.5.pt"
     with monkeypatch.context() as patched:
         patched.setattr(vgaf_tensors, "read_header", lambda path: pytest.fail(f"{path} was opened"))
@@ -487,7 +487,7 @@ def test_an_indexed_folder_opens_no_tensor_and_notices_every_change(root, monkey
 
 @pytest.mark.parametrize("name", ["index.csv", "manifest.json", "COMPLETE"])
 def test_a_spoilt_index_is_one_line(root, name):
-    write_index(root, synthetic=False, about={})
+    write_index(root, synthetic=False, sets={})
     path = root / "prepared" / name
     content = path.read_text()
     path.write_text(content[: len(content) // 2])
@@ -518,7 +518,7 @@ def test_loaders_give_every_clip_once(root):
 def test_a_flipped_bit_is_found_when_the_file_is_first_read_and_not_at_start(root, indexed):
     path = root / "VGAF_Tensors_all_5/Train/1_1.mp4.img.5.pt"
     if indexed:
-        write_index(root, synthetic=False, about={})
+        write_index(root, synthetic=False, sets={})
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 1
     path.write_bytes(whole)
@@ -532,7 +532,7 @@ def test_a_flipped_bit_is_found_when_the_file_is_first_read_and_not_at_start(roo
 
 @pytest.mark.parametrize("text", ["[]", "null", "3", "{}", '{"texts": 3, "synthetic": false}'])
 def test_another_kind_of_manifest_is_one_line(root, text):
-    write_index(root, synthetic=False, about={})
+    write_index(root, synthetic=False, sets={})
     (root / "prepared" / "manifest.json").write_text(text)
     found = message(VGAFDataModule(str(root)).split_sizes)
     assert str(root / "prepared") in found

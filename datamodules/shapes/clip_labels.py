@@ -58,7 +58,7 @@ class ClipLabels:
     @cached_property
     def known(self) -> np.ndarray:
         """Which clips have a label of some task, bool ``(N,)``."""
-        return np.any([_is_known(labels) for labels in self.by_task.values()], axis=0)
+        return np.asarray(np.any([_is_known(labels) for labels in self.by_task.values()], axis=0))
 
     @cached_property
     def indices(self) -> np.ndarray:

@@ -105,29 +105,27 @@ class FrameGroupsDataModule(EmotionDataModule):
         """All clips, in the order of their items."""
 
     @abstractmethod
-    def read_frames(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
-        """Return frames or spectrograms of clips as stored ``(B, N, C, H, W)``; zeros for absent ones."""
-
     def read(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
-        """Return the frames or embeddings of clips, zeros where they are dropped: ``(B, N, C, H, W)`` or ``(B, G, D)``.
+        """Return frames or spectrograms of clips as stored ``(B, N, C, H, W)``.
 
         Args:
             modality: Which.
             rows: Rows of the clips.
-            present: bool ``(B,)``; the files of absent clips are not opened.
+            present: bool ``(B,)``; the files of absent clips are not opened, they are zeros.
         """
-        if modality not in self.embeddings:
-            return self.read_frames(modality, rows, present)
-        table = self.embeddings[modality]
-        grouped = table.view(-1, self.groups, table.shape[1])[torch.as_tensor(np.asarray(rows))]
-        return zero_absent(grouped, present)
 
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
-        """Add frames and spectrograms; a silent clip says nothing."""
+        """Add frames, or embeddings of their groups, and spectrograms; a silent clip says nothing."""
         for modality in self.modalities:
-            batch[modality] = self.read(modality, rows, batch["mask"][modality])
+            present = batch["mask"][modality]
+            if modality in self.embeddings:
+                table = self.embeddings[modality]
+                groups = table.view(-1, self.groups, table.shape[1])[torch.from_numpy(rows)]
+                batch[modality] = zero_absent(groups, present)
+            else:
+                batch[modality] = self.read(modality, rows, present)
             if modality == "audio":
-                batch["mask"]["audio"] &= batch["audio"].flatten(1).any(1)
+                present &= batch[modality].flatten(1).any(1)
 
     def count_items(self, modality: str) -> int:
         """Return the number of groups of frames over all clips."""
@@ -139,7 +137,7 @@ class FrameGroupsDataModule(EmotionDataModule):
         """Return groups of consecutive frames, normalised, float ``(stop - start, NV / G, 3, H, W)``."""
 
         def read(rows: range) -> Tensor:
-            return self.read_frames("video", rows, torch.ones(len(rows), dtype=torch.bool))
+            return self.read("video", rows, torch.ones(len(rows), dtype=torch.bool))
 
         return self.to_model_input(frame_groups(read, self.groups, start, min(stop, self.count_items(modality))))
 

@@ -1,7 +1,7 @@
 """``.pt`` files in the layout of the code released with Augusma et al. (ICMI 2023), and an index of them.
 
 Arrays are called like the ends of the files: ``img_5``, ``spec_75``. What was made of which entry is recorded in
-``prepared/frames-<N>``, a store without arrays; `datamodules.catalogues.vgaf.index` says what the index of all is.
+``prepared/frames-<N>``, a store without arrays; `datamodules.catalogues.vgaf.tensors` says what the index of all is.
 """
 
 from collections import Counter
@@ -13,10 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from atomic_files import write_atomic
-from datamodules.catalogues.vgaf.index import write_index
-from datamodules.catalogues.vgaf.labels import SPLITS, read_sources, split_labels, write_sources
+from datamodules.catalogues.vgaf.labels import COLUMNS, SPLITS, read_sources, split_labels, write_sources
 from datamodules.catalogues.vgaf.layout import KINDS, SETS, Clip, folder_number, real_folder, synthetic_folder
-from datamodules.catalogues.vgaf.sounds import give_sounds
+from datamodules.catalogues.vgaf.tensors import write_index
 from datamodules.entries import Catalogue, Entry
 from datamodules.errors import DataError
 from datamodules.reading.matches import print_counts, print_unmatched
@@ -97,7 +96,7 @@ class TensorSink(StoreSink):
         """
         files = [(entry, name, path) for entry in entries for name, path in _files(out, entry, arrays).items()]
         for entry, name, path in files:
-            if not path.is_file() and not (name.startswith(SOUND) and "audio" not in entry.media):
+            if not path.is_file() and ("audio" in entry.media or not name.startswith(SOUND)):
                 raise DataError(
                     f"{path} was made and is gone; delete {self.folder(out, '', arrays)} and {path.parent.parent} and "
                     "run the same again"
@@ -112,14 +111,13 @@ class TensorSink(StoreSink):
             self._add_sounds(drawn.parents[1], out, [_clip(entry) for entry in entries], arrays)
 
     def _add_sounds(self, drawn: Path, out: Path, clips: Sequence[Clip], arrays: Collection[str]) -> None:
-        number = folder_number([_frames(arrays)])
-        folder, train = synthetic_folder(out, number), real_folder(out, number) / SPLITS[0]
+        number, train = folder_number([_frames(arrays)]), SPLITS[0]
+        folder, sounds = synthetic_folder(out, number), real_folder(out, number) / train
         for path in sorted(drawn.glob("*_labels.txt")):
             _copy(path, folder)
-        takers = [clip for clip in clips if clip.synthetic]
-        givers = [clip for clip in clips if clip.part == SPLITS[0]]
+        takers, givers = [clip for clip in clips if clip.synthetic], [clip for clip in clips if clip.part == train]
         counts = [int(name.removeprefix(SOUND)) for name in arrays if name.startswith(SOUND)]
-        write_sources(folder, [*read_sources(drawn), *give_sounds(takers, folder, givers, train, counts, self.seed)])
+        write_sources(folder, [*read_sources(drawn), *give_sounds(takers, folder, givers, sounds, counts, self.seed)])
 
     def finish(self, out: Path, store: Store) -> Filled:
         """Index everything below the folder of the corpus."""
@@ -137,6 +135,42 @@ def write_tensor(path: Path, values: np.ndarray) -> None:
     import torch  # `--help` and the listing of a folder do without
 
     save_torch(torch.from_numpy(values), path, sync=False)
+
+
+def give_sounds(
+    takers: Sequence[Clip], folder: Path, givers: Sequence[Clip], train: Path, counts: Sequence[int], seed: int
+) -> list[dict[str, str]]:
+    """Give every synthetic clip the spectrograms of a training clip of its class, drawn in turn.
+
+    Args:
+        takers: Synthetic clips.
+        folder: Holds a folder of their tensors for every class.
+        givers: Training clips whose spectrograms are there.
+        train: Folder of these.
+        counts: How many spectrograms a clip has, file by file.
+        seed: Of the draw.
+
+    Returns:
+        Rows of ``sources.csv`` that say which.
+
+    Raises:
+        DataError: There is no training clip of a class.
+    """
+    rows = []
+    for label, part in sorted({(clip.label, clip.part) for clip in takers}):
+        pool = [clip for clip in givers if clip.label == label]
+        if not pool:
+            raise DataError(f"no training clip of {part} is there whose sound synthetic clips could have")
+        order = np.random.default_rng([seed, label]).permutation(len(pool))
+        for place, clip in enumerate(clip for clip in takers if clip.label == label):
+            giver = pool[order[place % len(pool)]]
+            for count in counts:
+                target = folder / part / clip.file(KINDS["audio"], count)
+                content = (train / giver.file(KINDS["audio"], count)).read_bytes()
+                if not target.exists() or target.read_bytes() != content:
+                    write_atomic(target, content, sync=False)
+            rows.append(dict.fromkeys(COLUMNS, "") | {"clip": clip.key, "kind": "sound", "source": giver.name})
+    return rows
 
 
 def _frames(arrays: Collection[str]) -> int:
@@ -189,7 +223,7 @@ def _indexed(root: Path, *, synthetic: bool) -> Filled:
             "skipped": [row["id"] for row in read_own_table(store.folder / "skipped.csv")],
             "versions": store.manifest["versions"],
         }
-    manifest = write_index(root, synthetic=synthetic, about={"sets": sets})
+    manifest = write_index(root, synthetic=synthetic, sets=sets)
     numbers = [
         f"{made['counts']['used']} clips of {frames} frames ({made['counts']['skipped']} skipped)"
         for frames, made in sets.items()

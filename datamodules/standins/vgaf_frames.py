@@ -28,10 +28,9 @@ from tqdm import tqdm
 from atomic_files import unfinished, write_atomic
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, COLUMNS, SOURCES, read_labels, write_sources
 from datamodules.catalogues.vgaf.layout import KINDS, Clip, folder_number, synthetic_folder
-from datamodules.catalogues.vgaf.sounds import give_sounds
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import read_object
-from datamodules.sinks.tensors import write_tensor
+from datamodules.sinks.tensors import give_sounds, write_tensor
 from datamodules.standins._collage import Recipe, draw_clip, read_cutout, read_picture
 from datamodules.standins._vgaf_plan import Video, checked_recipe, plan, read_origins
 from datamodules.store.journal import Journal
@@ -249,7 +248,7 @@ def _sounds(args: argparse.Namespace, videos: Sequence[Video], output: Output, s
     """Put spectrograms of real training clips under the names of the synthetic ones, as the authors do."""
     if not args.audio:
         return []
-    labels = read_labels(args.audio.parent.parent / "Train_labels.txt", first=1)
+    labels = read_labels(args.audio.parent.parent, "Train")
     counts = [n for n in dict.fromkeys((5, output.frames)) if any(args.audio.glob(f"*.mp4.spec.{n}.pt"))]
     if not counts:
         raise DataError(f"--audio {args.audio}: no .mp4.spec.5.pt or .mp4.spec.{output.frames}.pt in it")

@@ -69,7 +69,7 @@ def _films(source: Path, split: str, labels: dict[str, int], films: dict[str, Pa
 def _drawn(folder: Path, label: int) -> Iterator[Entry]:
     """Yield the synthetic clips of a class: pictures that stand for a video, and no sound."""
     part = CLASS_NAMES[label]
-    labels = read_labels(folder / f"{part}_labels.txt", first=0)
+    labels = read_labels(folder, part)
     print_unmatched(f"{folder.name}/{part}", labels, folders_in(folder / part), "folder")
     for name, listed in sorted(labels.items()):
         path = folder / part / name

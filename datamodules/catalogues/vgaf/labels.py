@@ -16,12 +16,12 @@ SPLITS = ("Train", "Val")
 SOURCES, COLUMNS = "sources.csv", ("clip", "kind", "file", "source", "placed", "dropped")
 
 
-def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> dict[str, int]:
-    """Read a label file.
+def read_labels(folder: Path, part: str, copies: Counter[str] | None = None) -> dict[str, int]:
+    """Read a label file: blank-separated text with a header that names ``Vid_name`` and ``Label``.
 
     Args:
-        path: Blank-separated text with a header that names ``Vid_name`` and ``Label``.
-        first: What the file calls class 0.
+        folder: Where it is.
+        part: ``Train`` or ``Val``, whose classes count from 1, or the class of synthetic clips, whose count from 0.
         copies: Counts the lines that repeat another line.
 
     Returns:
@@ -30,6 +30,7 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
     Raises:
         DataError: It cannot be read, lacks a column, has wrong lines (all are reported), or labels a clip twice.
     """
+    path, first = folder / f"{part}_labels.txt", int(part in SPLITS)
     try:
         check_regular(path)
         lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
@@ -68,11 +69,24 @@ def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, di
     Raises:
         DataError: A clip is in both.
     """
-    labels = {split: read_labels(root / f"{split}_labels.txt", 1, copies) for split in SPLITS}
+    labels = {split: read_labels(root, split, copies) for split in SPLITS}
     if shared := sorted(set(labels["Train"]) & set(labels["Val"])):
         raise DataError(
             f"{root}: {len(shared)} clips are in both Train and Val: {first_names(shared, 4)}; mend the label files"
         )
+    return labels
+
+
+def synthetic_labels(folder: Path) -> dict[str, dict[str, int]]:
+    """Return the class index by clip for every class of synthetic clips; errors are those of `read_labels`.
+
+    Raises:
+        DataError: A clip is labelled otherwise than its folder is.
+    """
+    labels = {part: read_labels(folder, part) for part in CLASS_NAMES}
+    for place, (part, found) in enumerate(labels.items()):
+        if wrong := [f"{name} is labelled {label}" for name, label in found.items() if label != place]:
+            raise DataError(f"{folder / part}_labels.txt: {wrong[0]}, the folder {part} is {place}; mend the file")
     return labels
 
 

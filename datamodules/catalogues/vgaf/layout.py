@@ -1,4 +1,4 @@
-"""The layout of VGAF's tensors: folders, file names, and the clips that label files name.
+"""The layout of VGAF's tensors: folders and names of files.
 
 The layout is that of the code released with Augusma, Vaufreydaz and Letué (ICMI 2023), so that a folder made for it is
 read as it stands::
@@ -16,8 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SPLITS, read_labels, split_labels
-from datamodules.errors import DataError
+from datamodules.catalogues.vgaf.labels import SPLITS
 
 SETS = ("VGAF_Tensors_all_5", "VGAF_Tensors_all_75", "Synthetic2661_all_5", "Synthetic2661_all_75")
 KINDS = {"video": "img", "audio": "spec"}
@@ -74,24 +73,3 @@ def real_folder(root: Path, number: int) -> Path:
 def synthetic_folder(root: Path, number: int) -> Path:
     """Return the folder of the tensors of synthetic clips."""
     return root / f"Synthetic2661_all_{number}"
-
-
-def real_clips(root: Path) -> list[Clip]:
-    """Return the clips of both label files, train first; errors are those of `split_labels`."""
-    return [Clip(name, split, label) for split, labels in split_labels(root).items() for name, label in labels.items()]
-
-
-def synthetic_clips(folder: Path) -> list[Clip]:
-    """Return the clips of the label files of a synthetic folder.
-
-    Raises:
-        DataError: A label file is missing or wrong, or labels a clip otherwise than its folder does.
-    """
-    clips = []
-    for place, part in enumerate(CLASS_NAMES):
-        path = folder / f"{part}_labels.txt"
-        for name, label in read_labels(path, first=0).items():
-            if label != place:
-                raise DataError(f"{path}: {name} is labelled {label}, the folder {part} is {place}; mend the file")
-            clips.append(Clip(name, part, label))
-    return clips

@@ -41,7 +41,8 @@ def split_rows(clips: Sequence[Clip], folder: Path, validation: float, rate: flo
         rows["train"] = np.setdiff1d(train, rows["val"])
     if rate:
         synthetic = np.flatnonzero(~np.isin(parts, SPLITS))
-        clean = synthetic[_uncontaminated(folder, clips, synthetic, {clips[row].name for row in rows.get("val", ())})]
+        held_out = {clips[row].name for row in rows["val"].tolist()} if validation else set()
+        clean = synthetic[_uncontaminated(folder, clips, synthetic, held_out)]
         kept = rows["train"] if rate < 1 else synthetic[:0]
         drawn = _mixed(clean, labels, len(kept), rate, seed, left_out=len(synthetic) - len(clean))
         rows["train"] = np.concatenate([kept, drawn])
