@@ -1,6 +1,7 @@
 """datamodules/shapes/clips.py: any store of clips: labels by task, folds and splits, arrays of every kind."""
 
 import csv
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -141,6 +142,13 @@ def test_official_splits(tmp_path, names, protocol, expected):
     assert data.num_folds == 1
 
 
+def test_parts_of_vgaf_are_splits_and_clips_in_none_are_left_out(tmp_path):
+    parts = ["Train", "Train", "Train", "Val", "Val", "Positive"]
+    data = ClipsDataModule(write(tmp_path, columns=lambda clip, speaker: {"part": parts[speaker]}))
+    with pytest.warns(UserWarning, match="4 of 24 clips have no split and are left out"):
+        assert held(data) == {"train": ["s0", "s1", "s2"], "test": ["s3", "s4"]}
+
+
 @pytest.mark.parametrize("scored", ["test", "val"])
 def test_validation_is_carved_out_of_train_by_whole_speakers(tmp_path, scored):
     root = write(tmp_path, columns=lambda clip, speaker: {"split": "train" if speaker < 4 else scored})
@@ -196,6 +204,9 @@ def test_a_file_of_folds_or_splits_comes_first(tmp_path):
     other = ClipsDataModule(root, splits=path, fold=1)
     assert other.num_folds == 2
     assert held(other)["test"] == ["s1", "s3", "s5"]
+    text = (tmp_path / "folds.csv").read_text()
+    (tmp_path / "folds.csv").write_text(re.sub(r",s\d,", ",,", text))  # where nobody names the speakers
+    assert held(ClipsDataModule(root, splits=path, fold=1)) == held(other)
     path = write_splits(tmp_path / "splits.csv", data, split=lambda speaker: "test" if speaker == "s2" else "train")
     assert held(ClipsDataModule(root, splits=path))["test"] == ["s2"]
 
@@ -466,3 +477,28 @@ def test_texts_for_a_frozen_encoder(tmp_path):
     assert data.items("text", 1, 3).tolist() == [[101, 8, 9, 0, 0], [101, 9, 9, 9, 0]]
     data.use_embeddings("text", torch.arange(24.0)[:, None].repeat(1, 6))
     assert every(data)["text"][:, 0].tolist() == [0, 1, 2, 3, 12, 13, 14, 15]
+
+
+def test_a_model_learns_classes_and_values_of_own_clips(tmp_path, unrendered):
+    import cli
+
+    def columns(clip, speaker):
+        return {"fold": str(speaker % 3), "value_valence": repr(clip / 8)}
+
+    root = write(tmp_path / "clips", tasks=CLASSES_TASK | VALENCE, columns=columns)
+    experiment = ["--config", "experiments/ravdess_audio.yaml", "--config", "experiments/synthetic/ravdess_audio.yaml"]
+    data = ["--data", "ClipsDataModule", "--data.root", root, "--data.modalities", "[audio]", "--data.batch_size", "8"]
+    run = [
+        "--trainer.max_epochs",
+        "1",
+        "--trainer.default_root_dir",
+        str(tmp_path / "run"),
+        "--data.protocol",
+        "honest",
+    ]
+    assert cli.main(["fit", *experiment, *data, *run]) == 0
+    with (tmp_path / "run" / "predictions-selected.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    assert {"target", "p_calm", "p_glad", "target_valence", "pred_valence"} <= rows[0].keys()
+    assert [float(row["target_valence"]) for row in rows] == [0, 0.125, 0.25, 0.375, 1.5, 1.625, 1.75, 1.875]

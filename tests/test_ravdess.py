@@ -146,7 +146,8 @@ def test_waves_beside_the_other_modalities(ravdess):
 
 @pytest.mark.parametrize(("schema", "settings"), [
     (1, {"corpus": "ravdess", "recipe": 1, "audio": 16000}),
-    (2, {"catalogue": {"name": "ravdess"}, "recipe": "cfnsr", "views": {"wave": {"view": "wave", "rate": 16000}}}),
+    (2, {"catalogue": {"name": "ravdess"}, "recipe": "cfnsr",
+         "views": {"wave": {"view": "wave", "rate": 16000}, "mfcc": {"view": "mfcc"}}}),
 ])  # fmt: skip
 def test_waves_of_another_rate_are_refused(tmp_path, schema, settings):
     arrays = {"wave": "i16", "mfcc": "f32"}

@@ -58,14 +58,14 @@ class ClipLabels:
     @cached_property
     def known(self) -> np.ndarray:
         """Which clips have a label of some task, bool ``(N,)``."""
-        return np.any([_is_known(labels) for labels in self.by_task.values()], axis=0)
+        return np.asarray(np.any([_is_known(labels) for labels in self.by_task.values()], axis=0))
 
     @cached_property
     def indices(self) -> np.ndarray:
         """Class, or most probable class, of every clip, int64 ``(N,)``; -1 without one."""
         for task, labels in self.by_task.items():
             if labels.ndim == 2:
-                return np.where(_is_known(labels), labels.argmax(1), -1)
+                return np.asarray(np.where(_is_known(labels), labels.argmax(1), -1))
             if self.tasks.get(task, {"kind": "classes"})["kind"] == "classes":
                 return np.asarray(labels)
         return np.full(len(self.store), -1)

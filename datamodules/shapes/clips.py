@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from datamodules.batches import KEYS, Batch
+from datamodules.entries import SPLITS
 from datamodules.errors import DataError
 from datamodules.reading.names import check_name
 from datamodules.shapes.array_kinds import find_array
@@ -144,12 +145,12 @@ class ClipsDataModule(ClipArraysDataModule):
         if self.splits:
             clips = list(zip(self.store.ids, self.store.groups, strict=True))
             rows, source = read_division(self.splits, clips, root=self.root), f"{OPTION} {self.splits}"
-        for kind in ("fold", "split", "part"):
+        for kind in ("fold", "split", "part"):  # VGAF has parts, synthetic clips among them
             values = [row.get(kind, "") for row in rows]
+            if kind == "part":
+                values = [value.lower() if value.lower() in SPLITS else "" for value in values]
             if any(values):
-                return (
-                    ("split", [value.lower() for value in values], source) if kind == "part" else (kind, values, source)
-                )
+                return kind.replace("part", "split"), values, source
         if self.splits:
             raise DataError(f"{source}: no column fold or split with a value; give one of them")
         raise DataError(
@@ -176,8 +177,9 @@ class ClipsDataModule(ClipArraysDataModule):
             DataError: A split is empty or two splits share a group.
         """
         known, (_, values, source) = self.labels.known, self.division
-        if left_out := int((~known).sum()):
-            rank_zero_warn(f"{self.folder}: {left_out} of {len(known)} clips have no label and are left out")
+        for what, absent in (("label", ~known), ("split", np.array([not value for value in values]))):
+            if absent.any():
+                rank_zero_warn(f"{self.folder}: {absent.sum()} of {len(absent)} clips have no {what} and are left out")
         if self.folds is not None:
             rows = self.split_by_fold(self.folds, self.store.groups, source)
             rows = {split: of[known[of]] for split, of in rows.items()}

@@ -44,8 +44,9 @@ def read_division(
         row = listed.get(key(clip))
         if row is None:
             raise DataError(f"{path.name} does not list clip {clip} of {root}")
-        if row.get("speaker", group) != group:
-            raise DataError(f"{path.name} gives clip {clip} to speaker {row['speaker']}, not {group}")
+        said = row.get("speaker", "")
+        if said != group and (said or "speaker" in columns):
+            raise DataError(f"{path.name} gives clip {clip} to speaker {said}, not {group}")
         found.append(row)
     return found
 
@@ -81,16 +82,16 @@ def split_rows(
     Without a test split (labels that were never released) the validation clips are scored.
 
     Args:
-        splits: Of every clip: train, val, test.
+        splits: Of every clip: train, val, test, or nothing for one that is in none.
         usable: Which clips count, bool ``(N,)``.
         selects: Whether the epoch is selected on clips that are not scored.
         carved: Returns which of some rows are taken out of train to validate, where there is no split for that.
         source: What says so, for messages.
 
     Raises:
-        DataError: A clip is in none of these splits, or one that is needed has no clip.
+        DataError: A split is called otherwise, or one that is needed has no clip.
     """
-    if strange := sorted(set(splits) - set(SPLITS)):
+    if strange := sorted(set(splits) - {*SPLITS, ""}):
         raise DataError(f"{source}: split {strange[0]!r} is none of {', '.join(SPLITS)}")
     rows = {name: np.flatnonzero((np.array(splits) == name) & usable) for name in SPLITS}
     if not len(rows["train"]) or not len(rows["test"]) + len(rows["val"]):
