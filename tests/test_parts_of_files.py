@@ -152,6 +152,7 @@ print(len(clip.frames), len(clip.waves[16000]), len(steps), resource.getrusage(r
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mp4", "a.avi"])
 def test_a_short_part_of_a_long_film_needs_no_more_memory_late_than_early(tmp_path, name):
     codec = {"a.mp4": ("libx264", "aac"), "a.avi": ("mpeg4", "mp3")}[name]
