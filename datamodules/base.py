@@ -17,6 +17,22 @@ from datamodules.errors import DataError
 from datamodules.items import EncoderItems
 
 
+def shared_groups(rows: dict[str, np.ndarray], groups: list[str], split: str) -> str:
+    """Return which groups of a split are in another one too, for a message; empty where none is.
+
+    Args:
+        rows: Rows of every split.
+        groups: Group of every clip; blanks around a name, and how its accents are coded, make no other one.
+        split: Whose groups.
+    """
+    plain = [unicodedata.normalize("NFC", group).strip() for group in groups]
+    held = {name: {plain[row] for row in found} for name, found in rows.items()}
+    for other in held:
+        if other != split and (shared := held[split] & held[other]):
+            return f"{', '.join(sorted(shared)[:10])} are in both {split} and {other}"
+    return ""
+
+
 class EmotionDataModule(EncoderItems, LightningDataModule):
     """Clips of one corpus under one protocol (contract 1).
 
@@ -241,16 +257,12 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         }
         if self.protocol == "honest":
             rows["val"] = np.flatnonzero(folds == validation)
-        plain = [unicodedata.normalize("NFC", group).strip() for group in groups]  # one name, however it is written
-        held = {split: {plain[row] for row in found} for split, found in rows.items()}
-        for split, found in held.items():
-            if not found:
+        for split, found in rows.items():
+            if not len(found):
                 names = ", ".join(sorted(set(groups))[:30])
                 raise DataError(f"--data.fold {self.fold}: no {split} clips; there are {self.group_name} {names}")
-            for other in held:
-                if other != split and (shared := found & held[other]):
-                    names = ", ".join(sorted(shared)[:10])
-                    raise DataError(f"{source}: {self.group_name} {names} are in both {split} and {other}")
+            if shared := shared_groups(rows, groups, split):
+                raise DataError(f"{source}: {self.group_name} {shared}")
         return rows
 
     def _split(self, split: Split) -> ClipDataset:
