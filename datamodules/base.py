@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, DistributedSampler
 
 from datamodules.batches import Batch, ClipDataset, Split, as_is, global_seed, uniform_draw
 from datamodules.errors import DataError
 from datamodules.items import EncoderItems
+from datamodules.outputs import OutputsOfData, meanings
 
 
 def shared_groups(rows: dict[str, np.ndarray], groups: list[str], split: str) -> str:
@@ -33,7 +33,7 @@ def shared_groups(rows: dict[str, np.ndarray], groups: list[str], split: str) ->
     return ""
 
 
-class EmotionDataModule(EncoderItems, LightningDataModule):
+class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
     """Clips of one corpus under one protocol (contract 1).
 
     A corpus defines the properties below and `dataset`. Properties are known before `setup`, because the command line
@@ -94,18 +94,8 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
 
     @property
     @abstractmethod
-    def class_names(self) -> list[str]:
-        """Names of the classes in order of their index."""
-
-    @property
-    @abstractmethod
     def input_shapes(self) -> dict[str, list[int]]:
         """Shape of one clip per modality as the model's forward sees it."""
-
-    @property
-    @abstractmethod
-    def train_labels(self) -> np.ndarray:
-        """Class indices ``(N,)`` of the training clips of this fold and protocol."""
 
     @abstractmethod
     def dataset(self, split: Split) -> ClipDataset:
@@ -120,33 +110,6 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
     @abstractmethod
     def synthetic(self) -> bool:
         """Whether the clips are a stand-in."""
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes.
-
-        Raises:
-            DataError: There is only one, so that there is nothing to learn.
-        """
-        names = self.class_names
-        if len(names) < 2:
-            raise DataError(f"{self.root}: one class alone ({', '.join(names)}); a model needs clips of two at least")
-        return len(names)
-
-    def warn_of_one_class(self) -> None:
-        """Warn where every training clip is of one class, from which a model can learn nothing."""
-        found = np.unique(self.train_labels)
-        if len(found) == 1:
-            name = self.class_names[int(found[0])]
-            rank_zero_warn(f"{self.root}: every training clip is of the class {name}: what is scored tells nothing")
-
-    @property
-    def class_weights(self) -> list[float] | None:
-        """Inverse class frequency in train, mean 1 over the clips; None unless requested."""
-        if self.class_weighting == "none":
-            return None
-        counts = np.bincount(self.train_labels, minlength=self.num_classes)
-        return [float(counts.sum() / (np.count_nonzero(counts) * count)) if count else 0.0 for count in counts]
 
     @property
     def vocabularies(self) -> dict[str, list[str]]:
@@ -174,6 +137,11 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         return bool(self.leaks)
 
     @property
+    def provenance(self) -> dict[str, Any]:
+        """Origin of features that others made (tool, version, settings), by modality; empty where nothing is known."""
+        return {}
+
+    @property
     def prepared_by(self) -> dict[str, Any]:
         """Catalogue, recipe and views that the clips were prepared by, as resolved; empty where that is not known."""
         return {}
@@ -182,9 +150,11 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         """Return the description of its input for a checkpoint, as plain values (contract 7)."""
         return {
             "class_names": self.class_names,
+            "outputs": self.outputs,
             "vocabularies": self.vocabularies,
             "corpus": self.corpus,
             "prepared_by": self.prepared_by,
+            "provenance": self.provenance,
             "synthetic": self.synthetic,
         }
 
@@ -194,8 +164,12 @@ class EmotionDataModule(EncoderItems, LightningDataModule):
         Raises:
             DataError: If its classes or vocabularies are not those of this data.
         """
-        for name, own in (("class_names", self.class_names), ("vocabularies", self.vocabularies)):
-            if (stored := state_dict.get(name, own)) != own:
+        held = {"class_names": self.class_names, "outputs": self.outputs, "vocabularies": self.vocabularies}
+        for name, own in held.items():
+            stored = state_dict.get(name, own)
+            if name == "outputs":
+                stored, own = meanings(stored), meanings(own)
+            if stored != own:
                 raise DataError(
                     f"--ckpt_path: the checkpoint was trained with other {name.replace('_', ' ')} ({stored}) than "
                     f"--data has ({own}); evaluate it on the data and label map of its run"

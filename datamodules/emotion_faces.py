@@ -120,6 +120,13 @@ class EmotionFacesDataModule(StoredDataModule):
         """The eight categories in the paper's order."""
         return list(CATEGORIES)
 
+    @property
+    def outputs(self) -> dict[str, dict[str, Any]]:
+        """Category, arousal and valence: what the targets are by task."""
+        value = {"kind": "value", "unit": "", "range": [-1, 1]}
+        category = {"kind": "classes", "classes": self.class_names}
+        return {"category": category, "arousal": value, "valence": value}
+
     def check_store(self, store: Store) -> None:
         """Refuse a store that holds no faces, or faces of other categories."""
         settings = store.manifest["settings"]  # those of schema 1 know no catalogue

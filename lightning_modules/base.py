@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
-from lightning_modules.nn.losses import CrossEntropy
+from lightning_modules.nn.losses import CrossEntropy, ValueLoss, labelled, value_error
 from lightning_modules.nn.memory import keep_freed_memory
 from lightning_modules.nn.metrics import class_labels, class_scores
 from lightning_modules.nn.scoring import Batch as Batch
 from lightning_modules.nn.scoring import ScoredModule
+from lightning_modules.nn.tasks import check_tasks, keep_scales, split_output, value_scale
 from lightning_modules.stages import Stages as Stages
 
 
@@ -41,8 +42,11 @@ class EmotionTask(ScoredModule):
     A subclass builds its modules, and defines `forward` and `stages`; the rest is here, in `ScoredModule` how it is
     evaluated, and in `StagedModule` what the learning rates are.
 
+    A model returns plain logits, one column per class and one per value; where the data have several tasks, a forward
+    hook names them by task, so that no model has to know of tasks.
+
     Args:
-        num_classes: Number of classes; linked from the data.
+        num_classes: Columns of the logits: classes, then one per value; linked from the data (``data.num_outputs``).
         input_shapes: Shape of one clip per modality as `forward` sees it, ``{"video": [3, T, H, W]}``; linked from
             the data.
         class_weights: Loss weight per class; linked from the data (``data.class_weighting``).
@@ -57,7 +61,15 @@ class EmotionTask(ScoredModule):
             ``self.video`` from the keys ``video.*``.
         select_by: Metric that selects the epoch.
         memory_format: ``channels_last_3d`` lays 5-D weights out channels last, which is faster in bf16.
+        tasks: Number of classes by task, 0 for a value; linked from the data, none where there are classes alone.
+        value_scales: Mean and standard deviation of the training labels of every value; linked from the data. A
+            checkpoint keeps them: predictions are in the unit of the label.
+        value_loss: Error of values, in standard deviations of the training labels: ``mse``, ``mae``, or ``ccc``, 1
+            minus the concordance correlation coefficient of the batch.
+        task_weights: What the loss of a task is multiplied by; 1 where not given.
     """
+
+    single_task: ClassVar[str] = ""  # why the model can learn nothing but one set of classes
 
     def __init__(
         self,
@@ -73,6 +85,10 @@ class EmotionTask(ScoredModule):
         select_by: Literal["accuracy", "uar", "f1"] = "accuracy",
         class_names: list[str] | None = None,
         vocabulary_sizes: dict[str, int] | None = None,
+        tasks: dict[str, int] | None = None,
+        value_scales: dict[str, list[float]] | None = None,
+        value_loss: ValueLoss = "mse",
+        task_weights: dict[str, float] | None = None,
     ) -> None:
         super().__init__(optimizer, scheduler, scheduler_interval)
         self.save_hyperparameters()
@@ -80,9 +96,14 @@ class EmotionTask(ScoredModule):
             self.hparams.pop(name)  # a checkpoint holds plain values only
         self.num_classes = num_classes
         self.input_shapes = input_shapes
-        self.class_names = class_names or [str(label) for label in range(num_classes)]
-        if len({name.strip() for name in self.class_names} - {""}) < num_classes:
-            raise TaskError(f"class_names {self.class_names}: {num_classes} classes need as many different names")
+        self.tasks = tasks or {}
+        self.value_loss = value_loss
+        self.task_weights = task_weights or {}
+        check_tasks(self.tasks, num_classes, self.task_weights, type(self).__name__, self.single_task)
+        classes = sum(self.tasks.values()) if self.tasks else num_classes
+        self.class_names = class_names or [str(label) for label in range(classes)]
+        if len({name.strip() for name in self.class_names} - {""}) < classes:
+            raise TaskError(f"class_names {self.class_names}: {classes} classes need as many different names")
         self.vocabulary_sizes = vocabulary_sizes or {}
         self.loss = loss or CrossEntropy()
         self.init_from = init_from or {}
@@ -92,6 +113,9 @@ class EmotionTask(ScoredModule):
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
         self._train_sums: Tensor | None = None
+        if self.tasks:
+            keep_scales(self, self.tasks, value_scales or {})
+            self.register_forward_hook(split_output)
 
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Any]:
@@ -169,18 +193,49 @@ class EmotionTask(ScoredModule):
             except TaskError as error:
                 raise TaskError(f"--model.init_from.{name}: {str(error).removeprefix('weights: ')}") from error
 
+    def class_loss(self, scores: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of the classes, over the clips that have a label where some may have none.
+
+        Args:
+            scores: ``(B, K)``.
+            target: Class indices ``(B,)``, of several tasks -1 where there is no label, or probabilities ``(B, K)``,
+                NaN there.
+
+        Returns:
+            A scalar, 0 with a gradient of 0 without any label.
+        """
+        if self.tasks or target.is_floating_point():
+            known = labelled(target)
+            if not known.any():
+                return scores.float().sum() * 0.0  # a gradient all the same, which replicas wait for
+            if not known.all():
+                scores, target = scores[known], target[known]
+        loss: Tensor = self.loss(scores, target, weight=self.class_weights)
+        return loss
+
     def task_loss(self, logits: Any, target: Any) -> Tensor:
-        """Return the loss of an output by itself; a model with several tasks defines its own.
+        """Return the loss of an output by itself: of several tasks the weighted sum.
 
         Args:
             logits: ``(B, K)``, or a dict by task.
-            target: Class indices ``(B,)``, probabilities ``(B, K)``, or a dict by task.
+            target: Class indices ``(B,)``, probabilities ``(B, K)``, or a dict by task; a clip without a label of a
+                task counts for the others alone.
 
         Returns:
             A scalar.
         """
-        loss: Tensor = self.loss(logits, target, weight=self.class_weights)
-        return loss
+        if not self.tasks:
+            return self.class_loss(logits, target)
+        losses = []
+        for task, classes in self.tasks.items():
+            said, true = logits[task], target[task]
+            if classes:
+                loss = self.class_loss(said, true)
+            else:
+                mean, deviation = value_scale(self, self.tasks, task)
+                loss = value_error((said - mean) / deviation, (true - mean) / deviation, self.value_loss)
+            losses.append(self.task_weights.get(task, 1.0) * loss)
+        return torch.stack(losses).sum()
 
     def compute_loss(self, output: dict[str, Any], batch: Batch) -> Tensor:
         """Return the task's loss plus the extra losses that the model returned.
@@ -214,16 +269,18 @@ class EmotionTask(ScoredModule):
         output = self(batch)
         loss = self.compute_loss(output, batch)
         with torch.no_grad():
-            labels = class_labels(output["logits"], batch["target"])
-            correct = (class_scores(output["logits"]).argmax(1) == labels).sum()
+            labels, scores = class_labels(output["logits"], batch["target"]), class_scores(output["logits"])
+            correct = (scores.argmax(1) == labels).sum() if self.class_names else labels.new_zeros(())
             clips = torch.tensor(float(len(batch["id"])), device=loss.device)
             assert self._train_sums is not None
             self._train_sums += torch.stack(
                 [loss.detach().float() * clips, clips, correct.float(), (labels >= 0).sum()]
             )
         if self.trainer.is_last_batch:
-            total, clips, hits, labelled = self._train_sums
-            metrics = {"train_loss": total / clips, "train_accuracy": hits / labelled}
+            total, clips, hits, known = self._train_sums
+            metrics = {"train_loss": total / clips}
+            if self.class_names:
+                metrics["train_accuracy"] = hits / known
             self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1, sync_dist=self.trainer.world_size > 1)
         return {"loss": loss}
 
@@ -234,6 +291,11 @@ class EmotionTask(ScoredModule):
             metrics: Of one evaluation.
 
         Returns:
-            ``select_by``'s metric.
+            ``select_by``'s metric; of several tasks the mean of it and of the concordance of every value, of those
+            that clips are labelled for.
         """
-        return metrics[self.select_by]
+        if not self.tasks:
+            return metrics[self.select_by]
+        names = [self.select_by if classes else f"ccc_{task}" for task, classes in self.tasks.items()]
+        parts = [metrics[name] for name in names if name in metrics]
+        return sum(parts) / max(len(parts), 1)

@@ -128,6 +128,8 @@ class LateFusion(EmotionTask):
         TaskError: If the data lacks a modality, or its MFCCs are too short.
     """
 
+    single_task = "its rules are over class probabilities"
+
     def __init__(
         self,
         num_classes: int,

@@ -33,7 +33,7 @@ from lightning_modules.errors import TaskError
 from lightning_modules.nn.frame_encoders import FaceEmbedding as FaceEmbedding
 from lightning_modules.nn.frame_encoders import FrameEncoder
 from lightning_modules.nn.frame_encoders import KinesicsEmbedding as KinesicsEmbedding
-from lightning_modules.nn.losses import FocalLoss, rmse
+from lightning_modules.nn.losses import FocalLoss, labelled, rmse
 
 
 class StaticTask(EmotionTask):
@@ -94,12 +94,13 @@ class StaticTask(EmotionTask):
             A scalar, 0 without any label.
         """
         if target.is_floating_point():
-            soft, known = target, ~target.isnan().any(1)
+            soft = target
         else:
-            soft, known = F.one_hot(target.clamp_min(0), self.num_classes).float(), target >= 0
+            soft = F.one_hot(target.clamp_min(0), scores.shape[1]).float()
+        known = labelled(target)
         if not known.any():
             return scores.float().sum() * 0.0  # a gradient all the same, which replicas wait for
-        alpha = self.class_weights if self.class_weights is not None else scores.new_ones(self.num_classes).float()
+        alpha = self.class_weights if self.class_weights is not None else scores.new_ones(scores.shape[1]).float()
         loss: Tensor = self.loss(scores[known], soft[known], weight=alpha / alpha.sum())
         return loss
 
@@ -117,6 +118,8 @@ class StaticEmotion(StaticTask):
             released code, beside the recall.
         **kwargs: See `StaticTask`.
     """
+
+    single_task = "its outputs are category, arousal and valence"
 
     def __init__(
         self,
@@ -222,15 +225,3 @@ class StaticEngagement(StaticTask):
         """
         embedding = self.encoder(self.observed(batch, self.modality))
         return {"logits": self.classifier(embedding), "aux": {"embedding": embedding}}
-
-    def task_loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the focal loss of the classes.
-
-        Args:
-            logits: ``(B, K)``.
-            target: As `class_loss` takes it.
-
-        Returns:
-            A scalar.
-        """
-        return self.class_loss(logits, target)

@@ -16,7 +16,7 @@ from datamodules.reading.tables import Row, Table, read_table, settle
 from error_texts import first_names
 
 MOST = 10_000  # classes or folds: nobody has as many, and a class more is a row of every table
-CLASSES = "emotion"  # the task of the classes, where there are values beside it
+CLASSES = "class"  # the task of the classes
 SOFT, VALUE = ("soft_", "label_"), "value_"
 SPLITS: dict[str, Split] = {
     "train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test",

@@ -224,10 +224,6 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             if name in self._told or name in read
         }
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the description of its input for a checkpoint, what made the features included."""
-        return super().state_dict() | {"provenance": self.provenance}
-
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuse a checkpoint of other classes; warn of one that was trained on features made in another way."""
         super().load_state_dict(state_dict)
@@ -339,12 +335,18 @@ class PrecomputedTensorDataModule(EmotionDataModule):
 
     @property
     def train_labels(self) -> np.ndarray:
-        """Class indices of the training clips that have one, of shares the most probable; none where there are values."""
-        labels = self.clip_index.targets.get(CLASSES, np.zeros(0, np.int64))[self.rows["train"]] if self.class_names else []
-        known = np.asarray(labels)
-        if known.ndim == 2:
-            return np.asarray(known[~np.isnan(known).any(1)].argmax(1))
-        return known[known >= 0].astype(np.int64)
+        """Class indices of the training clips, of shares the most probable; -1 where a clip has none."""
+        rows = self.rows["train"]
+        if CLASSES not in self.targets:
+            return np.full(len(rows), -1)
+        labels = self.clip_index.targets[CLASSES][rows]
+        return labels if labels.ndim == 1 else np.where(np.isnan(labels).any(1), -1, labels.argmax(1))
+
+    @property
+    def train_values(self) -> dict[str, np.ndarray]:
+        """Labels of the training clips by task, of every value; NaN where there is none."""
+        targets = self.clip_index.targets
+        return {task: targets[task][self.rows["train"]] for task, classes in self.tasks.items() if not classes}
 
     def dataset(self, split: Split) -> PrecomputedClips:
         """Return the clips of a split."""

@@ -42,7 +42,14 @@ from experiments.train.tested_checkpoints import score_selections
 from lightning_modules.base import EmotionTask
 
 HERE = Path(__file__).parents[1]
-LINKS = ("num_classes", "input_shapes", "class_weights", "class_names", "vocabulary_sizes")
+# Arguments of a model that are attributes of the data.
+LINKS = {
+    "num_classes": "num_outputs",
+    **{
+        name: name
+        for name in ("input_shapes", "class_weights", "class_names", "vocabulary_sizes", "tasks", "value_scales")
+    },
+}
 COMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -83,15 +90,15 @@ class EmotionCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link the model's arguments to the data's attributes."""
-        for name in LINKS:
-            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        for name, source in LINKS.items():
+            parser.link_arguments(f"data.{source}", f"model.init_args.{name}", apply_on="instantiate")
         parser.add_argument("--overwrite", type=bool, default=False, help="Throw away what the run's folder holds.")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, after refusing values that a link would silently replace."""
         given = request.read_command(self.arguments[1:]).get("model", {}).get("init_args", {})
         if linked := [name for name in LINKS if name in given]:
-            raise UsageError(f"--model.{linked[0]} is taken from the data (data.{linked[0]}); remove it")
+            raise UsageError(f"--model.{linked[0]} is taken from the data (data.{LINKS[linked[0]]}); remove it")
         if parser.default_env:
             raise UsageError("JSONARGPARSE_DEFAULT_ENV: a run is compared by files and options alone; unset it")
         super().parse_arguments(parser, args)

@@ -46,6 +46,8 @@ class TwoBranches(EmotionTask):
         **kwargs: See `EmotionTask`.
     """
 
+    single_task = "it adds the scores of two trained branches class by class"
+
     def __init__(
         self,
         num_classes: int,

@@ -3,9 +3,14 @@
 Those of classes are behind one call: ``loss(logits, target, weight=None)``, the weight being one per class.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+ValueLoss = Literal["mse", "mae", "ccc"]
+_TINY = 1e-8  # keeps the concordance of a batch finite where neither labels nor predictions differ
 
 
 def rmse(predicted: Tensor, target: Tensor) -> Tensor:
@@ -24,6 +29,44 @@ def rmse(predicted: Tensor, target: Tensor) -> Tensor:
     error = (predicted.float() - target.float().nan_to_num()).where(known, 0.0)
     length: Tensor = torch.linalg.vector_norm(error)
     return length / known.sum().clamp_min(1).sqrt()
+
+
+def labelled(target: Tensor) -> Tensor:
+    """Return which clips have a label of a task, bool ``(B,)``.
+
+    Args:
+        target: Classes, int64 ``(B,)``, -1 where there is none; probabilities ``(B, K)`` or values ``(B,)``, NaN there.
+    """
+    if target.is_floating_point():
+        return ~target.isnan().reshape(len(target), -1).any(1)
+    return target >= 0
+
+
+def value_error(predicted: Tensor, target: Tensor, kind: ValueLoss = "mse") -> Tensor:
+    """Return the error of values over the clips that have a label.
+
+    Args:
+        predicted: ``(B,)``.
+        target: ``(B,)``, NaN where there is no label.
+        kind: ``mse``, the mean of squares; ``mae``, of sizes; ``ccc``, 1 minus the concordance correlation coefficient
+            of the batch, which takes batches of several clips to say anything.
+
+    Returns:
+        A scalar, 0 with a gradient of 0 without any label.
+    """
+    known = labelled(target)
+    count = known.sum().clamp_min(1)
+    said = predicted.float().where(known, 0.0)
+    true = target.float().nan_to_num().where(known, 0.0)
+    if kind == "mse":
+        return (said - true).square().sum() / count
+    if kind == "mae":
+        return (said - true).abs().sum() / count
+    apart_said, apart_true = ((of - of.sum() / count).where(known, 0.0) for of in (said, true))
+    shift = (said.sum() - true.sum()) / count
+    both = (apart_said * apart_true).sum() / count
+    spread = (apart_said.square() + apart_true.square()).sum() / count
+    return 1 - (2 * both + _TINY) / (spread + shift.square() + _TINY)
 
 
 class CrossEntropy(nn.Module):

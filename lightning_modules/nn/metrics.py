@@ -5,6 +5,7 @@ pulled down by classes that the fold does not hold would be visible. So evaluati
 duplicates by clip id, and computes each metric once on the whole table.
 """
 
+import warnings
 from dataclasses import dataclass, field
 
 import torch
@@ -16,7 +17,12 @@ from torchmetrics.functional.classification import (
     multiclass_precision,
     multiclass_recall,
 )
-from torchmetrics.functional.regression import concordance_corrcoef, mean_squared_error
+from torchmetrics.functional.regression import (
+    concordance_corrcoef,
+    mean_absolute_error,
+    mean_squared_error,
+    pearson_corrcoef,
+)
 
 from error_texts import first_names
 from lightning_modules.errors import ScoresNotFinite
@@ -24,9 +30,18 @@ from lightning_modules.errors import ScoresNotFinite
 Scores = Tensor | dict[str, Tensor]
 
 
+def class_task(logits: Scores) -> str | None:
+    """Return the name of the task of classes of an output by task, the one of two dimensions; None without one."""
+    named = logits.items() if isinstance(logits, dict) else ()
+    return next((task for task, value in named if value.ndim == 2), None)
+
+
 def class_scores(logits: Scores) -> Tensor:
-    """Return the class scores ``(N, K)`` of an output: the one task of a dict that has two dimensions."""
-    return logits if isinstance(logits, Tensor) else next(value for value in logits.values() if value.ndim == 2)
+    """Return the class scores ``(N, K)`` of an output; of one that has values alone ``(N, 0)``."""
+    if isinstance(logits, Tensor):
+        return logits
+    task, first = class_task(logits), next(iter(logits.values()))
+    return first.new_empty(len(first), 0) if task is None else logits[task]
 
 
 def class_labels(logits: Scores, target: Scores) -> Tensor:
@@ -40,8 +55,11 @@ def class_labels(logits: Scores, target: Scores) -> Tensor:
         int64 ``(N,)``, empty without targets.
     """
     if isinstance(target, dict):
-        task = next(name for name, value in logits.items() if value.ndim == 2) if isinstance(logits, dict) else ""
-        target = target.get(task, torch.empty(0))
+        task = class_task(logits)
+        if task is None and isinstance(logits, dict):
+            first = next(iter(logits.values()))
+            return first.new_full((len(first),), -1, dtype=torch.int64)
+        target = target.get(task or "", torch.empty(0))
     if target.ndim < 2:
         return target.long()
     return target.argmax(1).where(~target.isnan().any(1), -1)
@@ -110,7 +128,7 @@ class PredictionTable:
 
     @property
     def scores(self) -> Tensor:
-        """Class scores ``(N, K)``."""
+        """Class scores ``(N, K)``; ``(N, 0)`` where there are values alone."""
         return class_scores(self.logits)
 
     @property
@@ -181,8 +199,8 @@ def table_metrics(table: PredictionTable) -> dict[str, float]:
         table: The table.
 
     Returns:
-        `classification_metrics` over the clips with a class label, and ``rmse_<task>`` and ``ccc_<task>`` (concordance
-        correlation coefficient) over those with that label; what no clip is labelled for is left out.
+        `classification_metrics` over the clips with a class label, and those of `value_metrics` as ``<metric>_<task>``
+        over the clips with that label; what no two clips are labelled for is left out.
     """
     metrics: dict[str, float] = {}
     labelled = table.labels >= 0
@@ -191,9 +209,45 @@ def table_metrics(table: PredictionTable) -> dict[str, float]:
     for task, (said, true) in table.values.items():
         known = ~true.isnan()
         if known.sum() > 1:
-            metrics[f"rmse_{task}"] = mean_squared_error(said[known], true[known], squared=False).item()
-            metrics[f"ccc_{task}"] = concordance_corrcoef(said[known], true[known]).item()
+            metrics |= {f"{name}_{task}": value for name, value in value_metrics(said[known], true[known]).items()}
     return metrics
+
+
+def constant(values: Tensor) -> bool:
+    """Return whether all values are the same one, so that nothing can correlate with them."""
+    return bool((values == values[:1]).all())
+
+
+def value_metrics(predicted: Tensor, target: Tensor) -> dict[str, float]:
+    """Return errors and agreement of one table of values.
+
+    Args:
+        predicted: ``(N,)``, finite, N at least 2.
+        target: ``(N,)``, finite.
+
+    Returns:
+        ``mae`` and ``rmse`` in the unit of the label, ``pearson`` and ``ccc``, Lin's concordance correlation
+        coefficient. Both are 0 where the predictions or the labels are all the same: they say nothing about each other.
+
+    Example:
+        >>> value_metrics(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 3.0, 4.0]))["mae"]
+        1.0
+    """
+    found = {
+        "mae": mean_absolute_error(predicted, target).item(),
+        "rmse": mean_squared_error(predicted, target, squared=False).item(),
+        "pearson": 0.0,
+        "ccc": 0.0,
+    }
+    if not constant(predicted) and not constant(target):
+        # Neither depends on the unit. torchmetrics doubts variances that are small as numbers.
+        middle, size = target.double().mean(), target.double().std()
+        said, true = ((of.double() - middle) / size for of in (predicted, target))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # predictions that hardly differ are a finding, and no fault of the numbers
+            found["pearson"] = float(pearson_corrcoef(said, true).nan_to_num())
+            found["ccc"] = float(concordance_corrcoef(said, true).nan_to_num())
+    return found
 
 
 def classification_metrics(logits: Tensor, target: Tensor) -> dict[str, float]:

@@ -27,7 +27,10 @@ class ScoredModule(StagedModule):
 
     Attributes:
         predictions: Outputs of the last evaluation.
+        tasks: Number of classes by task, 0 for a value; none where the output is one set of classes.
     """
+
+    tasks: dict[str, int]
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -75,8 +78,10 @@ class ScoredModule(StagedModule):
         metrics = table_metrics(table)
         loss = self.task_loss(self._on_device(table.logits), self._on_device(table.target)).item()
         if prefix == "val":
-            # On a few hundred clips several epochs share the top accuracy; 0.5 / N is less than one clip's worth.
-            metrics["score"] = self.selection_score(metrics) + 0.5 / len(table.ids) * float(np.exp(-loss))
+            # On a few hundred clips several epochs share the top accuracy; 0.5 / N is less than one clip's worth. Of
+            # several tasks the accuracy is one share; values alone have no ties.
+            worth = 0.5 / len(table.ids) / max(len(self.tasks), 1) if table.scores.shape[1:] != (0,) else 0.0
+            metrics["score"] = self.selection_score(metrics) + worth * float(np.exp(-loss))
         for source, part in table.sources.items():
             metrics |= {f"{name}_{source}": value for name, value in table_metrics(part).items()}
         self.log_dict({f"{prefix}_{name}": value for name, value in {"loss": loss, **metrics}.items()})
@@ -98,10 +103,14 @@ class ScoredModule(StagedModule):
         """Return the scores of the batch's clips.
 
         Returns:
-            ``id``, ``probabilities`` ``(B, K)`` and, where the model has one, ``embedding`` ``(B, D)``.
+            ``id``, ``probabilities`` ``(B, K)``, of values ``values`` ``(B,)`` by task and, where the model has one,
+            ``embedding`` ``(B, D)``.
         """
         output = self._collect(batch)
-        result = {"id": batch["id"], "probabilities": class_scores(output["logits"]).softmax(1)}
+        logits = output["logits"]
+        result = {"id": batch["id"], "probabilities": class_scores(logits).softmax(1)}
+        if isinstance(logits, dict):
+            result["values"] = {task: value for task, value in logits.items() if value.ndim == 1}
         embedding = output.get("aux", {}).get("embedding")
         return result if embedding is None else {**result, "embedding": embedding}
 
@@ -118,7 +127,7 @@ class ScoredModule(StagedModule):
         self._parts = []
 
     def on_validation_epoch_end(self) -> None:
-        """Log ``val_loss``, ``val_accuracy``, ``val_uar``, ``val_f1`` and ``val_score``."""
+        """Log ``val_loss``, ``val_accuracy``, ``val_uar``, ``val_f1``, those of values, and ``val_score``."""
         self._log_evaluation("val")
 
     def on_test_epoch_end(self) -> None:

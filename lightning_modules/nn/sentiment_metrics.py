@@ -5,10 +5,30 @@ what became the custom since: two classes in two ways (negative against not nega
 negative against positive), seven classes by rounding, the mean absolute error and Pearson's correlation.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 SEVEN = 3  # the scale of seven classes goes from -3 to 3
+
+
+def sentiment_scores(
+    values: dict[str, tuple[Tensor, Tensor]], outputs: dict[str, dict[str, Any]]
+) -> dict[str, float]:
+    """Return `sentiment_metrics` of the tasks that are sentiments, as ``<metric>_<task>``.
+
+    Args:
+        values: Predicted and true values ``(N,)`` by task.
+        outputs: What the data say each task is: ``"scale": "sentiment"`` and its ``range``.
+    """
+    scores = {}
+    for task, (predicted, true) in values.items():
+        of = outputs.get(task, {})
+        if of.get("scale") == "sentiment":
+            found = sentiment_metrics(predicted, true, of["range"][1])
+            scores |= {f"{name}_{task}": value for name, value in found.items()}
+    return scores
 
 
 def sentiment_metrics(predicted: Tensor, true: Tensor, limit: float = SEVEN) -> dict[str, float]:
