@@ -120,6 +120,8 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not self.index_path.exists():
             raise DataError(f"no index of clips at {self.index_path}; docs/data.md tells what --data.root holds")
         if is_pickle:
+            if given := next((name for name, value in (("class_names", class_names), ("columns", columns)) if value), ""):
+                raise DataError(f"--data.{given}: {whole} holds values and arrays, no classes and no tables; leave it out")
             check_memory([whole])
             pickle = read_mmsa(whole, values or ())
             self.clip_index = pickle.index

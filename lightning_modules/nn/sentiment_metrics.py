@@ -10,24 +10,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_OF_EVERY_VALUE = ("mae", "corr")  # `lightning_modules.nn.metrics` gives them of any value, as mae and pearson
 SEVEN = 3  # the scale of seven classes goes from -3 to 3
 
 
 def sentiment_scores(
     values: dict[str, tuple[Tensor, Tensor]], outputs: dict[str, dict[str, Any]]
 ) -> dict[str, float]:
-    """Return `sentiment_metrics` of the tasks that are sentiments, as ``<metric>_<task>``.
+    """Return what `sentiment_metrics` adds to the figures of any value, of the tasks that are sentiments.
 
     Args:
         values: Predicted and true values ``(N,)`` by task.
         outputs: What the data say each task is: ``"scale": "sentiment"`` and its ``range``.
+
+    Returns:
+        ``<metric>_<task>``.
     """
     scores = {}
     for task, (predicted, true) in values.items():
         of = outputs.get(task, {})
         if of.get("scale") == "sentiment":
             found = sentiment_metrics(predicted, true, of["range"][1])
-            scores |= {f"{name}_{task}": value for name, value in found.items()}
+            scores |= {f"{name}_{task}": value for name, value in found.items() if name not in _OF_EVERY_VALUE}
     return scores
 
 
