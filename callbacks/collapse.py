@@ -55,12 +55,14 @@ class CollapseGuard(Callback):
         self._check(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the loss before a checkpoint is written, and count epochs with a single predicted class."""
+        """Check the loss before a checkpoint is written, and count epochs with a single predicted class, if any are."""
         if trainer.sanity_checking:
             return
         assert isinstance(pl_module, EmotionTask)
         self._check(trainer)
         table = pl_module.predictions
+        if not pl_module.class_names:
+            return
         classes = torch.unique(table.scores.argmax(1))
         self._collapsed = (
             self._collapsed + 1 if len(classes) == 1 and len(torch.unique(table.labels[table.labels >= 0])) > 1 else 0

@@ -96,7 +96,8 @@ class History(Callback):
             writer.writeheader()
             writer.writerows(self._rows)
         if trainer.progress_bar_callback is None and trainer.max_epochs:
-            shown = "  ".join(f"{name} {values[name]}" for name in SHOWN if name in values)
+            agreements = [name for name in values if name.startswith("val_ccc_")]
+            shown = "  ".join(f"{name} {values[name]}" for name in (*SHOWN, *agreements) if name in values)
             if self._frozen_ever or values["trainable"] < sum(p.numel() for p in pl_module.parameters()):
                 self._frozen_ever = True
                 shown += f"  trainable {values['trainable']:,}"

@@ -1,4 +1,4 @@
-"""Pictures of one run: confusion matrix, learning curves, attention over the faces that the model saw."""
+"""Pictures of one run: confusion matrix, values against labels, learning curves, attention over what the model saw."""
 
 import csv
 from pathlib import Path
@@ -62,8 +62,30 @@ def draw_confusion(target: Tensor, predicted: Tensor, class_names: list[str]) ->
     return figure
 
 
+def draw_values(values: dict[str, tuple[Tensor, Tensor]]) -> Figure:
+    """Draw predicted against true values, one panel per task.
+
+    Args:
+        values: Predicted and true values ``(N,)`` by task, in the unit of the label, NaN where a clip has no label.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(3.6 * len(values), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(values), squeeze=False)[0]
+    for axis, (task, (predicted, true)) in zip(axes, values.items(), strict=True):
+        known = ~true.isnan()
+        said, meant = predicted[known].numpy(), true[known].numpy()
+        axis.scatter(meant, said, s=12, alpha=0.5)
+        if len(meant):
+            ends = [float(min(said.min(), meant.min())), float(max(said.max(), meant.max()))]
+            axis.plot(ends, ends, color="0.6", linewidth=1, zorder=0)
+        axis.set(xlabel=f"{task}: true", ylabel="predicted", title=f"{int(known.sum())} clips")
+    return figure
+
+
 def draw_curves(history: list[dict[str, str]]) -> Figure:
-    """Draw loss, accuracy and learning rates over the epochs.
+    """Draw loss, accuracy, concordance of values and learning rates over the epochs, of what there is.
 
     Args:
         history: Rows of ``metrics.csv``.
@@ -71,9 +93,14 @@ def draw_curves(history: list[dict[str, str]]) -> Figure:
     Returns:
         The figure.
     """
-    figure = Figure(figsize=(12, 3.4), layout="constrained")
     panels = {"loss": ["train_loss", "val_loss"], "accuracy": ["train_accuracy", "val_accuracy", "val_uar"]}
+    names = list(dict.fromkeys(name for row in history for name in row))
+    if agreements := [name for name in names if name.startswith("val_ccc_")]:
+        panels["concordance"] = agreements
+        if not any(name in names for name in panels["accuracy"]):
+            panels.pop("accuracy")
     panels["learning rate"] = [name for name in history[0] if name.startswith("lr/")]
+    figure = Figure(figsize=(4 * len(panels), 3.4), layout="constrained")
     for axis, (title, names) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         colours: list[Any] = [f"C{number}" for number in range(len(names))]
         if len(names) > 10:  # stages from input to head; the default colours would come twice
@@ -148,7 +175,10 @@ def plot_folder(trainer: Trainer) -> Path:
 
 
 class ResultPlots(Callback):
-    """Write ``plots/confusion.png`` after every test run, and ``plots/curves.png`` where ``metrics.csv`` is."""
+    """Write ``plots/confusion.png`` of classes and ``plots/values.png`` of values after every test run.
+
+    Where ``metrics.csv`` is, ``plots/curves.png`` too.
+    """
 
     only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
     leaves_files = True  # not in a trial run
@@ -160,9 +190,12 @@ class ResultPlots(Callback):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         folder, table = plot_folder(trainer), pl_module.predictions
-        labelled = table.labels >= 0
-        figure = draw_confusion(table.labels[labelled], table.scores.argmax(1)[labelled], data.class_names)
-        save(figure, folder / "confusion.png", data.synthetic)
+        if data.class_names:
+            labelled = table.labels >= 0
+            figure = draw_confusion(table.labels[labelled], table.scores.argmax(1)[labelled], data.class_names)
+            save(figure, folder / "confusion.png", data.synthetic)
+        if table.values:
+            save(draw_values(table.values), folder / "values.png", data.synthetic)
         history = folder.with_name("metrics.csv")
         if folder.name == "plots" and history.exists():
             with history.open(newline="") as file:

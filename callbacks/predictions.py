@@ -18,9 +18,10 @@ def write_predictions(
 ) -> None:
     """Write the task's last prediction table as CSV (contract 5).
 
-    Columns: id, group, target (class index; empty without a label), ``p_<class>`` with the class probabilities, of
-    every task without classes ``target_<task>`` (empty without a label) and ``pred_<task>``, ``gate_<modality>`` where
-    a model weighs modalities, and ``attr_<name>`` of what is known of a clip.
+    Columns: id, group, target (class index; empty without a label, or where there are values alone), ``p_<class>`` with
+    the class probabilities, of every value ``target_<task>`` (empty without a label) and ``pred_<task>``, both in the
+    unit of the label, ``gate_<modality>`` where a model weighs modalities, and ``attr_<name>`` of what is known of a
+    clip.
 
     Args:
         path: File to write; it appears whole or not at all.

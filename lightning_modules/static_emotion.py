@@ -93,10 +93,7 @@ class StaticTask(EmotionTask):
         Returns:
             A scalar, 0 without any label.
         """
-        if target.is_floating_point():
-            soft = target
-        else:
-            soft = F.one_hot(target.clamp_min(0), scores.shape[1]).float()
+        soft = target if target.is_floating_point() else F.one_hot(target.clamp_min(0), scores.shape[1]).float()
         known = labelled(target)
         if not known.any():
             return scores.float().sum() * 0.0  # a gradient all the same, which replicas wait for

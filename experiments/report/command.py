@@ -10,6 +10,7 @@ from experiments.report.markup import one_line
 from experiments.report.readme import has_block, update_readme
 from experiments.report.renderings import html, index_html, markdown, readme_block, whole_latex, whole_markdown
 from experiments.report.report_tables import report_of
+from experiments.report.run_report import report_runs
 from experiments.report.text_table import Report
 from experiments.reproduce.committed import read_committed, write_committed
 from experiments.reproduce.finished_cells import read_cells
@@ -26,6 +27,13 @@ RUNS = Path("runs")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``report``."""
     parser.add_argument("tables", nargs="*", metavar="TABLE", help="file stem or path of a table; default: all")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="report on single runs, no tables: folders of folds and seeds of one experiment, or a folder of these",
+    )
     parser.add_argument("--data", choices=("real", "synthetic"), default="real", help="synthetic: the stand-in's runs")
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="folder of all runs")
     parser.add_argument(
@@ -34,14 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"read result files in DIR instead of runs; default for a table without runs: {RESULTS}",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report; default RUNS/[synthetic/]report")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report; default "
+                        "RUNS/[synthetic/]report, with --run the run's")  # fmt: skip
     parser.add_argument("--commit", action="store_true", help=f"write compact result files into {RESULTS}")
     parser.add_argument("--readme", type=Path, nargs="?", const=Path("README.md"), metavar="FILE",
                         help="renew the tables between the markers of a Markdown file")  # fmt: skip
 
 
 def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
-    """Report on tables.
+    """Report on tables, or on single runs.
 
     Args:
         args: Options of `add_arguments`.
@@ -54,6 +63,13 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
         DataError: If a table or a result file cannot be read, a file, folder or marker is missing, or the report cannot
             be written.
     """
+    if args.run:
+        others = {"TABLE": args.tables, "--results": args.results, "--commit": args.commit, "--readme": args.readme}
+        if given := [name for name, value in others.items() if value]:
+            raise DataError(f"--run reports on single runs, {given[0]} is about tables; leave one of them out")
+        for line in report_runs(args.run, args.out):
+            print(line)
+        return 0
     synthetic = args.data == "synthetic"
     if synthetic and args.results:
         raise DataError("--results holds results on real data; leave --data synthetic out")

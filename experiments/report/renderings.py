@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from experiments.report import markup
 from experiments.report.plots import figures, run_pictures
+from experiments.report.run_tables import RunReport
 from experiments.report.text_table import NOT_RUN, STAMP, Report, TextTable
 from experiments.results.quantities import NONE
 
@@ -55,6 +56,21 @@ def index_html(reports: Sequence[Report]) -> str:
     """Return a page that holds the main table of every report and links to the reports beside it."""
     synthetic = any(report.summary.table.synthetic for report in reports)
     return _rendered("index.html", title="Tables", synthetic=synthetic, reports=reports)
+
+
+def run_markdown(report: RunReport) -> str:
+    """Return the report on single runs as Markdown, pictures left out."""
+    return _rendered("run.md", report=report)
+
+
+def run_html(report: RunReport, pictures: Sequence[tuple[str, bytes]]) -> str:
+    """Return the report on single runs as one page.
+
+    Args:
+        report: The report.
+        pictures: Captions and PNG bytes.
+    """
+    return _rendered("run.html", title=report.title, synthetic=report.synthetic, report=report, pictures=pictures)
 
 
 def _rendered(template: str, **values: object) -> str:

@@ -32,7 +32,7 @@ from experiments.results.result_check import LATER, SCHEMA, miscounted, problem
 from experiments.settings.config import Config
 
 UNSELECTED = "unselected"  # stands for the selection of a run that ended before its first validation
-_DRAWN_ANEW = ("confusion", "curves")  # pictures of one run that a report draws itself, over all of them
+_DRAWN_ANEW = ("confusion", "curves", "values")  # pictures of one run that a report draws itself, over all of them
 State = Literal["done", "missing", "partial", "changed"]
 
 
@@ -179,6 +179,8 @@ def read_cell(directory: Path) -> Cell:
         DataError: If a file is missing, damaged, cut short or of another schema, or one contradicts another.
     """
     result = read_result(directory)
+    if not result["class_names"]:
+        raise DataError(f"{directory}: it has values and no classes, which tables compare; report --run {directory}")
     missing: dict[str, dict[float, dict[str, Predictions]]] = {}
     for folder in sorted(directory.glob("missing/*-*/")):
         modality, _, rate = folder.name.rpartition("-")

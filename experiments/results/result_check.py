@@ -19,9 +19,16 @@ RESULT: dict[str, Any] = {
     "synthetic": bool,
     "leaked": bool,  # the model saw what its labels were made of, or what came after them
     "corpus": str,
-    "class_names": list,
+    "class_names": list,  # none where there are values alone
+    "outputs": dict,  # task -> what it means: kind, classes, unit, range; empty in results of an earlier version
+    "provenance": dict,  # of features that others made: modality -> tool, version, settings
     "group_name": str,  # what the groups are: speakers or clips
-    "selections": dict,  # selection -> {epoch, accuracy, uar, f1, ...}; no epoch where nothing was trained
+    # selection -> {epoch, accuracy, uar, f1, ..., mae_<task>, rmse_<task>, pearson_<task>, ccc_<task>}; no epoch where
+    # nothing was trained, no metric of what no test clip is labelled for
+    "selections": dict,
+    # metric -> what the most frequent class of the test clips, and the training labels' mean, would get there; and
+    # mean_<task>, that mean
+    "baselines": dict,
     "n_train": int,
     "n_val": int,
     "n_test": int,
@@ -36,8 +43,15 @@ RESULT: dict[str, Any] = {
     "data_fingerprint": str,
     "request_hash": str,
 }
-LATER = {"leaked": False}  # fields that results of an earlier version lack
+# Fields that results of an earlier version lack.
+LATER: dict[str, Any] = {"leaked": False, "outputs": {}, "provenance": {}, "baselines": {}}
 _METRICS = ("accuracy", "uar", "f1")
+
+
+def valued(result: Mapping[str, Any]) -> list[str]:
+    """Return the tasks of a result whose labels are values."""
+    outputs = result["outputs"].items()
+    return [task for task, of in outputs if isinstance(of, dict) and of.get("kind") == "value"]
 
 
 def problem(result: Mapping[str, Any]) -> str:
@@ -54,7 +68,10 @@ def problem(result: Mapping[str, Any]) -> str:
         if not (None in allowed if value is None else type(value) in allowed):
             return f"{name} is {value!r}"
     names = result["class_names"]
-    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        return f"class_names is {names!r}"
+    values = valued(result)
+    if not names and not values:
         return f"class_names is {names!r}"
     for name in ("total", "trainable", "stages"):
         if type(result["parameters"].get(name)) is not (dict if name == "stages" else int):
@@ -64,9 +81,9 @@ def problem(result: Mapping[str, Any]) -> str:
     for selection, metrics in result["selections"].items():
         if not isinstance(metrics, dict):
             return f"selections.{selection} is {metrics!r}"
-        if absent := {"epoch", *_METRICS} - set(metrics):
+        if absent := ({"epoch"} if values else {"epoch", *_METRICS}) - set(metrics):
             return f"selections.{selection} lacks {', '.join(sorted(absent))}"
-        for name in _METRICS:
+        for name in _METRICS if not values else metrics.keys() - {"epoch"}:
             if type(metrics[name]) not in (int, float) or not math.isfinite(metrics[name]):
                 return f"selections.{selection}.{name} is {metrics[name]!r}"
         if type(metrics["epoch"]) not in (int, type(None)):

@@ -56,7 +56,7 @@ def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
             "word;\nruns carry on from checkpoints/last.ckpt: move it away, then type the same command"
         )
     if overwrite and (folder / "request.json").exists():  # never in a folder that is no run's
-        for pattern in ("result.json", "request.json", "metrics.csv", "predictions*.csv"):
+        for pattern in ("result.json", "request.json", "metrics.csv", "predictions*.csv", "report.*"):
             for path in folder.glob(pattern):
                 path.unlink()
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)

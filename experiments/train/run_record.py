@@ -2,9 +2,13 @@
 
 import importlib
 import platform
+import shlex
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
@@ -17,6 +21,7 @@ from experiments.results import cell as results
 from experiments.results.provenance import commit, device_name
 from experiments.settings.redaction import hide
 from lightning_modules.base import EmotionTask
+from lightning_modules.nn.metrics import PredictionTable, constant, value_metrics
 
 
 class RecordConfig(SaveConfigCallback):
@@ -52,6 +57,7 @@ def record_result(
     profile = next((c.result for c in trainer.callbacks if isinstance(c, ModelProfile)), {})
     history = next(c for c in trainer.callbacks if isinstance(c, History))
     sizes = {**data.split_sizes(), "test": len(task.predictions.ids)}  # fewer where batches were limited
+    baselines = _baselines(data, task.predictions)
     results.write_result(
         folder,
         {
@@ -64,7 +70,10 @@ def record_result(
             "corpus": data.corpus,
             "class_names": data.class_names,
             "group_name": data.group_name,
+            "outputs": data.outputs,
+            "provenance": data.provenance,
             "selections": selections,
+            "baselines": baselines,
             **{f"n_{split}": sizes[split] for split in ("train", "val", "test")},
             "parameters": profile["parameters"],
             **{name: profile.get(name) for name in ("flops", "latency_ms", "peak_memory_mb")},
@@ -78,16 +87,61 @@ def record_result(
             "data_fingerprint": data.fingerprint,
         },
     )
-    labelled, whole = int((task.predictions.labels >= 0).sum()), sizes["test"]
-    counted = f"{whole} clips" if labelled == whole else f"the {labelled} of {whole} clips that have a class"
     for selection, metrics in selections.items():
         note = " (chosen on the clips that it is scored on: optimistic)" if selection == "best" else ""
         name = "not selected" if selection == results.UNSELECTED else selection
         epoch = "nothing trained" if metrics["epoch"] is None else f"epoch {metrics['epoch'] + 1}"
-        print(
-            f"{'LEAKED: ' * data.leaked}{name}, {epoch}{note}: accuracy {100 * metrics['accuracy']:.2f} %, "
-            f"UAR {100 * metrics['uar']:.2f} %, macro F1 {100 * metrics['f1']:.2f} % on {counted}"
-        )
+        said = "; ".join(_told(metrics, baselines, task.predictions))
+        print(f"{'LEAKED: ' * data.leaked}{name}, {epoch}{note}: {said}")
     if unselected := [name for name in data.selections if name not in selections]:
         print(f"{unselected[0]}: not selected, no epoch was validated and kept before the run ended")
     print(f"result: {folder / 'result.json'}")
+    program = "affectzoo" if Path(sys.argv[0]).name == "affectzoo" else "python cli.py"
+    print(f"report: {program} report --run {shlex.quote(str(folder))}")
+    if data.num_folds > 1:
+        last = data.num_folds - 1
+        print(f"fold {data.fold} of 0 to {last}: fit the others with --data.fold; report --run takes all their folders")
+
+
+def _baselines(data: EmotionDataModule, table: PredictionTable) -> dict[str, float]:
+    """Return what the test's most frequent class and the training labels' mean get on the test clips, and that mean."""
+    found: dict[str, float] = {}
+    if len(labels := table.labels[table.labels >= 0]):
+        counts = torch.bincount(labels)
+        found = {"accuracy": float(counts.max() / len(labels)), "uar": 1 / int((counts > 0).sum())}
+    scales = data.value_scales
+    for task, (_, true) in table.values.items():
+        known = true[~true.isnan()]
+        if task in scales and len(known) > 1:
+            found[f"mean_{task}"] = scales[task][0]
+            found |= {
+                f"{name}_{task}": value
+                for name, value in value_metrics(torch.full_like(known, scales[task][0]), known).items()
+            }
+    return found
+
+
+def _told(metrics: dict[str, Any], baselines: dict[str, float], table: PredictionTable) -> Iterator[str]:
+    """Yield what is printed of a selection: its classes, then each value."""
+    whole = len(table.ids)
+
+    def counted(known: int, what: str) -> str:
+        return f"{whole} clips" if known == whole else f"the {known} of {whole} clips that have a {what}"
+
+    if "accuracy" in metrics:
+        yield (
+            f"accuracy {100 * metrics['accuracy']:.2f} %, UAR {100 * metrics['uar']:.2f} %, macro F1 "
+            f"{100 * metrics['f1']:.2f} % on {counted(int((table.labels >= 0).sum()), 'class')}"
+        )
+    for task, (said, true) in table.values.items():
+        if f"ccc_{task}" not in metrics:
+            yield f"{task}: fewer than two clips have a value"
+            continue
+        of = {name: metrics[f"{name}_{task}"] for name in ("mae", "rmse", "pearson", "ccc")}
+        known = ~true.isnan()
+        text = f"{task} MAE {of['mae']:.4g}, RMSE {of['rmse']:.4g}, Pearson {of['pearson']:.3f}, CCC {of['ccc']:.3f}"
+        text += f" on {counted(int(known.sum()), 'value')}"
+        if f"mae_{task}" in baselines:
+            text += f" (the training labels' mean: MAE {baselines[f'mae_{task}']:.4g}, CCC 0)"
+        same = [name for name, values in (("prediction", said), ("label", true)) if constant(values[known])]
+        yield text + "".join(f"; every {name} is the same, so that nothing correlates" for name in same)

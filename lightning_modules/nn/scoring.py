@@ -16,7 +16,11 @@ Batch = dict[str, Any]
 
 def _on_cpu(values: Scores) -> Scores:
     if isinstance(values, dict):
-        return {task: value.detach().float().cpu() for task, value in values.items()}
+        return {task: _whole_or_float(value) for task, value in values.items()}
+    return _whole_or_float(values)
+
+
+def _whole_or_float(values: Tensor) -> Tensor:
     return values.detach().cpu() if values.dtype == torch.int64 else values.detach().float().cpu()
 
 

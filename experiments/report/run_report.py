@@ -1,0 +1,50 @@
+"""``cli.py report --run``: single runs as Markdown and one self-contained HTML page."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from atomic_files import write_atomic
+from datamodules.errors import DataError
+from experiments.report.renderings import run_html, run_markdown
+from experiments.report.run_tables import report_of
+from experiments.results.run import Run, read_runs
+
+
+def report_runs(folders: Sequence[Path], out: Path | None) -> list[str]:
+    """Write ``report.md`` and ``report.html`` on the folds and seeds of one experiment.
+
+    Args:
+        folders: Folders of runs, or that hold such folders.
+        out: Where the files go; the run's folder where not given, of several runs the one that holds them.
+
+    Returns:
+        Lines to print: the report, and the path of the page to open.
+
+    Raises:
+        DataError: If there is no finished run, or what is there is no whole one.
+    """
+    runs = read_runs(folders)
+    place = out or runs[0].folder
+    if not out and len(runs) > 1:
+        place = Path(os.path.relpath(os.path.commonpath([run.folder.resolve() for run in runs])))
+    report = report_of(runs)
+    text = run_markdown(report)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        write_atomic(place / "report.md", text)
+        write_atomic(place / "report.html", run_html(report, pictures(runs)))
+    except OSError as error:
+        raise DataError(f"cannot write {place}: {error.strerror}; name another folder with --out") from error
+    return [text.rstrip("\n"), "", f"report: {place / 'report.html'}"]
+
+
+def pictures(runs: Sequence[Run]) -> list[tuple[str, bytes]]:
+    """Return the pictures that runs left, with captions."""
+    found = []
+    for run in runs:
+        for path in sorted(run.folder.glob("plots/*.png")):
+            if path.is_file() and not path.is_symlink():  # a report holds them whole
+                of = f"fold {run.key[0]}, seed {run.key[1]}: " if len(runs) > 1 else ""
+                found.append((f"{of}{path.stem}", path.read_bytes()))
+    return found
