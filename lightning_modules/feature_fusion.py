@@ -42,9 +42,7 @@ class FeatureFusion(EmotionTask):
         self.modalities = modalities or list(input_shapes)
         if unknown := [name for name in self.modalities if name not in input_shapes]:
             raise TaskError(f"model.modalities: no {unknown[0]} in the data, it has {', '.join(input_shapes)}")
-        self.encoders = nn.ModuleList(
-            self._encoder(name, input_shapes[name], dim, dropout) for name in self.modalities
-        )
+        self.encoders = nn.ModuleList(self._encoder(name, input_shapes[name], dim, dropout) for name in self.modalities)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim * len(self.modalities), num_classes))
 
     @staticmethod

@@ -145,10 +145,12 @@ def test_an_array_is_not_made_by_numpy_with_what_a_file_says(tmp_path):
         (1, (1,), np.dtype("f4"), False, 3),
     ]:
         path = write(tmp_path / "lie.pkl", [Lie(*state)])
-        assert f"{path} is damaged" in refused(lambda: read_pickle(path))
+        assert f"{path} is damaged" in refused(lambda path=path: read_pickle(path))
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x04", b"not a pickle", b"\x80\x04\x96\xff\xff\xff\xff\xff\xff\xff\x7f."])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80\x04", b"not a pickle", b"\x80\x04\x96\xff\xff\xff\xff\xff\xff\xff\x7f."]
+)
 def test_a_damaged_pickle_is_one_line(tmp_path, content):
     path = tmp_path / "x.pkl"
     path.write_bytes(content)
@@ -312,7 +314,7 @@ def test_what_does_not_fit_is_one_line(tmp_path, change, options, text):
 def test_a_pickle_that_is_no_dict_is_one_line(tmp_path):
     for content in ([], {"train": [], "valid": {}, "test": {}}, 3):
         path = write(tmp_path / "a.pkl", content)
-        assert f"{path}: no " in refused(lambda: make(path))
+        assert f"{path}: no " in refused(lambda path=path: make(path))
     assert read_mmsa(write(tmp_path / "a.pkl", segments())).config == {}
 
 

@@ -28,6 +28,7 @@ class FeatureFiles:
         index: The index, for messages.
         columns: Of a modality in tables, a ``.csv`` per clip, the columns: names or globs.
         confidence: Rows of a table below it hold no face.
+        time_last: Modalities whose last axis is time, not the first.
         chosen: Columns of the modalities in tables, as they were found.
     """
 
@@ -37,6 +38,7 @@ class FeatureFiles:
     index: Path
     columns: dict[str, list[str]] = field(default_factory=dict)
     confidence: float = CONFIDENCE
+    time_last: list[str] = field(default_factory=list)
     chosen: dict[str, list[str]] = field(default_factory=dict)
 
     def paths(self, modality: str) -> dict[str, Path]:
@@ -101,11 +103,10 @@ class FeatureFiles:
             ]
         except TensorFileError as error:
             raise DataError(f"{error}; make it anew") from error
-        shape, dtype = arrays[0].shape, arrays[0].dtype
+        shape, dtype, axis = arrays[0].shape, arrays[0].dtype, int(modality in self.time_last)
         for clip, array in zip(self.ids, arrays, strict=True):
-            if (array.shape[1:], array.dtype, array.ndim) != (shape[1:], dtype, len(shape)) or (
-                array.ndim == 1 and array.shape != shape
-            ):
+            fixed = [of if len(of) < 2 else (*of[:axis], *of[axis + 1 :]) for of in (array.shape, shape)]
+            if (fixed[0], array.dtype, array.ndim) != (fixed[1], dtype, len(shape)):
                 raise DataError(
                     f"{files[clip]}: {array.dtype} {array.shape}, but {files[self.ids[0]].name} is {dtype} {shape}"
                 )
@@ -158,7 +159,9 @@ def found_modalities(root: Path, columns: dict[str, list[str]]) -> dict[str, str
     if not found and any(path.suffix in ARRAYS for path in root.iterdir()):
         return {"features": "."}
     if not found:
-        raise DataError(f"--data.features: {root} holds no folder with .npy or .pt files; name where each modality lies")
+        raise DataError(
+            f"--data.features: {root} holds no folder with .npy or .pt files; name where each modality lies"
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""The index of clips whose features were computed elsewhere: who they are, how they are divided, what is said of them."""
+"""The index of clips whose features were computed elsewhere: groups, folds or splits, and labels."""
 
 import math
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class ClipIndex:
         splits: ``train``, ``val`` or ``test`` of every clip; None where folds are given.
         targets: Labels by task: class indices int64 ``(N,)`` with -1 where there is none, shares float32 ``(N, K)``, or
             values float32 ``(N,)``, NaN where there is none.
-        outputs: What each task means, as plain values: ``kind`` classes, soft or value; ``classes``; ``unit``, ``range``.
+        outputs: What each task means, as plain values: ``kind`` (classes, soft or value), ``classes``, ``unit``, range.
     """
 
     ids: list[str]
@@ -49,8 +49,8 @@ def read_index(path: Path, values: Sequence[str] = ()) -> list[Row]:
     """Read the rows of an index of clips.
 
     Args:
-        path: CSV with columns id, group (the unit of folds, the speaker), fold or split, and labels: target (class index
-            from 0), ``soft_<class>`` (shares or numbers of raters), ``value_<task>``.
+        path: CSV with columns id, group (the unit of folds, the speaker), fold or split, and labels: target (class
+            index from 0), ``soft_<class>`` (shares or numbers of raters), ``value_<task>``.
         values: Further columns that hold values.
 
     Returns:
@@ -105,7 +105,9 @@ def index_of(path: Path, rows: list[Row], values: Sequence[str], class_names: li
     if soft:
         names = distinct([name.partition("_")[2] for name in soft], f"{path}: soft labels")
         if class_names and class_names != names:
-            raise DataError(f"--data.class_names: the columns of {path} name the classes {first_names(names)}; leave it out")
+            raise DataError(
+                f"--data.class_names: the columns of {path} name the classes {first_names(names)}; leave it out"
+            )
         targets[CLASSES] = np.array([_shares(row, soft, bool(chosen)) for row in rows], np.float32)
         outputs[CLASSES] = {"kind": "soft", "classes": names}
     elif "target" in columns:

@@ -1,8 +1,9 @@
 """The pickles of MMSA with features of CMU-MOSI, CMU-MOSEI and CH-SIMS, and those that MMSA-FET writes.
 
-Layout: https://github.com/thuiar/MMSA (MIT). A dict ``train``, ``valid``, ``test``, each a dict of fields over its segments:
-``id`` (``video$_$segment``), ``text``, ``audio`` and ``vision`` ``(N, L, D)`` padded to the longest, ``audio_lengths`` and
-``vision_lengths`` where the modalities are not aligned, ``regression_labels`` (also ``_T``, ``_A``, ``_V``).
+Layout: https://github.com/thuiar/MMSA (MIT). A dict ``train``, ``valid``, ``test``, each a dict of fields over its
+segments: ``id`` (``video$_$segment``), ``text``, ``audio`` and ``vision`` ``(N, L, D)`` padded to the longest,
+``audio_lengths`` and ``vision_lengths`` where the modalities are not aligned, ``regression_labels`` (also ``_T``,
+``_A``, ``_V``).
 """
 
 from collections.abc import Sequence
@@ -61,15 +62,15 @@ class MMSAFile:
             name: The field.
 
         Returns:
-            Sequences ``(T, D)`` of as many steps as the lengths say, or vectors ``(N, D)``. What is -inf or NaN is 0, and
-            counted.
+            Sequences ``(T, D)`` of as many steps as the lengths say, or vectors ``(N, D)``. What is -inf or NaN is 0,
+            and counted.
 
         Raises:
             DataError: If the field is missing, no array, or as long as something else.
         """
         found: list[np.ndarray] = []
         cut = unreal = 0
-        for part, fields in self.parts.items():
+        for part in self.parts:
             arrays = self._arrays(part, name)
             steps = self._lengths(part, name, arrays)
             for array, length in zip(arrays, steps, strict=True):

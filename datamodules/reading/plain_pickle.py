@@ -1,8 +1,9 @@
 """Read a pickle of arrays and containers without running anything that it names.
 
-A pickle is a program. This reader knows numpy's arrays, types and numbers, torch's tensors (whose values torch's own safe
-loader reads), ``OrderedDict`` and what pickle itself knows: dict, list, tuple, str, bytes, numbers. For each of them a
-class here stands in, so that no function of numpy is called with what a file says. Everything else is refused by name.
+A pickle is a program. This reader knows numpy's arrays, types and numbers, torch's tensors (whose values torch's own
+safe loader reads), ``OrderedDict`` and what pickle itself knows: dict, list, tuple, str, bytes, numbers. For each of
+them a class here stands in, so that no function of numpy is called with what a file says. Everything else is refused by
+name.
 """
 
 import io
@@ -163,7 +164,9 @@ def read_pickle(path: Path) -> Any:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); name another file") from error
     except Exception as error:  # pickle raises whatever the damaged place leads to
-        raise DataError(f"{path} is damaged, or no pickle of arrays ({first_line(error, 100)}); fetch it again") from error
+        raise DataError(
+            f"{path} is damaged, or no pickle of arrays ({first_line(error, 100)}); fetch it again"
+        ) from error
 
 
 def _plain(value: Any, seen: dict[int, Any], depth: int) -> Any:

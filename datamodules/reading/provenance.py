@@ -16,8 +16,8 @@ def read_provenance(path: Path, modalities: list[str]) -> dict[str, dict[str, An
     """Read what made the features.
 
     Args:
-        path: JSON: by modality ``tool`` and, where known, ``version``, ``settings``, ``unit``, and ``columns``, the names
-            of the values in order.
+        path: JSON: by modality ``tool`` and, where known, ``version``, ``settings``, ``unit``, and ``columns``, the
+            names of the values in order.
         modalities: Which are wanted.
 
     Returns:

@@ -19,7 +19,7 @@ from datamodules.batches import Batch, ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.reading.feature_csv import CONFIDENCE
 from datamodules.reading.feature_files import FeatureFiles, check_memory, found_modalities
-from datamodules.reading.feature_index import CLASSES, ClipIndex, index_of, read_index
+from datamodules.reading.feature_index import CLASSES, index_of, read_index
 from datamodules.reading.files import sha256_file
 from datamodules.reading.mmsa import SUFFIXES, MMSAFile, read_mmsa
 from datamodules.reading.names import check_name
@@ -79,12 +79,12 @@ class PrecomputedTensorDataModule(EmotionDataModule):
     """Any corpus whose features are on disk, by the folds or splits of its index.
 
     Args:
-        root: Folder that holds the index and the features; or a pickle of MMSA (``.pkl``, or ``.pt`` of the same), which
-            holds all of it.
+        root: Folder that holds the index and the features; or a pickle of MMSA (``.pkl``, or ``.pt`` of the same),
+            which holds all of it.
         features: Where each modality lies, relative to ``root``: a folder with ``<id>.pt`` or ``<id>.npy`` files,
-            ``folder:array`` with ``<id>.npz`` files, or ``file.npz:array``, where the ``.npz`` also holds the clips' ids as
-            ``id``; of a pickle, the field. Rows are joined by id. Every folder with features, or text, audio and vision
-            of a pickle, where not given.
+            ``folder:array`` with ``<id>.npz`` files, or ``file.npz:array``, where the ``.npz`` also holds the clips'
+            ids as ``id``; of a pickle, the field. Rows are joined by id. Every folder with features, or text, audio and
+            vision of a pickle, where not given.
         index: CSV with columns id, group, fold or split, and target, ``soft_<class>`` or ``value_<task>``.
         class_names: Names of the classes; ``0``, ``1``, ... where not given.
         standardize: Modalities whose features are centred and scaled with the statistics of the training clips, or all.
@@ -120,8 +120,12 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not self.index_path.exists():
             raise DataError(f"no index of clips at {self.index_path}; docs/data.md tells what --data.root holds")
         if is_pickle:
-            if given := next((name for name, value in (("class_names", class_names), ("columns", columns)) if value), ""):
-                raise DataError(f"--data.{given}: {whole} holds values and arrays, no classes and no tables; leave it out")
+            if given := next(
+                (name for name, value in (("class_names", class_names), ("columns", columns)) if value), ""
+            ):
+                raise DataError(
+                    f"--data.{given}: {whole} holds values and arrays, no classes and no tables; leave it out"
+                )
             check_memory([whole])
             pickle = read_mmsa(whole, values or ())
             self.clip_index = pickle.index
@@ -147,7 +151,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.files: MMSAFile | FeatureFiles = (
             pickle
             if is_pickle
-            else FeatureFiles(whole, self.features, self.ids, self.index_path, columns or {}, confidence)
+            else FeatureFiles(
+                whole, self.features, self.ids, self.index_path, columns or {}, confidence, self.time_last
+            )
         )
         self.manifest = self._read_manifest()
         if self.manifest:
@@ -210,14 +216,14 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             found = {modality: {"tool": "MMSA-FET", "settings": config} for modality in self.features}
         if not self.manifest and (untold := [name for name in self.features if name not in found]):
             rank_zero_warn(
-                f"{folder / NAME} does not tell what made {', '.join(untold)}: name tool, version and settings there, so "
-                "that reports and checkpoints can say so (docs/data/own_features.md)"
+                f"{folder / NAME} does not tell what made {', '.join(untold)}: name tool, version and settings there, "
+                "so that reports and checkpoints can say so (docs/data/own_features.md)"
             )
         return found
 
     @property
     def provenance(self) -> dict[str, dict[str, Any]]:
-        """What made the features, by modality: ``tool``, ``version``, ``settings``, ``unit``, ``columns``, as far as told."""
+        """Origin of the features by modality, as far as it is told: tool, version, settings, unit, columns."""
         chosen = self.files.chosen if isinstance(self.files, FeatureFiles) else {}
         read = {modality: {"columns": names} for modality, names in chosen.items()}
         return {

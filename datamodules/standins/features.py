@@ -1,9 +1,9 @@
 """Stand-in of features computed elsewhere: sequences of unequal length, tables of one clip each, and vectors.
 
-A clip is of one of three classes. Its ``face`` (OpenFace's layout, 17 action units in a ``.csv`` of its own) tells the first
-class from the others, its ``voice`` (23 values a step, ``.npy``, float16) the last: either alone cannot pass two thirds, the
-pair can reach all. ``words`` is a vector (``words.npz``) that tells nothing. Beside them ``index.csv``, ``features.json`` and
-``SYNTHETIC``.
+A clip is of one of three classes. Its ``face`` (OpenFace's layout, 17 action units in a ``.csv`` of its own) tells the
+first class from the others, its ``voice`` (23 values a step, ``.npy``, float16) the last: either alone cannot pass two
+thirds, the pair can reach all. ``words`` is a vector (``words.npz``) that tells nothing. Beside them ``index.csv``,
+``features.json`` and ``SYNTHETIC``.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table(units: np.ndarray, rng: np.random.Generator) -> str:
-    """Return a table as OpenFace writes it: blanks in the header, every ninth row a failed detection, one row missing."""
+    """Return a table as OpenFace writes it: blanks in the header, every ninth row a failure, one row missing."""
     lines = [", ".join(["frame", "face_id", "timestamp", "confidence", "success", *UNITS])]
     missing = int(rng.integers(1, len(units)))
     for row, values in enumerate(units):

@@ -1,8 +1,8 @@
 """The figures that papers on CMU-MOSI and CMU-MOSEI report, from predicted and true values of sentiment.
 
-Zadeh et al., "Tensor Fusion Network for Multimodal Sentiment Analysis", EMNLP 2017, https://arxiv.org/abs/1707.07250, and
-what became the custom since: two classes in two ways (negative against not negative, and, without the clips labelled 0,
-negative against positive), seven classes by rounding, the mean absolute error and Pearson's correlation.
+Zadeh et al., "Tensor Fusion Network for Multimodal Sentiment Analysis", EMNLP 2017, https://arxiv.org/abs/1707.07250,
+and what became the custom since: two classes in two ways (negative against not negative, and, without the clips
+labelled 0, negative against positive), seven classes by rounding, the mean absolute error and Pearson's correlation.
 """
 
 from typing import Any
@@ -14,9 +14,7 @@ _OF_EVERY_VALUE = ("mae", "corr")  # `lightning_modules.nn.metrics` gives them o
 SEVEN = 3  # the scale of seven classes goes from -3 to 3
 
 
-def sentiment_scores(
-    values: dict[str, tuple[Tensor, Tensor]], outputs: dict[str, dict[str, Any]]
-) -> dict[str, float]:
+def sentiment_scores(values: dict[str, tuple[Tensor, Tensor]], outputs: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Return what `sentiment_metrics` adds to the figures of any value, of the tasks that are sentiments.
 
     Args:
