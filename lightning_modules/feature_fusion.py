@@ -57,7 +57,7 @@ class FeatureFusion(EmotionTask):
 
     def stages(self) -> Stages:
         """Return the stages: the encoder of every modality, head."""
-        encoders = {name: [encoder] for name, encoder in zip(self.modalities, self.encoders, strict=True)}
+        encoders: Stages = {name: [encoder] for name, encoder in zip(self.modalities, self.encoders, strict=True)}
         return {**encoders, "head": [self.head]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class FeatureFusion(EmotionTask):
         """
         encoded: dict[str, Tensor] = {}
         for name, encoder in zip(self.modalities, self.encoders, strict=True):
-            values = self.observed(batch, name).to(self.head[1].weight.dtype)
+            values = self.observed(batch, name).float()
             length = batch.get("length", {}).get(name)
             encoded[name] = encoder(values, length) if isinstance(encoder, VectorSequence) else encoder(values)
         present = {**encoded, "mask": batch.get("mask", {})}

@@ -160,9 +160,9 @@ def read_mmsa(path: Path, values: Sequence[str] = ()) -> MMSAFile:
     for part, fields in parts.items():
         if not isinstance(fields.get("id"), list | np.ndarray) or not len(fields["id"]):
             raise DataError(f"{path}: {part} has no ids; docs/data/own_features.md tells the layout")
-        names = [str(clip).strip() for clip in fields["id"]]
-        ids += names
-        splits += [PARTS[part]] * len(names)
+        own = [str(clip).strip() for clip in fields["id"]]
+        ids += own
+        splits += [PARTS[part]] * len(own)
     if len(set(ids)) < len(ids):
         twice = sorted({clip for clip in ids if ids.count(clip) > 1}) if len(ids) < 10_000 else []
         raise DataError(f"{path}: ids come twice ({first_names(twice)}); give every segment an id of its own")

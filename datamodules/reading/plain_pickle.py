@@ -48,7 +48,7 @@ class _Type:
         """Return the array of these bytes."""
         raw = raw.encode("latin1") if isinstance(raw, str) else raw  # as Python 2 wrote it
         kind = np.dtype(self.order + self.text)
-        if self.holds_objects or not isinstance(raw, bytes | bytearray | memoryview | pickle.PickleBuffer):
+        if self.holds_objects or not isinstance(raw, bytes | bytearray):
             raise ValueError("an array without bytes")
         values = np.frombuffer(raw, kind) if kind.itemsize else np.zeros(0, kind)
         return values.reshape(shape, order="F" if order == "F" else "C")

@@ -1,7 +1,10 @@
 """Where features come from, as ``features.json`` beside them tells: it is shown and kept, and nothing of it is run."""
 
+import json
 from pathlib import Path
 from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import read_object
@@ -43,3 +46,43 @@ def read_provenance(path: Path, modalities: list[str]) -> dict[str, dict[str, An
         if not all(isinstance(name, str) for name in columns) or len(set(columns)) < len(columns):
             raise DataError(f"{path}: columns of {modality[:60]!r} are names that differ from each other; {_REMEDY}")
     return {modality: content[modality] for modality in modalities if modality in content}
+
+
+def told_of(path: Path, modalities: list[str], config: dict[str, Any], *, ask: bool) -> dict[str, dict[str, Any]]:
+    """Return what is told of modalities, by `read_provenance`, or else by the pickle that MMSA-FET wrote.
+
+    Args:
+        path: Of ``features.json``.
+        modalities: Which are wanted.
+        config: What a pickle says of itself.
+        ask: Ask for the file in a warning where it does not tell of a modality.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    found = read_provenance(path, modalities)
+    if not found and config:
+        try:
+            settings = json.loads(json.dumps(config, allow_nan=False))
+        except (TypeError, ValueError):
+            settings = {}  # something that no report could show
+        found = {modality: {"tool": "MMSA-FET", "settings": settings} for modality in modalities}
+    if ask and (untold := [name for name in modalities if name not in found]):
+        rank_zero_warn(
+            f"{path} does not tell what made {', '.join(untold)}: name tool, version and settings there, so that reports "
+            "and checkpoints can say so (docs/data/own_features.md)"
+        )
+    return found
+
+
+def check_columns(path: Path, modality: str, provenance: dict[str, dict[str, Any]], width: int) -> None:
+    """Refuse names that are not as many as the values of a step.
+
+    Raises:
+        DataError: They are not.
+    """
+    columns = provenance.get(modality, {}).get("columns", [])
+    if columns and len(columns) != width:
+        raise DataError(
+            f"{path}: columns names {len(columns)} values of {modality}, the features have {width}; correct it"
+        )

@@ -4,7 +4,6 @@ Everything is checked before the first step, and all problems of a kind are repo
 """
 
 import hashlib
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from datamodules.base import EmotionDataModule, shared_groups
-from datamodules.batches import Batch, ClipDataset, Split
+from datamodules.batches import Split
 from datamodules.errors import DataError
 from datamodules.reading.feature_csv import CONFIDENCE
 from datamodules.reading.feature_files import FeatureFiles, check_memory, found_modalities
@@ -23,56 +22,15 @@ from datamodules.reading.feature_index import CLASSES, index_of, read_index
 from datamodules.reading.files import sha256_file
 from datamodules.reading.mmsa import SUFFIXES, MMSAFile, read_mmsa
 from datamodules.reading.names import check_name
-from datamodules.reading.provenance import NAME, read_provenance
+from datamodules.reading.provenance import NAME, check_columns, told_of
 from datamodules.reading.stand_in import STAND_IN
+from datamodules.shapes.feature_clips import PrecomputedClips
 from datamodules.shapes.feature_tables import dense_table, sequence_table
 from datamodules.shapes.sequences import Sequences
 from datamodules.store.reader import read_manifest
 from error_texts import first_names
 
 TAKEN = ("group", "id", "length", "mask", "meta", "target")  # what a batch holds beside the modalities
-
-
-class PrecomputedClips(ClipDataset):
-    """Rows of the in-memory feature tables as batches.
-
-    Args:
-        data: The DataModule whose tables and options apply.
-        rows: Rows of the index that belong to the split.
-    """
-
-    def __init__(self, data: "PrecomputedTensorDataModule", rows: np.ndarray) -> None:
-        self.data = data
-        self.rows = rows
-        self.present = {
-            modality: torch.tensor([not data.is_missing(modality, data.ids[row]) for row in rows])
-            for modality in data.tables
-        }
-        for modality, table in data.tables.items():
-            if isinstance(table, Sequences):
-                self.present[modality] &= table.lengths[rows] > 0
-
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        return len(self.rows)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the batch of contract 1 that these clips make."""
-        data, rows = self.data, self.rows[indices]
-        ids, groups = [data.ids[row] for row in rows], [data.groups[row] for row in rows]
-        batch: Batch = {"id": ids, "group": groups, "length": {}, "mask": {}}
-        for modality, table in data.tables.items():
-            present = self.present[modality][indices]
-            if isinstance(table, Sequences):
-                values, batch["length"][modality] = table.padded(rows.tolist())
-            else:
-                values = table[rows]
-            if modality in data.missing:
-                values = values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
-            batch[modality], batch["mask"][modality] = values, present
-        targets = {task: values[rows] for task, values in data.targets.items()}
-        batch["target"] = targets if data.tasks else targets[CLASSES]
-        return batch
 
 
 class PrecomputedTensorDataModule(EmotionDataModule):
@@ -142,6 +100,8 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         else:
             self.num_folds = int(folds.max()) + 1
         super().__init__(root, **kwargs)
+        if not features:
+            raise DataError(f"--data.features: names no modality, and {whole} holds none; name where each lies")
         self.features = {check_name(modality, "--data.features"): source for modality, source in features.items()}
         if taken := sorted(self.features.keys() & set(TAKEN)):
             raise DataError(f"--data.features: {taken[0]} is the name of something else in a batch; give it another")
@@ -158,7 +118,10 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.manifest = self._read_manifest()
         if self.manifest:
             self.corpus = self.manifest["corpus"]
-        self._told = self._read_provenance()
+        self.folder = self.index_path.parent if is_pickle else whole
+        self._told = told_of(
+            self.folder / NAME, list(self.features), pickle.config if is_pickle else {}, ask=not self.manifest
+        )
 
     def _check_options(self, columns: dict[str, list[str]], confidence: float) -> None:
         """Refuse an option about a modality that is not read, or out of range.
@@ -199,27 +162,6 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             if not file.is_file() or sha256_file(file) != digest:
                 raise DataError(f"{file} is not what was prepared: delete {path.parent} and prepare the corpus again")
         return manifest
-
-    def _read_provenance(self) -> dict[str, dict[str, Any]]:
-        """Return what ``features.json`` says of the modalities, or else the pickle itself; ask for it where none does.
-
-        Raises:
-            DataError: If the file is damaged.
-        """
-        folder = self.index_path.parent if isinstance(self.files, MMSAFile) else Path(self.root)
-        found = read_provenance(folder / NAME, list(self.features))
-        if not found and isinstance(self.files, MMSAFile) and self.files.config:
-            try:
-                config = json.loads(json.dumps(self.files.config, allow_nan=False))
-            except (TypeError, ValueError):
-                config = {}  # something that no report could show
-            found = {modality: {"tool": "MMSA-FET", "settings": config} for modality in self.features}
-        if not self.manifest and (untold := [name for name in self.features if name not in found]):
-            rank_zero_warn(
-                f"{folder / NAME} does not tell what made {', '.join(untold)}: name tool, version and settings there, "
-                "so that reports and checkpoints can say so (docs/data/own_features.md)"
-            )
-        return found
 
     @property
     def provenance(self) -> dict[str, dict[str, Any]]:
@@ -282,13 +224,8 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             table = dense_table(modality, found, self.ids, train)
         else:
             table = sequence_table(modality, list(found), self.ids, train, axis, steps)
-        shape = list(table.shape)[isinstance(table, Tensor) :]
-        columns = self.provenance.get(modality, {}).get("columns", [])
-        width = shape[0] if axis else shape[-1]
-        if columns and len(columns) != width:
-            raise DataError(
-                f"{NAME}: columns names {len(columns)} values of {modality}, the features have {width}; correct it"
-            )
+        shape = table.shape if isinstance(table, Sequences) else table.shape[1:]
+        check_columns(self.folder / NAME, modality, self.provenance, shape[0] if axis else shape[-1])
         return table
 
     @cached_property
@@ -308,8 +245,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
     @property
     def synthetic(self) -> bool:
         """Whether the folder is marked as a stand-in."""
-        folder = self.index_path.parent if isinstance(self.files, MMSAFile) else Path(self.root)
-        return bool(self.manifest.get("synthetic")) or (folder / STAND_IN).exists()
+        return bool(self.manifest.get("synthetic")) or (self.folder / STAND_IN).exists()
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:

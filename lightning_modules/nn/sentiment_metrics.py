@@ -24,7 +24,7 @@ def sentiment_scores(values: dict[str, tuple[Tensor, Tensor]], outputs: dict[str
     Returns:
         ``<metric>_<task>``.
     """
-    scores = {}
+    scores: dict[str, float] = {}
     for task, (predicted, true) in values.items():
         of = outputs.get(task, {})
         if of.get("scale") == "sentiment":
