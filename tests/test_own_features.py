@@ -140,10 +140,12 @@ def test_values_that_are_not_finite_name_the_clips(root):
         ({"columns": {"voice": ["a"]}}, "--data.columns names voice"),
         ({"confidence": 1.5}, "--data.confidence 1.5"),
         ({"values": ["valence"]}, "no column valence"),
+        ({"features": {}}, "--data.features: names no modality"),
     ],
 )
 def test_impossible_options_are_refused(root, options, text):
-    assert text in message(lambda: make(root, **options))
+    given = {"features": {"face": "face"}, **options}
+    assert text in message(lambda: PrecomputedTensorDataModule(str(root), **given))
 
 
 def test_a_table_of_each_clip(tmp_path):

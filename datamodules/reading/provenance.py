@@ -69,8 +69,8 @@ def told_of(path: Path, modalities: list[str], config: dict[str, Any], *, ask: b
         found = {modality: {"tool": "MMSA-FET", "settings": settings} for modality in modalities}
     if ask and (untold := [name for name in modalities if name not in found]):
         rank_zero_warn(
-            f"{path} does not tell what made {', '.join(untold)}: name tool, version and settings there, so that reports "
-            "and checkpoints can say so (docs/data/own_features.md)"
+            f"{path} does not tell what made {', '.join(untold)}: name tool, version and settings there, so that "
+            "reports and checkpoints can say so (docs/data/own_features.md)"
         )
     return found
 
