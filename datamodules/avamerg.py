@@ -12,11 +12,11 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from datamodules.batches import Split
-from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies, indices
+from datamodules.batches import ClipDataset, Split
+from datamodules.profiles import FIELDS, IDS, PROFILE, fit_vocabularies
 from datamodules.reading.emotion_labels import label_map as labels_of
-from datamodules.shapes.dialogue_clips import DialogueClips
 from datamodules.shapes.dialogues import DialoguesDataModule
+from datamodules.vocabularies import indices
 
 
 class AvaMERGDataModule(DialoguesDataModule):
@@ -94,7 +94,7 @@ class AvaMERGDataModule(DialoguesDataModule):
         """Age, gender and timbre of the speaker by conversation; ``unknown`` where the manifest has none."""
         return {row["id"]: {name: row[f"speaker_{name}"] or "unknown" for name in PROFILE} for row in self.store.rows}
 
-    def dataset(self, split: Split) -> DialogueClips:
+    def dataset(self, split: Split) -> ClipDataset:
         """Return the conversations of a split."""
         if split == "train" and self.dropped:
             rank_zero_info(f"{self.dropped} conversations have no class under {self._map.name} and are left out")

@@ -2,7 +2,8 @@
 
 import unicodedata
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from multiprocessing.util import get_temp_dir
 from typing import Any, ClassVar, Literal
 
@@ -15,22 +16,6 @@ from datamodules.batches import Batch, ClipDataset, Split, as_is, global_seed, u
 from datamodules.errors import DataError
 from datamodules.items import EncoderItems
 from datamodules.outputs import OutputsOfData, meanings
-
-
-def shared_groups(rows: dict[str, np.ndarray], groups: list[str], split: str) -> str:
-    """Return which groups of a split are in another one too, for a message; empty where none is.
-
-    Args:
-        rows: Rows of every split.
-        groups: Group of every clip; blanks around a name, and how its accents are coded, make no other one.
-        split: Whose groups.
-    """
-    plain = [unicodedata.normalize("NFC", group).strip() for group in groups]
-    held = {name: {plain[row] for row in found} for name, found in rows.items()}
-    for other in held:
-        if other != split and (shared := held[split] & held[other]):
-            return f"{', '.join(sorted(shared)[:10])} are in both {split} and {other}"
-    return ""
 
 
 class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
@@ -52,6 +37,7 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
     """
 
     corpus = ""
+    modalities: Sequence[str] = ()
     group_name = "speakers"
     num_folds = 1
     protocols: tuple[str, ...] = ("paper", "honest")
@@ -89,6 +75,7 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         self.num_workers = num_workers
         self.class_weighting = class_weighting
         self.missing: dict[str, float] = {}
+        self.embeddings = {}
         self._datasets: dict[Split, ClipDataset] = {}
         self.set_missing_rates(missing or {})
 
@@ -100,6 +87,15 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
     @abstractmethod
     def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""
+
+    @abstractmethod
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add the modalities of clips to a batch, zeros where its masks say that one is missing.
+
+        Args:
+            batch: Ids, groups and, of every modality, which clips are not made to go without it: its mask.
+            rows: Where the clips are, as the dataset has them, ``(B,)``.
+        """
 
     @property
     @abstractmethod
@@ -162,10 +158,10 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         """Refuse a checkpoint whose indices mean something else.
 
         Raises:
-            DataError: If its classes or vocabularies are not those of this data.
+            DataError: If its classes, other outputs or vocabularies are not those of this data.
         """
-        held = {"class_names": self.class_names, "outputs": self.outputs, "vocabularies": self.vocabularies}
-        for name, own in held.items():
+        for name in ("class_names", "outputs", "vocabularies"):
+            own: Any = getattr(self, name)
             stored = state_dict.get(name, own)
             if name == "outputs":
                 stored, own = meanings(stored), meanings(own)
@@ -231,13 +227,29 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         }
         if self.protocol == "honest":
             rows["val"] = np.flatnonzero(folds == validation)
-        for split, found in rows.items():
-            if not len(found):
-                names = ", ".join(sorted(set(groups))[:30])
-                raise DataError(f"--data.fold {self.fold}: no {split} clips; there are {self.group_name} {names}")
-            if shared := shared_groups(rows, groups, split):
-                raise DataError(f"{source}: {self.group_name} {shared}")
+        if empty := [split for split, found in rows.items() if not len(found)]:
+            names = ", ".join(sorted(set(groups))[:30])
+            raise DataError(f"--data.fold {self.fold}: no {empty[0]} clips; there are {self.group_name} {names}")
+        self.check_groups(rows, groups, source)
         return rows
+
+    def check_groups(self, rows: Mapping[str, np.ndarray], groups: Sequence[str], source: str) -> None:
+        """Refuse splits that share a group.
+
+        Args:
+            rows: Of every split.
+            groups: Group of every clip.
+            source: What says so, for error messages.
+
+        Raises:
+            DataError: Two do.
+        """
+        plain = [unicodedata.normalize("NFC", group).strip() for group in groups]  # one name, however it is written
+        held = {split: {plain[row] for row in found} for split, found in rows.items()}
+        for split, other in combinations(held, 2):
+            if shared := held[split] & held[other]:
+                names = ", ".join(sorted(shared)[:10])
+                raise DataError(f"{source}: {self.group_name} {names} are in both {split} and {other}")
 
     def _split(self, split: Split) -> ClipDataset:
         if split not in self._datasets:

@@ -2,13 +2,20 @@
 
 import hashlib
 import os
-from abc import abstractmethod
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset
+
+if TYPE_CHECKING:
+    from datamodules.base import EmotionDataModule
 
 Batch = dict[str, Any]
 Split = Literal["train", "val", "test"]
+KEYS = ("group", "id", "length", "mask", "meta", "target")  # of a batch, beside its modalities
 
 
 def uniform_draw(*key: str | int) -> float:
@@ -34,17 +41,65 @@ def global_seed() -> int:
     return int(os.environ.get("PL_GLOBAL_SEED", "0"))
 
 
-class ClipDataset(Dataset[Batch]):
-    """Clips of one split. The loader asks for a whole batch at once, so that arrays are copied once."""
+def zero_absent(values: Tensor, present: Tensor) -> Tensor:
+    """Return values with zeros in place of what is not there.
 
-    @abstractmethod
+    Args:
+        values: ``(B, ...)``.
+        present: Which rows are there, bool ``(B,)``.
+    """
+    return values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
+
+
+class ClipDataset(Dataset[Batch]):
+    """Clips of one split. The loader asks for a whole batch at once, so that arrays are copied once.
+
+    Args:
+        data: The DataModule, whose `fill` adds the modalities to a batch.
+        rows: Where each clip is in what the DataModule reads, ``(N,)``.
+        ids: Name of every clip.
+        groups: Group of every clip.
+        targets: Label of every clip, ``(N, ...)``, or a dict of these by task.
+    """
+
+    def __init__(
+        self,
+        data: "EmotionDataModule",
+        rows: np.ndarray,
+        ids: Iterable[str],
+        groups: Iterable[str],
+        targets: Tensor | dict[str, Tensor],
+    ) -> None:
+        self.data = data
+        self.rows = rows
+        self.ids = list(ids)
+        self.groups = list(groups)
+        self.targets = targets
+        self.present = {
+            modality: torch.tensor([not data.is_missing(modality, clip) for clip in self.ids], dtype=torch.bool)
+            for modality in data.modalities
+        }
+
     def __len__(self) -> int:
         """Return the number of clips."""
+        return len(self.rows)
 
-    @abstractmethod
-    def __getitems__(self, rows: list[int]) -> Batch:
-        """Return the batch of contract 1 that these rows make."""
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """Return the batch of contract 1 that these clips make."""
+        targets = self.targets
+        batch: Batch = {
+            "id": [self.ids[i] for i in indices],
+            "group": [self.groups[i] for i in indices],
+            "length": {},
+            "mask": {modality: present[indices] for modality, present in self.present.items()},
+        }
+        self.data.fill(batch, self.rows[indices])
+        if isinstance(targets, dict):
+            batch["target"] = {task: of[indices] for task, of in targets.items()}
+        else:
+            batch["target"] = targets[indices]
+        return batch
 
-    def __getitem__(self, row: int) -> Batch:
+    def __getitem__(self, index: int) -> Batch:
         """Return the batch of one clip."""
-        return self.__getitems__([row])
+        return self.__getitems__([index])

@@ -11,43 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.batches import Batch, ClipDataset, Split
+from datamodules.batches import Batch, ClipDataset, Split, zero_absent
 from datamodules.reading.emotion_labels import label_map as labels_of
 from datamodules.shapes.stored import StoredDataModule
-
-
-class EmpatheticClips(ClipDataset):
-    """Conversations of a split as batches of contract 1.
-
-    Args:
-        data: The DataModule whose store and options apply.
-        rows: Rows of the store.
-    """
-
-    def __init__(self, data: "EmpatheticDataModule", rows: np.ndarray) -> None:
-        self.data = data
-        self.rows = rows
-        ids = data.store.ids
-        kept = torch.tensor([not data.is_missing("text", ids[row]) for row in rows], dtype=torch.bool)
-        self.present = kept & data.texts[torch.from_numpy(rows)].any(1)
-
-    def __len__(self) -> int:
-        """Return the number of conversations."""
-        return len(self.rows)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the batch that these conversations make."""
-        data, rows = self.data, self.rows[indices]
-        present = self.present[indices]
-        values = (data.texts if data.embeddings is None else data.embeddings)[torch.from_numpy(rows)]
-        return {
-            "id": [data.store.ids[row] for row in rows],
-            "group": [data.store.groups[row] for row in rows],
-            "text": values.masked_fill(~present[:, None], 0),
-            "length": {"text": (data.texts[torch.from_numpy(rows)] > 0).sum(1) * present},
-            "mask": {"text": present},
-            "target": data.targets[torch.from_numpy(rows)],
-        }
 
 
 class EmpatheticDataModule(StoredDataModule):
@@ -66,6 +32,7 @@ class EmpatheticDataModule(StoredDataModule):
     """
 
     corpus = "empathetic"
+    modalities = ("text",)
     protocols = ("honest",)
 
     def __init__(
@@ -79,14 +46,18 @@ class EmpatheticDataModule(StoredDataModule):
     ) -> None:
         super().__init__(root, protocol=protocol, batch_size=batch_size, **kwargs)
         self.cache = cache
-        self.embeddings: Tensor | None = None
         self._map = labels_of(label_map)
-        self.check_missing(["text"])
+        self.check_missing(self.modalities)
 
     @cached_property
     def texts(self) -> Tensor:
         """Token ids of all conversations, int64 ``(N, L)``."""
         return torch.from_numpy(np.stack([self.store.read("text", row) for row in range(len(self.store))])).long()
+
+    @property
+    def inputs(self) -> Tensor:
+        """Token ids of all conversations, or embeddings ``(N, D)`` in their place."""
+        return self.embeddings["text"] if self.embeddings else self.texts
 
     @cached_property
     def targets(self) -> Tensor:
@@ -107,7 +78,7 @@ class EmpatheticDataModule(StoredDataModule):
     @property
     def input_shapes(self) -> dict[str, list[int]]:
         """``{"text": [L]}``, or ``[D]`` of embeddings."""
-        return {"text": list((self.texts if self.embeddings is None else self.embeddings).shape[1:])}
+        return {"text": list(self.inputs.shape[1:])}
 
     def rows(self, split: Split) -> np.ndarray:
         """Return the rows of the store that belong to a split.
@@ -122,9 +93,18 @@ class EmpatheticDataModule(StoredDataModule):
         """Class indices of the training conversations."""
         return np.asarray(self.targets.numpy()[self.rows("train")])
 
-    def dataset(self, split: Split) -> EmpatheticClips:
+    def dataset(self, split: Split) -> ClipDataset:
         """Return the conversations of a split."""
-        return EmpatheticClips(self, self.rows(split))
+        rows = self.rows(split)
+        return self.clips(rows, self.targets[torch.from_numpy(rows)])
+
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add the texts or their embeddings; one without a word is missing."""
+        places = torch.from_numpy(rows)
+        words = self.texts[places] > 0
+        present = batch["mask"]["text"] & words.any(1)
+        batch["text"] = zero_absent(self.inputs[places], present)
+        batch["mask"]["text"], batch["length"]["text"] = present, words.sum(1) * present
 
     def count_items(self, modality: str) -> int:
         """Return the number of texts."""
@@ -135,12 +115,3 @@ class EmpatheticDataModule(StoredDataModule):
     def items(self, modality: str, start: int, stop: int) -> Tensor:
         """Return token ids int64 ``(n, L)`` in store order."""
         return self.texts[start:stop]
-
-    def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Make batches carry embeddings in place of token ids.
-
-        Args:
-            modality: ``text``.
-            values: float32 ``(N, D)``.
-        """
-        self.embeddings = values

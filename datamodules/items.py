@@ -6,7 +6,13 @@ from datamodules.errors import DataError
 
 
 class EncoderItems:
-    """A corpus without items; one that has some defines all of these."""
+    """A corpus without items; one that has some defines the first three of these.
+
+    Attributes:
+        embeddings: Those that batches carry in place of items, by modality.
+    """
+
+    embeddings: dict[str, Tensor]
 
     def count_items(self, modality: str) -> int:
         """Return the number of items of a modality that an encoder can see one by one.
@@ -45,6 +51,12 @@ class EncoderItems:
 
         Args:
             modality: Its key.
-            values: float32 ``(items, D)``.
+            values: float32 ``(items, D)`` in the order of `items`.
+
+        Raises:
+            DataError: Their number is another one, or this corpus has no such items.
         """
-        raise NotImplementedError
+        count = self.count_items(modality)
+        if values.ndim != 2 or len(values) != count:
+            raise DataError(f"embeddings of {modality} are {tuple(values.shape)}, wanted {count} rows")
+        self.embeddings[modality] = values

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
-from torch import Tensor
-
 from datamodules.catalogues.avamerg.manifest import ATTRIBUTES
+from datamodules.vocabularies import vocabulary
 
 PEOPLE = ("speaker", "listener")
 PROFILE = ("age", "gender", "timbre")
@@ -31,19 +29,8 @@ def fit_vocabularies(rows: Rows, fields: Sequence[str]) -> dict[str, list[str]]:
         Values by field; speaker and listener share the list of an attribute, so that they may share an embedding.
     """
     shared = {
-        name: _ordered({row[f"{who}_{name}"] for row in rows for who in PEOPLE}, ORDER.get(name, []))
+        name: vocabulary((row[f"{who}_{name}"] for row in rows for who in PEOPLE), ORDER.get(name, []))
         for name in ATTRIBUTES
     }
-    shared["topic"] = _ordered({row["topic"] for row in rows}, [])
+    shared["topic"] = vocabulary(row["topic"] for row in rows)
     return {field: shared[field.rpartition("_")[2]] for field in fields}
-
-
-def indices(rows: Rows, vocabularies: Mapping[str, Sequence[str]]) -> Tensor:
-    """Return the index of every value, int64 ``(N, F)``; what is empty, or was not in train, is 0."""
-    places = {field: {value: place for place, value in enumerate(of, 1)} for field, of in vocabularies.items()}
-    return torch.tensor([[of.get(row[field], 0) for field, of in places.items()] for row in rows])
-
-
-def _ordered(found: set[str], known: Sequence[str]) -> list[str]:
-    rest = found - {""}
-    return [*(value for value in known if value in rest), *sorted(rest - set(known))]

@@ -6,21 +6,20 @@ folds of four consecutive actors, 30 frames spread over the clip, 13 MFCCs of 2.
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_warn
+import torch
+from torch import Tensor
 
 from datamodules.catalogues.ravdess import EMOTIONS
-from datamodules.errors import DataError
-from datamodules.reading.tables import read_table, settle
-from datamodules.shapes.clips import ClipsDataModule
+from datamodules.shapes.clip_arrays import ClipArraysDataModule
+from datamodules.shapes.division import fold_numbers, read_division
 
-FOLDS = ["0", "1", "2", "3", "4", "5"]
 SPLITS = Path(__file__).parent / "splits" / "ravdess.csv"
 
 
-class RAVDESSDataModule(ClipsDataModule):
+class RAVDESSDataModule(ClipArraysDataModule):
     """RAVDESS speech from the prepared store, by speaker-independent folds.
 
     Under ``paper`` the epoch is selected on the test fold; under ``honest`` on the next fold's actors, who then do not
@@ -28,15 +27,23 @@ class RAVDESSDataModule(ClipsDataModule):
 
     Args:
         root: Folder of the corpus.
+        modalities: Which of ``video``, ``audio`` (MFCCs) and ``wave`` (the sound itself) to read; the first two where
+            not given.
         splits: CSV with columns clip, speaker, fold; the committed file where not given.
-        **kwargs: See `ClipsDataModule`.
+        **kwargs: See `ClipArraysDataModule`.
     """
 
     corpus = "ravdess"
-    num_folds = len(FOLDS)
+    num_folds = 6
 
-    def __init__(self, root: str = "data/ravdess", splits: str | None = None, **kwargs: Any) -> None:
-        super().__init__(root, **kwargs)
+    def __init__(
+        self,
+        root: str = "data/ravdess",
+        modalities: list[Literal["video", "audio", "wave"]] | None = None,
+        splits: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(root, modalities=modalities, **kwargs)
         self.splits = Path(splits) if splits else SPLITS
 
     @property
@@ -45,9 +52,14 @@ class RAVDESSDataModule(ClipsDataModule):
         return list(EMOTIONS)
 
     @property
-    def folds_source(self) -> str:
-        """Name of the split file."""
-        return self.splits.name
+    def targets(self) -> Tensor:
+        """Emotion of every clip of the store, int64 ``(N,)``."""
+        return torch.from_numpy(self.store.labels)
+
+    @property
+    def train_labels(self) -> np.ndarray:
+        """Emotions of the training clips."""
+        return np.asarray(self.store.labels[self.rows["train"]])
 
     @cached_property
     def folds(self) -> np.ndarray:
@@ -56,20 +68,16 @@ class RAVDESSDataModule(ClipsDataModule):
         Raises:
             DataError: If the split file is missing, lacks a column or clip or contradicts the store's speakers.
         """
-        rows = read_table(self.splits, ("clip", "speaker", "fold"), "--data.splits")
-        split, copies = settle(
-            (row["clip"], {name: row[name] for name in ("speaker", "fold")}, row.place) for row in rows
-        )
-        if copies:
-            rank_zero_warn(f"--data.splits {self.splits}: {copies} rows come twice and count once")
-        folds = []
-        for clip, speaker in zip(self.store.ids, self.store.groups, strict=True):
-            row = split.get(clip[3:])  # audio-only and audio-video names differ in the first field alone
-            if row is None:
-                raise DataError(f"{self.splits.name} does not list clip {clip} of {self.root}")
-            if row["speaker"] != speaker:
-                raise DataError(f"{self.splits.name} gives clip {clip} to speaker {row['speaker']}, not {speaker}")
-            if row["fold"] not in FOLDS:
-                raise DataError(f"{self.splits.name}: fold {row['fold']!r} of clip {clip[3:]} is not one of 0 to 5")
-            folds.append(FOLDS.index(row["fold"]))
-        return np.array(folds)
+        trials = {clip: clip[3:] for clip in self.store.ids}  # names of clips with and without video differ before it
+        clips = list(zip(self.store.ids, self.store.groups, strict=True))
+        rows = read_division(self.splits, clips, ("clip", "speaker", "fold"), self.root, trials.__getitem__)
+        return fold_numbers([row["fold"] for row in rows], list(trials.values()), self.splits.name, self.num_folds)
+
+    @cached_property
+    def rows(self) -> dict[str, np.ndarray]:
+        """Rows of the store per split.
+
+        Raises:
+            DataError: A split is empty or two splits share an actor.
+        """
+        return self.split_by_fold(self.folds, self.store.groups, self.splits.name)

@@ -9,95 +9,34 @@ synthetic clips unstratified and looks for unforeseen frame counts in the folder
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import EmotionDataModule
-from datamodules.batches import Batch, ClipDataset, Split
+from datamodules.batches import ClipDataset, Split
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES
-from datamodules.catalogues.vgaf.layout import (
-    Clip,
-    Modality,
-    fingerprint_of,
-    folder_number,
-    group_count,
-    real_clips,
-    synthetic_clips,
-    synthetic_folder,
-    tensor_digests,
-    text_digests,
-)
-from datamodules.catalogues.vgaf.mix import carve, mix, uncontaminated
-from datamodules.catalogues.vgaf.tensors import (
-    Header,
-    Index,
-    check,
-    check_range,
-    find_index,
-    normalised,
-    place_of,
-    read_tensor,
-)
+from datamodules.catalogues.vgaf.layout import Clip
+from datamodules.catalogues.vgaf.mix import split_rows
+from datamodules.catalogues.vgaf.tensors import TensorFolder
 from datamodules.errors import DataError
-from datamodules.reading.stand_in import STAND_IN
+from datamodules.shapes.frame_groups import FrameGroupsDataModule, Modality
 
 
-class VGAFClips(ClipDataset):
-    """Clips of one split as batches.
-
-    Args:
-        data: The DataModule whose options apply.
-        rows: Rows of its clips that belong to the split.
-    """
-
-    def __init__(self, data: "VGAFDataModule", rows: np.ndarray) -> None:
-        self.data = data
-        self.rows = rows
-
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        return len(self.rows)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the batch of contract 1 that these clips make."""
-        data, rows = self.data, self.rows[indices]
-        clips = [data.clips[row] for row in rows]
-        ids = [clip.id for clip in clips]
-        batch: Batch = {"id": ids, "group": list(ids), "length": {}, "mask": {}}
-        for modality in data.modalities:
-            present = torch.tensor([not data.is_missing(modality, clip) for clip in ids])
-            values = data.read(modality, rows, present)
-            if modality == "audio":
-                present = present & values.flatten(1).any(1)  # a silent clip says nothing
-            batch[modality], batch["mask"][modality] = values, present
-        batch["target"] = torch.tensor([clip.label for clip in clips])
-        return batch
-
-
-class VGAFDataModule(EmotionDataModule):
+class VGAFDataModule(FrameGroupsDataModule):
     """Frames and spectrograms of VGAF clips, real and synthetic.
 
-    Batches hold ``video`` ``(B, NV, 3, H, W)`` and ``audio`` float32 ``(B, NA, 1, H, W)``; the device sees video
-    normalised. After `use_embeddings` ``video`` is ``(B, G, D)``: one embedding for each of G groups of NV / G
-    consecutive frames. VGAF names no speakers: the group is the clip.
+    ``paper`` selects the epoch on Val and reports on it, as the paper does; ``honest`` selects on clips carved out of
+    Train. VGAF's test labels were never released, and it names no speakers: the group is the clip.
 
     Args:
         root: Folder of the tensors, in the layout of `datamodules.catalogues.vgaf.layout`.
-        frames: Frames per clip and modality; where they differ one must be a multiple of the other.
-        modalities: What to read; the files of the other are not needed.
         synth_rate: Share of the training clips that is synthetic; 1 trains on synthetic clips alone.
         split_seed: Of the draw of synthetic clips and of the clips that validate.
         validation: Share of Train that validates under ``honest``.
-        normalization: Mean and deviation of the pixels: ``half`` (0.5, of the paper's backbone), ``imagenet``, or
-            ``none`` for tensors that were normalised when they were made.
-        cache: Have a frozen video encoder run once, ahead of training.
-        protocol: ``paper`` selects the epoch on Val and reports on it, as the paper does; ``honest`` selects on clips
-            carved out of Train. VGAF's test labels were never released.
         batch_size: Clips per step and device.
-        **kwargs: See `EmotionDataModule`.
+        **kwargs: See `FrameGroupsDataModule`.
     """
 
     corpus = "vgaf"
@@ -106,37 +45,22 @@ class VGAFDataModule(EmotionDataModule):
     def __init__(
         self,
         root: str = "data/vgaf",
-        frames: dict[Modality, int] | None = None,
-        modalities: list[Modality] | None = None,
         synth_rate: float = 0.0,
         split_seed: int = 2023,
         validation: float = 0.15,
-        normalization: Literal["half", "imagenet", "none"] = "half",
-        cache: bool = True,
-        protocol: Literal["paper", "honest"] = "paper",
         batch_size: int = 4,
         **kwargs: Any,
     ) -> None:
-        super().__init__(root, protocol=protocol, batch_size=batch_size, **kwargs)
-        self.modalities: list[Modality] = ["video", "audio"] if modalities is None else list(modalities)
-        if not self.modalities or len(set(self.modalities)) < len(self.modalities):
-            raise DataError(f"--data.modalities {self.modalities}: name video, audio or both, each once")
-        self.check_missing(self.modalities)
+        super().__init__(root, batch_size=batch_size, **kwargs)
         if not 0 <= synth_rate <= 1:
             raise DataError(f"--data.synth_rate {synth_rate}: a share from 0 to 1")
         if not 0 < validation < 1:
             raise DataError(f"--data.validation {validation}: a share between 0 and 1")
         if split_seed < 0:
             raise DataError(f"--data.split_seed {split_seed}: a whole number from 0")
-        self.frames: dict[Modality, int] = {"audio": 5, "video": 5, **(frames or {})}
-        self.groups = group_count(self.frames, self.modalities)
-        self.number = folder_number(self.frames[modality] for modality in self.modalities)
         self.synth_rate = synth_rate
         self.split_seed = split_seed
         self.validation = validation
-        self.normalization = normalization
-        self.cache = cache
-        self.embeddings: Tensor | None = None
 
     @property
     def class_names(self) -> list[str]:
@@ -144,170 +68,60 @@ class VGAFDataModule(EmotionDataModule):
         return list(CLASS_NAMES)
 
     @cached_property
-    def index(self) -> Index | None:
-        """The index that `prepare vgaf` wrote; None where the tensors were made elsewhere.
+    def tensors(self) -> TensorFolder:
+        """The tensors that are read, all of them checked; errors are those of `TensorFolder`."""
+        frames = {modality: self.frames[modality] for modality in self.modalities}
+        normalised, drawn = self.normalization == "none", self.synth_rate > 0
+        return TensorFolder(Path(self.root), frames, with_synthetic=drawn, normalised=normalised)
 
-        Raises:
-            DataError: If there is no corpus, or its label files changed since.
-        """
-        return find_index(Path(self.root), self.number)
-
-    @cached_property
+    @property
     def clips(self) -> list[Clip]:
-        """All clips in one order: Train, Val, then, where any are wanted, all synthetic ones; every file is checked.
-
-        Raises:
-            DataError: If a label file or a tensor is missing or wrong; all problems are reported at once.
-        """
-        return self._checked[0]
-
-    @cached_property
-    def _checked(self) -> tuple[list[Clip], dict[str, Header]]:
-        index, root = self.index, Path(self.root)
-        skipped = index.skipped(self.number) if index else set()
-        clips = [clip for clip in real_clips(root) if clip.key not in skipped]
-        if self.synth_rate:
-            folder = synthetic_folder(root, self.number)
-            if not folder.is_dir():
-                raise DataError(
-                    f"--data.synth_rate {self.synth_rate}: no synthetic clips in {folder}; see docs/data.md"
-                )
-            clips += [clip for clip in synthetic_clips(folder) if clip.key not in skipped]
-        frames = {str(modality): self.frames[modality] for modality in self.modalities}
-        headers = check(root, clips, frames, self.number, index)
-        if "video" in self.modalities:
-            first = place_of(root, clips[0], "video", self.frames["video"], self.number)
-            check_range(first, normalised=self.normalization == "none")
-        return clips, headers
+        """Train, Val, then, where any are wanted, all synthetic clips."""
+        return self.tensors.clips
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
-        """Rows of the clips per split.
-
-        Raises:
-            DataError: If too few synthetic clips are there, or one was made of what is scored.
-        """
-        clips = self.clips
-        real = [clip for clip in clips if not clip.synthetic]
-        train = np.flatnonzero([clip.part == "Train" for clip in real])
-        rows = {"train": train, "test": np.flatnonzero([clip.part == "Val" for clip in real])}
-        held: set[str] = set()
-        if self.protocol == "honest":
-            drawn = carve(self._labels[train], self.validation, self.split_seed)
-            rows |= {"train": train[~drawn], "val": train[drawn]}
-            held = {clips[row].name for row in rows["val"]}
-        if self.synth_rate:
-            synthetic, folder = clips[len(real) :], synthetic_folder(Path(self.root), self.number)
-            clean = uncontaminated(folder, synthetic, real, held)
-            pool = len(real) + np.flatnonzero(clean)
-            kept = rows["train"] if self.synth_rate < 1 else np.empty(0, np.int64)
-            seed, left_out = self.split_seed, int((~clean).sum())
-            chosen = pool[mix(self._labels[pool], len(kept), self.synth_rate, seed, left_out)]
-            rows["train"] = np.concatenate([kept, chosen])
-        return rows
-
-    @cached_property
-    def _labels(self) -> np.ndarray:
-        return np.array([clip.label for clip in self.clips])
+        """Rows of the clips per split; errors are those of `split_rows`."""
+        validation = self.validation if self.protocol == "honest" else 0
+        return split_rows(self.clips, self.tensors.drawn, validation, self.synth_rate, self.split_seed)
 
     @property
     def train_labels(self) -> np.ndarray:
         """Class indices of the training clips, synthetic ones included."""
-        return np.asarray(self._labels[self.rows["train"]])
+        return np.array([self.clips[row].label for row in self.rows["train"]])
 
-    def dataset(self, split: Split) -> VGAFClips:
+    def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""
-        return VGAFClips(self, self.rows[split])
+        rows = self.rows[split]
+        clips = [self.clips[row] for row in rows]
+        ids = [clip.id for clip in clips]
+        return ClipDataset(self, rows, ids, ids, torch.tensor([clip.label for clip in clips]))
+
+    def read_frames(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
+        """Return frames as stored, or spectrograms; those of absent clips are zeros, and their files not opened."""
+        return self.tensors.read(modality, [self.clips[row] for row in rows], present)
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:
         """``{"video": [NV, 3, H, W], "audio": [NA, 1, H, W]}`` of what is read, whether or not it is embedded."""
-        return {modality: list(self._checked[1][modality].shape) for modality in self.modalities}
+        return {modality: list(header.shape) for modality, header in self.tensors.headers.items()}
 
-    @cached_property
+    def items_key(self, modality: str) -> str:
+        """Return what items depend on besides the files and their number."""
+        number, drawn = self.tensors.number, self.synth_rate > 0
+        return f"{self.frames['video']} frames from {number}, {self.normalization}, synthetic {drawn}"
+
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of the preparation; without one, the same computed from the files."""
-        if self.index:
-            return str(self.index.manifest["fingerprint"])
-        root = Path(self.root)
-        return fingerprint_of(text_digests(root), tensor_digests(root), synthetic=self.synthetic)
+        return self.tensors.fingerprint
 
     @property
     def synthetic(self) -> bool:
-        """Whether the corpus is a stand-in; synthetic clips beside real ones do not make it one."""
-        return bool(self.index.manifest["synthetic"]) if self.index else (Path(self.root) / STAND_IN).exists()
+        """Whether the corpus is a stand-in."""
+        return self.tensors.synthetic
 
     @property
     def prepared_by(self) -> dict[str, Any]:
         """Settings of the preparation of these frames; empty for tensors made elsewhere."""
-        sets = self.index.manifest.get("sets", {}) if self.index else {}
-        return dict(sets.get(str(self.number), {}).get("settings", {}))
-
-    def read(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
-        """Return the frames or embeddings of clips, zeros where they are dropped: ``(B, N, C, H, W)`` or ``(B, G, D)``.
-
-        Args:
-            modality: Which.
-            rows: Rows of the clips.
-            present: bool ``(B,)``; the files of absent clips are not opened.
-        """
-        if modality == "video" and self.embeddings is not None:
-            table = self.embeddings[torch.as_tensor(np.asarray(rows))]
-            return table.masked_fill(~present.view(-1, 1, 1), 0)
-        root, header = Path(self.root), self._checked[1][modality]
-        dtype = torch.float32 if modality == "audio" else getattr(torch, header.dtype)
-        values = torch.zeros(len(rows), *header.shape, dtype=dtype)
-        for place, row in enumerate(rows):
-            if present[place]:
-                path = place_of(root, self.clips[row], modality, self.frames[modality], self.number)
-                values[place] = read_tensor(path)
-                if values.is_floating_point() and not values[place].isfinite().all():
-                    raise DataError(f"{path} holds values that are not finite; make it anew")
-        return values
-
-    def count_items(self, modality: str) -> int:
-        """Return the number of groups of frames over all clips."""
-        if modality != "video" or "video" not in self.modalities:
-            return super().count_items(modality)
-        return len(self.clips) * self.groups
-
-    def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Return groups of consecutive frames, normalised, float ``(stop - start, NV / G, 3, H, W)``."""
-        stop = min(stop, self.count_items(modality))
-        first, last = start // self.groups, -(-stop // self.groups)
-        frames = self.read("video", range(first, last), torch.ones(last - first, dtype=torch.bool))
-        grouped = frames.view(-1, frames.shape[1] // self.groups, *frames.shape[2:])
-        return self.to_model_input(grouped[start - first * self.groups : stop - first * self.groups])
-
-    def items_key(self, modality: str) -> str:
-        """Return what items depend on besides the files and their number."""
-        return (
-            f"{self.frames['video']} frames from {self.number}, {self.normalization}, synthetic {self.synth_rate > 0}"
-        )
-
-    def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Make batches carry an embedding of each group of frames.
-
-        Args:
-            modality: ``video``.
-            values: float32 ``(clips * G, D)`` in the order of `items`.
-
-        Raises:
-            DataError: If their number is another one.
-        """
-        if values.ndim != 2 or len(values) != self.count_items(modality):
-            raise DataError(
-                f"embeddings of {modality} are {tuple(values.shape)}, wanted {self.count_items(modality)} rows"
-            )
-        self.embeddings = values.view(-1, self.groups, values.shape[1])
-
-    def to_model_input(self, frames: Tensor) -> Tensor:
-        """Convert stored frames ``(..., 3, H, W)`` to normalised float32."""
-        return normalised(frames, self.normalization)
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Convert frames to the model's input on its device; absent clips stay zeros."""
-        if "video" not in self.modalities or self.embeddings is not None:
-            return batch
-        absent = ~batch["mask"]["video"].view(-1, 1, 1, 1, 1)
-        return batch | {"video": self.to_model_input(batch["video"]).masked_fill(absent, 0)}
+        return self.tensors.settings

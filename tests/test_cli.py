@@ -83,7 +83,7 @@ def test_a_light_command_says_in_one_line_what_is_wrong(command, words, capsys):
         (["--data.missing", "{audio: 2}"], ["missing", "between 0 and 1"]),
         (["--data.missing", "{face: 0.5}"], ["missing", "face"]),
         (["--data.modalities", "[audio]"], ["video"]),
-        (["--model.num_classes", "4"], ["--model.num_classes", "data.num_classes"]),
+        (["--model.num_classes", "4"], ["--model.num_classes", "data.num_outputs"]),
         (["--model.init_args.input_shapes", "{}"], ["--model.input_shapes", "data.input_shapes"]),
         (["--trainer.max_epoch", "1"], ["--trainer.max_epoch"]),
         (["--seed_everything", "-3"], ["--seed_everything", "from 0"]),

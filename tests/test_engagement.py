@@ -239,7 +239,7 @@ def test_embeddings_of_frames(roots):
     data.use_embeddings("face", table)
     assert data.input_shapes == {"face": [2]}
     batch = data.on_after_batch_transfer(whole(data, "test"), 0)
-    assert batch["face"][:, 0].tolist() == data.dataset("test").steps.tolist()
+    assert batch["face"][:, 0].tolist() == data.dataset("test").rows.tolist()
 
 
 def test_cached_embeddings_are_what_the_encoder_says_of_the_window(roots):
@@ -263,7 +263,7 @@ def test_items_are_normalised_steps_in_store_order_with_zeros_where_unseen(roots
     assert (items[unseen] == 0).all()
     assert int(unseen.sum()) == 2 + 1 + 8
     batch = data.on_after_batch_transfer(whole(data, "val"), 0)
-    assert torch.equal(items[torch.from_numpy(data.dataset("val").steps)], batch["face"])
+    assert torch.equal(items[torch.from_numpy(data.dataset("val").rows)], batch["face"])
     assert torch.equal(items[40:60], data.items("face", 40, 60))
     assert data.items("face", 118, 500).shape[0] == 3
     stored = np.concatenate([store.read("joints", row) for store in data.grid.stores for row in range(4)])

@@ -143,7 +143,7 @@ def test_synthetic_clips_get_frames_spread_over_theirs_and_the_sound_of_a_traini
 
 def test_the_data_module_reads_it_and_the_planner_knows_its_fingerprint(prepared):
     for frames in ({}, {"video": 75}, {"video": 75, "audio": 75}):
-        data = VGAFDataModule(str(prepared), frames, synth_rate=1 / 3)
+        data = VGAFDataModule(str(prepared), frames=frames, synth_rate=1 / 3)
         assert data.split_sizes() == {"val": 0, "train": 9, "test": 3}
         assert data.fingerprint == data_fingerprint([prepared])
         assert not data.synthetic
@@ -264,7 +264,7 @@ def test_a_record_of_schema_1_is_read_on(copy, tmp_path):
     sets = json.loads((out / "prepared/manifest.json").read_text())["sets"]
     assert [sets[frames]["counts"]["used"] for frames in ("5", "75")] == [12, 11]
     assert sets["75"]["settings"] == settings
-    assert VGAFDataModule(str(out), {"video": 75, "audio": 75}).split_sizes()["train"] == 5
+    assert VGAFDataModule(str(out), frames={"video": 75, "audio": 75}).split_sizes()["train"] == 5
     assert VGAFDataModule(str(out)).split_sizes()["train"] == 6
 
 
@@ -287,7 +287,7 @@ def test_another_corpus_and_another_sink_keep_the_arrays_in_a_store(corpus, prep
     recipe = recipes.load("emotiw", {"img": {"size": 32}, "spec": {"size": 106}})
     store = preparation.prepare(VGAF(), replace(recipe, sink=StoreSink()), corpus, tmp_path / "vgaf", workers=1)
     for i, row in enumerate(store.rows):
-        clip = Clip(row["group"], row["part"], int(row["label"]), synthetic=row["part"] not in ("Train", "Val"))
+        clip = Clip(row["group"], row["part"], int(row["label"]))
         frames = torch.load(clip.place(prepared, 5) / clip.file("img", 5))
         np.testing.assert_array_equal(store.read("img_5", i), frames)
         if clip.synthetic:

@@ -26,7 +26,6 @@ from datamodules.errors import DataError
 from experiments.results import cell as results
 from experiments.results.request import request_hash
 from experiments.train.run_record import record_result
-from lightning_modules.base import EmotionTask
 from lightning_modules.cfnsr import CFNSR
 from lightning_modules.emotiw.model import AudioEncoder, EmotiW
 from lightning_modules.engagement.dynamic import UnimodalDynamic
@@ -543,16 +542,3 @@ def test_predict_gives_values_by_task(tmp_path):
     assert parts[0]["values"]["valence"].shape == (6,)
     assert parts[0]["probabilities"].shape == (6, 3)
     assert "pred_valence" in read(tmp_path, "predictions.csv")[0]
-
-
-def test_every_model_of_a_paper_is_here_or_refuses():
-    """A model that is neither would be one that nobody has tried with values."""
-
-    def models(of):
-        return {cls for sub in of.__subclasses__() for cls in ({sub} | models(sub))}
-
-    found = {
-        cls.__name__ for cls in models(EmotionTask)
-        if cls.__module__.startswith("lightning_modules") and not cls.__abstractmethods__ and not cls.single_task
-    }  # fmt: skip
-    assert found == set(MODELS)

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from datamodules.catalogues.vgaf import tensors as vgaf_tensors
+from datamodules.catalogues.vgaf.index import write_index
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, source_clip
-from datamodules.catalogues.vgaf.tensors import write_index
 from datamodules.errors import DataError
 from datamodules.vgaf import VGAFDataModule
 from experiments.train import embed
@@ -115,7 +115,7 @@ def test_frame_counts_their_folders_and_groups(tmp_path, video, audio, groups, e
 
 
 def test_video_alone_is_grouped_by_the_second(tmp_path):
-    data = VGAFDataModule(str(make(tmp_path, 75, 5, synthetic=False)), {"video": 75}, ["video"])
+    data = VGAFDataModule(str(make(tmp_path, 75, 5, synthetic=False)), frames={"video": 75}, modalities=["video"])
     assert data.items("video", 0, 1).shape == (1, 15, 3, SIZE, SIZE)
     assert data.count_items("video") == (TRAIN + VAL) * 5
     with pytest.raises(DataError, match="no items of 'audio'"):
@@ -279,7 +279,7 @@ def test_wrong_options_are_refused_at_once(options, text):
 
 
 def test_no_corpus_says_how_to_get_one(tmp_path):
-    found = message(VGAFDataModule(str(tmp_path), {"video": 75}).split_sizes)
+    found = message(VGAFDataModule(str(tmp_path), frames={"video": 75}).split_sizes)
     assert "VGAF_Tensors_all_75" in found
     assert "cli.py synth vgaf" in found
     assert "--views.img.frames 75 --views.spec.segments '[5, 75]'" in found
@@ -417,7 +417,7 @@ def test_synthetic_clips_made_of_clips_that_validate_do_not_train(root):
 
 def test_embeddings_stand_for_groups_of_frames(tmp_path):
     root = make(tmp_path, 75, 5, synthetic=False)
-    data = VGAFDataModule(str(root), {"video": 75}, missing={"video": 0.3})
+    data = VGAFDataModule(str(root), frames={"video": 75}, missing={"video": 0.3})
     items = data.items("video", 0, data.count_items("video"))
     means = items.mean((1, 3, 4))  # an encoder that gives the mean of each channel, meaned over the group
     data.use_embeddings("video", means)

@@ -33,29 +33,11 @@ class TinyTask(EmotionTask):
         return {"logits": self.head(hidden), "aux": {"embedding": hidden}}
 
 
-class TinyClips(ClipDataset):
-    def __init__(self, data, rows):
-        self.data, self.rows = data, rows
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitems__(self, indices):
-        rows = self.rows[indices]
-        return {
-            "id": [self.data.ids[row] for row in rows],
-            "group": [self.data.groups[row] for row in rows],
-            "audio": self.data.values[rows],
-            "length": {},
-            "mask": {"audio": torch.ones(len(rows), dtype=torch.bool)},
-            "target": self.data.targets[rows],
-        }
-
-
 class TinyData(EmotionDataModule):
     """Six speakers of eight clips; the class decides the mean of the features."""
 
     corpus = "tiny"
+    modalities = ("audio",)
     num_folds = SPEAKERS
 
     def __init__(self, **kwargs: Any) -> None:
@@ -83,7 +65,12 @@ class TinyData(EmotionDataModule):
         return self.targets.numpy()[self.rows["train"]]
 
     def dataset(self, split):
-        return TinyClips(self, self.rows[split])
+        rows = self.rows[split]
+        ids, groups = ([names[row] for row in rows] for names in (self.ids, self.groups))
+        return ClipDataset(self, rows, ids, groups, self.targets[rows])
+
+    def fill(self, batch, rows):
+        batch["audio"] = self.values[rows]
 
 
 def trainer(folder, epochs=4, callbacks=(), **kwargs):

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.batches import Batch, Split
+from datamodules.batches import Batch, ClipDataset, Split
 from datamodules.errors import DataError
-from datamodules.shapes.dialogue_clips import DialogueClips
-from datamodules.shapes.dialogue_store import MODALITIES, PER_UTTERANCE, Dialogues, to_model_input
+from datamodules.shapes.dialogue_store import MODALITIES, PER_UTTERANCE, RESPONSE, SPEAKER, Dialogues, to_model_input
 from datamodules.shapes.stored import StoredDataModule
 from datamodules.views.speech import RATE
 
@@ -72,7 +71,6 @@ class DialoguesDataModule(StoredDataModule):
         self.context_tokens = context_tokens
         self.samples = round(audio_seconds * RATE)
         self.cache = cache
-        self.embeddings: dict[str, Tensor] = {}
 
     @property
     @abstractmethod
@@ -102,9 +100,38 @@ class DialoguesDataModule(StoredDataModule):
         """Class indices of the training conversations."""
         return np.asarray(self.targets.numpy()[self.rows("train")])
 
-    def dataset(self, split: Split) -> DialogueClips:
+    def dataset(self, split: Split) -> ClipDataset:
         """Return the conversations of a split."""
-        return DialogueClips(self, self.rows(split))
+        rows = self.rows(split)
+        return self.clips(rows, self.targets[rows])
+
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add utterances with their masks and roles, the context and what is known of the speakers."""
+        talk, size, limit = self.dialogues, len(rows), self.utterances
+        there = np.zeros((size, limit), bool)
+        numbers = np.zeros((size, limit), np.int64)
+        for i, row in enumerate(rows.tolist()):
+            found = talk.utterances(row, limit)
+            there[i, : len(found)], numbers[i, : len(found)] = True, found
+        roles = torch.from_numpy(np.where(there, talk.roles[numbers], 0)).long()
+        batch["role"] = torch.where(roles == RESPONSE, SPEAKER + 1, roles)  # the listener says it
+        batch["length"]["utterances"] = torch.from_numpy(there.sum(1))
+        batch["utterance_mask"] = {}
+        mask = batch["mask"]
+        for modality in self.modalities:
+            present = mask[modality].numpy()
+            if modality == "meta":
+                batch["meta"] = self.meta[rows] * mask["meta"][:, None]
+                mask["meta"] = mask["meta"] & (batch["meta"] > 0).any(1)
+                continue
+            has = there & talk.has[modality][numbers] & present[:, None]
+            batch[modality] = self.read(modality, numbers, has)
+            batch["utterance_mask"][modality] = torch.from_numpy(has)
+            mask[modality] = torch.from_numpy(has.any(1))
+            if modality == "text":
+                has = talk.has_context[rows] & present
+                batch["context"] = self.read("context", rows, has)
+                mask["context"] = torch.from_numpy(has)
 
     @cached_property
     def dialogues(self) -> Dialogues:
@@ -175,16 +202,6 @@ class DialoguesDataModule(StoredDataModule):
         """Return the items as an encoder takes them, see `Dialogues.encoded`."""
         self._check(modality)
         return self.dialogues.encoded(modality, start, stop)
-
-    def use_embeddings(self, modality: str, values: Tensor) -> None:
-        """Make batches carry embeddings of a modality.
-
-        Args:
-            modality: ``text``, ``context``, ``audio`` or ``video``.
-            values: float32 ``(items, D)``.
-        """
-        self._check(modality)
-        self.embeddings[modality] = values
 
     def _check(self, modality: str) -> None:
         if (

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datamodules import augment, still_augment
 from datamodules.base import EmotionDataModule
-from datamodules.batches import Batch, ClipDataset, Split, global_seed
+from datamodules.batches import Batch, ClipDataset, Split, global_seed, zero_absent
 from datamodules.errors import DataError
 from datamodules.shapes.grid import MODALITIES, Grid
 from datamodules.shapes.window_rules import hard_targets, soft_targets
@@ -20,54 +20,6 @@ from datamodules.store.reader import joint_fingerprint
 
 Modality = Literal["face", "affect", "kinesics"]
 Kinesics = Literal["body", "joints"]
-
-
-class GridClips(ClipDataset):
-    """Frames or windows of a split as batches of contract 1.
-
-    Args:
-        data: The DataModule whose corpora and options apply.
-        ids: Name of every clip.
-        groups: Group of every clip.
-        steps: First grid step of every clip ``(N,)``.
-        targets: Soft ``(N, 3)`` or class indices ``(N,)``.
-    """
-
-    def __init__(
-        self, data: "GridDataModule", ids: list[str], groups: list[str], steps: np.ndarray, targets: np.ndarray
-    ) -> None:
-        self.data = data
-        self.ids = ids
-        self.groups = groups
-        self.steps = steps
-        self.targets = torch.from_numpy(targets)
-        self.present = {
-            modality: torch.tensor([not data.is_missing(modality, clip) for clip in ids], dtype=torch.bool)
-            for modality in data.modalities
-            if modality in data.missing
-        }
-
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        return len(self.ids)
-
-    def __getitems__(self, rows: list[int]) -> Batch:
-        """Return the batch that these clips make."""
-        steps = self.steps[rows]
-        batch: Batch = {
-            "id": [self.ids[row] for row in rows],
-            "group": [self.groups[row] for row in rows],
-            "length": {},
-            "mask": {},
-        }
-        for modality in self.data.modalities:
-            values, present = self.data.read(modality, steps), torch.ones(len(rows), dtype=torch.bool)
-            if modality in self.present:
-                present = self.present[modality][rows]
-                values = values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
-            batch[modality], batch["mask"][modality] = values, present
-        batch["target"] = self.targets[rows]
-        return batch
 
 
 class GridDataModule(EmotionDataModule):
@@ -110,11 +62,10 @@ class GridDataModule(EmotionDataModule):
         self.augment = augment
         self.cache = cache
         self.require: list[str] = []
-        self.embeddings: dict[str, Tensor] = {}
         self.check_missing(self.modalities)
 
     @abstractmethod
-    def clips(self, split: Split) -> GridClips:
+    def clips(self, split: Split) -> ClipDataset:
         """Return the clips of a split, possibly none."""
 
     @abstractmethod
@@ -171,11 +122,11 @@ class GridDataModule(EmotionDataModule):
     @property
     def train_labels(self) -> np.ndarray:
         """Most probable class ``(N,)`` of the training clips."""
-        clips = self._split("train")
-        assert isinstance(clips, GridClips)
-        return np.asarray(clips.targets.numpy().argmax(1))
+        targets = self._split("train").targets
+        assert isinstance(targets, Tensor)
+        return np.asarray(targets.numpy().argmax(1))
 
-    def dataset(self, split: Split) -> GridClips:
+    def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split.
 
         Raises:
@@ -186,13 +137,19 @@ class GridDataModule(EmotionDataModule):
             raise DataError(f"no {split} clips in {', '.join(map(str, self.roots))}: {self._why_none(split)}")
         return clips
 
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add frames or windows that begin at these grid steps."""
+        for modality in self.modalities:
+            values, present = self.read(modality, rows), batch["mask"][modality]
+            batch[modality] = zero_absent(values, present) if modality in self.missing else values
+
     def _why_none(self, split: Split) -> str:
         return "no video" if not len(self.grid.videos(split)) else f"no step shows {', '.join(self.modalities)}"
 
-    def targets(self, split: Split, starts: np.ndarray, length: int) -> np.ndarray:
+    def targets(self, split: Split, starts: np.ndarray, length: int) -> Tensor:
         """Return each stretch's mean label in train, its most frequent class (the smallest of a tie) in evaluation."""
         make = soft_targets if split == "train" else hard_targets
-        return make(self.grid.labels, starts, length)
+        return torch.from_numpy(make(self.grid.labels, starts, length))
 
     def shape(self, modality: str) -> list[int]:
         """Return the shape of one step of a modality as the model sees it."""
@@ -220,23 +177,7 @@ class GridDataModule(EmotionDataModule):
         self._check(modality)
         steps = np.arange(start, min(stop, len(self.grid)))
         values = self.to_model_input(torch.from_numpy(self.grid.take(modality, steps)))
-        unseen = torch.from_numpy(~self.grid.visible(modality)[steps])
-        return values.masked_fill(unseen.view(-1, *[1] * (values.ndim - 1)), 0)
-
-    def use_embeddings(self, modality: str, features: Tensor) -> None:
-        """Make batches carry embeddings of a modality instead of its raw items.
-
-        Args:
-            modality: Which.
-            features: float32 ``(N_items, D)``, in the order of `items`.
-
-        Raises:
-            DataError: If their number is another one.
-        """
-        self._check(modality)
-        if features.ndim != 2 or len(features) != len(self.grid):
-            raise DataError(f"embeddings of {modality} are {tuple(features.shape)}, wanted are {len(self.grid)} rows")
-        self.embeddings[modality] = features
+        return zero_absent(values, torch.from_numpy(self.grid.visible(modality)[steps]))
 
     def _check(self, modality: str) -> None:
         if modality not in self.modalities:

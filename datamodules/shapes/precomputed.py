@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from datamodules.base import EmotionDataModule, shared_groups
-from datamodules.batches import Split
+from datamodules.base import EmotionDataModule
+from datamodules.batches import KEYS, Batch, ClipDataset, Split, zero_absent
 from datamodules.errors import DataError
 from datamodules.reading.feature_csv import CONFIDENCE
 from datamodules.reading.feature_files import FeatureFiles, check_memory, found_modalities
@@ -24,13 +24,10 @@ from datamodules.reading.mmsa import SUFFIXES, MMSAFile, read_mmsa
 from datamodules.reading.names import check_name
 from datamodules.reading.provenance import NAME, check_columns, told_of
 from datamodules.reading.stand_in import STAND_IN
-from datamodules.shapes.feature_clips import PrecomputedClips
 from datamodules.shapes.feature_tables import dense_table, sequence_table
 from datamodules.shapes.sequences import Sequences
 from datamodules.store.reader import read_manifest
 from error_texts import first_names
-
-TAKEN = ("group", "id", "length", "mask", "meta", "target")  # what a batch holds beside the modalities
 
 
 class PrecomputedTensorDataModule(EmotionDataModule):
@@ -103,8 +100,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not features:
             raise DataError(f"--data.features: names no modality, and {whole} holds none; name where each lies")
         self.features = {check_name(modality, "--data.features"): source for modality, source in features.items()}
-        if taken := sorted(self.features.keys() & set(TAKEN)):
+        if taken := sorted(self.features.keys() & set(KEYS)):
             raise DataError(f"--data.features: {taken[0]} is the name of something else in a batch; give it another")
+        self.modalities = list(self.features)
         self.standardize = list(features) if standardize == "all" else standardize or []
         self.steps, self.time_last = steps or {}, time_last or []
         self._check_options(columns or {}, confidence)
@@ -270,11 +268,12 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         for split, found in rows.items():
             if not len(found):
                 raise DataError(f"{self.index_path}: no {split} clips; official splits are train, val and test")
-            if shared := shared_groups(rows, self.groups, split):
-                told = f"{self.index_path}: {self.group_name} {shared}"
-                if not isinstance(self.files, MMSAFile):
-                    raise DataError(told)
-                rank_zero_warn(f"{told}, as the file divides them: scores may be optimistic")
+        try:
+            self.check_groups(rows, self.groups, str(self.index_path))
+        except DataError as error:
+            if not isinstance(self.files, MMSAFile):
+                raise
+            rank_zero_warn(f"{error}, as the file divides them: scores may be optimistic")
         return rows
 
     @property
@@ -292,6 +291,20 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         targets = self.clip_index.targets
         return {task: targets[task][self.rows["train"]] for task, classes in self.tasks.items() if not classes}
 
-    def dataset(self, split: Split) -> PrecomputedClips:
+    def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""
-        return PrecomputedClips(self, self.rows[split])
+        rows = self.rows[split]
+        ids, groups = ([names[row] for row in rows] for names in (self.ids, self.groups))
+        targets = {task: labels[rows] for task, labels in self.targets.items()}
+        return ClipDataset(self, rows, ids, groups, targets if self.tasks else targets[CLASSES])
+
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add the features; a clip without a step has none."""
+        for modality, table in self.tables.items():
+            if isinstance(table, Sequences):
+                values, length = table.padded(rows.tolist())
+                batch["length"][modality] = length
+                batch["mask"][modality] &= length > 0
+            else:
+                values = table[rows]
+            batch[modality] = zero_absent(values, batch["mask"][modality]) if modality in self.missing else values

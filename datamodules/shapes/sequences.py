@@ -13,7 +13,7 @@ class Sequences:
     Attributes:
         items: Steps of each clip, ``(T, ...)``, or ``(n, T)`` where time is the last axis.
         axis: The axis of time, 0 or 1.
-        steps: Number of steps that every batch is cut or padded to; the longest of the batch where None.
+        steps: Number of steps that every batch is padded to, and no clip has more; the longest of the batch where None.
     """
 
     items: list[Tensor]
@@ -23,12 +23,6 @@ class Sequences:
     def __len__(self) -> int:
         """Return the number of clips."""
         return len(self.items)
-
-    @property
-    def lengths(self) -> Tensor:
-        """Steps of each clip that count, int64 ``(N,)``."""
-        lengths = torch.tensor([item.shape[self.axis] for item in self.items])
-        return lengths if self.steps is None else lengths.clamp_max(self.steps)
 
     @property
     def shape(self) -> list[int]:
@@ -47,8 +41,6 @@ class Sequences:
             ``(B, T, ...)``, or ``(B, n, T)``, and how many of the T steps of each are its own, int64 ``(B,)``.
         """
         items = [self.items[row] for row in rows]
-        if self.steps is not None:
-            items = [item.narrow(self.axis, 0, min(self.steps, item.shape[self.axis])) for item in items]
         lengths = torch.tensor([item.shape[self.axis] for item in items])
         shape = list(items[0].shape)
         shape[self.axis] = self.steps or max(int(lengths.max()), 1)

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from datamodules.base import EmotionDataModule
-from datamodules.batches import Split
+from datamodules.batches import ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.reading.names import fault_in_name
 from datamodules.store.reader import Store
+
+STAND_INS = Path(__file__).parents[1] / "standins"
 
 
 class StoredDataModule(EmotionDataModule):
@@ -24,9 +27,7 @@ class StoredDataModule(EmotionDataModule):
 
     def __init__(self, root: str, store: str = "prepared", **kwargs: Any) -> None:
         super().__init__(root, **kwargs)
-        if fault := fault_in_name(store):
-            raise DataError(f"--data.store {store!r}: {fault}; name a folder of {root}, prepared or prepared-RECIPE")
-        self.folder = Path(root) / store
+        self.folder = store_folder(root, store)
 
     @cached_property
     def store(self) -> Store:
@@ -47,6 +48,16 @@ class StoredDataModule(EmotionDataModule):
         Raises:
             DataError: It does.
         """
+
+    def clips(self, rows: np.ndarray, targets: Tensor | dict[str, Tensor]) -> ClipDataset:
+        """Return rows of the store as a dataset.
+
+        Args:
+            rows: Which, ``(N,)``.
+            targets: Their labels ``(N, ...)``, or a dict of these by task.
+        """
+        ids, groups = self.store.ids, self.store.groups
+        return ClipDataset(self, rows, (ids[row] for row in rows), (groups[row] for row in rows), targets)
 
     def rows_of_split(self, split: Split, usable: np.ndarray | None = None) -> np.ndarray:
         """Return the rows of the store that belong to an official split.
@@ -80,6 +91,26 @@ class StoredDataModule(EmotionDataModule):
         return dict(self.store.manifest["settings"])
 
 
+def store_folder(root: str, store: str | None) -> Path:
+    """Return the folder of a store.
+
+    Args:
+        root: Folder of the corpus.
+        store: Name of the store; ``prepared``, or the only one there is, where not given.
+
+    Raises:
+        DataError: It is no such name, or there are several to choose from.
+    """
+    if store is None:
+        there = sorted(path.name for path in Path(root).glob("prepared*") if path.is_dir())
+        if len(there) > 1 and "prepared" not in there:
+            raise DataError(f"{root} holds several stores, {', '.join(there)}; name one with --data.store")
+        store = "prepared" if "prepared" in there or not there else there[0]
+    if fault := fault_in_name(store):
+        raise DataError(f"--data.store {store!r}: {fault}; name a folder of {root}, prepared or prepared-RECIPE")
+    return Path(root) / store
+
+
 def no_store(folder: Path, corpus: str) -> str:
     """Return the error message for a missing store.
 
@@ -89,8 +120,10 @@ def no_store(folder: Path, corpus: str) -> str:
     """
     recipe = folder.name.removeprefix("prepared-")
     more = "" if recipe == folder.name else f" --recipe {recipe}"
+    real = f"see docs/data.md, then `python cli.py prepare {corpus} --source DIR{more}`"
+    if not (STAND_INS / f"{corpus}.py").exists():  # nobody draws own clips
+        return f"no prepared {corpus} in {folder}: {real}, or name another folder with --data.root"
     return (
-        f"no prepared {corpus} in {folder}. Real data: see docs/data.md, then `python cli.py prepare {corpus} --source "
-        f"DIR{more}`.\nA stand-in: `python cli.py synth {corpus}`, `python cli.py prepare {corpus} --source "
-        f"data/synthetic/{corpus}{more}`, then `--data.root data/synthetic/{corpus}`"
+        f"no prepared {corpus} in {folder}. Real data: {real}.\nA stand-in: `python cli.py synth {corpus}`, `python "
+        f"cli.py prepare {corpus} --source data/synthetic/{corpus}{more}`, then `--data.root data/synthetic/{corpus}`"
     )

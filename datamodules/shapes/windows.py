@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.batches import Split
+from datamodules.batches import ClipDataset, Split
 from datamodules.errors import DataError
-from datamodules.shapes.grid_data import GridClips, GridDataModule, Modality
+from datamodules.shapes.grid_data import GridDataModule, Modality
 from datamodules.shapes.window_rules import FPS, Windows, find_windows, steps_of
 
 
@@ -46,7 +46,7 @@ class FramesDataModule(GridDataModule):
         """``{"face": [3, S, S], "kinesics": [17, 3]}``, or ``[D]`` of embeddings."""
         return {modality: self.shape(modality) for modality in self.modalities}
 
-    def clips(self, split: Split) -> GridClips:
+    def clips(self, split: Split) -> ClipDataset:
         """Return the frames of a split."""
         grid = self.grid
         wanted = grid.labelled.copy()
@@ -60,7 +60,7 @@ class FramesDataModule(GridDataModule):
             groups += [grid.groups[video]] * len(found)
             steps.append(begin + found)
         places = np.concatenate([np.empty(0, np.int64), *steps])
-        return GridClips(self, ids, groups, places, self.targets(split, places, 1))
+        return ClipDataset(self, places, ids, groups, self.targets(split, places, 1))
 
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
         """Return frames at these steps: uint8 ``(B, S, S, 3)``, joints ``(B, 17, 3)``, or embeddings ``(B, D)``."""
@@ -120,14 +120,14 @@ class WindowsDataModule(GridDataModule):
             self._windows[split] = found
         return self._windows[split]
 
-    def clips(self, split: Split) -> GridClips:
+    def clips(self, split: Split) -> ClipDataset:
         """Return the windows of a split."""
         grid, found = self.grid, self.windows(split)
         begins = found.starts - grid.first[found.video]
         stretches = [f"{step / FPS:g}-{(step + self.length) / FPS:g}" for step in begins.tolist()]
         ids = [f"{grid.ids[video]}@{stretch}" for video, stretch in zip(found.video, stretches, strict=True)]
         groups = [grid.groups[video] for video in found.video]
-        return GridClips(self, ids, groups, found.starts, self.targets(split, found.starts, self.length))
+        return ClipDataset(self, found.starts, ids, groups, self.targets(split, found.starts, self.length))
 
     def _why_none(self, split: Split) -> str:
         found, videos = self.windows(split), len(self.grid.videos(split))

@@ -1,7 +1,7 @@
 """``.pt`` files in the layout of the code released with Augusma et al. (ICMI 2023), and an index of them.
 
 Arrays are called like the ends of the files: ``img_5``, ``spec_75``. What was made of which entry is recorded in
-``prepared/frames-<N>``, a store without arrays; `datamodules.catalogues.vgaf.tensors` says what the index of all is.
+``prepared/frames-<N>``, a store without arrays; `datamodules.catalogues.vgaf.index` says what the index of all is.
 """
 
 from collections import Counter
@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from atomic_files import write_atomic
-from datamodules.catalogues.vgaf.labels import COLUMNS, SPLITS, read_sources, split_labels, write_sources
+from datamodules.catalogues.vgaf.index import write_index
+from datamodules.catalogues.vgaf.labels import SPLITS, read_sources, split_labels, write_sources
 from datamodules.catalogues.vgaf.layout import KINDS, SETS, Clip, folder_number, real_folder, synthetic_folder
 from datamodules.catalogues.vgaf.sounds import give_sounds
 from datamodules.entries import Catalogue, Entry
@@ -23,6 +24,8 @@ from datamodules.reading.stand_in import is_stand_in
 from datamodules.sinks.base import Filled, StoreSink
 from datamodules.store.reader import Store, read_own_table
 from tensor_files import save_torch
+
+SOUND = f"{KINDS['audio']}_"  # how the names of its arrays begin
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,10 @@ class TensorSink(StoreSink):
         labels = split_labels(source, copies)
         if out and out.resolve() != source.resolve():
             raise DataError(f"--out {out}: tensors are indexed where they are, in {source}; leave the option out")
-        for number in (5, 75):
-            for split in SPLITS:
-                place = real_folder(source, number) / split
-                if place.is_dir():
-                    made = {path.name.partition(".mp4.")[0] for path in place.glob("[!.]*.mp4.*.pt")}
-                    print_unmatched(f"{place.parent.name}/{split}", labels[split], made, "tensor")
+        for place in (real_folder(source, number) / split for number in (5, 75) for split in SPLITS):
+            if place.is_dir():
+                made = {path.name.partition(".mp4.")[0] for path in place.glob("[!.]*.mp4.*.pt")}
+                print_unmatched(f"{place.parent.name}/{place.name}", labels[place.name], made, "tensor")
         print_counts(copies)
         return _indexed(source, synthetic=is_stand_in(source, "vgaf"))
 
@@ -85,7 +86,6 @@ class TensorSink(StoreSink):
         """Write a file for every array in which there is something."""
         for name, path in _files(out, entry, arrays).items():
             if len(arrays[name]):
-                path.parent.mkdir(parents=True, exist_ok=True)
                 write_tensor(path, arrays[name])
         return {}
 
@@ -95,36 +95,31 @@ class TensorSink(StoreSink):
         Raises:
             DataError: A file that was made is gone, label files are there that say otherwise, or there is no sound.
         """
-        record = self.folder(out, "", arrays)
-        for entry in entries:
-            for name, path in _files(out, entry, arrays).items():
-                given = name.startswith(f"{KINDS['audio']}_") and "audio" not in entry.media
-                if not given and not path.is_file():
-                    raise DataError(
-                        f"{path} was made and is gone; delete {record} and {path.parent.parent} and run the same again"
-                    )
-        number = folder_number([_frames(arrays)])
-        clips = [_clip(entry) for entry in entries]
-        for place in {clip.place(out, number) for clip in clips}:
-            for path in place.glob(".*.tmp"):  # of a worker that was killed
-                path.unlink()
+        files = [(entry, name, path) for entry in entries for name, path in _files(out, entry, arrays).items()]
+        for entry, name, path in files:
+            if not path.is_file() and not (name.startswith(SOUND) and "audio" not in entry.media):
+                raise DataError(
+                    f"{path} was made and is gone; delete {self.folder(out, '', arrays)} and {path.parent.parent} and "
+                    "run the same again"
+                )
+        for place in {path.parent for _, _, path in files}:
+            for part in place.glob(".*.tmp"):  # of a worker that was killed
+                part.unlink()
         for split in SPLITS:
             _copy(source / f"{split}_labels.txt", out)
-        drawn = [medium.path for entry in entries for medium in entry.media.values() if medium.frames]
-        if drawn and drawn[0]:
-            self._add_sounds(drawn[0].parents[1], out, clips, arrays)
+        drawn = next((medium.path for entry in entries for medium in entry.media.values() if medium.frames), None)
+        if drawn:
+            self._add_sounds(drawn.parents[1], out, [_clip(entry) for entry in entries], arrays)
 
     def _add_sounds(self, drawn: Path, out: Path, clips: Sequence[Clip], arrays: Collection[str]) -> None:
         number = folder_number([_frames(arrays)])
-        folder = synthetic_folder(out, number)
+        folder, train = synthetic_folder(out, number), real_folder(out, number) / SPLITS[0]
         for path in sorted(drawn.glob("*_labels.txt")):
             _copy(path, folder)
-        rows = [{name: row.get(name) or "" for name in COLUMNS} for row in read_sources(drawn)]
         takers = [clip for clip in clips if clip.synthetic]
         givers = [clip for clip in clips if clip.part == SPLITS[0]]
-        counts = [int(name.rpartition("_")[2]) for name in arrays if name.startswith(f"{KINDS['audio']}_")]
-        train = real_folder(out, number) / SPLITS[0]
-        write_sources(folder, [*rows, *give_sounds(takers, folder, givers, train, counts, self.seed)])
+        counts = [int(name.removeprefix(SOUND)) for name in arrays if name.startswith(SOUND)]
+        write_sources(folder, [*read_sources(drawn), *give_sounds(takers, folder, givers, train, counts, self.seed)])
 
     def finish(self, out: Path, store: Store) -> Filled:
         """Index everything below the folder of the corpus."""
@@ -153,8 +148,7 @@ def _frames(arrays: Collection[str]) -> int:
 
 
 def _clip(entry: Entry) -> Clip:
-    part = entry.columns["part"]
-    return Clip(entry.group, part, entry.label, synthetic=part not in SPLITS)
+    return Clip(entry.group, entry.columns["part"], entry.label)
 
 
 def _files(out: Path, entry: Entry, arrays: Collection[str]) -> dict[str, Path]:
@@ -183,24 +177,19 @@ def _indexed(root: Path, *, synthetic: bool) -> Filled:
     Raises:
         DataError: A tensor is damaged, or the folder holds a stand-in and real clips.
     """
-    from datamodules.catalogues.vgaf.tensors import read_index, write_index  # torch
-
     sets: dict[str, Any] = {}
-    for folder in sorted((root / "prepared").glob("frames-*")):
-        if not (folder / "COMPLETE").exists():
-            continue
-        store, frames = Store(folder), int(folder.name.removeprefix("frames-"))
+    for mark in sorted((root / "prepared").glob("frames-*/COMPLETE")):
+        store, frames = Store(mark.parent), int(mark.parent.name.removeprefix("frames-"))
+        if store.synthetic != synthetic:
+            raise DataError(f"{root} holds a stand-in and real clips; write elsewhere with --out")
         sets[str(frames)] = {
             "folder": folder_number([frames]),
             "settings": store.manifest["settings"],
             "counts": store.manifest["counts"],
-            "skipped": [row["id"] for row in read_own_table(folder / "skipped.csv")],
+            "skipped": [row["id"] for row in read_own_table(store.folder / "skipped.csv")],
             "versions": store.manifest["versions"],
         }
-        if store.synthetic != synthetic:
-            raise DataError(f"{root} holds a stand-in and real clips; write elsewhere with --out")
     manifest = write_index(root, synthetic=synthetic, about={"sets": sets})
-    assert read_index(root) is not None
     numbers = [
         f"{made['counts']['used']} clips of {frames} frames ({made['counts']['skipped']} skipped)"
         for frames, made in sets.items()

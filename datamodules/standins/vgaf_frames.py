@@ -259,7 +259,7 @@ def _sounds(args: argparse.Namespace, videos: Sequence[Video], output: Output, s
 
 
 def _clip(video: Video) -> Clip:
-    return Clip(video.name, video.label, CLASS_NAMES.index(video.label), synthetic=True)
+    return Clip(video.name, video.label, CLASS_NAMES.index(video.label))
 
 
 def _throw_away(folder: Path) -> None:

@@ -28,7 +28,8 @@ _FIXED = ("id", "group", "label", "padded", "source_sha256")
 _SKIPPED = ("id", "file", "reason", "source_sha256")
 
 
-def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    """Write what `read_own_table` reads, whole or not at all."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -247,7 +248,7 @@ class StoreWriter:
     def write_skipped(self) -> Path:
         """Write ``skipped.csv`` as it stands and return its path."""
         path = self.folder / "skipped.csv"
-        _write_table(path, _SKIPPED, self.skipped)
+        write_table(path, _SKIPPED, self.skipped)
         return path
 
     def close(self) -> None:
@@ -266,7 +267,7 @@ class StoreWriter:
             return Store(self.folder).manifest
         self._journal.sync()
         places = [f"{name}_{part}" for name in self.arrays for part in ("offset", "shape")]
-        _write_table(self.folder / "index.csv", [*_FIXED, *self.columns, *places], self.rows)
+        write_table(self.folder / "index.csv", [*_FIXED, *self.columns, *places], self.rows)
         self.write_skipped()
         manifest = {
             **{key: self.request[key] for key in ("schema", "synthetic", "settings")},

@@ -96,12 +96,12 @@ def _what(runs: Sequence[Run]) -> TextTable:
     def class_of(section: str) -> str:
         return str(settings.get(section, {}).get("class_path", NONE)).rpartition(".")[2]
 
-    rows = [
+    rows: list[list[str]] = [
         ["Model", f"{class_of('model')}, {quantity(first['parameters']['total'])} parameters"],
         ["Data", f"{first['corpus']} ({class_of('data')}){', a stand-in: SYNTHETIC' if first['synthetic'] else ''}"],
         *([["Classes", ", ".join(first["class_names"])]] if first["class_names"] else []),
         *([f"Value {task}", _meaning(first["outputs"][task])] for task in valued(first)),
-        ["Protocol", _PROTOCOLS.get(first["protocol"], first["protocol"])],
+        ["Protocol", _PROTOCOLS.get(first["protocol"], str(first["protocol"]))],
         ["Folds; seeds", f"{all_of('fold')}; {all_of('seed')}"],
         ["Clips: train / validation / test", "; ".join(dict.fromkeys(_sizes(result) for result in results))],
         *([f"Features: {name}", _told(of)] for name, of in first["provenance"].items()),

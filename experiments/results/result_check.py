@@ -50,8 +50,20 @@ _METRICS = ("accuracy", "uar", "f1")
 
 def valued(result: Mapping[str, Any]) -> list[str]:
     """Return the tasks of a result whose labels are values."""
-    outputs = result["outputs"].items()
-    return [task for task, of in outputs if isinstance(of, dict) and of.get("kind") == "value"]
+    return [task for task, of in result["outputs"].items() if of["kind"] == "value"]
+
+
+def _finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _odd_output(outputs: Mapping[str, Any]) -> str:
+    for task, of in outputs.items():
+        kind, ends = (of.get("kind"), of.get("range")) if isinstance(of, dict) else (None, None)
+        whole = ends is None or (isinstance(ends, list) and len(ends) == 2 and all(map(_finite, ends)))
+        if kind not in ("classes", "soft", "value") or not whole:
+            return f"outputs.{task} is {of!r}"
+    return ""
 
 
 def problem(result: Mapping[str, Any]) -> str:
@@ -70,6 +82,10 @@ def problem(result: Mapping[str, Any]) -> str:
     names = result["class_names"]
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         return f"class_names is {names!r}"
+    if wrong := _odd_output(result["outputs"]):
+        return wrong
+    if odd := [name for name, value in result["baselines"].items() if not _finite(value)]:
+        return f"baselines.{odd[0]} is {result['baselines'][odd[0]]!r}"
     values = valued(result)
     if not names and not values:
         return f"class_names is {names!r}"
@@ -84,7 +100,7 @@ def problem(result: Mapping[str, Any]) -> str:
         if absent := ({"epoch"} if values else {"epoch", *_METRICS}) - set(metrics):
             return f"selections.{selection} lacks {', '.join(sorted(absent))}"
         for name in _METRICS if not values else metrics.keys() - {"epoch"}:
-            if type(metrics[name]) not in (int, float) or not math.isfinite(metrics[name]):
+            if not _finite(metrics[name]):
                 return f"selections.{selection}.{name} is {metrics[name]!r}"
         if type(metrics["epoch"]) not in (int, type(None)):
             return f"selections.{selection}.epoch is {metrics['epoch']!r}"

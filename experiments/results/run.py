@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.errors import DataError
-from experiments.results.cell import AGAIN, read_result
+from experiments.results.cell import read_result
 from experiments.results.predictions import Predictions, read_predictions
-from experiments.results.request import recorded_request
+from experiments.results.request import AGAIN, recorded_request
 from experiments.results.result_check import miscounted, valued
 from experiments.results.values import Values, read_values
 from experiments.settings.config import Config

@@ -48,22 +48,22 @@ class VGAF(Catalogue):
             )
         copies = Counter[str]()
         labels = split_labels(source, copies)
-        entries = [entry for split in SPLITS for entry in _films(source, split, labels[split])]
-        if not any((source / split).glob("[!.]*.mp4") for split in SPLITS):
+        films = {split: {path.stem: path for path in (source / split).glob("[!.]*.mp4")} for split in SPLITS}
+        if not any(films.values()):
             raise DataError(f"--source {source}: no .mp4 in {source / 'Train'} or {source / 'Val'}; see docs/data.md")
+        entries = [entry for split in SPLITS for entry in _films(source, split, labels[split], films[split])]
         drawn = self.synthetic or source / "Synthetic"
         if drawn.is_dir():
             entries += [entry for label in range(len(CLASS_NAMES)) for entry in _drawn(drawn, label)]
         return Scan(entries, copies)
 
 
-def _films(source: Path, split: str, labels: dict[str, int]) -> Iterator[Entry]:
-    files = {path.stem: path for path in (source / split).glob("[!.]*.mp4")}
-    print_unmatched(split, labels, files)
-    for name in sorted(labels.keys() | files.keys()):
-        path = files.get(name, source / split / f"{name}.mp4")
+def _films(source: Path, split: str, labels: dict[str, int], films: dict[str, Path]) -> Iterator[Entry]:
+    print_unmatched(split, labels, films)
+    for name in sorted(labels.keys() | films.keys()):
+        film = Media(films.get(name, source / split / f"{name}.mp4"))
         problem = "" if name in labels else f"no label in {split}_labels.txt"
-        yield _entry(split, name, labels.get(name), {"video": Media(path), "audio": Media(path)}, path, source, problem)
+        yield _entry(split, name, f"{split}/{name}.mp4", labels.get(name), problem, video=film, audio=film)
 
 
 def _drawn(folder: Path, label: int) -> Iterator[Entry]:
@@ -75,18 +75,16 @@ def _drawn(folder: Path, label: int) -> Iterator[Entry]:
         path = folder / part / name
         frames = sorted((one for one in path.glob("*.png") if one.stem.isdecimal()), key=lambda one: int(one.stem))
         problem = "" if frames else "no numbered .png frames"
-        if listed != label:
-            problem = f"labelled {listed} in the folder {part}"
-        yield _entry(part, name, label, {"video": Media(path, frames=tuple(frames))}, path, folder.parent, problem)
+        problem = problem if listed == label else f"labelled {listed} in the folder {part}"
+        film = Media(path, frames=tuple(frames))
+        yield _entry(part, name, f"{folder.name}/{part}/{name}", label, problem, video=film)
 
 
-def _entry(
-    part: str, name: str, label: int | None, media: dict[str, Media], path: Path, source: Path, problem: str
-) -> Entry:
+def _entry(part: str, name: str, file: str, label: int | None, problem: str, **media: Media) -> Entry:
     return Entry(
         plain(f"{part}/{name}"),
         group=plain(name),
-        name=plain(path.relative_to(source).as_posix()),
+        name=plain(file),
         media=media,
         labels={} if label is None else {"emotion": label},
         split="val" if part == "Val" else "train",

@@ -1,16 +1,14 @@
 """The classes of VGAF, its label files, and ``sources.csv``: what synthetic clips were made of."""
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from atomic_files import write_atomic
 from datamodules.errors import DataError
 from datamodules.reading.files import check_regular
 from datamodules.reading.names import fault_in_name
 from datamodules.reading.tables import Row, read_table, settle
+from datamodules.store.writer import write_table
 from error_texts import first_names
 
 CLASS_NAMES = ("Positive", "Neutral", "Negative")
@@ -24,14 +22,13 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
     Args:
         path: Blank-separated text with a header that names ``Vid_name`` and ``Label``.
         first: What the file calls class 0.
-        copies: Counts the lines that say again what another line says.
+        copies: Counts the lines that repeat another line.
 
     Returns:
         Class index by clip, in the order of the file.
 
     Raises:
-        DataError: If it cannot be read, a column is missing, lines are wrong (all are reported), or two label one clip
-            differently.
+        DataError: It cannot be read, lacks a column, has wrong lines (all are reported), or labels a clip twice.
     """
     try:
         check_regular(path)
@@ -43,21 +40,20 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
     header = lines[0] if lines else []
     if not {"Vid_name", "Label"} <= set(header):
         raise DataError(f"{path}: its first line must name the columns Vid_name and Label, not {' '.join(header)!r}")
-    name_at, label_at = header.index("Vid_name"), header.index("Label")
+    columns = header.index("Vid_name"), header.index("Label")
+    valid = {str(first + place): place for place in range(len(CLASS_NAMES))}
     entries: list[tuple[str, str, str]] = []
     wrong = []
-    valid = {str(first + place): place for place in range(len(CLASS_NAMES))}
-    for number, values in enumerate(lines[1:], start=2):
-        if not values:
-            continue
+    for number, values in ((number, values) for number, values in enumerate(lines[1:], start=2) if values):
         if len(values) != len(header):
             wrong.append(f"line {number} has {len(values)} values for {len(header)} columns")
-        elif values[label_at] not in valid:
-            wrong.append(f"line {number}: label {values[label_at]} is none of {', '.join(valid)}")
-        elif fault := fault_in_name(values[name_at]):
-            wrong.append(f"line {number}: {values[name_at]!r} cannot be the name of a file: {fault}")
-        else:
-            entries.append((values[name_at], values[label_at], f"{path}, line {number}"))
+            continue
+        name, label = (values[column] for column in columns)
+        if label not in valid:
+            wrong.append(f"line {number}: label {label} is none of {', '.join(valid)}")
+        elif fault := fault_in_name(name):
+            wrong.append(f"line {number}: {name!r} cannot be the name of a file: {fault}")
+        entries.append((name, label, f"{path}, line {number}"))
     if wrong or not entries:
         raise DataError(f"{path}: {first_names(wrong, 4, '; ') or 'it names no clip'}; mend the file")
     labels, twice = settle(entries)
@@ -67,14 +63,10 @@ def read_labels(path: Path, first: int, copies: Counter[str] | None = None) -> d
 
 
 def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, dict[str, int]]:
-    """Return the class index by clip for Train and Val.
-
-    Args:
-        root: Folder of the label files.
-        copies: As `read_labels` has it.
+    """Return the class index by clip for Train and Val; arguments and errors are those of `read_labels`.
 
     Raises:
-        DataError: If a label file is missing or wrong, or a clip is in both.
+        DataError: A clip is in both.
     """
     labels = {split: read_labels(root / f"{split}_labels.txt", 1, copies) for split in SPLITS}
     if shared := sorted(set(labels["Train"]) & set(labels["Val"])):
@@ -85,22 +77,20 @@ def split_labels(root: Path, copies: Counter[str] | None = None) -> dict[str, di
 
 
 def read_sources(folder: Path) -> list[Row]:
-    """Return the rows of ``sources.csv``: the clip that a face or sound of a synthetic clip comes from; may be empty.
+    """Return the rows of ``sources.csv``, what clip each face or sound comes from; none where there is no such file.
 
     Raises:
-        DataError: If it cannot be read or lacks a column.
+        DataError: It cannot be read, lacks a column, or a row is empty.
     """
     path = folder / SOURCES
-    if not path.exists():
-        return []
-    rows = read_table(path, ("clip", "source"))
+    rows = read_table(path, ("clip", "source")) if path.exists() else []
     for row in rows:
         if not row["clip"] or not row["source"]:
             raise DataError(f"{row.where}: clip or source is empty")
     return rows
 
 
-def source_clip(source: str, names: set[str]) -> str | None:
+def source_clip(source: str, names: Collection[str]) -> str | None:
     """Return the clip that a source stands for: the longest name that it, or a folder it is in, begins with.
 
     Args:
@@ -118,9 +108,5 @@ def source_clip(source: str, names: set[str]) -> str | None:
 
 
 def write_sources(folder: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Write ``sources.csv``."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(folder / SOURCES, text.getvalue())
+    """Write ``sources.csv``, its own columns alone."""
+    write_table(folder / SOURCES, COLUMNS, [{name: row.get(name, "") for name in COLUMNS} for row in rows])

@@ -1,4 +1,4 @@
-"""The layout of VGAF's tensors: folders, file names, and a digest of the files. No torch.
+"""The layout of VGAF's tensors: folders, file names, and the clips that label files name.
 
 The layout is that of the code released with Augusma, Vaufreydaz and Letué (ICMI 2023), so that a folder made for it is
 read as it stands::
@@ -12,22 +12,15 @@ read as it stands::
     prepared/                                          ours, optional: what `prepare vgaf` says of all this
 """
 
-import hashlib
-import json
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SOURCES, SPLITS, read_labels, split_labels
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SPLITS, read_labels, split_labels
 from datamodules.errors import DataError
-from datamodules.reading.files import sha256_file
 
 SETS = ("VGAF_Tensors_all_5", "VGAF_Tensors_all_75", "Synthetic2661_all_5", "Synthetic2661_all_75")
-Modality = Literal["video", "audio"]
-KINDS: dict[str, str] = {"video": "img", "audio": "spec"}
-SEGMENTS = 5  # what 75 frames are grouped into where no spectrograms say so: a group a second
+KINDS = {"video": "img", "audio": "spec"}
 
 
 @dataclass(frozen=True)
@@ -38,18 +31,21 @@ class Clip:
         name: ``Vid_name``.
         part: ``Train``, ``Val``, or the class of a synthetic clip.
         label: Class index from 0.
-        synthetic: Whether a generator drew it.
     """
 
     name: str
     part: str
     label: int
-    synthetic: bool = False
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether a generator drew it."""
+        return self.part not in SPLITS
 
     @property
     def id(self) -> str:
         """Unique over real and synthetic clips."""
-        return f"synthetic/{self.part}/{self.name}" if self.synthetic else self.name
+        return f"synthetic/{self.key}" if self.synthetic else self.name
 
     @property
     def key(self) -> str:
@@ -68,31 +64,6 @@ class Clip:
 def folder_number(frames: Iterable[int]) -> int:
     """Return 5 where all counts are 5, else 75: the ending of the folders that hold tensors of these counts."""
     return 5 if set(frames) == {5} else 75
-
-
-def group_count(frames: Mapping[Modality, int], modalities: Sequence[Modality]) -> int:
-    """Return the number of groups of a clip's video frames: one per spectrogram, or one a second without them.
-
-    Args:
-        frames: Frames of video and of audio.
-        modalities: Which of them are read.
-
-    Raises:
-        DataError: If the counts do not go together.
-    """
-    if unknown := set(frames) - {"video", "audio"}:
-        raise DataError(f"--data.frames names {', '.join(sorted(unknown))}; give video and audio")
-    if min(frames.values()) < 1:
-        raise DataError(f"--data.frames {frames}: at least 1 each")
-    video, audio = frames["video"], frames["audio"]
-    if len(modalities) == 1:
-        return SEGMENTS if video % SEGMENTS == 0 else video
-    if max(video, audio) % min(video, audio):
-        raise DataError(
-            f"--data.frames: {video} of video and {audio} of audio do not go together; one must be a multiple of the "
-            "other"
-        )
-    return min(video, audio)
 
 
 def real_folder(root: Path, number: int) -> Path:
@@ -114,7 +85,7 @@ def synthetic_clips(folder: Path) -> list[Clip]:
     """Return the clips of the label files of a synthetic folder.
 
     Raises:
-        DataError: If a label file is missing or wrong, or labels a clip otherwise than its folder does.
+        DataError: A label file is missing or wrong, or labels a clip otherwise than its folder does.
     """
     clips = []
     for place, part in enumerate(CLASS_NAMES):
@@ -122,45 +93,5 @@ def synthetic_clips(folder: Path) -> list[Clip]:
         for name, label in read_labels(path, first=0).items():
             if label != place:
                 raise DataError(f"{path}: {name} is labelled {label}, the folder {part} is {place}; mend the file")
-            clips.append(Clip(name, part, label, synthetic=True))
+            clips.append(Clip(name, part, label))
     return clips
-
-
-def archive_digest(path: Path) -> str:
-    """Return what identifies the content of a ``.pt`` file, from its last bytes only.
-
-    torch writes zip archives, and a zip ends with names, sizes and CRC-32 of all it holds. So a change anywhere shows,
-    and 45 MB need not be read at every start.
-
-    Args:
-        path: The file.
-
-    Returns:
-        32 hexadecimal digits; empty where it is no archive.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            content = [(part.filename, part.file_size, part.CRC) for part in archive.infolist()]
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
-        return ""
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-
-
-def text_digests(root: Path) -> dict[str, str]:
-    """Return the SHA-256 of every label and source file there is, by path below the root."""
-    paths = [root / f"{split}_labels.txt" for split in SPLITS]
-    for name in SETS:
-        paths += [root / name / f"{part}_labels.txt" for part in CLASS_NAMES] + [root / name / SOURCES]
-    return {path.relative_to(root).as_posix(): sha256_file(path) for path in paths if path.is_file()}
-
-
-def tensor_digests(root: Path) -> dict[str, str]:
-    """Return the digest of every tensor there is, by path below the root, sorted."""
-    paths = sorted(path for name in SETS for path in (root / name).glob("*/*.pt") if not path.name.startswith("."))
-    return {path.relative_to(root).as_posix(): archive_digest(path) for path in paths}
-
-
-def fingerprint_of(texts: dict[str, str], tensors: dict[str, str], *, synthetic: bool) -> str:
-    """Return what identifies a folder of tensors: its label files and tensors, and whether it is a stand-in."""
-    content = json.dumps(["vgaf", synthetic, texts, tensors], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()

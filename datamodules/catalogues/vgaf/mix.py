@@ -4,60 +4,69 @@ Both are stratified and drawn from a seed of the data, not of the run, so that e
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
-from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SOURCES, read_sources, source_clip
+from datamodules.catalogues.vgaf.labels import CLASS_NAMES, SOURCES, SPLITS, read_sources, source_clip
 from datamodules.catalogues.vgaf.layout import Clip
 from datamodules.errors import DataError
+from datamodules.shapes.division import carve
 from error_texts import first_names
 
 
-def carve(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Draw a share of every class.
+def split_rows(clips: Sequence[Clip], folder: Path, validation: float, rate: float, seed: int) -> dict[str, np.ndarray]:
+    """Return which clips train and which are scored: Val tests, and part of Train validates where asked for.
 
     Args:
-        labels: Class indices ``(N,)``.
-        share: Of each class, at least one clip and never all.
-        seed: Of the draw.
+        clips: All real clips and, where any are to train, all synthetic ones.
+        folder: Of the synthetic clips.
+        validation: Share of every class of Train that validates, at least one clip and never all; 0 for none.
+        rate: Synthetic share of the training clips, equally many of every class; with 1 no real clip trains.
+        seed: Of both draws.
 
     Returns:
-        bool ``(N,)``.
+        Rows of ``train``, ``test`` and, where asked for, ``val``, each in ascending order.
 
     Raises:
-        DataError: If a class has fewer than two clips.
+        DataError: A class has too few clips, or a synthetic clip was made of clips outside Train.
     """
-    drawn = np.zeros(len(labels), bool)
-    rng = np.random.default_rng([seed, 0])
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        if len(rows) < 2:
-            raise DataError(f"--data.protocol honest: Train has one clip of {CLASS_NAMES[label]}, and none would train")
-        count = min(max(1, round(share * len(rows))), len(rows) - 1)
-        drawn[rng.permutation(rows)[:count]] = True
-    return drawn
+    labels, parts = np.array([clip.label for clip in clips]), np.array([clip.part for clip in clips])
+    train, test = (np.flatnonzero(parts == part) for part in SPLITS)
+    rows = {"train": train, "test": test}
+    if validation:
+        rows["val"] = _carved(train, labels, validation, seed)
+        rows["train"] = np.setdiff1d(train, rows["val"])
+    if rate:
+        synthetic = np.flatnonzero(~np.isin(parts, SPLITS))
+        clean = synthetic[_uncontaminated(folder, clips, synthetic, {clips[row].name for row in rows.get("val", ())})]
+        kept = rows["train"] if rate < 1 else synthetic[:0]
+        drawn = _mixed(clean, labels, len(kept), rate, seed, left_out=len(synthetic) - len(clean))
+        rows["train"] = np.concatenate([kept, drawn])
+    return rows
 
 
-def mix(labels: np.ndarray, real: int, rate: float, seed: int, left_out: int = 0) -> np.ndarray:
-    """Draw synthetic clips, equally many of every class, that make up a share of all training clips.
+def _of_classes(rows: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+    return [rows[labels[rows] == label] for label in range(len(CLASS_NAMES))]
 
-    Args:
-        labels: Class indices ``(N,)`` of the synthetic clips there are.
-        real: Number of real training clips, which all stay; 0 to train on synthetic clips alone.
-        rate: Synthetic share of the training clips.
-        seed: Of the draw.
-        left_out: How many there are beside these that `uncontaminated` left out, for the message.
 
-    Returns:
-        Rows drawn, in ascending order.
+def _draw(pools: Sequence[np.ndarray], counts: Sequence[int], key: Sequence[int]) -> np.ndarray:
+    rng = np.random.default_rng(key)
+    return np.sort(np.concatenate([rng.permutation(pool)[:count] for pool, count in zip(pools, counts, strict=True)]))
 
-    Raises:
-        DataError: If there are too few, with the rate that is possible.
-    """
-    pools = [np.flatnonzero(labels == label) for label in range(len(CLASS_NAMES))]
+
+def _carved(train: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    sizes = np.bincount(labels[train], minlength=len(CLASS_NAMES))
+    if alone := [name for name, size in zip(CLASS_NAMES, sizes, strict=True) if size == 1]:
+        raise DataError(f"--data.protocol honest: Train has one clip of {alone[0]}, and none would train")
+    return np.asarray(train[carve(labels[train], [str(row) for row in train], share, seed)])
+
+
+def _mixed(synthetic: np.ndarray, labels: np.ndarray, real: int, rate: float, seed: int, left_out: int) -> np.ndarray:
+    """Draw synthetic clips beside so many real ones; refuse with the rate that is possible where there are too few."""
+    pools = _of_classes(synthetic, labels)
     least = min(map(len, pools))
     count = round(real * rate / (1 - rate) / len(pools)) if rate < 1 else least
     if count > least or least == 0:
@@ -68,45 +77,31 @@ def mix(labels: np.ndarray, real: int, rate: float, seed: int, left_out: int = 0
             f"--data.synth_rate {rate}: {max(count, 1)} synthetic clips of every class are wanted, of {short} there "
             f"are {least}{note}; at most {most} is possible"
         )
-    rng = np.random.default_rng([seed, 1])
-    return np.sort(np.concatenate([rng.permutation(pool)[:count] for pool in pools]))
+    return _draw(pools, [count] * len(pools), [seed, 1])
 
 
-def uncontaminated(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip], held_out: set[str]) -> np.ndarray:
-    """Return which synthetic clips contain nothing of the clips that are scored.
+def _uncontaminated(folder: Path, clips: Sequence[Clip], synthetic: np.ndarray, held_out: set[str]) -> np.ndarray:
+    """Return which synthetic clips contain nothing of the clips that are scored, bool ``(N,)``.
 
     Where ``sources.csv`` says what a synthetic clip was made of, faces or sound of a clip outside Train are refused:
     a model would have seen part of what it is scored on. Those of clips carved out of Train are only left out.
-
-    Args:
-        folder: Of the synthetic clips.
-        synthetic: The clips in it.
-        real: All real clips.
-        held_out: Names of the clips carved out of Train.
-
-    Returns:
-        bool ``(N,)`` over the synthetic clips.
-
-    Raises:
-        DataError: If a source is a clip outside Train, or a row is of no synthetic clip.
     """
-    parts = {clip.name: clip.part for clip in real}
-    made = {clip.key for clip in synthetic}
-    sources: dict[str, set[str]] = {}
+    parts = {clip.name: clip.part for clip in clips if not clip.synthetic}
+    clean = dict.fromkeys((clips[row].key for row in synthetic), True)
     refused: list[str] = []
     unknown = 0
     for row in read_sources(folder):
         clip, source = row["clip"], row["source"]
-        if clip not in made:
-            raise DataError(f"{folder / SOURCES}: {clip!r} is no synthetic clip there; they are named {min(made)}")
-        name = source_clip(source, set(parts))
+        if clip not in clean:
+            raise DataError(f"{folder / SOURCES}: {clip!r} is no synthetic clip there; they are named {min(clean)}")
+        name = source_clip(source, parts)
         mentioned = {(row.get("split") or "").lower(), *(part.lower() for part in PurePosixPath(source).parts[:-1])}
         if mentioned & {"val", "validation", "test"} or (name and parts[name] != "Train"):
             refused.append(f"{clip} has {row.get('file') or source} of {source}")
-        elif name:
-            sources.setdefault(clip, set()).add(name)
-        else:
+        elif name is None:
             unknown += 1
+        elif name in held_out:
+            clean[clip] = False
     if unknown:
         rank_zero_warn(
             f"{folder / SOURCES}: {unknown} sources are no clip of Train or Val; whether of Test is not known"
@@ -116,4 +111,4 @@ def uncontaminated(folder: Path, synthetic: Sequence[Clip], real: Iterable[Clip]
             f"{folder / SOURCES}: faces and sound of synthetic clips must come from Train alone, {len(refused)} do "
             f"not: {first_names(refused, 4, '; ')}"
         )
-    return np.array([not sources.get(clip.key, set()) & held_out for clip in synthetic], bool)
+    return np.array(list(clean.values()), bool)

@@ -14,9 +14,7 @@ from datamodules.errors import DataError
 def give_sounds(
     takers: Sequence[Clip], folder: Path, givers: Sequence[Clip], train: Path, counts: Sequence[int], seed: int
 ) -> list[dict[str, str]]:
-    """Give every synthetic clip the spectrograms of a training clip of its class.
-
-    Training clips of a class are drawn in turn, so that all are used about equally often.
+    """Give every synthetic clip the spectrograms of a training clip of its class, drawn in turn.
 
     Args:
         takers: Synthetic clips.
@@ -32,18 +30,17 @@ def give_sounds(
     Raises:
         DataError: There is no training clip of a class.
     """
-    kind, rows = KINDS["audio"], []
+    rows = []
     for label, part in sorted({(clip.label, clip.part) for clip in takers}):
-        own = [clip for clip in takers if clip.label == label]
         pool = [clip for clip in givers if clip.label == label]
         if not pool:
             raise DataError(f"no training clip of {part} is there whose sound synthetic clips could have")
         order = np.random.default_rng([seed, label]).permutation(len(pool))
-        for place, clip in enumerate(own):
+        for place, clip in enumerate(clip for clip in takers if clip.label == label):
             giver = pool[order[place % len(pool)]]
             for count in counts:
-                target = folder / part / clip.file(kind, count)
-                content = (train / giver.file(kind, count)).read_bytes()
+                target = folder / part / clip.file(KINDS["audio"], count)
+                content = (train / giver.file(KINDS["audio"], count)).read_bytes()
                 if not target.exists() or target.read_bytes() != content:
                     write_atomic(target, content, sync=False)
             rows.append(dict.fromkeys(COLUMNS, "") | {"clip": clip.key, "kind": "sound", "source": giver.name})

@@ -1,0 +1,142 @@
+"""Clips: one row of a store each, read from arrays of several kinds in any combination."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.batches import Batch, ClipDataset, Split
+from datamodules.errors import DataError
+from datamodules.shapes.array_kinds import find_array, kind_of
+from datamodules.shapes.frame_groups import Normalization
+from datamodules.shapes.kind import Kind
+from datamodules.shapes.stored import StoredDataModule
+
+
+class ClipArraysDataModule(StoredDataModule):
+    """Clips of a prepared store, as `datamodules.shapes.array_kinds` reads its arrays.
+
+    Args:
+        root: Folder of the corpus.
+        modalities: Which of ``video`` (face crops), ``audio`` (MFCCs) and ``wave`` (the sound itself) to read; the
+            first two where not given.
+        frames: How many of the stored face crops to use, spread evenly; all where not given.
+        image_size: Height and width that the model sees of them; the stored size where not given.
+        augment: Random resized crop and horizontal flip of training clips.
+        augment_scope: One draw per clip, or ``frame`` as the code released with CFN-SR has it.
+        wave_seconds: Length of the wave: the middle of a longer clip, zeros after a shorter one.
+        color_order: ``bgr`` as the code released with CFN-SR has it.
+        **kwargs: See `StoredDataModule`.
+    """
+
+    array_of: Mapping[str, str] = {"video": "video", "audio": "mfcc", "wave": "wave"}  # by modality
+    normalization: Normalization = "half"  # of whole frames
+
+    def __init__(
+        self,
+        root: str,
+        modalities: Sequence[str] | None = None,
+        frames: int | None = None,
+        image_size: int | None = None,
+        augment: bool = True,
+        augment_scope: Literal["clip", "frame"] = "clip",
+        wave_seconds: float = 4.0,
+        color_order: Literal["rgb", "bgr"] = "rgb",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(root, **kwargs)
+        if image_size is not None and image_size < 1:
+            raise DataError(f"--data.image_size {image_size}: at least 1")
+        if wave_seconds <= 0:
+            raise DataError(f"--data.wave_seconds {wave_seconds}: more than 0")
+        if modalities is not None and not modalities:
+            raise DataError(f"--data.modalities []: name at least one of {', '.join(self.array_of)}")
+        self.modalities: list[str] = ["video", "audio"] if modalities is None else list(modalities)
+        self.frames = frames
+        self.image_size = image_size
+        self.wave_seconds = wave_seconds
+        self.augment = augment
+        self.augment_scope = augment_scope
+        self.color_order = color_order
+        self.check_missing(self.modalities)
+
+    @property
+    @abstractmethod
+    def targets(self) -> Tensor | dict[str, Tensor]:
+        """Label of every clip of the store, ``(N, ...)``, or a dict of these by task."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> dict[str, np.ndarray]:
+        """Rows of the store per split."""
+
+    @cached_property
+    def kinds(self) -> dict[str, Kind]:
+        """The array that each modality is read from, by modality.
+
+        Raises:
+            DataError: The store lacks one, or it is of a view that is not read here.
+        """
+        store = self.store
+        found = {name: array for name, of in self.array_of.items() if (array := find_array(store, of))}
+        wanted = [name for name in self.modalities if name in self.array_of]
+        if lacking := [name for name in wanted if name not in found]:
+            left = ", ".join([name for name in wanted if name in found] or found)
+            use = f"--data.modalities [{left}]" if left else "another store, --data.store or --data.root"
+            raise DataError(f"{store.folder} holds no {lacking[0]}, but {', '.join(store.arrays)}; use {use}")
+        return {name: kind_of(store, found[name], self) for name in wanted}
+
+    @property
+    def input_shapes(self) -> dict[str, list[int]]:
+        """``{"video": [3, T, H, W], "audio": [13, 212], "wave": [S]}`` for the modalities read."""
+        return {modality: kind.shape for modality, kind in self.kinds.items()}
+
+    def dataset(self, split: Split) -> ClipDataset:
+        """Return the clips of a split."""
+        rows, targets = self.rows[split], self.targets
+        if isinstance(targets, dict):
+            return self.clips(rows, {task: of[rows] for task, of in targets.items()})
+        return self.clips(rows, targets[rows])
+
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add every modality as its kind holds it, with the lengths of what is padded."""
+        for modality, kind in self.kinds.items():
+            present = batch["mask"][modality] & torch.from_numpy(kind.there[rows])
+            if modality in self.embeddings:
+                values = kind.embedded(self.embeddings[modality], rows, present)
+            else:
+                values = torch.from_numpy(kind.read(rows, present.numpy()))
+                silent = kind.is_silent(values)
+                present = present if silent is None else present & ~silent
+            batch[modality], batch["mask"][modality] = values, present
+            steps = [kind.valid_steps(row) for row in rows]
+            if None not in steps:
+                batch["length"][modality] = torch.tensor(steps)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Make what the model sees, on its device: normalised, resized, augmented in training; sound as float."""
+        trainer = self.trainer
+        epoch = trainer.current_epoch if self.augment and trainer is not None and trainer.training else None
+        seen = {
+            modality: kind.to_model_input(batch[modality], batch["mask"][modality], batch["id"], epoch)
+            for modality, kind in self.kinds.items()
+            if modality not in self.embeddings
+        }
+        return {**batch, **seen}
+
+    def count_items(self, modality: str) -> int:
+        """Return the number of items of all clips: groups of frames, or texts."""
+        per_clip = self.kinds[modality].items_per_clip if modality in self.kinds else 0
+        return len(self.store) * per_clip if per_clip else super().count_items(modality)
+
+    def items(self, modality: str, start: int, stop: int) -> Tensor:
+        """Return items as an encoder takes them."""
+        return self.kinds[modality].items(start, min(stop, self.count_items(modality)))
+
+    def items_key(self, modality: str) -> str:
+        """Return what items depend on besides the store and their number."""
+        return self.kinds[modality].items_key

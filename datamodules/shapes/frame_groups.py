@@ -1,0 +1,163 @@
+"""Clips of frames and spectrograms: consecutive frames make groups, which a frozen encoder sees one by one."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
+from datamodules.base import EmotionDataModule
+from datamodules.batches import Batch, zero_absent
+from datamodules.errors import DataError
+
+Modality = Literal["video", "audio"]
+Normalization = Literal["half", "imagenet", "none"]
+STATISTICS = {"half": ((0.5,) * 3, (0.5,) * 3), "imagenet": (IMAGENET_MEAN, IMAGENET_STD)}
+SEGMENTS = 5  # what 75 frames are grouped into where no spectrograms say so: a group a second
+
+
+def normalised(frames: Tensor, normalization: Normalization) -> Tensor:
+    """Return stored frames ``(..., 3, H, W)`` as float32 less the mean of the pixels and over their deviation."""
+    scaled = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
+    if normalization == "none":
+        return scaled
+    mean, std = (torch.tensor(part, device=frames.device).view(3, 1, 1) for part in STATISTICS[normalization])
+    return (scaled - mean) / std
+
+
+def group_count(video: int, audio: int | None) -> int:
+    """Return the number of groups of a clip's video frames: one per spectrogram, or one a second without them.
+
+    Args:
+        video: Frames of a clip.
+        audio: Its spectrograms; None where they are not read.
+
+    Raises:
+        DataError: Neither is a multiple of the other.
+    """
+    if audio is None:
+        return SEGMENTS if video % SEGMENTS == 0 else video
+    if max(video, audio) % min(video, audio):
+        raise DataError(
+            f"--data.frames: {video} of video and {audio} of audio do not go together; one must be a multiple of the "
+            "other"
+        )
+    return min(video, audio)
+
+
+def frame_groups(read: Callable[[range], Tensor], groups: int, start: int, stop: int) -> Tensor:
+    """Return groups of consecutive frames out of those of all clips, ``(stop - start, N / G, 3, H, W)``.
+
+    Args:
+        read: Returns the frames ``(B, N, 3, H, W)`` of clips.
+        groups: Of a clip, G.
+        start: First group.
+        stop: One past the last.
+    """
+    first, last = start // groups, -(-stop // groups)
+    frames = read(range(first, last))
+    grouped = frames.view(-1, frames.shape[1] // groups, *frames.shape[2:])
+    return grouped[start - first * groups : stop - first * groups]
+
+
+class FrameGroupsDataModule(EmotionDataModule):
+    """Clips of frames and spectrograms.
+
+    Batches hold ``video`` ``(B, NV, 3, H, W)`` and ``audio`` float32 ``(B, NA, 1, H, W)``; the device sees video
+    normalised. After `use_embeddings` ``video`` is ``(B, G, D)``: one embedding for each of G groups of NV / G
+    consecutive frames.
+
+    Args:
+        root: Folder of the corpus.
+        frames: Frames per clip and modality; where they differ one must be a multiple of the other.
+        modalities: What to read; the files of the other are not needed.
+        normalization: Mean and deviation of the pixels: ``half`` (0.5, of the paper's backbone), ``imagenet``, or
+            ``none`` for tensors that were normalised when they were made.
+        cache: Have a frozen video encoder run once, ahead of training.
+        **kwargs: See `EmotionDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        frames: dict[Modality, int] | None = None,
+        modalities: list[Modality] | None = None,
+        normalization: Normalization = "half",
+        cache: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(root, **kwargs)
+        self.modalities: list[Modality] = ["video", "audio"] if modalities is None else list(modalities)
+        if not self.modalities or len(set(self.modalities)) < len(self.modalities):
+            raise DataError(f"--data.modalities {self.modalities}: name video, audio or both, each once")
+        self.check_missing(self.modalities)
+        self.frames: dict[Modality, int] = {"audio": 5, "video": 5, **(frames or {})}
+        self.groups = _group_count(self.frames, self.modalities)
+        self.normalization = normalization
+        self.cache = cache
+
+    @property
+    @abstractmethod
+    def clips(self) -> Sequence[Any]:
+        """All clips, in the order of their items."""
+
+    @abstractmethod
+    def read_frames(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
+        """Return frames or spectrograms of clips as stored ``(B, N, C, H, W)``; zeros for absent ones."""
+
+    def read(self, modality: Modality, rows: Sequence[int] | np.ndarray, present: Tensor) -> Tensor:
+        """Return the frames or embeddings of clips, zeros where they are dropped: ``(B, N, C, H, W)`` or ``(B, G, D)``.
+
+        Args:
+            modality: Which.
+            rows: Rows of the clips.
+            present: bool ``(B,)``; the files of absent clips are not opened.
+        """
+        if modality not in self.embeddings:
+            return self.read_frames(modality, rows, present)
+        table = self.embeddings[modality]
+        grouped = table.view(-1, self.groups, table.shape[1])[torch.as_tensor(np.asarray(rows))]
+        return zero_absent(grouped, present)
+
+    def fill(self, batch: Batch, rows: np.ndarray) -> None:
+        """Add frames and spectrograms; a silent clip says nothing."""
+        for modality in self.modalities:
+            batch[modality] = self.read(modality, rows, batch["mask"][modality])
+            if modality == "audio":
+                batch["mask"]["audio"] &= batch["audio"].flatten(1).any(1)
+
+    def count_items(self, modality: str) -> int:
+        """Return the number of groups of frames over all clips."""
+        if modality != "video" or "video" not in self.modalities:
+            return super().count_items(modality)
+        return len(self.clips) * self.groups
+
+    def items(self, modality: str, start: int, stop: int) -> Tensor:
+        """Return groups of consecutive frames, normalised, float ``(stop - start, NV / G, 3, H, W)``."""
+
+        def read(rows: range) -> Tensor:
+            return self.read_frames("video", rows, torch.ones(len(rows), dtype=torch.bool))
+
+        return self.to_model_input(frame_groups(read, self.groups, start, min(stop, self.count_items(modality))))
+
+    def to_model_input(self, frames: Tensor) -> Tensor:
+        """Return stored frames ``(..., 3, H, W)`` as the model sees them; see `normalised`."""
+        return normalised(frames, self.normalization)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Convert frames to the model's input on its device; absent clips stay zeros."""
+        if "video" not in self.modalities or "video" in self.embeddings:
+            return batch
+        return batch | {"video": zero_absent(self.to_model_input(batch["video"]), batch["mask"]["video"])}
+
+
+def _group_count(frames: Mapping[Modality, int], modalities: Sequence[Modality]) -> int:
+    """Return the number of groups of a clip's video frames."""
+    if unknown := set(frames) - {"video", "audio"}:
+        raise DataError(f"--data.frames names {', '.join(sorted(unknown))}; give video and audio")
+    if min(frames.values()) < 1:
+        raise DataError(f"--data.frames {frames}: at least 1 each")
+    return group_count(frames["video"], frames["audio"] if len(modalities) > 1 else None)

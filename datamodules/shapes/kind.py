@@ -1,0 +1,99 @@
+"""One array of a store as a modality of a batch: what every kind of array has."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.batches import zero_absent
+from datamodules.errors import DataError
+from datamodules.store.reader import Store
+
+if TYPE_CHECKING:
+    from datamodules.shapes.clip_arrays import ClipArraysDataModule
+
+
+class Kind:
+    """An array of a store as a modality, held and seen as it is stored.
+
+    Args:
+        store: The store.
+        array: Name of the array.
+        data: The DataModule, whose options apply.
+
+    Attributes:
+        view: The view that makes such arrays.
+        there: Which clips have it, bool ``(N,)``: one that had to go without is stored as an empty array.
+
+    Raises:
+        DataError: No clip has it, or an option does not fit.
+    """
+
+    view: ClassVar[str] = ""
+
+    def __init__(self, store: Store, array: str, data: "ClipArraysDataModule") -> None:
+        self.store, self.array, self.data = store, array, data
+        self.there = np.array([0 not in store.shape(array, row) for row in range(len(store))], bool)
+        if not self.there.any():
+            raise DataError(f"{store.folder}: {array} is empty for every clip; see missing.csv there")
+        self.first = int(self.there.argmax())
+        self.stored = list(store.shape(array, self.first))
+
+    @property
+    def shape(self) -> list[int]:
+        """Shape of one clip as the model sees it."""
+        return self.stored
+
+    def read_one(self, row: int) -> np.ndarray:
+        """Return the array of a clip as a batch holds it."""
+        return self.store.read(self.array, row)
+
+    @cached_property
+    def _blank(self) -> np.ndarray:
+        return np.zeros_like(self.read_one(self.first))
+
+    def read(self, rows: Sequence[int] | np.ndarray, present: np.ndarray) -> np.ndarray:
+        """Return the arrays of clips ``(B, ...)``, zeros where they are not present (bool ``(B,)``)."""
+        values = np.stack([self.read_one(row) if self.there[row] else self._blank for row in rows])
+        values[~present] = 0
+        return values
+
+    def is_silent(self, values: Tensor) -> Tensor | None:
+        """Return which clips say nothing although they are there, bool ``(B,)``; None where that cannot be."""
+        return None
+
+    def valid_steps(self, row: int) -> int | None:
+        """Return the number of steps of a clip without padding; None where there never is any."""
+        return None
+
+    def to_model_input(self, values: Tensor, present: Tensor, ids: list[str], epoch: int | None) -> Tensor:
+        """Return what the model sees.
+
+        Args:
+            values: As the batch holds them.
+            present: Which clips are there, ``(B,)``.
+            ids: Of the clips.
+            epoch: Of the training for which they are to be augmented; None where they are not.
+        """
+        return values
+
+    @property
+    def items_per_clip(self) -> int:
+        """Number of items of a clip that a frozen encoder sees one by one; 0 where it is not read by one."""
+        return 0
+
+    def items(self, start: int, stop: int) -> Tensor:
+        """Return items over all clips in store order, as an encoder takes them."""
+        raise NotImplementedError
+
+    @property
+    def items_key(self) -> str:
+        """What items depend on besides the store."""
+        return self.array
+
+    def embedded(self, table: Tensor, rows: np.ndarray, present: Tensor) -> Tensor:
+        """Return the embeddings of clips' items out of those of all, ``(B, D)`` or ``(B, items, D)``."""
+        return zero_absent(table[torch.from_numpy(rows)], present)
