@@ -6,7 +6,6 @@ them a class here stands in, so that no function of numpy is called with what a 
 name.
 """
 
-import io
 import pickle
 import re
 from collections import OrderedDict
@@ -15,16 +14,13 @@ from typing import Any
 
 import numpy as np
 
+import tensor_files
 from datamodules.errors import DataError
 from datamodules.reading.files import check_regular
 from error_texts import first_line
 
 DEPTH = 20  # containers in containers
 _TYPE = re.compile(r"[|<>=]?(?:b1|[iu][1248]|f[248]|[US]\d{1,6}|O8?)")
-
-
-class _Refused(DataError):
-    """What a pickle names and this reader does not know."""
 
 
 class _Type:
@@ -103,10 +99,7 @@ class _Storage:
     """Stands in for ``torch.storage._load_from_bytes``: torch's safe loader reads the values."""
 
     def __init__(self, raw: bytes) -> None:
-        import torch
-
-        storage: Any = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-        self.values = torch.empty(0, dtype=storage.dtype).set_(storage)
+        self.values = tensor_files.read_storage(raw)
 
 
 class _Tensor(_Array):
@@ -134,10 +127,16 @@ _KNOWN: dict[tuple[str, str], type] = {
 
 
 class _Reader(pickle.Unpickler):
+    path: Path
+
     def find_class(self, module: str, name: str) -> type:
         if found := _KNOWN.get((module, name)):
             return found
-        raise _Refused(f"{module}.{name}"[:100])
+        named = "".join(letter if letter.isprintable() else "?" for letter in f"{module}.{name}"[:100])
+        raise DataError(
+            f"{self.path}: the pickle names {named}, which is no array and no container; nothing of it was run. Save "
+            "its arrays again with numpy alone"
+        )
 
 
 def read_pickle(path: Path) -> Any:
@@ -155,12 +154,11 @@ def read_pickle(path: Path) -> Any:
     try:
         check_regular(path)
         with path.open("rb") as file:
-            return _plain(_Reader(file, encoding="latin1").load(), {}, 0)
-    except _Refused as error:
-        raise DataError(
-            f"{path}: the pickle names {error}, which is no array and no container; nothing of it was run. Save its "
-            "arrays again with numpy alone"
-        ) from None
+            reader = _Reader(file, encoding="latin1")
+            reader.path = path
+            return _plain(reader.load(), {}, 0)
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); name another file") from error
     except Exception as error:  # pickle raises whatever the damaged place leads to
