@@ -12,6 +12,7 @@ It imports torch only for what needs it.
 """
 
 import hashlib
+import io
 import json
 import os
 import struct
@@ -97,6 +98,21 @@ def save_torch(content: Any, path: Path, *, sync: bool = True) -> None:
             if isinstance(cause := error.__context__, KeyboardInterrupt | OSError):
                 raise cause from None
             raise
+
+
+def read_storage(raw: bytes) -> "Tensor":
+    """Return the values of a storage as a pickle of tensors holds it, ``(N,)``.
+
+    Args:
+        raw: What ``torch.save`` wrote of it.
+
+    Raises:
+        Exception: It is damaged, or holds what could only be read by running code; torch raises many kinds.
+    """
+    import torch
+
+    storage: Any = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    return torch.empty(0, dtype=storage.dtype).set_(storage)
 
 
 def read_safetensors(path: Path) -> "dict[str, Tensor]":

@@ -25,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from atomic_files import write_atomic
+from datamodules.reading.feature_index import CLASSES
 from datamodules.shapes.precomputed import PrecomputedTensorDataModule
 from experiments.report.command import RESULTS, summary_of
 from experiments.report.readme import update_readme
@@ -75,9 +76,9 @@ def measure(root: Path) -> dict[str, Any]:
             fold=fold,
             protocol="honest",
         )
-        tables = {name: values.numpy().astype(np.float64) for name, values in data.tables.items()}
+        tables = {name: np.asarray(values, np.float64) for name, values in data.tables.items()}
         seen = np.concatenate([tables["video"], functionals(tables["audio"])], axis=1)
-        targets, rows = data.targets.numpy(), data.rows
+        targets, rows = data.clip_index.targets[CLASSES], data.rows
         fitted = []
         for penalty in PENALTIES:
             model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=5000))

@@ -84,6 +84,16 @@ def ravdess_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the stand-in of features computed elsewhere: 6 speakers x 6 clips."""
+    import cli
+
+    root = tmp_path_factory.mktemp("data") / "features"
+    assert cli.main(["synth", "features", "--out", str(root), "--clips", "36"]) == 0
+    return root
+
+
 def stand_in(root: Path, corpus: str, *options: str, clips: int) -> Path:
     """Makes and prepares a small stand-in through the command line."""
     import cli

@@ -267,8 +267,14 @@ def save(root, array, clip=IDS[4]):
 
 def test_odd_arrays_name_the_file(root):
     good = values()[IDS[4]]
-    save(root, good[:3])
-    assert "s0-4.npy: float32 (3, 4), but s0-0.npy is float32 (6, 4)" in message(lambda: make(root).tables)
+    save(root, good[:, :3])
+    assert "s0-4.npy: float32 (6, 3), but s0-0.npy is float32 (6, 4)" in message(lambda: make(root).tables)
+    save(root, good[0])
+    assert "s0-4.npy: float32 (4,), but s0-0.npy is float32 (6, 4)" in message(lambda: make(root).tables)
+    write_folder(root / "face", values((4,)))
+    save(root, good[0, :3])
+    assert "s0-4.npy: float32 (3,), but s0-0.npy is float32 (4,)" in message(lambda: make(root).tables)
+    write_folder(root / "face", values())
     save(root, good.astype(np.float64))
     assert "s0-4.npy: float64 (6, 4)" in message(lambda: make(root).tables)
 

@@ -24,7 +24,7 @@ from datamodules.base import EmotionDataModule
 from datamodules.batches import ClipDataset
 from datamodules.errors import DataError
 from experiments.results import cell as results
-from experiments.results.request import request_hash
+from experiments.results.needs import request_hash
 from experiments.train.run_record import record_result
 from lightning_modules.cfnsr import CFNSR
 from lightning_modules.emotiw.model import AudioEncoder, EmotiW

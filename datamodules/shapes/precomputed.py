@@ -1,4 +1,4 @@
-"""Features computed elsewhere: ``.pt`` or ``.npy`` files, one per clip, or one ``.npz``, joined to an index by clip id.
+"""Features computed elsewhere: files joined to an index by clip id, or a pickle of MMSA.
 
 Everything is checked before the first step, and all problems of a kind are reported at once.
 """
@@ -6,33 +6,50 @@ Everything is checked before the first step, and all problems of a kind are repo
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from datamodules.base import EmotionDataModule
 from datamodules.batches import KEYS, Batch, ClipDataset, Split, zero_absent
 from datamodules.errors import DataError
-from datamodules.reading.feature_files import FeatureFiles, read_index
+from datamodules.reading.feature_csv import CONFIDENCE
+from datamodules.reading.feature_files import FeatureFiles, check_memory, found_modalities
+from datamodules.reading.feature_index import CLASSES, index_of, read_index
 from datamodules.reading.files import sha256_file
-from datamodules.reading.names import check_name, distinct
+from datamodules.reading.mmsa import SUFFIXES, MMSAFile, read_mmsa
+from datamodules.reading.names import check_name
+from datamodules.reading.provenance import NAME, check_columns, told_of
 from datamodules.reading.stand_in import STAND_IN
+from datamodules.shapes.feature_tables import dense_table, sequence_table
+from datamodules.shapes.sequences import Sequences
 from datamodules.store.reader import read_manifest
 from error_texts import first_names
 
 
 class PrecomputedTensorDataModule(EmotionDataModule):
-    """Any corpus whose features are on disk, by the folds of its index.
+    """Any corpus whose features are on disk, by the folds or splits of its index.
 
     Args:
-        root: Folder that holds the index and the features.
-        features: Where each modality lies, relative to ``root``: a folder with ``<id>.pt`` or ``<id>.npy`` files, or
-            ``file.npz:array``, where the ``.npz`` also holds the clips' ids as ``id``. Rows are joined by id.
-        index: CSV with columns id, group, target, fold.
+        root: Folder that holds the index and the features; or a pickle of MMSA (``.pkl``, or ``.pt`` of the same),
+            which holds all of it.
+        features: Where each modality lies, relative to ``root``: a folder with ``<id>.pt`` or ``<id>.npy`` files,
+            ``folder:array`` with ``<id>.npz`` files, or ``file.npz:array``, where the ``.npz`` also holds the clips'
+            ids as ``id``; of a pickle, the field. Rows are joined by id. Every folder with features, or text, audio and
+            vision of a pickle, where not given.
+        index: CSV with columns id, group, fold or split, and target, ``soft_<class>`` or ``value_<task>``.
         class_names: Names of the classes; ``0``, ``1``, ... where not given.
-        standardize: Modalities whose features are centred and scaled with the statistics of the training clips.
+        standardize: Modalities whose features are centred and scaled with the statistics of the training clips, or all.
+        columns: Modalities that lie in tables, ``<id>.csv``, and their columns, names or globs: ``{face: ["AU*_r"]}``.
+        confidence: Rows of a table whose ``confidence`` is below it hold no face.
+        steps: Number of steps that every clip of a modality is cut or padded to; the longest of the batch where not
+            given.
+        time_last: Modalities whose last axis is time, ``(n, T)``, as MFCCs have it; the first where not given.
+        values: Columns of the index, or fields of a pickle, that hold values; those named ``value_<task>``, or
+            ``regression_labels``, where not given.
         **kwargs: See `EmotionDataModule`.
     """
 
@@ -41,41 +58,91 @@ class PrecomputedTensorDataModule(EmotionDataModule):
     def __init__(
         self,
         root: str,
-        features: dict[str, str],
+        features: dict[str, str] | None = None,
         index: str = "index.csv",
         class_names: list[str] | None = None,
-        standardize: list[str] | None = None,
+        standardize: list[str] | Literal["all"] | None = None,
+        columns: dict[str, list[str]] | None = None,
+        confidence: float = CONFIDENCE,
+        steps: dict[str, int] | None = None,
+        time_last: list[str] | None = None,
+        values: list[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        self.index_path = Path(root) / index
+        whole = Path(root)
+        is_pickle = whole.suffix in SUFFIXES and not whole.is_dir()
+        self.index_path = whole if is_pickle else whole / index
         if not self.index_path.exists():
             raise DataError(f"no index of clips at {self.index_path}; docs/data.md tells what --data.root holds")
-        self.clips = read_index(self.index_path)
-        self.ids = [row["id"] for row in self.clips]
-        self.groups = [row["group"] for row in self.clips]
-        self.targets = torch.tensor([int(row["target"]) for row in self.clips])
-        self.folds = np.array([int(row["fold"]) for row in self.clips])
-        self.num_folds = int(self.folds.max()) + 1
+        if is_pickle:
+            if given := next(
+                (name for name, value in (("class_names", class_names), ("columns", columns)) if value), ""
+            ):
+                raise DataError(
+                    f"--data.{given}: {whole} holds values and arrays, no classes and no tables; leave it out"
+                )
+            check_memory([whole])
+            pickle = read_mmsa(whole, values or ())
+            self.clip_index = pickle.index
+            self.group_name = "videos"
+            features = features or pickle.modalities
+        else:
+            self.clips = read_index(self.index_path, values or ())
+            self.clip_index = index_of(self.index_path, self.clips, values or (), class_names or [])
+            features = found_modalities(whole, columns or {}) if features is None else features
+        self.ids, self.groups, folds = self.clip_index.ids, self.clip_index.groups, self.clip_index.folds
+        self.targets = {task: torch.from_numpy(labels) for task, labels in self.clip_index.targets.items()}
+        if folds is None:
+            self.protocols = ("honest",)  # official splits
+        else:
+            self.num_folds = int(folds.max()) + 1
         super().__init__(root, **kwargs)
+        if not features:
+            raise DataError(f"--data.features: names no modality, and {whole} holds none; name where each lies")
         self.features = {check_name(modality, "--data.features"): source for modality, source in features.items()}
         if taken := sorted(self.features.keys() & set(KEYS)):
             raise DataError(f"--data.features: {taken[0]} is the name of something else in a batch; give it another")
         self.modalities = list(self.features)
-        self.files = FeatureFiles(Path(root), self.features, self.ids, self.index_path)
+        self.standardize = list(features) if standardize == "all" else standardize or []
+        self.steps, self.time_last = steps or {}, time_last or []
+        self._check_options(columns or {}, confidence)
+        self.files: MMSAFile | FeatureFiles = (
+            pickle
+            if is_pickle
+            else FeatureFiles(
+                whole, self.features, self.ids, self.index_path, columns or {}, confidence, self.time_last
+            )
+        )
         self.manifest = self._read_manifest()
         if self.manifest:
             self.corpus = self.manifest["corpus"]
-        self.standardize = standardize or []
-        self._class_names = distinct(class_names or [], "--data.class_names") or [
-            str(label) for label in range(int(self.targets.max()) + 1)
-        ]
-        if int(self.targets.max()) >= len(self._class_names):
-            raise DataError(
-                f"{self.index_path}: target {int(self.targets.max())}, but {len(self._class_names)} classes"
-            )
-        for name, given in (("missing", self.missing), ("standardize", self.standardize)):
-            if unknown := set(given) - set(features):
-                raise DataError(f"--data.{name} names {first_names(sorted(unknown))}; there are {', '.join(features)}")
+        self.folder = self.index_path.parent if is_pickle else whole
+        self._told = told_of(
+            self.folder / NAME, list(self.features), pickle.config if is_pickle else {}, ask=not self.manifest
+        )
+
+    def _check_options(self, columns: dict[str, list[str]], confidence: float) -> None:
+        """Refuse an option about a modality that is not read, or out of range.
+
+        Raises:
+            DataError: There is one.
+        """
+        for name, given in (
+            ("missing", self.missing),
+            ("standardize", self.standardize),
+            ("columns", columns),
+            ("steps", self.steps),
+            ("time_last", self.time_last),
+        ):
+            if unknown := set(given) - set(self.features):
+                raise DataError(
+                    f"--data.{name} names {first_names(sorted(unknown))}; there are {', '.join(self.features)}"
+                )
+        for modality, count in self.steps.items():
+            if count < 1:
+                raise DataError(f"--data.steps: {count} of {modality}; at least 1")
+        if not 0 <= confidence <= 1:
+            raise DataError(f"--data.confidence {confidence}: it is between 0 and 1")
 
     def _read_manifest(self) -> dict[str, Any]:
         """Return the manifest that ``prepare`` wrote beside the index; empty for a folder made elsewhere.
@@ -84,7 +151,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             DataError: If the manifest is damaged, or a file is no longer the one that was prepared.
         """
         path = self.index_path.with_name("manifest.json")
-        if not path.exists():
+        if not path.exists() or isinstance(self.files, MMSAFile):
             return {}
         manifest = read_manifest(path, corpus=str, synthetic=bool, files=dict, fingerprint=str)
         check_name(manifest["corpus"], f"{path}: corpus")
@@ -95,39 +162,69 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         return manifest
 
     @property
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """Origin of the features by modality, as far as it is told: tool, version, settings, unit, columns."""
+        chosen = self.files.chosen if isinstance(self.files, FeatureFiles) else {}
+        read = {modality: {"columns": names} for modality, names in chosen.items()}
+        return {
+            name: self._told.get(name, {}) | read.get(name, {})
+            for name in self.features
+            if name in self._told or name in read
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a checkpoint of other classes; warn of one that was trained on features made in another way."""
+        super().load_state_dict(state_dict)
+        for modality, of in (state_dict.get("provenance") or {}).items():
+            own = self.provenance.get(modality, of)
+            if differing := [name for name in of if own.get(name, of[name]) != of[name]]:
+                rank_zero_warn(
+                    f"--ckpt_path: it was trained on {modality} of another {', '.join(differing)} than --data has"
+                )
+
+    @property
+    def outputs(self) -> dict[str, dict[str, Any]]:
+        """What each output means, as plain values."""
+        return self.clip_index.outputs
+
+    @property
+    def tasks(self) -> dict[str, int]:
+        """Number of classes by task, 0 for a value; empty for one set of classes."""
+        if list(self.outputs) == [CLASSES]:
+            return {}
+        return {task: len(of.get("classes", ())) for task, of in self.outputs.items()}
+
+    @property
     def class_names(self) -> list[str]:
-        """Names of the classes in order of their index."""
-        return self._class_names
+        """Names of the classes in order of their index; none where there are values alone."""
+        return list(self.outputs.get(CLASSES, {}).get("classes", ()))
 
     @cached_property
-    def tables(self) -> dict[str, Tensor]:
-        """Features per modality, ``(N, ...)`` in the order of the index; floats as float32, uint8 as stored.
+    def tables(self) -> dict[str, Tensor | Sequences]:
+        """Features per modality in the order of the index; floats as float32, uint8 as stored.
 
         Raises:
             DataError: If a file is missing or damaged, or an array has another shape, type or a value that is not
-                finite.
+                finite, or they would fill the memory.
         """
-        tables = {}
-        for modality in self.features:
-            values = self.files.read(modality)
-            if values.dtype == np.uint8 and modality not in self.standardize:
-                tables[modality] = torch.from_numpy(values)
-                continue
-            if values.dtype.kind != "f" and values.dtype != np.uint8:
-                raise DataError(f"--data.features: {modality} is {values.dtype}; expected floats or uint8")
-            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
-                values = values.astype(np.float32)
-            bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
-            if len(bad):
-                clips = first_names([self.ids[row] for row in bad])
-                raise DataError(f"--data.features: {modality} is not finite in {len(bad)} clips: {clips}")
-            if modality in self.standardize:
-                # In float64 the deviation of a constant is exactly 0; float32 leaves a rounding error to divide by.
-                train = values[self.rows["train"]].astype(np.float64)
-                deviation = train.std(0)
-                values = ((values - train.mean(0)) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
-            tables[modality] = torch.from_numpy(values)
-        return tables
+        check_memory(self.files.files())
+        return {modality: self._table(modality) for modality in self.features}
+
+    def _table(self, modality: str) -> Tensor | Sequences:
+        if isinstance(self.files, MMSAFile):
+            found = self.files.read(self.features[modality])
+        else:
+            found = self.files.read(modality)
+        train = self.rows["train"] if modality in self.standardize else None
+        axis, steps = int(modality in self.time_last), self.steps.get(modality)
+        table: Tensor | Sequences
+        if isinstance(found, np.ndarray) and steps is None:
+            table = dense_table(modality, found, self.ids, train)
+        else:
+            table = sequence_table(modality, list(found), self.ids, train, axis, steps)
+        shape = table.shape if isinstance(table, Sequences) else table.shape[1:]
+        check_columns(self.folder / NAME, modality, self.provenance, shape[0] if axis else shape[-1])
+        return table
 
     @cached_property
     def fingerprint(self) -> str:
@@ -136,6 +233,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             return str(self.manifest["fingerprint"])
         digest = hashlib.sha256(sha256_file(self.index_path).encode())
         for modality, source in sorted(self.features.items()):
+            if isinstance(self.files, MMSAFile):
+                digest.update(f"{modality} {source}\n".encode())
+                continue
             for path in self.files.paths(modality).values():  # in the order of the index
                 digest.update(f"{modality} {source.partition(':')[2]} {sha256_file(path)}\n".encode())
         return digest.hexdigest()
@@ -143,35 +243,68 @@ class PrecomputedTensorDataModule(EmotionDataModule):
     @property
     def synthetic(self) -> bool:
         """Whether the folder is marked as a stand-in."""
-        return bool(self.manifest.get("synthetic")) or (Path(self.root) / STAND_IN).exists()
+        return bool(self.manifest.get("synthetic")) or (self.folder / STAND_IN).exists()
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:
-        """Shape of one clip's features per modality."""
-        return {modality: list(table.shape[1:]) for modality, table in self.tables.items()}
+        """Shape of one clip's features per modality; 0 steps where their number differs from batch to batch."""
+        return {
+            modality: table.shape if isinstance(table, Sequences) else list(table.shape[1:])
+            for modality, table in self.tables.items()
+        }
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
         """Rows of the index per split.
 
         Raises:
-            DataError: If a split is empty or two splits share a group.
+            DataError: If a split is empty or two splits share a group; those of a pickle may, which is told.
         """
-        return self.split_by_fold(self.folds, self.groups, str(self.index_path))
+        index = self.clip_index
+        if index.folds is not None:
+            return self.split_by_fold(index.folds, self.groups, str(self.index_path))
+        splits = np.array(index.splits)
+        rows = {name: np.flatnonzero(splits == name) for name in ("train", "val", "test")}
+        for split, found in rows.items():
+            if not len(found):
+                raise DataError(f"{self.index_path}: no {split} clips; official splits are train, val and test")
+        try:
+            self.check_groups(rows, self.groups, str(self.index_path))
+        except DataError as error:
+            if not isinstance(self.files, MMSAFile):
+                raise
+            rank_zero_warn(f"{error}, as the file divides them: scores may be optimistic")
+        return rows
 
     @property
     def train_labels(self) -> np.ndarray:
-        """Class indices of the training clips."""
-        return np.asarray(self.targets.numpy()[self.rows["train"]])
+        """Class indices of the training clips, of shares the most probable; -1 where a clip has none."""
+        rows = self.rows["train"]
+        if CLASSES not in self.targets:
+            return np.full(len(rows), -1)
+        labels = self.clip_index.targets[CLASSES][rows]
+        return labels if labels.ndim == 1 else np.where(np.isnan(labels).any(1), -1, labels.argmax(1))
+
+    @property
+    def train_values(self) -> dict[str, np.ndarray]:
+        """Labels of the training clips by task, of every value; NaN where there is none."""
+        targets = self.clip_index.targets
+        return {task: targets[task][self.rows["train"]] for task, classes in self.tasks.items() if not classes}
 
     def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""
         rows = self.rows[split]
         ids, groups = ([names[row] for row in rows] for names in (self.ids, self.groups))
-        return ClipDataset(self, rows, ids, groups, self.targets[rows])
+        targets = {task: labels[rows] for task, labels in self.targets.items()}
+        return ClipDataset(self, rows, ids, groups, targets if self.tasks else targets[CLASSES])
 
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
-        """Add the features."""
+        """Add the features; a clip without a step has none."""
         for modality, table in self.tables.items():
-            values, present = table[rows], batch["mask"][modality]
-            batch[modality] = zero_absent(values, present) if modality in self.missing else values
+            if isinstance(table, Sequences):
+                values, length = table.padded(rows.tolist())
+                batch["length"][modality] = length
+                batch["mask"][modality] &= length > 0
+            else:
+                values = table[rows]
+            batch[modality] = zero_absent(values, batch["mask"][modality]) if modality in self.missing else values

@@ -251,6 +251,11 @@ def audio_network(given: MFCCNet | None, input_shapes: dict[str, list[int]]) -> 
     if len(input_shapes["audio"]) != 2:
         raise TaskError(f"this model reads audio of shape [n_mfcc, T]; the data has {list(input_shapes['audio'])}")
     n_mfcc, frames = input_shapes["audio"]
+    if not n_mfcc or not frames:
+        raise TaskError(
+            "this model reads MFCCs [n_mfcc, T] of one length; --data.steps '{audio: N}' cuts and pads them, and "
+            "--data.time_last '[audio]' says that time is their last axis"
+        )
     network = given or MFCCNet(n_mfcc)
     if network.n_mfcc != n_mfcc:
         raise TaskError(f"model.audio: n_mfcc is {network.n_mfcc}, the data has {n_mfcc} coefficients; leave it out")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.nn.metrics import PredictionTable, Scores, class_scores, table_metrics
+from lightning_modules.nn.sentiment_metrics import sentiment_scores
 from lightning_modules.stages import StagedModule
 
 Batch = dict[str, Any]
@@ -79,7 +80,8 @@ class ScoredModule(StagedModule):
 
     def _log_evaluation(self, prefix: str) -> None:
         table = self._finish_table()
-        metrics = table_metrics(table)
+        outputs = getattr(getattr(self.trainer, "datamodule", None), "outputs", {})
+        metrics = table_metrics(table) | sentiment_scores(table.values, outputs)
         loss = self.task_loss(self._on_device(table.logits), self._on_device(table.target)).item()
         if prefix == "val":
             # On a few hundred clips several epochs share the top accuracy; 0.5 / N is less than one clip's worth. Of

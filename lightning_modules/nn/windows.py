@@ -74,6 +74,11 @@ class WindowTask(EmotionTask):
             raise TaskError(
                 f"{name} reads {modality}, which the data lack: --data.modalities has {', '.join(self.input_shapes)}"
             )
+        if not shape[0]:
+            raise TaskError(
+                f"{name} reads windows of one length, {modality} comes as sequences of any; --data.steps "
+                f"'{{{modality}: N}}' cuts and pads them to N steps, FeatureFusion reads them as they are"
+            )
         encoder = self.frame_encoders().get(modality)
         if encoder is None and len(shape) != 2:
             raise TaskError(

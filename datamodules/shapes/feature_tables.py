@@ -1,0 +1,105 @@
+"""Features of all clips as one table per modality: checked, in float32, scaled where that was asked for."""
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+
+from datamodules.errors import DataError
+from datamodules.shapes.sequences import Sequences
+from error_texts import first_names
+
+_LEAST = 1e-7  # of the mean: a deviation below it is what rounding leaves of a constant
+
+
+def dense_table(modality: str, values: np.ndarray, ids: list[str], train: np.ndarray | None) -> Tensor:
+    """Return features of one shape.
+
+    Args:
+        modality: Its name, for messages.
+        values: ``(N, ...)``.
+        ids: Clip ids.
+        train: Rows by whose statistics they are centred and scaled; None where they stay as they are.
+
+    Returns:
+        float32 ``(N, ...)``; bytes as they are where they are not scaled.
+
+    Raises:
+        DataError: If they are no floats or bytes, or not finite.
+    """
+    if _stays(modality, values.dtype, train):
+        return torch.from_numpy(values)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
+        values = values.astype(np.float32)
+    _require_finite(modality, np.isfinite(values.reshape(len(values), -1)).all(1), ids)
+    if train is not None:
+        # In float64 the deviation of a constant is exactly 0; float32 leaves a rounding error to divide by.
+        known = values[train].astype(np.float64)
+        deviation = known.std(0)
+        values = ((values - known.mean(0)) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
+    return torch.from_numpy(values)
+
+
+def sequence_table(
+    modality: str, arrays: list[np.ndarray], ids: list[str], train: np.ndarray | None, axis: int, steps: int | None
+) -> Sequences:
+    """Return sequences of unequal length.
+
+    Args:
+        modality: Its name, for messages.
+        arrays: Those of each clip, ``(T, ...)``, or ``(n, T)`` where time is the last axis.
+        ids: Clip ids.
+        train: Rows by whose steps they are centred and scaled, feature by feature; None where they stay as they are.
+        axis: The axis of time, 0 or 1.
+        steps: Number of steps that every clip is cut or padded to; None for the longest of a batch.
+
+    Raises:
+        DataError: If they are no sequences of one kind, no floats or bytes, or not finite.
+    """
+    first = arrays[0]
+    for clip, array in zip(ids, arrays, strict=True):
+        shapes = [tuple(size for place, size in enumerate(of.shape) if place != axis) for of in (array, first)]
+        if array.ndim < 2 or array.ndim != first.ndim or array.dtype != first.dtype or shapes[0] != shapes[1]:
+            raise DataError(
+                f"--data.features: {modality} of {clip} is {array.dtype} {array.shape}, of {ids[0]} {first.dtype} "
+                f"{first.shape}: clips may differ in their number of steps, the {('first', 'last')[axis]} axis, alone"
+            )
+    if steps is not None and (longer := [clip for clip, a in zip(ids, arrays, strict=True) if a.shape[axis] > steps]):
+        rank_zero_warn(f"--data.steps: {modality} of {len(longer)} clips is longer than {steps} steps and cut there")
+    arrays = [np.array(array[:, :steps] if axis else array[:steps]) for array in arrays]  # what is cut off is let go
+    if not _stays(modality, first.dtype, train):
+        with np.errstate(over="ignore"):
+            arrays = [array.astype(np.float32) for array in arrays]
+        _require_finite(modality, np.array([bool(np.isfinite(array).all()) for array in arrays]), ids)
+    if train is not None:
+        arrays = _scaled([arrays[row] for row in train], arrays, axis)
+    if empty := [clip for clip, array in zip(ids, arrays, strict=True) if not array.shape[axis]]:
+        rank_zero_warn(
+            f"--data.features: {modality} of {len(empty)} clips has no step and counts as absent: {first_names(empty)}"
+        )
+    return Sequences([torch.from_numpy(array) for array in arrays], axis, steps)
+
+
+def _stays(modality: str, kind: np.dtype, train: np.ndarray | None) -> bool:
+    if kind.kind != "f" and kind != np.uint8:
+        raise DataError(f"--data.features: {modality} is {kind}; expected floats or uint8")
+    return kind == np.uint8 and train is None
+
+
+def _require_finite(modality: str, finite: np.ndarray, ids: list[str]) -> None:
+    bad = np.flatnonzero(~finite)
+    if len(bad):
+        clips = first_names([ids[row] for row in bad])
+        raise DataError(f"--data.features: {modality} is not finite in {len(bad)} clips: {clips}")
+
+
+def _scaled(train: list[np.ndarray], arrays: list[np.ndarray], axis: int) -> list[np.ndarray]:
+    """Return the arrays centred and scaled by the steps of the training clips; clip by clip, to take no room."""
+    count = sum(array.shape[axis] for array in train)
+    if not count:
+        return arrays
+    mean = sum(array.sum(axis, np.float64, keepdims=True) for array in train) / count
+    square = sum(np.square(array - mean).sum(axis, keepdims=True) for array in train) / count
+    deviation = np.sqrt(square)
+    scale = np.where(deviation > _LEAST * np.abs(mean), deviation, 1)
+    return [((array - mean) / scale).astype(np.float32) for array in arrays]

@@ -1,0 +1,79 @@
+"""A small network over features that were computed elsewhere, of any number of modalities: sequences and vectors.
+
+It is from no paper. It is for features of one's own: what their corpus' papers have is more than a recurrent layer a
+modality and a linear head, and what this network reaches is what they have to beat.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.base import Batch, EmotionTask, Stages
+from lightning_modules.errors import TaskError
+from lightning_modules.nn.vector_sequence import VectorSequence
+
+
+class FeatureFusion(EmotionTask):
+    """An encoder a modality, their results side by side, one linear layer.
+
+    Args:
+        num_classes: Number of outputs; linked from the data.
+        input_shapes: By modality ``[T, D]``, a sequence (T is not used), or ``[D]``, a vector; linked from the data.
+        modalities: Which of them are read; all where not given.
+        dim: Length of what each encoder gives.
+        dropout: Dropout in the encoders and before the head.
+        **kwargs: See `EmotionTask`.
+
+    Raises:
+        TaskError: If a modality is not in the data, or neither a sequence of vectors nor a vector.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        input_shapes: dict[str, list[int]],
+        modalities: list[str] | None = None,
+        dim: int = 64,
+        dropout: float = 0.2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes, input_shapes, **kwargs)
+        self.modalities = modalities or list(input_shapes)
+        if unknown := [name for name in self.modalities if name not in input_shapes]:
+            raise TaskError(f"model.modalities: no {unknown[0]} in the data, it has {', '.join(input_shapes)}")
+        self.encoders = nn.ModuleList(self._encoder(name, input_shapes[name], dim, dropout) for name in self.modalities)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim * len(self.modalities), num_classes))
+
+    @staticmethod
+    def _encoder(modality: str, shape: list[int], dim: int, dropout: float) -> nn.Module:
+        if len(shape) == 1:
+            return nn.Sequential(nn.Linear(shape[0], dim), nn.GELU())
+        if len(shape) == 2 and shape[1]:
+            return VectorSequence(shape[1], dim, dropout)
+        raise TaskError(
+            f"FeatureFusion reads vectors [D] and sequences of vectors [T, D]; the data has {modality} as {shape}"
+        )
+
+    def stages(self) -> Stages:
+        """Return the stages: the encoder of every modality, head."""
+        encoders: Stages = {name: [encoder] for name, encoder in zip(self.modalities, self.encoders, strict=True)}
+        return {**encoders, "head": [self.head]}
+
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """Score a batch of clips.
+
+        Args:
+            batch: Every modality as float ``(B, T, D)`` or ``(B, D)``, their ``length`` and ``mask``.
+
+        Returns:
+            ``logits`` ``(B, K)``; ``aux``: ``embedding``, what the head reads, zero where a clip lacks a modality.
+        """
+        encoded: dict[str, Tensor] = {}
+        for name, encoder in zip(self.modalities, self.encoders, strict=True):
+            values = self.observed(batch, name).float()
+            length = batch.get("length", {}).get(name)
+            encoded[name] = encoder(values, length) if isinstance(encoder, VectorSequence) else encoder(values)
+        present = {**encoded, "mask": batch.get("mask", {})}
+        embedding = torch.cat([self.observed(present, name) for name in self.modalities], dim=1)
+        return {"logits": self.head(embedding), "aux": {"embedding": embedding}}
