@@ -31,7 +31,7 @@ class Part(NamedTuple):
     """Files that are made together, and their content or what returns it, perhaps in another process."""
 
     files: tuple[str, ...]  # paths inside the corpus
-    content: Content | Callable[[], Content | tuple[Content, ...]]
+    content: Content | tuple[Content, ...] | Callable[[], Content | tuple[Content, ...]]
     clip: bool = False  # whether they are those of a clip
 
 

@@ -6,15 +6,13 @@ thirds, the pair can reach all. ``words`` is a vector (``words.npz``) that tells
 ``features.json`` and ``SYNTHETIC``.
 """
 
-import argparse
 import io
 import json
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 
-from atomic_files import write_atomic
-from datamodules.standins._stand_in import StandIn, rng_of
+from datamodules.standins._stand_in import Part, StandIn, rng_of, table
 
 VERSION = 1  # raise it when the bytes change
 CLIPS, SPEAKERS, CLASSES = 96, 6, 3
@@ -27,41 +25,26 @@ PROVENANCE = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe this corpus; it has no options beyond the common ones."""
-    parser.epilog = f"Invented features of {CLIPS} clips of {SPEAKERS} speakers, or of --clips of them."
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write the files.
-
-    Raises:
-        DataError: ``--out`` holds another corpus, or ``--clips`` is out of range.
-    """
-    stand_in = StandIn.from_options(args, "features", VERSION, CLIPS, 2 * SPEAKERS, 9999)
-    out, seed = stand_in.out, stand_in.seed
-    if stand_in.is_complete():
-        return stand_in.report_existing("clips")
-    with stand_in.writing():
-        index, names = ["id,group,target,fold"], [f"clip{number:04d}" for number in range(stand_in.clips)]
-        patterns = rng_of(VERSION, seed, "patterns")
-        looks, sounds = patterns.uniform(0, 2, (2, len(UNITS))), patterns.normal(0, 1, (2, VOICE))
-        words = []
-        for number, name in enumerate(names):
-            rng = rng_of(VERSION, seed, name)
-            label, speaker = number % CLASSES, number // CLASSES % SPEAKERS
-            index.append(f"{name},s{speaker},{label},{speaker}")
-            faces = looks[int(label == 0)] + rng.normal(0, 0.7, (int(rng.integers(5, 40)), len(UNITS)))
-            _write(out / "face" / f"{name}.csv", _table(faces.clip(0, 5), rng).encode())
-            voices = sounds[int(label == 2)] + rng.normal(0, 1, (int(rng.integers(8, 60)), VOICE))
-            _write(out / "voice" / f"{name}.npy", _saved(voices.astype(np.float16)))
-            words.append(rng.normal(0, 1, WORDS).astype(np.float32))
-        content = io.BytesIO()
-        np.savez(content, allow_pickle=False, id=np.array(names), words=np.stack(words))
-        _write(out / "words.npz", content.getvalue())
-        _write(out / "features.json", json.dumps(PROVENANCE, indent=1).encode())
-        _write(out / "index.csv", "\n".join([*index, ""]).encode())
-    return stand_in.report("clips")
+def _parts(clips: int, seed: int) -> Iterator[Part]:
+    """Yield the features of every clip, then what holds all clips."""
+    index, names, words = [], [f"clip{number:04d}" for number in range(clips)], []
+    patterns = rng_of(VERSION, seed, "patterns")
+    looks, sounds = patterns.uniform(0, 2, (2, len(UNITS))), patterns.normal(0, 1, (2, VOICE))
+    for number, name in enumerate(names):
+        rng = rng_of(VERSION, seed, name)
+        label, speaker = number % CLASSES, number // CLASSES % SPEAKERS
+        index.append(f"{name},s{speaker},{label},{speaker}")
+        faces = looks[int(label == 0)] + rng.normal(0, 0.7, (int(rng.integers(5, 40)), len(UNITS)))
+        table_of_faces = _table(faces.clip(0, 5), rng)
+        voices = sounds[int(label == 2)] + rng.normal(0, 1, (int(rng.integers(8, 60)), VOICE))
+        files = (f"face/{name}.csv", f"voice/{name}.npy")
+        yield Part(files, (table_of_faces, _saved(voices.astype(np.float16))), clip=True)
+        words.append(rng.normal(0, 1, WORDS).astype(np.float32))
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, id=np.array(names), words=np.stack(words))
+    yield Part(("words.npz",), content.getvalue())
+    yield Part(("features.json",), json.dumps(PROVENANCE, indent=1))
+    yield Part(("index.csv",), table("id,group,target,fold", index))
 
 
 def _table(units: np.ndarray, rng: np.random.Generator) -> str:
@@ -84,6 +67,8 @@ def _saved(values: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, content, sync=False)
+CORPUS = StandIn(
+    "features", VERSION, "clips", (CLIPS, 2 * SPEAKERS, 9999), _parts,
+    f"Invented features of {CLIPS} clips of {SPEAKERS} speakers, or of --clips of them.",
+)  # fmt: skip
+add_arguments, run = CORPUS.add_arguments, CORPUS.run
