@@ -193,8 +193,8 @@ def _made(entries: Sequence[Entry], used: Sequence[Entry], wanted: Wanted) -> tu
     there = len(set(groups))
     if there == 1 < len(groups):
         raise DataError(
-            f"all {len(groups)} clips are of one {unit}, {groups[0]!r}, and none could be tested on others; add clips of "
-            "others, or leave the column speaker out to divide by clips"
+            f"all {len(groups)} clips are of one {unit}, {groups[0]!r}, and none could be tested on others; add clips "
+            "of others, or leave the column speaker out to divide by clips"
         )
     count = min(DEFAULT, there) if wanted.count is None else wanted.count
     if count < 2:
