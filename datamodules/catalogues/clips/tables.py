@@ -129,9 +129,9 @@ def _of_folders(source: Path, files: MediaFiles) -> Listing:
             row = {"file": name, "label": names[-1].strip()}
             rows.append(row_of(row | ({"split": splits[0]} if splits else {}), Place(name, 0)))
     if len({row["label"] for row in rows}) < 2:
-        folders = f"one folder ({rows[0]['label']!r})" if rows else "no folder"
+        alone = f"one folder ({rows[0]['label']!r})" if rows else "no folder"
         raise DataError(
-            f"--source {source}: no table (labels.csv, metadata.csv, metadata.jsonl, db.yaml) and {folders} whose name "
+            f"--source {source}: no table (labels.csv, metadata.csv, metadata.jsonl, db.yaml) and {alone} whose name "
             f"could be a label, among {len(files.clips)} files; {HELP}"
         )
     return listing_of("names of the folders, for want of a table", rows)
