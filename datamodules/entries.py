@@ -209,6 +209,11 @@ class Catalogue(ABC):
     classes: ClassVar[tuple[str, ...]] = ()
     columns: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def listed(cls, id: str) -> str:
+        """Return the name by which files of folds list an entry: its id, unless a corpus has another."""
+        return id
+
     @abstractmethod
     def scan(self, source: Path) -> Scan:
         """List the entries of a folder, from names and label tables only.

@@ -44,41 +44,24 @@ class Grid:
     """Every step of every video of some corpora, video after video in the order of the stores.
 
     Args:
-        folders: Of the stores, one a corpus.
+        stores: Of the corpora.
         kinesics: Which array the modality of that name reads, ``body`` or ``joints``.
+        groups: Of every video.
+        splits: ``train``, ``val`` or ``test`` of every video; empty for one in none.
 
     Attributes:
-        stores: In the order of the folders.
         arrays: Stored array by modality.
-        ids: ``<corpus>/<video>`` of every video.
-        groups: ``<corpus>/<group>`` of every video.
-        splits: ``train``, ``val`` or ``test`` of every video.
+        ids: Of every video.
         first: Where each video begins on the axis and, at the end, its length N: int64 ``(V + 1,)``.
-
-    Raises:
-        DataError: If a store is missing, real data and stand-ins are mixed, a video comes twice, or two splits share
-            a group.
     """
 
-    def __init__(self, folders: list[Path], kinesics: str) -> None:
+    def __init__(self, stores: list[Store], kinesics: str, groups: list[str], splits: np.ndarray) -> None:
         self.arrays = dict(zip(MODALITIES, ("face", "face", kinesics), strict=True))
-        self.stores = [open_store(folder) for folder in folders]
-        if len({store.synthetic for store in self.stores}) > 1:
-            kinds = ", ".join(f"{store.folder} ({'SYNTHETIC' * store.synthetic or 'real'})" for store in self.stores)
-            raise DataError(f"--data.roots mixes real data and stand-ins: {kinds}")
-        self.places = [(store, row) for store in self.stores for row in range(len(store))]
+        self.stores, self.groups, self.splits = stores, groups, splits
+        self.places = [(store, row) for store in stores for row in range(len(store))]
         self.ids = [store.ids[row] for store, row in self.places]
-        if len(set(self.ids)) < len(self.ids):
-            twice = next(name for name in self.ids if self.ids.count(name) > 1)
-            raise DataError(f"--data.roots: video {twice} comes twice; name each corpus once")
-        self.groups = [f"{store.ids[row].partition('/')[0]}/{store.groups[row]}" for store, row in self.places]
-        self.splits = np.array([store.rows[row]["split"] for store, row in self.places])
         counts = [store.shape("labels", row)[0] for store, row in self.places]
         self.first = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        owner: dict[str, str] = {}
-        for name, group, split in zip(self.ids, self.groups, self.splits.tolist(), strict=True):
-            if owner.setdefault(group, split) != split:
-                raise DataError(f"video {name}: {group} is in both {owner[group]} and {split}; prepare the corpus anew")
         self._seen: dict[str, np.ndarray] = {}
         self._source: dict[str, np.ndarray] = {}
 
@@ -161,3 +144,37 @@ class Grid:
     def _whole(self, array: str) -> np.ndarray:
         parts = [store.read(array, row) for store, row in self.places]
         return np.concatenate(parts) if parts else np.empty(0)
+
+
+def official_grid(folders: list[Path], kinesics: str) -> Grid:
+    """Return the videos of corpora by their official splits.
+
+    Their groups are ``<corpus>/<group>``, as their ids are ``<corpus>/<video>``.
+
+    Args:
+        folders: Of the stores, one a corpus.
+        kinesics: See `Grid`.
+
+    Raises:
+        DataError: If a store is missing, real data and stand-ins are mixed, a video comes twice, or two splits share
+            a group.
+    """
+    stores = [open_store(folder) for folder in folders]
+    if len({store.synthetic for store in stores}) > 1:
+        kinds = ", ".join(f"{store.folder} ({'SYNTHETIC' * store.synthetic or 'real'})" for store in stores)
+        raise DataError(f"--data.roots mixes real data and stand-ins: {kinds}")
+    ids = [name for store in stores for name in store.ids]
+    if len(set(ids)) < len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise DataError(f"--data.roots: video {twice} comes twice; name each corpus once")
+    groups = [
+        f"{name.partition('/')[0]}/{group}"
+        for store in stores
+        for name, group in zip(store.ids, store.groups, strict=True)
+    ]
+    splits = [row["split"] for store in stores for row in store.rows]
+    owner: dict[str, str] = {}
+    for name, group, split in zip(ids, groups, splits, strict=True):
+        if owner.setdefault(group, split) != split:
+            raise DataError(f"video {name}: {group} is in both {owner[group]} and {split}; prepare the corpus anew")
+    return Grid(stores, kinesics, groups, np.array(splits))

@@ -1,6 +1,6 @@
 """Videos on a grid of 5 steps a second, by frame and by window."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ class FramesDataModule(GridDataModule):
     ``<corpus>/<video>@<seconds>``.
 
     Args:
-        roots: Folders of the corpora; their videos train one model.
+        root: Folder of the corpus.
         modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
         every: Keep every n-th grid step of a video, from the first one on, in all splits.
         augment: Augment training pictures by `still_augment`.
@@ -27,16 +27,18 @@ class FramesDataModule(GridDataModule):
         **kwargs: See `GridDataModule`.
     """
 
+    step_kinds: ClassVar[dict[str, str]] = {"face": "picture", "body": "picture", "joints": "joints"}
+
     def __init__(
         self,
-        roots: list[str],
+        root: str,
         modalities: list[Modality],
         every: int = 1,
         augment: bool = True,
         batch_size: int = 64,
         **kwargs: Any,
     ) -> None:
-        super().__init__(roots, modalities, augment=augment, batch_size=batch_size, **kwargs)
+        super().__init__(root, modalities, augment=augment, batch_size=batch_size, **kwargs)
         if every < 1:
             raise DataError(f"--data.every {every}: at least 1")
         self.every = every
@@ -76,7 +78,7 @@ class WindowsDataModule(GridDataModule):
     ``<corpus>/<video>@<from>-<to>`` in seconds. A window of embeddings is a view on the table of all steps.
 
     Args:
-        roots: Folders of the corpora; their videos train one model.
+        root: Folder of the corpus.
         modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
         window: Seconds of a window; five steps each.
         stride: Seconds from one window to the next; half a window where not given.
@@ -86,9 +88,15 @@ class WindowsDataModule(GridDataModule):
         **kwargs: See `GridDataModule`.
     """
 
+    step_kinds: ClassVar[dict[str, str]] = {
+        "face": "window of pictures",
+        "body": "window of pictures",
+        "joints": "window of joints",
+    }
+
     def __init__(
         self,
-        roots: list[str],
+        root: str,
         modalities: list[Modality],
         window: float = 4.0,
         stride: float | None = None,
@@ -96,7 +104,7 @@ class WindowsDataModule(GridDataModule):
         batch_size: int = 32,
         **kwargs: Any,
     ) -> None:
-        super().__init__(roots, modalities, batch_size=batch_size, **kwargs)
+        super().__init__(root, modalities, batch_size=batch_size, **kwargs)
         self.length = steps_of(window)
         self.stride = max(1, self.length // 2) if stride is None else steps_of(stride)
         for name, seconds, steps in (("window", window, self.length), ("stride", stride, self.stride)):
