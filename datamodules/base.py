@@ -44,7 +44,7 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
     cache = True  # whether frozen encoders run once, ahead of training; an argument where a corpus has items for them
     augmented = False
     ids_name_corpora = True  # whether an id with a slash begins with a corpus, which is then scored by itself too
-    kinds_of_views: ClassVar[Mapping[str, str]] = {}  # what it makes of the arrays of a view, by the view's name
+    views_of_kinds: ClassVar[Mapping[str, str]] = {}  # the view of a recipe that each kind is made of
     # Options that hand out what the label was made of, or came after it, and the part of a clip that a model must read.
     leak_options: ClassVar[dict[str, str]] = {}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ class ClipsDataModule(DividedDataModule, ClipArraysDataModule):
         **kwargs: See `DividedDataModule` and `ClipArraysDataModule`.
     """
 
-    kinds_of_views = {view: kind.name for view, kind in KINDS.items()}  # noqa: RUF012
+    views_of_kinds: ClassVar[dict[str, str]] = {kind.name: view for view, kind in KINDS.items()}
 
     def __init__(
         self,

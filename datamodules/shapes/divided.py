@@ -173,12 +173,12 @@ class DividedDataModule(StoredDataModule):
         if META not in self.modalities:
             return {}
         train = self.rows["train"]
-        return {name: vocabulary(self.store.rows[row][f"meta_{name}"] for row in train) for name in self.fields}
+        return {name: vocabulary(self.store.rows[row].get(f"meta_{name}", "") for row in train) for name in self.fields}
 
     @cached_property
     def meta(self) -> Tensor:
         """Index of every clip's values, int64 ``(N, F)``, 0 = unknown."""
-        known = [{name: row[f"meta_{name}"] for name in self.vocabularies} for row in self.store.rows]
+        known = [{name: row.get(f"meta_{name}", "") for name in self.vocabularies} for row in self.store.rows]
         return indices(known, self.vocabularies)
 
 

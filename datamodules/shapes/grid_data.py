@@ -61,8 +61,8 @@ class GridDataModule(EmotionDataModule):
         """Return the videos."""
 
     @abstractmethod
-    def clips(self, split: Split) -> ClipDataset:
-        """Return the clips of a split, possibly none."""
+    def stretches(self, split: Split) -> ClipDataset:
+        """Return the frames or windows of a split, possibly none."""
 
     @abstractmethod
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
@@ -112,7 +112,7 @@ class GridDataModule(EmotionDataModule):
         Raises:
             DataError: If there are none.
         """
-        clips = self.clips(split)
+        clips = self.stretches(split)
         if not len(clips):
             folders = ", ".join(str(store.folder.parent) for store in self.grid.stores)
             raise DataError(f"no {split} clips in {folders}: {self._why_none(split)}")
@@ -127,7 +127,7 @@ class GridDataModule(EmotionDataModule):
     def _why_none(self, split: Split) -> str:
         return "no video" if not len(self.grid.videos(split)) else f"no step shows {', '.join(self.modalities)}"
 
-    def targets(self, split: Split, starts: np.ndarray, length: int) -> Tensor:
+    def stretch_targets(self, split: Split, starts: np.ndarray, length: int) -> Tensor | dict[str, Tensor]:
         """Return each stretch's mean label in train, its most frequent class (the smallest of a tie) in evaluation."""
         make = soft_targets if split == "train" else hard_targets
         return torch.from_numpy(make(self.grid.labels, starts, length))

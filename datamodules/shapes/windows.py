@@ -48,7 +48,7 @@ class FramesDataModule(GridDataModule):
         """``{"face": [3, S, S], "kinesics": [17, 3]}``, or ``[D]`` of embeddings."""
         return {modality: self.shape(modality) for modality in self.modalities}
 
-    def clips(self, split: Split) -> ClipDataset:
+    def stretches(self, split: Split) -> ClipDataset:
         """Return the frames of a split."""
         grid = self.grid
         wanted = grid.labelled.copy()
@@ -62,7 +62,7 @@ class FramesDataModule(GridDataModule):
             groups += [grid.groups[video]] * len(found)
             steps.append(begin + found)
         places = np.concatenate([np.empty(0, np.int64), *steps])
-        return ClipDataset(self, places, ids, groups, self.targets(split, places, 1))
+        return ClipDataset(self, places, ids, groups, self.stretch_targets(split, places, 1))
 
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
         """Return frames at these steps: uint8 ``(B, S, S, 3)``, joints ``(B, 17, 3)``, or embeddings ``(B, D)``."""
@@ -128,14 +128,14 @@ class WindowsDataModule(GridDataModule):
             self._windows[split] = found
         return self._windows[split]
 
-    def clips(self, split: Split) -> ClipDataset:
+    def stretches(self, split: Split) -> ClipDataset:
         """Return the windows of a split."""
         grid, found = self.grid, self.windows(split)
         begins = found.starts - grid.first[found.video]
         stretches = [f"{step / FPS:g}-{(step + self.length) / FPS:g}" for step in begins.tolist()]
         ids = [f"{grid.ids[video]}@{stretch}" for video, stretch in zip(found.video, stretches, strict=True)]
         groups = [grid.groups[video] for video in found.video]
-        return ClipDataset(self, found.starts, ids, groups, self.targets(split, found.starts, self.length))
+        return ClipDataset(self, found.starts, ids, groups, self.stretch_targets(split, found.starts, self.length))
 
     def _why_none(self, split: Split) -> str:
         found, videos = self.windows(split), len(self.grid.videos(split))
