@@ -39,6 +39,15 @@ class ClipGrid(DividedDataModule, GridDataModule):
     ) -> None:
         found = [name for name in MODALITIES if name in (reads or {})] or ["face"]
         super().__init__(root, modalities=found if modalities is None else modalities, **kwargs)
+        array_of = {**dict.fromkeys(MODALITIES, "face"), "kinesics": self.kinesics}
+        if absent := [name for name in self.require if array_of[name] not in self.store.arrays]:
+            rank_zero_warn(f"--data.require: {self.folder} has no {', '.join(absent)}, which no window has to show")
+            self.require = [name for name in self.require if name not in absent]
+
+    @property
+    def input_kinds(self) -> dict[str, str]:
+        """Kind of every modality that is read and there; none of a store without the grid."""
+        return super().input_kinds if "face_seen" in self.store.arrays else {}
 
     def open_grid(self) -> Grid:
         """Return the clips, those in no split and those without a label among them.

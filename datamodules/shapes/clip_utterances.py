@@ -42,6 +42,11 @@ class ClipUtterances(DividedDataModule, DialoguesDataModule):
         if modalities is None and not reads:
             self.modalities = [name for name in found if name in self.input_kinds]
 
+    @property
+    def input_kinds(self) -> dict[str, str]:
+        """Kind of every modality that is read and that some clip has; none of a store by another recipe."""
+        return super().input_kinds if {"role", "audio_end"} <= self.store.arrays.keys() else {}
+
     def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""
         rows, targets = self.rows[split], self.targets

@@ -84,6 +84,7 @@ class ClipsDataModule(DividedDataModule, ClipArraysDataModule):
         """Kind of every modality that is read and there."""
         arrays = {name: find_array(self.store, self.array_of[name]) for name in self.modalities if name != META}
         found = {name: kind_name(self.store, array) for name, array in arrays.items() if array}
+        found = {name: kind for name, kind in found.items() if kind}
         return found | ({META: FACTS} if META in self.modalities and self.fields else {})
 
     @cached_property

@@ -21,4 +21,5 @@ class Roles(EntryView):
 
     def make(self, name: str, entry: Entry) -> dict[str, np.ndarray]:
         """Return the roles."""
-        return {name: np.array([ROLES.index(part.texts.get("role", ROLES[0])) + 1 for part in entry.pieces(True)], np.uint8)}
+        roles = [part.texts.get("role", ROLES[0]) for part in entry.pieces(of_parts=True)]
+        return {name: np.array([ROLES.index(role) + 1 for role in roles], np.uint8)}

@@ -26,7 +26,7 @@ def tell_data(config: Any) -> dict[str, str]:
         config: Parsed settings of a command.
     """
     model: type[EmotionTask] = class_of(config.model.class_path)
-    reads = model.reads(**dict(config.model.get("init_args", {}).items()))
+    reads = model.reads(**config.as_dict()["model"].get("init_args", {}))
     options = config.data.get("init_args", {})
     if "reads" in options and options["reads"] is None:
         options["reads"] = reads
