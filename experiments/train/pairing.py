@@ -64,7 +64,7 @@ def _ways(model: type[EmotionTask], modality: str, kind: str, data: EmotionDataM
     """Return what can be done about it."""
     ways = []
     own = data.views_of_kinds.get(kind)
-    others = {of: of.views_of_kinds[kind] for of in _subclasses(DividedDataModule) if kind in of.views_of_kinds}
+    others = {of: of.views_of_kinds[kind] for of in subclasses(DividedDataModule) if kind in of.views_of_kinds}
     if own and isinstance(data, DividedDataModule):
         recipe = data.prepared_by.get("recipe")
         recipes = [name for name in keeping(own) if name != recipe]
@@ -80,5 +80,5 @@ def _ways(model: type[EmotionTask], modality: str, kind: str, data: EmotionDataM
     return ways or ["name other --data"]
 
 
-def _subclasses(base: type[DividedDataModule]) -> list[type[DividedDataModule]]:
-    return [one for cls in base.__subclasses__() for one in (cls, *_subclasses(cls))]
+def subclasses(base: type[DividedDataModule]) -> list[type[DividedDataModule]]:
+    return [one for cls in base.__subclasses__() for one in (cls, *subclasses(cls))]
