@@ -14,7 +14,7 @@ from datamodules.batches import ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.shapes.divided import DividedDataModule
 from datamodules.shapes.grid import MODALITIES, Grid
-from datamodules.shapes.grid_data import GridDataModule, Modality
+from datamodules.shapes.grid_data import GridDataModule, Kinesics, Modality
 from datamodules.shapes.window_rules import FPS
 from datamodules.shapes.windows import FramesDataModule, WindowsDataModule
 
@@ -26,6 +26,7 @@ class ClipGrid(DividedDataModule, GridDataModule):
         root: Folder of the corpus.
         modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read; what the
             model reads, or the face, where not given.
+        kinesics: What that modality is, ``body`` crops or ``joints``; what the model reads, or ``body``, where not given.
         reads: Kind by modality of what the model reads; the command line asks the model.
         **kwargs: See `DividedDataModule` and `GridDataModule`.
     """
@@ -34,11 +35,15 @@ class ClipGrid(DividedDataModule, GridDataModule):
         self,
         root: str = "data/clips",
         modalities: list[Modality] | None = None,
+        kinesics: Kinesics | None = None,
         reads: dict[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
-        found = [name for name in MODALITIES if name in (reads or {})] or ["face"]
-        super().__init__(root, modalities=found if modalities is None else modalities, **kwargs)
+        reads = reads or {}
+        given = kinesics or ("joints" if reads.get("kinesics", "").endswith("joints") else "body")
+        found = [name for name in MODALITIES if name in reads] or ["face"]
+        modalities = found if modalities is None else modalities
+        super().__init__(root, modalities=modalities, kinesics=given, **kwargs)
         array_of = {**dict.fromkeys(MODALITIES, "face"), "kinesics": self.kinesics}
         if absent := [name for name in self.require if array_of[name] not in self.store.arrays]:
             rank_zero_warn(f"--data.require: {self.folder} has no {', '.join(absent)}, which no window has to show")
@@ -64,10 +69,11 @@ class ClipGrid(DividedDataModule, GridDataModule):
         by_clip = bool(self.tasks) or "labels" not in store.arrays
         if not by_clip:
             return Grid([store], self.kinesics, store.groups, splits)
-        classes = np.eye(len(self.class_names), dtype=np.float32)[labels.indices]
-        classes[labels.indices < 0] = np.nan
-        soft = next((of for of in labels.by_task.values() if of.ndim == 2), classes)
-        return Grid([store], self.kinesics, store.groups, splits, soft, labels.known)
+        whole = next((of for of in labels.by_task.values() if of.ndim == 2), None)  # shares
+        if whole is None:
+            whole = (labels.indices[:, None] == np.arange(len(self.class_names))).astype(np.float32)
+            whole[labels.indices < 0] = np.nan
+        return Grid([store], self.kinesics, store.groups, splits, whole, labels.known)
 
     def stretch_targets(self, split: Split, starts: np.ndarray, length: int) -> Tensor | dict[str, Tensor]:
         """Return the targets of frames or windows: of several tasks those of their clips."""
@@ -91,6 +97,16 @@ class ClipFrames(ClipGrid, FramesDataModule):
 
     views_of_kinds: ClassVar[dict[str, str]] = dict.fromkeys(FramesDataModule.step_kinds.values(), "people")
 
+    def stretches(self, split: Split) -> ClipDataset:
+        """Return the frames of a split; say how many clips have none."""
+        found, clips = super().stretches(split), self.grid.videos(split)
+        if absent := len(np.setdiff1d(clips, self.grid.video_of(found.rows))):
+            rank_zero_warn(
+                f"{self.folder}: {absent} of {len(clips)} {split} clips show {' and '.join(self.modalities)} in no "
+                "frame and are left out"
+            )
+        return found
+
 
 class ClipWindows(ClipGrid, WindowsDataModule):
     """Windows over clips, ids ``<clip>@<from>-<to>`` in seconds; see `ClipGrid` and `WindowsDataModule`."""
@@ -98,7 +114,7 @@ class ClipWindows(ClipGrid, WindowsDataModule):
     views_of_kinds: ClassVar[dict[str, str]] = dict.fromkeys(WindowsDataModule.step_kinds.values(), "people")
 
     def stretches(self, split: Split) -> ClipDataset:
-        """Return the windows of a split; say which clips have none."""
+        """Return the windows of a split; say how many clips have none and how many windows show nothing."""
         found, clips = self.windows(split), len(self.grid.videos(split))
         if found.too_short:
             rank_zero_warn(

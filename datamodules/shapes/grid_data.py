@@ -92,8 +92,8 @@ class GridDataModule(EmotionDataModule):
     @property
     def class_weights(self) -> list[float] | None:
         """Inverse label mass over the steps of the training videos; None where not asked for."""
-        if self.class_weighting == "none":
-            return None
+        if self.class_weighting == "none" or not self.class_names:
+            return super().class_weights
         grid = self.grid
         steps = grid.labelled & np.repeat(grid.splits == "train", np.diff(grid.first))
         mass = grid.labels[steps].sum(0, dtype=np.float64)
