@@ -34,7 +34,9 @@ def own_clips(folder: Path, films: list[Path]) -> None:
         name = f"day {number % 2}/take {number:02d}.mp4"
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(film, folder / name)
-        rows.append([name, ["good", "bad"][number % 2], f"p{number // 2}", "so it is", ["home", "work"][number % 3 > 0]])
+        rows.append(
+            [name, ["good", "bad"][number % 2], f"p{number // 2}", "so it is", ["home", "work"][number % 3 > 0]]
+        )
     with (folder / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
 

@@ -155,8 +155,8 @@ def full_paths(value):
     found = {key: full_paths(item) for key, item in value.items()}
     name = found.get("class_path", "").rpartition(".")[2]
     own = [vars(sys.modules[module]).get(name) for module in class_paths.modules(ROOT)]
-    paths = {f"{of.__module__}.{name}" for of in own if isinstance(of, type)} if name else ()
-    return {**found, **{"class_path": path for path in paths}}
+    paths = {f"{of.__module__}.{name}" for of in own if isinstance(of, type)}
+    return {**found, "class_path": paths.pop()} if paths else found
 
 
 def has_series(entry, todo) -> bool:

@@ -28,9 +28,7 @@ def write(root, make, dtypes, views, tasks=LABEL, columns=lambda clip, speaker: 
     for clip in range(SPEAKERS * EACH):
         speaker = clip // EACH
         number = clip % 2 if label is None else label(clip)
-        writer.add(
-            f"s{speaker}/c{clip:02d}", f"s{speaker}", number, make(clip), str(clip), 0, columns(clip, speaker)
-        )
+        writer.add(f"s{speaker}/c{clip:02d}", f"s{speaker}", number, make(clip), str(clip), 0, columns(clip, speaker))
     writer.finish()
     return str(root)
 

@@ -2,13 +2,13 @@
 
 import importlib
 import inspect
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from datamodules.base import EmotionDataModule
 from datamodules.recipe import keeping
 from datamodules.shapes.divided import DividedDataModule
+from datamodules.shapes.stored import StoredDataModule
 from experiments.errors import UsageError
 from lightning_modules.base import EmotionTask
 
@@ -49,36 +49,35 @@ def check_pair(model: type[EmotionTask], reads: Mapping[str, str], data: Emotion
         return
     for modality, kind in reads.items():
         found = gives.get(modality)
-        if found is not None and (not kind or not found or found == kind):
+        if found is not None and kind in ("", found):
             continue
         wanted = f"{modality} ({kind})" if kind else modality
-        there = ", ".join(f"{name} ({of})" if of else name for name, of in gives.items()) or "nothing of it"
-        folder = data.folder if isinstance(data, DividedDataModule) else data.root
-        raise UsageError(
-            f"{model.__name__} reads {wanted}; {type(data).__name__} of {folder} gives {there}: "
-            + "; ".join(_ways(model, modality, kind, data))
-        )
+        there = ", ".join(f"{name} ({of})" for name, of in gives.items()) or "nothing of the kind"
+        place = data.folder if isinstance(data, StoredDataModule) else data.root
+        ways = " or ".join(_ways(model, modality, kind, data)) or "name other --data"
+        raise UsageError(f"{model.__name__} reads {wanted}; {type(data).__name__} of {place} gives {there}: {ways}")
 
 
-def _ways(model: type[EmotionTask], modality: str, kind: str, data: EmotionDataModule) -> list[str]:
-    """Return what can be done about it."""
-    ways = []
-    own = data.views_of_kinds.get(kind)
-    others = {of: of.views_of_kinds[kind] for of in subclasses(DividedDataModule) if kind in of.views_of_kinds}
-    if own and isinstance(data, DividedDataModule):
-        recipe = data.prepared_by.get("recipe")
-        recipes = [name for name in keeping(own) if name != recipe]
-        if any(view.get("view") == own for view in data.prepared_by.get("views", {}).values()) or recipe in keeping(own):
-            ways.append(f"nothing in its source gave any; name another --data.root")
+def _ways(model: type[EmotionTask], modality: str, kind: str, data: EmotionDataModule) -> Iterator[str]:
+    """Yield what can be done about it."""
+    if isinstance(data.modalities, list) and modality not in data.modalities:
+        yield f"add {modality} to --data.modalities"
+        return
+    others = (of for of in subclasses(DividedDataModule) if kind in of.views_of_kinds)
+    give = type(data) if kind in data.views_of_kinds else next(others, None)
+    if give is not None:
+        recipes = keeping(give.views_of_kinds[kind])
+        prepared = f"`prepare {data.corpus} --recipe {'|'.join(recipes)}`"
+        if not isinstance(data, give):
+            yield f"give --data {give.__name__} of what {prepared} makes"
+        elif data.prepared_by.get("recipe") in recipes:
+            yield "name another --data.root, as its source has none"
         else:
-            ways.append(f"`prepare {data.corpus} --recipe {' or '.join(recipes)}` keeps it")
-    elif others:
-        name, view = next((of.__name__, view) for of, view in others.items())
-        ways.append(f"--data {name} gives it, of `prepare {data.corpus} --recipe {' or '.join(keeping(view))}`")
-    if len(inspect.signature(model).parameters) and "modalities" in inspect.signature(model).parameters:
-        ways.append("or leave it out of --model.modalities")
-    return ways or ["name other --data"]
+            yield f"name the --data.store that {prepared} makes"
+    if "modalities" in inspect.signature(model).parameters:
+        yield f"leave {modality} out of --model.modalities"
 
 
 def subclasses(base: type[DividedDataModule]) -> list[type[DividedDataModule]]:
+    """Return all subclasses of a class that have been imported."""
     return [one for cls in base.__subclasses__() for one in (cls, *subclasses(cls))]

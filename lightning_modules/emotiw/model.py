@@ -124,9 +124,7 @@ class EmotiW(EmotionTask):
     @classmethod
     def reads(cls, audio: Any = None, video: Any = None, **options: Any) -> dict[str, str]:
         """Return the kind of every modality that is read; see `EmotionTask.reads`."""
-        return {
-            modality: kind_of(encoder) for modality, encoder in (("audio", audio), ("video", video)) if encoder
-        }
+        return {modality: kind_of(encoder) for modality, encoder in (("audio", audio), ("video", video)) if encoder}
 
     def _frames(self, modality: str, channels: int) -> list[int]:
         """Return number, height and width of the pictures of a modality."""

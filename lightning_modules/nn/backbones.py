@@ -14,7 +14,6 @@ arguments, so that a small version trains on a CPU; the defaults are the papers'
 """
 
 from abc import ABC, abstractmethod
-
 from typing import Any
 
 import torch
