@@ -51,7 +51,7 @@ def meld(folder: Path, films: list[Path]) -> None:
     for word, place in FOLDERS.items():
         (folder / place).mkdir()
         rows = [HEADER]
-        for number in range(4):
+        for number in range(6):
             name = f"dia{number // 2}_utt{number % 2}"
             shutil.copy(films.pop(), folder / place / f"{name}.mp4")
             emotion = "neutral,neutral" if number % 2 else "joy,positive"

@@ -104,7 +104,7 @@ def test_a_recipe_over_a_corpus(recipe, corpus, source, tmp_path, capsys, recwar
     todo = planned(corpus, recipe, folder, out)
     command = ["prepare", corpus, "--source", str(folder), "--out", str(out), "--recipe", recipe, "--workers", "1"]
     capsys.readouterr()
-    code = cli.main([*command, "--max-skipped", "9"])
+    code = cli.main([*command, "--max-skipped", "99"])
     if todo is None:
         assert code == 2
         return one_line(capsys.readouterr().err, "recipe", "views", "source")
@@ -118,6 +118,7 @@ def test_a_recipe_over_a_corpus(recipe, corpus, source, tmp_path, capsys, recwar
     words += ["--trainer.fast_dev_run", "true", "--model.init_from", "null"]
     if option := own(corpus, name):
         words += [f"--data.{option[0]}", str(out) if option[0] == "root" else f"[{out}]"]
+        words += ["--data.store", f"prepared-{recipe}"] if recipe != recipes.catalogue_class(corpus).recipe else []
     else:
         words += ["--data", classes[next(iter(reads.values()))].__name__, "--data.root", str(out)]
         words += ["--data.window", "1"] if recipe == "engagement" else []

@@ -26,7 +26,8 @@ class ClipGrid(DividedDataModule, GridDataModule):
         root: Folder of the corpus.
         modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read; what the
             model reads, or the face, where not given.
-        kinesics: What that modality is, ``body`` crops or ``joints``; what the model reads, or ``body``, where not given.
+        kinesics: What that modality is: ``body`` crops or ``joints``; what the model reads, or ``body``, where not
+            given.
         reads: Kind by modality of what the model reads; the command line asks the model.
         **kwargs: See `DividedDataModule` and `GridDataModule`.
     """

@@ -81,9 +81,12 @@ class ClipsDataModule(DividedDataModule, ClipArraysDataModule):
 
     @property
     def input_kinds(self) -> dict[str, str]:
-        """Kind of every modality that is read and there."""
-        arrays = {name: find_array(self.store, self.array_of[name]) for name in self.modalities if name != META}
-        found = {name: kind_name(self.store, array) for name, array in arrays.items() if array}
+        """Kind of every modality that is read and that some clip has."""
+        found, store = {}, self.store
+        for name in (name for name in self.modalities if name != META):
+            array = find_array(store, self.array_of[name])
+            if array and any(0 not in store.shape(array, row) for row in range(len(store))):
+                found[name] = kind_name(store, array)
         found = {name: kind for name, kind in found.items() if kind}
         return found | ({META: FACTS} if META in self.modalities and self.fields else {})
 
