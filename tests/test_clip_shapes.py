@@ -200,3 +200,6 @@ def test_without_texts_and_metadata(tmp_path):
     assert asked.modalities == ["text", "audio", "meta"]
     assert asked.input_kinds == {"audio": "utterances of waves", "meta": "facts"}
     assert ClipUtterances(grid(tmp_path / "grid"), modalities=["audio"]).input_kinds == {}
+    (tmp_path / "prepared").rename(tmp_path / "grid" / "prepared-gated_fusion")
+    assert ClipUtterances(str(tmp_path / "grid")).folder.name == "prepared-gated_fusion"
+    assert ClipFrames(str(tmp_path / "grid")).folder.name == "prepared"

@@ -27,9 +27,7 @@ from lightning_modules.gated_fusion.late_fusion import StaticAverage
 from lightning_modules.gated_fusion.model import AdaptiveGatedFusion
 
 ROOT = Path(__file__).resolve().parents[1]
-UNITS = {
-    "video": {"class_path": "lightning_modules.nn.action_units.ActionUnitNet", "init_args": {"units": 35}}
-}
+UNITS = {"video": {"class_path": "lightning_modules.nn.action_units.ActionUnitNet", "init_args": {"units": 35}}}
 JOINTS = {"class_path": "lightning_modules.nn.frame_encoders.KinesicsEmbedding", "init_args": {"source": "joints"}}
 BERT = {"class_path": "lightning_modules.nn.dialogue_encoders.BertText"}
 
@@ -99,8 +97,12 @@ def test_a_store_without_what_is_read_names_the_recipes_that_keep_it(tmp_path):
 def test_another_shape_of_clips_names_its_data(tmp_path):
     data = ClipsDataModule(write(tmp_path), reads=CrossMultiModalEngagement.reads(modalities=["face"]))
     options = {"modalities": ["face"], "encoders": {"face": {**JOINTS, "init_args": {}}}}
-    said = refusal(CrossMultiModalEngagement, ClipsDataModule(data.root, reads={"face": "window of pictures"}), **options)
-    assert "gives nothing of the kind: give --data ClipWindows of what `prepare clips --recipe engagement|all` mak" in said
+    said = refusal(
+        CrossMultiModalEngagement, ClipsDataModule(data.root, reads={"face": "window of pictures"}), **options
+    )
+    assert (
+        "gives nothing of the kind: give --data ClipWindows of what `prepare clips --recipe engagement|all` mak" in said
+    )
     assert said.endswith("or leave face out of --model.modalities")
     windows = ClipWindows(grid(tmp_path / "grid"), window=2)
     said = refusal(CFNSR, windows)

@@ -13,6 +13,8 @@ NOTHING = "nothing"  # the field of ``meta`` where a corpus knows nothing of its
 class ClipUtterances(DividedDataModule, DialoguesDataModule):
     """Clips of a store by the recipe `gated_fusion`, each what one speaker says; see `DialoguesDataModule`.
 
+    Of several stores it takes ``prepared-gated_fusion`` where none is named.
+
     Of real dialogues it reads what their own DataModule reads, by the folds or splits of `DividedDataModule`.
 
     Args:
@@ -28,6 +30,8 @@ class ClipUtterances(DividedDataModule, DialoguesDataModule):
         DialoguesDataModule.utterance_kinds[modality]: view
         for modality, view in zip(PER_UTTERANCE, ("dialogue_tokens", "speech", "films"), strict=True)
     }
+
+    usual_store = "prepared-gated_fusion"
 
     def __init__(
         self,

@@ -37,6 +37,7 @@ class DividedDataModule(StoredDataModule):
     """
 
     corpus = "clips"
+    usual_store = ""  # the store that is taken, where there is one of that name and nobody names another
     ids_name_corpora = False  # they name the folders that somebody keeps clips in
 
     def __init__(
@@ -52,6 +53,8 @@ class DividedDataModule(StoredDataModule):
             raise DataError(f"--data.validation {validation}: a share between 0 and 1")
         if split_seed < 0:
             raise DataError(f"--data.split_seed {split_seed}: a whole number from 0")
+        if store is None and self.usual_store and (Path(root) / self.usual_store).is_dir():
+            store = self.usual_store
         self.root, self.folder = root, store_folder(root, store)  # the folds are counted before all else is set
         self.splits = Path(splits) if splits else None
         self.validation = validation
