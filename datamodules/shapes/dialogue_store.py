@@ -1,5 +1,6 @@
 """A store of dialogues, utterance by utterance: which modality each has, and its items one by one."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -68,7 +69,7 @@ class Dialogues:
         self.first = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self.roles = np.concatenate([store.read("role", i) for i in count])
         self.used = (self.roles != RESPONSE) | use_response
-        marks = {
+        marks: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
             "text": ("text", lambda ids: ids[:, : self.text_tokens].any(1)),
             "audio": ("audio_end", lambda ends: np.diff(ends, prepend=0) > 0),
             "video": ("video_seen", lambda seen: seen > 0),
