@@ -90,15 +90,16 @@ def has(view, todo) -> bool:
     return False
 
 
-def own(corpus: str, experiment: str) -> list[str]:
-    """Options by which an experiment's own DataModule reads a corpus; none where it is another's."""
+def own_data(corpus: str, experiment: str, out: Path) -> list[str]:
+    """Options by which an experiment's own DataModule reads a corpus; none where it is of another."""
     data = read_experiment(experiment, overlay=True)["data"]["init_args"]
-    return [option for option in ("root", "roots") if corpus in str(data.get(option, "")).split("/")[-1:]
-            or any(Path(root).name == corpus for root in data.get("roots", []) if option == "roots")]  # fmt: skip
+    if corpus in {Path(root).name for root in data.get("roots", ())}:
+        return ["--data.roots", f"[{out}]"]
+    return ["--data.root", str(out)] if Path(data.get("root", "")).name == corpus else []
 
 
 @pytest.mark.parametrize(("recipe", "corpus"), PAIRS)
-def test_a_recipe_over_a_corpus(recipe, corpus, source, tmp_path, capsys, recwarn):
+def test_a_recipe_over_a_corpus(recipe, corpus, source, tmp_path, capsys, record_property):
     import_all()
     folder, out, name = source(corpus), tmp_path / corpus, EXPERIMENTS[recipe]
     todo = planned(corpus, recipe, folder, out)
@@ -107,7 +108,7 @@ def test_a_recipe_over_a_corpus(recipe, corpus, source, tmp_path, capsys, recwar
     code = cli.main([*command, "--max-skipped", "99"])
     if todo is None:
         assert code == 2
-        return one_line(capsys.readouterr().err, "recipe", "views", "source")
+        return record_property("outcome", one_line(capsys.readouterr().err, "recipe", "views", "source"))
     assert code == 0, capsys.readouterr().err
 
     reads = declared(name)
@@ -116,8 +117,8 @@ def test_a_recipe_over_a_corpus(recipe, corpus, source, tmp_path, capsys, recwar
     given = {kind for kind, of in classes.items() if of.views_of_kinds[kind] in views} | {"facts"}
     words = ["--config", f"experiments/{name}.yaml", "--config", f"experiments/synthetic/{name}.yaml"]
     words += ["--trainer.fast_dev_run", "true", "--model.init_from", "null"]
-    if option := own(corpus, name):
-        words += [f"--data.{option[0]}", str(out) if option[0] == "root" else f"[{out}]"]
+    if options := own_data(corpus, name, out):
+        words += options
         words += ["--data.store", f"prepared-{recipe}"] if recipe != recipes.catalogue_class(corpus).recipe else []
     else:
         words += ["--data", classes[next(iter(reads.values()))].__name__, "--data.root", str(out)]
@@ -134,12 +135,12 @@ def test_a_recipe_over_a_corpus(recipe, corpus, source, tmp_path, capsys, recwar
     said = capsys.readouterr().err
     if lacking:
         assert code == 2, said
-        return one_line(said, f" reads {lacking[0]} (", " gives ")
+        return record_property("outcome", one_line(said, f" reads {lacking[0]} ("))
     if not labelled:
         assert code == 2, said
-        return one_line(said, "no clip has a label")
+        return record_property("outcome", one_line(said, "no clip has a label"))
     assert code == 0, said
-    return None
+    return record_property("outcome", "runs")
 
 
 def declared(name: str) -> dict[str, str]:
@@ -180,9 +181,9 @@ def division(out: Path, corpus: str, folder: Path) -> list[str]:
     return ["--data.splits", str(folder / "folds.csv")]
 
 
-def one_line(said: str, *words: str) -> None:
-    """Refusals are one line, named so."""
-    errors = [line for line in said.splitlines() if not line.startswith("warning:")]
-    assert len(errors) == 1, said
-    assert errors[0].startswith("error: "), said
-    assert any(word in errors[0] for word in words), said
+def one_line(said: str, *words: str) -> str:
+    """The one line of a refusal, which is named so."""
+    (line,) = (line for line in said.splitlines() if not line.startswith("warning:"))
+    assert line.startswith("error: "), said
+    assert any(word in line for word in words), said
+    return line
