@@ -28,6 +28,11 @@ class RAVDESS(Catalogue):
     recipe: ClassVar[str] = "cfnsr"
     classes: ClassVar[tuple[str, ...]] = EMOTIONS
 
+    @classmethod
+    def listed(cls, id: str) -> str:
+        """Return the trial: the names of its clips with and without video or sound differ before it."""
+        return id[3:]
+
     def scan(self, source: Path) -> Scan:
         """List the clips by their names, sorted by id.
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from datamodules.batches import Batch, ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.shapes.dialogue_store import MODALITIES, PER_UTTERANCE, RESPONSE, SPEAKER, Dialogues, to_model_input
+from datamodules.shapes.divided import FACTS
 from datamodules.shapes.stored import StoredDataModule
 from datamodules.views.speech import RATE
 
@@ -38,6 +39,12 @@ class DialoguesDataModule(StoredDataModule):
         **kwargs: See `StoredDataModule`.
     """
 
+    utterance_kinds: ClassVar[dict[str, str]] = {
+        "text": "utterances of tokens",
+        "audio": "utterances of waves",
+        "video": "utterances of clips of pictures",
+        "meta": FACTS,
+    }
     use_chain = False  # whether the context goes on with what explains the label
     use_response = False  # whether the answer to the labelled turn is one more utterance
 
@@ -144,6 +151,13 @@ class DialoguesDataModule(StoredDataModule):
             self.use_response,
             self.use_chain,
         )
+
+    @property
+    def input_kinds(self) -> dict[str, str]:
+        """Kind of every modality that is read and that some utterance has."""
+        has = self.dialogues.has
+        there = [name for name in self.modalities if name not in has or has[name].any()]
+        return {name: self.utterance_kinds[name] for name in there}
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:

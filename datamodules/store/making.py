@@ -128,7 +128,7 @@ class _Making:
 
     def _wanted(self, piece: Entry) -> Iterator[tuple[str, Want]]:
         for name, view in self.views.items():
-            if view.of_parts == (piece is self.entry):
+            if not any(piece is one for one in self.entry.pieces(view.of_parts)):
                 continue
             try:
                 want = view.wants(piece)

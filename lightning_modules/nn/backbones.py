@@ -14,6 +14,7 @@ arguments, so that a small version trains on a CPU; the defaults are the papers'
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -129,6 +130,11 @@ class ResNeXt3D(VideoNetwork):
         first = ResNeXtBottleneck3D(in_channels, planes, stride, cardinality)
         rest = [ResNeXtBottleneck3D(2 * planes, planes, 1, cardinality) for _ in range(blocks - 1)]
         return nn.Sequential(first, *rest)
+
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "clip of pictures"
 
     def stages(self) -> dict[str, nn.Module]:
         """Return the network's layer groups from input to output."""
