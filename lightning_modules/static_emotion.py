@@ -175,8 +175,8 @@ class StaticEmotion(StaticTask):
         """
         if not isinstance(target, dict):
             raise TaskError(
-                "StaticEmotion learns category, arousal and valence, as --data EmotionFacesDataModule gives them; for one "
-                "set of classes take --config experiments/static_engagement_face.yaml"
+                "StaticEmotion learns category, arousal and valence, as --data EmotionFacesDataModule gives them; for "
+                "one set of classes take --config experiments/static_engagement_face.yaml"
             )
         errors = rmse(logits["arousal"], target["arousal"]) + rmse(logits["valence"], target["valence"])
         return errors + self.category_weight * self.class_loss(logits["category"], target["category"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+import yaml
 from hostile_media import int16, tone, wav
 from test_docs import FENCE
 
@@ -29,9 +30,13 @@ def commands() -> list[list[str]]:
 
 
 def small(words: list[str]) -> list[str]:
-    """A command of the page with the small network of its experiment and one epoch."""
+    """A command of the page with the small network of its experiment and one epoch, or small views."""
     if words[0] == "prepare":
-        return [*words, "--workers", "1"]
+        recipe = words[words.index("--recipe") + 1] if "--recipe" in words else "all"
+        content = yaml.safe_load((PROJECT / f"datamodules/recipes/{recipe}.yaml").read_text(encoding="utf-8"))
+        smaller = content.get("synthetic", {}).items()
+        options = [(f"--views.{view}.{name}", str(value)) for view, of in smaller for name, value in of.items()]
+        return [*words, "--workers", "1", *itertools.chain(*options)]
     if words[0] != "fit":
         return words
     experiment = Path(words[words.index("--config") + 1])
