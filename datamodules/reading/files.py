@@ -36,6 +36,11 @@ def plain(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def place_in(source: Path, path: Path) -> str:
+    """Return where a file is inside a folder, with slashes, as a text that UTF-8 can hold."""
+    return plain(path.relative_to(source).as_posix())
+
+
 def sha256_file(*paths: Path) -> str:
     """Hash the bytes of one file, or of several one after the other.
 

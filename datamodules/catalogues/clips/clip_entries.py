@@ -12,7 +12,7 @@ from datamodules.catalogues.clips.segments import Part, Windows
 from datamodules.entries import Entry, Media
 from datamodules.errors import MediaError
 from datamodules.media.container import probe
-from datamodules.reading.files import plain
+from datamodules.reading.files import place_in
 
 
 def entries_of(
@@ -39,7 +39,7 @@ def entries_of(
         path = one.path
         assert path is not None
         sound = one.audio or beside.get(path) or (path if sounding or kind_of(path) == "audio" else None)
-        place = plain(path.relative_to(files.source).as_posix())
+        place = place_in(files.source, path)
         for part in windows.parts(path, one.part) if kind_of(path) != "picture" else [one.part]:
             problem = fault_of_id(ids[path])
             if kind_of(path) == "picture" and part.name:
@@ -66,7 +66,7 @@ def _media(path: Path, sound: Path | None, part: Part, source: Path, search: boo
     """Return what a clip is made of: a still, a sound, or a film with its sound."""
 
     def of(file: Path, **more: Any) -> Media:
-        return Media(file, plain(file.relative_to(source).as_posix()), **more)
+        return Media(file, place_in(source, file), **more)
 
     if kind_of(path) == "picture":
         return {"picture": of(path, search=search)}

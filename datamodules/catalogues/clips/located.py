@@ -10,7 +10,7 @@ from datamodules.catalogues.clips.listing import FILES, Listing, seconds
 from datamodules.catalogues.clips.media_files import MediaFiles, kind_of
 from datamodules.catalogues.clips.segments import WHOLE, Part
 from datamodules.errors import DataError
-from datamodules.reading.files import plain
+from datamodules.reading.files import place_in
 from datamodules.reading.tables import Row, settle
 from error_texts import first_names
 
@@ -90,7 +90,7 @@ def print_unmatched(located: Sequence[Located], files: MediaFiles) -> dict[str, 
     pictures = all(kind_of(path) == "picture" for path in named)
     there = files.paths if pictures else [path for path in files.paths if kind_of(path) != "picture"]
     bare = [path for path in there if path not in named and path.with_suffix("") not in stems]
-    names = [plain(path.relative_to(files.source).as_posix()) for path in bare]
+    names = [place_in(files.source, path) for path in bare]
     if missing:
         print(f"  {len(missing)} rows without a file ({first_names([one.name for one in missing])})")
     if names:
