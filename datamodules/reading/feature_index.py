@@ -11,16 +11,13 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules.batches import Split
 from datamodules.errors import DataError
-from datamodules.reading.names import distinct
+from datamodules.reading.names import SPLIT_NAMES, distinct
 from datamodules.reading.tables import Row, Table, read_table, settle
 from error_texts import first_names
 
 MOST = 10_000  # classes or folds: nobody has as many, and a class more is a row of every table
 CLASSES = "class"  # the task of the classes
 SOFT, VALUE = ("soft_", "label_"), "value_"
-SPLITS: dict[str, Split] = {
-    "train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ def index_of(path: Path, rows: list[Row], values: Sequence[str], class_names: li
 
 
 def _split(row: Row) -> Split:
-    if found := SPLITS.get(row["split"].casefold()):
+    if found := SPLIT_NAMES.get(row["split"].casefold()):
         return found
     raise DataError(f"{row.where}: split is {row['split']!r}; it is train, val or test")
 

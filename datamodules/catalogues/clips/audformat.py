@@ -10,14 +10,15 @@ from typing import Any
 
 import yaml
 
-from datamodules.catalogues.clips.listing import SPLIT_NAMES, Listing, as_text, listing_of, number, row_of
 from datamodules.errors import DataError
 from datamodules.reading.files import check_regular
+from datamodules.reading.listing import VALUES, Listing, as_text, listing_of, row_of
+from datamodules.reading.names import SPLIT_NAMES
+from datamodules.reading.numbers import number
 from datamodules.reading.tables import Place, Row, read_table
 
 HEADER = "db.yaml"
 CLASSES = ("emotion", "emotions", "emotion.category", "label")  # schemes that name a class
-VALUES = ("valence", "arousal", "dominance", "sentiment")
 _NEEDED = ("name", "source", "usage")
 _TEXTS = ("text", "transcription", "transcript")
 _Key = tuple[str, str, str]

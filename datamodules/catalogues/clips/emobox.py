@@ -8,8 +8,9 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from datamodules.catalogues.clips.listing import SPLIT_NAMES, Listing, listing_of, read_records, row_of
 from datamodules.errors import DataError
+from datamodules.reading.listing import Listing, listing_of, read_records, row_of
+from datamodules.reading.names import SPLIT_NAMES
 from datamodules.reading.plain_json import read_object
 from datamodules.reading.tables import Row
 from error_texts import first_names

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datamodules.catalogues.clips.listing import FILES, Listing, seconds
-from datamodules.catalogues.clips.media_files import MediaFiles, kind_of
-from datamodules.catalogues.clips.segments import WHOLE, Part
 from datamodules.errors import DataError
+from datamodules.media.segments import WHOLE, Span
 from datamodules.reading.files import place_in
+from datamodules.reading.listing import FILES, Listing
+from datamodules.reading.media_files import MediaFiles, kind_of
+from datamodules.reading.numbers import seconds
 from datamodules.reading.tables import Row, settle
 from error_texts import first_names
 
@@ -34,7 +35,7 @@ class Located:
     name: str
     path: Path | None = None
     audio: Path | None = None
-    part: Part = WHOLE
+    part: Span = WHOLE
     problem: str = ""
 
 
@@ -67,7 +68,7 @@ def _located(row: Row, columns: Sequence[str], files: MediaFiles) -> Located:
     start, end = (seconds(row.get(name, ""), f"{row.where}: {name}") for name in ("start", "end"))
     if end is not None and end <= (start or 0):
         raise DataError(f"{row.where}: it ends at {end:g} s and starts at {start or 0:g} s; correct it")
-    part = Part(start, end)
+    part = Span(start, end)
     first = names.get("file") or names.get("video") or names["audio"]
     path = files.find(first)
     if isinstance(path, str):
