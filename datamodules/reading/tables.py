@@ -5,6 +5,7 @@ not count; line breaks inside quotation marks do. A row that does not fit the he
 """
 
 import csv
+import io
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -167,6 +168,13 @@ class Table:
 def read_table(path: Path, columns: Sequence[str] = (), option: str = "", headerless: bool = False) -> list[Row]:
     """Return all rows of a table, none where it has only a header; arguments and errors are those of `Table`."""
     return list(Table(path, columns, option, headerless))
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return the text of a CSV with a header, its lines ending as on Unix."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue()
 
 
 def settle(entries: Iterable[tuple[K, V, Place | str]]) -> tuple[dict[K, V], int]:

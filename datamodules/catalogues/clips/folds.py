@@ -1,8 +1,6 @@
 """Folds of clips: as a table or a file gives them, or made, so that no speaker is in two."""
 
-import csv
 import hashlib
-import io
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +12,7 @@ from datamodules.entries import SPLITS, Entry
 from datamodules.errors import DataError
 from datamodules.reading.names import SPLIT_NAMES
 from datamodules.reading.recordings import check_groups
-from datamodules.reading.tables import Row, read_table, settle
+from datamodules.reading.tables import Row, read_table, settle, table_text
 from error_texts import first_names
 
 DEFAULT = 5  # folds
@@ -121,15 +119,11 @@ def as_table(entries: Sequence[Entry], facts: dict[str, Any]) -> str:
         entries: With their folds or splits.
         facts: Of the folds, for the store's settings.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     kind = "split" if facts["source"] == "split" else "fold"
-    writer.writerow(["clip", "speaker", kind])
-    for entry in entries:
-        if not entry.reason:
-            writer.writerow([entry.id, entry.group, entry.split or entry.columns["fold"]])
-    facts["sha256"] = hashlib.sha256(text.getvalue().encode("utf-8", "backslashreplace")).hexdigest()
-    return text.getvalue()
+    rows = ([entry.id, entry.group, entry.split or entry.columns["fold"]] for entry in entries if not entry.reason)
+    text = table_text(("clip", "speaker", kind), rows)
+    facts["sha256"] = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+    return text
 
 
 def _split_values(used: Sequence[tuple[Entry, Row]]) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """Rows of a table with the files that they mean; what has no counterpart is told."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from datamodules.reading.files import place_in
 from datamodules.reading.listing import FILES, Listing
 from datamodules.reading.media_files import MediaFiles, kind_of
 from datamodules.reading.numbers import seconds
-from datamodules.reading.tables import Row, settle
+from datamodules.reading.tables import Row, settle, table_text
 from error_texts import first_names
 
 UNMATCHED = "unmatched.csv"
@@ -96,12 +94,9 @@ def print_unmatched(located: Sequence[Located], files: MediaFiles) -> dict[str, 
         print(f"  {len(missing)} rows without a file ({first_names([one.name for one in missing])})")
     if names:
         print(f"  {len(names)} files without a row, left out ({first_names(names)})")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["what", "name", "where", "reason"])
-    writer.writerows(["row without a file", one.name, one.row.where, one.problem] for one in missing)
-    writer.writerows(["file without a row", name, "", ""] for name in names)
-    return {UNMATCHED: text.getvalue()}
+    rows = [["row without a file", one.name, one.row.where, one.problem] for one in missing]
+    rows += [["file without a row", name, "", ""] for name in names]
+    return {UNMATCHED: table_text(("what", "name", "where", "reason"), rows)}
 
 
 def fault_of_missing(located: Sequence[Located], accepted: int, source: Path) -> str:
