@@ -6,6 +6,7 @@ metric takes confusion matrices ``(..., K, K)``, rows the true classes: a group'
 how several seeds of one clip weigh as one clip.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,21 @@ def confusion_matrix(
     """Return counts ``(K, K)`` of clips by true class (row) and predicted class (column)."""
     counts = np.bincount(targets * classes + predicted, minlength=classes * classes)
     return counts.reshape(classes, classes).astype(np.float64)
+
+
+def confusion_by(predictions: Predictions, names: Sequence[str], classes: int) -> dict[str, Array]:
+    """Return the confusion matrix ``(K, K)`` of the clips of every name, in the order of their first clips.
+
+    Args:
+        predictions: Of clips.
+        names: One per clip.
+        classes: Number of classes, K.
+    """
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    shape = (len(places), classes, classes)
+    cells = np.ravel_multi_index(([places[name] for name in names], predictions.targets, predictions.predicted), shape)
+    counts = np.bincount(cells, minlength=math.prod(shape)).reshape(shape).astype(np.float64)
+    return dict(zip(places, counts, strict=True))
 
 
 def accuracy(confusion: Array) -> Array:
