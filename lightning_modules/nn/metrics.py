@@ -6,6 +6,7 @@ duplicates by clip id, and computes each metric once on the whole table.
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -28,6 +29,11 @@ from error_texts import first_names
 from lightning_modules.errors import ScoresNotFinite
 
 Scores = Tensor | dict[str, Tensor]
+
+
+def each(values: Scores, change: Callable[[Tensor], Tensor]) -> Scores:
+    """Return what a function makes of an output, or of every task of one by task."""
+    return {task: change(value) for task, value in values.items()} if isinstance(values, dict) else change(values)
 
 
 def class_task(logits: Scores) -> str | None:
@@ -155,9 +161,7 @@ class PredictionTable:
             Their table.
         """
 
-        def select(values: Scores) -> Scores:
-            if isinstance(values, dict):
-                return {task: value[wanted] for task, value in values.items()}
+        def select(values: Tensor) -> Tensor:
             return values[wanted] if len(values) else values
 
         kept = wanted.tolist()
@@ -165,7 +169,7 @@ class PredictionTable:
             [name for name, keep in zip(names, kept, strict=True) if keep] for names in (self.ids, self.groups)
         )
         weights = {name: values[wanted] for name, values in self.weights.items()}
-        return PredictionTable(ids, groups, select(self.logits), select(self.target), weights)
+        return PredictionTable(ids, groups, each(self.logits, select), each(self.target, select), weights)
 
     def require_finite(self) -> None:
         """Refuse scores, values and weights that are no numbers.
