@@ -8,6 +8,7 @@ from atomic_files import write_atomic
 from datamodules.errors import DataError
 from experiments.report.renderings import run_html, run_markdown
 from experiments.report.run_tables import report_of
+from experiments.report.text_table import Picture
 from experiments.results.run import Run, read_runs
 
 
@@ -39,7 +40,7 @@ def report_runs(folders: Sequence[Path], out: Path | None) -> list[str]:
     return [text.rstrip("\n"), "", f"report: {place / 'report.html'}"]
 
 
-def pictures(runs: Sequence[Run]) -> list[tuple[str, bytes]]:
+def pictures(runs: Sequence[Run]) -> list[Picture]:
     """Return the pictures that runs left, with captions."""
     found = []
     for run in runs:

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from experiments.report.text_table import STAMP, TextTable
+from experiments.report.text_table import STAMP, RunReport, TextTable
 from experiments.results.quantities import NONE, duration, percent, quantity
 from experiments.results.result_check import valued
 from experiments.results.run import Run
@@ -26,25 +25,6 @@ _PROTOCOLS = {
     "paper": "paper: trained on all but the test clips, on which the best epoch is selected too",
 }
 _ERRORS = ("MAE", "RMSE")
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """Words and figures of a report on runs, made once for every file that shows them.
-
-    Attributes:
-        title: Heading, stamped where the data are a stand-in or the model was given what its labels were made of.
-        synthetic: Whether the data are a stand-in.
-        tables: All of them.
-        notes: What a reader of the tables has to know.
-        predictions: Files with what was predicted for every clip.
-    """
-
-    title: str
-    synthetic: bool
-    tables: list[TextTable]
-    notes: list[str]
-    predictions: list[str]
 
 
 def report_of(runs: Sequence[Run]) -> RunReport:
