@@ -198,12 +198,13 @@ def read_cell(directory: Path) -> Cell:
         },
         curves=read_curves(directory / "metrics.csv"),
         missing=missing,
-        plots=[
-            path
-            for path in sorted(directory.glob("plots/*.png"))
-            if path.stem not in _DRAWN_ANEW and path.is_file() and not path.is_symlink()  # a report holds them whole
-        ],
+        plots=[path for path in pictures_in(directory) if path.stem not in _DRAWN_ANEW],
     )
+
+
+def pictures_in(directory: Path) -> list[Path]:
+    """Return the pictures that a run left; no links, as a report holds them whole."""
+    return [path for path in sorted(directory.glob("plots/*.png")) if path.is_file() and not path.is_symlink()]
 
 
 def predictions_of(path: Path, result: Config) -> Predictions:
