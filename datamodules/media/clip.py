@@ -46,11 +46,6 @@ class Clip:
     waves: dict[int, np.ndarray]
 
 
-def spread(count: int) -> Callable[[float], np.ndarray]:
-    """Return times ``i * duration / count`` for i = 0 .. count - 1, in seconds."""
-    return lambda duration: np.arange(count) * duration / count
-
-
 def read_clip(
     path: Path,
     times: Callable[[float], np.ndarray] | None = None,

@@ -54,3 +54,11 @@ def sha256_file(*paths: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file; empty if it cannot be read."""
+    try:
+        return sha256_file(path)
+    except OSError:
+        return ""

@@ -17,12 +17,13 @@ from tqdm import tqdm
 from atomic_files import write_atomic
 from datamodules.entries import SPLITS, Catalogue, Entry
 from datamodules.errors import DataError, Stopped, UnusableError
+from datamodules.reading.files import hash_of
 from datamodules.reading.plain_json import parse_json
 from datamodules.reading.tables import table_text
 from datamodules.recipe import Recipe
 from datamodules.sinks.base import Filled, StoreSink
 from datamodules.store.decoding import jobs_of
-from datamodules.store.making import Prepared, Views, complete, hash_of, prepare_job
+from datamodules.store.making import Prepared, Views, complete, prepare_job
 from datamodules.store.parallel import ordered
 from datamodules.store.plan import MISSING, Plan, plan
 from datamodules.store.preview import write_contact_sheet
