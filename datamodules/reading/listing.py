@@ -46,13 +46,6 @@ def listing_of(what: str, rows: Sequence[Row]) -> Listing:
     return Listing(what, list(rows), names)
 
 
-def row_of(values: Mapping[str, str], place: Place) -> Row:
-    """Return a row from somewhere else than a table."""
-    row = Row(values)
-    row.place = place
-    return row
-
-
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the known name that a name may be meant for; empty where none is near."""
     folded = {one.casefold(): one for one in known}
@@ -98,7 +91,7 @@ def read_records(path: Path, option: str = "") -> list[Row]:
         raise DataError(f"{source}: {error.strerror or error}; docs/data.md says what belongs there") from None
     except ValueError:
         raise DataError(f"{source}: not UTF-8 text; save the file as UTF-8") from None
-    found = [row_of(_texts(record, place), place) for record, place in _records(text, source)]
+    found = [Row(_texts(record, place), place) for record, place in _records(text, source)]
     if not found:
         raise DataError(f"{source}: the file is empty; docs/data.md says what it holds")
     return found
@@ -145,7 +138,7 @@ def _read_parquet(path: Path) -> list[Row]:
         raise DataError(f"{path}: not a table of parquet ({str(error).splitlines()[0][:80]}); get it anew") from None
     records = table.to_dict("records")
     return [
-        row_of({str(name).strip(): as_text(value) for name, value in record.items()}, Place(str(path), place))
+        Row({str(name).strip(): as_text(value) for name, value in record.items()}, Place(str(path), place))
         for place, record in enumerate(records, 1)
     ]
 

@@ -31,14 +31,20 @@ class Place(NamedTuple):
         return f"{self.source}, line {self.line}"
 
 
+NOWHERE = Place("", 0)
+
+
 class Row(dict[str, str]):
     """Values of one row by column.
 
-    Attributes:
+    Args:
+        values: The same.
         place: Where it begins.
     """
 
-    place = Place("", 0)
+    def __init__(self, values: Mapping[str, str] | Iterable[tuple[str, str]] = (), place: Place = NOWHERE) -> None:
+        super().__init__(values)
+        self.place = place
 
     @property
     def line(self) -> int:
@@ -113,9 +119,7 @@ class Table:
                 )
             if self._counted and not values.pop(0).isdecimal():
                 raise DataError(f"{self.source}, line {line}: column 1 has no name and is no row number; name it")
-            row = Row(zip(self.names, values, strict=True))
-            row.place = Place(self.source, line)
-            yield row
+            yield Row(zip(self.names, values, strict=True), Place(self.source, line))
 
     def _detect(self, header: str, columns: Sequence[str]) -> str:
         """Return the delimiter that gives the wanted columns, the most columns of those."""

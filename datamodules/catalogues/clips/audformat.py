@@ -12,7 +12,7 @@ import yaml
 
 from datamodules.errors import DataError
 from datamodules.reading.files import check_regular
-from datamodules.reading.listing import VALUES, Listing, as_text, listing_of, row_of
+from datamodules.reading.listing import VALUES, Listing, as_text, listing_of
 from datamodules.reading.names import SPLIT_NAMES
 from datamodules.reading.numbers import number
 from datamodules.reading.tables import Place, Row, read_table
@@ -111,7 +111,7 @@ def _rows(found: dict[_Key, dict[str, str]], places: dict[_Key, Place]) -> list[
         if (start, end) == ("", "") and parts[file]:
             continue
         own = {"file": file} | ({"start": start, "end": end} if parts[file] else {})
-        rows.append(row_of(own | found.get((file, "", ""), {}) | found.get(key, {}), place))
+        rows.append(Row(own | found.get((file, "", ""), {}) | found.get(key, {}), place))
     return rows
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.errors import DataError
-from datamodules.reading.listing import Listing, listing_of, read_rows, row_of
+from datamodules.reading.listing import Listing, listing_of, read_rows
 from datamodules.reading.names import SPLIT_NAMES
 from datamodules.reading.plain_json import parse_json
 from datamodules.reading.tables import Row
@@ -66,7 +66,7 @@ def canonical(path: Path, listing: Listing, source: Path) -> Listing:
         splits = [SPLIT_NAMES[part.lower()] for part in parts if part.lower() in SPLIT_NAMES]
         if splits and not own.get("split"):
             own["split"] = splits[0]
-        rows.append(row_of(own, row.place))
+        rows.append(Row(own, row.place))
     return listing_of(f"{path.name}, as Hugging Face has it", rows)
 
 

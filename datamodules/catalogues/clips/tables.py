@@ -5,10 +5,10 @@ from pathlib import Path
 from datamodules.catalogues.clips import audformat, emobox, huggingface
 from datamodules.errors import DataError
 from datamodules.reading.files import plain
-from datamodules.reading.listing import FILES, HELP, Listing, listing_of, nearest, read_rows, row_of
+from datamodules.reading.listing import FILES, HELP, Listing, listing_of, nearest, read_rows
 from datamodules.reading.media_files import MediaFiles
 from datamodules.reading.names import SPLIT_NAMES
-from datamodules.reading.tables import Place
+from datamodules.reading.tables import Place, Row
 
 SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", *SPREADSHEETS)
@@ -111,7 +111,7 @@ def _of_folders(source: Path, files: MediaFiles) -> Listing:
         if names:
             name = plain(place.as_posix())
             row = {"file": name, "label": names[-1].strip()}
-            rows.append(row_of(row | ({"split": splits[0]} if splits else {}), Place(name, 0)))
+            rows.append(Row(row | ({"split": splits[0]} if splits else {}), Place(name, 0)))
     if not rows:
         raise DataError(
             f"--source {source}: no table (labels.csv, metadata.csv, metadata.jsonl, db.yaml) and no folder whose name "
