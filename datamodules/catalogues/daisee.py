@@ -63,9 +63,6 @@ class DAiSEE(EngagementVideos):
 def read_levels(path: Path) -> dict[str, str]:
     """Return the engagement by clip, as written.
 
-    Args:
-        path: One of the three label files.
-
     Raises:
         DataError: It cannot be read, lacks a column or labels a clip twice differently.
     """

@@ -43,15 +43,12 @@ class ClipIndex:
 
 
 def read_index(path: Path, values: Sequence[str] = ()) -> list[Row]:
-    """Read the rows of an index of clips.
+    """Return the rows of an index of clips, of equal ones the first.
 
     Args:
         path: CSV with columns id, group (the unit of folds, the speaker), fold or split, and labels: target (class
             index from 0), ``soft_<class>`` (shares or numbers of raters), ``value_<task>``.
         values: Further columns that hold values.
-
-    Returns:
-        Its rows, of equal ones the first.
 
     Raises:
         DataError: If the file cannot be read, a column or a value is missing, a number is none or beyond `MOST`, or two

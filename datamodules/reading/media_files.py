@@ -122,11 +122,7 @@ class MediaFiles:
         return {by_stem[stem]: one for one in sounds if (stem := stem_of(one, self.source)) in by_stem}
 
     def ids(self, paths: Collection[Path]) -> dict[Path, str]:
-        """Return the id of every clip: its place without the ending, with it where two would have the same.
-
-        Args:
-            paths: Of the clips.
-        """
+        """Return the id of every clip: its place without the ending, with it where two would have the same."""
         alike: defaultdict[str, list[Path]] = defaultdict(list)
         for path in paths:
             alike[stem_of(path, self.source)].append(path)

@@ -56,9 +56,6 @@ def prepare(
         max_skipped: How many unusable entries are accepted.
         preview: Where a contact sheet of the pictures goes.
 
-    Returns:
-        The finished store.
-
     Raises:
         DataError: The source or an option is wrong, or the store was made otherwise.
         UnusableError: More than `max_skipped` entries, or all, cannot be used.

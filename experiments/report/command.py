@@ -140,11 +140,7 @@ def report_folder(planner: Planner) -> Path:
 
 
 def report_on(planners: Sequence[Planner]) -> list[str]:
-    """Write the report on tables as their runs are now and return lines to print.
-
-    Args:
-        planners: Of the tables.
-    """
+    """Write the report on tables as their runs are now and return lines to print."""
     return write_report([report_of(summary_of(planner)) for planner in planners], report_folder(planners[0]))
 
 

@@ -22,14 +22,7 @@ _CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#00
 
 
 def figures(summary: Summary) -> list[Picture]:
-    """Draw everything that the cells of a table allow.
-
-    Args:
-        summary: The table with its numbers.
-
-    Returns:
-        Captions and pictures; none without cells.
-    """
+    """Draw everything that the cells of a table allow; nothing without cells."""
     headline, name = TITLES[summary.headline], metric_name(summary)
     scored = [(row, row.scores[summary.headline]) for row in summary.rows if summary.headline in row.scores]
     run = [row for row in summary.rows if row.cells]

@@ -28,11 +28,7 @@ _ERRORS = ("MAE", "RMSE")
 
 
 def report_of(runs: Sequence[Run]) -> RunReport:
-    """Return the report on the folds and seeds of one experiment.
-
-    Args:
-        runs: Of `read_runs`.
-    """
+    """Return the report on the folds and seeds of one experiment."""
     first = runs[0].result
     selections = [name for name in SELECTIONS if all(name in run.result["selections"] for run in runs)]
     scored = {name: _scored(runs, name) for name in selections}

@@ -169,12 +169,6 @@ def write_result(directory: Path, result: Mapping[str, Any]) -> None:
 def read_cell(directory: Path) -> Cell:
     """Read a finished run.
 
-    Args:
-        directory: Folder of the cell.
-
-    Returns:
-        The cell.
-
     Raises:
         DataError: If a file is missing, damaged, cut short or of another schema, or one contradicts another.
     """

@@ -70,12 +70,7 @@ def most_probable(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int6
 
 
 def unfit(predictions: Predictions, classes: int) -> str:
-    """Return what makes predictions impossible for a model of so many classes; empty if they are possible.
-
-    Args:
-        predictions: Of clips.
-        classes: Number of classes.
-    """
+    """Return what makes predictions impossible for a model of so many classes; empty if they are possible."""
     count = len(predictions.ids)
     lengths = {len(predictions.groups), len(predictions.targets), len(predictions.predicted)}
     lengths |= {len(of) for named in (predictions.gates, predictions.attributes) for of in named.values()}

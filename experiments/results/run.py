@@ -40,13 +40,10 @@ class Run:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """Read finished runs that differ in fold and seed alone, in their order.
+    """Read finished runs, at least one, that differ in fold and seed alone, in their order.
 
     Args:
         folders: Folders of runs, or folders that hold such folders.
-
-    Returns:
-        At least one run.
 
     Raises:
         DataError: There is none, or two of them are no folds or seeds of one experiment, or a file is damaged.
@@ -83,9 +80,6 @@ def _finished(folder: Path) -> list[Path]:
 
 def read_run(folder: Path) -> Run:
     """Read a finished run.
-
-    Args:
-        folder: Its folder.
 
     Raises:
         DataError: If a file is missing, damaged, or contradicts the result.

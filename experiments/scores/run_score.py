@@ -49,12 +49,7 @@ class Scored:
 
 
 def score_classes(runs: Runs, classes: int) -> Scored:
-    """Score classes: accuracy, unweighted average recall, macro F1.
-
-    Args:
-        runs: Predictions by fold and seed.
-        classes: Number of classes.
-    """
+    """Score classes: accuracy, unweighted average recall, macro F1."""
     stacked, total = _stacked({key: statistics.confusion_by(run, run.groups, classes) for key, run in runs.items()})
     found = total.sum(1)
     present, share = int((found > 0).sum()), float(found.max() / found.sum())

@@ -33,13 +33,7 @@ def confusion_matrix(
 
 
 def confusion_by(predictions: Predictions, names: Sequence[str], classes: int) -> dict[str, Array]:
-    """Return the confusion matrix ``(K, K)`` of the clips of every name, in the order of their first clips.
-
-    Args:
-        predictions: Of clips.
-        names: One per clip.
-        classes: Number of classes, K.
-    """
+    """Return the confusion matrix ``(K, K)`` of the clips of every name, in the order of their first clips."""
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     shape = (len(places), classes, classes)
     cells = np.ravel_multi_index(([places[name] for name in names], predictions.targets, predictions.predicted), shape)

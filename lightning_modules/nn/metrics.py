@@ -152,14 +152,7 @@ class PredictionTable:
         return {task: (said, target.get(task, nothing)) for task, said in self.logits.items() if said.ndim == 1}
 
     def rows(self, wanted: Tensor) -> "PredictionTable":
-        """Return the table of some of the clips.
-
-        Args:
-            wanted: bool ``(N,)``.
-
-        Returns:
-            Their table.
-        """
+        """Return the table of some of the clips, wanted being bool ``(N,)``."""
 
         def select(values: Tensor) -> Tensor:
             return values[wanted] if len(values) else values
@@ -198,9 +191,6 @@ class PredictionTable:
 
 def table_metrics(table: PredictionTable) -> dict[str, float]:
     """Return every metric of a table: those of its classes, and of each task without classes the error and agreement.
-
-    Args:
-        table: The table.
 
     Returns:
         `classification_metrics` over the clips with a class label, and those of `value_metrics` as ``<metric>_<task>``

@@ -27,10 +27,6 @@ _Key = tuple[str, str, str]
 def read(path: Path, source: Path) -> Listing:
     """Return the rows of all tables as one: what is said of a file holds for each of its parts.
 
-    Args:
-        path: ``db.yaml``.
-        source: Folder of the clips.
-
     Raises:
         DataError: It is no header, a table is missing, or names no file.
     """

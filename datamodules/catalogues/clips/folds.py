@@ -127,7 +127,7 @@ def as_table(entries: Sequence[Entry], facts: dict[str, Any]) -> str:
 
 
 def _split_values(used: Sequence[tuple[Entry, Row]]) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for entry, said in used:
         name = SPLIT_NAMES.get(said["split"].lower())
         if name is None:
@@ -210,14 +210,7 @@ def _with_column(entries: Sequence[Entry], folds: dict[str, str]) -> list[Entry]
 
 
 def print_rare(entries: Sequence[Entry], classes: Sequence[str], wanted: Wanted, count: int) -> None:
-    """Print which classes are of too few speakers for every fold to have one that trains and one that tests.
-
-    Args:
-        entries: The clips that are used.
-        classes: Names of the classes.
-        wanted: What a group is.
-        count: Number of folds.
-    """
+    """Print which classes are of too few speakers for every fold to have one that trains and one that tests."""
     of_class: defaultdict[int, set[str]] = defaultdict(set)
     for entry in entries:
         of_class[entry.label].add(entry.group)

@@ -42,11 +42,6 @@ def read_several(paths: Sequence[Path], source: Path) -> Listing:
 def canonical(path: Path, listing: Listing, source: Path) -> Listing:
     """Return the rows with the columns of `labels.csv`: file, or video and audio; and split, from the folders.
 
-    Args:
-        path: The table.
-        listing: What it holds.
-        source: Folder of the clips.
-
     Raises:
         DataError: It names no file, or a row names several of a kind.
     """

@@ -40,10 +40,6 @@ class Located:
 def locate(listing: Listing, files: MediaFiles) -> tuple[list[Located], int]:
     """Return the rows with their files, each once, and how many say again what another one says.
 
-    Args:
-        listing: The table.
-        files: Of the source.
-
     Raises:
         DataError: A row names no file or ends before it starts, or two say different things of one clip.
     """
