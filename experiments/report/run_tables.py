@@ -139,22 +139,9 @@ def _interval(of: Measured) -> str:
 
 def _per_class(score: Scored, names: Sequence[str]) -> TextTable:
     matrix = score.total
-    hits, true, said = np.diagonal(matrix), matrix.sum(1), matrix.sum(0)
-    rows = [
-        [
-            name,
-            f"{true[place]:g}",
-            *(
-                percent(float(part / whole)) if whole else NONE
-                for part, whole in (
-                    (hits[place], said[place]),
-                    (hits[place], true[place]),
-                    (2 * hits[place], true[place] + said[place]),
-                )
-            ),
-        ]
-        for place, name in enumerate(names)
-    ]
+    shares = np.stack([metric(matrix) for metric in (statistics.precisions, statistics.recalls, statistics.f1s)], 1)
+    counted = zip(names, matrix.sum(1), shares.tolist(), strict=True)
+    rows = [[name, f"{clips:g}", *map(percent, own)] for name, clips, own in counted]
     return TextTable("By class, %", ["Class", "Clips", "Precision", "Recall", "F1"], rows)
 
 

@@ -51,6 +51,16 @@ def recalls(confusion: Array) -> Array:
     return _ratio(_hits(confusion), confusion.sum(-1))
 
 
+def precisions(confusion: Array) -> Array:
+    """Return the precision per class ``(..., K)``; NaN for a class that is never predicted."""
+    return _ratio(_hits(confusion), confusion.sum(-2))
+
+
+def f1s(confusion: Array) -> Array:
+    """Return the F1 per class ``(..., K)``; NaN for a class that is neither there nor predicted."""
+    return _ratio(2 * _hits(confusion), confusion.sum(-1) + confusion.sum(-2))
+
+
 def uar(confusion: Array) -> Array:
     """Return the unweighted average recall: the mean recall of the classes that the targets hold, ``(...)``."""
     return _mean_over_present(recalls(confusion), confusion)
@@ -58,12 +68,12 @@ def uar(confusion: Array) -> Array:
 
 def macro_precision(confusion: Array) -> Array:
     """Return the mean precision of the classes that the targets hold, 0 for one that is never predicted, ``(...)``."""
-    return _mean_over_present(np.nan_to_num(_ratio(_hits(confusion), confusion.sum(-2))), confusion)
+    return _mean_over_present(np.nan_to_num(precisions(confusion)), confusion)
 
 
 def macro_f1(confusion: Array) -> Array:
     """Return the mean F1 of the classes that the targets hold, ``(...)``."""
-    return _mean_over_present(_ratio(2 * _hits(confusion), confusion.sum(-1) + confusion.sum(-2)), confusion)
+    return _mean_over_present(f1s(confusion), confusion)
 
 
 def majority_baseline(targets: npt.NDArray[np.int64]) -> float:
