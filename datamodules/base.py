@@ -227,6 +227,11 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         Raises:
             DataError: If a split is empty or two splits share a group.
         """
+        if self.protocol == "honest" and self.num_folds == 2:
+            raise DataError(
+                f"--data.protocol honest: one fold tests, the next one validates, and {source} has no third that could "
+                "train; make three or more, or use --data.protocol paper"
+            )
         validation = (self.fold + 1) % self.num_folds if self.protocol == "honest" else -1
         rows = {
             "train": np.flatnonzero((folds != self.fold) & (folds != validation)),

@@ -46,10 +46,10 @@ def listing_of(what: str, rows: Sequence[Row]) -> Listing:
     return Listing(what, list(rows), names)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that a name may be meant for; empty where none is near."""
+def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
+    """Return the known name that a name may be meant for; empty where none is as near as the least."""
     folded = {one.casefold(): one for one in known}
-    return next((folded[one] for one in get_close_matches(name.casefold(), list(folded), 1, 0.6)), "")
+    return next((folded[one] for one in get_close_matches(name.casefold(), list(folded), 1, least)), "")
 
 
 def read_rows(path: Path, option: str = "") -> tuple[list[Row], str]:

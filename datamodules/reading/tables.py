@@ -89,7 +89,7 @@ class Table:
         self._has_header = not (headerless and columns and self.names[0] != columns[0])
         if not self._has_header:
             self.names = list(columns)
-        self._counted = self.names[0] == "" and len(self.names) > 1
+        self._counted = self.names[0] in ("", "Unnamed: 0") and len(self.names) > 1  # the second is pandas' name of it
         where, named = f"{self.source}, line {header}", self.names[self._counted :]
         if "" in named:
             raise DataError(f"{where}: column {self.names.index('', self._counted) + 1} has no name; mend the header")

@@ -94,6 +94,7 @@ class _Making:
         self.entry, self.views, self.optional, self.stills = entry, views, optional, stills
         self.makers = {name: view.start(name, entry) for name, view in views.items()}
         self.missing: list[tuple[str, str, str, str]] = []
+        self.fault = ""
 
     def prepared(self, digest: str) -> Prepared:
         """Decode what the views want, and return what they make of it.
@@ -111,7 +112,7 @@ class _Making:
                 self._feed(piece, wants)
         made = {name: one for name in self.views if (one := self._finished(name))}
         if not self.makers and not self.entry.texts:
-            raise MediaError(Path(self.entry.name), self.missing[0][-1])
+            raise MediaError(Path(self.entry.name), self.fault or self.missing[0][-1])
         arrays = {name: values for one in made.values() for name, values in one.arrays.items()}
         labels = [one.label for one in made.values() if one.label is not None]
         padded = sum(one.padded for one in made.values())
@@ -182,3 +183,4 @@ class _Making:
             self.makers[name].skip(piece)
         if file:
             self.missing.append((*row, plain(file), _reason(error)))
+        self.fault = self.fault or (_reason(error) if medium in piece.media else "")

@@ -120,7 +120,7 @@ class View(ABC):
 
     Attributes:
         of_parts: Whether it is made of the parts of an entry.
-        preview: Whether its arrays are pictures over time that a contact sheet can show.
+        preview: Whether the array of its name is of pictures, one or several, that a contact sheet can show.
         last: Arrays that follow those of all views in the store.
         packages: What its bytes depend on; their versions are recorded.
         limits: The least and the greatest value of its options that are numbers.

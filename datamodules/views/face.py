@@ -24,6 +24,7 @@ class Face(MediaView):
         margin: Added on every side of a box in a larger picture, in pixels of that picture.
     """
 
+    preview: ClassVar[bool] = True
     last: ClassVar[tuple[str, ...]] = ("thumbnail",)
     packages: ClassVar[tuple[str, ...]] = (*MediaView.packages, "pillow")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (8, 4096), "margin": (0, 4096)}

@@ -58,7 +58,9 @@ def _scored(runs: Sequence[Run], selection: str) -> dict[str, Scored]:
         if of_task := {run.key: run.values[selection][task] for run in runs if task in run.values[selection]}:
             known = {run.key: run.result["baselines"].get(f"mean_{task}") for run in runs if run.key in of_task}
             means = {} if None in known.values() else known
-            found[task] = score_values(of_task, means)
+            output = runs[0].result["outputs"][task]
+            sentiment = output["range"][1] if output.get("scale") == "sentiment" else 0.0
+            found[task] = score_values(of_task, means, sentiment)
     return found
 
 
@@ -127,7 +129,7 @@ def _metrics(scored: Mapping[str, Mapping[str, Scored]], groups: str) -> TextTab
         ]
         for selection, tasks in scored.items()
         for task, score in tasks.items()
-        for of in score.metrics
+        for of in (*score.metrics, *score.more)
     ]
     return TextTable("Scores", header, rows)
 
@@ -193,6 +195,8 @@ def _notes(runs: Sequence[Run], selections: Sequence[str]) -> Iterator[str]:
     if first["class_names"]:
         yield "Baseline of classes: always the most frequent class of the test clips."
     if valued(first):
+        if any(output.get("scale") == "sentiment" for output in first["outputs"].values()):
+            yield "Negative or positive: clips labelled 0 are left out. Acc-7: both rounded. F1: weighted by class."
         yield "Baseline of values: always the mean of the training labels; it has no correlation and no concordance."
         yield "Errors are in the unit of the label; a correlation of 0 also stands where all predictions are the same."
     if len(runs) > 1:

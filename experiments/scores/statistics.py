@@ -76,6 +76,12 @@ def macro_f1(confusion: Array) -> Array:
     return _mean_over_present(f1s(confusion), confusion)
 
 
+def weighted_f1(confusion: Array) -> Array:
+    """Return the F1 of the classes, weighted by how many clips are of each, ``(...)``."""
+    scores = _ratio(2 * _hits(confusion), confusion.sum(-1) + confusion.sum(-2))
+    return _ratio((np.nan_to_num(scores) * confusion.sum(-1)).sum(-1), confusion.sum((-2, -1)))
+
+
 def majority_baseline(targets: npt.NDArray[np.int64]) -> float:
     """Return the accuracy of always naming the most frequent class."""
     return float(np.bincount(targets).max() / len(targets))

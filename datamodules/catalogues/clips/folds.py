@@ -11,7 +11,6 @@ from datamodules.catalogues.clips.division import divide
 from datamodules.entries import SPLITS, Entry
 from datamodules.errors import DataError
 from datamodules.reading.names import SPLIT_NAMES
-from datamodules.reading.recordings import check_groups
 from datamodules.reading.tables import Row, read_table, settle, table_text
 from error_texts import first_names
 
@@ -169,8 +168,12 @@ def _check_groups(used: Sequence[tuple[Entry, Row]], values: Mapping[str, Any], 
 
 def _made(entries: Sequence[Entry], used: Sequence[Entry], wanted: Wanted) -> tuple[list[Entry], dict[str, Any]]:
     groups, unit = [entry.group for entry in used], wanted.unit
-    check_groups(groups, "the column speaker", "clips")
     there = len(set(groups))
+    if there == 1 < len(groups):
+        raise DataError(
+            f"all {len(groups)} clips are of one {unit}, {groups[0]!r}, and none could be tested on others; add clips "
+            "of others, or leave the column speaker out to divide by clips"
+        )
     count = min(DEFAULT, there) if wanted.count is None else wanted.count
     if count < 2:
         raise DataError(f"--folds {count}: at least 2" if there > 1 else "one clip alone cannot be divided; give more")

@@ -94,7 +94,7 @@ def check_file_column(listing: Listing) -> None:
         return
     wanted = {"file": FILES[0], "filename": "file", "path": "file", "video": "video", "audio": "audio", "wav": "file"}
     meant = [(name, wanted[near]) for name in listing.names if (near := nearest(name, wanted))]
-    hint = f"{meant[0][0]!r} may be what is called {meant[0][1]!r}" if meant else "rename one"
+    hint = f"{meant[0][0]!r} may be what is called {meant[0][1]!r}: rename it" if meant else "call that of the files so"
     raise DataError(
         f"{listing.source}: no column file (or video, audio) among {', '.join(map(repr, listing.names))}; {hint}"
     )
@@ -112,9 +112,10 @@ def _of_folders(source: Path, files: MediaFiles) -> Listing:
             name = plain(place.as_posix())
             row = {"file": name, "label": names[-1].strip()}
             rows.append(Row(row | ({"split": splits[0]} if splits else {}), Place(name, 0)))
-    if not rows:
+    if len({row["label"] for row in rows}) < 2:
+        alone = f"one folder ({rows[0]['label']!r})" if rows else "no folder"
         raise DataError(
-            f"--source {source}: no table (labels.csv, metadata.csv, metadata.jsonl, db.yaml) and no folder whose name "
+            f"--source {source}: no table (labels.csv, metadata.csv, metadata.jsonl, db.yaml) and {alone} whose name "
             f"could be a label, among {len(files.clips)} files; {HELP}"
         )
     return listing_of("names of the folders, for want of a table", rows)
