@@ -203,3 +203,23 @@ def test_without_texts_and_metadata(tmp_path):
     (tmp_path / "prepared").rename(tmp_path / "grid" / "prepared-gated_fusion")
     assert ClipUtterances(str(tmp_path / "grid")).folder.name == "prepared-gated_fusion"
     assert ClipFrames(str(tmp_path / "grid")).folder.name == "prepared"
+
+
+def test_a_corpus_with_committed_folds_has_those(tmp_path):
+    settings = {"catalogue": {"name": "ravdess"}, "recipe": "all", "views": {"mfcc": {"view": "mfcc"}}, "sink": "store"}
+    writer = StoreWriter(tmp_path / "prepared-all", {"mfcc": "f32"}, settings, True, schema=2)
+    ids = [
+        f"{kind}-01-0{emotion}-01-01-01-{actor:02d}"
+        for kind, emotion in (("01", 1), ("03", 5))
+        for actor in range(1, 25)
+    ]
+    for clip in sorted(ids):
+        writer.add(clip, clip[-2:], int(clip[6:8]) - 1, {"mfcc": np.ones((13, 20), np.float32)}, clip, 0)
+    writer.finish()
+    data = ClipsDataModule(str(tmp_path), fold=2, protocol="honest")
+    assert (data.num_folds, data.corpus, len(data.class_names)) == (6, "ravdess", 8)
+    assert {data.store.groups[row] for row in data.rows["test"]} == {"09", "10", "11", "12"}
+    assert {data.store.groups[row] for row in data.rows["val"]} == {"13", "14", "15", "16"}
+    (tmp_path / "mine.csv").write_text("clip,speaker,fold\n01-01-01-01-01-01,01,0\n")  # a trial, no clip
+    with pytest.raises(DataError, match=r"mine\.csv does not list clip 01-01-01-01-01-01-01"):
+        ClipsDataModule(str(tmp_path), splits=str(tmp_path / "mine.csv"))

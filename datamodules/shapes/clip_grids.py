@@ -43,8 +43,7 @@ class ClipGrid(DividedDataModule, GridDataModule):
         reads = reads or {}
         given = kinesics or ("joints" if reads.get("kinesics", "").endswith("joints") else "body")
         found = [name for name in MODALITIES if name in reads] or ["face"]
-        modalities = found if modalities is None else modalities
-        super().__init__(root, modalities=modalities, kinesics=given, **kwargs)
+        super().__init__(root, modalities=found if modalities is None else modalities, kinesics=given, **kwargs)
         array_of = {**dict.fromkeys(MODALITIES, "face"), "kinesics": self.kinesics}
         if absent := [name for name in self.require if array_of[name] not in self.store.arrays]:
             rank_zero_warn(f"--data.require: {self.folder} has no {', '.join(absent)}, which no window has to show")

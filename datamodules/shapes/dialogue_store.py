@@ -70,9 +70,9 @@ class Dialogues:
         self.roles = np.concatenate([store.read("role", i) for i in count])
         self.used = (self.roles != RESPONSE) | use_response
         marks: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
-            "text": ("text", lambda ids: ids[:, : self.text_tokens].any(1)),
-            "audio": ("audio_end", lambda ends: np.diff(ends, prepend=0) > 0),
-            "video": ("video_seen", lambda seen: seen > 0),
+            "text": ("text", lambda ids: np.asarray(ids[:, : self.text_tokens].any(1))),
+            "audio": ("audio_end", lambda ends: np.asarray(np.diff(ends, prepend=0) > 0)),
+            "video": ("video_seen", lambda seen: np.asarray(seen > 0)),
         }
         self.has = {modality: np.zeros_like(self.used) for modality in marks}
         for modality, (array, there) in marks.items():

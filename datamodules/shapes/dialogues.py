@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.batches import Batch, ClipDataset, Split
+from datamodules.batches import Batch
 from datamodules.errors import DataError
 from datamodules.shapes.dialogue_store import MODALITIES, PER_UTTERANCE, RESPONSE, SPEAKER, Dialogues, to_model_input
 from datamodules.shapes.divided import FACTS
@@ -81,11 +81,6 @@ class DialoguesDataModule(StoredDataModule):
 
     @property
     @abstractmethod
-    def targets(self) -> Tensor:
-        """Class indices of all conversations, int64 ``(N,)``; -1 where there is no class."""
-
-    @property
-    @abstractmethod
     def fields(self) -> list[str]:
         """Names of the columns of ``meta``."""
 
@@ -93,24 +88,6 @@ class DialoguesDataModule(StoredDataModule):
     @abstractmethod
     def meta(self) -> Tensor:
         """Index of every conversation's values, int64 ``(N, F)``, 0 = unknown."""
-
-    def rows(self, split: Split) -> np.ndarray:
-        """Return the rows of the store that belong to a split and have a class.
-
-        Raises:
-            DataError: If there are none.
-        """
-        return self.rows_of_split(split, self.targets.numpy() >= 0)
-
-    @property
-    def train_labels(self) -> np.ndarray:
-        """Class indices of the training conversations."""
-        return np.asarray(self.targets.numpy()[self.rows("train")])
-
-    def dataset(self, split: Split) -> ClipDataset:
-        """Return the conversations of a split."""
-        rows = self.rows(split)
-        return self.clips(rows, self.targets[rows])
 
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
         """Add utterances with their masks and roles, the context and what is known of the speakers."""

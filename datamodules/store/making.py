@@ -10,7 +10,7 @@ import numpy as np
 
 from datamodules.entries import Entry, Media
 from datamodules.errors import DataError, MediaError
-from datamodules.reading.files import plain, sha256_file
+from datamodules.reading.files import hash_of, plain
 from datamodules.store.decoding import Stills, decoded, hand
 from datamodules.views.base import EntryView, MediaView, ViewArrays, Want
 
@@ -36,14 +36,6 @@ class Prepared:
     label: int | None = None
     missing: tuple[tuple[str, str, str, str], ...] = ()
     reason: str = ""
-
-
-def hash_of(path: Path) -> str:
-    """Return the SHA-256 of a file; empty if it cannot be read."""
-    try:
-        return sha256_file(path)
-    except OSError:
-        return ""
 
 
 def prepare_job(entries: Sequence[Entry], views: Views, optional: Collection[str] = ()) -> list[Prepared]:

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from experiments.report.text_table import STAMP, TextTable
+from experiments.report.text_table import STAMP, RunReport, TextTable
 from experiments.results.quantities import NONE, duration, percent, quantity
 from experiments.results.result_check import valued
 from experiments.results.run import Run
@@ -28,31 +27,8 @@ _PROTOCOLS = {
 _ERRORS = ("MAE", "RMSE")
 
 
-@dataclass(frozen=True)
-class RunReport:
-    """Words and figures of a report on runs, made once for every file that shows them.
-
-    Attributes:
-        title: Heading, stamped where the data are a stand-in or the model was given what its labels were made of.
-        synthetic: Whether the data are a stand-in.
-        tables: All of them.
-        notes: What a reader of the tables has to know.
-        predictions: Files with what was predicted for every clip.
-    """
-
-    title: str
-    synthetic: bool
-    tables: list[TextTable]
-    notes: list[str]
-    predictions: list[str]
-
-
 def report_of(runs: Sequence[Run]) -> RunReport:
-    """Return the report on the folds and seeds of one experiment.
-
-    Args:
-        runs: Of `read_runs`.
-    """
+    """Return the report on the folds and seeds of one experiment."""
     first = runs[0].result
     selections = [name for name in SELECTIONS if all(name in run.result["selections"] for run in runs)]
     scored = {name: _scored(runs, name) for name in selections}
@@ -165,22 +141,9 @@ def _interval(of: Measured) -> str:
 
 def _per_class(score: Scored, names: Sequence[str]) -> TextTable:
     matrix = score.total
-    hits, true, said = np.diagonal(matrix), matrix.sum(1), matrix.sum(0)
-    rows = [
-        [
-            name,
-            f"{true[place]:g}",
-            *(
-                percent(float(part / whole)) if whole else NONE
-                for part, whole in (
-                    (hits[place], said[place]),
-                    (hits[place], true[place]),
-                    (2 * hits[place], true[place] + said[place]),
-                )
-            ),
-        ]
-        for place, name in enumerate(names)
-    ]
+    shares = np.stack([metric(matrix) for metric in (statistics.precisions, statistics.recalls, statistics.f1s)], 1)
+    counted = zip(names, matrix.sum(1), shares.tolist(), strict=True)
+    rows = [[name, f"{clips:g}", *map(percent, own)] for name, clips, own in counted]
     return TextTable("By class, %", ["Class", "Clips", "Precision", "Recall", "F1"], rows)
 
 

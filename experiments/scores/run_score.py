@@ -51,14 +51,8 @@ class Scored:
 
 
 def score_classes(runs: Runs, classes: int) -> Scored:
-    """Score classes: accuracy, unweighted average recall, macro F1.
-
-    Args:
-        runs: Predictions by fold and seed.
-        classes: Number of classes.
-    """
-    of_runs = {key: _matrices(run, classes) for key, run in runs.items()}
-    stacked, total = _stacked(of_runs)
+    """Score classes: accuracy, unweighted average recall, macro F1."""
+    stacked, total = _stacked({key: statistics.confusion_by(run, run.groups, classes) for key, run in runs.items()})
     found = total.sum(1)
     present, share = int((found > 0).sum()), float(found.max() / found.sum())
     named: list[tuple[str, Callable[[Array], Array], float]] = [
@@ -112,14 +106,6 @@ def _measured(name: str, metric: Callable[[Array], Array], stacked: Array, total
 
 def _count(runs: Iterable[Predictions | Values]) -> int:
     return len({clip for run in runs for clip in run.ids})
-
-
-def _matrices(run: Predictions, classes: int) -> dict[str, Array]:
-    names = np.array(run.groups, dtype=object)
-    return {
-        name: statistics.confusion_matrix(run.targets[names == name], run.predicted[names == name], classes)
-        for name in dict.fromkeys(run.groups)
-    }
 
 
 def _stacked(of_runs: Mapping[tuple[int, int], Mapping[str, Array]]) -> tuple[Array, Array]:

@@ -78,6 +78,6 @@ def _ways(model: type[EmotionTask], modality: str, kind: str, data: EmotionDataM
         yield f"leave {modality} out of --model.modalities"
 
 
-def subclasses(base: type[DividedDataModule]) -> list[type[DividedDataModule]]:
+def subclasses(base: Any) -> list[type[DividedDataModule]]:
     """Return all subclasses of a class that have been imported."""
     return [one for cls in base.__subclasses__() for one in (cls, *subclasses(cls))]

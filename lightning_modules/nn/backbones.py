@@ -222,9 +222,6 @@ def video_network(given: VideoNetwork | None, input_shapes: dict[str, list[int]]
         given: A network, or None for the paper's.
         input_shapes: ``{"video": [3, T, H, W], ...}``, or what else ``given`` accepts.
 
-    Returns:
-        The network.
-
     Raises:
         TaskError: If the data has no video, or of another shape.
     """

@@ -8,14 +8,14 @@ from unicodedata import category
 
 import numpy as np
 
-from datamodules.catalogues.clips.listing import FILES, Listing, nearest, number
 from datamodules.entries import Series
 from datamodules.errors import DataError
+from datamodules.reading.listing import FILES, VALUES, Listing, nearest
 from datamodules.reading.names import UNSHOWN, distinct
+from datamodules.reading.numbers import number
 from error_texts import first_names
 
 TASK = "label"  # of the classes
-VALUES = ("valence", "arousal", "dominance", "sentiment")
 TASKS = ("emotion", "emo", "expression")  # a column that nkululeko and others have in place of `label`
 OTHERS = (*FILES, "start", "end", "speaker", "text", "split", "fold")
 MEANT = {
