@@ -117,7 +117,7 @@ def test_a_view_for_which_the_source_has_nothing_is_left_out(tmp_path, prepared,
     assert set(store.arrays) == {"wave", "mfcc", "spec_5"}
     said = capsys.readouterr().out
     assert "1 clips, without video, without img, without people, without labels, without text, without still\n" in said
-    assert "  text is left out: --views.text.text prompt: no such text in the source, which has none; name an" in said
+    assert "  text is left out: --views.text.text prompt: the source has no texts" in said
 
 
 def test_texts_are_kept_where_there_are_some(tmp_path, prepared):

@@ -552,10 +552,10 @@ WRONG = {
         "--recipe engagement: people is made of video, ",
     ),
     "a view that may be lacking": (["--optional", "[nose]"], "--optional nose: cfnsr has no such view; its views are"),
-    "a recipe of texts": (["--recipe", "text"], "--views.text.text prompt: no such text in the source, which has none"),
+    "a recipe of texts": (["--recipe", "text"], "--views.text.text prompt: the source has no texts"),
     "a recipe of dialogues, with their text": (  # which clips may go without
         ["--recipe", "gated_fusion", "--optional", "[]"],
-        "--views.text.text text: no such text in the source",
+        "--views.text.text text: the source has no texts",
     ),
     "pictures of sound": (["--preview", "FOLDER/out.png"], "--preview: no pictures are kept of "),
     "an old name": (["--audio", "16000"], "--audio is called --views.wave.rate now"),

@@ -72,7 +72,8 @@ def prepare(
     shown = [name for name, view in todo.recipe.views.items() if view.preview]
     if preview and not shown:
         raise DataError(f"--preview: no pictures are kept of {source}; leave the option out.")
-    summary = "".join(f", {text}" for view in todo.recipe.views.values() if (text := view.describe_source()))
+    told = dict.fromkeys(view.describe_source() for view in todo.recipe.views.values())
+    summary = "".join(f", {text}" for text in told if text)
     summary += "".join(f", without {name}" for name in recipe.views if name not in todo.recipe.views)
     print(f"{len(todo.scan.entries)} {catalogue.unit}s{summary}")
     try:

@@ -45,10 +45,8 @@ class TokenIds(EntryView):
         """Load the tokenizer, so that a missing one is reported at once."""
         there = sorted({name for entry in scan.usable for name in self.text_names(entry)})
         if scan.usable and self.text not in there:
-            known = ", ".join(there) or "none"
-            raise LackingError(
-                f"{option}.text {self.text}: no such text in the source, which has {known}; name another"
-            )
+            has = f"no such text in the source, which has {', '.join(there)}; name another"
+            raise LackingError(f"{option}.text {self.text}: {has if there else 'the source has no texts'}")
         own = source / OWN
         found = str(own) if own.is_dir() else self.fallback
         bound = replace(self, tokenizer=found if self.tokenizer == AUTO else self.tokenizer)
