@@ -45,7 +45,8 @@ def film(request, tmp_path):
 
 @pytest.mark.parametrize(("start", "end"), [(0.0, 1.0), (2.0, 3.0), (3.7, 5.2), (4.45, 4.6), (5.0, None), (None, 2.0)])
 def test_frames_of_a_part_are_those_of_the_whole(film, start, end):
-    first, last = start or 0.0, 6.0 if end is None else end
+    first = start or 0.0
+    last = read_clip(film, lambda _: np.zeros(1)).duration if end is None else end
     steps = np.arange(first, last - 1e-6, 0.05)
     whole = read_clip(film, lambda _: steps)
     cut = read_clip(film, lambda _: steps - first, start=start, end=end)

@@ -180,7 +180,9 @@ def read_cell(directory: Path) -> Cell:
     """
     result = read_result(directory)
     if not result["class_names"]:
-        raise DataError(f"{directory}: it has values and no classes, which tables compare; report --run {directory}")
+        raise DataError(
+            f"{directory / 'result.json'}: values and no classes, which tables compare; report --run {directory}"
+        )
     missing: dict[str, dict[float, dict[str, Predictions]]] = {}
     for folder in sorted(directory.glob("missing/*-*/")):
         modality, _, rate = folder.name.rpartition("-")

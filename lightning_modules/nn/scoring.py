@@ -78,17 +78,15 @@ class ScoredModule(StagedModule):
         self.predictions.require_finite()
         return self.predictions
 
-    def _log_evaluation(self, prefix: str) -> None:
+    def _log_evaluation(self, prefix: str, data: Any = None) -> None:
         table = self._finish_table()
-        outputs = getattr(getattr(self.trainer, "datamodule", None), "outputs", {})
-        metrics = table_metrics(table) | sentiment_scores(table.values, outputs)
+        metrics = table_metrics(table) | sentiment_scores(table.values, getattr(data, "outputs", {}))
         loss = self.task_loss(self._on_device(table.logits), self._on_device(table.target)).item()
         if prefix == "val":
             # On a few hundred clips several epochs share the top accuracy; 0.5 / N is less than one clip's worth. Of
             # several tasks the accuracy is one share; values alone have no ties.
             worth = 0.5 / len(table.ids) / max(len(self.tasks), 1) if table.scores.shape[1:] != (0,) else 0.0
             metrics["score"] = self.selection_score(metrics) + worth * float(np.exp(-loss))
-        data = getattr(self.trainer, "datamodule", None)
         for source, part in table.sources.items() if getattr(data, "ids_name_corpora", True) else ():
             metrics |= {f"{name}_{source}": value for name, value in table_metrics(part).items()}
         self.log_dict({f"{prefix}_{name}": value for name, value in {"loss": loss, **metrics}.items()})
@@ -135,11 +133,11 @@ class ScoredModule(StagedModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val_loss``, ``val_accuracy``, ``val_uar``, ``val_f1``, those of values, and ``val_score``."""
-        self._log_evaluation("val")
+        self._log_evaluation("val", getattr(self.trainer, "datamodule", None))
 
     def on_test_epoch_end(self) -> None:
         """Log the same metrics as ``test_*``."""
-        self._log_evaluation("test")
+        self._log_evaluation("test", getattr(self.trainer, "datamodule", None))
 
     def on_predict_epoch_end(self) -> None:
         """Complete the table for the callbacks that write it."""
