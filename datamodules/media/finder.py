@@ -73,5 +73,5 @@ def level(image: np.ndarray, face: FoundFace, side: float) -> np.ndarray:
     """
     pixels = max(2, round(side))
     turn = cv2.getRotationMatrix2D(face.centre.tolist(), face.tilt, 1.0)
-    turn[:, 2] += (pixels - 1) / 2 - face.centre
+    turn[:, 2] += np.array((pixels - 1) / 2) - face.centre
     return np.asarray(cv2.warpAffine(image, turn, (pixels, pixels), flags=cv2.INTER_LINEAR))
