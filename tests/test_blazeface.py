@@ -1,5 +1,6 @@
 """BlazeFace and the mesh: faces found, followed, cut out level; the package that carries the networks."""
 
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
@@ -95,11 +96,11 @@ def test_the_largest_is_followed_and_a_neighbour_never_taken_for_it():
 
 def test_central_and_from_the_left():
     pictures = [[(60, 100, 60)], [(210, 100, 30), (60, 100, 60), (350, 100, 50)], [(64, 100, 60), (212, 100, 30)]]
-    for person, expected in (("central", [None, 210, 212]), (1, [60, 60, 64]), (2, [None, 210, 212])):
+    for person, expected in (("central", [None, 210, 212]), ("1", [60, 60, 64]), ("2", [None, 210, 212])):
         followed = Followed(person, (420, 200))
         xs(followed, *pictures)
         assert [face and face.centre[0] for face in followed.all()] == expected, person
-    fourth = Followed(4, (420, 200))
+    fourth = Followed("4", (420, 200))
     assert xs(fourth, *pictures) == [None, None, None]
 
 
@@ -139,6 +140,8 @@ def test_frames_without_a_face_are_black_with_a_confidence_of_zero():
     assert arrays["video"].reshape(4, -1).any(1).tolist() == [True, False, True, True]
     with pytest.raises(MediaError, match="no face found in 2 of 4 frames"):
         made(view, [*images[:2], wall, images[0]])
+    with pytest.raises(MediaError, match="no face of person 2 found in 4 of 4 frames"):
+        made(replace(view, person="2"), images)
     assert list(made(Faces(face="none", size=48), images)) == ["video"]
 
 
@@ -160,12 +163,12 @@ def test_a_level_cut_of_a_tilted_face_is_that_of_the_face_upright():
 
 def test_which_person_of_a_picture():
     image = drawn((90, 150, 40), (330, 180, 55))
-    boxes = {who: cut(image, Media(search=True), Face(finder="blazeface", person=who)) for who in ("largest", 1, 2)}
-    assert boxes["largest"].shape == boxes[2].shape != boxes[1].shape
+    boxes = {who: cut(image, Media(search=True), Face(finder="blazeface", person=who)) for who in ("largest", "1", "2")}
+    assert boxes["largest"].shape == boxes["2"].shape != boxes["1"].shape
     with pytest.raises(MediaError, match="no face found"):
-        cut(image, Media(search=True), Face(finder="blazeface", person=3))
+        cut(image, Media(search=True), Face(finder="blazeface", person="3"))
     left = cut(image, Media(search=True, box=(0, 0, 200, 360)), Face(finder="blazeface"))
-    assert abs(left.shape[0] - boxes[1].shape[0]) < 6
+    assert abs(left.shape[0] - boxes["1"].shape[0]) < 6
 
 
 def test_people_follow_one_face_and_say_how_certain_they_are():
@@ -250,10 +253,8 @@ def test_clips_of_unequal_length_are_read_as_sequences(tmp_path):
     [
         (Faces(person="central"), "--views.v.person", "is an option of BlazeFace"),
         (Faces(align=True, face="none", finder="blazeface"), "--views.v.align", "is an option of BlazeFace"),
-        (Faces(finder="blazeface", person=0), "--views.v.person 0", "a number from 1 on"),
-        (People(person=2), "--views.v.person", "is an option of BlazeFace"),
+        (People(person="2"), "--views.v.person", "is an option of BlazeFace"),
         (Face(align=True), "--views.v.align", "is an option of BlazeFace"),
-        (FaceMesh(person=-1), "--views.v.person -1", "a number from 1 on"),
     ],
 )
 def test_options_that_the_finder_has_not(tmp_path, view, option, said):
@@ -261,6 +262,14 @@ def test_options_that_the_finder_has_not(tmp_path, view, option, said):
     with pytest.raises(DataError, match=said) as caught:
         view.bind("--views.v", scan, tmp_path)
     assert str(caught.value).startswith(option)
+
+
+@pytest.mark.parametrize("person", ["0", "-1", "1.5", "", "middle", "²"])
+def test_what_names_no_person(person):
+    for view in (Faces(person=person), Face(person=person), People(person=person), FaceMesh(person=person)):
+        with pytest.raises(DataError, match="give largest, central, or a number from 1 on") as caught:
+            view.check("--views.v")
+        assert str(caught.value).startswith(f"--views.v.person {person}:")
 
 
 def test_aligned_and_squashed_exclude_each_other():

@@ -12,11 +12,25 @@ from datamodules.errors import DataError, MediaError
 from datamodules.media.blazeface import FoundFace, find_faces
 from datamodules.media.face_networks import check_networks
 from datamodules.media.frames import shown_size, to_rgb
-from datamodules.media.people_in_picture import Followed, Person
+from datamodules.media.people_in_picture import Followed
 
 Finder = Literal["haar", "blazeface"]
 # The options that `haar` has not; a store that it made says nothing of them, as before there was another finder.
 OPTIONS = ("finder", "person", "align")
+
+
+def check_person(option: str, person: str) -> None:
+    """Refuse what names no person.
+
+    Args:
+        option: What names the view on the command line.
+        person: Whom to follow.
+
+    Raises:
+        DataError: It is neither a rule nor a number from 1 on.
+    """
+    if person not in ("largest", "central") and not (person.isdecimal() and int(person)):
+        raise DataError(f"{option}.person {person}: give largest, central, or a number from 1 on: from the left.")
 
 
 def check_finder(option: str, finder: Finder, **options: Any) -> None:
@@ -28,11 +42,8 @@ def check_finder(option: str, finder: Finder, **options: Any) -> None:
         **options: ``person`` and ``align`` as given.
 
     Raises:
-        DataError: They are BlazeFace's alone, there is no such person, or BlazeFace's package is missing.
+        DataError: They are BlazeFace's alone, or its package is missing.
     """
-    person = options["person"]
-    if isinstance(person, int) and person < 1:
-        raise DataError(f"{option}.person {person}: give largest, central or a number from 1 on.")
     if finder == "blazeface":
         check_networks(f"{option}.finder blazeface")
     elif given := [name for name, value in options.items() if value not in ("largest", False)]:
@@ -40,7 +51,7 @@ def check_finder(option: str, finder: Finder, **options: Any) -> None:
                         "or boxes that are given.")  # fmt: skip
 
 
-def follow(path: Path, frames: Sequence[VideoFrame], person: Person) -> list[FoundFace | None]:
+def follow(path: Path, frames: Sequence[VideoFrame], person: str) -> list[FoundFace | None]:
     """Return the face of one person in every frame; None where it is not seen.
 
     Args:
@@ -56,7 +67,8 @@ def follow(path: Path, frames: Sequence[VideoFrame], person: Person) -> list[Fou
         followed.add(find_faces(to_rgb(frame)))
     faces = followed.all()
     if 2 * faces.count(None) >= len(faces):
-        raise MediaError(path, f"no face found in {faces.count(None)} of {len(faces)} frames")
+        whose = f" of person {person}" if person.isdecimal() else ""
+        raise MediaError(path, f"no face{whose} found in {faces.count(None)} of {len(faces)} frames")
     return faces
 
 

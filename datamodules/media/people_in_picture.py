@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from datamodules.media.blazeface import FoundFace
-
-Person = Literal["largest", "central"] | int  # a number counts from the left, from 1 on
 
 REACH = 1.0  # sides of its box that a face moves at most from one picture to the next
 LEAD = 2.0  # times as much of what counts as the one followed makes another the one to follow
@@ -35,13 +32,14 @@ class Followed:
     a neighbour who is seen all the time.
 
     Args:
-        person: Whom: the ``largest`` or most ``central`` over all pictures, or the one so many from the left in the
-            first picture that shows as many.
+        person: Whom: the ``largest`` or most ``central`` over all pictures, or a number: the one so many from the left
+            in the first picture that shows as many.
         size: Width and height of the pictures in pixels.
     """
 
-    def __init__(self, person: Person, size: tuple[int, int]) -> None:
+    def __init__(self, person: str, size: tuple[int, int]) -> None:
         self.person, self.middle = person, np.array(size) / 2
+        self.place = int(person) if person.isdecimal() else 0  # from the left
         self.tracks: list[_Track] = []
         self.count = 0
         self._one: _Track | None = None
@@ -72,7 +70,7 @@ class Followed:
 
     def all(self) -> list[FoundFace | None]:
         """Return the face of the person in every picture so far; None where it is not seen."""
-        if self.tracks and not isinstance(self.person, int):
+        if self.tracks and not self.place:
             self._one = max(self.tracks, key=lambda track: track.weight)
         return [self._one.faces.get(number) if self._one else None for number in range(self.count)]
 
@@ -89,9 +87,9 @@ class Followed:
         return face.side**2
 
     def _choose(self, from_the_left: list[_Track]) -> None:
-        if isinstance(self.person, int):
-            if self._one is None and len(from_the_left) >= self.person:
-                self._one = from_the_left[self.person - 1]
+        if self.place:
+            if self._one is None and len(from_the_left) >= self.place:
+                self._one = from_the_left[self.place - 1]
         elif self.tracks:
             best = max(self.tracks, key=lambda track: track.weight)
             if self._one is None or best.weight > LEAD * self._one.weight:

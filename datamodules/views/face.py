@@ -12,10 +12,10 @@ from datamodules.errors import MediaError
 from datamodules.media.blazeface import FoundFace, find_faces
 from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import LEAST, detect_boxes
-from datamodules.media.finder import OPTIONS, Finder, check_finder, level
+from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, level
 from datamodules.media.letterbox import letter_box
 from datamodules.media.near_duplicates import thumbnail
-from datamodules.media.people_in_picture import Followed, Person
+from datamodules.media.people_in_picture import Followed
 from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
 
 
@@ -40,8 +40,13 @@ class Face(MediaView):
     size: int = 240
     margin: int = 10
     finder: Finder = "haar"
-    person: Person = "largest"
+    person: str = "largest"
     align: bool = False
+
+    def check(self, option: str) -> None:
+        """Refuse values that make no sense."""
+        super().check(option)
+        check_person(option, self.person)
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
         """Find the finder, if there is a face to be looked for."""
@@ -115,7 +120,7 @@ def cut(image: np.ndarray, medium: Media, view: Face) -> np.ndarray:
     return np.ascontiguousarray(image[top:bottom, left:right])
 
 
-def find_one(path: Path, image: np.ndarray, region: Box | None, person: Person) -> FoundFace:
+def find_one(path: Path, image: np.ndarray, region: Box | None, person: str) -> FoundFace:
     """Return the face of one person that BlazeFace finds, in pixels of the picture.
 
     Args:

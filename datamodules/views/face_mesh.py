@@ -12,9 +12,9 @@ from datamodules.errors import MediaError
 from datamodules.media.blazeface import find_faces
 from datamodules.media.face_mesh import POINTS, aligned_mesh
 from datamodules.media.face_networks import PACKAGE
-from datamodules.media.finder import check_finder
+from datamodules.media.finder import check_finder, check_person
 from datamodules.media.frames import shown_size, to_rgb
-from datamodules.media.people_in_picture import Followed, Person
+from datamodules.media.people_in_picture import Followed
 from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
 
 COUNT = 3 * POINTS
@@ -38,11 +38,16 @@ class FaceMesh(MediaView):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"fps": (1, 100)}
 
     fps: int = 10
-    person: Person = "largest"
+    person: str = "largest"
 
     def arrays(self, name: str) -> dict[str, str]:
         """Return the points with their velocities, and how certain the networks are of them."""
         return {name: "f32", f"{name}_confidence": "f32"}
+
+    def check(self, option: str) -> None:
+        """Refuse values that make no sense."""
+        super().check(option)
+        check_person(option, self.person)
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
         """Find the networks."""

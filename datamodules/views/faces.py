@@ -14,10 +14,9 @@ from datamodules.media.blazeface import FoundFace
 from datamodules.media.clip import Clip
 from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import crop, detect_boxes
-from datamodules.media.finder import OPTIONS, Finder, check_finder, follow, level
+from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, follow, level
 from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.landmarks import CONFIDENCE, FaceQuery, Rows, landmark_boxes
-from datamodules.media.people_in_picture import Person
 from datamodules.reading.files import files_in
 from datamodules.reading.matches import one_of_each, print_unmatched
 from datamodules.store.reader import Store
@@ -61,7 +60,7 @@ class Faces(WholeClip):
 
     face: Literal["auto", "landmarks", "detector", "none"] = "auto"
     finder: Finder = "haar"
-    person: Person = "largest"
+    person: str = "largest"
     align: bool = False
     landmarks: Path | None = None
     rows: Rows = "time"
@@ -74,6 +73,7 @@ class Faces(WholeClip):
     def check(self, option: str) -> None:
         """Refuse values that make no sense."""
         super().check(option)
+        check_person(option, self.person)
         if self.landmarks and self.face in ("detector", "none"):
             raise DataError(f"{option}.landmarks and {option}.face {self.face} exclude each other; leave one out.")
         if self.landmarks and not self.landmarks.is_dir():

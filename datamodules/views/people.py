@@ -26,10 +26,10 @@ from datamodules.media.boxes import (
 )
 from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import detect_boxes
-from datamodules.media.finder import OPTIONS, Finder, check_finder
+from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person
 from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.letterbox import letter_box
-from datamodules.media.people_in_picture import Followed, Person
+from datamodules.media.people_in_picture import Followed
 from datamodules.reading.matches import print_unmatched
 from datamodules.shapes.window_rules import FPS
 from datamodules.store.reader import Store
@@ -64,7 +64,7 @@ class People(MediaView):
     boxes: Path | None = None
     detector: str = ""
     finder: Finder = "haar"
-    person: Person = "largest"
+    person: str = "largest"
     parts: tuple[Part, ...] = ()
     face_size: int = 240
     body_size: int = 256
@@ -73,6 +73,7 @@ class People(MediaView):
 
     def check(self, option: str) -> None:
         """Refuse values that make no sense."""
+        check_person(option, self.person)
         if self.boxes and self.detector:
             raise DataError(f"{option}.boxes and {option}.detector exclude each other; leave one out.")
         for part, size in self.sizes.items():
