@@ -25,10 +25,11 @@ from av.video.frame import VideoFrame
 from timing import cpu_seconds
 
 from datamodules.media.blazeface import find_faces
-from datamodules.media.clip import read_clip, spread
+from datamodules.media.clip import read_clip
 from datamodules.media.face_mesh import aligned_mesh
 from datamodules.media.faces import haar_hits
 from datamodules.media.frames import to_rgb
+from datamodules.views.base import Times
 
 GRID = {"height": 480, "least": 0.06}  # as `People` has Haar search
 
@@ -87,7 +88,7 @@ def measure(clips: list[Path], count: int) -> tuple[dict[str, dict[str, float]],
     found: dict[str, dict[str, list[bool]]] = {}
     times: dict[str, list[float]] = {"haar": [], "blazeface": [], "mesh": []}
     for path in clips:
-        for decoded in read_clip(path, spread(count)).frames:
+        for decoded in read_clip(path, Times(count)).frames:
             image = to_rgb(decoded)
             boxes = [boxes[0] for finder in FINDERS.values() if (boxes := finder(decoded))]
             truth = np.mean(boxes, axis=0)

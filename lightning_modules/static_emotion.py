@@ -33,6 +33,7 @@ from lightning_modules.errors import TaskError
 from lightning_modules.nn.frame_encoders import FaceEmbedding as FaceEmbedding
 from lightning_modules.nn.frame_encoders import FrameEncoder
 from lightning_modules.nn.frame_encoders import KinesicsEmbedding as KinesicsEmbedding
+from lightning_modules.nn.inputs import kind_of
 from lightning_modules.nn.losses import FocalLoss, labelled, rmse
 
 
@@ -72,6 +73,11 @@ class StaticTask(EmotionTask):
             )
         self.modality = modality
         self.encoder = encoder
+
+    @classmethod
+    def reads(cls, encoder: Any = None, modality: str = "face", **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        return {modality: kind_of(encoder, FaceEmbedding)}
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
         """Load the encoder's pretrained weights, unless one of the checkpoints is for it, and the checkpoints.

@@ -16,7 +16,7 @@ from datamodules.entries import Entry, Media
 from datamodules.errors import DataError, MediaError
 from datamodules.media import face_networks
 from datamodules.media.blazeface import FoundFace, find_faces
-from datamodules.media.clip import Clip, read_clip, spread
+from datamodules.media.clip import Clip, read_clip
 from datamodules.media.face_mesh import EYES, aligned_mesh
 from datamodules.media.finder import follow, level
 from datamodules.media.people_in_picture import Followed
@@ -24,6 +24,7 @@ from datamodules.recipe import load, names
 from datamodules.shapes.clips import ClipsDataModule
 from datamodules.standins._face import landmarks, make_person, paint
 from datamodules.store.reader import Store
+from datamodules.views.base import Times
 from datamodules.views.face import Face, cut
 from datamodules.views.face_mesh import COUNT, FaceMesh
 from datamodules.views.faces import Faces
@@ -355,10 +356,10 @@ def test_what_make_installs_is_what_the_code_reads():
 @pytest.mark.realdata
 def test_real_faces_tilted_small_and_dark(realdata):
     for path in sorted((realdata / "ravdess/av_clips").glob("*.mp4"))[::4]:
-        clip = read_clip(path, spread(5))
+        clip = read_clip(path, Times(5))
         assert None not in follow(path, clip.frames, "largest")
     group = cv2.imread(str(realdata / "media/faces/multi_face.jpg"))[..., ::-1]
     assert len(find_faces(np.ascontiguousarray(group))) == 5
     for name in ("odd/black_silent_no_face.mp4", "faces/no_face.mp4"):
         with pytest.raises(MediaError, match="no face found"):
-            follow(realdata / name, read_clip(realdata / "media" / name, spread(30)).frames, "largest")
+            follow(realdata / name, read_clip(realdata / "media" / name, Times(30)).frames, "largest")

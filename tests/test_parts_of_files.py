@@ -14,11 +14,12 @@ from test_optional_views import Given
 from datamodules.entries import Entry, Media
 from datamodules.errors import MediaError, UnusableError
 from datamodules.media import part
-from datamodules.media.clip import read_clip, spread
+from datamodules.media.clip import read_clip
 from datamodules.media.frames import to_rgb
 from datamodules.media.grid_frames import grid_frames
 from datamodules.recipe import Recipe
 from datamodules.store.preparation import prepare
+from datamodules.views.base import Times as spread
 from datamodules.views.face import Face
 from datamodules.views.label_series import LabelSeries
 from datamodules.views.wave import Wave
@@ -143,7 +144,8 @@ def test_a_file_in_which_nothing_can_be_sought_is_read_from_its_beginning(film, 
 LONG = """
 import resource, sys
 from pathlib import Path
-from datamodules.media.clip import read_clip, spread
+from datamodules.media.clip import read_clip
+from datamodules.views.base import Times as spread
 from datamodules.media.grid_frames import grid_frames
 path = Path(sys.argv[1])
 start = float(sys.argv[2])

@@ -25,6 +25,7 @@ class Kind:
         data: The DataModule, whose options apply.
 
     Attributes:
+        name: Of the kind, as models name what they read.
         view: The view that makes such arrays.
         there: Which clips have it, bool ``(N,)``: one that had to go without is stored as an empty array.
 
@@ -32,6 +33,7 @@ class Kind:
         DataError: No clip has it, or an option does not fit.
     """
 
+    name: ClassVar[str] = ""
     view: ClassVar[str] = ""
 
     def __init__(self, store: Store, array: str, data: "ClipArraysDataModule") -> None:

@@ -16,7 +16,7 @@ from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person
 from datamodules.media.letterbox import letter_box
 from datamodules.media.near_duplicates import thumbnail
 from datamodules.media.people_in_picture import Followed
-from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
+from datamodules.views.base import Maker, MediaView, Once, View, ViewArrays, Want
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Face(MediaView):
         align: Whether to turn what BlazeFace finds so that the eyes are level.
     """
 
+    preview: ClassVar[bool] = True
     last: ClassVar[tuple[str, ...]] = ("thumbnail",)
     packages: ClassVar[tuple[str, ...]] = (*MediaView.packages, "pillow")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (8, 4096), "margin": (0, 4096)}
@@ -74,19 +75,12 @@ class Face(MediaView):
 
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that waits for the picture."""
-        return _OfStill(self, name)
 
+        def make(piece: Entry, image: np.ndarray) -> ViewArrays:
+            part = cut(image, piece.media["picture"], self)
+            return ViewArrays({name: letter_box(part, self.size), "thumbnail": thumbnail(part)})
 
-class _OfStill(Maker):
-    def __init__(self, view: Face, name: str) -> None:
-        self.view, self.name, self.made = view, name, ViewArrays()
-
-    def add_still(self, piece: Entry, image: np.ndarray) -> None:
-        part = cut(image, piece.media["picture"], self.view)
-        self.made = ViewArrays({self.name: letter_box(part, self.view.size), "thumbnail": thumbnail(part)})
-
-    def finish(self) -> ViewArrays:
-        return self.made
+        return Once(make)
 
 
 def cut(image: np.ndarray, medium: Media, view: Face) -> np.ndarray:

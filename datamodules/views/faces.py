@@ -1,6 +1,7 @@
 """Face crops of frames spread over a clip: the video input of CFN-SR (Fu et al. 2021) and MSAF on RAVDESS."""
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,11 +17,12 @@ from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import crop, detect_boxes
 from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, follow, level
 from datamodules.media.frames import shown_size, to_rgb
-from datamodules.media.landmarks import CONFIDENCE, FaceQuery, Rows, landmark_boxes
+from datamodules.media.landmarks import FaceQuery, Rows, landmark_boxes
+from datamodules.reading.feature_csv import CONFIDENCE
 from datamodules.reading.files import files_in
 from datamodules.reading.matches import one_of_each, print_unmatched
 from datamodules.store.reader import Store
-from datamodules.views.base import Maker, Times, View, ViewArrays, Want, WholeClip
+from datamodules.views.base import Maker, Once, Times, View, ViewArrays, Want, WholeClip
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,16 @@ class Faces(WholeClip):
 
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that waits for the clip."""
-        return _Followed(self, name) if self.searches else super().start(name, entry)
+        return Once(partial(self.follow, name)) if self.searches else super().start(name, entry)
+
+    def follow(self, name: str, entry: Entry, clip: Clip) -> ViewArrays:
+        """Return one person's face in every frame, and how certain BlazeFace is of it."""
+        path = entry.media["video"].path
+        assert path is not None
+        faces = follow(path, clip.frames, self.person)
+        pictures = [self.cut(frame, face) for frame, face in zip(clip.frames, faces, strict=True)]
+        certain = np.array([face.confidence if face else 0 for face in faces], np.float32)
+        return ViewArrays({name: np.stack(pictures), f"{name}_confidence": certain})
 
     def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
         """Cut the face out of every frame."""
@@ -181,19 +192,3 @@ class Faces(WholeClip):
         square = level(to_rgb(frame), face, face.side * (1 + 2 * self.margin))
         how = cv2.INTER_AREA if len(square) >= self.size else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(square, (self.size, self.size), interpolation=how))
-
-
-class _Followed(Maker):
-    def __init__(self, view: Faces, name: str) -> None:
-        self.view, self.name, self.made = view, name, ViewArrays()
-
-    def add_clip(self, piece: Entry, clip: Clip) -> None:
-        path = piece.media["video"].path
-        assert path is not None
-        faces = follow(path, clip.frames, self.view.person)
-        pictures = [self.view.cut(frame, face) for frame, face in zip(clip.frames, faces, strict=True)]
-        certain = np.array([face.confidence if face else 0 for face in faces], np.float32)
-        self.made = ViewArrays({self.name: np.stack(pictures), f"{self.name}_confidence": certain})
-
-    def finish(self) -> ViewArrays:
-        return self.made

@@ -77,6 +77,11 @@ class AudioEncoder(nn.Module):
             nn.Linear(hidden, size),
         )
 
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "spectrograms"
+
     def stages(self) -> Stages:
         """Return the four blocks of convolutions and the transformer layer."""
         blocks: Stages = {f"audio_block{number}": [block] for number, block in enumerate(self.blocks, 1)}
@@ -164,6 +169,11 @@ class VideoEncoder(nn.Module):
             for part in self._groups[name]:
                 part.requires_grad_(False)
         self.train()
+
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "whole frames"
 
     def _frozen_groups(self, freeze: str | int) -> list[str]:
         blocks = [name for name in self._groups if name not in ("stem", "tail")]

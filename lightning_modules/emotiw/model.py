@@ -24,6 +24,7 @@ from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.emotiw.encoders import AudioEncoder as AudioEncoder
 from lightning_modules.emotiw.encoders import VideoEncoder as VideoEncoder
 from lightning_modules.errors import TaskError
+from lightning_modules.nn.inputs import kind_of
 
 
 def pool_segments(x: Tensor, segments: int) -> Tensor:
@@ -119,6 +120,11 @@ class EmotiW(EmotionTask):
             self.cross_norm = nn.LayerNorm(size) if residual else None
             sizes = [size, size, other]
         self.head = nn.Linear(sum(sizes) * self.segments, num_classes)
+
+    @classmethod
+    def reads(cls, audio: Any = None, video: Any = None, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        return {modality: kind_of(encoder) for modality, encoder in (("audio", audio), ("video", video)) if encoder}
 
     def _frames(self, modality: str, channels: int) -> list[int]:
         """Return number, height and width of the pictures of a modality."""

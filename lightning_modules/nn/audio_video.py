@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from lightning_modules.base import Batch, EmotionTask, Stages
-from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, audio_network, video_network
+from lightning_modules.nn.backbones import MFCCNet, ResNeXt3D, VideoNetwork, audio_network, video_network
+from lightning_modules.nn.inputs import kind_of
 
 Fusion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -38,6 +39,11 @@ class AudioVideoTask(EmotionTask):
         super().__init__(num_classes, input_shapes, **kwargs)
         self.video = video_network(video, input_shapes)
         self.audio, self.audio_steps = audio_network(audio, input_shapes)
+
+    @classmethod
+    def reads(cls, video: Any = None, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        return {"video": kind_of(video, ResNeXt3D), "audio": "MFCCs"}
 
     def network_stages(self) -> Stages:
         """Return the stages of the video network, then the audio network."""

@@ -64,6 +64,11 @@ class BertText(UtteranceEncoder):
         self.vocabulary: int = network.config.vocab_size
         self.pooling = pooling
 
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "tokens"
+
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of token ids, ``[L]``, no more than there are positions."""
         return len(shape) == 1 and shape[0] <= self.limit
@@ -112,6 +117,11 @@ class Wav2Vec2Audio(UtteranceEncoder):
         self.shortest = 1
         for kernel, stride in reversed(self.layers):
             self.shortest = (self.shortest - 1) * stride + kernel
+
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "wave"
 
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of waves, ``[S]``, long enough for one state."""
@@ -204,6 +214,11 @@ class VideoTransformer(UtteranceEncoder):
         draw_released(self)
         nn.init.kaiming_normal_(self.patches.weight, mode="fan_out", nonlinearity="relu")  # as released
 
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "clip of pictures"
+
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of videos, ``[3, T, H, W]``, of just that size."""
         return shape == self.shape
@@ -266,6 +281,11 @@ class VideoConvNet(UtteranceEncoder):
         self.place = nn.Parameter(0.02 * torch.randn(dim))
         self.layers = transformer(dim, heads, layers, 0.1)
         draw_released(self)
+
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "clip of pictures"
 
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of videos, ``[3, T, H, W]``, of at least two frames and 16 pixels."""

@@ -36,9 +36,6 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def read_hyper_parameters(path: str | Path) -> dict[str, Any]:
     """Read the arguments of the model that a Lightning checkpoint holds.
 
-    Args:
-        path: The checkpoint.
-
     Returns:
         Arguments by name; none where the file records none.
 
@@ -258,9 +255,6 @@ def backbone_stages(network: nn.Module) -> dict[str, list[nn.Module | nn.Paramet
 
     What stands before the blocks is ``stem``, what comes after them ``tail``; the blocks are the children of what timm
     calls ``blocks``, ``stages``, ``layers`` or ``features``, or else (ResNet) every child that has layers inside.
-
-    Args:
-        network: The network.
 
     Returns:
         Group name to modules and parameters, every one exactly once.
