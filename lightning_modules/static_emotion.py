@@ -169,7 +169,15 @@ class StaticEmotion(StaticTask):
 
         Returns:
             A scalar.
+
+        Raises:
+            TaskError: The data have one set of labels alone.
         """
+        if not isinstance(target, dict):
+            raise TaskError(
+                "StaticEmotion learns category, arousal and valence, as --data EmotionFacesDataModule gives them; for "
+                "one set of classes take --config experiments/static_engagement_face.yaml"
+            )
         errors = rmse(logits["arousal"], target["arousal"]) + rmse(logits["valence"], target["valence"])
         return errors + self.category_weight * self.class_loss(logits["category"], target["category"])
 

@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
+import yaml
 from hostile_media import int16, tone, wav
 from test_docs import FENCE
 
@@ -23,6 +25,11 @@ PAGE = PROJECT / "docs/own-data.md"
 LABELS = ("joy", "rage")
 
 
+def moments(seconds: float) -> np.ndarray:
+    """Fifteen times of a film."""
+    return np.linspace(0, 0.95 * seconds, 15)
+
+
 def commands() -> list[list[str]]:
     blocks = FENCE.findall(PAGE.read_text(encoding="utf-8"))
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("python cli.py ")]
@@ -30,9 +37,13 @@ def commands() -> list[list[str]]:
 
 
 def small(words: list[str]) -> list[str]:
-    """A command of the page with the small network of its experiment and one epoch."""
+    """A command of the page with the small network of its experiment and one epoch, or small views."""
     if words[0] == "prepare":
-        return [*words, "--workers", "1"]
+        recipe = words[words.index("--recipe") + 1] if "--recipe" in words else "all"
+        content = yaml.safe_load((PROJECT / f"datamodules/recipes/{recipe}.yaml").read_text(encoding="utf-8"))
+        smaller = content.get("synthetic", {}).items()
+        options = [(f"--views.{view}.{name}", str(value)) for view, of in smaller for name, value in of.items()]
+        return [*words, "--workers", "1", *itertools.chain(*options)]
     if words[0] != "fit":
         return words
     experiment = Path(words[words.index("--config") + 1])
@@ -52,7 +63,7 @@ def table(folder: Path, names: list[str], *, text: bool = False) -> None:
 
 def has_face(path: Path) -> bool:
     try:
-        detect_boxes(path, read_clip(path, spread(15)).frames)
+        detect_boxes(path, read_clip(path, moments).frames)
     except MediaError:
         return False
     return True
@@ -67,7 +78,7 @@ def own(tmp_path_factory) -> Path:
     drawn = (path for path in sorted(root.glob("ravdess/Actor_*/01-*.mp4")) if has_face(path))
     names: dict[str, list[str]] = {"clips": [], "sounds": [], "stills": []}
     for place, film in enumerate(itertools.islice(drawn, 8)):
-        picture = read_clip(film, spread(15)).frames[7].to_ndarray(format="bgr24")
+        picture = read_clip(film, moments).frames[7].to_ndarray(format="bgr24")
         of_kind = {
             "clips": (".mp4", film.read_bytes()),
             "sounds": (".wav", wav(int16(tone(3.5, hz=200 + 40 * place)))),
