@@ -18,7 +18,6 @@ from datamodules.errors import MediaError
 from datamodules.media.clip import read_clip
 from datamodules.media.faces import detect_boxes
 from datamodules.store.reader import Store
-from datamodules.views.base import Times as spread
 
 PROJECT = Path(cli.__file__).parent
 PAGE = PROJECT / "docs/own-data.md"
