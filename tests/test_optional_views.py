@@ -30,7 +30,7 @@ from datamodules.views.whole_frames import WholeFrames
 SMALL = {"video": {"size": 16, "frames": 2}, "img": {"size": 16, "frames": 2}, "people": {"face_size": 16}}
 EMPTY = {
     **{"video": (0, 16, 16, 3), "wave": (0,), "mfcc": (13, 0), "img_2": (0, 3, 16, 16), "spec_5": (0, 1, 128, 128)},
-    **{"face": (0, 16, 16, 3), "face_seen": (0,), "labels": (0, 2)},
+    **{"face": (0, 16, 16, 3), "face_seen": (0,), "labels": (0, 2), "video_confidence": (0,), "face_confidence": (0,)},
 }
 
 
@@ -81,11 +81,12 @@ def test_what_a_clip_lacks_is_empty_and_listed_and_the_rest_is_there(tmp_path, p
     (skipped,) = csv.DictReader((store.folder / "skipped.csv").open())
     assert (skipped["id"], skipped["reason"]) == ("broken", "not a media file, or cut off before its header")
     assert set(store.arrays) == set(EMPTY)
+    faceless = {"video", "video_confidence", "face", "face_seen", "face_confidence"}
     lacking = {
-        "good": {"video", "face", "face_seen"},
-        "short": {"video", "face", "face_seen"},
-        "mute": {"video", "face", "face_seen", "wave", "mfcc", "spec_5"},
-        "silent": {"video", "face", "face_seen", "wave"},
+        "good": faceless,
+        "short": faceless,
+        "mute": {*faceless, "wave", "mfcc", "spec_5"},
+        "silent": {*faceless, "wave"},
     }
     for place, id in enumerate(store.ids):
         for name, shape in EMPTY.items():

@@ -1,7 +1,9 @@
 """Face boxes from OpenCV's Haar detector, and crops of them."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +18,21 @@ LEAST = 2  # pixels; a thinner box shows nothing
 @lru_cache(maxsize=1)
 def _detector() -> cv2.CascadeClassifier:
     return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data/haarcascade_frontalface_default.xml"))
+
+
+def haar_hits(frame: VideoFrame, height: int = 240, least: float = 0.2) -> tuple[Sequence[Any], float]:
+    """Return left, top, width and height of every face of a frame, and the scale at which it was searched.
+
+    Args:
+        frame: A decoded frame.
+        height: It is searched at this height in pixels, which the boxes count.
+        least: Side of the smallest face to look for, as a fraction of the picture's shorter side.
+    """
+    gray = to_gray(frame)
+    scale = min(1.0, height / gray.shape[0])
+    small = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    side = round(least * min(small.shape))
+    return _detector().detectMultiScale(small, 1.1, 5, minSize=(side, side)), scale
 
 
 def detect_boxes(
@@ -40,11 +57,7 @@ def detect_boxes(
     found: list[int] = []
     boxes: list[np.ndarray] = []
     for place in places:
-        gray = to_gray(frames[place])
-        scale = min(1.0, height / gray.shape[0])
-        small = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        side = round(least * min(small.shape))
-        hits = _detector().detectMultiScale(small, 1.1, 5, minSize=(side, side))
+        hits, scale = haar_hits(frames[place], height, least)
         if len(hits):
             left, top, width, tall = max(hits, key=lambda hit: (hit[2] * hit[3], *hit))
             found.append(place)

@@ -211,6 +211,36 @@ class Still(Kind):
         return augment.to_float(values[:, None])[:, :, 0]
 
 
+class Functionals(Kind):
+    """Functionals of speech, float32 ``(B, D)``."""
+
+    view = "functionals"
+
+
+class Mesh(Kind):
+    """A mesh over the face and its velocities over time, float32 ``(B, S, D)``, zeros after the end of a short clip."""
+
+    view = "face_mesh"
+
+    def __init__(self, store: Store, array: str, data: "ClipArraysDataModule") -> None:
+        super().__init__(store, array, data)
+        self.steps = max(store.shape(array, row)[0] for row in range(len(store)))
+
+    @property
+    def shape(self) -> list[int]:
+        """``[S, D]``, of the longest clip."""
+        return [self.steps, *self.stored[1:]]
+
+    def read_one(self, row: int) -> np.ndarray:
+        """Return the steps, and zeros up to those of the longest clip."""
+        values = self.store.read(self.array, row)
+        return np.pad(values, ((0, self.steps - len(values)), (0, 0)))
+
+    def valid_steps(self, row: int) -> int:
+        """Return the number of steps of the clip."""
+        return int(self.store.shape(self.array, row)[0]) if self.there[row] else self.steps
+
+
 KINDS = {kind.view: kind for kind in Kind.__subclasses__()}
 # The views of arrays in stores of schema 1, whose manifests name none.
 BY_NAME = {"video": "faces", "mfcc": "mfcc", "wave": "wave", "face": "face", "text": "tokens"}

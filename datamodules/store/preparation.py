@@ -118,7 +118,7 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
         sink.after(todo.source, todo.out, [entry for entry in entries if entry.id in used], todo.arrays)
         if fresh and MISSING in todo.columns:
             _write_missing(todo, writer.rows)
-        needed = [name for view in todo.recipe.views.values() for name in view.packages]
+        needed = [name for view in todo.recipe.views.values() for name in view.needed()]
         writer.finish({name: version(name) for name in dict.fromkeys([*needed, *sink.packages])})
     return Store(todo.folder)
 

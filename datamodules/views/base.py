@@ -122,7 +122,7 @@ class View(ABC):
         of_parts: Whether it is made of the parts of an entry.
         preview: Whether the array of its name is of pictures, one or several, that a contact sheet can show.
         last: Arrays that follow those of all views in the store.
-        packages: What its bytes depend on; their versions are recorded.
+        packages: What its bytes depend on, whatever its options; see `needed`.
         limits: The least and the greatest value of its options that are numbers.
     """
 
@@ -173,6 +173,10 @@ class View(ABC):
             DataError: The source has not what an option names.
         """
         return self, scan
+
+    def needed(self) -> tuple[str, ...]:
+        """Return the packages whose versions are recorded: what its bytes depend on."""
+        return self.packages
 
     def settings(self) -> dict[str, Any]:
         """Return what the store is keyed by, as JSON values: every option but those that say where files lie."""

@@ -10,6 +10,7 @@ from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Scan
 from datamodules.errors import DataError, MediaError
+from datamodules.media.blazeface import find_faces
 from datamodules.media.boxes import (
     JOINTS,
     PARTS,
@@ -23,9 +24,12 @@ from datamodules.media.boxes import (
     load_detector,
     read_boxes,
 )
+from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import detect_boxes
+from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person
 from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.letterbox import letter_box
+from datamodules.media.people_in_picture import Followed
 from datamodules.reading.matches import print_unmatched
 from datamodules.shapes.window_rules import FPS
 from datamodules.store.reader import Store
@@ -39,13 +43,17 @@ class People(MediaView):
     """One person: pictures, uint8 RGB ``(steps, size, size, 3)``, and joints, float32 ``(steps, 17, 3)``.
 
     Joints follow COCO: x and y relative to the body's box, score. ``<part>_seen`` marks the steps that show a part; the
-    others are zeros.
+    others are zeros. Where BlazeFace finds the face, ``face_confidence``, float32 ``(steps,)``, says how certain it is;
+    0 where it sees none.
 
     Attributes:
         boxes: Table of boxes and joints by video and time; ``boxes.csv`` in the source, if it is there, where not
             given.
         detector: ``package.module:function`` from a picture to boxes and joints, in place of a table; without either
-            the built-in detector looks for a face.
+            `finder` looks for a face.
+        finder: ``haar``, OpenCV's, built in, or ``blazeface``, of a package that make installs.
+        person: Whom BlazeFace follows where there are several: the ``largest`` or most ``central`` up to then, or the
+            one so many from the left (1, 2, ...) in the first frame that shows as many.
         parts: What is kept, as in ``[face, joints]``; all that table or detector give where not given.
         face_size: Side of the pictures of the face in pixels.
         body_size: Side of the pictures of the body in pixels.
@@ -55,6 +63,8 @@ class People(MediaView):
 
     boxes: Path | None = None
     detector: str = ""
+    finder: Finder = "haar"
+    person: str = "largest"
     parts: tuple[Part, ...] = ()
     face_size: int = 240
     body_size: int = 256
@@ -63,6 +73,7 @@ class People(MediaView):
 
     def check(self, option: str) -> None:
         """Refuse values that make no sense."""
+        check_person(option, self.person)
         if self.boxes and self.detector:
             raise DataError(f"{option}.boxes and {option}.detector exclude each other; leave one out.")
         for part, size in self.sizes.items():
@@ -72,7 +83,17 @@ class People(MediaView):
             raise DataError(f"{option}.face_margin, {option}.body_margin: give pixels, at least 0.")
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
-        """Find the boxes and hand each entry its rows of them."""
+        """Find the boxes and hand each entry its rows of them, or the finder."""
+        bound, scan = self._with_boxes(option, scan, source)
+        check_finder(option, "blazeface" if bound.searches else "haar", person=self.person)
+        return bound, scan
+
+    @property
+    def searches(self) -> bool:
+        """Whether BlazeFace looks for the face."""
+        return not self.boxes and not self.detector and self.finder == "blazeface"
+
+    def _with_boxes(self, option: str, scan: Scan, source: Path) -> tuple["People", Scan]:
         if self.detector:
             load_detector(self.detector, f"{option}.detector")
             return self._keep(option, PARTS), scan
@@ -111,17 +132,25 @@ class People(MediaView):
     def arrays(self, name: str) -> dict[str, str]:
         """Return an array for each part that is kept, then which steps show it."""
         kept: dict[str, str] = {part: "f32" if part == "joints" else "u8" for part in self.parts}
-        return {**kept, **{f"{part}_seen": "u8" for part in self.parts}}
+        certain = {"face_confidence": "f32"} if self.searches else {}
+        return {**kept, **{f"{part}_seen": "u8" for part in self.parts}, **certain}
+
+    def needed(self) -> tuple[str, ...]:
+        """Return what its bytes depend on."""
+        return (*self.packages, *([PACKAGE] if self.searches else []))
 
     def settings(self) -> dict[str, Any]:
         """Return every option that counts, the rate of the grid, and where the boxes come from."""
-        options = {name: value for name, value in asdict(self).items() if name != "detector"}
+        unused = {"detector", *(() if self.searches else OPTIONS)}
+        options = {name: value for name, value in asdict(self).items() if name not in unused}
         return {**options, "boxes": self.detector or ("csv" if self.boxes else "built-in"), "fps": FPS}
 
     def describe_source(self) -> str:
         """Return the source of the boxes, for messages."""
         given = self.detector or self.boxes
-        return f"boxes from {given}" if given else "faces from the built-in detector"
+        if given:
+            return f"boxes from {given}"
+        return "faces from BlazeFace" if self.searches else "faces from the built-in detector"
 
     def summarise(self, name: str, store: Store) -> str:
         """Return in which share of the steps each part is seen."""
@@ -170,15 +199,14 @@ class _Person(Maker):
         self.view, self.entry, self.rows = view, entry, rows
         self.steps: dict[str, list[np.ndarray | None]] = {part: [] for part in view.parts}
         self.count = 0
+        self.followed: Followed | None = None
+        self.certain: list[float] = []
 
     def add_frame(self, piece: Entry, frame: VideoFrame) -> None:
         """Cut every part that is found out of the next step."""
         view, size = self.view, shown_size(frame)
         picture = to_rgb(frame) if view.detector else None
-        if picture is not None:
-            found = detected(view.detector, picture)
-        else:
-            found = at_step(self.rows, self.count) if view.boxes else _face_alone(piece, frame)
+        found = self._found(piece, frame) if picture is None else detected(view.detector, picture)
         # A pose tool may give joints alone.
         body = around(found["joints"]) if np.isnan(found["body"]).any() else found["body"]
         face_box = grown(found["face"], (view.face_margin, view.face_margin), size)
@@ -194,6 +222,17 @@ class _Person(Maker):
                 shown = to_rgb(frame, box) if picture is None else picture[top:bottom, left:right]
                 steps.append(letter_box(shown, view.sizes[part]))
         self.count += 1
+
+    def _found(self, piece: Entry, frame: VideoFrame) -> Found:
+        if not self.view.searches:
+            return at_step(self.rows, self.count) if self.view.boxes else _face_alone(piece, frame)
+        found = empty_detection()
+        self.followed = self.followed or Followed(self.view.person, shown_size(frame))
+        face = self.followed.add(find_faces(to_rgb(frame)))
+        if face:
+            found["face"] = face.box
+        self.certain.append(face.confidence if face else 0.0)
+        return found
 
     def finish(self) -> ViewArrays:
         """Return the arrays of every part, and which steps show it.
@@ -214,6 +253,8 @@ class _Person(Maker):
                 if values is not None:
                     arrays[part][place] = values
             arrays[f"{part}_seen"] = np.array(marks, np.uint8)
+        if self.view.searches:
+            arrays["face_confidence"] = np.array(self.certain, np.float32) * arrays["face_seen"]
         return ViewArrays(arrays)
 
 
