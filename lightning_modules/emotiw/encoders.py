@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Stages
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.encoders import backbone_stages, load_backbone_weights, timm_backbone
+from lightning_modules.nn.encoders import load_backbone_weights, timm_backbone
+from lightning_modules.nn.layer_groups import Frozen, LayerGroups, backbone_stages
 from lightning_modules.nn.layers import Positions
-from lightning_modules.nn.windows import Frozen
 
 SMALLEST = 106  # pixels that four times three unpadded convolutions and a pooling need
 
@@ -158,45 +158,17 @@ class VideoEncoder(nn.Module):
         self.channels: int = network.head_hidden_size
         self.weights = weights
         self.frozen = freeze == "all"
-        self._groups = backbone_stages(self.backbone)
-        self._fixed = self._frozen_groups(freeze)
-        for name in self._fixed:
-            for part in self._groups[name]:
-                part.requires_grad_(False)
+        self._groups = LayerGroups(backbone_stages(self.backbone), freeze, "model.video.freeze")
         self.train()
-
-    def _frozen_groups(self, freeze: str | int) -> list[str]:
-        blocks = [name for name in self._groups if name not in ("stem", "tail")]
-        if isinstance(freeze, int):
-            if not 1 <= freeze <= len(blocks):
-                raise TaskError(
-                    f"model.video.freeze: {freeze}; give all, none, blocks, or how many of the last {len(blocks)} "
-                    "blocks train"
-                )
-            trained = [*blocks[-freeze:], "tail"]
-            return [name for name in self._groups if name not in trained]
-        return {"all": list(self._groups), "none": [], "blocks": blocks}[freeze]
 
     def stages(self) -> Stages:
         """Return one stage where all is frozen, else those of `backbone_stages`; no schedule trains frozen ones."""
-        if self.frozen:
-            return {"video": [Frozen(self.backbone)]}
-        return {
-            f"video_{name}": [
-                Frozen(nn.ParameterList([part]) if isinstance(part, nn.Parameter) else part) for part in parts
-            ]
-            if name in self._fixed
-            else parts
-            for name, parts in self._groups.items()
-        }
+        return {"video": [Frozen(self.backbone)]} if self.frozen else self._groups.stages("video_")
 
     def train(self, mode: bool = True) -> "VideoEncoder":
         """Switch everything but what is frozen, which stays in eval mode."""
         super().train(mode and not self.frozen)
-        for name in self._fixed:
-            for part in self._groups[name]:
-                if isinstance(part, nn.Module):
-                    part.eval()
+        self._groups.hold()
         return self
 
     def load_pretrained(self) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
-from lightning_modules.nn.windows import Frozen
+from lightning_modules.nn.layer_groups import Frozen
 
 SPEAKER = 1  # in ``role``: 0 nobody, 1 the speaker, whose emotion it is, 2 the listener
 

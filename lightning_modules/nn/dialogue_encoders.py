@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.dialogue_weights import draw_released
-from lightning_modules.nn.encoders import load_transformers_weights, load_weights, transformers_network
+from lightning_modules.nn.encoders import load_weights
+from lightning_modules.nn.transformers_networks import load_transformers_weights, transformers_network
 
 
 class UtteranceEncoder(nn.Module, ABC):
