@@ -6,7 +6,8 @@ import transformers
 from dialogues import BERT, WAV2VEC2, bert, video_transformer, wav2vec2
 
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.dialogue_encoders import BertText, VideoConvNet, VideoTransformer, Wav2Vec2Audio, masked_mean
+from lightning_modules.nn.dialogue_encoders import BertText, VideoConvNet, VideoTransformer, Wav2Vec2Audio
+from lightning_modules.nn.state_pooling import masked_mean
 
 
 def count(module):

@@ -89,7 +89,8 @@ def read_settings(weights: str, name: str = CONFIG) -> dict[str, Any] | None:
 
 
 def _nowhere(weights: str, error: Exception) -> str:
-    reason = first_line(error, 160) if Path(weights).is_dir() else "there is no such folder, nor in the hub or its cache"
+    reason = "there is no such folder, and the hub or its cache does not give them"
+    reason = first_line(error, 160) if Path(weights).is_dir() else reason
     return (
         f"weights: those of {weights!r} could not be had: {reason}.\n"
         "Name a local folder in `weights`, or fetch them once with HF_HUB_OFFLINE=0"
@@ -178,6 +179,44 @@ def any_transformers_network(settings: dict[str, Any], part: Literal["audio", "v
     except Exception as error:  # the library checks its options in many ways
         raise TaskError(f"config.json: transformers cannot build this {kind}: {first_line(error)}") from error
     return network
+
+
+def processor_of(part: Literal["audio", "vision"], kind: str, settings: dict[str, Any]) -> Any:
+    """Return what transformers has to make waves or pictures what a kind of network reads.
+
+    The class is that of the library for this kind of network, whatever class the settings name.
+
+    Args:
+        part: ``audio`` or ``vision``.
+        kind: ``model_type`` of the network.
+        settings: What ``preprocessor_config.json`` holds; the library's own where empty.
+
+    Raises:
+        TaskError: If the library has none, or cannot make it so.
+    """
+    import transformers
+    from transformers.models.auto import feature_extraction_auto, image_processing_auto
+
+    own = kind.removesuffix("_vision_model")
+    name: Any
+    if part == "audio":
+        name = feature_extraction_auto.FEATURE_EXTRACTOR_MAPPING_NAMES.get(own)
+    else:
+        name = (image_processing_auto.IMAGE_PROCESSOR_MAPPING_NAMES.get(own) or {}).get("torchvision")
+    made: Any = getattr(transformers, name, None) if name else None
+    if made is None:
+        raise TaskError(f"config.json: transformers prepares no {part} input for {kind}; name another network")
+    named = inspect.signature(made.__init__).parameters
+    plain = {key: value for key, value in settings.items() if key in named or (part == "vision" and _is_own(made, key))}
+    try:
+        return made(**plain)
+    except Exception as error:  # the library checks its options in many ways
+        raise TaskError(f"{PROCESSOR}: {made.__name__} cannot be made so: {first_line(error)}") from error
+
+
+def _is_own(kind: Any, name: str) -> bool:
+    """Return whether a name is that of a plain setting of a class, and of no method."""
+    return hasattr(kind, name) and not name.startswith("_") and not callable(getattr(kind, name))
 
 
 def whole_class(config: Any) -> Any:
