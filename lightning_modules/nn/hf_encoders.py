@@ -140,8 +140,10 @@ class HFAudio(HFEncoder):
         self.extractor: Any = processor_of("audio", self.kind, self.settings)
         self.rate = rate
         self.waves: WaveStates | None = None
+        self.shortest = self.own_rate // 40  # a spectrum's window
         if hasattr(getattr(network, "feature_extractor", None), "conv_layers"):
             self.waves = WaveStates(network, self.extractor.do_normalize)
+            self.shortest = self.waves.shortest
         elif self.kind not in ("whisper", "audio-spectrogram-transformer"):
             raise TaskError(
                 f"HFAudio reads networks of wav2vec 2.0's kind, Whisper and AST; {self.kind} is none of them"
@@ -158,9 +160,7 @@ class HFAudio(HFEncoder):
 
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of waves, ``[S]``, long enough for one state."""
-        if len(shape) != 1:
-            return False
-        return shape[0] * self.own_rate // (self.rate or self.own_rate) >= (self.waves.shortest if self.waves else 1)
+        return len(shape) == 1 and shape[0] * self.own_rate // (self.rate or self.own_rate) >= self.shortest
 
     def forward(self, waves: Tensor) -> Tensor:
         """Embed waves ``(N, S)`` in [-1, 1], zeros after their end, to ``(N, channels)``."""
@@ -174,7 +174,7 @@ class HFAudio(HFEncoder):
 
     def _features(self, waves: Tensor) -> tuple[Any, Tensor | None]:
         """Return what a network of spectrograms says, and which of its states are of the wave; None for all."""
-        lengths = sounding(waves).clamp_min(min(2 * self.extractor.feature_size, waves.shape[1]))
+        lengths = sounding(waves).clamp_min(self.shortest)
         alone = [wave[:length].cpu().numpy() for wave, length in zip(waves.float(), lengths.tolist(), strict=True)]
         made = self.extractor(alone, sampling_rate=self.own_rate, return_tensors="pt")
         features = next(iter(made.values())).to(waves)

@@ -70,13 +70,13 @@ def read_settings(weights: str, name: str = CONFIG) -> dict[str, Any] | None:
         else:
             from transformers.utils import cached_file
 
-            found = cached_file(
-                weights, name, local_files_only=offline(), _raise_exceptions_for_missing_entries=False
-            )
+            found = cached_file(weights, name, local_files_only=offline(), _raise_exceptions_for_missing_entries=False)
             path = Path(found) if found else None
     except Exception as error:  # the hub's client raises many kinds
         raise TaskError(_nowhere(weights, error)) from error
     if path is None:
+        if name == CONFIG and not folder.is_dir():
+            raise TaskError(_nowhere(weights, OSError()))
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

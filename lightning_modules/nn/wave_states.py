@@ -1,5 +1,6 @@
 """Waves of unequal length through a network of wav2vec 2.0's kind: padding never counts, however long it is."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -36,6 +37,8 @@ class WaveStates:
         if getattr(network.config, "feat_extract_norm", "layer") == "group":
             first.layer_norm = _WaveNorm(first.out_conv_dim)
             self.norm = first.layer_norm
+        # data2vec's positions see several layers far: what is behind a wave's end would reach back into it.
+        self.alone = hasattr(network.config, "conv_pos_kernel_size")
         self.shortest = 1
         for kernel, stride in reversed(self.layers):
             self.shortest = (self.shortest - 1) * stride + kernel
@@ -52,6 +55,10 @@ class WaveStates:
             What the network returns, and which of its states are of the wave, bool ``(N, T)``.
         """
         lengths = sounding(waves).clamp_min(self.shortest)
+        if self.alone and len(lengths.unique()) > 1:
+            return self._each(
+                network, [wave[None, :length] for wave, length in zip(waves, lengths, strict=True)], options
+            )
         longest = int(lengths.max())
         places = torch.arange(1, longest + 1, device=waves.device)
         waves, valid = waves[:, :longest].float(), places <= lengths[:, None]
@@ -67,6 +74,20 @@ class WaveStates:
         output = network(waves, attention_mask=valid.long(), **options)
         count = output.last_hidden_state.shape[1]
         return output, torch.arange(count, device=steps.device) < steps[:, None]
+
+    def _each(self, network: nn.Module, waves: list[Tensor], options: dict[str, Any]) -> tuple[Any, Tensor]:
+        """Run the network over waves one by one."""
+        outputs, valid = zip(*(self(network, wave, **options) for wave in waves), strict=True)
+
+        def padded(states: list[Tensor]) -> Tensor:
+            return nn.utils.rnn.pad_sequence([of[0] for of in states], batch_first=True)
+
+        layers = zip(*(output.hidden_states or () for output in outputs), strict=True)
+        joined = SimpleNamespace(
+            last_hidden_state=padded([output.last_hidden_state for output in outputs]),
+            hidden_states=tuple(padded(list(states)) for states in layers),
+        )
+        return joined, padded(list(valid))
 
 
 class _WaveNorm(nn.GroupNorm):
