@@ -85,6 +85,18 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
     def input_shapes(self) -> dict[str, list[int]]:
         """Shape of one clip per modality as the model's forward sees it."""
 
+    @property
+    def input_facts(self) -> dict[str, dict[str, Any]]:
+        """What the numbers of modalities mean: ``rate`` (Hz) of waves, ``mean`` and ``std`` of pixels.
+
+        The latter are what pixels between 0 and 1 were normalised by. An encoder of another origin has to know.
+        """
+        return {}
+
+    def is_augmented(self, modality: str) -> bool:
+        """Return whether training shows a modality otherwise than it is stored."""
+        return self.augmented
+
     @abstractmethod
     def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
 from datamodules.batches import Batch, ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.shapes.dialogue_store import MODALITIES, PER_UTTERANCE, RESPONSE, SPEAKER, Dialogues, to_model_input
@@ -99,6 +100,11 @@ class DialoguesDataModule(StoredDataModule):
     def train_labels(self) -> np.ndarray:
         """Class indices of the training conversations."""
         return np.asarray(self.targets.numpy()[self.rows("train")])
+
+    @property
+    def input_facts(self) -> dict[str, dict[str, Any]]:
+        """Rate of the sound, statistics of the pixels."""
+        return {"audio": {"rate": RATE}, "video": {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}}
 
     def dataset(self, split: Split) -> ClipDataset:
         """Return the conversations of a split."""

@@ -137,12 +137,12 @@ class HFAudio(HFEncoder):
     ) -> None:
         super().__init__(weights, config, processor, layer, pooling, freeze)
         network: Any = self.network
-        self.extractor: Any = processor_of("audio", self.kind, self.settings)
+        self.processor: Any = processor_of("audio", self.kind, self.settings)
         self.rate = rate
         self.waves: WaveStates | None = None
         self.shortest = self.own_rate // 40  # a spectrum's window
         if hasattr(getattr(network, "feature_extractor", None), "conv_layers"):
-            self.waves = WaveStates(network, self.extractor.do_normalize)
+            self.waves = WaveStates(network, self.processor.do_normalize)
             self.shortest = self.waves.shortest
         elif self.kind not in ("whisper", "audio-spectrogram-transformer"):
             raise TaskError(
@@ -156,7 +156,7 @@ class HFAudio(HFEncoder):
     @property
     def own_rate(self) -> int:
         """Samples per second that the network wants."""
-        return int(self.extractor.sampling_rate)
+        return int(self.processor.sampling_rate)
 
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of waves, ``[S]``, long enough for one state."""
@@ -176,13 +176,13 @@ class HFAudio(HFEncoder):
         """Return what a network of spectrograms says, and which of its states are of the wave; None for all."""
         lengths = sounding(waves).clamp_min(self.shortest)
         alone = [wave[:length].cpu().numpy() for wave, length in zip(waves.float(), lengths.tolist(), strict=True)]
-        made = self.extractor(alone, sampling_rate=self.own_rate, return_tensors="pt")
+        made = self.processor(alone, sampling_rate=self.own_rate, return_tensors="pt")
         features = next(iter(made.values())).to(waves)
         output = self.network(features, **self.asked())
         if self.kind != "whisper":
             return output, None
         states = output.last_hidden_state.shape[1]
-        each = self.extractor.n_samples / states  # samples of a state
+        each = self.processor.n_samples / states  # samples of a state
         valid = torch.arange(states, device=waves.device) * each < lengths[:, None]
         return output, valid
 

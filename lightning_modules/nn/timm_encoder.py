@@ -47,6 +47,7 @@ class Timm(StillEncoder):
         network: Any = timm_backbone(name, **{**_plain(saved.get("model_args")), **(options or {})})
         self.network: nn.Module = network
         self.statistics = {**network.pretrained_cfg, **_plain(saved.get("pretrained_cfg"))}
+        self.options = {of: self.statistics.get(of) for of in ("mean", "std", "interpolation")}  # part of what it says
         made_for: Any = getattr(getattr(network, "patch_embed", None), "img_size", None)
         self.size = size or int((made_for or self.statistics["input_size"])[-1])
         self.set_groups(backbone_stages(network), freeze, {})
