@@ -15,6 +15,8 @@ from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_backbone_weights, timm_backbone
 from lightning_modules.nn.layer_groups import Frozen, LayerGroups, backbone_stages
 from lightning_modules.nn.layers import Positions
+from lightning_modules.nn.modality_encoders import encoder_stages
+from lightning_modules.nn.pretrained_encoder import PretrainedEncoder, StillEncoder
 
 SMALLEST = 106  # pixels that four times three unpadded convolutions and a pooling need
 
@@ -126,6 +128,51 @@ def _convolution(inputs: int, outputs: int, norm: str, init: str) -> list[nn.Mod
         nn.init.zeros_(convolution.bias)
     norms = [nn.GroupNorm(math.gcd(8, outputs), outputs)] if norm == "group" else []
     return [convolution, *norms, nn.ReLU(inplace=True)]
+
+
+class FrameGroups(PretrainedEncoder):
+    """Any encoder of pictures in place of `VideoEncoder`: the mean over frames that belong together.
+
+    Args:
+        encoder: Of pictures.
+
+    Raises:
+        TaskError: If it is none.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        if not isinstance(encoder, StillEncoder) or getattr(encoder, "pooling", None) == "none":
+            raise TaskError(
+                f"model.encoders.video: EmotiW reads one vector a frame, which {type(encoder).__name__} does not give "
+                "so; name HFImage or Timm, of one vector a picture"
+            )
+        super().__init__(encoder.weights)
+        self.encoder: StillEncoder = encoder
+        self.channels, self.frozen = encoder.channels, encoder.frozen
+
+    def accepts(self, shape: list[int]) -> bool:
+        """Return whether the shape is that of groups of frames, ``[F, 3, H, W]``."""
+        return len(shape) == 4 and self.encoder.accepts(shape[1:])
+
+    def describe_input(self, rate: int | None = None, mean: Any = None, std: Any = None) -> None:
+        """Tell the encoder what the numbers of the data mean."""
+        self.encoder.describe_input(rate, mean, std)
+
+    def load_pretrained(self) -> None:
+        """Load the encoder's weights."""
+        self.encoder.load_pretrained()
+
+    def check(self, height: int, width: int) -> None:
+        """Pictures of any size do: they are resized."""
+
+    def stages(self) -> Stages:
+        """Return the encoder's stages; no schedule trains frozen ones."""
+        return encoder_stages("video", self.encoder)
+
+    def forward(self, groups: Tensor) -> Tensor:
+        """Embed groups of frames ``(N, F, 3, H, W)`` to ``(N, channels)``."""
+        embedded: Tensor = self.encoder(groups.flatten(0, 1))
+        return embedded.unflatten(0, groups.shape[:2]).mean(1)
 
 
 class VideoEncoder(nn.Module):

@@ -85,7 +85,7 @@ class DialogueTask(EmotionTask):
                 )
             if modality in self.frozen and getattr(encoder, "learns_behind", False):
                 raise TaskError(
-                    f"model.encoders.{modality}: its pooling or its weights of layers learn, and the encoder is frozen; "
+                    f"model.encoders.{modality}: its pooling or its weights of layers learn, but it is frozen; "
                     "take mean and one layer, or name the frozen encoders in model.freeze_encoders"
                 )
         for modality in self.frozen:

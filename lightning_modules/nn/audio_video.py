@@ -49,11 +49,7 @@ class AudioVideoTask(EmotionTask):
             name = type(self).__name__
             if self.no_encoders:
                 raise TaskError(
-                    f"model.encoders: {name} takes no encoders, since {self.no_encoders}; give video, audio"
-                )
-            if video is not None or audio is not None:
-                raise TaskError(
-                    f"model.encoders: {name} has them in place of model.video and model.audio; leave those out"
+                    f"model.encoders: {name} takes none, since {self.no_encoders}; name model.video and model.audio"
                 )
             self.encoders = ModalityEncoders(encoders, input_shapes, name)
             return
