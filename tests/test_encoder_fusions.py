@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from test_hf_encoders import AUDIO, IMAGE, PICTURES, TEXTS, saved
+import transformers
+import yaml
+from conftest import read_experiment
+from safetensors.torch import save_file
+from test_hf_encoders import AUDIO, IMAGE, PICTURES, TEXTS, WAVES, saved
 
 import cli
 from lightning_modules.errors import TaskError
@@ -154,8 +158,12 @@ def test_the_commands_of_the_page_train_on_tiny_checkpoints(
     _, config, path, *words = shlex.split(command)
     assert config == "--config"
     words = [str(checkpoints / word) if word.isupper() else word for word in words]
-    if "gated" in path:  # the overlay's settings of another network's
-        words += ["--model.encoders.audio.config", "null"]
+    if "gated" in path:  # the overlay's settings are of another network
+        content = read_experiment("gated_fusion", overlay=True)["model"]["init_args"]["encoders"]
+        audio = {"class_path": "HFAudio", "init_args": {"config": {"model_type": "wav2vec2", **WAVES}}}
+        own = {**content, "audio": audio}
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"encoders": own}}}))
+        words = ["--config", str(tmp_path / "own.yaml"), *words]
     run = tmp_path / "run"
     short = ["--trainer.max_epochs", "1", "--trainer.default_root_dir", str(run)]
     assert cli.main(["fit", *options(Path(path).stem), *words, *short]) == 0, capsys.readouterr().err

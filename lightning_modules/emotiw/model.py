@@ -95,8 +95,8 @@ class EmotiW(EmotionTask):
         forget_modules(self)
         if unknown := set(encoders or {}) - {"video"}:
             raise TaskError(
-                f"model.encoders.{min(unknown)}: EmotiW takes another encoder of its video alone; model.audio reads its "
-                "spectrograms"
+                f"model.encoders.{min(unknown)}: EmotiW takes another encoder of its video alone; model.audio reads "
+                "its spectrograms"
             )
         network = FrameGroups(encoders["video"]) if encoders else video
         video = cast("VideoEncoder | None", network)

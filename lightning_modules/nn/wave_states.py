@@ -35,8 +35,9 @@ class WaveStates:
         first = network.feature_extractor.conv_layers[0]
         self.norm: _WaveNorm | None = None
         if getattr(network.config, "feat_extract_norm", "layer") == "group":
-            first.layer_norm = _WaveNorm(first.out_conv_dim)
-            self.norm = first.layer_norm
+            self.norm = _WaveNorm(first.out_conv_dim)
+            self.norm.weight, self.norm.bias = first.layer_norm.weight, first.layer_norm.bias
+            first.layer_norm = self.norm
         # data2vec's positions see several layers far: what is behind a wave's end would reach back into it.
         self.alone = hasattr(network.config, "conv_pos_kernel_size")
         self.shortest = 1
@@ -55,7 +56,7 @@ class WaveStates:
             What the network returns, and which of its states are of the wave, bool ``(N, T)``.
         """
         lengths = sounding(waves).clamp_min(self.shortest)
-        if self.alone and len(lengths.unique()) > 1:
+        if self.alone and bool((lengths != lengths[0]).any()):
             return self._each(
                 network, [wave[None, :length] for wave, length in zip(waves, lengths, strict=True)], options
             )
