@@ -168,5 +168,9 @@ def test_the_commands_of_the_page_train_on_tiny_checkpoints(
     short = ["--trainer.max_epochs", "1", "--trainer.default_root_dir", str(run)]
     assert cli.main(["fit", *options(Path(path).stem), *words, *short]) == 0, capsys.readouterr().err
     assert (run / "result.json").exists()
+    if "ravdess_concat" in path:  # frozen: each ran once
+        root = Path(yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]["root"])
+        kept = [json.loads(path.read_text()) for path in root.glob("embeddings/*/manifest.json")]
+        assert {"video", "wave"} <= {manifest["modality"] for manifest in kept}
     best = next((run / "checkpoints").glob("*.ckpt"))
     assert cli.main(["test", "--config", str(run / "config.yaml"), "--ckpt_path", str(best)]) == 0

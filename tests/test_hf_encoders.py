@@ -5,9 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 import transformers
 
+from datamodules.reading.tokens import Tokens
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.hf_encoders import HFAudio, HFImage, HFText, HFVideo
 from lightning_modules.nn.voice_encoder import VoiceEncoder
@@ -179,6 +181,24 @@ def test_texts_are_embedded_as_by_the_librarys_own_call(kind, tmp_path):
     assert not encoder.accepts([25])
     with pytest.raises(TaskError, match="knows id 40, the encoder 40 ids"):
         encoder(torch.tensor([[2, 40]]))
+
+
+def test_a_tokenizer_that_pads_with_another_id_goes_with_its_network(tmp_path):
+    network = saved(tmp_path, *TEXTS["roberta"], "roberta")
+    words = {"<s>": 0, "<pad>": 1, "</s>": 2, "so": 3, "it": 4, "goes": 5}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="</s>"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text('{"pad_token": "<pad>", "sep_token": "</s>"}')
+    ids = torch.from_numpy(Tokens(str(tmp_path))(["so it goes", "it", " "], 8)).long()
+    assert ids.tolist() == [[1, 3, 4, 5, 2, 0, 0, 0], [1, 4, 2, 0, 0, 0, 0, 0], [0] * 8]
+    with torch.no_grad():
+        said = loaded(HFText, tmp_path)(ids)
+        close(said[0], network(input_ids=torch.tensor([[0, 3, 4, 5, 2]])).last_hidden_state[0].mean(0))
+        close(said[1], network(input_ids=torch.tensor([[0, 4, 2]])).last_hidden_state[0].mean(0))
 
 
 def test_layers_and_pooling_are_those_asked_for(tmp_path):

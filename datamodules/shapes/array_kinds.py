@@ -148,7 +148,7 @@ class Frames(Kind):
         return zero_absent(normalised(values, self.data.normalization), present)
 
     @property
-    def items_per_clip(self) -> int:
+    def items_per_clip(self) -> int:  # type: ignore[override]
         """Number of groups: one per spectrogram beside them, or one a second."""
         beside = [kind.stored[0] for kind in self.data.kinds.values() if isinstance(kind, Spectrograms)]
         return group_count(self.stored[0], beside[0] if beside else None)

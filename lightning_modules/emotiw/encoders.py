@@ -172,7 +172,7 @@ class FrameGroups(PretrainedEncoder):
     def forward(self, groups: Tensor) -> Tensor:
         """Embed groups of frames ``(N, F, 3, H, W)`` to ``(N, channels)``."""
         embedded: Tensor = self.encoder(groups.flatten(0, 1))
-        return embedded.unflatten(0, groups.shape[:2]).mean(1)
+        return embedded.view(*groups.shape[:2], -1).mean(1)
 
 
 class VideoEncoder(nn.Module):

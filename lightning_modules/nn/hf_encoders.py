@@ -43,6 +43,8 @@ class HFEncoder(PretrainedEncoder):
     """
 
     part: ClassVar[Literal["audio", "vision", "text"]]
+    pool: StatePooling
+    layer_weights: StateWeights | None
 
     def __init__(
         self,
@@ -96,6 +98,7 @@ class HFEncoder(PretrainedEncoder):
         elif isinstance(self.layer, int):
             states = output.hidden_states[self.layer]
         else:
+            assert self.layer_weights is not None
             states = self.layer_weights(output.hidden_states)
         if valid is None:
             valid = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
@@ -165,6 +168,7 @@ class HFAudio(HFEncoder):
     def forward(self, waves: Tensor) -> Tensor:
         """Embed waves ``(N, S)`` in [-1, 1], zeros after their end, to ``(N, channels)``."""
         waves = resampled(waves, self.rate or self.own_rate, self.own_rate)
+        valid: Tensor | None
         with self.grad():
             if self.waves is not None:
                 output, valid = self.waves(self.network, waves, **self.asked())
@@ -269,7 +273,7 @@ class HFVideo(HFEncoder, PictureEncoder):
         frames = clips[:, :, chosen.to(clips.device)].transpose(1, 2)
         values = processed(self.processor, self.pixels(frames.flatten(0, 1)))
         with self.grad():
-            output = self.network(values.unflatten(0, frames.shape[:2]), **self.asked())
+            output = self.network(values.view(*frames.shape[:2], *values.shape[1:]), **self.asked())
         return self.pooled(output)
 
 

@@ -24,6 +24,8 @@ class PretrainedEncoder(UtteranceEncoder):
         frozen: Whether nothing of it trains: it may run once, ahead of training.
     """
 
+    network: nn.Module
+
     def __init__(self, weights: str | None) -> None:
         super().__init__(0, weights)
 
@@ -50,7 +52,7 @@ class PretrainedEncoder(UtteranceEncoder):
 
     def stages(self) -> Stages:
         """Return the layer groups from input to output; no schedule trains those that are frozen."""
-        network = {"network": [Frozen(self.network)]} if self._never_trains else self._groups.stages("")
+        network: Stages = {"network": [Frozen(self.network)]} if self._never_trains else self._groups.stages("")
         behind: Stages = {name: [getattr(self, name)] for name in self._learned}
         return {**network, **{name: parts for name, parts in behind.items() if self._trains(parts)}}
 
@@ -120,4 +122,5 @@ class StillEncoder(PictureEncoder):
         if pictures.ndim == 4:
             return self.embed(pictures)
         frames = pictures.transpose(1, 2)
-        return self.embed(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).mean(1)
+        embedded = self.embed(frames.flatten(0, 1))
+        return embedded.view(*frames.shape[:2], -1).mean(1)

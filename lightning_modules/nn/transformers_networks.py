@@ -68,7 +68,7 @@ def read_settings(weights: str, name: str = CONFIG) -> dict[str, Any] | None:
         if folder.is_dir():
             path = folder / name if (folder / name).is_file() else None
         else:
-            from transformers.utils import cached_file
+            from transformers.utils.hub import cached_file
 
             found = cached_file(weights, name, local_files_only=offline(), _raise_exceptions_for_missing_entries=False)
             path = Path(found) if found else None
@@ -164,11 +164,11 @@ def any_transformers_network(settings: dict[str, Any], part: Literal["audio", "v
     import transformers
 
     check_settings(settings, "config")
-    kind = settings.get("model_type")
+    kind = str(settings.get("model_type"))
     # Nothing of a name counts that a file gives for code of its own.
     own = {key: value for key, value in settings.items() if key not in ("model_type", "auto_map", "architectures")}
     if kind not in transformers.CONFIG_MAPPING:
-        raise TaskError(f"config.json: transformers has no model_type {kind!r}; name weights of one that it has")
+        raise TaskError(f"config.json: transformers has no model_type {kind}; name weights of one that it has")
     try:
         config: Any = transformers.AutoConfig.for_model(kind, **own)
         config = getattr(config, f"{part}_config", None) or config
@@ -198,11 +198,12 @@ def processor_of(part: Literal["audio", "vision"], kind: str, settings: dict[str
     from transformers.models.auto import feature_extraction_auto, image_processing_auto
 
     own = kind.removesuffix("_vision_model")
-    name: Any
+    of_sound: Any = feature_extraction_auto  # the library's own types are incomplete
+    of_pictures: Any = image_processing_auto
     if part == "audio":
-        name = feature_extraction_auto.FEATURE_EXTRACTOR_MAPPING_NAMES.get(own)
+        name = of_sound.FEATURE_EXTRACTOR_MAPPING_NAMES.get(own)
     else:
-        name = (image_processing_auto.IMAGE_PROCESSOR_MAPPING_NAMES.get(own) or {}).get("torchvision")
+        name = (of_pictures.IMAGE_PROCESSOR_MAPPING_NAMES.get(own) or {}).get("torchvision")
     made: Any = getattr(transformers, name, None) if name else None
     if made is None:
         raise TaskError(f"config.json: transformers prepares no {part} input for {kind}; name another network")

@@ -39,8 +39,9 @@ class VoiceNetwork(nn.Module):
 
     def forward(self, mels: Tensor) -> Tensor:
         """Embed ``(N, WINDOW, MELS)`` to ``(N, 256)``."""
-        last = torch.relu(self.linear(self.lstm(mels)[1][0][-1]))
-        return last / last.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        last: Tensor = torch.relu(self.linear(self.lstm(mels)[1][0][-1]))
+        embedding: Tensor = last / last.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        return embedding
 
 
 class VoiceEncoder(PretrainedEncoder):
@@ -55,6 +56,8 @@ class VoiceEncoder(PretrainedEncoder):
     Raises:
         TaskError: If the package is not installed.
     """
+
+    pool: StatePooling
 
     def __init__(
         self,
