@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -157,7 +158,8 @@ def test_the_commands_of_the_page_train_on_tiny_checkpoints(
 ):
     _, config, path, *words = shlex.split(command)
     assert config == "--config"
-    words = [str(checkpoints / word) if word.isupper() else word for word in words]
+    folder = shutil.copytree(checkpoints, tmp_path / "checkpoints")
+    words = [str(folder / word) if word.isupper() else word for word in words]
     if "gated" in path:  # the overlay's settings are of another network
         content = read_experiment("gated_fusion", overlay=True)["model"]["init_args"]["encoders"]
         audio = {"class_path": "HFAudio", "init_args": {"config": {"model_type": "wav2vec2", **WAVES}}}
@@ -172,5 +174,6 @@ def test_the_commands_of_the_page_train_on_tiny_checkpoints(
         root = Path(yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]["root"])
         kept = [json.loads(path.read_text()) for path in root.glob("embeddings/*/manifest.json")]
         assert {"video", "wave"} <= {manifest["modality"] for manifest in kept}
+    shutil.rmtree(folder)  # a checkpoint knows its encoders
     best = next((run / "checkpoints").glob("*.ckpt"))
     assert cli.main(["test", "--config", str(run / "config.yaml"), "--ckpt_path", str(best)]) == 0

@@ -25,7 +25,7 @@ from lightning_modules.emotiw.encoders import AudioEncoder as AudioEncoder
 from lightning_modules.emotiw.encoders import FrameGroups
 from lightning_modules.emotiw.encoders import VideoEncoder as VideoEncoder
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.modality_encoders import forget_modules
+from lightning_modules.nn.modality_encoders import keep_plain
 
 
 def pool_segments(x: Tensor, segments: int) -> Tensor:
@@ -92,7 +92,7 @@ class EmotiW(EmotionTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
-        forget_modules(self)
+        keep_plain(self, encoders)
         if unknown := set(encoders or {}) - {"video"}:
             raise TaskError(
                 f"model.encoders.{min(unknown)}: EmotiW takes another encoder of its video alone; model.audio reads "

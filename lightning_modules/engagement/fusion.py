@@ -26,7 +26,7 @@ from lightning_modules.base import Batch, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.layers import AttentionLayer, BatchNorm, Positions
-from lightning_modules.nn.modality_encoders import forget_modules
+from lightning_modules.nn.modality_encoders import keep_plain
 from lightning_modules.nn.pretrained_encoder import PretrainedEncoder
 from lightning_modules.nn.windows import WindowTask
 
@@ -135,7 +135,7 @@ class CrossMultiModalEngagement(WindowTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
-        forget_modules(self)
+        keep_plain(self, encoders)
         kind = wiring or ("pair" if len(modalities) == 2 else "v1")
         self.wiring = WIRINGS[kind]
         if len(modalities) != self.wiring.modalities:

@@ -15,7 +15,7 @@ from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.layer_groups import Frozen
-from lightning_modules.nn.modality_encoders import encoder_stages, forget_modules
+from lightning_modules.nn.modality_encoders import encoder_stages, keep_plain
 
 SPEAKER = 1  # in ``role``: 0 nobody, 1 the speaker, whose emotion it is, 2 the listener
 
@@ -50,7 +50,7 @@ class DialogueTask(EmotionTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
-        forget_modules(self)
+        keep_plain(self, encoders)
         self.modalities = modalities
         self.metadata_dropout = metadata_dropout
         name = type(self).__name__

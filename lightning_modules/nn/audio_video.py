@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, audio_network, pooled, video_network
-from lightning_modules.nn.modality_encoders import ModalityEncoders, forget_modules
+from lightning_modules.nn.modality_encoders import ModalityEncoders, keep_plain
 
 Fusion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -45,7 +45,7 @@ class AudioVideoTask(EmotionTask):
         super().__init__(num_classes, input_shapes, **kwargs)
         self.encoders: ModalityEncoders | None = None
         if encoders:
-            forget_modules(self)
+            keep_plain(self, encoders)
             name = type(self).__name__
             if self.no_encoders:
                 raise TaskError(

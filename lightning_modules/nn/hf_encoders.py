@@ -65,6 +65,7 @@ class HFEncoder(PretrainedEncoder):
         found = processor if processor is not None or weights is None else read_settings(weights, PROCESSOR)
         self.kind: str = settings.get("model_type", "")
         self.settings = found or {}
+        self.resolved = {"config": settings, "processor": self.settings}
         network: Any = any_transformers_network(settings, self.part)
         self.network: nn.Module = network
         size, layers = network.config.hidden_size, network.config.num_hidden_layers

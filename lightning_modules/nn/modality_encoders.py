@@ -1,5 +1,6 @@
 """The encoders of a fusion that takes any: a module a modality, each from what the data hand over to one vector."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -101,7 +102,20 @@ def _is_frozen(encoder: nn.Module) -> bool:
     return bool(getattr(encoder, "frozen", False))
 
 
-def forget_modules(task: Any, name: str = "encoders") -> None:
-    """Drop modules from the arguments that a checkpoint holds: it holds plain values only."""
-    if any(isinstance(value, nn.Module) for value in (task.hparams.get(name) or {}).values()):
-        task.hparams.pop(name)
+def keep_plain(task: Any, encoders: Mapping[str, nn.Module] | None) -> None:
+    """Have the arguments that a checkpoint holds be plain values, and whole without the files they were read from.
+
+    Args:
+        task: The model, whose argument ``encoders`` names classes or was given modules.
+        encoders: Its encoders by modality.
+    """
+    given = task.hparams.get("encoders") or {}
+    if any(isinstance(value, nn.Module) for value in given.values()):
+        task.hparams.pop("encoders")
+        return
+    kept = {}
+    for modality, of in given.items():
+        resolved = getattr((encoders or {}).get(modality), "resolved", {})
+        kept[modality] = {**of, "init_args": {**(of.get("init_args") or {}), **resolved}} if resolved else of
+    if kept:
+        task.hparams["encoders"] = kept

@@ -26,6 +26,8 @@ class Timm(StillEncoder):
         freeze: What does not train: see `LayerGroups`.
         size: Side in pixels that pictures are resized to; what the network was made for where not given.
         options: Other arguments of `timm.create_model`.
+        statistics: ``mean``, ``std`` and ``interpolation`` of its pictures; from beside the weights, or timm's own for
+            this network, where not given.
 
     Raises:
         TaskError: If there is no such network, or nothing says which.
@@ -38,18 +40,21 @@ class Timm(StillEncoder):
         freeze: Freeze = "all",
         size: int | None = None,
         options: dict[str, Any] | None = None,
+        statistics: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(weights)
         saved = _saved_settings(Path(weights)) if weights and Path(weights).is_dir() else {}
         name = backbone or saved.get("architecture")
         if not isinstance(name, str):
             raise TaskError("Timm: name a network in `backbone`, or a folder of weights that says which it is")
-        network: Any = timm_backbone(name, **{**_plain(saved.get("model_args")), **(options or {})})
+        options = {**_plain(saved.get("model_args")), **(options or {})}
+        network: Any = timm_backbone(name, **options)
         self.network: nn.Module = network
-        self.statistics = {**network.pretrained_cfg, **_plain(saved.get("pretrained_cfg"))}
-        self.options = {of: self.statistics.get(of) for of in ("mean", "std", "interpolation")}  # part of what it says
+        wanted = {**network.pretrained_cfg, **_plain(saved.get("pretrained_cfg")), **(statistics or {})}
+        self.statistics = {of: wanted.get(of) for of in ("mean", "std", "interpolation")}
         made_for: Any = getattr(getattr(network, "patch_embed", None), "img_size", None)
-        self.size = size or int((made_for or self.statistics["input_size"])[-1])
+        self.size = size or int((made_for or wanted["input_size"])[-1])
+        self.resolved = {"backbone": name, "size": self.size, "options": options, "statistics": self.statistics}
         self.set_groups(backbone_stages(network), freeze, {})
         self.channels = int(network.head_hidden_size)
 
