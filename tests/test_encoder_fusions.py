@@ -17,7 +17,8 @@ from test_hf_encoders import AUDIO, IMAGE, PICTURES, TEXTS, WAVES, saved
 
 import cli
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.hf_encoders import HFAudio, HFImage, HFText
+from lightning_modules.nn.hf_audio import HFAudio
+from lightning_modules.nn.hf_encoders import HFImage, HFText
 from lightning_modules.nn.timm_encoder import Timm
 from lightning_modules.nn.vector_sequence import Vector, VectorSequence
 from lightning_modules.ravdess_fusion import MCBP, MMTM, ConcatFC

@@ -11,7 +11,8 @@ import transformers
 
 from datamodules.reading.tokens import Tokens
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.hf_encoders import HFAudio, HFImage, HFText, HFVideo
+from lightning_modules.nn.hf_audio import HFAudio
+from lightning_modules.nn.hf_encoders import HFImage, HFText, HFVideo
 from lightning_modules.nn.voice_encoder import VoiceEncoder
 
 SMALL = {
@@ -403,6 +404,16 @@ def test_voices_are_embedded_part_by_part_whatever_they_are_batched_with(pooling
             torch.testing.assert_close(said[row], wanted, rtol=2e-3, atol=2e-4)
         torch.testing.assert_close(encoder(waves[1:]), said[1:], rtol=1e-4, atol=1e-5)
         assert encoder(torch.zeros(1, 8000)).isfinite().all()
+
+
+def test_weights_of_a_package_have_a_known_hash(tmp_path, monkeypatch):
+    (tmp_path / "some_voices").mkdir()
+    (tmp_path / "some_voices" / "__init__.py").write_text("raise SystemExit('imported')")
+    torch.save({"model_state": VoiceEncoder(weights=None).network.state_dict()}, tmp_path / "some_voices/pretrained.pt")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("lightning_modules.nn.voice_encoder.PACKAGE", "some_voices")
+    with pytest.raises(TaskError, match="do not use these weights"):
+        VoiceEncoder().load_pretrained()
 
 
 def test_a_package_that_is_not_installed_is_one_line(monkeypatch):

@@ -6,6 +6,7 @@ Apache-2.0), which trained them; written from its layer sizes, no code was copie
 which wants one more package.
 """
 
+import hashlib
 import importlib.util
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from torchaudio.transforms import MelSpectrogram
 
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import fill
-from lightning_modules.nn.hf_encoders import resampled
+from lightning_modules.nn.hf_audio import resampled
 from lightning_modules.nn.pretrained_encoder import Freeze, PretrainedEncoder
 from lightning_modules.nn.state_pooling import StatePooling
 from lightning_modules.nn.wave_states import sounding
@@ -27,6 +28,7 @@ WINDOW, STEP = 160, 77  # frames of a part of a wave, 1.6 s, and between the beg
 COVERED = 0.75  # of the last part, or it is left out
 LOUDNESS = 10 ** (-30 / 20)  # root mean square that quieter waves are brought to
 PACKAGE = "resemblyzer"
+SHA256 = "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"  # of its weights, version 0.1.4
 
 
 class VoiceNetwork(nn.Module):
@@ -92,6 +94,9 @@ class VoiceEncoder(PretrainedEncoder):
         if self.weights is None:
             return
         path = _packaged() if self.weights == "package" else Path(self.weights)
+        found = hashlib.sha256(path.read_bytes()).hexdigest() if self.weights == "package" else SHA256
+        if found != SHA256:
+            raise TaskError(f"weights: {path} has the SHA-256 {found}, expected {SHA256}; do not use these weights")
         try:
             content = read_torch(path, old=True)
         except TensorFileError as error:
