@@ -123,6 +123,7 @@ class Wav2Vec2Audio(UtteranceEncoder):
         super().__init__(network.config.hidden_size, weights)
         self.network: nn.Module = network
         self.states = WaveStates(network)
+        self.norm = self.states.norm  # checkpoints have it under this name too
         self.shortest = self.states.shortest
 
     def accepts(self, shape: list[int]) -> bool:
