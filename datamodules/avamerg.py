@@ -8,6 +8,7 @@ fields, and the listener's response that follows, are off; a run that turns them
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
@@ -69,6 +70,19 @@ class AvaMERGDataModule(DialoguesDataModule):
         """Class indices of all conversations, int64 ``(N,)``; -1 where the label map has no class."""
         return torch.tensor([self._map.index(row["emotion"]) for row in self.store.rows])
 
+    def rows(self, split: Split) -> np.ndarray:
+        """Return the rows of the store that belong to a split and have a class.
+
+        Raises:
+            DataError: If there are none.
+        """
+        return self.rows_of_split(split, self.targets.numpy() >= 0)
+
+    @property
+    def train_labels(self) -> np.ndarray:
+        """Class indices of the training conversations."""
+        return np.asarray(self.targets.numpy()[self.rows("train")])
+
     @property
     def dropped(self) -> int:
         """Conversations whose emotion has no class under the label map."""
@@ -98,4 +112,5 @@ class AvaMERGDataModule(DialoguesDataModule):
         """Return the conversations of a split."""
         if split == "train" and self.dropped:
             rank_zero_info(f"{self.dropped} conversations have no class under {self._map.name} and are left out")
-        return super().dataset(split)
+        rows = self.rows(split)
+        return self.clips(rows, self.targets[rows])

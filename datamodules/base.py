@@ -44,6 +44,7 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
     cache = True  # whether frozen encoders run once, ahead of training; an argument where a corpus has items for them
     augmented = False
     ids_name_corpora = True  # whether an id with a slash begins with a corpus, which is then scored by itself too
+    views_of_kinds: ClassVar[Mapping[str, str]] = {}  # the view of a recipe that each kind is made of
     # Options that hand out what the label was made of, or came after it, and the part of a clip that a model must read.
     leak_options: ClassVar[dict[str, str]] = {}
 
@@ -96,6 +97,11 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
     def is_augmented(self, modality: str) -> bool:
         """Return whether training shows a modality otherwise than it is stored."""
         return self.augmented
+
+    @property
+    def input_kinds(self) -> dict[str, str]:
+        """Kind of every modality, as models name what they read; empty where nobody knows."""
+        return {}
 
     @abstractmethod
     def dataset(self, split: Split) -> ClipDataset:
@@ -233,6 +239,11 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         Raises:
             DataError: If a split is empty or two splits share a group.
         """
+        if self.protocol == "honest" and self.num_folds == 2:
+            raise DataError(
+                f"--data.protocol honest: one fold tests, the next one validates, and {source} has no third that could "
+                "train; make three or more, or use --data.protocol paper"
+            )
         validation = (self.fold + 1) % self.num_folds if self.protocol == "honest" else -1
         rows = {
             "train": np.flatnonzero((folds != self.fold) & (folds != validation)),

@@ -76,6 +76,11 @@ class EmpatheticDataModule(StoredDataModule):
         return list(self._map.classes)
 
     @property
+    def input_kinds(self) -> dict[str, str]:
+        """One text."""
+        return {"text": "tokens"}
+
+    @property
     def input_shapes(self) -> dict[str, list[int]]:
         """``{"text": [L]}``, or ``[D]`` of embeddings."""
         return {"text": list(self.inputs.shape[1:])}

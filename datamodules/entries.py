@@ -112,8 +112,8 @@ class Entry:
         return first if isinstance(first, int) else -1
 
     def pieces(self, of_parts: bool) -> tuple[Entry, ...]:
-        """Return its parts, or itself alone."""
-        return self.parts if of_parts else (self,)
+        """Return its parts, or itself alone: also of a clip, which is a dialogue of one utterance."""
+        return self.parts if of_parts and self.parts else (self,)
 
     def labelled_turn(self) -> Entry:
         """Return a dialogue as the clip of the utterance that its label is of, the speaker's last; others as is."""
@@ -208,6 +208,11 @@ class Catalogue(ABC):
     unit: ClassVar[str] = "clip"
     classes: ClassVar[tuple[str, ...]] = ()
     columns: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def listed(cls, id: str) -> str:
+        """Return the name by which files of folds list an entry: its id, unless a corpus has another."""
+        return id
 
     @abstractmethod
     def scan(self, source: Path) -> Scan:

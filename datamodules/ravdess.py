@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.catalogues.ravdess import EMOTIONS
+from datamodules.catalogues.ravdess import EMOTIONS, RAVDESS
 from datamodules.shapes.clip_arrays import ClipArraysDataModule
-from datamodules.shapes.division import fold_numbers, read_division
+from datamodules.shapes.division import COMMITTED, fold_numbers, read_division
 
-SPLITS = Path(__file__).parent / "splits" / "ravdess.csv"
+SPLITS = COMMITTED / "ravdess.csv"
 
 
 class RAVDESSDataModule(ClipArraysDataModule):
@@ -68,7 +68,7 @@ class RAVDESSDataModule(ClipArraysDataModule):
         Raises:
             DataError: If the split file is missing, lacks a column or clip or contradicts the store's speakers.
         """
-        trials = {clip: clip[3:] for clip in self.store.ids}  # names of clips with and without video differ before it
+        trials = {clip: RAVDESS.listed(clip) for clip in self.store.ids}
         clips = list(zip(self.store.ids, self.store.groups, strict=True))
         rows = read_division(self.splits, clips, ("clip", "speaker", "fold"), self.root, trials.__getitem__)
         return fold_numbers([row["fold"] for row in rows], list(trials.values()), self.splits.name, self.num_folds)

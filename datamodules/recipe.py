@@ -68,6 +68,13 @@ def names(folder: str) -> list[str]:
     return sorted({path.stem for path in found} - {"base"})
 
 
+def keeping(view: str) -> list[str]:
+    """Return the names of the recipes that keep what a view makes, that of most views last."""
+    contents = {name: read(name)["views"] for name in names("recipes")}
+    found = [name for name, views in contents.items() if any(options["view"] == view for options in views.values())]
+    return sorted(found, key=lambda name: len(contents[name]))
+
+
 def class_of(folder: str, name: str, base: type) -> Any:
     """Return the class that a file of ``catalogues``, ``views`` or ``sinks`` defines.
 

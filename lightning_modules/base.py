@@ -130,6 +130,17 @@ class EmotionTask(ScoredModule):
             ``(B, D)`` and extra losses ``loss_<name>``.
         """
 
+    @classmethod
+    def reads(cls, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that a model reads, before it is built; nothing where it does not say.
+
+        Kinds are called as data call them (``input_kinds``); one that is empty may be any.
+
+        Args:
+            **options: Those that it would be built with, as the settings have them.
+        """
+        return {}
+
     def parts_read(self) -> set[str]:
         """Return the parts of a clip, besides its modalities, that the model reads: only a leak through them counts."""
         return set()

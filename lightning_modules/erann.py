@@ -131,6 +131,11 @@ class ERANN(EmotionTask):
             channels = wide
         self.head = nn.Sequential(nn.Linear(channels, channels), nn.LeakyReLU(_SLOPE), nn.Linear(channels, num_classes))
 
+    @classmethod
+    def reads(cls, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        return {"wave": "wave"}
+
     def stages(self) -> Stages:
         """Return the stages: batch norm of the bands, five stages, head."""
         stacks: Stages = {f"stage{number}": [stack] for number, stack in enumerate(self.stacks)}

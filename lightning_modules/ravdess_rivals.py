@@ -18,8 +18,16 @@ from torch import nn
 
 from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, audio_network, pooled, video_network
+from lightning_modules.nn.backbones import (
+    MFCCNet,
+    ResNeXt3D,
+    VideoNetwork,
+    audio_network,
+    pooled,
+    video_network,
+)
 from lightning_modules.nn.fusion import averaging, multiplication, multiplicative
+from lightning_modules.nn.inputs import kind_of
 
 
 class VideoOnly(EmotionTask):
@@ -45,6 +53,11 @@ class VideoOnly(EmotionTask):
         super().__init__(num_classes, input_shapes, **kwargs)
         self.video = video_network(video, input_shapes)
         self.head = nn.Linear(self.video.channels, num_classes)
+
+    @classmethod
+    def reads(cls, video: Any = None, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        return {"video": kind_of(video, ResNeXt3D)}
 
     def stages(self) -> Stages:
         """Return the stages: video stem, its four layers, head."""
@@ -92,6 +105,11 @@ class AudioOnly(EmotionTask):
         self.audio, steps = audio_network(audio, input_shapes)
         self.head_dropout = nn.Dropout(head_dropout)
         self.head = nn.Linear(self.audio.channels * steps, num_classes)
+
+    @classmethod
+    def reads(cls, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        return {"audio": "MFCCs"}
 
     def stages(self) -> Stages:
         """Return the stages: audio network, head."""
@@ -158,6 +176,11 @@ class LateFusion(EmotionTask):
                 "Train ravdess_video and ravdess_audio on the same fold and seed, and name their best.ckpt"
             )
         super().on_fit_start()
+
+    @classmethod
+    def reads(cls, video: Any = None, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        return {"video": kind_of(video, ResNeXt3D), "audio": "MFCCs"}
 
     def stages(self) -> Stages:
         """Return the stages of the video network, its head, the audio network, its head."""

@@ -33,6 +33,7 @@ from lightning_modules.errors import TaskError
 from lightning_modules.nn.frame_encoders import FaceEmbedding as FaceEmbedding
 from lightning_modules.nn.frame_encoders import FrameEncoder
 from lightning_modules.nn.frame_encoders import KinesicsEmbedding as KinesicsEmbedding
+from lightning_modules.nn.inputs import kind_of
 from lightning_modules.nn.losses import FocalLoss, labelled, rmse
 
 
@@ -72,6 +73,11 @@ class StaticTask(EmotionTask):
             )
         self.modality = modality
         self.encoder = encoder
+
+    @classmethod
+    def reads(cls, encoder: Any = None, modality: str = "face", **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        return {modality: kind_of(encoder, FaceEmbedding)}
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
         """Load the encoder's pretrained weights, unless one of the checkpoints is for it, and the checkpoints.
@@ -163,7 +169,15 @@ class StaticEmotion(StaticTask):
 
         Returns:
             A scalar.
+
+        Raises:
+            TaskError: The data have one set of labels alone.
         """
+        if not isinstance(target, dict):
+            raise TaskError(
+                "StaticEmotion learns category, arousal and valence, as --data EmotionFacesDataModule gives them; for "
+                "one set of classes take --config experiments/static_engagement_face.yaml"
+            )
         errors = rmse(logits["arousal"], target["arousal"]) + rmse(logits["valence"], target["valence"])
         return errors + self.category_weight * self.class_loss(logits["category"], target["category"])
 

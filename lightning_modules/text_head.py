@@ -43,6 +43,11 @@ class TextHead(EmotionTask):
         self.head = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(width, num_classes))
         self.scale = encoder.dim**0.5  # embeddings of length 1 have values of variance 1 / dim
 
+    @classmethod
+    def reads(cls, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        return {"text": "tokens"}
+
     def stages(self) -> Stages:
         """Return the stages: encoder, head."""
         return {"encoder": [self.encoder], "head": [self.head]}

@@ -16,12 +16,13 @@ from datamodules.avamerg import AvaMERGDataModule
 from datamodules.catalogues.avamerg.catalogue import AvaMERG
 from datamodules.catalogues.avamerg.media_files import MediaFiles
 from datamodules.errors import DataError
-from datamodules.profiles import FIELDS, fit_vocabularies, indices
+from datamodules.profiles import FIELDS, fit_vocabularies
 from datamodules.reading.tokens import Tokens, train_wordpiece
 from datamodules.shapes.dialogue_store import normalised_wave
 from datamodules.standins import avamerg as synth
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
+from datamodules.vocabularies import indices
 
 SMALL = ["--views.video.size", "16", "--views.video.frames", "2"]
 SMALL += ["--views.text.tokens", "8", "--views.text.context_tokens", "10"]

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import av
+import cv2
 import numpy as np
 import pytest
 from clip_folders import entries, folder, scanned, table
@@ -76,7 +77,7 @@ def test_a_row_may_name_its_file_in_several_ways(tmp_path, name, wanted):
 
 
 def test_folders_that_names_begin_with_need_not_be_there(tmp_path):
-    rows = ("/home/me/data/in/a.mp4,joy", "/home/me/data/b.mp4,rage", "/home/me/data/in/c.mp4,rage")
+    rows = ("/other/data/in/a.mp4,joy", "/other/data/b.mp4,rage", "/other/data/in/c.mp4,rage")
     root = folder(tmp_path, "in/a.mp4", "b.mp4", "c.mp4", labels_csv=table("file,label", *rows))
     scan = scanned(root, max_missing=1)  # c.mp4 is somewhere else than the table says: another clip, perhaps
     assert [entry.id for entry in scan.entries] == ["b", "in/a"]
@@ -292,6 +293,46 @@ def test_stills_with_values_and_splits_are_those_of_the_static_model(tmp_path):
     np.testing.assert_array_equal(store.read("affect", 0), np.array([np.nan, 0.5], np.float32))
     assert "folds.csv" in {path.name for path in (tmp_path / "out").iterdir()}
     assert store.manifest["settings"]["catalogue"]["folds"]["source"] == "split"
+
+
+def test_a_broken_sound_among_films_is_skipped_for_what_it_is(tmp_path):
+    own_bytes(write_clip(tmp_path / "c0.mp4", seconds=3.2, frames=32))
+    own_bytes(write_clip(tmp_path / "c1.mp4", seconds=3.2, frames=32))
+    (tmp_path / "c2.wav").write_bytes(b"no sound at all")
+    (tmp_path / "labels.csv").write_text(table("file,label", "c0.mp4,joy", "c1.mp4,rage", "c2.wav,joy"))
+    small = ["--recipe", "cfnsr", "--views.video.size", "16", "--max-skipped", "1"]
+    assert run(tmp_path, tmp_path / "out", *small) == 0
+    (skipped,) = read_table(tmp_path / "out/prepared-cfnsr/skipped.csv")
+    assert (skipped["file"], skipped["reason"]) == ("c2.wav", "not a media file, or cut off before its header")
+
+
+def test_a_sheet_shows_stills_under_any_name(tmp_path):
+    names = [f"Größe/{'sehr ' * 20}müde {place}.png" for place in range(3)]
+    for place, name in enumerate(names):
+        (tmp_path / "in/Größe").mkdir(parents=True, exist_ok=True)
+        picture = np.full((40, 40, 3), 60 * place, np.uint8)
+        (tmp_path / "in" / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    (tmp_path / "in/labels.csv").write_text(table("file,label", *(f"{name},{name[-5]}" for name in names)))
+    more = ["--face", "whole", "--views.still.size", "16", "--preview", str(tmp_path / "sheet.png")]
+    assert run(tmp_path / "in", tmp_path / "out", *more) == 0
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert sheet.shape == (3 * 96, 300 + 96, 3)
+    assert [int(sheet[48 + 96 * row, 348].max()) for row in range(3)] == [0, 60, 120]
+    assert (sheet[:, :4] == 255).all()  # captions keep clear of both edges
+    assert (sheet[:, 296:300] == 255).all()
+    assert all((sheet[96 * row : 96 * row + 96, :300] < 128).any() for row in range(3))
+
+
+def test_a_sheet_leaves_room_for_a_clip_without_a_face(tmp_path, capsys):
+    for place in range(2):
+        own_bytes(write_clip(tmp_path / f"c{place}.mp4", seconds=3.2, frames=32))
+    (tmp_path / "labels.csv").write_text(table("file,label", "c0.mp4,joy", "c1.mp4,rage"))
+    small = ["--recipe", "cfnsr", "--views.video.size", "16", "--preview", str(tmp_path / "sheet.png")]
+    assert run(tmp_path, tmp_path / "out", *small) == 0
+    assert "2 without video (missing.csv)" in capsys.readouterr().out
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert sheet.shape == (2 * 96, 300 + 8 * 96, 3)
+    assert (sheet[:, 300:] == 255).all()
 
 
 @pytest.mark.realdata

@@ -107,7 +107,7 @@ def test_too_few_speakers_are_told_with_the_number_that_works(tmp_path, capsys):
     assert clips(tmp_path / "few", "file,label,speaker", few).facts["folds"]["count"] == 3
     assert "--folds 1: at least 2" in refused(tmp_path, "file,label,speaker", SPEAKERS, folds=1)
     one = [row for row in SPEAKERS if row.endswith("a")]
-    assert "all 4 clips are of one participant, 'a'" in refused(tmp_path / "one", "file,label,speaker", one)
+    assert "all 4 clips are of one speaker, 'a'" in refused(tmp_path / "one", "file,label,speaker", one)
 
 
 def test_without_speakers_the_unit_is_the_clip_and_that_is_said(tmp_path, capsys):

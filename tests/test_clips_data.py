@@ -124,6 +124,13 @@ def test_folds_that_are_not_there(tmp_path):
             ClipsDataModule(root)
 
 
+def test_two_folds_are_too_few_where_one_validates(tmp_path):
+    root = write(tmp_path, columns=lambda clip, speaker: {"fold": str(speaker % 2)})
+    assert held(ClipsDataModule(root))["train"]
+    with pytest.raises(DataError, match=r"--data\.protocol honest: .* no third that could train; make three or more"):
+        ClipsDataModule(root, protocol="honest").rows  # noqa: B018
+
+
 def test_a_speaker_in_two_folds_is_refused(tmp_path):
     root = write(tmp_path, columns=lambda clip, speaker: {"fold": str(clip % 2)})
     with pytest.raises(DataError, match=r"speakers s0, s1.* are in both train and test"):

@@ -3,6 +3,8 @@
 import copy
 import json
 import shutil
+import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -54,8 +56,11 @@ def refusal(capsys, *arguments):
 
 def flip(path, at=0.5):
     """Flips one bit of the largest member of an archive, where values are."""
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda member: member.file_size)
     content = bytearray(path.read_bytes())
-    content[int(len(content) * at)] ^= 4
+    name, extra = struct.unpack("<HH", content[largest.header_offset + 26 : largest.header_offset + 30])
+    content[largest.header_offset + 30 + name + extra + int(largest.file_size * at)] ^= 4
     path.write_bytes(content)
 
 

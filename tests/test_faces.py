@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from datamodules.errors import MediaError
-from datamodules.media.clip import read_clip, spread
+from datamodules.media.clip import read_clip
 from datamodules.media.faces import crop, detect_boxes
+from datamodules.views.base import Times as spread
 
 
 def gradient(width=320, height=240):

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fabricated import make_cell
+from hostile_clips import ABSENT, REFUSED, SKIPPED, TOLD, Mistake, make, own_clip
 from hostile_media import ODD_SOUNDS, SOUNDS, VIDEOS, int16, tone, wav
 from hostile_results import ANY_FILE, HARMLESS, MANIFESTS, OWN
 from hostile_settings import CONFIGS, MIDDLE, OPTIONS
@@ -295,6 +297,56 @@ def test_a_name_that_would_leave_its_folder_is_refused(command, sources, tmp_pat
     assert not {path for path in after - before if path.is_file()}
 
 
+# --- clips of one's own -----------------------------------------------------------------------------------------------
+
+
+def prepared_own(command, tmp_path, mistake: Mistake, *more: str) -> Outcome:
+    source = make(tmp_path / "own", mistake)
+    options = ["--recipe", "sound", "--workers", "1", *mistake.options, *more]
+    return command("prepare", "clips", "--source", source, "--out", tmp_path / "out", *options)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_mistake_with_own_clips_is_one_line(command, tmp_path, name):
+    outcome = prepared_own(command, tmp_path, REFUSED[name])
+    assert outcome.code == 2, outcome
+    assert REFUSED[name].says in outcome.err, outcome
+    assert len(outcome.err.splitlines()) == 1
+    assert not list(tmp_path.rglob("COMPLETE"))
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_is_odd_with_own_clips_is_told(command, tmp_path, name):
+    outcome = prepared_own(command, tmp_path, TOLD[name])
+    assert outcome.code == 0, outcome
+    assert TOLD[name].says in outcome.out
+    assert (tmp_path / "out/prepared-sound/COMPLETE").exists()
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_a_bad_clip_among_own_ones_is_skipped_with_its_reason(command, tmp_path, name):
+    refused = prepared_own(command, tmp_path / "a", Mistake("", then=SKIPPED[name]))
+    assert refused.code == 1, refused
+    assert own_clip(3) in refused.err
+    assert "--max-skipped 1" in refused.err
+    accepted = prepared_own(command, tmp_path / "b", Mistake("", then=SKIPPED[name]), "--max-skipped", "1")
+    assert accepted.code == 0, accepted
+    (skipped,) = read_own_table(tmp_path / "b/out/prepared-sound/skipped.csv")
+    assert skipped["file"] == own_clip(3)
+    assert skipped["reason"] in refused.err
+    assert len(Store(tmp_path / "b/out/prepared-sound")) == 7
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_an_own_clip_that_lacks_something_is_listed(command, tmp_path, name):
+    outcome = prepared_own(command, tmp_path, Mistake("", then=ABSENT[name]))
+    assert outcome.code == 0, outcome
+    assert "1 without wave (missing.csv)" in outcome.out
+    (missing,) = read_own_table(tmp_path / "out/prepared-sound/missing.csv")
+    assert (missing["modality"], missing["file"]) == ("wave", own_clip(3))
+    assert len(Store(tmp_path / "out/prepared-sound")) == 8
+
+
 # --- tensors ----------------------------------------------------------------------------------------------------------
 FIT = """
 trainer: {fast_dev_run: true, accelerator: cpu}
@@ -324,9 +376,10 @@ def test_a_bad_feature_stops_before_the_first_step(command, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     root = features(tmp_path / "data", suffix)
     {".pt": BAD_TENSORS, ".npy": BAD_ARRAYS}[suffix][name](root / "sound" / f"s1-2{suffix}")
-    outcome = fit(command, root)
+    with warnings.catch_warnings(record=True) as told:  # one of another length may be meant
+        outcome = fit(command, root)
     assert outcome.code == 2, outcome
-    assert "s1-2" in outcome.err, outcome
+    assert "s1-2" in outcome.err + "".join(str(one.message) for one in told), outcome
     assert not (tmp_path / "was-here").exists()
 
 

@@ -12,7 +12,7 @@ import yaml
 from fabricated import alter, fill, make_project
 
 from callbacks import plots
-from experiments.report import caveats, markup, renderings, report_tables
+from experiments.report import caveats, command, markup, renderings, report_tables
 from experiments.report.command import summary_of, write_report
 from experiments.report.plots import _fold_dots
 from experiments.report.readme import stale_blocks, update_readme
@@ -137,7 +137,7 @@ def summary(tmp_path, monkeypatch):
 def test_a_whole_report_shows_what_was_written(summary, tmp_path, monkeypatch):
     text, summary = summary
     assert _fold_dots(summary, summary.rows)  # a formula in a label would not be drawn
-    monkeypatch.setattr(renderings, "figures", lambda _: [(f"F {text}", b"")])  # seconds
+    monkeypatch.setattr(command, "figures", lambda _: [(f"F {text}", b"")])  # seconds
     whole = report_tables.report_of(summary)
     lines = write_report([whole, whole], tmp_path / "report")
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u2028]", "".join(lines))
@@ -166,19 +166,18 @@ def test_a_whole_report_shows_what_was_written(summary, tmp_path, monkeypatch):
         assert readme.read_text().startswith("before\n\n<!-- table:toy -->\n**T")
         assert readme.read_text().endswith("<!-- /table:toy -->\n\nafter\n")
         assert readme.read_text().count("<!--") == 2
-    assert stale_blocks(readme, [whole]) == []
+    assert stale_blocks(readme, {"toy": readme_block(whole)}) == []
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_every_format_escapes_by_its_own_rule(summary, kind, monkeypatch):
+def test_every_format_escapes_by_its_own_rule(summary, kind):
     text = HOSTILE[kind]
     table = TextTable(text, [text, "n"], [[text, "1"]])
     report = Report(replace(summary[1], table=replace(summary[1].table, source=text)), table, [table], [text])
-    monkeypatch.setattr(renderings, "figures", lambda _: [(text, b"")])
     for rule, shown, times in (
         (markup.markdown, renderings.whole_markdown(report), 8),
         (markup.latex, renderings.whole_latex(report), 6),
-        (markup.escape, renderings.html(report), 11),
+        (markup.escape, renderings.html(report, [(text, b"")]), 11),
         (markup.escape, renderings.index_html([report]), 3),
         (markup.markdown, readme_block(report), 5),
         (markup.markdown, renderings.markdown(table), 2),
@@ -197,7 +196,7 @@ def test_templates_leave_escaping_to_the_format_in_their_name():
 
 def test_the_tables_of_a_report_are_made_once(summary, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr(renderings, "figures", lambda _: [])
+    monkeypatch.setattr(command, "figures", lambda _: [])
     for module, name in ((report_tables, "main_table"), (report_tables, "cost"), (caveats, "notes")):
         own = getattr(module, name)
         monkeypatch.setattr(module, name, lambda of, own=own, name=name: made.append(name) or own(of))

@@ -11,10 +11,11 @@ import pytest
 
 from datamodules.errors import MediaError
 from datamodules.media import container as media_file
-from datamodules.media.clip import read_clip, spread
+from datamodules.media.clip import read_clip
 from datamodules.media.frames import shown_size, to_gray, to_rgb
 from datamodules.media.grid_frames import grid_frames
 from datamodules.media.pictures import count_frames, frames_at
+from datamodules.views.base import Times as spread
 
 RATE = 44100
 

@@ -51,7 +51,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     assert "10 evaluations under missing modalities of 2 cells" in capsys.readouterr().out
     concat = [str(table), "--rows", "concat", "--data", "synthetic", "--runs", str(runs)]
     with monkeypatch.context() as patch:  # at the end it is drawn
-        patch.setattr("experiments.report.renderings.figures", lambda summary: [])
+        patch.setattr("experiments.report.command.figures", lambda summary: [])
         assert run(*concat) == 0
     cells = runs / "synthetic" / "tiny" / "concat"
     folder = cells / "paper-fold2-seed1"
@@ -88,7 +88,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
         torch.save(content, cell / "checkpoints" / other)
         shutil.rmtree(cell / "missing")
         with monkeypatch.context() as patch:
-            patch.setattr("experiments.report.renderings.figures", lambda summary: [])
+            patch.setattr("experiments.report.command.figures", lambda summary: [])
             assert run(*concat) == 0
         assert {path.name: path.read_bytes() for path in (cell / "missing" / "audio-0.50").iterdir()} == scored
 
@@ -114,7 +114,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
-    monkeypatch.setattr("experiments.report.renderings.figures", lambda summary: [])
+    monkeypatch.setattr("experiments.report.command.figures", lambda summary: [])
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}")
     path = tmp_path / "experiments" / "tables" / "toy.yaml"
     path.write_text(path.read_text() + "missing: {rates: [0, 1], modalities: [audio, video], rows: [pair]}\n")

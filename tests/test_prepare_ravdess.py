@@ -19,11 +19,12 @@ from test_media import RATE, own_bytes, tone, write_clip, write_wav
 import cli
 from datamodules.entries import Entry, Media
 from datamodules.errors import DataError, MediaError
-from datamodules.media.clip import Clip, read_clip, spread
+from datamodules.media.clip import Clip, read_clip
 from datamodules.prepare_command import main
 from datamodules.store.making import prepare_job
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
+from datamodules.views.base import Times as spread
 from datamodules.views.faces import Faces
 from datamodules.views.mfcc import MFCC
 from option_parser import OptionError

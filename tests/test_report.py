@@ -314,21 +314,27 @@ def test_synthetic_results_are_not_committed(project):
     assert not Path("docs").exists()
 
 
+def blocks(*planners, results=None):
+    """Block of every table by its name."""
+    reports = [report_tables.report_of(summary_of(planner, results)) for planner in planners]
+    return {report.summary.table.name: renderings.readme_block(report) for report in reports}
+
+
 def test_the_readme_is_renewed_and_checked(project):
     planner = fill()
     write(project / "README.md", "# Toy\n\n<!-- table:toy -->\nyesterday's\n<!-- /table:toy -->\n\nthe end\n")
-    assert stale_blocks(Path("README.md"), [report_tables.report_of(summary_of(planner))]) == ["toy"]
+    assert stale_blocks(Path("README.md"), blocks(planner)) == ["toy"]
     report.run(options("toy", "--readme"), HERE)
     text = Path("README.md").read_text()
     assert text.startswith("# Toy\n\n<!-- table:toy -->\n**Toy** (somebody, somewhere)\n\n| Row |")
     assert text.endswith("<!-- /table:toy -->\n\nthe end\n")
     assert "yesterday" not in text
-    assert stale_blocks(Path("README.md"), [report_tables.report_of(summary_of(planner))]) == []
+    assert stale_blocks(Path("README.md"), blocks(planner)) == []
     report.run(options("toy", "--readme"), HERE)
     assert Path("README.md").read_text() == text
     number = re.search(r"\d\d\.\d\d \N{PLUS-MINUS SIGN}", text)[0]
     Path("README.md").write_text(text.replace(number, "99.99 \N{PLUS-MINUS SIGN}", 1))
-    assert stale_blocks(Path("README.md"), [report_tables.report_of(summary_of(planner))]) == ["toy"]
+    assert stale_blocks(Path("README.md"), blocks(planner)) == ["toy"]
 
 
 def test_a_readme_without_markers(project):
@@ -364,8 +370,10 @@ def test_the_projects_own_readme_is_up_to_date():
     named = [name for name in names if name in table_names() and (results / name).is_dir()]
     assert {path.name for path in results.iterdir()} <= set(named), "a table with committed results is not shown"
     assert set(names) - set(named) == {"ravdess_linear"}, "a block that nothing makes"  # that one: tests/test_linear.py
-    reports = [report_tables.report_of(summary_of(Planner(read_table(name), Path("runs")), results)) for name in named]
-    assert stale_blocks(readme, reports) == [], "run: python cli.py report --results docs/results --readme"
+    planners = [Planner(read_table(name), Path("runs")) for name in named]
+    assert stale_blocks(readme, blocks(*planners, results=results)) == [], (
+        "run: python cli.py report --results docs/results --readme"
+    )
 
 
 def test_every_committed_result_is_a_row_of_its_table_under_its_settings():

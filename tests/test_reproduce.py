@@ -31,7 +31,7 @@ ONE = ["--rows", "audio", "--folds", "0", *SOME]
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(make_project(tmp_path))
-    monkeypatch.setattr("experiments.report.renderings.figures", lambda summary: [])  # drawn in test_report.py
+    monkeypatch.setattr("experiments.report.command.figures", lambda summary: [])  # drawn in test_report.py
     monkeypatch.setenv("PYTHONPATH", f"{PROJECT}{os.pathsep}{PROJECT / 'tests'}")  # for the fake cli.py
     return tmp_path
 

@@ -10,7 +10,8 @@ from test_media import RATE, write_wav
 from datamodules.errors import MediaError
 from datamodules.media import container as media_file
 from datamodules.media import sound
-from datamodules.media.clip import read_clip, spread
+from datamodules.media.clip import read_clip
+from datamodules.views.base import Times as spread
 
 BLOCK = 1024
 CLICKS = (1.0, 1.5)  # seconds

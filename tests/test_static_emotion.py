@@ -372,3 +372,9 @@ def test_data_without_the_modality_or_of_another_shape_are_refused():
         StaticEmotion(8, {"body": [3, 32, 32]}, tiny_encoder())
     with pytest.raises(TaskError, match=r"FaceEmbedding cannot read joints of shape \[17, 3\]"):
         StaticEngagement(3, {"joints": [17, 3]}, tiny_encoder(), "joints")
+
+
+def test_one_set_of_classes_is_refused_with_what_learns_it():
+    task = StaticEmotion(3, {"face": [3, 32, 32]}, encoder=tiny_encoder())
+    with pytest.raises(TaskError, match=r"take --config experiments/static_engagement_face\.yaml"):
+        task.task_loss({}, torch.zeros(2, dtype=torch.long))

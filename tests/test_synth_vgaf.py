@@ -10,9 +10,10 @@ import torch
 import cli
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, read_labels, read_sources, source_clip
 from datamodules.errors import DataError
-from datamodules.media.clip import read_clip, spread
+from datamodules.media.clip import read_clip
 from datamodules.standins import vgaf
 from datamodules.vgaf import VGAFDataModule
+from datamodules.views.base import Times as spread
 
 
 def arguments(out, clips=9, seed=0, workers=1):

@@ -7,7 +7,6 @@ split: actors are dealt into five folds in the order of their numbers. Not teste
 """
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,9 +15,10 @@ import numpy as np
 
 from datamodules.entries import Catalogue, Entry, Media, Scan, Series
 from datamodules.errors import DataError
-from datamodules.reading.files import SOUNDS, VIDEOS, files_in, plain
+from datamodules.reading.files import SOUNDS, VIDEOS, files_in, place_in
 from datamodules.reading.matches import one_of_each, print_copies, print_unmatched
-from datamodules.reading.recordings import check_recordings, fault_of_second
+from datamodules.reading.named_clips import NamedClips
+from datamodules.reading.recordings import check_recordings
 from datamodules.reading.tables import Table, settle
 
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
@@ -54,20 +54,14 @@ class CREMAD(Catalogue):
                 is missing or wrong.
         """
         files = files_in(source, (*SOUNDS, *VIDEOS))
-        ignored = Counter[str]()
+        named = NamedClips(source, "audio")
         clips: dict[str, dict[str, Path]] = {form: {} for form in FORMS}
-        bad: list[Entry] = []
         for path in files:
-            place, reason = plain(path.relative_to(source).as_posix()), ""
-            found = clips[next(form for form, kinds in FORMS.items() if path.suffix.lower() in kinds)]
-            if not _NAME.fullmatch(path.stem):
-                reason = "not named like a CREMA-D clip"
-            elif known := found.get(path.stem):
-                reason = fault_of_second(known, path, source, ignored)
+            form = next(form for form, kinds in FORMS.items() if path.suffix.lower() in kinds)
+            if _NAME.fullmatch(path.stem):
+                named.add(clips[form], path.stem, path)
             else:
-                found[path.stem] = path
-            if reason:
-                bad.append(Entry(place, name=place, media={"audio": Media(path)}, problem=reason))
+                named.refuse(path, "not named like a CREMA-D clip")
         films, sounds, compressed = clips.values()
         taken = films or {**compressed, **sounds}
         if not taken:
@@ -78,7 +72,7 @@ class CREMAD(Catalogue):
         if films:
             print_unmatched(str(source), {*films, *sounds, *compressed}, films, "film", "clip")
         for form, found in clips.items():
-            ignored[form] += len(set(found.values()) - set(taken.values()))
+            named.ignored[form] += len(set(found.values()) - set(taken.values()))
         votes = None if self.label == "intended" else read_votes(source, VOTES[self.label])
         actors = sorted({id.partition("_")[0] for id in taken})
         folds = {actor: place % FOLDS for place, actor in enumerate(actors)}
@@ -90,7 +84,7 @@ class CREMAD(Catalogue):
         if votes is not None:
             facts["tasks"] = {"emotion": {"kind": "soft", "classes": classes}}
         columns = () if votes is None else tuple(f"soft_{name}" for name in self.classes)
-        return Scan(sorted([*entries, *bad], key=lambda entry: entry.id), +ignored, facts, columns)
+        return Scan(named.sorted_with(entries), +named.ignored, facts, columns)
 
 
 def _entry(
@@ -99,14 +93,14 @@ def _entry(
     actor, sentence, emotion, level = id.split("_")
     media = {"audio": Media(path)} | ({"video": Media(path)} if path.suffix.lower() in VIDEOS else {})
     columns = {"fold": str(folds[actor]), "sentence": sentence, "level": level}
-    name, problem = plain(path.relative_to(source).as_posix()), ""
     labels: dict[str, int | Series] = {"emotion": list(EMOTIONS).index(emotion)}
+    problem = ""
     if votes is not None:
         shares = votes.get(f"{id}X" if level == "X" else id, ())
         problem = "" if shares else "no row in the table of votes"
         labels = {"emotion": Series(np.array([shares], np.float32))} if shares else {}
         columns |= {f"soft_{name}": repr(share) for name, share in zip(EMOTIONS.values(), shares, strict=False)}
-    return Entry(id, actor, name, media, labels=labels, columns=columns, problem=problem)
+    return Entry(id, actor, place_in(source, path), media, labels=labels, columns=columns, problem=problem)
 
 
 def read_votes(source: Path, column: str) -> dict[str, tuple[float, ...]]:

@@ -14,7 +14,7 @@ import numpy as np
 from datamodules.entries import Entry, Media, Series
 from datamodules.errors import DataError
 from datamodules.reading.engagement_videos import CLASSES, EngagementVideos
-from datamodules.reading.files import files_in, plain
+from datamodules.reading.files import files_in, place_in, plain
 from datamodules.reading.matches import print_copies, print_unmatched
 from datamodules.reading.tables import Table, settle
 
@@ -56,15 +56,12 @@ class DAiSEE(EngagementVideos):
                 else:
                     row = np.eye(len(CLASSES), dtype=np.float32)[[CLASS_OF_LEVEL[level]]]
                     labels = {"engagement": Series(row)}
-                place = plain(path.relative_to(source).as_posix())
-                yield Entry(clip, who, place, {"video": Media(path)}, labels=labels, split=split, problem=problem)
+                media = {"video": Media(path)}
+                yield Entry(clip, who, place_in(source, path), media, labels=labels, split=split, problem=problem)
 
 
 def read_levels(path: Path) -> dict[str, str]:
     """Return the engagement by clip, as written.
-
-    Args:
-        path: One of the three label files.
 
     Raises:
         DataError: It cannot be read, lacks a column or labels a clip twice differently.

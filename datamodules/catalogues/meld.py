@@ -7,7 +7,6 @@ the same speakers are in all three: the dialogue is the group. Not tested on the
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import ClassVar, Literal
 
 from datamodules.entries import Catalogue, Entry, Media, Scan
 from datamodules.errors import DataError
-from datamodules.reading.files import SOUNDS, VIDEOS, files_in, plain
+from datamodules.reading.files import SOUNDS, VIDEOS, files_in, place_in
 from datamodules.reading.matches import one_of_each, print_copies, print_unmatched
+from datamodules.reading.named_clips import NamedClips
 from datamodules.reading.recordings import check_recordings
 from datamodules.reading.tables import Place, Row, Table, settle
 
@@ -55,8 +55,8 @@ class MELD(Catalogue):
         Raises:
             DataError: A table is missing or not as expected, there is no file, or one recording is in two splits.
         """
-        files, ignored, bad = files_in(source, (*VIDEOS, *SOUNDS)), Counter[str](), list[Entry]()
-        clips = _clips(files, source, ignored, bad)
+        files, named = files_in(source, (*VIDEOS, *SOUNDS)), NamedClips(source, "audio")
+        clips = _clips(files, named)
         if not clips:
             raise DataError(
                 f"--source {source}: no MELD clip among {len(files)} media files; wanted are names like\n"
@@ -74,7 +74,7 @@ class MELD(Catalogue):
         # Utterances that share their times are cut out alike, whoever speaks: only two splits must not hold the same.
         check_recordings(((clips[one.id], one.split, None) for one in entries), source)
         facts = {"classes": list(CLASSES[self.label]), "metadata": ["speaker"]}
-        return Scan([*entries, *bad], +ignored, facts)
+        return Scan([*entries, *named.refused], +named.ignored, facts)
 
     def _entry(self, id: str, row: dict[str, str], path: Path, source: Path) -> Entry:
         word, dialogue, _ = id.split("_")
@@ -85,24 +85,21 @@ class MELD(Catalogue):
             {"meta_speaker": row["speaker"], **{name: row[name] for name in CLASSES}},
         )
         labels: dict[str, int] = {self.label: CLASSES[self.label].index(row[self.label])}
-        name = plain(path.relative_to(source).as_posix())
-        return Entry(id, f"{word}_{dialogue}", name, media, texts, labels, SPLITS[word], columns)
+        return Entry(id, f"{word}_{dialogue}", place_in(source, path), media, texts, labels, SPLITS[word], columns)
 
 
-def _clips(files: list[Path], source: Path, ignored: Counter[str], bad: list[Entry]) -> dict[str, Path]:
+def _clips(files: list[Path], named: NamedClips) -> dict[str, Path]:
     """Return a file for each ``train_dia0_utt0``: films go before sounds, what was cut again before what was not."""
     clips: dict[str, Path] = {}
     for path in sorted(files, key=lambda path: (path.suffix.lower() in SOUNDS, not path.stem.startswith(AGAIN), path)):
-        place = path.relative_to(source)
-        folders = (word for part in reversed(place.parts[:-1]) for word in SPLITS if word in part.lower())
+        parts = path.relative_to(named.source).parts[:-1]
+        folders = (word for part in reversed(parts) for word in SPLITS if word in part.lower())
         found, word = _NAME.fullmatch(path.stem), next(folders, "")
         if found and word:
             known = clips.setdefault(f"{word}_{found[1]}", path)
-            ignored["further files of an utterance"] += known is not path
+            named.ignored["further files of an utterance"] += known is not path
         else:
-            reason = "in no folder of train, dev or test" if found else "not named like a MELD clip"
-            name = plain(place.as_posix())
-            bad.append(Entry(name, name=name, media={"audio": Media(path)}, problem=reason))
+            named.refuse(path, "in no folder of train, dev or test" if found else "not named like a MELD clip")
     return clips
 
 

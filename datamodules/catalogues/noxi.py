@@ -19,7 +19,7 @@ from datamodules.entries import SPLITS as KNOWN
 from datamodules.entries import Entry, Media, Series
 from datamodules.errors import DataError
 from datamodules.reading.engagement_videos import EngagementVideos
-from datamodules.reading.files import files_in, plain
+from datamodules.reading.files import files_in, place_in, plain
 from datamodules.reading.matches import print_copies, print_unmatched
 from datamodules.reading.tables import Table, settle
 from datamodules.reading.tracks import read_nova, read_rows, read_values
@@ -58,8 +58,8 @@ class NoXi(EngagementVideos):
         paths = [path for path in files_in(source, (".mp4",)) if path.name in names]
         given = read_splits(self.splits) if self.splits else {}
         for path in paths:
-            role, session, place = names[path.name], plain(path.parent.name), path.relative_to(source)
-            splits = [SPLITS[part.lower()] for part in place.parts[:-2] if part.lower() in SPLITS]
+            role, session, parts = names[path.name], plain(path.parent.name), path.relative_to(source).parts[:-2]
+            splits = [SPLITS[part.lower()] for part in parts if part.lower() in SPLITS]
             split = given.get(session) or (splits[-1] if splits else "")
             labels, problem = {}, ""
             if not split:
@@ -69,17 +69,17 @@ class NoXi(EngagementVideos):
                     labels = {"engagement": read_engagement(path.parent, role, path.name.endswith(".video.mp4"))}
                 except ValueError as error:
                     problem = str(error)
-            name = plain(place.as_posix())
+            name = place_in(source, path)
             yield Entry(
                 f"{session}/{role}", session, name, {"video": Media(path)}, labels=labels, split=split, problem=problem
             )
         annotated = {
-            plain(f"{path.parent.relative_to(source).as_posix()}/{role}")
+            f"{place_in(source, path.parent)}/{role}"
             for role in set(names.values())
             for pattern in (f"annotation_{role}.txt", *(f"{role}.engagement{ending}" for ending in ENDINGS))
             for path in source.rglob(pattern)
         }
-        shown = {plain(f"{path.parent.relative_to(source).as_posix()}/{names[path.name]}") for path in paths}
+        shown = {f"{place_in(source, path.parent)}/{names[path.name]}" for path in paths}
         print_unmatched(str(source), annotated, shown)
 
 

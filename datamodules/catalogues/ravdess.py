@@ -5,15 +5,15 @@ emotion, intensity, sentence, repetition, actor. Clips with video are used; wher
 """
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from datamodules.entries import Catalogue, Entry, Media, Scan
 from datamodules.errors import DataError
-from datamodules.reading.files import SOUNDS, VIDEOS, files_in, plain
-from datamodules.reading.recordings import check_recordings, fault_of_second
+from datamodules.reading.files import SOUNDS, VIDEOS, files_in, place_in
+from datamodules.reading.named_clips import NamedClips
+from datamodules.reading.recordings import check_recordings
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 _NAME = re.compile(r"0[123]-0[12]-0[1-8]-0[12]-0[12]-0[12]-(0[1-9]|1\d|2[0-4])")
@@ -28,6 +28,11 @@ class RAVDESS(Catalogue):
     recipe: ClassVar[str] = "cfnsr"
     classes: ClassVar[tuple[str, ...]] = EMOTIONS
 
+    @classmethod
+    def listed(cls, id: str) -> str:
+        """Return the trial: the names of its clips with and without video or sound differ before it."""
+        return id[3:]
+
     def scan(self, source: Path) -> Scan:
         """List the clips by their names, sorted by id.
 
@@ -35,25 +40,19 @@ class RAVDESS(Catalogue):
             DataError: There is no clip, or one recording is labelled with two actors or emotions.
         """
         files = files_in(source, (*SOUNDS, *VIDEOS))
-        ignored = Counter[str]()
+        named = NamedClips(source, "video")
         clips: dict[str, dict[str, Path]] = {"01": {}, "03": {}}
-        bad: list[Entry] = []
         for path in files:
             stem, suffix = path.stem, path.suffix.lower()
-            modality, channel, place = stem[:2], stem[3:5], plain(path.relative_to(source).as_posix())
-            reason = ""
+            modality, channel = stem[:2], stem[3:5]
             if not _NAME.fullmatch(stem):
-                reason = "not named like a RAVDESS clip"
+                named.refuse(path, "not named like a RAVDESS clip")
             elif channel == "02" or modality == "02":
-                ignored["songs" if channel == "02" else "video-only clips"] += 1
+                named.ignored["songs" if channel == "02" else "video-only clips"] += 1
             elif suffix not in _SUFFIXES[modality]:
-                reason = f"modality {modality} in a {suffix} file"
-            elif known := clips[modality].get(stem):
-                reason = fault_of_second(known, path, source, ignored)
+                named.refuse(path, f"modality {modality} in a {suffix} file")
             else:
-                clips[modality][stem] = path
-            if reason:
-                bad.append(Entry(place, name=place, media={"video": Media(path)}, problem=reason))
+                named.add(clips[modality], stem, path)
         chosen = clips["01"] or clips["03"]
         if not chosen:
             raise DataError(
@@ -61,14 +60,12 @@ class RAVDESS(Catalogue):
                 "Actor_01/01-01-03-01-01-01-01.mp4, or 03-... .wav for audio alone (docs/data.md)."
             )
         if clips["01"]:
-            ignored["audio-only clips"] += len(clips["03"])
+            named.ignored["audio-only clips"] += len(clips["03"])
         entries = [_entry(id, path, source) for id, path in sorted(chosen.items())]
-        recordings = ((chosen[one.id], f"actor {one.group}", one.label) for one in entries)
-        check_recordings(recordings, source)
-        return Scan(sorted([*entries, *bad], key=lambda entry: entry.id), +ignored)
+        check_recordings(((chosen[one.id], f"actor {one.group}", one.label) for one in entries), source)
+        return Scan(named.sorted_with(entries), +named.ignored)
 
 
 def _entry(id: str, path: Path, source: Path) -> Entry:
     media = {"audio": Media(path)} | ({"video": Media(path)} if id.startswith("01") else {})
-    name = plain(path.relative_to(source).as_posix())
-    return Entry(id, group=id[-2:], name=name, media=media, labels={"emotion": int(id[6:8]) - 1})
+    return Entry(id, id[-2:], place_in(source, path), media, labels={"emotion": int(id[6:8]) - 1})

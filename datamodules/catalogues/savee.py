@@ -6,15 +6,15 @@ first letter or two, a sentence. The ``savee`` inside the catalogue `faces` is a
 """
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from datamodules.entries import Catalogue, Entry, Media, Scan
 from datamodules.errors import DataError
-from datamodules.reading.files import SOUNDS, files_in, plain
-from datamodules.reading.recordings import check_recordings, fault_of_second
+from datamodules.reading.files import SOUNDS, files_in, place_in
+from datamodules.reading.named_clips import NamedClips
+from datamodules.reading.recordings import check_recordings
 
 EMOTIONS = {
     "a": "anger",
@@ -44,26 +44,19 @@ class SAVEE(Catalogue):
             DataError: There is none, or one recording is said to be of two speakers or emotions.
         """
         files = files_in(source, SOUNDS)
-        ignored = Counter[str]()
+        named = NamedClips(source, "audio")
         clips: dict[str, Path] = {}
-        bad: list[Entry] = []
         for path in files:
-            place = plain(path.relative_to(source).as_posix())
             folder, found = path.absolute().parent.name, _NAME.fullmatch(path.stem)
             id = path.stem if found and found[1] else f"{folder}_{path.stem}"
-            reason = ""
             if not found:
-                reason = "not named like a SAVEE clip"
+                named.refuse(path, "not named like a SAVEE clip")
             elif not found[1] and folder not in SPEAKERS:
-                reason = f"neither its name nor its folder says which of {', '.join(SPEAKERS)} speaks"
+                named.refuse(path, f"neither its name nor its folder says which of {', '.join(SPEAKERS)} speaks")
             elif folder in SPEAKERS and not id.startswith(folder):
-                reason = f"named after {found[1]}, in the folder of {folder}"
-            elif known := clips.get(id):
-                reason = fault_of_second(known, path, source, ignored)
+                named.refuse(path, f"named after {found[1]}, in the folder of {folder}")
             else:
-                clips[id] = path
-            if reason:
-                bad.append(Entry(place, name=place, media={"audio": Media(path)}, problem=reason))
+                named.add(clips, id, path)
         if not clips:
             raise DataError(
                 f"--source {source}: no SAVEE clip among {len(files)} sound files; wanted are names like\n"
@@ -71,9 +64,9 @@ class SAVEE(Catalogue):
             )
         entries = [_entry(id, path, source) for id, path in sorted(clips.items())]
         check_recordings(((clips[one.id], one.group, one.label) for one in entries), source)
-        return Scan(sorted([*entries, *bad], key=lambda entry: entry.id), ignored)
+        return Scan(named.sorted_with(entries), named.ignored)
 
 
 def _entry(id: str, path: Path, source: Path) -> Entry:
-    name, emotion = plain(path.relative_to(source).as_posix()), list(EMOTIONS).index(id[3:-2])
-    return Entry(id, id[:2], name, {"audio": Media(path)}, labels={"emotion": emotion})
+    emotion = list(EMOTIONS).index(id[3:-2])
+    return Entry(id, id[:2], place_in(source, path), {"audio": Media(path)}, labels={"emotion": emotion})

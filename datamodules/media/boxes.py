@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from datamodules.errors import DataError
+from datamodules.media.faces import LEAST
 from datamodules.reading.matches import print_copies
 from datamodules.reading.tables import Row, Table, settle
 from datamodules.shapes.window_rules import FPS
@@ -25,7 +26,6 @@ COLUMNS = {
     "joints": [f"j{joint}_{value}" for joint in range(JOINTS) for value in ("x", "y", "score")],
 }
 _NUMBERS = ["time", *(name for columns in COLUMNS.values() for name in columns)]
-_LEAST = 2  # pixels; a thinner box shows nothing
 WIDTHS = {"face": (4,), "body": (4,), "joints": (JOINTS, 3)}
 
 Found = dict[str, np.ndarray]  # "face" (4,), "body" (4,), "joints" (17, 3) in pixels; NaN where not found
@@ -127,7 +127,7 @@ def grown(box: np.ndarray, margin: tuple[int, int], size: tuple[int, int]) -> tu
         return None
     wider = np.clip(np.round(box + np.array([-1, -1, 1, 1]) * np.tile(margin, 2)), 0, np.tile(size, 2))
     left, top, right, bottom = wider.astype(int).tolist()
-    return (left, top, right, bottom) if right - left >= _LEAST and bottom - top >= _LEAST else None
+    return (left, top, right, bottom) if right - left >= LEAST and bottom - top >= LEAST else None
 
 
 @lru_cache(maxsize=1)

@@ -18,8 +18,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from datamodules.errors import MediaError
-from datamodules.media.container import MAX_SECONDS, check_whole, open_media, streams_of
+from datamodules.media.container import MAX_SECONDS, check_file, check_whole, open_media, streams_of
 from datamodules.media.part import EPSILON, Part, PartPackets, part_packets
+from datamodules.media.pictures import read_picture
 from datamodules.media.sound import read_audio
 
 _Stream = TypeVar("_Stream", AudioStream, VideoStream)
@@ -43,11 +44,6 @@ class Clip:
     times: np.ndarray
     clock: np.ndarray
     waves: dict[int, np.ndarray]
-
-
-def spread(count: int) -> Callable[[float], np.ndarray]:
-    """Return times ``i * duration / count`` for i = 0 .. count - 1, in seconds."""
-    return lambda duration: np.arange(count) * duration / count
 
 
 def read_clip(
@@ -99,6 +95,28 @@ def read_clip(
             seconds = clip.duration if times is not None else len(waves[rates[0]]) / rates[0]
             clip = replace(clip, duration=seconds, waves=waves)
     return clip
+
+
+def clip_of(paths: Sequence[Path], times: Callable[[float], np.ndarray]) -> Clip:
+    """Read pictures that stand for a video without sound, one of them a second.
+
+    Args:
+        paths: In order.
+        times: From the duration to the times of those that are wanted, both in seconds.
+
+    Raises:
+        MediaError: A picture is missing or broken.
+    """
+    places = np.floor(times(len(paths))).astype(int)
+    read = {}
+    for place in np.unique(places).tolist():
+        check_file(paths[place])
+        try:
+            read[place] = VideoFrame.from_ndarray(read_picture(paths[place]), "rgb24")
+        except MediaError as error:
+            raise MediaError(paths[place], f"{paths[place].name}: {error.reason}") from None
+    frames, clock = [read[place] for place in places.tolist()], np.arange(len(paths), dtype=float)
+    return Clip(float(len(paths)), frames, clock[places], clock, {})
 
 
 def _demux(

@@ -1,5 +1,6 @@
 """The frames of a long video on a grid of times, one at a time: `media.read_clip` would hold all of them."""
 
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -93,8 +94,7 @@ def _decoded(
 
 
 def _grid_of_part(path: Path, fps: int, part: Part) -> Iterator[VideoFrame]:
-    if not 0 <= part.start < (part.start + 1 if part.end is None else part.end):
-        raise MediaError(path, f"{part} is no part of a file")
+    part.check(path, longest=math.inf)
     with closing(open_media(path)) as container:
         stream = streams_of(path, container, "video")[0]
         first = first_times(path, [stream])[stream.index]

@@ -10,9 +10,9 @@ import numpy as np
 
 from datamodules.errors import DataError, MediaError
 from datamodules.media.faces import LEAST
+from datamodules.reading.feature_csv import CONFIDENCE
 from datamodules.reading.tables import Table
 
-CONFIDENCE = 0.7  # OpenFace's author takes less for a failure
 NEAR = 0.5  # seconds; a box that is older says little about where the face is
 FASTEST = 0.004  # seconds a frame; no camera films faces at more than 250 frames a second
 POINTS = [f"{axis}_{point}" for axis in "xy" for point in range(68)]

@@ -36,8 +36,12 @@ class Part:
     start: float
     end: float | None
 
-    def check(self, path: Path) -> None:
+    def check(self, path: Path, longest: float = MAX_SECONDS) -> None:
         """Refuse a part that is none, or too long to be held in memory.
+
+        Args:
+            path: Named in the error.
+            longest: Seconds that are accepted.
 
         Raises:
             MediaError: It is.
@@ -45,8 +49,8 @@ class Part:
         end = self.start + 1 if self.end is None else self.end
         if not 0 <= self.start < end:
             raise MediaError(path, f"{self} is no part of a file")
-        if end - self.start > MAX_SECONDS:
-            raise MediaError(path, f"{self} is longer than the {MAX_SECONDS:.0f} s that are read of a clip")
+        if end - self.start > longest:
+            raise MediaError(path, f"{self} is longer than the {longest:.0f} s that are read of a clip")
 
     def seconds(self, path: Path, length: float) -> float:
         """Return how long it is.

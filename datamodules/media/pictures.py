@@ -1,6 +1,6 @@
 """Pictures: from a file, or frames of a video at given times, one after the other."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from av.video.stream import VideoStream
 from PIL import Image, UnidentifiedImageError
 
 from datamodules.errors import MediaError
-from datamodules.media.clip import Clip
 from datamodules.media.container import check_file, open_media, streams_of
 
 FEW = 100_000  # frames; as many are looked for whatever the size of the file
@@ -35,28 +34,6 @@ def read_picture(path: Path) -> np.ndarray:
         raise MediaError(path, "a picture of too many pixels") from None
     except (OSError, EOFError, SyntaxError, ValueError) as error:  # Pillow's kinds for a damaged file
         raise MediaError(path, f"damaged picture ({error})") from None
-
-
-def clip_of(paths: Sequence[Path], times: Callable[[float], np.ndarray]) -> Clip:
-    """Read pictures that stand for a video without sound, one of them a second.
-
-    Args:
-        paths: In order.
-        times: From the duration to the times of those that are wanted, both in seconds.
-
-    Raises:
-        MediaError: A picture is missing or broken.
-    """
-    places = np.floor(times(len(paths))).astype(int)
-    read = {}
-    for place in np.unique(places).tolist():
-        check_file(paths[place])
-        try:
-            read[place] = VideoFrame.from_ndarray(read_picture(paths[place]), "rgb24")
-        except MediaError as error:
-            raise MediaError(paths[place], f"{paths[place].name}: {error.reason}") from None
-    frames, clock = [read[place] for place in places.tolist()], np.arange(len(paths), dtype=float)
-    return Clip(float(len(paths)), frames, clock[places], clock, {})
 
 
 def count_frames(path: Path) -> tuple[float, int]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.errors import DataError
+from datamodules.reading.numbers import DECIMAL_COMMA, clock
 from datamodules.reading.tables import Row, Table
 from error_texts import first_names
 
@@ -22,8 +23,6 @@ CONFIDENCE = 0.7  # OpenFace's author takes less for a failure
 TIMES = ("timestamp", "frameTime", "start", "frame")
 BESIDE = (*TIMES, "end", "face_id", "confidence", "success", "file", "name")  # no features, unless named in full
 _NO_NUMBER = re.compile(r"[+-]?(?:nan|inf(?:inity)?|1\.#\w+)(?:\(\w*\))?", re.IGNORECASE)
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
-_CLOCK = re.compile(r"(?:(\d+) days? )?(\d+):(\d+):(\d+(?:\.\d+)?)")  # as pandas writes a timedelta
 
 
 def choose_columns(path: Path, patterns: Sequence[str]) -> list[str]:
@@ -64,7 +63,7 @@ def read_clip_table(path: Path, columns: list[str], confidence: float, told: Cou
     numbers: list[list[float]] = []
     times: list[float] = []
     faces: list[str] = []
-    clock = next((name for name in TIMES if name in table.names), None)
+    timed = next((name for name in TIMES if name in table.names), None)
     for row in table:
         values = [_number(row, name) for name in columns]
         if not _has_face(row, confidence):
@@ -73,7 +72,7 @@ def read_clip_table(path: Path, columns: list[str], confidence: float, told: Cou
             told["with a value that is no number"] += 1
         else:
             numbers.append(values)
-            times.append(_time(row, clock) if clock else 0.0)
+            times.append(_time(row, timed) if timed else 0.0)
             faces.append(row.get("face_id", ""))
     if len(set(faces)) > 1:
         main = Counter(faces).most_common(1)[0][0]
@@ -100,13 +99,11 @@ def _number(row: Row, column: str) -> float:
         pass
     if not text or _NO_NUMBER.fullmatch(text):
         return math.nan
-    if _DECIMAL_COMMA.fullmatch(text):
+    if DECIMAL_COMMA.fullmatch(text):
         raise DataError(f"{row.where}: {column} is {text[:20]!r}, with a decimal comma; write the table with points")
     raise DataError(f"{row.where}: {column} is {text[:20]!r}, not a number; leave it out of --data.columns")
 
 
 def _time(row: Row, column: str) -> float:
-    if found := _CLOCK.fullmatch(row[column]):
-        days, hours, minutes, seconds = found.groups()
-        return float(days or 0) * 86400 + float(hours) * 3600 + float(minutes) * 60 + float(seconds)
-    return _number(row, column)
+    time = clock(row[column])
+    return _number(row, column) if time is None else time

@@ -11,16 +11,13 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules.batches import Split
 from datamodules.errors import DataError
-from datamodules.reading.names import distinct
+from datamodules.reading.names import SPLIT_NAMES, distinct
 from datamodules.reading.tables import Row, Table, read_table, settle
 from error_texts import first_names
 
 MOST = 10_000  # classes or folds: nobody has as many, and a class more is a row of every table
 CLASSES = "class"  # the task of the classes
 SOFT, VALUE = ("soft_", "label_"), "value_"
-SPLITS: dict[str, Split] = {
-    "train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,15 +43,12 @@ class ClipIndex:
 
 
 def read_index(path: Path, values: Sequence[str] = ()) -> list[Row]:
-    """Read the rows of an index of clips.
+    """Return the rows of an index of clips, of equal ones the first.
 
     Args:
         path: CSV with columns id, group (the unit of folds, the speaker), fold or split, and labels: target (class
             index from 0), ``soft_<class>`` (shares or numbers of raters), ``value_<task>``.
         values: Further columns that hold values.
-
-    Returns:
-        Its rows, of equal ones the first.
 
     Raises:
         DataError: If the file cannot be read, a column or a value is missing, a number is none or beyond `MOST`, or two
@@ -129,7 +123,7 @@ def index_of(path: Path, rows: list[Row], values: Sequence[str], class_names: li
 
 
 def _split(row: Row) -> Split:
-    if found := SPLITS.get(row["split"].casefold()):
+    if found := SPLIT_NAMES.get(row["split"].casefold()):
         return found
     raise DataError(f"{row.where}: split is {row['split']!r}; it is train, val or test")
 

@@ -36,6 +36,11 @@ def plain(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def place_in(source: Path, path: Path) -> str:
+    """Return where a file is inside a folder, with slashes, as a text that UTF-8 can hold."""
+    return plain(path.relative_to(source).as_posix())
+
+
 def sha256_file(*paths: Path) -> str:
     """Hash the bytes of one file, or of several one after the other.
 
@@ -49,3 +54,11 @@ def sha256_file(*paths: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file; empty if it cannot be read."""
+    try:
+        return sha256_file(path)
+    except OSError:
+        return ""

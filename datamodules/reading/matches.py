@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from datamodules.reading.files import sha256_file
+from datamodules.reading.files import hash_of
 from datamodules.reading.tables import settle
 from error_texts import first_names
 
@@ -44,14 +44,6 @@ def print_counts(counts: Counter[str]) -> None:
         print(f"  {count} {what} left aside")
 
 
-def content_hash(path: Path) -> str:
-    """Return a short hash of a file's content, for messages; empty if it cannot be read."""
-    try:
-        return sha256_file(path)[:16]
-    except OSError:
-        return ""
-
-
 def one_of_each(paths: Iterable[Path]) -> dict[str, Path]:
     """Return a file for each name without its ending, of equal ones the last.
 
@@ -61,7 +53,7 @@ def one_of_each(paths: Iterable[Path]) -> dict[str, Path]:
     files: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         files[path.stem].append(path)
-    settle((name, content_hash(path), str(path)) for name, of in files.items() if len(of) > 1 for path in of)
+    settle((name, hash_of(path)[:16], str(path)) for name, of in files.items() if len(of) > 1 for path in of)
     return {name: of[-1] for name, of in files.items()}
 
 

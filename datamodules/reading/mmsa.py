@@ -58,9 +58,6 @@ class MMSAFile:
     def read(self, name: str) -> np.ndarray | list[np.ndarray]:
         """Read a modality of all segments.
 
-        Args:
-            name: The field.
-
         Returns:
             Sequences ``(T, D)`` of as many steps as the lengths say, or vectors ``(N, D)``. What is -inf or NaN is 0,
             and counted.

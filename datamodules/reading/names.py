@@ -1,11 +1,18 @@
-"""Checks of names: before they become part of a path, and that class names are distinct."""
+"""Names: of splits, and checks of others before they become part of a path and that those of classes are distinct."""
 
 import unicodedata
+from typing import Literal
 
 from datamodules.errors import DataError
 
 LONGEST_NAME = 200  # bytes; file systems take 255, and endings are added
 UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of a pair, separators of lines and paragraphs
+
+SPLIT_NAMES: dict[str, Literal["train", "val", "test"]] = {  # by what others call them, in lower case
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "development"), "val"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
 
 
 def fault_in_name(name: str) -> str:

@@ -142,9 +142,6 @@ class _Reader(pickle.Unpickler):
 def read_pickle(path: Path) -> Any:
     """Read a pickle of arrays, tensors and containers; nothing in it is run.
 
-    Args:
-        path: The file.
-
     Returns:
         Its content: dict, list (tuples too), arrays of numbers and text, numbers, str and bytes.
 

@@ -1,7 +1,7 @@
 """Checks of recordings: one with two people or labels is refused, and so is one person on all of them."""
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 
 from datamodules.errors import DataError
-from datamodules.reading.files import check_regular, plain, sha256_file
+from datamodules.reading.files import check_regular, sha256_file
 from error_texts import first_names
 
 
@@ -93,21 +93,6 @@ def check_groups(groups: Sequence[str], source: str, unit: str) -> None:
             f"{source}: all {len(groups)} {unit} are of one participant, {groups[0]!r}, and none could be tested on "
             "others; docs/data.md shows where the name of a participant stands"
         )
-
-
-def fault_of_second(known: Path, path: Path, source: Path, ignored: Counter[str]) -> str:
-    """Return why a second file of one clip cannot be used; empty for a copy of the first, which is counted.
-
-    Args:
-        known: The first file.
-        path: The second one.
-        source: Folder that messages name them in.
-        ignored: Number of what was left aside, by kind.
-    """
-    if same_bytes(known, path):
-        ignored["copies"] += 1
-        return ""
-    return f"same clip as {plain(known.relative_to(source).as_posix())}"
 
 
 def same_bytes(path: Path, other: Path) -> bool:

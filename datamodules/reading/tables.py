@@ -5,6 +5,7 @@ not count; line breaks inside quotation marks do. A row that does not fit the he
 """
 
 import csv
+import io
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -30,14 +31,20 @@ class Place(NamedTuple):
         return f"{self.source}, line {self.line}"
 
 
+NOWHERE = Place("", 0)
+
+
 class Row(dict[str, str]):
     """Values of one row by column.
 
-    Attributes:
+    Args:
+        values: The same.
         place: Where it begins.
     """
 
-    place = Place("", 0)
+    def __init__(self, values: Mapping[str, str] | Iterable[tuple[str, str]] = (), place: Place = NOWHERE) -> None:
+        super().__init__(values)
+        self.place = place
 
     @property
     def line(self) -> int:
@@ -82,7 +89,7 @@ class Table:
         self._has_header = not (headerless and columns and self.names[0] != columns[0])
         if not self._has_header:
             self.names = list(columns)
-        self._counted = self.names[0] == "" and len(self.names) > 1
+        self._counted = self.names[0] in ("", "Unnamed: 0") and len(self.names) > 1  # the second is pandas' name of it
         where, named = f"{self.source}, line {header}", self.names[self._counted :]
         if "" in named:
             raise DataError(f"{where}: column {self.names.index('', self._counted) + 1} has no name; mend the header")
@@ -112,9 +119,7 @@ class Table:
                 )
             if self._counted and not values.pop(0).isdecimal():
                 raise DataError(f"{self.source}, line {line}: column 1 has no name and is no row number; name it")
-            row = Row(zip(self.names, values, strict=True))
-            row.place = Place(self.source, line)
-            yield row
+            yield Row(zip(self.names, values, strict=True), Place(self.source, line))
 
     def _detect(self, header: str, columns: Sequence[str]) -> str:
         """Return the delimiter that gives the wanted columns, the most columns of those."""
@@ -167,6 +172,13 @@ class Table:
 def read_table(path: Path, columns: Sequence[str] = (), option: str = "", headerless: bool = False) -> list[Row]:
     """Return all rows of a table, none where it has only a header; arguments and errors are those of `Table`."""
     return list(Table(path, columns, option, headerless))
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return the text of a CSV with a header, its lines ending as on Unix."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue()
 
 
 def settle(entries: Iterable[tuple[K, V, Place | str]]) -> tuple[dict[K, V], int]:

@@ -21,13 +21,10 @@ WORDPIECE = ("tokenizer.json", "tokenizer_config.json")  # files of a stand-in's
 
 
 def source_folder(source: str) -> Path | None:
-    """Return the folder of a tokenizer's files.
+    """Return the folder of a tokenizer's files; None for a name on the hub.
 
     Args:
         source: A folder; ``package:NAME/FOLDER`` for one inside an installed package; or a name on the hub.
-
-    Returns:
-        The folder; None for a name on the hub.
 
     Raises:
         DataError: If the package is not installed.

@@ -26,6 +26,7 @@ TOLERATED = 2  # MFCC steps that a RAVDESS clip may lack and that the papers' co
 class Pictures(Kind):
     """Pictures over time: uint8 ``(B, T, H, W, 3)``, for the model float ``(B, 3, T, H, W)``."""
 
+    name = "clip of pictures"
     view = "faces"
     augments = True
     items_per_clip = 1
@@ -79,6 +80,7 @@ class Pictures(Kind):
 class Coefficients(Kind):
     """MFCCs: float32 ``(B, 13, S)``, zeros after the end of a short clip."""
 
+    name = "MFCCs"
     view = "mfcc"
 
     def valid_steps(self, row: int) -> int:
@@ -94,6 +96,7 @@ class Coefficients(Kind):
 class Wave(Kind):
     """The sound itself: int16 ``(B, S)``, for the model float32 in -1 to 1: its middle, or zeros after its end."""
 
+    name = "wave"
     view = "wave"
     items_per_clip = 1
 
@@ -141,6 +144,7 @@ class Wave(Kind):
 class Frames(Kind):
     """Whole frames ``(B, N, 3, H, W)``, for the model normalised; an encoder sees groups of N / G of them."""
 
+    name = "whole frames"
     view = "whole_frames"
 
     def to_model_input(self, values: Tensor, present: Tensor, ids: list[str], epoch: int | None) -> Tensor:
@@ -179,6 +183,7 @@ class Frames(Kind):
 class Spectrograms(Kind):
     """Spectrograms of the parts of a clip, float32 ``(B, N, 1, H, W)``."""
 
+    name = "spectrograms"
     view = "spectrograms"
 
     def is_silent(self, values: Tensor) -> Tensor:
@@ -189,6 +194,7 @@ class Spectrograms(Kind):
 class Tokens(Kind):
     """Ids of a text, int64 ``(B, L)``, 0 = padding."""
 
+    name = "tokens"
     view = "tokens"
     items_per_clip = 1
 
@@ -208,6 +214,7 @@ class Tokens(Kind):
 class Still(Kind):
     """One picture: uint8 ``(B, S, S, 3)``, for the model float ``(B, 3, S, S)``."""
 
+    name = "picture"
     view = "face"
     augments = True
     items_per_clip = 1
@@ -251,17 +258,40 @@ def find_array(store: Store, name: str) -> str | None:
     return found[0] if found else None
 
 
+def view_of(store: Store, array: str) -> str:
+    """Return the name of the view that made an array; empty where nobody knows."""
+    views = store.manifest["settings"].get("views")
+    if views is None:
+        return BY_NAME.get(array, "")
+    found: dict[str, str] = views.get(array) or views.get(array.rpartition("_")[0]) or {}
+    return found.get("view", "")
+
+
+def kind_name(store: Store, array: str) -> str:
+    """Return the name of the kind of an array; empty for one that is no modality of clips."""
+    kind = KINDS.get(view_of(store, array))
+    return kind.name if kind else ""
+
+
+def array_of_kind(store: Store, kind: str) -> str | None:
+    """Return the array of a kind; None where there is none.
+
+    Raises:
+        DataError: There are several.
+    """
+    found = [array for array in store.arrays if kind_name(store, array) == kind]
+    if len(found) > 1:
+        raise DataError(f"--data.arrays: {store.folder} holds {', '.join(found)}, all of them {kind}; name one")
+    return found[0] if found else None
+
+
 def kind_of(store: Store, array: str, data: "ClipArraysDataModule") -> Kind:
     """Return an array as a modality.
 
     Raises:
         DataError: It is of a view that is not read here.
     """
-    views = store.manifest["settings"].get("views")
-    if views is None:
-        view = BY_NAME.get(array, "")
-    else:
-        view = (views.get(array) or views.get(array.rpartition("_")[0]) or {}).get("view", "")
+    view = view_of(store, array)
     if view not in KINDS:
         raise DataError(
             f"--data.arrays: {array} of {store.folder} is made by {view or 'another view'}; clips are read from what "

@@ -55,7 +55,7 @@ class ClipArraysDataModule(StoredDataModule):
             raise DataError(f"--data.wave_seconds {wave_seconds}: more than 0")
         if modalities is not None and not modalities:
             raise DataError(f"--data.modalities []: name at least one of {', '.join(self.array_of)}")
-        self.modalities: list[str] = ["video", "audio"] if modalities is None else list(modalities)
+        self.modalities: list[str] = self.default_modalities() if modalities is None else list(modalities)
         self.frames = frames
         self.image_size = image_size
         self.wave_seconds = wave_seconds
@@ -63,6 +63,10 @@ class ClipArraysDataModule(StoredDataModule):
         self.augment_scope = augment_scope
         self.color_order = color_order
         self.check_missing(self.modalities)
+
+    def default_modalities(self) -> list[str]:
+        """Return the modalities that are read where nobody names any."""
+        return ["video", "audio"]
 
     @property
     @abstractmethod
@@ -89,6 +93,11 @@ class ClipArraysDataModule(StoredDataModule):
             use = f"--data.modalities [{left}]" if left else "another store, --data.store or --data.root"
             raise DataError(f"{store.folder} holds no {lacking[0]}, but {', '.join(store.arrays)}; use {use}")
         return {name: kind_of(store, found[name], self) for name in wanted}
+
+    @property
+    def input_kinds(self) -> dict[str, str]:
+        """Kind of every modality that is read."""
+        return {modality: kind.name for modality, kind in self.kinds.items()}
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:

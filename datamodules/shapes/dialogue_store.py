@@ -1,5 +1,6 @@
 """A store of dialogues, utterance by utterance: which modality each has, and its items one by one."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -58,20 +59,27 @@ class Dialogues:
     ) -> None:
         self.store = store
         count = range(len(store))
-        self.text_tokens = min(text_tokens, store.shape("text", 0)[1])
-        self.context_tokens = min(context_tokens, store.shape("context", 0)[0])
+        worded = "text" in store.arrays  # a corpus of clips may have no text
+        self.text_tokens = min(text_tokens, store.shape("text", 0)[1]) if worded else 0
+        self.context_tokens = min(context_tokens, store.shape("context", 0)[0]) if worded else 0
         self.samples = samples
-        self.film = store.shape("video", 0)[1:]
+        self.film = store.shape("video", 0)[1:] if "video" in store.arrays else (0, 0, 0, 3)
         self._context = "chain" if use_chain else "context"
         lengths = [store.shape("role", i)[0] for i in count]
         self.first = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self.roles = np.concatenate([store.read("role", i) for i in count])
         self.used = (self.roles != RESPONSE) | use_response
-        texts = np.concatenate([store.read("text", i)[:, : self.text_tokens].any(1) for i in count])
-        sounds = np.concatenate([np.diff(store.read("audio_end", i), prepend=0) > 0 for i in count])
-        films = np.concatenate([store.read("video_seen", i) > 0 for i in count])
-        self.has = {"text": texts & self.used, "audio": sounds & self.used, "video": films & self.used}
-        self.has_context = np.array([store.read(self._context, i)[: self.context_tokens].any() for i in count])
+        marks: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+            "text": ("text", lambda ids: np.asarray(ids[:, : self.text_tokens].any(1))),
+            "audio": ("audio_end", lambda ends: np.asarray(np.diff(ends, prepend=0) > 0)),
+            "video": ("video_seen", lambda seen: np.asarray(seen > 0)),
+        }
+        self.has = {modality: np.zeros_like(self.used) for modality in marks}
+        for modality, (array, there) in marks.items():
+            if array in store.arrays:
+                self.has[modality] = np.concatenate([there(store.read(array, i)) for i in count]) & self.used
+        contexts = [worded and store.read(self._context, i)[: self.context_tokens].any() for i in count]
+        self.has_context = np.array(contexts, bool)
 
     def utterances(self, row: int, limit: int) -> np.ndarray:
         """Return the numbers of a conversation's last utterances, at most ``limit``: the label is of its last turn."""

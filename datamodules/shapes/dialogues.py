@@ -2,16 +2,17 @@
 
 from abc import abstractmethod
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
-from datamodules.batches import Batch, ClipDataset, Split
+from datamodules.batches import Batch
 from datamodules.errors import DataError
 from datamodules.shapes.dialogue_store import MODALITIES, PER_UTTERANCE, RESPONSE, SPEAKER, Dialogues, to_model_input
+from datamodules.shapes.divided import FACTS
 from datamodules.shapes.stored import StoredDataModule
 from datamodules.views.speech import RATE
 
@@ -39,6 +40,12 @@ class DialoguesDataModule(StoredDataModule):
         **kwargs: See `StoredDataModule`.
     """
 
+    utterance_kinds: ClassVar[dict[str, str]] = {
+        "text": "utterances of tokens",
+        "audio": "utterances of waves",
+        "video": "utterances of clips of pictures",
+        "meta": FACTS,
+    }
     use_chain = False  # whether the context goes on with what explains the label
     use_response = False  # whether the answer to the labelled turn is one more utterance
 
@@ -75,11 +82,6 @@ class DialoguesDataModule(StoredDataModule):
 
     @property
     @abstractmethod
-    def targets(self) -> Tensor:
-        """Class indices of all conversations, int64 ``(N,)``; -1 where there is no class."""
-
-    @property
-    @abstractmethod
     def fields(self) -> list[str]:
         """Names of the columns of ``meta``."""
 
@@ -88,28 +90,10 @@ class DialoguesDataModule(StoredDataModule):
     def meta(self) -> Tensor:
         """Index of every conversation's values, int64 ``(N, F)``, 0 = unknown."""
 
-    def rows(self, split: Split) -> np.ndarray:
-        """Return the rows of the store that belong to a split and have a class.
-
-        Raises:
-            DataError: If there are none.
-        """
-        return self.rows_of_split(split, self.targets.numpy() >= 0)
-
-    @property
-    def train_labels(self) -> np.ndarray:
-        """Class indices of the training conversations."""
-        return np.asarray(self.targets.numpy()[self.rows("train")])
-
     @property
     def input_facts(self) -> dict[str, dict[str, Any]]:
         """Rate of the sound, statistics of the pixels."""
         return {"audio": {"rate": RATE}, "video": {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}}
-
-    def dataset(self, split: Split) -> ClipDataset:
-        """Return the conversations of a split."""
-        rows = self.rows(split)
-        return self.clips(rows, self.targets[rows])
 
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
         """Add utterances with their masks and roles, the context and what is known of the speakers."""
@@ -150,6 +134,13 @@ class DialoguesDataModule(StoredDataModule):
             self.use_response,
             self.use_chain,
         )
+
+    @property
+    def input_kinds(self) -> dict[str, str]:
+        """Kind of every modality that is read and that some utterance has."""
+        has = self.dialogues.has
+        there = [name for name in self.modalities if name not in has or has[name].any()]
+        return {name: self.utterance_kinds[name] for name in there}
 
     @property
     def input_shapes(self) -> dict[str, list[int]]:

@@ -11,6 +11,7 @@ from datamodules.errors import DataError
 from datamodules.reading.tables import read_table, settle
 
 OPTION = "--data.splits"
+COMMITTED = Path(__file__).parents[1] / "splits"  # of corpora whose folders name none, by corpus
 
 
 def read_division(

@@ -9,6 +9,7 @@ from datamodules.errors import DataError
 from datamodules.shapes.sequences import Sequences
 from error_texts import first_names
 
+_FEW = 0.1  # of the clips: so few that differ from all others may be a mistake
 _LEAST = 1e-7  # of the mean: a deviation below it is what rounding leaves of a constant
 
 
@@ -64,6 +65,14 @@ def sequence_table(
                 f"--data.features: {modality} of {clip} is {array.dtype} {array.shape}, of {ids[0]} {first.dtype} "
                 f"{first.shape}: clips may differ in their number of steps, the {('first', 'last')[axis]} axis, alone"
             )
+    lengths = np.array([array.shape[axis] for array in arrays])
+    usual = int(np.bincount(lengths).argmax())
+    odd = [clip for clip, length in zip(ids, lengths, strict=True) if length != usual]
+    if steps is None and 0 < len(odd) <= _FEW * len(ids):
+        rank_zero_warn(
+            f"--data.features: {modality} of {first_names(odd)} has another number of steps than that of all other "
+            f"clips, {usual}: read as sequences of unequal length; if they should not be, make these files anew"
+        )
     if steps is not None and (longer := [clip for clip, a in zip(ids, arrays, strict=True) if a.shape[axis] > steps]):
         rank_zero_warn(f"--data.steps: {modality} of {len(longer)} clips is longer than {steps} steps and cut there")
     arrays = [np.array(array[:, :steps] if axis else array[:steps]) for array in arrays]  # what is cut off is let go

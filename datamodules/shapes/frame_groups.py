@@ -108,6 +108,12 @@ class FrameGroupsDataModule(EmotionDataModule):
         self.cache = cache
 
     @property
+    def input_kinds(self) -> dict[str, str]:
+        """Kind of every modality that is read."""
+        kinds = {"video": "whole frames", "audio": "spectrograms"}
+        return {modality: kinds[modality] for modality in self.modalities}
+
+    @property
     @abstractmethod
     def clips(self) -> Sequence[Any]:
         """All clips, in the order of their items."""

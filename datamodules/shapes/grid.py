@@ -44,41 +44,39 @@ class Grid:
     """Every step of every video of some corpora, video after video in the order of the stores.
 
     Args:
-        folders: Of the stores, one a corpus.
+        stores: Of the corpora.
         kinesics: Which array the modality of that name reads, ``body`` or ``joints``.
+        groups: Of every video.
+        splits: ``train``, ``val`` or ``test`` of every video; empty for one in none.
+        whole: Labels of every video as a whole ``(V, K)``, in place of those over time; NaN where there are none.
+        known: With these, which videos have a label, bool ``(V,)``.
 
     Attributes:
-        stores: In the order of the folders.
         arrays: Stored array by modality.
-        ids: ``<corpus>/<video>`` of every video.
-        groups: ``<corpus>/<group>`` of every video.
-        splits: ``train``, ``val`` or ``test`` of every video.
+        ids: Of every video.
         first: Where each video begins on the axis and, at the end, its length N: int64 ``(V + 1,)``.
-
-    Raises:
-        DataError: If a store is missing, real data and stand-ins are mixed, a video comes twice, or two splits share
-            a group.
     """
 
-    def __init__(self, folders: list[Path], kinesics: str) -> None:
+    def __init__(
+        self,
+        stores: list[Store],
+        kinesics: str,
+        groups: list[str],
+        splits: np.ndarray,
+        whole: np.ndarray | None = None,
+        known: np.ndarray | None = None,
+    ) -> None:
         self.arrays = dict(zip(MODALITIES, ("face", "face", kinesics), strict=True))
-        self.stores = [open_store(folder) for folder in folders]
-        if len({store.synthetic for store in self.stores}) > 1:
-            kinds = ", ".join(f"{store.folder} ({'SYNTHETIC' * store.synthetic or 'real'})" for store in self.stores)
-            raise DataError(f"--data.roots mixes real data and stand-ins: {kinds}")
-        self.places = [(store, row) for store in self.stores for row in range(len(store))]
+        self.stores, self.groups, self.splits = stores, groups, splits
+        self.places = [(store, row) for store in stores for row in range(len(store))]
         self.ids = [store.ids[row] for store, row in self.places]
-        if len(set(self.ids)) < len(self.ids):
-            twice = next(name for name in self.ids if self.ids.count(name) > 1)
-            raise DataError(f"--data.roots: video {twice} comes twice; name each corpus once")
-        self.groups = [f"{store.ids[row].partition('/')[0]}/{store.groups[row]}" for store, row in self.places]
-        self.splits = np.array([store.rows[row]["split"] for store, row in self.places])
-        counts = [store.shape("labels", row)[0] for store, row in self.places]
+        self.whole, self.known = whole, known
+        # Of a video that had to go without one of them, it is empty.
+        steps = ("labels", *(f"{array}_seen" for array in dict.fromkeys(self.arrays.values())))
+        counts = [
+            max(store.shape(name, row)[0] for name in steps if name in store.arrays) for store, row in self.places
+        ]
         self.first = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        owner: dict[str, str] = {}
-        for name, group, split in zip(self.ids, self.groups, self.splits.tolist(), strict=True):
-            if owner.setdefault(group, split) != split:
-                raise DataError(f"video {name}: {group} is in both {owner[group]} and {split}; prepare the corpus anew")
         self._seen: dict[str, np.ndarray] = {}
         self._source: dict[str, np.ndarray] = {}
 
@@ -118,12 +116,12 @@ class Grid:
     @cached_property
     def labels(self) -> np.ndarray:
         """Class probabilities of every step, float32 ``(N, 3)``, NaN where there is no label."""
-        return self._whole("labels")
+        return self._whole("labels") if self.whole is None else self._repeated(self.whole)
 
     @cached_property
     def labelled(self) -> np.ndarray:
         """Which steps have a label, bool ``(N,)``."""
-        return np.asarray(~np.isnan(self.labels).any(1))
+        return np.asarray(~np.isnan(self.labels).any(1)) if self.known is None else self._repeated(self.known)
 
     def visible(self, modality: str) -> np.ndarray:
         """Return which steps show a modality, bool ``(N,)``."""
@@ -150,14 +148,60 @@ class Grid:
             Shape of `steps`, then of one step.
         """
         flat = steps.ravel()
-        video = np.searchsorted(self.first, flat, side="right") - 1
+        video = self.video_of(flat)
         taken = np.empty((len(flat), *self.shape(modality)), self.stores[0].arrays[self.arrays[modality]])
         cuts = [0, *(np.flatnonzero(np.diff(video)) + 1), len(flat)] if len(flat) else [0]
         for start, stop in itertools.pairwise(cuts):  # runs of one video, each one read
             store, row = self.places[video[start]]
-            taken[start:stop] = store.read(self.arrays[modality], row)[flat[start:stop] - self.first[video[start]]]
+            values = store.read(self.arrays[modality], row)
+            taken[start:stop] = values[flat[start:stop] - self.first[video[start]]] if len(values) else 0
         return taken.reshape(*steps.shape, *taken.shape[1:])
+
+    def video_of(self, steps: np.ndarray) -> np.ndarray:
+        """Return the videos that steps are in, int64 of the same shape."""
+        return np.asarray(np.searchsorted(self.first, steps, side="right") - 1)
+
+    def _repeated(self, values: np.ndarray) -> np.ndarray:
+        return np.repeat(values, np.diff(self.first), axis=0)
 
     def _whole(self, array: str) -> np.ndarray:
         parts = [store.read(array, row) for store, row in self.places]
+        for place, count in enumerate(np.diff(self.first)):
+            if not len(parts[place]) and count:  # nothing is seen, nothing is labelled
+                fill = np.nan if parts[place].dtype.kind == "f" else 0
+                parts[place] = np.full((count, *parts[place].shape[1:]), fill, parts[place].dtype)
         return np.concatenate(parts) if parts else np.empty(0)
+
+
+def official_grid(folders: list[Path], kinesics: str) -> Grid:
+    """Return the videos of corpora by their official splits.
+
+    Their groups are ``<corpus>/<group>``, as their ids are ``<corpus>/<video>``.
+
+    Args:
+        folders: Of the stores, one a corpus.
+        kinesics: See `Grid`.
+
+    Raises:
+        DataError: If a store is missing, real data and stand-ins are mixed, a video comes twice, or two splits share
+            a group.
+    """
+    stores = [open_store(folder) for folder in folders]
+    if len({store.synthetic for store in stores}) > 1:
+        kinds = ", ".join(f"{store.folder} ({'SYNTHETIC' * store.synthetic or 'real'})" for store in stores)
+        raise DataError(f"--data.roots mixes real data and stand-ins: {kinds}")
+    ids = [name for store in stores for name in store.ids]
+    if len(set(ids)) < len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise DataError(f"--data.roots: video {twice} comes twice; name each corpus once")
+    groups = [
+        f"{name.partition('/')[0]}/{group}"
+        for store in stores
+        for name, group in zip(store.ids, store.groups, strict=True)
+    ]
+    splits = [row["split"] for store in stores for row in store.rows]
+    owner: dict[str, str] = {}
+    for name, group, split in zip(ids, groups, splits, strict=True):
+        if owner.setdefault(group, split) != split:
+            raise DataError(f"video {name}: {group} is in both {owner[group]} and {split}; prepare the corpus anew")
+    return Grid(stores, kinesics, groups, np.array(splits))

@@ -3,8 +3,7 @@
 import math
 from abc import abstractmethod
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,7 +15,6 @@ from datamodules.batches import Batch, ClipDataset, Split, global_seed, zero_abs
 from datamodules.errors import DataError
 from datamodules.shapes.grid import MODALITIES, Grid
 from datamodules.shapes.window_rules import hard_targets, soft_targets
-from datamodules.store.reader import joint_fingerprint
 
 Modality = Literal["face", "affect", "kinesics"]
 Kinesics = Literal["body", "joints"]
@@ -29,34 +27,28 @@ class GridDataModule(EmotionDataModule):
     same ones; the paper's sum to 1 over the classes, these have mean 1 over the steps, which differs in scale alone.
 
     Args:
-        roots: Folders of the corpora; their videos train one model.
+        root: Folder of the corpus.
         modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
         kinesics: What that modality is: ``body`` crops or ``joints``.
         augment: Augment training pictures by `still_augment`, every frame of a window alike.
         cache: Have frozen encoders run once, ahead of training.
-        protocol: ``honest``: the epoch is selected on the official validation videos, which is what the paper does.
-        store: Which of their stores: ``prepared`` by the recipe of the paper, or ``prepared-<recipe>``.
         **kwargs: See `EmotionDataModule`.
     """
 
+    step_kinds: ClassVar[dict[str, str]] = {}  # of clips, by the array that they are read from
+
     def __init__(
         self,
-        roots: list[str],
+        root: str,
         modalities: list[Modality],
         kinesics: Kinesics = "body",
         augment: bool = False,
         cache: bool = True,
-        protocol: Literal["paper", "honest"] = "honest",
-        store: str = "prepared",
         **kwargs: Any,
     ) -> None:
-        if not roots:
-            raise DataError("--data.roots []: name at least one corpus folder, such as data/daisee")
-        super().__init__(roots[0], protocol=protocol, **kwargs)
+        super().__init__(root, **kwargs)
         if not modalities or len(set(modalities)) < len(modalities):
             raise DataError(f"--data.modalities {modalities}: name each wanted one of {', '.join(MODALITIES)} once")
-        self.roots = [Path(root) for root in roots]
-        self.folders = [root / store for root in self.roots]
         self.modalities: list[str] = list(modalities)
         self.kinesics = kinesics
         self.augment = augment
@@ -65,8 +57,12 @@ class GridDataModule(EmotionDataModule):
         self.check_missing(self.modalities)
 
     @abstractmethod
-    def clips(self, split: Split) -> ClipDataset:
-        """Return the clips of a split, possibly none."""
+    def open_grid(self) -> Grid:
+        """Return the videos."""
+
+    @abstractmethod
+    def stretches(self, split: Split) -> ClipDataset:
+        """Return the frames or windows of a split, possibly none."""
 
     @abstractmethod
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
@@ -74,8 +70,8 @@ class GridDataModule(EmotionDataModule):
 
     @cached_property
     def grid(self) -> Grid:
-        """The videos of all corpora."""
-        grid = Grid(self.folders, self.kinesics)
+        """The videos."""
+        grid = self.open_grid()
         for modality in dict.fromkeys([*self.modalities, *self.require]):
             try:
                 grid.shape(modality)
@@ -89,17 +85,6 @@ class GridDataModule(EmotionDataModule):
         return grid
 
     @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the store, or of several in their order."""
-        return joint_fingerprint([store.fingerprint for store in self.grid.stores])
-
-    @property
-    def prepared_by(self) -> dict[str, Any]:
-        """Catalogue, recipe and views of every store, by its corpus' folder."""
-        stores = zip(self.roots, self.grid.stores, strict=True)
-        return {root.name: dict(store.manifest["settings"]) for root, store in stores}
-
-    @property
     def input_facts(self) -> dict[str, dict[str, Any]]:
         """Statistics of the pixels."""
         pixels = {"mean": augment.IMAGENET_MEAN, "std": augment.IMAGENET_STD}
@@ -111,15 +96,10 @@ class GridDataModule(EmotionDataModule):
         return self.augment
 
     @property
-    def synthetic(self) -> bool:
-        """Whether the stores say that they are stand-ins."""
-        return self.grid.stores[0].synthetic
-
-    @property
     def class_weights(self) -> list[float] | None:
         """Inverse label mass over the steps of the training videos; None where not asked for."""
-        if self.class_weighting == "none":
-            return None
+        if self.class_weighting == "none" or not self.class_names:
+            return super().class_weights
         grid = self.grid
         steps = grid.labelled & np.repeat(grid.splits == "train", np.diff(grid.first))
         mass = grid.labels[steps].sum(0, dtype=np.float64)
@@ -138,9 +118,10 @@ class GridDataModule(EmotionDataModule):
         Raises:
             DataError: If there are none.
         """
-        clips = self.clips(split)
+        clips = self.stretches(split)
         if not len(clips):
-            raise DataError(f"no {split} clips in {', '.join(map(str, self.roots))}: {self._why_none(split)}")
+            folders = ", ".join(str(store.folder.parent) for store in self.grid.stores)
+            raise DataError(f"no {split} clips in {folders}: {self._why_none(split)}")
         return clips
 
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
@@ -152,10 +133,17 @@ class GridDataModule(EmotionDataModule):
     def _why_none(self, split: Split) -> str:
         return "no video" if not len(self.grid.videos(split)) else f"no step shows {', '.join(self.modalities)}"
 
-    def targets(self, split: Split, starts: np.ndarray, length: int) -> Tensor:
+    def stretch_targets(self, split: Split, starts: np.ndarray, length: int) -> Tensor | dict[str, Tensor]:
         """Return each stretch's mean label in train, its most frequent class (the smallest of a tie) in evaluation."""
         make = soft_targets if split == "train" else hard_targets
         return torch.from_numpy(make(self.grid.labels, starts, length))
+
+    @property
+    def input_kinds(self) -> dict[str, str]:
+        """Kind of every modality that is read and there."""
+        grid = self.grid
+        there = [name for name in self.modalities if all(grid.arrays[name] in store.arrays for store in grid.stores)]
+        return {name: self.step_kinds[grid.arrays[name]] for name in there}
 
     def shape(self, modality: str) -> list[int]:
         """Return the shape of one step of a modality as the model sees it."""

@@ -25,6 +25,7 @@ class Kind:
         data: The DataModule, whose options apply.
 
     Attributes:
+        name: Of the kind, as models name what they read.
         view: The view that makes such arrays.
         there: Which clips have it, bool ``(N,)``: one that had to go without is stored as an empty array.
 
@@ -32,6 +33,7 @@ class Kind:
         DataError: No clip has it, or an option does not fit.
     """
 
+    name: ClassVar[str] = ""
     view: ClassVar[str] = ""
     items_per_clip: int = 0  # that a frozen encoder sees one by one; 0 where it is not read by one
     augments: ClassVar[bool] = False  # whether training shows it otherwise than it is stored

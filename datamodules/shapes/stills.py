@@ -72,6 +72,11 @@ class StillsDataModule(StoredDataModule):
         return np.ones(len(self.store), bool)
 
     @property
+    def input_kinds(self) -> dict[str, str]:
+        """One picture."""
+        return {"face": "picture"}
+
+    @property
     def input_shapes(self) -> dict[str, list[int]]:
         """``{"face": [3, S, S]}``."""
         height, width, channels = self.store.shape("face", 0)

@@ -1,6 +1,6 @@
 """Videos on a grid of 5 steps a second, by frame and by window."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ class FramesDataModule(GridDataModule):
     ``<corpus>/<video>@<seconds>``.
 
     Args:
-        roots: Folders of the corpora; their videos train one model.
+        root: Folder of the corpus.
         modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
         every: Keep every n-th grid step of a video, from the first one on, in all splits.
         augment: Augment training pictures by `still_augment`.
@@ -27,16 +27,18 @@ class FramesDataModule(GridDataModule):
         **kwargs: See `GridDataModule`.
     """
 
+    step_kinds: ClassVar[dict[str, str]] = {"face": "picture", "body": "picture", "joints": "joints"}
+
     def __init__(
         self,
-        roots: list[str],
+        root: str,
         modalities: list[Modality],
         every: int = 1,
         augment: bool = True,
         batch_size: int = 64,
         **kwargs: Any,
     ) -> None:
-        super().__init__(roots, modalities, augment=augment, batch_size=batch_size, **kwargs)
+        super().__init__(root, modalities, augment=augment, batch_size=batch_size, **kwargs)
         if every < 1:
             raise DataError(f"--data.every {every}: at least 1")
         self.every = every
@@ -46,7 +48,7 @@ class FramesDataModule(GridDataModule):
         """``{"face": [3, S, S], "kinesics": [17, 3]}``, or ``[D]`` of embeddings."""
         return {modality: self.shape(modality) for modality in self.modalities}
 
-    def clips(self, split: Split) -> ClipDataset:
+    def stretches(self, split: Split) -> ClipDataset:
         """Return the frames of a split."""
         grid = self.grid
         wanted = grid.labelled.copy()
@@ -60,7 +62,7 @@ class FramesDataModule(GridDataModule):
             groups += [grid.groups[video]] * len(found)
             steps.append(begin + found)
         places = np.concatenate([np.empty(0, np.int64), *steps])
-        return ClipDataset(self, places, ids, groups, self.targets(split, places, 1))
+        return ClipDataset(self, places, ids, groups, self.stretch_targets(split, places, 1))
 
     def read(self, modality: str, steps: np.ndarray) -> Tensor:
         """Return frames at these steps: uint8 ``(B, S, S, 3)``, joints ``(B, 17, 3)``, or embeddings ``(B, D)``."""
@@ -76,7 +78,7 @@ class WindowsDataModule(GridDataModule):
     ``<corpus>/<video>@<from>-<to>`` in seconds. A window of embeddings is a view on the table of all steps.
 
     Args:
-        roots: Folders of the corpora; their videos train one model.
+        root: Folder of the corpus.
         modalities: Which of ``face``, ``affect`` (the face for the emotion model) and ``kinesics`` to read.
         window: Seconds of a window; five steps each.
         stride: Seconds from one window to the next; half a window where not given.
@@ -86,9 +88,15 @@ class WindowsDataModule(GridDataModule):
         **kwargs: See `GridDataModule`.
     """
 
+    step_kinds: ClassVar[dict[str, str]] = {
+        "face": "window of pictures",
+        "body": "window of pictures",
+        "joints": "window of joints",
+    }
+
     def __init__(
         self,
-        roots: list[str],
+        root: str,
         modalities: list[Modality],
         window: float = 4.0,
         stride: float | None = None,
@@ -96,7 +104,7 @@ class WindowsDataModule(GridDataModule):
         batch_size: int = 32,
         **kwargs: Any,
     ) -> None:
-        super().__init__(roots, modalities, batch_size=batch_size, **kwargs)
+        super().__init__(root, modalities, batch_size=batch_size, **kwargs)
         self.length = steps_of(window)
         self.stride = max(1, self.length // 2) if stride is None else steps_of(stride)
         for name, seconds, steps in (("window", window, self.length), ("stride", stride, self.stride)):
@@ -120,14 +128,14 @@ class WindowsDataModule(GridDataModule):
             self._windows[split] = found
         return self._windows[split]
 
-    def clips(self, split: Split) -> ClipDataset:
+    def stretches(self, split: Split) -> ClipDataset:
         """Return the windows of a split."""
         grid, found = self.grid, self.windows(split)
         begins = found.starts - grid.first[found.video]
         stretches = [f"{step / FPS:g}-{(step + self.length) / FPS:g}" for step in begins.tolist()]
         ids = [f"{grid.ids[video]}@{stretch}" for video, stretch in zip(found.video, stretches, strict=True)]
         groups = [grid.groups[video] for video in found.video]
-        return ClipDataset(self, found.starts, ids, groups, self.targets(split, found.starts, self.length))
+        return ClipDataset(self, found.starts, ids, groups, self.stretch_targets(split, found.starts, self.length))
 
     def _why_none(self, split: Split) -> str:
         found, videos = self.windows(split), len(self.grid.videos(split))

@@ -88,14 +88,7 @@ class StoreSink:
         return arrays
 
     def after(self, source: Path, out: Path, entries: Sequence[Entry], arrays: Collection[str]) -> None:
-        """Write what follows when all entries are done, before the store counts as complete.
-
-        Args:
-            source: The raw folder.
-            out: Folder of the corpus.
-            entries: Those that are in the store.
-            arrays: Names of all arrays.
-        """
+        """Write what follows when all entries are done, before the store counts as complete."""
 
     def finish(self, out: Path, store: Store) -> Filled:
         """Write what follows when the store is complete; return a description of the result."""

@@ -9,10 +9,10 @@ from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Media
 from datamodules.errors import MediaError
-from datamodules.media.clip import Clip, read_clip
+from datamodules.media.clip import Clip, clip_of, read_clip
 from datamodules.media.frames import to_rgb
 from datamodules.media.grid_frames import grid_frames
-from datamodules.media.pictures import clip_of, frames_at, read_picture
+from datamodules.media.pictures import frames_at, read_picture
 from datamodules.views.base import Maker, Times, Want
 
 STILLS_A_JOB = 32  # of one video

@@ -10,7 +10,7 @@ import numpy as np
 
 from datamodules.entries import Entry, Media
 from datamodules.errors import DataError, MediaError
-from datamodules.reading.files import plain, sha256_file
+from datamodules.reading.files import hash_of, plain
 from datamodules.store.decoding import Stills, decoded, hand
 from datamodules.views.base import EntryView, MediaView, ViewArrays, Want
 
@@ -36,14 +36,6 @@ class Prepared:
     label: int | None = None
     missing: tuple[tuple[str, str, str, str], ...] = ()
     reason: str = ""
-
-
-def hash_of(path: Path) -> str:
-    """Return the SHA-256 of a file; empty if it cannot be read."""
-    try:
-        return sha256_file(path)
-    except OSError:
-        return ""
 
 
 def prepare_job(entries: Sequence[Entry], views: Views, optional: Collection[str] = ()) -> list[Prepared]:
@@ -102,6 +94,7 @@ class _Making:
         self.entry, self.views, self.optional, self.stills = entry, views, optional, stills
         self.makers = {name: view.start(name, entry) for name, view in views.items()}
         self.missing: list[tuple[str, str, str, str]] = []
+        self.fault = ""
 
     def prepared(self, digest: str) -> Prepared:
         """Decode what the views want, and return what they make of it.
@@ -119,7 +112,7 @@ class _Making:
                 self._feed(piece, wants)
         made = {name: one for name in self.views if (one := self._finished(name))}
         if not self.makers and not self.entry.texts:
-            raise MediaError(Path(self.entry.name), self.missing[0][-1])
+            raise MediaError(Path(self.entry.name), self.fault or self.missing[0][-1])
         arrays = {name: values for one in made.values() for name, values in one.arrays.items()}
         labels = [one.label for one in made.values() if one.label is not None]
         padded = sum(one.padded for one in made.values())
@@ -127,7 +120,7 @@ class _Making:
 
     def _wanted(self, piece: Entry) -> Iterator[tuple[str, Want]]:
         for name, view in self.views.items():
-            if view.of_parts == (piece is self.entry):
+            if not any(piece is one for one in self.entry.pieces(view.of_parts)):
                 continue
             try:
                 want = view.wants(piece)
@@ -190,3 +183,4 @@ class _Making:
             self.makers[name].skip(piece)
         if file:
             self.missing.append((*row, plain(file), _reason(error)))
+        self.fault = self.fault or (_reason(error) if medium in piece.media else "")

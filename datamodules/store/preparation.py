@@ -1,7 +1,5 @@
 """The one loop from a raw corpus to a store: catalogue x recipe, resumable, parallel, every entry accounted for."""
 
-import csv
-import io
 import json
 import os
 import time
@@ -19,11 +17,13 @@ from tqdm import tqdm
 from atomic_files import write_atomic
 from datamodules.entries import SPLITS, Catalogue, Entry
 from datamodules.errors import DataError, Stopped, UnusableError
+from datamodules.reading.files import hash_of
 from datamodules.reading.plain_json import parse_json
+from datamodules.reading.tables import table_text
 from datamodules.recipe import Recipe
 from datamodules.sinks.base import Filled, StoreSink
 from datamodules.store.decoding import jobs_of
-from datamodules.store.making import Prepared, Views, complete, hash_of, prepare_job
+from datamodules.store.making import Prepared, Views, complete, prepare_job
 from datamodules.store.parallel import ordered
 from datamodules.store.plan import MISSING, Plan, plan
 from datamodules.store.preview import write_contact_sheet
@@ -55,9 +55,6 @@ def prepare(
         workers: Processes; all cores where not given.
         max_skipped: How many unusable entries are accepted.
         preview: Where a contact sheet of the pictures goes.
-
-    Returns:
-        The finished store.
 
     Raises:
         DataError: The source or an option is wrong, or the store was made otherwise.
@@ -184,12 +181,9 @@ def _record(writer: StoreWriter, todo: Plan, entry: Entry, made: Prepared) -> No
 
 def _write_missing(todo: Plan, rows: Sequence[dict[str, str]]) -> None:
     """Write entry, part, medium, file and reason of everything that an entry had to go without."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow([todo.catalogue.unit, "utterance", "modality", "file", "reason"])
-    for row in rows:
-        table.writerows([row["id"], *lacking] for lacking in parse_json(row[MISSING]))
-    write_atomic(todo.folder / "missing.csv", text.getvalue())
+    columns = (todo.catalogue.unit, "utterance", "modality", "file", "reason")
+    lacking = ([row["id"], *one] for row in rows for one in parse_json(row[MISSING]))
+    write_atomic(todo.folder / "missing.csv", table_text(columns, lacking))
 
 
 def _missing_files(todo: Plan, store: Store) -> Iterator[str]:

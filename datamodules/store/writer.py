@@ -1,7 +1,5 @@
 """Write a store (`datamodules.store.reader`), clip after clip, and resume where a killed writer stopped."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy as np
 from atomic_files import write_atomic
 from datamodules.errors import DataError
 from datamodules.reading.files import plain, sha256_file
+from datamodules.reading.tables import table_text
 from datamodules.store.journal import Journal
 from datamodules.store.reader import (
     ANEW,
@@ -29,12 +28,8 @@ _SKIPPED = ("id", "file", "reason", "source_sha256")
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
-    """Write what `read_own_table` reads, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path, text.getvalue())
+    """Write columns of rows as `read_own_table` reads them, whole or not at all."""
+    write_atomic(path, table_text(columns, ([row.get(name, "") for name in columns] for row in rows)))
 
 
 def _is_row(record: Any) -> bool:

@@ -1,7 +1,7 @@
 """Views: one names the media it needs of an entry, is given their decoded content, and returns arrays."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -91,12 +91,36 @@ class Maker(ABC):
         """Return the arrays."""
 
 
+class Once(Maker):
+    """A maker that waits for one clip or picture.
+
+    Args:
+        make: Returns the arrays of an entry's clip or picture.
+        nothing: Those of an entry without.
+    """
+
+    def __init__(self, make: Callable[[Entry, Any], ViewArrays], nothing: ViewArrays | None = None) -> None:
+        self.make, self.made = make, nothing or ViewArrays()
+
+    def add_clip(self, piece: Entry, clip: Clip) -> None:
+        """Make the arrays."""
+        self.made = self.make(piece, clip)
+
+    def add_still(self, piece: Entry, image: np.ndarray) -> None:
+        """Make the arrays."""
+        self.made = self.make(piece, image)
+
+    def finish(self) -> ViewArrays:
+        """Return the arrays."""
+        return self.made
+
+
 class View(ABC):
     """One thing that is kept of every entry: a frozen dataclass whose fields are its options.
 
     Attributes:
         of_parts: Whether it is made of the parts of an entry.
-        preview: Whether its arrays are pictures over time that a contact sheet can show.
+        preview: Whether the array of its name is of pictures, one or several, that a contact sheet can show.
         last: Arrays that follow those of all views in the store.
         packages: What its bytes depend on; their versions are recorded.
         limits: The least and the greatest value of its options that are numbers.
@@ -243,16 +267,10 @@ class WholeClip(MediaView):
 
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that waits for the clip."""
-        return _OfClip(self, next(iter(self.arrays(name))))
+        array = next(iter(self.arrays(name)))
 
+        def make(piece: Entry, clip: Clip) -> ViewArrays:
+            values, padded = self.make(piece, clip)
+            return ViewArrays({array: values}, padded)
 
-class _OfClip(Maker):
-    def __init__(self, view: WholeClip, name: str) -> None:
-        self.view, self.name, self.made = view, name, ViewArrays()
-
-    def add_clip(self, piece: Entry, clip: Clip) -> None:
-        values, padded = self.view.make(piece, clip)
-        self.made = ViewArrays({self.name: values}, padded)
-
-    def finish(self) -> ViewArrays:
-        return self.made
+        return Once(make)

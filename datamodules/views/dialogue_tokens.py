@@ -9,6 +9,8 @@ import numpy as np
 from datamodules.entries import Entry
 from datamodules.views.tokens import TokenIds
 
+PROMPT = "prompt"  # the text of a clip
+
 
 @dataclass(frozen=True)
 class DialogueTokens(TokenIds):
@@ -38,8 +40,9 @@ class DialogueTokens(TokenIds):
         return dict.fromkeys((name, "context", "chain"), "i32")
 
     def text_names(self, entry: Entry) -> Sequence[str]:
-        """Return the names of the texts of its utterances."""
-        return [name for part in entry.parts for name in part.texts]
+        """Return the names of the texts of its utterances; a clip has one, which is called its prompt."""
+        own = [self.text] if PROMPT in entry.texts and not entry.parts else []
+        return own + [name for part in entry.parts for name in part.texts]
 
     def make_all(self, name: str, entries: Sequence[Entry]) -> list[dict[str, np.ndarray]]:
         """Return the ids of several entries."""
@@ -47,6 +50,6 @@ class DialogueTokens(TokenIds):
 
     def _of_one(self, name: str, entry: Entry) -> dict[str, np.ndarray]:
         context, chain = entry.texts.get("context", ""), entry.texts.get("chain", ())
-        said = [part.texts.get(self.text, "") for part in entry.parts]
+        said = [part.texts.get(self.text, "") for part in entry.parts] or [entry.texts.get(PROMPT, "")]
         both = self.loaded([context, self.loaded.joined([context, *chain])], self.context_tokens)
         return {name: self.loaded(said, self.tokens), "context": both[0], "chain": both[1]}

@@ -12,7 +12,7 @@ from datamodules.errors import MediaError
 from datamodules.media.faces import LEAST, detect_boxes
 from datamodules.media.letterbox import letter_box
 from datamodules.media.near_duplicates import thumbnail
-from datamodules.views.base import Maker, MediaView, ViewArrays, Want
+from datamodules.views.base import Maker, MediaView, Once, ViewArrays, Want
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Face(MediaView):
         margin: Added on every side of a box in a larger picture, in pixels of that picture.
     """
 
+    preview: ClassVar[bool] = True
     last: ClassVar[tuple[str, ...]] = ("thumbnail",)
     packages: ClassVar[tuple[str, ...]] = (*MediaView.packages, "pillow")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (8, 4096), "margin": (0, 4096)}
@@ -41,19 +42,12 @@ class Face(MediaView):
 
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that waits for the picture."""
-        return _OfStill(self, name)
 
+        def make(piece: Entry, image: np.ndarray) -> ViewArrays:
+            part = cut(image, piece.media["picture"], self.margin)
+            return ViewArrays({name: letter_box(part, self.size), "thumbnail": thumbnail(part)})
 
-class _OfStill(Maker):
-    def __init__(self, view: Face, name: str) -> None:
-        self.view, self.name, self.made = view, name, ViewArrays()
-
-    def add_still(self, piece: Entry, image: np.ndarray) -> None:
-        part = cut(image, piece.media["picture"], self.view.margin)
-        self.made = ViewArrays({self.name: letter_box(part, self.view.size), "thumbnail": thumbnail(part)})
-
-    def finish(self) -> ViewArrays:
-        return self.made
+        return Once(make)
 
 
 def cut(image: np.ndarray, medium: Media, margin: int) -> np.ndarray:

@@ -11,7 +11,8 @@ from datamodules.errors import DataError, MediaError
 from datamodules.media.clip import Clip
 from datamodules.media.faces import crop, detect_boxes
 from datamodules.media.frames import shown_size
-from datamodules.media.landmarks import CONFIDENCE, FaceQuery, Rows, landmark_boxes
+from datamodules.media.landmarks import FaceQuery, Rows, landmark_boxes
+from datamodules.reading.feature_csv import CONFIDENCE
 from datamodules.reading.files import files_in
 from datamodules.reading.matches import one_of_each, print_unmatched
 from datamodules.views.base import Times, View, Want, WholeClip

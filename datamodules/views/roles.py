@@ -11,7 +11,7 @@ from datamodules.views.base import EntryView
 
 @dataclass(frozen=True)
 class Roles(EntryView):
-    """Place in `entries.ROLES` from 1, uint8 ``(U,)``."""
+    """Place in `entries.ROLES` from 1, uint8 ``(U,)``; a clip is what a speaker says."""
 
     of_parts: ClassVar[bool] = True
 
@@ -21,4 +21,5 @@ class Roles(EntryView):
 
     def make(self, name: str, entry: Entry) -> dict[str, np.ndarray]:
         """Return the roles."""
-        return {name: np.array([ROLES.index(part.texts["role"]) + 1 for part in entry.parts], np.uint8)}
+        roles = [part.texts.get("role", ROLES[0]) for part in entry.pieces(of_parts=True)]
+        return {name: np.array([ROLES.index(role) + 1 for role in roles], np.uint8)}

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from datamodules.entries import Entry, Scan
 from datamodules.errors import DataError, MediaError
 from datamodules.media.clip import Clip
 from datamodules.media.spectrogram import RATE, spectrograms
-from datamodules.views.base import Maker, MediaView, ViewArrays, Want
+from datamodules.views.base import Maker, MediaView, Once, ViewArrays, Want
 
 
 @dataclass(frozen=True)
@@ -57,21 +55,13 @@ class Spectrograms(MediaView):
 
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that waits for the sound."""
-        return _OfSound(self, name)
+        arrays = self.arrays(name)
 
+        def make(piece: Entry, clip: Clip) -> ViewArrays:
+            wave = clip.waves[RATE]
+            if len(wave) < RATE // 10:
+                raise MediaError(Path(piece.name), f"only {len(wave)} samples of sound")
+            counts = zip(arrays, self.segments, strict=True)
+            return ViewArrays({array: spectrograms(wave, count, self.size) for array, count in counts})
 
-class _OfSound(Maker):
-    def __init__(self, view: Spectrograms, name: str) -> None:
-        self.view, self.name, self.wave = view, name, np.empty(0, np.int16)
-
-    def add_clip(self, piece: Entry, clip: Clip) -> None:
-        self.wave = clip.waves[RATE]
-        if len(self.wave) < RATE // 10:
-            raise MediaError(Path(piece.name), f"only {len(self.wave)} samples of sound")
-
-    def finish(self) -> ViewArrays:
-        made = self.view.empty(self.name)
-        if len(self.wave):
-            counts = zip(made, self.view.segments, strict=True)
-            made = {array: spectrograms(self.wave, count, self.view.size) for array, count in counts}
-        return ViewArrays(made)
+        return Once(make, ViewArrays(self.empty(name)))

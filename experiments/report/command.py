@@ -7,6 +7,7 @@ from pathlib import Path
 from atomic_files import write_atomic
 from datamodules.errors import DataError
 from experiments.report.markup import one_line
+from experiments.report.plots import figures, run_pictures
 from experiments.report.readme import has_block, update_readme
 from experiments.report.renderings import html, index_html, markdown, readme_block, whole_latex, whole_markdown
 from experiments.report.report_tables import report_of
@@ -139,11 +140,7 @@ def report_folder(planner: Planner) -> Path:
 
 
 def report_on(planners: Sequence[Planner]) -> list[str]:
-    """Write the report on tables as their runs are now and return lines to print.
-
-    Args:
-        planners: Of the tables.
-    """
+    """Write the report on tables as their runs are now and return lines to print."""
     return write_report([report_of(summary_of(planner)) for planner in planners], report_folder(planners[0]))
 
 
@@ -163,7 +160,8 @@ def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
         name = report.summary.table.name
         write_atomic(folder / f"{name}.md", whole_markdown(report))
         write_atomic(folder / f"{name}.tex", whole_latex(report))
-        write_atomic(folder / f"{name}.html", html(report))
+        pictures = [*figures(report.summary), *run_pictures(report.summary)]
+        write_atomic(folder / f"{name}.html", html(report, pictures))
         lines += [one_line(report.main.title), "", markdown(report.main), ""]
     if len(reports) > 1:
         write_atomic(page, index_html(reports))

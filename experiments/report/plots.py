@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.report.text_table import METRICS, STAMP, TITLES, metric_name
+from experiments.report.text_table import METRICS, STAMP, TITLES, Picture, metric_name
 from experiments.reproduce.table import COLUMNS
 from experiments.results.cell import Cell
 from experiments.scores import statistics, subgroups
@@ -19,23 +19,15 @@ if TYPE_CHECKING:  # importing matplotlib costs a second: only who draws pays fo
 
 COLOURS = {"best": "#D55E00", "last": "#0072B2", "honest": "#009E73"}
 _CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999933")
-Figure = tuple[str, bytes]  # caption, PNG
 
 
-def figures(summary: Summary) -> list[Figure]:
-    """Draw everything that the cells of a table allow.
-
-    Args:
-        summary: The table with its numbers.
-
-    Returns:
-        Captions and pictures; none without cells.
-    """
+def figures(summary: Summary) -> list[Picture]:
+    """Draw everything that the cells of a table allow; nothing without cells."""
     headline, name = TITLES[summary.headline], metric_name(summary)
     scored = [(row, row.scores[summary.headline]) for row in summary.rows if summary.headline in row.scores]
     run = [row for row in summary.rows if row.cells]
     curves = [row for row in run if any(f"val_{summary.table.metric}" in cell.curves for cell in row.cells.values())]
-    drawn: list[Figure] = []
+    drawn: list[Picture] = []
     if run:
         drawn.append((f"{name} per fold; the bar is the mean over folds", _fold_dots(summary, run)))
     if scored:
@@ -67,7 +59,7 @@ def _gates(summary: Summary, row: RowSummary) -> dict[subgroups.Group, dict[str,
     return subgroups.weights(clips, row.class_names) if subgroups.adaptive(clips) else {}
 
 
-def run_pictures(summary: Summary) -> list[Figure]:
+def run_pictures(summary: Summary) -> list[Picture]:
     """Return pictures that the runs themselves left: those of the first cell of every row."""
     pictures = []
     for row in summary.rows:

@@ -1,13 +1,11 @@
 """The tables between the markers of a Markdown file."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from atomic_files import write_atomic
 from datamodules.errors import DataError
-from experiments.report.renderings import readme_block
-from experiments.report.text_table import Report
 
 
 def update_readme(path: Path, table: str, block: str) -> None:
@@ -36,13 +34,11 @@ def has_block(path: Path, table: str) -> bool:
     return path.exists() and _block(table).search(path.read_text(encoding="utf-8")) is not None
 
 
-def stale_blocks(path: Path, reports: Sequence[Report]) -> list[str]:
-    """Return the names of the tables whose block in a Markdown file is not what their result files give."""
+def stale_blocks(path: Path, blocks: Mapping[str, str]) -> list[str]:
+    """Return the names of the tables whose block in a Markdown file is there and another one than given."""
     text = path.read_text(encoding="utf-8")
-    found = {report.summary.table.name: (_block(report.summary.table.name).search(text), report) for report in reports}
-    return [
-        name for name, (match, report) in found.items() if match and match[2].strip() != readme_block(report).strip()
-    ]
+    found = {name: _block(name).search(text) for name in blocks}
+    return [name for name, match in found.items() if match and match[2].strip() != blocks[name].strip()]
 
 
 def _block(table: str) -> re.Pattern[str]:

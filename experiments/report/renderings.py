@@ -14,9 +14,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from experiments.report import markup
-from experiments.report.plots import figures, run_pictures
-from experiments.report.run_tables import RunReport
-from experiments.report.text_table import NOT_RUN, STAMP, Report, TextTable
+from experiments.report.text_table import NOT_RUN, STAMP, Picture, Report, RunReport, TextTable
 from experiments.results.quantities import NONE
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -43,13 +41,10 @@ def whole_latex(report: Report) -> str:
     return _rendered("report.tex", report=report)
 
 
-def html(report: Report) -> str:
+def html(report: Report, pictures: Sequence[Picture]) -> str:
     """Return a table with its notes, details and pictures as one page."""
-    summary = report.summary
-    pictures = [*figures(summary), *run_pictures(summary)]
-    return _rendered(
-        "report.html", title=report.main.title, synthetic=summary.table.synthetic, report=report, pictures=pictures
-    )
+    synthetic = report.summary.table.synthetic
+    return _rendered("report.html", title=report.main.title, synthetic=synthetic, report=report, pictures=pictures)
 
 
 def index_html(reports: Sequence[Report]) -> str:
@@ -63,13 +58,8 @@ def run_markdown(report: RunReport) -> str:
     return _rendered("run.md", report=report)
 
 
-def run_html(report: RunReport, pictures: Sequence[tuple[str, bytes]]) -> str:
-    """Return the report on single runs as one page.
-
-    Args:
-        report: The report.
-        pictures: Captions and PNG bytes.
-    """
+def run_html(report: RunReport, pictures: Sequence[Picture]) -> str:
+    """Return the report on single runs as one page."""
     return _rendered("run.html", title=report.title, synthetic=report.synthetic, report=report, pictures=pictures)
 
 

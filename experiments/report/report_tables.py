@@ -15,11 +15,7 @@ _PROTOCOLS = {"paper": "paper protocol", "honest": "honest"}
 
 
 def report_of(summary: Summary) -> Report:
-    """Return the report on a table; tables without content are left out.
-
-    Args:
-        summary: The table with its numbers.
-    """
+    """Return the report on a table; tables without content are left out."""
     others = [
         _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
         group_tables.fairness(summary), group_tables.weights(summary), cost(summary), _robustness(summary),

@@ -8,6 +8,8 @@ from atomic_files import write_atomic
 from datamodules.errors import DataError
 from experiments.report.renderings import run_html, run_markdown
 from experiments.report.run_tables import report_of
+from experiments.report.text_table import Picture
+from experiments.results.cell import pictures_in
 from experiments.results.run import Run, read_runs
 
 
@@ -39,12 +41,10 @@ def report_runs(folders: Sequence[Path], out: Path | None) -> list[str]:
     return [text.rstrip("\n"), "", f"report: {place / 'report.html'}"]
 
 
-def pictures(runs: Sequence[Run]) -> list[tuple[str, bytes]]:
+def pictures(runs: Sequence[Run]) -> list[Picture]:
     """Return the pictures that runs left, with captions."""
-    found = []
+    found: list[Picture] = []
     for run in runs:
-        for path in sorted(run.folder.glob("plots/*.png")):
-            if path.is_file() and not path.is_symlink():  # a report holds them whole
-                of = f"fold {run.key[0]}, seed {run.key[1]}: " if len(runs) > 1 else ""
-                found.append((f"{of}{path.stem}", path.read_bytes()))
+        of = f"fold {run.key[0]}, seed {run.key[1]}: " if len(runs) > 1 else ""
+        found += [(f"{of}{path.stem}", path.read_bytes()) for path in pictures_in(run.folder)]
     return found

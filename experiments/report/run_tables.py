@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from experiments.report.text_table import STAMP, TextTable
+from experiments.report.text_table import STAMP, RunReport, TextTable
 from experiments.results.quantities import NONE, duration, percent, quantity
 from experiments.results.result_check import valued
 from experiments.results.run import Run
@@ -28,31 +27,8 @@ _PROTOCOLS = {
 _ERRORS = ("MAE", "RMSE")
 
 
-@dataclass(frozen=True)
-class RunReport:
-    """Words and figures of a report on runs, made once for every file that shows them.
-
-    Attributes:
-        title: Heading, stamped where the data are a stand-in or the model was given what its labels were made of.
-        synthetic: Whether the data are a stand-in.
-        tables: All of them.
-        notes: What a reader of the tables has to know.
-        predictions: Files with what was predicted for every clip.
-    """
-
-    title: str
-    synthetic: bool
-    tables: list[TextTable]
-    notes: list[str]
-    predictions: list[str]
-
-
 def report_of(runs: Sequence[Run]) -> RunReport:
-    """Return the report on the folds and seeds of one experiment.
-
-    Args:
-        runs: Of `read_runs`.
-    """
+    """Return the report on the folds and seeds of one experiment."""
     first = runs[0].result
     selections = [name for name in SELECTIONS if all(name in run.result["selections"] for run in runs)]
     scored = {name: _scored(runs, name) for name in selections}
@@ -82,7 +58,9 @@ def _scored(runs: Sequence[Run], selection: str) -> dict[str, Scored]:
         if of_task := {run.key: run.values[selection][task] for run in runs if task in run.values[selection]}:
             known = {run.key: run.result["baselines"].get(f"mean_{task}") for run in runs if run.key in of_task}
             means = {} if None in known.values() else known
-            found[task] = score_values(of_task, means)
+            output = runs[0].result["outputs"][task]
+            sentiment = output["range"][1] if output.get("scale") == "sentiment" else 0.0
+            found[task] = score_values(of_task, means, sentiment)
     return found
 
 
@@ -151,7 +129,7 @@ def _metrics(scored: Mapping[str, Mapping[str, Scored]], groups: str) -> TextTab
         ]
         for selection, tasks in scored.items()
         for task, score in tasks.items()
-        for of in score.metrics
+        for of in (*score.metrics, *score.more)
     ]
     return TextTable("Scores", header, rows)
 
@@ -163,22 +141,9 @@ def _interval(of: Measured) -> str:
 
 def _per_class(score: Scored, names: Sequence[str]) -> TextTable:
     matrix = score.total
-    hits, true, said = np.diagonal(matrix), matrix.sum(1), matrix.sum(0)
-    rows = [
-        [
-            name,
-            f"{true[place]:g}",
-            *(
-                percent(float(part / whole)) if whole else NONE
-                for part, whole in (
-                    (hits[place], said[place]),
-                    (hits[place], true[place]),
-                    (2 * hits[place], true[place] + said[place]),
-                )
-            ),
-        ]
-        for place, name in enumerate(names)
-    ]
+    shares = np.stack([metric(matrix) for metric in (statistics.precisions, statistics.recalls, statistics.f1s)], 1)
+    counted = zip(names, matrix.sum(1), shares.tolist(), strict=True)
+    rows = [[name, f"{clips:g}", *map(percent, own)] for name, clips, own in counted]
     return TextTable("By class, %", ["Class", "Clips", "Precision", "Recall", "F1"], rows)
 
 
@@ -230,6 +195,8 @@ def _notes(runs: Sequence[Run], selections: Sequence[str]) -> Iterator[str]:
     if first["class_names"]:
         yield "Baseline of classes: always the most frequent class of the test clips."
     if valued(first):
+        if any(output.get("scale") == "sentiment" for output in first["outputs"].values()):
+            yield "Negative or positive: clips labelled 0 are left out. Acc-7: both rounded. F1: weighted by class."
         yield "Baseline of values: always the mean of the training labels; it has no correlation and no concordance."
         yield "Errors are in the unit of the label; a correlation of 0 also stands where all predictions are the same."
     if len(runs) > 1:

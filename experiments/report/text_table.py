@@ -10,6 +10,7 @@ TITLES = {
     "last": "Paper protocol, last epoch",
     "honest": "Honest",
 }
+Picture = tuple[str, bytes]  # caption, PNG
 NOT_RUN = "not run"
 METRICS = {"accuracy": "accuracy", "uar": "unweighted average recall (UAR)"}
 
@@ -49,6 +50,25 @@ class Report:
     def tables(self) -> list[TextTable]:
         """All tables, the main one first."""
         return [self.main, *self.details]
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Words and figures of a report on runs, made once for every file that shows them.
+
+    Attributes:
+        title: Heading, stamped where the data are a stand-in or the model was given what its labels were made of.
+        synthetic: Whether the data are a stand-in.
+        tables: All of them.
+        notes: What a reader of the tables has to know.
+        predictions: Files with what was predicted for every clip.
+    """
+
+    title: str
+    synthetic: bool
+    tables: list[TextTable]
+    notes: list[str]
+    predictions: list[str]
 
 
 def metric_name(summary: Summary) -> str:

@@ -16,8 +16,8 @@ from atomic_files import write_atomic
 from datamodules.errors import DataError
 from experiments.reproduce.table import CellKey, Cells, Table
 from experiments.results.cell import Cell, read_json
-from experiments.results.predictions import Predictions, most_probable, unfit
-from experiments.results.result_check import LATER, miscounted, problem
+from experiments.results.predictions import Predictions, miscounted, most_probable, unfit
+from experiments.results.result_check import LATER, problem
 from experiments.settings.config import Config
 
 SCHEMA = 1

@@ -27,8 +27,8 @@ from atomic_files import write_atomic
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import read_object
 from experiments.results.needs import AGAIN, cell_name, recorded_request, request_hash
-from experiments.results.predictions import Predictions, read_predictions
-from experiments.results.result_check import LATER, SCHEMA, miscounted, problem
+from experiments.results.predictions import Predictions, miscounted, read_predictions
+from experiments.results.result_check import LATER, SCHEMA, problem
 from experiments.settings.config import Config
 
 UNSELECTED = "unselected"  # stands for the selection of a run that ended before its first validation
@@ -169,44 +169,46 @@ def write_result(directory: Path, result: Mapping[str, Any]) -> None:
 def read_cell(directory: Path) -> Cell:
     """Read a finished run.
 
-    Args:
-        directory: Folder of the cell.
-
-    Returns:
-        The cell.
-
     Raises:
         DataError: If a file is missing, damaged, cut short or of another schema, or one contradicts another.
     """
     result = read_result(directory)
     if not result["class_names"]:
-        raise DataError(f"{directory}: it has values and no classes, which tables compare; report --run {directory}")
+        raise DataError(
+            f"{directory / 'result.json'}: values and no classes, which tables compare; report --run {directory}"
+        )
     missing: dict[str, dict[float, dict[str, Predictions]]] = {}
     for folder in sorted(directory.glob("missing/*-*/")):
         modality, _, rate = folder.name.rpartition("-")
         if not re.fullmatch(r"[01]\.\d\d", rate):
             raise DataError(f"{folder}: no folder of <modality>-<rate>; delete it")
         missing.setdefault(modality, {})[float(rate)] = {
-            path.stem.removeprefix("predictions-"): _all_predictions(path, result)
+            path.stem.removeprefix("predictions-"): predictions_of(path, result)
             for path in sorted(folder.glob("predictions-*.csv"))
         }
     return Cell(
         result=result,
         predictions={
-            selection: _all_predictions(directory / f"predictions-{selection}.csv", result)
+            selection: predictions_of(directory / f"predictions-{selection}.csv", result)
             for selection in result["selections"]
         },
         curves=read_curves(directory / "metrics.csv"),
         missing=missing,
-        plots=[
-            path
-            for path in sorted(directory.glob("plots/*.png"))
-            if path.stem not in _DRAWN_ANEW and path.is_file() and not path.is_symlink()  # a report holds them whole
-        ],
+        plots=[path for path in pictures_in(directory) if path.stem not in _DRAWN_ANEW],
     )
 
 
-def _all_predictions(path: Path, result: Config) -> Predictions:
+def pictures_in(directory: Path) -> list[Path]:
+    """Return the pictures that a run left; no links, as a report holds them whole."""
+    return [path for path in sorted(directory.glob("plots/*.png")) if path.is_file() and not path.is_symlink()]
+
+
+def predictions_of(path: Path, result: Config) -> Predictions:
+    """Read a run's predictions of classes, as many as its result says.
+
+    Raises:
+        DataError: As `read_predictions`, or there are more or fewer.
+    """
     found = read_predictions(path, result["class_names"])
     if wrong := miscounted(result, found):
         raise DataError(f"{path}: {wrong}; {AGAIN}")

@@ -18,16 +18,13 @@ _TRAINING = {"global_step": int, "loops": dict, "callbacks": dict, "optimizer_st
 
 
 def read_checkpoint(path: Path, option: str = "", remedy: str = "", *, resume: bool = False) -> dict[str, Any]:
-    """Open a checkpoint without running anything in it; its tensors stay on disk until they are used.
+    """Return the content of a checkpoint without running anything in it; its tensors stay on disk until they are used.
 
     Args:
         path: The file.
         option: What named it, for the message.
         remedy: What to do about a damaged one, for the message.
         resume: Whether a training resumes from it, which takes more than weights.
-
-    Returns:
-        Its content.
 
     Raises:
         UsageError: If there is no such file, or it is no whole checkpoint of a task.

@@ -8,9 +8,10 @@ A run's folder holds::
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,12 +70,7 @@ def most_probable(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int6
 
 
 def unfit(predictions: Predictions, classes: int) -> str:
-    """Return what makes predictions impossible for a model of so many classes; empty if they are possible.
-
-    Args:
-        predictions: Of clips.
-        classes: Number of classes.
-    """
+    """Return what makes predictions impossible for a model of so many classes; empty if they are possible."""
     count = len(predictions.ids)
     lengths = {len(predictions.groups), len(predictions.targets), len(predictions.predicted)}
     lengths |= {len(of) for named in (predictions.gates, predictions.attributes) for of in named.values()}
@@ -101,6 +97,28 @@ def unfit(predictions: Predictions, classes: int) -> str:
     return ""
 
 
+def miscounted(result: Mapping[str, Any], predictions: Predictions) -> str:
+    """Return how the number of clips in predictions differs from that of a result; empty if it does not."""
+    found = len(predictions.ids) + predictions.unlabelled
+    return "" if found == result["n_test"] else f"{found} clips, the result says n_test {result['n_test']}"
+
+
+def clip_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a prediction file, a clip that a distributed sampler repeated once.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If a row has more or fewer cells than the header.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        first: dict[str, dict[str, str]] = {}
+        for line, row in enumerate(csv.DictReader(file), start=2):
+            if None in row or None in row.values():
+                raise ValueError(f"line {line} has another number of cells")
+            first.setdefault(row["id"], row)
+    return list(first.values())
+
+
 def read_predictions(path: Path, class_names: list[str]) -> Predictions:
     """Read a prediction file; a clip that a distributed sampler repeated is kept once.
 
@@ -117,13 +135,8 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
     """
     columns = [f"p_{name}" for name in class_names]
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            first: dict[str, dict[str, str]] = {}
-            for line, row in enumerate(csv.DictReader(file), start=2):
-                if None in row or None in row.values():
-                    raise ValueError(f"line {line} has another number of cells")
-                first.setdefault(row["id"], row)
-        rows = [row for row in first.values() if row["target"]]  # others have labels of another task alone
+        clips = clip_rows(path)
+        rows = [row for row in clips if row["target"]]  # others have labels of another task alone
         probabilities = np.array([[float(row[name]) for name in columns] for row in rows]).reshape(-1, len(columns))
         targets = np.array([int(row["target"]) for row in rows], dtype=np.int64)
         groups = [row["group"] for row in rows]
@@ -134,7 +147,7 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
         raise DataError(f"{path}: {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
         raise DataError(f"{path}: expected columns id, group, target, {', '.join(columns)} ({error})") from error
-    ids, predicted, unlabelled = [row["id"] for row in rows], probabilities.argmax(1), len(first) - len(rows)
+    ids, predicted, unlabelled = [row["id"] for row in rows], probabilities.argmax(1), len(clips) - len(rows)
     found = Predictions(ids, groups, targets, predicted, probabilities, None, gates, attributes, unlabelled)
     if wrong := unfit(found, len(class_names)):
         raise DataError(f"{path}: {wrong}; run the cell again")

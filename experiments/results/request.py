@@ -41,14 +41,11 @@ def read_config(configs: Sequence[Path], overrides: Mapping[str, Any] | None = N
 
 
 def read_command(arguments: Sequence[str], configs: Sequence[Path] = ()) -> Config:
-    """Merge what a command line asks for: as on the command line, what stands later wins.
+    """Merge what a command line asks for as `read_config` does: what stands later wins.
 
     Args:
         arguments: What follows ``cli.py fit``.
         configs: YAML files under it.
-
-    Returns:
-        As of `read_config`.
 
     Raises:
         DataError: If a file is missing or not readable.
@@ -64,14 +61,7 @@ def data_roots(config: Config, default: Path) -> list[Path]:
 
 
 def data_manifest(root: Path) -> Config | None:
-    """Return the manifest of the prepared data of a corpus.
-
-    Args:
-        root: Folder of the corpus.
-
-    Returns:
-        The manifest; None where there is no finished store.
-    """
+    """Return the manifest of the prepared data of a corpus; None where there is no finished store."""
     folder = root / "prepared"
     if not (folder / "COMPLETE").exists():
         return None
@@ -113,9 +103,6 @@ def make_request(
         data: Fingerprint of the prepared data.
         split: Hash of the split file.
         needs: Hash of the request, per submodule that starts from another cell's checkpoint.
-
-    Returns:
-        The request, ready for `request_hash` and ``request.json``.
     """
     sections = {
         name: section for name, section in without_elsewhere(shorten_class_paths(config)).items() if not is_secret(name)
@@ -143,9 +130,6 @@ def request_from_command(
         corpus: Name of the corpus, for the split file and the data folder where the settings name none.
         project: Folder that holds ``experiments/``.
         data: Fingerprint of the prepared data; read from the manifest where not given.
-
-    Returns:
-        The request.
 
     Raises:
         DataError: If a config file is missing or not readable.
@@ -204,15 +188,7 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 
 def difference(old: Config, new: Config) -> str:
-    """Return what changed between two requests, one setting a line.
-
-    Args:
-        old: The earlier request.
-        new: The later request.
-
-    Returns:
-        Lines ``name: old -> new``, the first few of them.
-    """
+    """Return what changed between two requests: lines ``name: old -> new``, the first few of them."""
     before, after = dict(_flat(hide(old))), dict(_flat(hide(new)))
     pairs = {name: (before.get(name, "not set"), after.get(name, "not set")) for name in {**before, **after}}
     lines = [_change(name, *pairs[name]) for name in sorted(pairs) if pairs[name][0] != pairs[name][1]]

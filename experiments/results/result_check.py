@@ -1,10 +1,8 @@
-"""Checks of a result: the fields of ``result.json``, and as many predictions as it says."""
+"""Checks of the fields of ``result.json``."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
-
-from experiments.results.predictions import Predictions
 
 SCHEMA = 1
 
@@ -105,9 +103,3 @@ def problem(result: Mapping[str, Any]) -> str:
         if type(metrics["epoch"]) not in (int, type(None)):
             return f"selections.{selection}.epoch is {metrics['epoch']!r}"
     return ""
-
-
-def miscounted(result: Mapping[str, Any], predictions: Predictions) -> str:
-    """Return how the number of clips in predictions differs from that of a result; empty if it does not."""
-    found = len(predictions.ids) + predictions.unlabelled
-    return "" if found == result["n_test"] else f"{found} clips, the result says n_test {result['n_test']}"

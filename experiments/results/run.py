@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.errors import DataError
-from experiments.results.cell import read_result
-from experiments.results.needs import AGAIN, recorded_request
-from experiments.results.predictions import Predictions, read_predictions
-from experiments.results.result_check import miscounted, valued
+from experiments.results.cell import predictions_of, read_result
+from experiments.results.needs import recorded_request
+from experiments.results.predictions import Predictions
+from experiments.results.result_check import valued
 from experiments.results.values import Values, read_values
 from experiments.settings.config import Config
 
@@ -40,13 +40,10 @@ class Run:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """Read finished runs that differ in fold and seed alone, in their order.
+    """Read finished runs, at least one, that differ in fold and seed alone, in their order.
 
     Args:
         folders: Folders of runs, or folders that hold such folders.
-
-    Returns:
-        At least one run.
 
     Raises:
         DataError: There is none, or two of them are no folds or seeds of one experiment, or a file is damaged.
@@ -84,9 +81,6 @@ def _finished(folder: Path) -> list[Path]:
 def read_run(folder: Path) -> Run:
     """Read a finished run.
 
-    Args:
-        folder: Its folder.
-
     Raises:
         DataError: If a file is missing, damaged, or contradicts the result.
     """
@@ -95,9 +89,7 @@ def read_run(folder: Path) -> Run:
     for selection, metrics in result["selections"].items():
         path = folder / f"predictions-{selection}.csv"
         if "accuracy" in metrics:
-            classes[selection] = read_predictions(path, result["class_names"])
-            if wrong := miscounted(result, classes[selection]):
-                raise DataError(f"{path}: {wrong}; {AGAIN}")
+            classes[selection] = predictions_of(path, result)
         found = {task: read_values(path, task) for task in valued(result)}
         values[selection] = {task: of for task, of in found.items() if len(of.ids)}
     return Run(folder, result, recorded_request(folder).get("settings", {}), classes, values)

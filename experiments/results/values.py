@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.errors import DataError
+from experiments.results.predictions import clip_rows
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,8 @@ def read_values(path: Path, task: str) -> Values:
     """
     true, said = f"target_{task}", f"pred_{task}"
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            first: dict[str, dict[str, str]] = {}
-            for line, row in enumerate(csv.DictReader(file), start=2):
-                if None in row or None in row.values():
-                    raise ValueError(f"line {line} has another number of cells")
-                first.setdefault(row["id"], row)
-        rows = [row for row in first.values() if row[true]]
+        clips = clip_rows(path)
+        rows = [row for row in clips if row[true]]
         found = np.array([[float(row[true]), float(row[said])] for row in rows]).reshape(-1, 2)
         if not np.isfinite(found).all():
             raise ValueError("a value is not finite")
@@ -59,4 +55,4 @@ def read_values(path: Path, task: str) -> Values:
         raise DataError(f"{path}: {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
         raise DataError(f"{path}: expected columns id, group, {true}, {said} ({error}); run it again") from error
-    return Values([row["id"] for row in rows], groups, found[:, 0], found[:, 1], len(first) - len(rows))
+    return Values([row["id"] for row in rows], groups, found[:, 0], found[:, 1], len(clips) - len(rows))

@@ -1,7 +1,6 @@
 """The score of one column of one row of a table, from the predictions of its cells."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -98,10 +97,10 @@ def score_of(runs: Mapping[tuple[int, int], Predictions], classes: int, planned:
             deviations.append(float(np.std(values, ddof=1)))
         for seed, run in own.items():
             sources = [clip.partition("/")[0] if "/" in clip else "" for clip in run.ids]
-            for name, matrix in _matrices(run, run.groups, classes):
+            for name, matrix in statistics.confusion_by(run, run.groups, classes).items():
                 groups[name] = groups.get(name, 0) + matrix / len(own)
                 of_groups.setdefault(name, np.zeros((len(seeds), classes, classes)))[seeds.index(seed)] += matrix
-            for name, matrix in _matrices(run, sources, classes):
+            for name, matrix in statistics.confusion_by(run, sources, classes).items():
                 corpora[name] = corpora.get(name, 0) + matrix / len(own)
             counts = np.bincount(run.targets, minlength=classes)
             share = np.ones(classes) if metric == "accuracy" else 1 / np.maximum(counts, 1) / np.count_nonzero(counts)
@@ -120,16 +119,6 @@ def score_of(runs: Mapping[tuple[int, int], Predictions], classes: int, planned:
         top3=float(np.mean([_top3(run) for own in by_fold.values() for run in own.values()])),
         corpora=dict(sorted(corpora.items())) if len(corpora) > 1 and "" not in corpora else {},
     )
-
-
-def _matrices(run: Predictions, names: Sequence[str], classes: int) -> Iterator[tuple[str, Array]]:
-    """Yield the confusion matrix of the clips of every name, in the order of their first clips."""
-    import pandas as pd  # a third of a second, which only a report pays
-
-    places, found = pd.factorize(np.array(names, dtype=object))
-    shape = (len(found), classes, classes)
-    counts = np.bincount(np.ravel_multi_index((places, run.targets, run.predicted), shape), minlength=math.prod(shape))
-    yield from zip(found, counts.reshape(shape).astype(np.float64), strict=True)
 
 
 def _top3(predictions: Predictions) -> float:

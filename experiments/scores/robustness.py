@@ -36,14 +36,11 @@ class Robustness:
 
 
 def curves(cells: Mapping[tuple[str, int, int], Cell], metric: str) -> dict[str, Robustness]:
-    """Return the curves of the most honest column that was evaluated under missing modalities.
+    """Return by modality the curves of the most honest column that was evaluated under missing ones.
 
     Args:
         cells: Finished cells of a row by protocol, fold and seed.
         metric: The table's.
-
-    Returns:
-        Curve by modality.
     """
     for column in ("honest", "last", "best"):
         protocol, selection = COLUMNS[column]

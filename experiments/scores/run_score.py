@@ -1,13 +1,13 @@
 """The numbers of single runs, folds and seeds of one experiment: on the clips of all folds together, seeds averaged."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from experiments.results.predictions import Predictions
 from experiments.results.values import Values
-from experiments.scores import statistics, value_score
+from experiments.scores import sentiment_score, statistics, value_score
 from experiments.scores.statistics import Array
 
 Runs = Mapping[tuple[int, int], Predictions]  # by fold and seed
@@ -40,23 +40,19 @@ class Scored:
         groups: Number of groups of these.
         metrics: All of them, the one to name first first.
         total: Confusion matrix ``(K, K)`` or sums ``(1, 8)`` of `value_score`, of all clips, seeds averaged.
+        more: Metrics of values of this kind alone.
     """
 
     clips: int
     groups: int
     metrics: list[Measured]
     total: Array
+    more: list[Measured] = field(default_factory=list)
 
 
 def score_classes(runs: Runs, classes: int) -> Scored:
-    """Score classes: accuracy, unweighted average recall, macro F1.
-
-    Args:
-        runs: Predictions by fold and seed.
-        classes: Number of classes.
-    """
-    of_runs = {key: _matrices(run, classes) for key, run in runs.items()}
-    stacked, total = _stacked(of_runs)
+    """Score classes: accuracy, unweighted average recall, macro F1."""
+    stacked, total = _stacked({key: statistics.confusion_by(run, run.groups, classes) for key, run in runs.items()})
     found = total.sum(1)
     present, share = int((found > 0).sum()), float(found.max() / found.sum())
     named: list[tuple[str, Callable[[Array], Array], float]] = [
@@ -68,12 +64,13 @@ def score_classes(runs: Runs, classes: int) -> Scored:
     return Scored(_count(runs.values()), stacked.shape[1], metrics, total)
 
 
-def score_values(runs: ValueRuns, means: Mapping[tuple[int, int], float]) -> Scored:
+def score_values(runs: ValueRuns, means: Mapping[tuple[int, int], float], sentiment: float = 0.0) -> Scored:
     """Score a value: errors in its unit, correlation and concordance.
 
     Args:
         runs: Predictions of the value by fold and seed.
         means: Mean of the training labels by fold and seed; the baseline says that of every clip.
+        sentiment: Greatest value of the scale, where the value is a sentiment; 0 where it is none.
     """
     low = min([value_score.lowest(runs.values()), *means.values()])
     stacked, total = _stacked({key: value_score.sums(run, low) for key, run in runs.items()})
@@ -90,7 +87,17 @@ def score_values(runs: ValueRuns, means: Mapping[tuple[int, int], float]) -> Sco
         )
         for name, metric in value_score.METRICS.items()
     ]  # fmt: skip
-    return Scored(_count(runs.values()), stacked.shape[1], metrics, total)
+    more = list(_sentiments(runs, constant, sentiment)) if sentiment else []
+    return Scored(_count(runs.values()), stacked.shape[1], metrics, total, more)
+
+
+def _sentiments(runs: ValueRuns, constant: ValueRuns, limit: float) -> Iterator[Measured]:
+    for name, (way, metric) in sentiment_score.metrics_of(limit).items():
+        of_runs = {key: sentiment_score.matrices(run, way) for key, run in runs.items()}
+        if any(of_runs.values()):  # else every clip is labelled 0
+            said = {key: sentiment_score.matrices(run, way) for key, run in constant.items()}
+            baseline = float(metric(_stacked(said)[1])) if said else np.nan
+            yield _measured(name, metric, *_stacked(of_runs), baseline)
 
 
 def _measured(name: str, metric: Callable[[Array], Array], stacked: Array, total: Array, baseline: float) -> Measured:
@@ -99,14 +106,6 @@ def _measured(name: str, metric: Callable[[Array], Array], stacked: Array, total
 
 def _count(runs: Iterable[Predictions | Values]) -> int:
     return len({clip for run in runs for clip in run.ids})
-
-
-def _matrices(run: Predictions, classes: int) -> dict[str, Array]:
-    names = np.array(run.groups, dtype=object)
-    return {
-        name: statistics.confusion_matrix(run.targets[names == name], run.predicted[names == name], classes)
-        for name in dict.fromkeys(run.groups)
-    }
 
 
 def _stacked(of_runs: Mapping[tuple[int, int], Mapping[str, Array]]) -> tuple[Array, Array]:

@@ -6,6 +6,7 @@ metric takes confusion matrices ``(..., K, K)``, rows the true classes: a group'
 how several seeds of one clip weigh as one clip.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,15 @@ def confusion_matrix(
     return counts.reshape(classes, classes).astype(np.float64)
 
 
+def confusion_by(predictions: Predictions, names: Sequence[str], classes: int) -> dict[str, Array]:
+    """Return the confusion matrix ``(K, K)`` of the clips of every name, in the order of their first clips."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    shape = (len(places), classes, classes)
+    cells = np.ravel_multi_index(([places[name] for name in names], predictions.targets, predictions.predicted), shape)
+    counts = np.bincount(cells, minlength=math.prod(shape)).reshape(shape).astype(np.float64)
+    return dict(zip(places, counts, strict=True))
+
+
 def accuracy(confusion: Array) -> Array:
     """Return the share of clips whose class was found, ``(...)``."""
     return _ratio(_hits(confusion).sum(-1), confusion.sum((-2, -1)))
@@ -41,6 +51,16 @@ def recalls(confusion: Array) -> Array:
     return _ratio(_hits(confusion), confusion.sum(-1))
 
 
+def precisions(confusion: Array) -> Array:
+    """Return the precision per class ``(..., K)``; NaN for a class that is never predicted."""
+    return _ratio(_hits(confusion), confusion.sum(-2))
+
+
+def f1s(confusion: Array) -> Array:
+    """Return the F1 per class ``(..., K)``; NaN for a class that is neither there nor predicted."""
+    return _ratio(2 * _hits(confusion), confusion.sum(-1) + confusion.sum(-2))
+
+
 def uar(confusion: Array) -> Array:
     """Return the unweighted average recall: the mean recall of the classes that the targets hold, ``(...)``."""
     return _mean_over_present(recalls(confusion), confusion)
@@ -48,12 +68,18 @@ def uar(confusion: Array) -> Array:
 
 def macro_precision(confusion: Array) -> Array:
     """Return the mean precision of the classes that the targets hold, 0 for one that is never predicted, ``(...)``."""
-    return _mean_over_present(np.nan_to_num(_ratio(_hits(confusion), confusion.sum(-2))), confusion)
+    return _mean_over_present(np.nan_to_num(precisions(confusion)), confusion)
 
 
 def macro_f1(confusion: Array) -> Array:
     """Return the mean F1 of the classes that the targets hold, ``(...)``."""
-    return _mean_over_present(_ratio(2 * _hits(confusion), confusion.sum(-1) + confusion.sum(-2)), confusion)
+    return _mean_over_present(f1s(confusion), confusion)
+
+
+def weighted_f1(confusion: Array) -> Array:
+    """Return the F1 of the classes, weighted by how many clips are of each, ``(...)``."""
+    scores = _ratio(2 * _hits(confusion), confusion.sum(-1) + confusion.sum(-2))
+    return _ratio((np.nan_to_num(scores) * confusion.sum(-1)).sum(-1), confusion.sum((-2, -1)))
 
 
 def majority_baseline(targets: npt.NDArray[np.int64]) -> float:

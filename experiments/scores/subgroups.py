@@ -52,9 +52,6 @@ def clips_of(runs: Sequence[Predictions], class_names: Sequence[str]) -> "pd.Dat
 def accuracies(clips: "pd.DataFrame") -> dict[Group, tuple[int, float, float]]:
     """Return the accuracy on the clips of every group of people, by attribute and value, values in alphabetical order.
 
-    Args:
-        clips: Those of `clips_of`.
-
     Returns:
         Number of different clips; accuracy, the seeds of a clip weighing as one clip; half the width of its 95 % Wald
         interval.
@@ -70,10 +67,6 @@ def accuracies(clips: "pd.DataFrame") -> dict[Group, tuple[int, float, float]]:
 
 def weights(clips: "pd.DataFrame", class_names: Sequence[str]) -> dict[Group, dict[str, Values]]:
     """Return the weights of every modality over all runs, by class and by every attribute's value.
-
-    Args:
-        clips: Those of `clips_of`.
-        class_names: Names of the classes.
 
     Returns:
         ``{(what, value): {modality: (N,)}}`` with "class" as the first what; clips where a modality is absent are left

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from experiments.reproduce.table import COLUMNS, Cells, Row, Table
 from experiments.results.cell import Cell
-from experiments.results.predictions import Predictions
 from experiments.scores import statistics, subgroups
 from experiments.scores.column_score import Score, score_of
 from experiments.scores.robustness import Robustness, curves, subset_means
@@ -194,10 +193,6 @@ def _majority(table: Table, cells: Cells) -> float:
     return statistics.majority_baseline(targets)
 
 
-def _accuracy(predictions: Predictions) -> float:
-    return float(np.mean(predictions.targets == predictions.predicted))
-
-
 def _targets(cells: Iterable[Cell]) -> npt.NDArray[np.int64]:
     known: dict[str, int] = {}
     for cell in cells:
@@ -216,7 +211,7 @@ def _notes(table: Table, cells: Cells, fitting: Cells) -> list[str]:
         for selection, recorded in cell.result["selections"].items():
             if selection not in cell.predictions:
                 continue
-            measured = _accuracy(cell.predictions[selection])
+            measured = statistics.metric_of(cell.predictions[selection], "accuracy")
             if abs(measured - recorded["accuracy"]) > 1e-3:
                 notes.append(
                     f"{row} {protocol}-fold{fold}-seed{seed} ({selection}): the run recorded an accuracy of "

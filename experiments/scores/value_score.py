@@ -54,13 +54,7 @@ def pearson(total: Array) -> Array:
 def ccc(total: Array) -> Array:
     """Return Lin's concordance correlation coefficient, 0 where predictions or labels are all the same.
 
-    Variances and covariance are those of a sample, as torchmetrics has them.
-
-    Args:
-        total: Sums ``(..., 1, 8)``.
-
-    Returns:
-        ``(...)``.
+    ``(...)`` of ``(..., 1, 8)``; variances and covariance are those of a sample, as torchmetrics has them.
     """
     covariance, spread_said, spread_true, apart = _moments(total)
     return _share(2 * covariance, spread_said + spread_true + apart**2, spread_said * spread_true)

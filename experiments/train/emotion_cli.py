@@ -35,6 +35,7 @@ from experiments.settings import class_paths
 from experiments.settings.config import MOST_SEED
 from experiments.settings.messages import Parser
 from experiments.settings.redaction import forget
+from experiments.train import pairing
 from experiments.train.embed import use_frozen_encoders
 from experiments.train.foreign import check_trainer, explain
 from experiments.train.run_folder import begin, enter
@@ -46,10 +47,7 @@ HERE = Path(__file__).parents[1]
 # Arguments of a model that are attributes of the data.
 LINKS = {
     "num_classes": "num_outputs",
-    **{
-        name: name
-        for name in ("input_shapes", "class_weights", "class_names", "vocabulary_sizes", "tasks", "value_scales")
-    },
+    **{name: name for name in ("class_weights", "class_names", "vocabulary_sizes", "tasks", "value_scales")},
 }
 COMMANDS = ("fit", "validate", "test", "predict")
 
@@ -91,6 +89,9 @@ class EmotionCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link the model's arguments to the data's attributes."""
+        # The first link, so that a pair that cannot work is refused before anything is read of the data.
+        target = "model.init_args.input_shapes"
+        parser.link_arguments("data", target, compute_fn=self._checked_shapes, apply_on="instantiate")
         for name, source in LINKS.items():
             parser.link_arguments(f"data.{source}", f"model.init_args.{name}", apply_on="instantiate")
         parser.add_argument("--overwrite", type=bool, default=False, help="Throw away what the run's folder holds.")
@@ -98,8 +99,9 @@ class EmotionCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, after refusing values that a link would silently replace."""
         given = request.read_command(self.arguments[1:]).get("model", {}).get("init_args", {})
-        if linked := [name for name in LINKS if name in given]:
-            raise UsageError(f"--model.{linked[0]} is taken from the data (data.{LINKS[linked[0]]}); remove it")
+        links = {"input_shapes": "input_shapes", **LINKS}
+        if linked := [name for name in links if name in given]:
+            raise UsageError(f"--model.{linked[0]} is taken from the data (data.{links[linked[0]]}); remove it")
         if parser.default_env:
             raise UsageError("JSONARGPARSE_DEFAULT_ENV: a run is compared by files and options alone; unset it")
         super().parse_arguments(parser, args)
@@ -115,6 +117,7 @@ class EmotionCLI(LightningCLI):
         """Read the model's arguments from the checkpoint; check what was parsed before any of it is called."""
         self._read_checkpoint()
         class_paths.check_classes(self.config[self.config["subcommand"]])
+        self.reads = pairing.tell_data(self.config[self.config["subcommand"]])
 
     def _read_checkpoint(self) -> None:
         command, path = self.config["subcommand"], self.checkpoint
@@ -144,6 +147,12 @@ class EmotionCLI(LightningCLI):
                 self.config = self.parser.parse_object({command: {"model": model}}, self.config)
             except UsageError as error:
                 raise UsageError(f"--ckpt_path {path}: of its model's arguments, {error}") from error
+
+    def _checked_shapes(self, data: EmotionDataModule) -> dict[str, list[int]]:
+        """Return the shapes that the data hand over, once they are known to be of the kinds that the model reads."""
+        model = pairing.class_of(self.config[self.config["subcommand"]].model.class_path)
+        pairing.check_pair(model, self.reads, data)
+        return data.input_shapes
 
     def instantiate_classes(self) -> None:
         """Build data, model and trainer."""

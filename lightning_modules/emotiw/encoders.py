@@ -79,6 +79,11 @@ class AudioEncoder(nn.Module):
             nn.Linear(hidden, size),
         )
 
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "spectrograms"
+
     def stages(self) -> Stages:
         """Return the four blocks of convolutions and the transformer layer."""
         blocks: Stages = {f"audio_block{number}": [block] for number, block in enumerate(self.blocks, 1)}
@@ -207,6 +212,11 @@ class VideoEncoder(nn.Module):
         self.frozen = freeze == "all"
         self._groups = LayerGroups(backbone_stages(self.backbone), freeze, "model.video.freeze")
         self.train()
+
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "whole frames"
 
     def stages(self) -> Stages:
         """Return one stage where all is frozen, else those of `backbone_stages`; no schedule trains frozen ones."""

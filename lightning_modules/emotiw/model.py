@@ -25,6 +25,7 @@ from lightning_modules.emotiw.encoders import AudioEncoder as AudioEncoder
 from lightning_modules.emotiw.encoders import FrameGroups
 from lightning_modules.emotiw.encoders import VideoEncoder as VideoEncoder
 from lightning_modules.errors import TaskError
+from lightning_modules.nn.inputs import kind_of
 from lightning_modules.nn.modality_encoders import keep_plain
 
 
@@ -131,6 +132,13 @@ class EmotiW(EmotionTask):
             self.cross_norm = nn.LayerNorm(size) if residual else None
             sizes = [size, size, other]
         self.head = nn.Linear(sum(sizes) * self.segments, num_classes)
+
+    @classmethod
+    def reads(cls, audio: Any = None, video: Any = None, encoders: Any = None, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        if encoders:
+            video = {"class_path": f"{VideoEncoder.__module__}.{VideoEncoder.__name__}"}  # the same frames
+        return {modality: kind_of(encoder) for modality, encoder in (("audio", audio), ("video", video)) if encoder}
 
     def _frames(self, modality: str, channels: int) -> list[int]:
         """Return number, height and width of the pictures of a modality."""

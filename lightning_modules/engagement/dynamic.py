@@ -18,6 +18,7 @@ from typing import Any
 from torch import nn
 
 from lightning_modules.base import Batch, Stages
+from lightning_modules.nn.inputs import kind_of, several
 from lightning_modules.nn.layers import AttentionLayer, BatchNorm
 from lightning_modules.nn.windows import WindowTask
 
@@ -66,6 +67,11 @@ class UnimodalDynamic(WindowTask):
         self.weighting = nn.Conv1d(input_shapes[modality][0], 1, 1)
         self.hidden = nn.Sequential(nn.Linear(size, hidden), BatchNorm(hidden), nn.Tanh(), nn.Dropout(dropout))
         self.head = nn.Linear(hidden, num_classes)
+
+    @classmethod
+    def reads(cls, encoder: Any = None, modality: str = "face", **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        return {modality: several("window", kind_of(encoder) if encoder else "vector")}
 
     def frame_encoders(self) -> dict[str, nn.Module]:
         """Return the encoder, where there is one."""

@@ -16,6 +16,7 @@ What differs from the released code:
 - A batch of one window works, in training too.
 """
 
+from collections.abc import Sequence
 from itertools import permutations
 from typing import Any, Literal, NamedTuple
 
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from lightning_modules.base import Batch, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
+from lightning_modules.nn.inputs import kind_of, several
 from lightning_modules.nn.layers import AttentionLayer, BatchNorm, Positions
 from lightning_modules.nn.modality_encoders import keep_plain
 from lightning_modules.nn.pretrained_encoder import PretrainedEncoder
@@ -164,6 +166,12 @@ class CrossMultiModalEngagement(WindowTask):
             self.wiring.activation(),
         )
         self.head = nn.Linear(self.wiring.hidden, num_classes)
+
+    @classmethod
+    def reads(cls, modalities: Sequence[str] = (), encoders: Any = None, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        given = encoders or {}
+        return {name: several("window", kind_of(given[name]) if name in given else "vector") for name in modalities}
 
     def frame_encoders(self) -> dict[str, nn.Module]:
         """Return the encoders by modality."""

@@ -11,7 +11,7 @@ https://arxiv.org/abs/1911.09784): the name is all they share.
 """
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,8 @@ class AudioTextMetadata(DialogueTask):
         dropout: Dropout; the document's 0.3, the released code has 0.2.
         **kwargs: See `DialogueTask` and `EmotionTask`.
     """
+
+    usual: ClassVar[tuple[str, ...]] = ("text", "audio")
 
     def __init__(
         self,
@@ -143,6 +145,8 @@ class VideoMetadata(DialogueTask):
         freeze_encoders: Whether the encoder stays as it is.
         **kwargs: See `DialogueTask` and `EmotionTask`.
     """
+
+    usual: ClassVar[tuple[str, ...]] = ("video",)
 
     def __init__(
         self,

@@ -5,7 +5,8 @@ which may be missing, the roles of their speakers, and facts about speaker and l
 0 = unknown.
 """
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
+from lightning_modules.nn.inputs import kind_of, several
 from lightning_modules.nn.layer_groups import Frozen
 from lightning_modules.nn.modality_encoders import encoder_stages, keep_plain
 
@@ -38,6 +40,8 @@ class DialogueTask(EmotionTask):
     Raises:
         TaskError: If the data lack something, or an encoder is missing or cannot read them.
     """
+
+    usual: ClassVar[tuple[str, ...]] = ("text", "audio", "video")  # what is read where nobody names it
 
     def __init__(
         self,
@@ -91,6 +95,11 @@ class DialogueTask(EmotionTask):
         for modality in self.frozen:
             self.encoders[modality].requires_grad_(False).eval()
         self.channels = {modality: int(encoders[modality].channels) for modality in modalities}  # type: ignore[arg-type]
+
+    @classmethod
+    def reads(cls, modalities: Sequence[str] | None = None, encoders: Any = None, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        return utterances_read(modalities or cls.usual, encoders or {})
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
         """Return the encoders by modality; none of those that train."""
@@ -190,6 +199,12 @@ class DialogueTask(EmotionTask):
             lost = torch.rand(len(meta), 1, device=meta.device) < self.metadata_dropout
             meta = meta.masked_fill(lost, 0)
         return meta
+
+
+def utterances_read(modalities: Sequence[str], encoders: Mapping[str, Any]) -> dict[str, str]:
+    """Return the kinds of modalities by utterance, as their encoders in the settings read them, and ``meta``."""
+    kinds = {name: several("utterances", kind_of(encoders[name])) if name in encoders else "" for name in modalities}
+    return {**kinds, "meta": "facts"}
 
 
 def utterances(batch: Batch) -> Tensor:

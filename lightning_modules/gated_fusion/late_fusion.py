@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.gated_fusion.branches import AudioTextMetadata
+from lightning_modules.gated_fusion.dialogue import utterances_read
 from lightning_modules.gated_fusion.mimamo import MIMAMONet
 from lightning_modules.nn.encoders import read_hyper_parameters
 from lightning_modules.nn.fusion import averaging
@@ -73,6 +74,11 @@ class TwoBranches(EmotionTask):
             raise TaskError(f"model.video, model.audio_text: {error}") from error
         for branch in (self.video, self.audio_text):
             branch.requires_grad_(False).eval()
+
+    @classmethod
+    def reads(cls, encoders: Any = None, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that a branch reads; see `EmotionTask.reads`."""
+        return utterances_read([*MIMAMONet.usual, *AudioTextMetadata.usual], encoders or {})
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
         """Return the encoders of both branches."""

@@ -14,7 +14,7 @@ What differs from it by default:
 Initial weights are drawn as released, with either form of the metadata: see `lightning_modules.nn.dialogue_weights`.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,8 @@ class MIMAMONet(DialogueTask):
     Raises:
         TaskError: If the heads do not divide the channels.
     """
+
+    usual: ClassVar[tuple[str, ...]] = ("video",)
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """A video network for clips described by their facial action units instead of frames. It is not from a paper."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -57,6 +59,11 @@ class ActionUnitNet(VideoNetwork):
         self.level_channels = channels
         self.tokens = UnitTokens(units, channels[0])
         self.mixing = UnitMixing(*channels, dropout)
+
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "vector"
 
     def stages(self) -> dict[str, nn.Module]:
         """Return the stages: tokens, mixing."""

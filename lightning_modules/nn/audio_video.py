@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, audio_network, pooled, video_network
+from lightning_modules.nn.backbones import MFCCNet, ResNeXt3D, VideoNetwork, audio_network, pooled, video_network
+from lightning_modules.nn.inputs import kind_of
 from lightning_modules.nn.modality_encoders import ModalityEncoders, keep_plain
 
 Fusion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -55,6 +56,13 @@ class AudioVideoTask(EmotionTask):
             return
         self.video = video_network(video, input_shapes)
         self.audio, self.audio_steps = audio_network(audio, input_shapes)
+
+    @classmethod
+    def reads(cls, video: Any = None, encoders: Any = None, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        if encoders:
+            return {modality: kind_of(of) for modality, of in encoders.items()}
+        return {"video": kind_of(video, ResNeXt3D), "audio": "MFCCs"}
 
     def network_stages(self) -> Stages:
         """Return the stages of the video network, then the audio network; or those of the encoders."""

@@ -14,6 +14,7 @@ arguments, so that a small version trains on a CPU; the defaults are the papers'
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -130,6 +131,11 @@ class ResNeXt3D(VideoNetwork):
         rest = [ResNeXtBottleneck3D(2 * planes, planes, 1, cardinality) for _ in range(blocks - 1)]
         return nn.Sequential(first, *rest)
 
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "clip of pictures"
+
     def stages(self) -> dict[str, nn.Module]:
         """Return the network's layer groups from input to output."""
         names = ("stem", "layer1", "layer2", "layer3", "layer4")
@@ -215,9 +221,6 @@ def video_network(given: VideoNetwork | None, input_shapes: dict[str, list[int]]
     Args:
         given: A network, or None for the paper's.
         input_shapes: ``{"video": [3, T, H, W], ...}``, or what else ``given`` accepts.
-
-    Returns:
-        The network.
 
     Raises:
         TaskError: If the data has no video, or of another shape.

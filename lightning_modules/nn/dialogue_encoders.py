@@ -67,6 +67,11 @@ class BertText(UtteranceEncoder):
         self.vocabulary: int = network.config.vocab_size
         self.pooling = pooling
 
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "tokens"
+
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of token ids, ``[L]``, no more than there are positions."""
         return len(shape) == 1 and shape[0] <= self.limit
@@ -126,6 +131,11 @@ class Wav2Vec2Audio(UtteranceEncoder):
         self.norm = self.states.norm  # checkpoints have it under this name too
         self.shortest = self.states.shortest
 
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "wave"
+
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of waves, ``[S]``, long enough for one state."""
         return len(shape) == 1 and shape[0] >= self.shortest
@@ -180,6 +190,11 @@ class VideoTransformer(UtteranceEncoder):
         self.residual = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(dim, dim))
         draw_released(self)
         nn.init.kaiming_normal_(self.patches.weight, mode="fan_out", nonlinearity="relu")  # as released
+
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "clip of pictures"
 
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of videos, ``[3, T, H, W]``, of just that size."""
@@ -243,6 +258,11 @@ class VideoConvNet(UtteranceEncoder):
         self.place = nn.Parameter(0.02 * torch.randn(dim))
         self.layers = transformer(dim, heads, layers, 0.1)
         draw_released(self)
+
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "clip of pictures"
 
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of videos, ``[3, T, H, W]``, of at least two frames and 16 pixels."""

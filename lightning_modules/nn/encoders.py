@@ -37,9 +37,6 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def read_hyper_parameters(path: str | Path) -> dict[str, Any]:
     """Read the arguments of the model that a Lightning checkpoint holds.
 
-    Args:
-        path: The checkpoint.
-
     Returns:
         Arguments by name; none where the file records none.
 

@@ -101,6 +101,11 @@ class FaceEmbedding(FrameEncoder):
         self.backbone: nn.Module = network
         self.weights = weights
 
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "picture"
+
     def features(self, frames: Tensor) -> Tensor:
         """Return pooled features ``(N, F)`` of normalised images ``(N, 3, S, S)``."""
         features: Tensor = self.backbone(frames)
@@ -180,6 +185,11 @@ class KinesicsEmbedding(FrameEncoder):
         self.weights = weights
         self.map_size = map_size
         self.sigma = sigma
+
+    @classmethod
+    def kind_read(cls, source: str = "images", **options: Any) -> str:
+        """Return the kind of input."""
+        return "picture" if source == "images" else source
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Freeze or unfreeze all but the pose network."""

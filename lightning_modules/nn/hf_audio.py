@@ -59,6 +59,11 @@ class HFAudio(HFEncoder):
                 f"HFAudio reads networks of wav2vec 2.0's kind, Whisper and AST; {self.kind} is none of them"
             )
 
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "wave"
+
     def describe_input(self, rate: int | None = None, mean: Any = None, std: Any = None) -> None:
         """Take note of the rate of waves."""
         self.rate = rate or self.rate

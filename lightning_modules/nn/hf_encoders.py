@@ -161,6 +161,11 @@ class HFVideo(HFEncoder, PictureEncoder):
             raise TaskError(f"HFVideo reads networks of a number of frames; {self.kind} is none: take HFImage")
         self.frames = frames
 
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "clip of pictures"
+
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of a clip of pictures, ``[3, T, H, W]``."""
         return len(shape) == 4 and shape[0] == 3 and min(shape) > 0
@@ -213,6 +218,11 @@ class HFText(HFEncoder):
         positions = getattr(config_of, "max_position_embeddings", None)
         # Networks that pad with another id count their positions from behind it.
         self.limit = positions - (self.padding + 1 if self.padding else 0) if positions else None
+
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "tokens"
 
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of token ids, ``[L]``, no more than there are positions."""

@@ -111,16 +111,7 @@ class FocalLoss(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the mean loss of a batch.
-
-        Args:
-            logits: Scores ``(B, K)``.
-            target: Classes, int64 ``(B,)``, or probabilities, float ``(B, K)``.
-            weight: Loss weight per class ``(K,)``.
-
-        Returns:
-            A scalar: divided by the summed weights of the target classes, or by B where targets are probabilities.
-        """
+        """Return the mean loss of a batch; arguments and divisor are those of `CrossEntropy`."""
         log_p = F.log_softmax(logits.float(), dim=1)
         classes = log_p.shape[1]
         soft = target.float() if target.is_floating_point() else F.one_hot(target, classes).float()

@@ -6,6 +6,7 @@ duplicates by clip id, and computes each metric once on the whole table.
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -28,6 +29,11 @@ from error_texts import first_names
 from lightning_modules.errors import ScoresNotFinite
 
 Scores = Tensor | dict[str, Tensor]
+
+
+def each(values: Scores, change: Callable[[Tensor], Tensor]) -> Scores:
+    """Return what a function makes of an output, or of every task of one by task."""
+    return {task: change(value) for task, value in values.items()} if isinstance(values, dict) else change(values)
 
 
 def class_task(logits: Scores) -> str | None:
@@ -146,18 +152,9 @@ class PredictionTable:
         return {task: (said, target.get(task, nothing)) for task, said in self.logits.items() if said.ndim == 1}
 
     def rows(self, wanted: Tensor) -> "PredictionTable":
-        """Return the table of some of the clips.
+        """Return the table of some of the clips, wanted being bool ``(N,)``."""
 
-        Args:
-            wanted: bool ``(N,)``.
-
-        Returns:
-            Their table.
-        """
-
-        def select(values: Scores) -> Scores:
-            if isinstance(values, dict):
-                return {task: value[wanted] for task, value in values.items()}
+        def select(values: Tensor) -> Tensor:
             return values[wanted] if len(values) else values
 
         kept = wanted.tolist()
@@ -165,7 +162,7 @@ class PredictionTable:
             [name for name, keep in zip(names, kept, strict=True) if keep] for names in (self.ids, self.groups)
         )
         weights = {name: values[wanted] for name, values in self.weights.items()}
-        return PredictionTable(ids, groups, select(self.logits), select(self.target), weights)
+        return PredictionTable(ids, groups, each(self.logits, select), each(self.target, select), weights)
 
     def require_finite(self) -> None:
         """Refuse scores, values and weights that are no numbers.
@@ -194,9 +191,6 @@ class PredictionTable:
 
 def table_metrics(table: PredictionTable) -> dict[str, float]:
     """Return every metric of a table: those of its classes, and of each task without classes the error and agreement.
-
-    Args:
-        table: The table.
 
     Returns:
         `classification_metrics` over the clips with a class label, and those of `value_metrics` as ``<metric>_<task>``

@@ -49,9 +49,6 @@ class PoseNetwork(nn.Module):
     def load_pose_weights(self, path: str) -> None:
         """Load the official pose checkpoint of the backbone (``pose_hrnet_w32_256x192.pth``), whose names it shares.
 
-        Args:
-            path: The file.
-
         Raises:
             TaskError: If it is unusable, or of another network.
         """

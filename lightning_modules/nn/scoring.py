@@ -7,20 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_modules.nn.metrics import PredictionTable, Scores, class_scores, table_metrics
+from lightning_modules.nn.metrics import PredictionTable, class_scores, each, table_metrics
 from lightning_modules.nn.sentiment_metrics import sentiment_scores
 from lightning_modules.stages import StagedModule
 
 Batch = dict[str, Any]
 
 
-def _on_cpu(values: Scores) -> Scores:
-    if isinstance(values, dict):
-        return {task: _whole_or_float(value) for task, value in values.items()}
-    return _whole_or_float(values)
-
-
-def _whole_or_float(values: Tensor) -> Tensor:
+def _on_cpu(values: Tensor) -> Tensor:
     return values.detach().cpu() if values.dtype == torch.int64 else values.detach().float().cpu()
 
 
@@ -59,8 +53,8 @@ class ScoredModule(StagedModule):
         table = PredictionTable(
             batch["id"],
             batch["group"],
-            _on_cpu(output["logits"]),
-            _on_cpu(batch.get("target", torch.empty(0))),
+            each(output["logits"], _on_cpu),
+            each(batch.get("target", torch.empty(0)), _on_cpu),
             self._weights(output.get("aux", {})),
         )
         self._parts.append(table)
@@ -78,24 +72,20 @@ class ScoredModule(StagedModule):
         self.predictions.require_finite()
         return self.predictions
 
-    def _log_evaluation(self, prefix: str) -> None:
+    def _log_evaluation(self, prefix: str, data: Any = None) -> None:
         table = self._finish_table()
-        outputs = getattr(getattr(self.trainer, "datamodule", None), "outputs", {})
-        metrics = table_metrics(table) | sentiment_scores(table.values, outputs)
-        loss = self.task_loss(self._on_device(table.logits), self._on_device(table.target)).item()
+        metrics = table_metrics(table) | sentiment_scores(table.values, getattr(data, "outputs", {}))
+        loss = self.task_loss(*(each(of, self._to_device) for of in (table.logits, table.target))).item()
         if prefix == "val":
             # On a few hundred clips several epochs share the top accuracy; 0.5 / N is less than one clip's worth. Of
             # several tasks the accuracy is one share; values alone have no ties.
             worth = 0.5 / len(table.ids) / max(len(self.tasks), 1) if table.scores.shape[1:] != (0,) else 0.0
             metrics["score"] = self.selection_score(metrics) + worth * float(np.exp(-loss))
-        data = getattr(self.trainer, "datamodule", None)
         for source, part in table.sources.items() if getattr(data, "ids_name_corpora", True) else ():
             metrics |= {f"{name}_{source}": value for name, value in table_metrics(part).items()}
         self.log_dict({f"{prefix}_{name}": value for name, value in {"loss": loss, **metrics}.items()})
 
-    def _on_device(self, values: Scores) -> Scores:
-        if isinstance(values, dict):
-            return {task: value.to(self.device) for task, value in values.items()}
+    def _to_device(self, values: Tensor) -> Tensor:
         return values.to(self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -135,11 +125,11 @@ class ScoredModule(StagedModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val_loss``, ``val_accuracy``, ``val_uar``, ``val_f1``, those of values, and ``val_score``."""
-        self._log_evaluation("val")
+        self._log_evaluation("val", getattr(self.trainer, "datamodule", None))
 
     def on_test_epoch_end(self) -> None:
         """Log the same metrics as ``test_*``."""
-        self._log_evaluation("test")
+        self._log_evaluation("test", getattr(self.trainer, "datamodule", None))
 
     def on_predict_epoch_end(self) -> None:
         """Complete the table for the callbacks that write it."""

@@ -2,20 +2,19 @@
 
 Zadeh et al., "Tensor Fusion Network for Multimodal Sentiment Analysis", EMNLP 2017, https://arxiv.org/abs/1707.07250,
 and what became the custom since: two classes in two ways (negative against not negative, and, without the clips
-labelled 0, negative against positive), seven classes by rounding, the mean absolute error and Pearson's correlation.
+labelled 0, negative against positive), and seven classes by rounding. The mean absolute error and Pearson's correlation
+beside them are those of any value, in `lightning_modules.nn.metrics`.
 """
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-_OF_EVERY_VALUE = ("mae", "corr")  # `lightning_modules.nn.metrics` gives them of any value, as mae and pearson
 SEVEN = 3  # the scale of seven classes goes from -3 to 3
 
 
 def sentiment_scores(values: dict[str, tuple[Tensor, Tensor]], outputs: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Return what `sentiment_metrics` adds to the figures of any value, of the tasks that are sentiments.
+    """Return `sentiment_metrics` of the tasks that are sentiments.
 
     Args:
         values: Predicted and true values ``(N,)`` by task.
@@ -29,7 +28,7 @@ def sentiment_scores(values: dict[str, tuple[Tensor, Tensor]], outputs: dict[str
         of = outputs.get(task, {})
         if of.get("scale") == "sentiment":
             found = sentiment_metrics(predicted, true, of["range"][1])
-            scores |= {f"{name}_{task}": value for name, value in found.items() if name not in _OF_EVERY_VALUE}
+            scores |= {f"{name}_{task}": value for name, value in found.items()}
     return scores
 
 
@@ -43,9 +42,8 @@ def sentiment_metrics(predicted: Tensor, true: Tensor, limit: float = SEVEN) -> 
 
     Returns:
         ``acc2_nonnegative`` and ``f1_nonnegative`` (0 and more against less, every clip), ``acc2_positive`` and
-        ``f1_positive`` (more than 0 against the rest, clips labelled 0 left out), ``acc7``, ``mae``, ``corr``; F1 is
-        weighted by the classes' sizes. What cannot be told is left out: ``corr`` where either does not vary, the second
-        way where every label is 0. Empty without a label.
+        ``f1_positive`` (more than 0 against the rest, clips labelled 0 left out) and ``acc7``; F1 is weighted by the
+        classes' sizes. What cannot be told is left out: the second way where every label is 0, all without a label.
     """
     known = ~true.isnan()
     said, right = predicted[known].double(), true[known].double()
@@ -54,7 +52,6 @@ def sentiment_metrics(predicted: Tensor, true: Tensor, limit: float = SEVEN) -> 
     metrics = {
         "acc2_nonnegative": ((said >= 0) == (right >= 0)).double().mean().item(),
         "f1_nonnegative": weighted_f1(said >= 0, right >= 0),
-        "mae": (said - right).abs().mean().item(),
     }
     if (told := right != 0).any():
         metrics["acc2_positive"] = ((said > 0) == (right > 0))[told].double().mean().item()
@@ -62,10 +59,6 @@ def sentiment_metrics(predicted: Tensor, true: Tensor, limit: float = SEVEN) -> 
     if limit == SEVEN:
         classes = [values.clamp(-SEVEN, SEVEN).round() for values in (said, right)]
         metrics["acc7"] = (classes[0] == classes[1]).double().mean().item()
-    deviations = [values - values.mean() for values in (said, right)]
-    lengths = [torch.linalg.vector_norm(values) for values in deviations]
-    if len(right) > 1 and min(lengths) > 0:
-        metrics["corr"] = (deviations[0] @ deviations[1] / (lengths[0] * lengths[1])).clamp(-1, 1).item()
     return metrics
 
 

@@ -81,6 +81,11 @@ class VoiceEncoder(PretrainedEncoder):
         self.set_groups({"network": [self.network]}, freeze, {"pool": pool})
         self.channels = pool.channels
 
+    @classmethod
+    def kind_read(cls, **options: Any) -> str:
+        """Return the kind of input."""
+        return "wave"
+
     def describe_input(self, rate: int | None = None, mean: Any = None, std: Any = None) -> None:
         """Take note of the rate of waves."""
         self.rate = rate or self.rate

@@ -37,12 +37,6 @@ class WindowTask(EmotionTask):
     def embedding_size(self, modality: str) -> int:
         """Return the channels of a frame's embedding.
 
-        Args:
-            modality: Its name.
-
-        Returns:
-            D.
-
         Raises:
             TaskError: If the data lack the modality, or neither embeddings nor an encoder are there, or both are and
                 do not fit.

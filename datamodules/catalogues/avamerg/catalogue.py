@@ -15,13 +15,12 @@ from typing import ClassVar
 
 from datamodules.catalogues.avamerg.manifest import ATTRIBUTES, ManifestEntry, read_manifest
 from datamodules.catalogues.avamerg.media_files import MediaFiles
-from datamodules.entries import Catalogue, Entry, Scan
+from datamodules.entries import SPLITS, Catalogue, Entry, Scan
 from datamodules.errors import DataError
 from datamodules.reading.emotion_labels import KNOWN
 from datamodules.reading.matches import print_unmatched
 from datamodules.reading.tables import settle
 
-SPLITS = ("train", "val", "test")
 SHARES, SEED = (0.6, 0.2), 42  # train and test; the rest validates: how the authors' code splits one manifest
 
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import yaml
 
-from datamodules.catalogues.clips.listing import SPLIT_NAMES, Listing, as_text, listing_of, number, row_of
 from datamodules.errors import DataError
 from datamodules.reading.files import check_regular
+from datamodules.reading.listing import VALUES, Listing, as_text, listing_of
+from datamodules.reading.names import SPLIT_NAMES
+from datamodules.reading.numbers import number
 from datamodules.reading.tables import Place, Row, read_table
 
 HEADER = "db.yaml"
 CLASSES = ("emotion", "emotions", "emotion.category", "label")  # schemes that name a class
-VALUES = ("valence", "arousal", "dominance", "sentiment")
 _NEEDED = ("name", "source", "usage")
 _TEXTS = ("text", "transcription", "transcript")
 _Key = tuple[str, str, str]
@@ -25,10 +26,6 @@ _Key = tuple[str, str, str]
 
 def read(path: Path, source: Path) -> Listing:
     """Return the rows of all tables as one: what is said of a file holds for each of its parts.
-
-    Args:
-        path: ``db.yaml``.
-        source: Folder of the clips.
 
     Raises:
         DataError: It is no header, a table is missing, or names no file.
@@ -110,7 +107,7 @@ def _rows(found: dict[_Key, dict[str, str]], places: dict[_Key, Place]) -> list[
         if (start, end) == ("", "") and parts[file]:
             continue
         own = {"file": file} | ({"start": start, "end": end} if parts[file] else {})
-        rows.append(row_of(own | found.get((file, "", ""), {}) | found.get(key, {}), place))
+        rows.append(Row(own | found.get((file, "", ""), {}) | found.get(key, {}), place))
     return rows
 
 

@@ -14,12 +14,12 @@ from datamodules.catalogues.clips.clip_entries import entries_of
 from datamodules.catalogues.clips.folds import FILE, Wanted, as_table, assign, print_rare, read_splits
 from datamodules.catalogues.clips.labels import meaning_of, read_labels
 from datamodules.catalogues.clips.located import fault_of_missing, locate, print_unmatched
-from datamodules.catalogues.clips.media_files import MediaFiles
-from datamodules.catalogues.clips.segments import Windows
 from datamodules.catalogues.clips.tables import read_listing
 from datamodules.entries import Catalogue, Scan
 from datamodules.errors import DataError
+from datamodules.media.segments import Windows
 from datamodules.reading.matches import print_copies
+from datamodules.reading.media_files import MediaFiles
 
 
 @dataclass(frozen=True)

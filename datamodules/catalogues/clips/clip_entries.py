@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datamodules.catalogues.clips.folds import Given
 from datamodules.catalogues.clips.labels import Labels
 from datamodules.catalogues.clips.located import Located
-from datamodules.catalogues.clips.media_files import MediaFiles, fault_of_id, kind_of
-from datamodules.catalogues.clips.segments import Part, Windows
 from datamodules.entries import Entry, Media
 from datamodules.errors import MediaError
 from datamodules.media.container import probe
-from datamodules.reading.files import plain
+from datamodules.media.segments import Span, Windows
+from datamodules.reading.files import place_in
+from datamodules.reading.media_files import MediaFiles, fault_of_id, kind_of
+from datamodules.reading.tables import Row
 
 
 def entries_of(
     located: Sequence[Located], read: Labels, files: MediaFiles, windows: Windows, search: bool
-) -> tuple[list[Entry], list[Given]]:
-    """Return the clips, sorted by file and time, and what the table says of their folds.
+) -> tuple[list[Entry], list[Row]]:
+    """Return the clips, sorted by file and time, and the row of each.
 
     Args:
         located: Rows with a file.
@@ -34,12 +34,12 @@ def entries_of(
     if beside:
         print(f"  {len(beside)} videos have the sound that lies beside them under their name")
     sounding = bool(beside) or _has_sound(films)
-    found: list[tuple[tuple[str, float, float], Entry, Given]] = []
+    found: list[tuple[tuple[str, float, float], Entry, Row]] = []
     for one, labels, columns in zip(located, read.of_rows, read.columns, strict=True):
         path = one.path
         assert path is not None
         sound = one.audio or beside.get(path) or (path if sounding or kind_of(path) == "audio" else None)
-        place = plain(path.relative_to(files.source).as_posix())
+        place = place_in(files.source, path)
         for part in windows.parts(path, one.part) if kind_of(path) != "picture" else [one.part]:
             problem = fault_of_id(ids[path])
             if kind_of(path) == "picture" and part.name:
@@ -55,18 +55,17 @@ def entries_of(
                 problem=problem,
                 dropped="" if labels or problem else "no label",
             )
-            said = Given(one.row.get("fold", ""), one.row.get("split", ""), one.row.where)
             end = float("inf") if part.end is None else part.end
-            found.append(((ids[path], part.start or 0.0, end), entry, said))
+            found.append(((ids[path], part.start or 0.0, end), entry, one.row))
     found.sort(key=lambda one: one[0])
-    return [entry for _, entry, _ in found], [said for _, _, said in found]
+    return [entry for _, entry, _ in found], [row for _, _, row in found]
 
 
-def _media(path: Path, sound: Path | None, part: Part, source: Path, search: bool) -> dict[str, Media]:
+def _media(path: Path, sound: Path | None, part: Span, source: Path, search: bool) -> dict[str, Media]:
     """Return what a clip is made of: a still, a sound, or a film with its sound."""
 
     def of(file: Path, **more: Any) -> Media:
-        return Media(file, plain(file.relative_to(source).as_posix()), **more)
+        return Media(file, place_in(source, file), **more)
 
     if kind_of(path) == "picture":
         return {"picture": of(path, search=search)}

@@ -8,8 +8,9 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from datamodules.catalogues.clips.listing import SPLIT_NAMES, Listing, listing_of, read_records, row_of
 from datamodules.errors import DataError
+from datamodules.reading.listing import Listing, listing_of, read_records
+from datamodules.reading.names import SPLIT_NAMES
 from datamodules.reading.plain_json import read_object
 from datamodules.reading.tables import Row
 from error_texts import first_names
@@ -75,4 +76,4 @@ def _canonical(row: Row, path: Path, **more: str) -> Row:
     values = {"file": row["wav"], "label": str(names.get(row["emo"], row["emo"])), **more}
     renamed = {"start_time": "start", "end_time": "end", "spk": "speaker"}
     values |= {renamed.get(name, name): value for name, value in row.items() if name not in _TECHNICAL}
-    return row_of(values, row.place)
+    return Row(values, row.place)

@@ -1,8 +1,6 @@
 """Folds of clips: as a table or a file gives them, or made, so that no speaker is in two."""
 
-import csv
 import hashlib
-import io
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,30 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.catalogues.clips.division import divide
-from datamodules.catalogues.clips.listing import SPLIT_NAMES
 from datamodules.entries import SPLITS, Entry
 from datamodules.errors import DataError
-from datamodules.reading.recordings import check_groups
-from datamodules.reading.tables import read_table, settle
+from datamodules.reading.names import SPLIT_NAMES
+from datamodules.reading.tables import Row, read_table, settle, table_text
 from error_texts import first_names
 
 DEFAULT = 5  # folds
 FILE = "folds.csv"
-
-
-@dataclass(frozen=True)
-class Given:
-    """What is said of one clip.
-
-    Attributes:
-        fold: As written; empty where nothing is said.
-        split: As written.
-        where: Line of the table, for messages.
-    """
-
-    fold: str = ""
-    split: str = ""
-    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,8 +38,8 @@ class Wanted:
         return "speaker" if self.speakers else "clip"
 
 
-def read_splits(path: Path, entries: Sequence[Entry]) -> list[Given]:
-    """Return what a file that was written here, or anybody's with the same columns, says of every clip.
+def read_splits(path: Path, entries: Sequence[Entry]) -> list[Row]:
+    """Return the row of every clip in a file that was written here, or anybody's with the same columns.
 
     Args:
         path: CSV with clip, fold or split, and, to be compared, speaker.
@@ -70,12 +52,11 @@ def read_splits(path: Path, entries: Sequence[Entry]) -> list[Given]:
     names = set(rows[0]) if rows else set()
     if not names & {"fold", "split"}:
         raise DataError(f"--splits {path}: no column fold or split; it has {', '.join(sorted(names)) or 'no row'}")
-    listed, _ = settle((row["clip"], dict(row), row.place) for row in rows)
-    where = {row["clip"]: row.where for row in rows}
+    listed, _ = settle((row["clip"], row, row.place) for row in rows)
     found, missing = [], []
     for entry in entries:
         if entry.reason:
-            found.append(Given())
+            found.append(Row())
             continue
         key = next((key for key in (entry.id, entry.id.rpartition("@")[0]) if key in listed), None)
         if key is None:
@@ -83,8 +64,8 @@ def read_splits(path: Path, entries: Sequence[Entry]) -> list[Given]:
             continue
         row = listed[key]
         if row.get("speaker", "") not in ("", entry.group):
-            raise DataError(f"{where[key]}: {key} is of {row['speaker']!r}, the clips say {entry.group!r}; correct one")
-        found.append(Given(row.get("fold", ""), row.get("split", ""), where[key]))
+            raise DataError(f"{row.where}: {key} is of {row['speaker']!r}, the clips say {entry.group!r}; correct one")
+        found.append(row)
     if missing:
         raise DataError(
             f"--splits {path}: {len(missing)} of {len(entries)} clips are not listed ({first_names(missing)}); its "
@@ -93,19 +74,19 @@ def read_splits(path: Path, entries: Sequence[Entry]) -> list[Given]:
     return found
 
 
-def assign(entries: Sequence[Entry], given: Sequence[Given], wanted: Wanted) -> tuple[list[Entry], dict[str, Any]]:
+def assign(entries: Sequence[Entry], given: Sequence[Row], wanted: Wanted) -> tuple[list[Entry], dict[str, Any]]:
     """Return the clips with their fold or split, and what the store's settings say of it.
 
     Args:
         entries: The clips, those that are not used among them.
-        given: What is said of each.
+        given: The row of a table that tells the fold or split of each.
         wanted: Where nothing is said.
 
     Raises:
         DataError: A fold or split is none, given for some clips alone, or a speaker is in two; or there are too few.
     """
     used = [(entry, said) for entry, said in zip(entries, given, strict=True) if not entry.reason]
-    kinds = [kind for kind in ("fold", "split") if any(getattr(said, kind) for _, said in used)]
+    kinds = [kind for kind in ("fold", "split") if any(said.get(kind) for _, said in used)]
     if len(kinds) == 2:
         print("  both folds and splits are given: the folds are taken")
     if not kinds:
@@ -115,7 +96,7 @@ def assign(entries: Sequence[Entry], given: Sequence[Given], wanted: Wanted) -> 
         raise DataError(
             f"--folds {wanted.count}: every clip has its {kind} already; leave out the option or the column"
         )
-    bare = [entry.id for entry, said in used if not getattr(said, kind)]
+    bare = [entry.id for entry, said in used if not said.get(kind)]
     if bare:
         raise DataError(
             f"{len(bare)} of {len(used)} clips have no {kind} ({first_names(bare)}); give it to all or none"
@@ -137,43 +118,39 @@ def as_table(entries: Sequence[Entry], facts: dict[str, Any]) -> str:
         entries: With their folds or splits.
         facts: Of the folds, for the store's settings.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     kind = "split" if facts["source"] == "split" else "fold"
-    writer.writerow(["clip", "speaker", kind])
-    for entry in entries:
-        if not entry.reason:
-            writer.writerow([entry.id, entry.group, entry.split or entry.columns["fold"]])
-    facts["sha256"] = hashlib.sha256(text.getvalue().encode("utf-8", "backslashreplace")).hexdigest()
-    return text.getvalue()
+    rows = ([entry.id, entry.group, entry.split or entry.columns["fold"]] for entry in entries if not entry.reason)
+    text = table_text(("clip", "speaker", kind), rows)
+    facts["sha256"] = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+    return text
 
 
-def _split_values(used: Sequence[tuple[Entry, Given]]) -> dict[str, str]:
-    found = {}
+def _split_values(used: Sequence[tuple[Entry, Row]]) -> dict[str, str]:
+    found: dict[str, str] = {}
     for entry, said in used:
-        name = SPLIT_NAMES.get(said.split.lower())
+        name = SPLIT_NAMES.get(said["split"].lower())
         if name is None:
-            raise DataError(f"{said.where}: split {said.split!r} is none of {', '.join(SPLITS)}; correct it")
+            raise DataError(f"{said.where}: split {said['split']!r} is none of {', '.join(SPLITS)}; correct it")
         found[entry.id] = name
     if lacking := [name for name in ("train", "test") if name not in found.values()]:
         raise DataError(f"no clip is of the split {lacking[0]}; give some, or leave the column split out to make folds")
     return found
 
 
-def _fold_values(used: Sequence[tuple[Entry, Given]]) -> dict[str, int]:
+def _fold_values(used: Sequence[tuple[Entry, Row]]) -> dict[str, int]:
     """Return the folds counted from 0, in the order of their numbers."""
     for _, said in used:
-        if not said.fold.removesuffix(".0").isdecimal():
-            raise DataError(f"{said.where}: fold {said.fold!r} is no whole number from 0 on; correct it")
-    numbers = sorted({int(float(said.fold)) for _, said in used})
+        if not said["fold"].removesuffix(".0").isdecimal():
+            raise DataError(f"{said.where}: fold {said['fold']!r} is no whole number from 0 on; correct it")
+    numbers = sorted({int(float(said["fold"])) for _, said in used})
     if len(numbers) < 2:
         raise DataError(f"every clip is of fold {numbers[0]}, and two are needed; leave the column out to make folds")
     if numbers != list(range(len(numbers))):
         print(f"  folds {first_names([str(one) for one in numbers], 12)} are 0 to {len(numbers) - 1} here")
-    return {entry.id: numbers.index(int(float(said.fold))) for entry, said in used}
+    return {entry.id: numbers.index(int(float(said["fold"]))) for entry, said in used}
 
 
-def _check_groups(used: Sequence[tuple[Entry, Given]], values: Mapping[str, Any], kind: str, wanted: Wanted) -> None:
+def _check_groups(used: Sequence[tuple[Entry, Row]], values: Mapping[str, Any], kind: str, wanted: Wanted) -> None:
     """Refuse a speaker, or the parts of one file, in two folds or splits."""
     of_group: defaultdict[str, dict[Any, str]] = defaultdict(dict)
     for entry, _ in used:
@@ -191,8 +168,12 @@ def _check_groups(used: Sequence[tuple[Entry, Given]], values: Mapping[str, Any]
 
 def _made(entries: Sequence[Entry], used: Sequence[Entry], wanted: Wanted) -> tuple[list[Entry], dict[str, Any]]:
     groups, unit = [entry.group for entry in used], wanted.unit
-    check_groups(groups, "the column speaker", "clips")
     there = len(set(groups))
+    if there == 1 < len(groups):
+        raise DataError(
+            f"all {len(groups)} clips are of one {unit}, {groups[0]!r}, and none could be tested on others; add clips "
+            "of others, or leave the column speaker out to divide by clips"
+        )
     count = min(DEFAULT, there) if wanted.count is None else wanted.count
     if count < 2:
         raise DataError(f"--folds {count}: at least 2" if there > 1 else "one clip alone cannot be divided; give more")
@@ -232,14 +213,7 @@ def _with_column(entries: Sequence[Entry], folds: dict[str, str]) -> list[Entry]
 
 
 def print_rare(entries: Sequence[Entry], classes: Sequence[str], wanted: Wanted, count: int) -> None:
-    """Print which classes are of too few speakers for every fold to have one that trains and one that tests.
-
-    Args:
-        entries: The clips that are used.
-        classes: Names of the classes.
-        wanted: What a group is.
-        count: Number of folds.
-    """
+    """Print which classes are of too few speakers for every fold to have one that trains and one that tests."""
     of_class: defaultdict[int, set[str]] = defaultdict(set)
     for entry in entries:
         of_class[entry.label].add(entry.group)

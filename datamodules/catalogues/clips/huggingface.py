@@ -6,18 +6,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.catalogues.clips.listing import (
-    SPLIT_NAMES,
-    Listing,
-    as_text,
-    listing_of,
-    read_records,
-    row_of,
-)
 from datamodules.errors import DataError
-from datamodules.reading.files import check_regular
+from datamodules.reading.listing import Listing, listing_of, read_rows
+from datamodules.reading.names import SPLIT_NAMES
 from datamodules.reading.plain_json import parse_json
-from datamodules.reading.tables import Place, Row, read_table
+from datamodules.reading.tables import Row
 
 NAME, SUFFIXES = "metadata", (".csv", ".jsonl", ".parquet")
 _END = "file_name"
@@ -41,24 +34,13 @@ def tables_of_folders(source: Path) -> list[Path]:
 
 def read_several(paths: Sequence[Path], source: Path) -> Listing:
     """Return the rows of the tables of several folders as one."""
-    parts = [canonical(path, listing_of(path.name, _read(path)), source) for path in paths]
+    parts = [canonical(path, listing_of(path.name, read_rows(path)[0]), source) for path in paths]
     rows = [row for part in parts for row in part.rows]
     return listing_of(f"{len(paths)} tables of folders, as Hugging Face has them", rows)
 
 
-def _read(path: Path) -> list[Row]:
-    if path.suffix == ".csv":
-        return read_table(path)
-    return read_parquet(path) if path.suffix == ".parquet" else read_records(path)
-
-
 def canonical(path: Path, listing: Listing, source: Path) -> Listing:
     """Return the rows with the columns of `labels.csv`: file, or video and audio; and split, from the folders.
-
-    Args:
-        path: The table.
-        listing: What it holds.
-        source: Folder of the clips.
 
     Raises:
         DataError: It names no file, or a row names several of a kind.
@@ -79,7 +61,7 @@ def canonical(path: Path, listing: Listing, source: Path) -> Listing:
         splits = [SPLIT_NAMES[part.lower()] for part in parts if part.lower() in SPLIT_NAMES]
         if splits and not own.get("split"):
             own["split"] = splits[0]
-        rows.append(row_of(own, row.place))
+        rows.append(Row(own, row.place))
     return listing_of(f"{path.name}, as Hugging Face has it", rows)
 
 
@@ -105,25 +87,3 @@ def _names(text: str) -> list[str]:
         return [str(name) for name in parse_json(text.replace("'", '"'))]
     except ValueError:
         return [text]
-
-
-def read_parquet(path: Path) -> list[Row]:
-    """Return the rows of a parquet file.
-
-    Raises:
-        DataError: Nothing here reads it, or it is damaged.
-    """
-    import pandas
-
-    try:
-        check_regular(path)
-        table = pandas.read_parquet(path)
-    except ImportError:
-        raise DataError(f"{path}: reading parquet needs pyarrow; install it, or save the table as CSV") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a table of parquet ({str(error).splitlines()[0][:80]}); get it anew") from None
-    records = table.to_dict("records")
-    return [
-        row_of({str(name).strip(): as_text(value) for name, value in record.items()}, Place(str(path), place))
-        for place, record in enumerate(records, 1)
-    ]

@@ -8,16 +8,22 @@ from unicodedata import category
 
 import numpy as np
 
-from datamodules.catalogues.clips.listing import FILES, Listing, nearest, number
 from datamodules.entries import Series
 from datamodules.errors import DataError
+from datamodules.reading.listing import FILES, VALUES, Listing, nearest
 from datamodules.reading.names import UNSHOWN, distinct
+from datamodules.reading.numbers import number
 from error_texts import first_names
 
 TASK = "label"  # of the classes
-VALUES = ("valence", "arousal", "dominance", "sentiment")
 TASKS = ("emotion", "emo", "expression")  # a column that nkululeko and others have in place of `label`
 OTHERS = (*FILES, "start", "end", "speaker", "text", "split", "fold")
+MEANT = {
+    **{name: name for name in OTHERS},
+    **dict.fromkeys(("speaker_id", "subject", "participant", "actor", "person"), "speaker"),
+    **dict.fromkeys(("partition", "subset", "set"), "split"),
+    **{"transcript": "text", "utterance": "text", "start_time": "start", "end_time": "end"},
+}  # what other people call the columns
 PEOPLE = ("age", "gender", "sex", "language", "duration", "dataset", "database")  # that no task is called
 
 
@@ -81,6 +87,9 @@ def meaning_of(listing: Listing, label: str, values: str) -> Meaning:
         print(f"  {label} is the class; {', '.join(soft)} left aside (leave {label} out, to learn shares)")
         soft = {}
     metadata = tuple(name for name in names if name not in (*OTHERS, *found, *soft, label) and name[:6] != "label_")
+    for name in metadata:
+        if (meant := MEANT.get(nearest(name, MEANT, 0.8), name)) not in names:
+            print(f"  {name} is kept as metadata; if it is the {meant} of a clip, call the column {meant}")
     return Meaning(label, soft, found, metadata)
 
 

@@ -1,17 +1,16 @@
 """Rows of a table with the files that they mean; what has no counterpart is told."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datamodules.catalogues.clips.listing import FILES, Listing, seconds
-from datamodules.catalogues.clips.media_files import MediaFiles, kind_of
-from datamodules.catalogues.clips.segments import WHOLE, Part
 from datamodules.errors import DataError
-from datamodules.reading.files import plain
-from datamodules.reading.tables import Row, settle
+from datamodules.media.segments import WHOLE, Span
+from datamodules.reading.files import place_in
+from datamodules.reading.listing import FILES, Listing
+from datamodules.reading.media_files import MediaFiles, kind_of
+from datamodules.reading.numbers import seconds
+from datamodules.reading.tables import Row, settle, table_text
 from error_texts import first_names
 
 UNMATCHED = "unmatched.csv"
@@ -34,16 +33,12 @@ class Located:
     name: str
     path: Path | None = None
     audio: Path | None = None
-    part: Part = WHOLE
+    part: Span = WHOLE
     problem: str = ""
 
 
 def locate(listing: Listing, files: MediaFiles) -> tuple[list[Located], int]:
     """Return the rows with their files, each once, and how many say again what another one says.
-
-    Args:
-        listing: The table.
-        files: Of the source.
 
     Raises:
         DataError: A row names no file or ends before it starts, or two say different things of one clip.
@@ -67,7 +62,7 @@ def _located(row: Row, columns: Sequence[str], files: MediaFiles) -> Located:
     start, end = (seconds(row.get(name, ""), f"{row.where}: {name}") for name in ("start", "end"))
     if end is not None and end <= (start or 0):
         raise DataError(f"{row.where}: it ends at {end:g} s and starts at {start or 0:g} s; correct it")
-    part = Part(start, end)
+    part = Span(start, end)
     first = names.get("file") or names.get("video") or names["audio"]
     path = files.find(first)
     if isinstance(path, str):
@@ -90,17 +85,14 @@ def print_unmatched(located: Sequence[Located], files: MediaFiles) -> dict[str, 
     pictures = all(kind_of(path) == "picture" for path in named)
     there = files.paths if pictures else [path for path in files.paths if kind_of(path) != "picture"]
     bare = [path for path in there if path not in named and path.with_suffix("") not in stems]
-    names = [plain(path.relative_to(files.source).as_posix()) for path in bare]
+    names = [place_in(files.source, path) for path in bare]
     if missing:
         print(f"  {len(missing)} rows without a file ({first_names([one.name for one in missing])})")
     if names:
         print(f"  {len(names)} files without a row, left out ({first_names(names)})")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["what", "name", "where", "reason"])
-    writer.writerows(["row without a file", one.name, one.row.where, one.problem] for one in missing)
-    writer.writerows(["file without a row", name, "", ""] for name in names)
-    return {UNMATCHED: text.getvalue()}
+    rows = [["row without a file", one.name, one.row.where, one.problem] for one in missing]
+    rows += [["file without a row", name, "", ""] for name in names]
+    return {UNMATCHED: table_text(("what", "name", "where", "reason"), rows)}
 
 
 def fault_of_missing(located: Sequence[Located], accepted: int, source: Path) -> str:

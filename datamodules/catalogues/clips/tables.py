@@ -3,24 +3,16 @@
 from pathlib import Path
 
 from datamodules.catalogues.clips import audformat, emobox, huggingface
-from datamodules.catalogues.clips.listing import (
-    FILES,
-    SPLIT_NAMES,
-    Listing,
-    listing_of,
-    nearest,
-    read_records,
-    row_of,
-)
-from datamodules.catalogues.clips.media_files import MediaFiles
 from datamodules.errors import DataError
 from datamodules.reading.files import plain
-from datamodules.reading.tables import Place, Table, read_table
+from datamodules.reading.listing import FILES, HELP, Listing, listing_of, nearest, read_rows
+from datamodules.reading.media_files import MediaFiles
+from datamodules.reading.names import SPLIT_NAMES
+from datamodules.reading.tables import Place, Row
 
 SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", *SPREADSHEETS)
 OWN = ("folds.csv", "unmatched.csv")  # what a preparation wrote
-HELP = "docs/data/clips.md shows tables that are read"
 
 
 def read_listing(source: Path, labels: Path | None, files: MediaFiles) -> Listing:
@@ -82,15 +74,7 @@ def _read(path: Path, source: Path, option: str) -> Listing:
         raise DataError(f"{option} {path}: a spreadsheet is not read; save it as CSV (UTF-8) and name that".lstrip())
     if suffix in (".yaml", ".yml"):
         return audformat.read(path, source)
-    if suffix == ".parquet":
-        rows, what = huggingface.read_parquet(path), "parquet"
-    elif suffix in (".json", ".jsonl"):
-        rows, what = read_records(path, option), "JSON lines"
-    else:
-        rows, what = read_table(path, (), option), "columns by name"
-        if not rows:
-            names = ", ".join(Table(path, (), option).names)
-            raise DataError(f"{option} {path}: no row below the header ({names}); {HELP}".lstrip())
+    rows, what = read_rows(path, option)
     listing = listing_of(f"{path.name}, {what}", rows)
     if set(listing.names) >= emobox.COLUMNS:
         return emobox.of_one_file(path, listing)
@@ -110,7 +94,7 @@ def check_file_column(listing: Listing) -> None:
         return
     wanted = {"file": FILES[0], "filename": "file", "path": "file", "video": "video", "audio": "audio", "wav": "file"}
     meant = [(name, wanted[near]) for name in listing.names if (near := nearest(name, wanted))]
-    hint = f"{meant[0][0]!r} may be what is called {meant[0][1]!r}" if meant else "rename one"
+    hint = f"{meant[0][0]!r} may be what is called {meant[0][1]!r}: rename it" if meant else "call that of the files so"
     raise DataError(
         f"{listing.source}: no column file (or video, audio) among {', '.join(map(repr, listing.names))}; {hint}"
     )
@@ -127,10 +111,11 @@ def _of_folders(source: Path, files: MediaFiles) -> Listing:
         if names:
             name = plain(place.as_posix())
             row = {"file": name, "label": names[-1].strip()}
-            rows.append(row_of(row | ({"split": splits[0]} if splits else {}), Place(name, 0)))
-    if not rows:
+            rows.append(Row(row | ({"split": splits[0]} if splits else {}), Place(name, 0)))
+    if len({row["label"] for row in rows}) < 2:
+        alone = f"one folder ({rows[0]['label']!r})" if rows else "no folder"
         raise DataError(
-            f"--source {source}: no table (labels.csv, metadata.csv, metadata.jsonl, db.yaml) and no folder whose name "
+            f"--source {source}: no table (labels.csv, metadata.csv, metadata.jsonl, db.yaml) and {alone} whose name "
             f"could be a label, among {len(files.clips)} files; {HELP}"
         )
     return listing_of("names of the folders, for want of a table", rows)

@@ -130,9 +130,7 @@ def _official(path: Path, lines: list[str]) -> Rows:
             read.problems.append((f"{path.name}:{number}", reason))
             continue
         read.candidates += len(values) > len(NAMES)
-        row = Row(zip(NAMES, (value.strip() for value in values), strict=False))
-        row.place = Place(str(path), number)
-        read.rows.append(row)
+        read.rows.append(Row(zip(NAMES, map(str.strip, values), strict=False), Place(str(path), number)))
     return read
 
 

@@ -18,7 +18,7 @@ from datamodules.catalogues.faces.corpus import CATEGORIES, Corpus, Files
 from datamodules.catalogues.faces.splits import SEED, assign_splits
 from datamodules.entries import SPLITS, Catalogue, Entry, Scan
 from datamodules.errors import DataError
-from datamodules.reading.matches import content_hash
+from datamodules.reading.files import hash_of
 from datamodules.reading.recordings import check_recordings
 from datamodules.reading.tables import settle
 
@@ -94,7 +94,7 @@ def drop_repeated(stills: Iterable[Entry], corpus: str, ignored: Counter[str]) -
     stills = list(stills)
     times = Counter(still.id for still in stills)
     double = [still for still in stills if times[still.id] > 1]
-    hashes = {path: content_hash(path) for path in {path for still in double for path in still.files()}}
+    hashes = {path: hash_of(path)[:16] for path in {path for still in double for path in still.files()}}
     _, copies = settle((still.id, _row_content(still, hashes), still.media["picture"].name) for still in double)
     if copies:
         ignored[f"{corpus} rows that come twice"] += copies

@@ -172,6 +172,17 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: cannot be read ({error}); get the file anew.") from None
 
 
+def lines_of(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the place, for messages, and the text of every line of a file that is not blank.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    for line, text in enumerate(read_text(path).splitlines(), start=1):
+        if text.strip():
+            yield f"{path}, line {line}", text
+
+
 def box_of(sides: Iterable[float]) -> Box:
     """Return left, top, right, bottom as a box."""
     left, top, right, bottom = (float(value) for value in sides)

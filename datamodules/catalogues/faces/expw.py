@@ -3,18 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from datamodules.catalogues.faces.corpus import SEVEN, Corpus, Files, category, number, read_text
+from datamodules.catalogues.faces.corpus import SEVEN, Corpus, Files, category, lines_of, number
 from datamodules.entries import Entry
 from datamodules.errors import DataError
 
 
 def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
     """Yield the first face of every picture by its own box; the paper's code cuts the most confident one found."""
-    path = files.require("label.lst")
-    for line, text in enumerate(read_text(path).splitlines(), start=1):
-        where, parts = f"{path}, line {line}", text.split()
-        if not parts:
-            continue
+    for where, text in lines_of(files.require("label.lst")):
+        parts = text.split()
         if len(parts) != 8:
             raise DataError(f"{where}: {len(parts)} columns instead of 8.")
         name, face, *sides, _, label = parts

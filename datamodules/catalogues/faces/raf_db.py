@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from datamodules.catalogues.faces.corpus import Corpus, Files, category, read_text
+from datamodules.catalogues.faces.corpus import Corpus, Files, category, lines_of
 from datamodules.entries import Entry
 from datamodules.errors import DataError
 
@@ -16,11 +16,8 @@ def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
 
     The official test stays the test, while the paper's code draws a new split over both.
     """
-    path = files.require("list_patition_label.txt")
-    for line, text in enumerate(read_text(path).splitlines(), start=1):
-        where, parts = f"{path}, line {line}", text.split()
-        if not parts:
-            continue
+    for where, text in lines_of(files.require("list_patition_label.txt")):
+        parts = text.split()
         stem, split = Path(parts[0]).stem, parts[0].partition("_")[0]
         if len(parts) != 2 or split not in ("train", "test"):
             raise DataError(f"{where}: {text!r} is not like 'train_00001.jpg 5'.")

@@ -123,4 +123,4 @@ def source_clip(source: str, names: Collection[str]) -> str | None:
 
 def write_sources(folder: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """Write ``sources.csv``, its own columns alone."""
-    write_table(folder / SOURCES, COLUMNS, [{name: row.get(name, "") for name in COLUMNS} for row in rows])
+    write_table(folder / SOURCES, COLUMNS, rows)

@@ -49,15 +49,6 @@ def split_rows(clips: Sequence[Clip], folder: Path, validation: float, rate: flo
     return rows
 
 
-def _of_classes(rows: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
-    return [rows[labels[rows] == label] for label in range(len(CLASS_NAMES))]
-
-
-def _draw(pools: Sequence[np.ndarray], counts: Sequence[int], key: Sequence[int]) -> np.ndarray:
-    rng = np.random.default_rng(key)
-    return np.sort(np.concatenate([rng.permutation(pool)[:count] for pool, count in zip(pools, counts, strict=True)]))
-
-
 def _carved(train: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     sizes = np.bincount(labels[train], minlength=len(CLASS_NAMES))
     if alone := [name for name, size in zip(CLASS_NAMES, sizes, strict=True) if size == 1]:
@@ -67,7 +58,7 @@ def _carved(train: np.ndarray, labels: np.ndarray, share: float, seed: int) -> n
 
 def _mixed(synthetic: np.ndarray, labels: np.ndarray, real: int, rate: float, seed: int, left_out: int) -> np.ndarray:
     """Draw synthetic clips beside so many real ones; refuse with the rate that is possible where there are too few."""
-    pools = _of_classes(synthetic, labels)
+    pools = [synthetic[labels[synthetic] == label] for label in range(len(CLASS_NAMES))]
     least = min(map(len, pools))
     count = round(real * rate / (1 - rate) / len(pools)) if rate < 1 else least
     if count > least or least == 0:
@@ -78,7 +69,8 @@ def _mixed(synthetic: np.ndarray, labels: np.ndarray, real: int, rate: float, se
             f"--data.synth_rate {rate}: {max(count, 1)} synthetic clips of every class are wanted, of {short} there "
             f"are {least}{note}; at most {most} is possible"
         )
-    return _draw(pools, [count] * len(pools), [seed, 1])
+    rng = np.random.default_rng([seed, 1])
+    return np.sort(np.concatenate([rng.permutation(pool)[:count] for pool in pools]))
 
 
 def _uncontaminated(folder: Path, clips: Sequence[Clip], synthetic: np.ndarray, held_out: set[str]) -> np.ndarray:

@@ -11,7 +11,7 @@ LEAST = 0.1  # seconds
 
 
 @dataclass(frozen=True)
-class Part:
+class Span:
     """A part of a file.
 
     Attributes:
@@ -30,7 +30,7 @@ class Part:
         return f"@{_short(self.start or 0.0)}-{'' if self.end is None else _short(self.end)}"
 
 
-WHOLE = Part()
+WHOLE = Span()
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Windows:
         if self.hop is not None and not LEAST <= self.hop <= self.seconds:
             raise DataError(f"--hop {self.hop}: give seconds from {LEAST} to the {self.seconds} of --window")
 
-    def parts(self, path: Path, part: Part) -> Iterator[Part]:
+    def parts(self, path: Path, part: Span) -> Iterator[Span]:
         """Yield the windows of a clip, the last one ending with it; the clip itself where it is not longer.
 
         Args:
@@ -85,7 +85,7 @@ class Windows:
         if end - (starts[-1] + self.seconds) > LEAST:
             starts.append(end - self.seconds)
         for start in starts:
-            yield Part(start, start + self.seconds)
+            yield Span(start, start + self.seconds)
 
 
 def _short(value: float) -> str:

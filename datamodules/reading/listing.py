@@ -1,7 +1,5 @@
-"""The rows of a table of clips, whichever program wrote it: its columns have the names that `labels.csv` has."""
+"""The rows of a table of clips, of whatever format: its columns have the names that `labels.csv` has."""
 
-import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,16 +9,11 @@ from typing import Any
 from datamodules.errors import DataError
 from datamodules.reading.files import check_regular, plain
 from datamodules.reading.plain_json import parse_json
-from datamodules.reading.tables import Place, Row
+from datamodules.reading.tables import Place, Row, Table
 
+HELP = "docs/data/clips.md shows tables that are read"
 FILES = ("file", "video", "audio")  # columns that name one
-SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "development"), "val"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-}
-EMPTY = ("", "nan", "NaN", "NaT", "NA", "<NA>", "None", "null")  # of a number or a time that is not there
-_CLOCK = re.compile(r"(?:(\d+) days? )?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
+VALUES = ("valence", "arousal", "dominance", "sentiment")  # columns of numbers to learn
 
 
 @dataclass(frozen=True)
@@ -53,61 +46,33 @@ def listing_of(what: str, rows: Sequence[Row]) -> Listing:
     return Listing(what, list(rows), names)
 
 
-def row_of(values: Mapping[str, str], place: Place) -> Row:
-    """Return a row from somewhere else than a table."""
-    row = Row(values)
-    row.place = place
-    return row
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that a name may be meant for; empty where none is near."""
+def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
+    """Return the known name that a name may be meant for; empty where none is as near as the least."""
     folded = {one.casefold(): one for one in known}
-    return next((folded[one] for one in get_close_matches(name.casefold(), list(folded), 1, 0.6)), "")
+    return next((folded[one] for one in get_close_matches(name.casefold(), list(folded), 1, least)), "")
 
 
-def seconds(text: str, where: str) -> float | None:
-    """Return a time in seconds, None where there is none.
-
-    Args:
-        text: Seconds, or hours, minutes and seconds as pandas writes them: ``0 days 00:00:01.5``.
-        where: Column and line, for the message.
-
-    Raises:
-        DataError: It is no time, or below zero.
-    """
-    if text in EMPTY:
-        return None
-    if clock := _CLOCK.fullmatch(text):
-        days, hours, minutes, rest = (float(part or 0) for part in clock.groups())
-        return ((days * 24 + hours) * 60 + minutes) * 60 + rest
-    value = number(text, where)
-    if value is not None and value < 0:
-        raise DataError(f"{where} {text!r} is below 0; correct it")
-    return value
-
-
-def number(text: str, where: str) -> float | None:
-    """Return a number, None where there is none.
+def read_rows(path: Path, option: str = "") -> tuple[list[Row], str]:
+    """Return the rows of a table, JSON or parquet by the ending of the file, and what that is called.
 
     Args:
-        text: As it stands in the table.
-        where: Column and line, for the message.
+        path: The file.
+        option: What named it on the command line, for messages.
 
     Raises:
-        DataError: It is none, or infinite; a decimal comma is never guessed at.
+        DataError: It cannot be read, or holds no row.
     """
-    if text in EMPTY:
-        return None
-    if re.fullmatch(r"[-+]?\d+,\d+", text):
-        raise DataError(f"{where} {text!r} has a decimal comma; save the table with decimal points")
-    try:
-        value = float(text)
-    except ValueError:
-        raise DataError(f"{where} {text!r} is no number; correct it, or leave it empty where there is none") from None
-    if math.isinf(value):
-        raise DataError(f"{where} {text!r} is infinite; correct it")
-    return None if math.isnan(value) else value
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _read_parquet(path), "parquet"
+    if suffix in (".json", ".jsonl"):
+        return read_records(path, option), "JSON lines"
+    table = Table(path, (), option)
+    rows = list(table)
+    if not rows:
+        names = ", ".join(table.names)
+        raise DataError(f"{option} {path}: no row below the header ({names}); {HELP}".lstrip())
+    return rows, "columns by name"
 
 
 def read_records(path: Path, option: str = "") -> list[Row]:
@@ -126,7 +91,7 @@ def read_records(path: Path, option: str = "") -> list[Row]:
         raise DataError(f"{source}: {error.strerror or error}; docs/data.md says what belongs there") from None
     except ValueError:
         raise DataError(f"{source}: not UTF-8 text; save the file as UTF-8") from None
-    found = [row_of(_texts(record, place), place) for record, place in _records(text, source)]
+    found = [Row(_texts(record, place), place) for record, place in _records(text, source)]
     if not found:
         raise DataError(f"{source}: the file is empty; docs/data.md says what it holds")
     return found
@@ -154,6 +119,28 @@ def _texts(record: Any, place: Place) -> dict[str, str]:
     if not isinstance(record, dict):
         raise DataError(f"{place}: a {type(record).__name__} where an object of names and values belongs; mend it")
     return {plain(str(name)).strip(): as_text(value) for name, value in record.items()}
+
+
+def _read_parquet(path: Path) -> list[Row]:
+    """Return the rows of a parquet file.
+
+    Raises:
+        DataError: Nothing here reads it, or it is damaged.
+    """
+    import pandas
+
+    try:
+        check_regular(path)
+        table = pandas.read_parquet(path)
+    except ImportError:
+        raise DataError(f"{path}: reading parquet needs pyarrow; install it, or save the table as CSV") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a table of parquet ({str(error).splitlines()[0][:80]}); get it anew") from None
+    records = table.to_dict("records")
+    return [
+        Row({str(name).strip(): as_text(value) for name, value in record.items()}, Place(str(path), place))
+        for place, record in enumerate(records, 1)
+    ]
 
 
 def as_text(value: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from datamodules.reading.files import PICTURES, SOUNDS, VIDEOS, files_in, plain
+from datamodules.reading.files import PICTURES, SOUNDS, VIDEOS, files_in, place_in, plain
 from datamodules.reading.names import fault_in_name
 
 STILLS = (*PICTURES, ".bmp", ".webp", ".tif", ".tiff")
@@ -20,7 +20,7 @@ def kind_of(path: Path) -> str:
 
 def stem_of(path: Path, source: Path) -> str:
     """Return the path of a file inside the source, without its ending, as text."""
-    return plain(path.relative_to(source).with_suffix("").as_posix())
+    return place_in(source, path.with_suffix(""))
 
 
 @dataclass
@@ -51,7 +51,7 @@ class MediaFiles:
         return any(part[0] == "." or part == "__MACOSX" or re.match(r"prepared(-|$)", part) for part in folders)
 
     def _place(self, path: Path) -> str:
-        return plain(path.relative_to(self.source).as_posix())
+        return place_in(self.source, path)
 
     @property
     def clips(self) -> list[Path]:
@@ -122,11 +122,7 @@ class MediaFiles:
         return {by_stem[stem]: one for one in sounds if (stem := stem_of(one, self.source)) in by_stem}
 
     def ids(self, paths: Collection[Path]) -> dict[Path, str]:
-        """Return the id of every clip: its place without the ending, with it where two would have the same.
-
-        Args:
-            paths: Of the clips.
-        """
+        """Return the id of every clip: its place without the ending, with it where two would have the same."""
         alike: defaultdict[str, list[Path]] = defaultdict(list)
         for path in paths:
             alike[stem_of(path, self.source)].append(path)
