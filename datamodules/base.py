@@ -87,6 +87,18 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         """Shape of one clip per modality as the model's forward sees it."""
 
     @property
+    def input_facts(self) -> dict[str, dict[str, Any]]:
+        """What the numbers of modalities mean: ``rate`` (Hz) of waves, ``mean`` and ``std`` of pixels.
+
+        The latter are what pixels between 0 and 1 were normalised by. An encoder of another origin has to know.
+        """
+        return {}
+
+    def is_augmented(self, modality: str) -> bool:
+        """Return whether training shows a modality otherwise than it is stored."""
+        return self.augmented
+
+    @property
     def input_kinds(self) -> dict[str, str]:
         """Kind of every modality, as models name what they read; empty where nobody knows."""
         return {}

@@ -14,6 +14,7 @@ from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.losses import CrossEntropy, ValueLoss, labelled, value_error
 from lightning_modules.nn.memory import keep_freed_memory
 from lightning_modules.nn.metrics import class_labels, class_scores
+from lightning_modules.nn.pretrained_encoder import PretrainedEncoder
 from lightning_modules.nn.scoring import Batch as Batch
 from lightning_modules.nn.scoring import ScoredModule
 from lightning_modules.nn.tasks import check_tasks, keep_scales, split_output, value_scale
@@ -152,6 +153,17 @@ class EmotionTask(ScoredModule):
             place of the modality.
         """
         return {}
+
+    def describe_input(self, facts: dict[str, dict[str, Any]]) -> None:
+        """Tell encoders what the numbers of their modalities mean.
+
+        Args:
+            facts: By modality, as the data know them: ``rate`` of waves, ``mean`` and ``std`` of pixels.
+        """
+        for name, module in self.named_modules():
+            of = facts.get(name.rpartition(".")[2])
+            if of and isinstance(module, PretrainedEncoder):
+                module.describe_input(**of)
 
     @staticmethod
     def observed(batch: Batch, modality: str) -> Tensor:

@@ -4,7 +4,7 @@ It is from no paper. It is for features of one's own: what their corpus' papers 
 modality and a linear head, and what this network reaches is what they have to beat.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ class FeatureFusion(EmotionTask):
         modalities: Which of them are read; all where not given.
         dim: Length of what each encoder gives.
         dropout: Dropout in the encoders and before the head.
+        pooling: How sequences become one vector: see `VectorSequence`.
         **kwargs: See `EmotionTask`.
 
     Raises:
@@ -36,21 +37,26 @@ class FeatureFusion(EmotionTask):
         modalities: list[str] | None = None,
         dim: int = 64,
         dropout: float = 0.2,
+        pooling: Literal["gru", "attention"] = "gru",
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
         self.modalities = modalities or list(input_shapes)
         if unknown := [name for name in self.modalities if name not in input_shapes]:
             raise TaskError(f"model.modalities: no {unknown[0]} in the data, it has {', '.join(input_shapes)}")
-        self.encoders = nn.ModuleList(self._encoder(name, input_shapes[name], dim, dropout) for name in self.modalities)
+        self.encoders = nn.ModuleList(
+            self._encoder(name, input_shapes[name], dim, dropout, pooling) for name in self.modalities
+        )
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim * len(self.modalities), num_classes))
 
     @staticmethod
-    def _encoder(modality: str, shape: list[int], dim: int, dropout: float) -> nn.Module:
+    def _encoder(
+        modality: str, shape: list[int], dim: int, dropout: float, pooling: Literal["gru", "attention"]
+    ) -> nn.Module:
         if len(shape) == 1:
             return nn.Sequential(nn.Linear(shape[0], dim), nn.GELU())
         if len(shape) == 2 and shape[1]:
-            return VectorSequence(shape[1], dim, dropout)
+            return VectorSequence(shape[1], dim, dropout, pooling)
         raise TaskError(
             f"FeatureFusion reads vectors [D] and sequences of vectors [T, D]; the data has {modality} as {shape}"
         )

@@ -22,6 +22,8 @@ from lightning_modules.nn.fusion import CompactBilinearPooling, MMTMBlock, MSAFB
 class ConcatFC(AudioVideoTask):
     """Early fusion: pooled video beside flattened audio, one hidden layer (26,838,952 parameters by default).
 
+    Of any encoders it is their vectors side by side, those after the first with dropout.
+
     Published: 26,868,664, with the unused heads. The hidden width is inferred from that count.
 
     Args:
@@ -37,6 +39,8 @@ class ConcatFC(AudioVideoTask):
         TaskError: If the data lacks a modality, or its shape is not what a network reads.
     """
 
+    no_encoders = ""
+
     def __init__(
         self,
         num_classes: int,
@@ -49,7 +53,7 @@ class ConcatFC(AudioVideoTask):
     ) -> None:
         super().__init__(num_classes, input_shapes, video, audio, **kwargs)
         self.head_dropout = nn.Dropout(head_dropout)
-        width = self.video.channels + self.audio.channels * self.audio_steps
+        width = sum(self.vector_sizes)
         self.head = _two_layers(width, hidden, num_classes) if hidden else nn.Linear(width, num_classes)
 
     def stages(self) -> Stages:
@@ -65,8 +69,8 @@ class ConcatFC(AudioVideoTask):
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, D)``, what the head reads.
         """
-        video, audio = self.encode(batch)
-        embedding = torch.cat([pooled(video), self.head_dropout(audio.flatten(1))], dim=1)
+        first, *others = self.vectors(batch)
+        embedding = torch.cat([first, *(self.head_dropout(vector) for vector in others)], dim=1)
         return {"logits": self.head(embedding), "aux": {"embedding": embedding}}
 
 
@@ -91,6 +95,8 @@ class MCBP(AudioVideoTask):
         TaskError: If the data lacks a modality, or its shape is not what a network reads.
     """
 
+    no_encoders = ""
+
     def __init__(
         self,
         num_classes: int,
@@ -104,9 +110,8 @@ class MCBP(AudioVideoTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, video, audio, **kwargs)
-        self.pooling = CompactBilinearPooling(
-            self.video.channels, self.audio.channels * self.audio_steps, dim, sketch_seed
-        )
+        first, second, *more = self.vector_sizes
+        self.pooling = CompactBilinearPooling(first, second, dim, sketch_seed, more)
         self.dropout = nn.Dropout(dropout)
         self.head = _two_layers(dim, hidden, num_classes)
 
@@ -123,8 +128,7 @@ class MCBP(AudioVideoTask):
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, d)``, the pooled vector.
         """
-        video, audio = self.encode(batch)
-        embedding = self.pooling(pooled(video), audio.flatten(1))
+        embedding = self.pooling(*self.vectors(batch))
         return {"logits": self.head(self.dropout(embedding)), "aux": {"embedding": embedding}}
 
 

@@ -6,7 +6,8 @@ import transformers
 from dialogues import BERT, WAV2VEC2, bert, video_transformer, wav2vec2
 
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.dialogue_encoders import BertText, VideoConvNet, VideoTransformer, Wav2Vec2Audio, masked_mean
+from lightning_modules.nn.dialogue_encoders import BertText, VideoConvNet, VideoTransformer, Wav2Vec2Audio
+from lightning_modules.nn.state_pooling import masked_mean
 
 
 def count(module):
@@ -155,3 +156,8 @@ def test_a_config_that_cannot_be_is_one_line():
     assert "\n" not in str(caught.value)
     with pytest.raises(TaskError, match="patch 7 must divide size 16"):
         VideoTransformer(size=16, patch=7)
+
+
+def test_checkpoints_of_waves_keep_their_names():
+    names = set(wav2vec2().state_dict())
+    assert {"norm.weight", "network.feature_extractor.conv_layers.0.layer_norm.weight"} <= names

@@ -6,7 +6,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.encoders import check_folder, load_weights, read_hyper_parameters
+from lightning_modules.nn.encoders import load_weights, read_hyper_parameters
+from lightning_modules.nn.transformers_networks import check_folder
 
 
 def network(out=2):

@@ -102,3 +102,17 @@ def test_models_of_windows_and_of_mfccs_say_that_they_need_one_length():
     for shape in ([0, 13], [13, 0]):
         with pytest.raises(TaskError, match=r"--data\.steps"):
             ConcatFC(num_classes=3, input_shapes={"video": [35], "audio": shape}, video=ActionUnitNet(35))
+
+
+def test_sequences_may_be_pooled_by_attention_alone():
+    torch.manual_seed(0)
+    task = FeatureFusion(3, {"units": [0, 5], "voice": [4]}, dim=6, pooling="attention").eval()
+    assert not any("recurrent" in name for name, _ in task.named_parameters())
+    x, length = torch.randn(2, 7, 5), torch.tensor([7, 4])
+    whole = {"units": x, "voice": torch.randn(2, 4), "length": {"units": length}}
+    behind = {**whole, "units": torch.where(torch.arange(7)[:, None] < length[:, None, None], x, 9.0)}
+    torch.testing.assert_close(task(whole)["logits"], task(behind)["logits"])
+    encoder = task.encoders[0]
+    hidden = encoder.project(x[1, :4])
+    weights = (encoder.weigh[2](torch.tanh(encoder.weigh[0](hidden)))).softmax(0)
+    torch.testing.assert_close(encoder(x, length)[1], (weights * hidden).sum(0))

@@ -42,7 +42,7 @@ def source_folder(source: str) -> Path | None:
 
 
 class Tokens:
-    """A tokenizer whose padding is 0, as the batches have it.
+    """A tokenizer; 0 is padding, as the batches have it: of one that pads with another id, the two change places.
 
     Args:
         source: A folder, ``package:NAME/FOLDER`` or a name on the hub (see `source_folder`).
@@ -51,7 +51,7 @@ class Tokens:
         settings: Its size, and a digest of its file or, where it has none of those known here, of its vocabulary.
 
     Raises:
-        DataError: If there is no tokenizer, or it pads with another id.
+        DataError: If there is no tokenizer, or it knows no padding.
     """
 
     def __init__(self, source: str) -> None:
@@ -64,11 +64,9 @@ class Tokens:
                 f"tokenizer {source}: no tokenizer there ({reason}).\n"
                 "Name a folder with tokenizer.json, or fetch it once where there is a network with HF_HUB_OFFLINE=0"
             ) from error
-        padding = self._tokenizer.token_to_id(special["pad_token"])
-        if padding != 0:
-            raise DataError(
-                f"tokenizer {source}: it pads with id {padding}; give one that pads with 0, like those of BERT"
-            )
+        self._padding = self._tokenizer.token_to_id(special["pad_token"])
+        if self._padding is None:
+            raise DataError(f"tokenizer {source}: it knows no padding; give one that does")
         self._tokenizer.no_padding()
         self._separator = special["sep_token"]
         paths = [folder / name for name in _FILES if folder is not None and (folder / name).exists()]
@@ -92,8 +90,9 @@ class Tokens:
             found = self._tokenizer.encode_batch_fast(list(texts))  # it tells no places in the text, for nobody asks
             for row, (text, encoding) in enumerate(zip(texts, found, strict=True)):
                 if text.strip():
-                    own = encoding.ids
-                    ids[row, : len(own)] = own
+                    own = np.array(encoding.ids)
+                    swapped = np.where(own == 0, self._padding, own)
+                    ids[row, : len(own)] = np.where(own == self._padding, 0, swapped) if self._padding else own
         return ids
 
     def joined(self, parts: Sequence[str]) -> str:

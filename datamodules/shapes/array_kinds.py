@@ -3,7 +3,7 @@
 A kind is chosen by the view that made the array, which the store's manifest names.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from datamodules import augment, still_augment
 from datamodules.batches import global_seed, zero_absent
 from datamodules.errors import DataError
-from datamodules.shapes.frame_groups import frame_groups, group_count, normalised
+from datamodules.shapes.frame_groups import frame_groups, group_count, normalised, pixel_facts
 from datamodules.shapes.kind import Kind
 from datamodules.store.reader import Store
 
@@ -28,6 +28,8 @@ class Pictures(Kind):
 
     name = "clip of pictures"
     view = "faces"
+    augments = True
+    items_per_clip = 1
 
     def __init__(self, store: Store, array: str, data: "ClipArraysDataModule") -> None:
         super().__init__(store, array, data)
@@ -64,6 +66,16 @@ class Pictures(Kind):
         shown = augment.resample(values, views, self.data.image_size or height)
         return augment.to_float(shown, self.data.color_order)
 
+    @property
+    def items_key(self) -> str:
+        """The array, which frames, their size and the order of their colours."""
+        return f"{self.array} {self.frames} {self.shape[2:]} {self.data.color_order}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Statistics of the pixels."""
+        return {"mean": augment.IMAGENET_MEAN, "std": augment.IMAGENET_STD}
+
 
 class Coefficients(Kind):
     """MFCCs: float32 ``(B, 13, S)``, zeros after the end of a short clip."""
@@ -86,6 +98,7 @@ class Wave(Kind):
 
     name = "wave"
     view = "wave"
+    items_per_clip = 1
 
     def __init__(self, store: Store, array: str, data: "ClipArraysDataModule") -> None:
         super().__init__(store, array, data)
@@ -117,6 +130,16 @@ class Wave(Kind):
         """Return it as float."""
         return values.float() / 32768
 
+    @property
+    def items_key(self) -> str:
+        """The array and how much of it."""
+        return f"{self.array} {self.samples}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Samples per second."""
+        return {"rate": WAVE_RATE}
+
 
 class Frames(Kind):
     """Whole frames ``(B, N, 3, H, W)``, for the model normalised; an encoder sees groups of N / G of them."""
@@ -129,7 +152,7 @@ class Frames(Kind):
         return zero_absent(normalised(values, self.data.normalization), present)
 
     @property
-    def items_per_clip(self) -> int:
+    def items_per_clip(self) -> int:  # type: ignore[override]
         """Number of groups: one per spectrogram beside them, or one a second."""
         beside = [kind.stored[0] for kind in self.data.kinds.values() if isinstance(kind, Spectrograms)]
         return group_count(self.stored[0], beside[0] if beside else None)
@@ -146,6 +169,11 @@ class Frames(Kind):
     def items_key(self) -> str:
         """The array, its groups and how pixels are normalised."""
         return f"{self.array} in {self.items_per_clip}, {self.data.normalization}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Statistics of the pixels."""
+        return pixel_facts(self.data.normalization)
 
     def embedded(self, table: Tensor, rows: np.ndarray, present: Tensor) -> Tensor:
         """Return the embeddings of the groups, ``(B, G, D)``."""
@@ -168,6 +196,7 @@ class Tokens(Kind):
 
     name = "tokens"
     view = "tokens"
+    items_per_clip = 1
 
     def read_one(self, row: int) -> np.ndarray:
         """Return the ids."""
@@ -181,22 +210,14 @@ class Tokens(Kind):
         """Return the number of ids, 0 without a text."""
         return int(np.count_nonzero(self.store.read(self.array, row)))
 
-    @property
-    def items_per_clip(self) -> int:
-        """One text."""
-        return 1
-
-    def items(self, start: int, stop: int) -> Tensor:
-        """Return token ids int64 ``(stop - start, L)``."""
-        rows = range(start, min(stop, len(self.store)))
-        return torch.from_numpy(self.read(rows, self.there[rows.start : rows.stop]))
-
 
 class Still(Kind):
     """One picture: uint8 ``(B, S, S, 3)``, for the model float ``(B, 3, S, S)``."""
 
     name = "picture"
     view = "face"
+    augments = True
+    items_per_clip = 1
 
     @property
     def shape(self) -> list[int]:
@@ -209,6 +230,11 @@ class Still(Kind):
         if epoch is not None:
             values = still_augment.augment(values, ids, global_seed(), epoch, still_augment.make_transform())
         return augment.to_float(values[:, None])[:, :, 0]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Statistics of the pixels."""
+        return {"mean": augment.IMAGENET_MEAN, "std": augment.IMAGENET_STD}
 
 
 class Functionals(Kind):

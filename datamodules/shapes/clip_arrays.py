@@ -104,6 +104,15 @@ class ClipArraysDataModule(StoredDataModule):
         """``{"video": [3, T, H, W], "audio": [13, 212], "wave": [S]}`` for the modalities read."""
         return {modality: kind.shape for modality, kind in self.kinds.items()}
 
+    @property
+    def input_facts(self) -> dict[str, dict[str, Any]]:
+        """What the numbers of each modality mean."""
+        return {modality: kind.facts for modality, kind in self.kinds.items()}
+
+    def is_augmented(self, modality: str) -> bool:
+        """Return whether training shows a modality otherwise than it is stored."""
+        return self.augment and modality in self.kinds and self.kinds[modality].augments
+
     def dataset(self, split: Split) -> ClipDataset:
         """Return the clips of a split."""
         rows, targets = self.rows[split], self.targets

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
 from datamodules.batches import Batch
 from datamodules.errors import DataError
 from datamodules.shapes.dialogue_store import MODALITIES, PER_UTTERANCE, RESPONSE, SPEAKER, Dialogues, to_model_input
@@ -88,6 +89,11 @@ class DialoguesDataModule(StoredDataModule):
     @abstractmethod
     def meta(self) -> Tensor:
         """Index of every conversation's values, int64 ``(N, F)``, 0 = unknown."""
+
+    @property
+    def input_facts(self) -> dict[str, dict[str, Any]]:
+        """Rate of the sound, statistics of the pixels."""
+        return {"audio": {"rate": RATE}, "video": {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}}
 
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
         """Add utterances with their masks and roles, the context and what is known of the speakers."""

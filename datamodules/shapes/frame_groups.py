@@ -28,6 +28,14 @@ def normalised(frames: Tensor, normalization: Normalization) -> Tensor:
     return (scaled - mean) / std
 
 
+def pixel_facts(normalization: Normalization) -> dict[str, Any]:
+    """Return the statistics that `normalised` takes pixels to, as `EmotionDataModule.input_facts` has them."""
+    if normalization == "none":
+        return {}
+    mean, std = STATISTICS[normalization]
+    return {"mean": mean, "std": std}
+
+
 def group_count(video: int, audio: int | None) -> int:
     """Return the number of groups of a clip's video frames: one per spectrogram, or one a second without them.
 
@@ -132,6 +140,11 @@ class FrameGroupsDataModule(EmotionDataModule):
                 batch[modality] = self.read(modality, rows, present)
             if modality == "audio":
                 present &= batch[modality].flatten(1).any(1)
+
+    @property
+    def input_facts(self) -> dict[str, dict[str, Any]]:
+        """Statistics of the pixels of the video."""
+        return {"video": pixel_facts(self.normalization)}
 
     def count_items(self, modality: str) -> int:
         """Return the number of groups of frames over all clips."""

@@ -85,6 +85,12 @@ class GridDataModule(EmotionDataModule):
         return grid
 
     @property
+    def input_facts(self) -> dict[str, dict[str, Any]]:
+        """Statistics of the pixels."""
+        pixels = {"mean": augment.IMAGENET_MEAN, "std": augment.IMAGENET_STD}
+        return dict.fromkeys(self.modalities, pixels)
+
+    @property
     def augmented(self) -> bool:  # type: ignore[override]
         """Whether training pictures are augmented."""
         return self.augment

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ class Kind:
 
     name: ClassVar[str] = ""
     view: ClassVar[str] = ""
+    items_per_clip: int = 0  # that a frozen encoder sees one by one; 0 where it is not read by one
+    augments: ClassVar[bool] = False  # whether training shows it otherwise than it is stored
 
     def __init__(self, store: Store, array: str, data: "ClipArraysDataModule") -> None:
         self.store, self.array, self.data = store, array, data
@@ -82,19 +84,22 @@ class Kind:
         """
         return values
 
-    @property
-    def items_per_clip(self) -> int:
-        """Number of items of a clip that a frozen encoder sees one by one; 0 where it is not read by one."""
-        return 0
-
     def items(self, start: int, stop: int) -> Tensor:
-        """Return items over all clips in store order, as an encoder takes them."""
-        raise NotImplementedError
+        """Return items over all clips in store order, as an encoder takes them: clips as the model sees them."""
+        present = self.there[start:stop]
+        values = torch.from_numpy(self.read(range(start, start + len(present)), present))
+        ids = self.store.ids[start : start + len(present)]
+        return self.to_model_input(values, torch.from_numpy(present), list(ids), None)
 
     @property
     def items_key(self) -> str:
         """What items depend on besides the store."""
         return self.array
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the numbers that the model sees mean: ``rate`` of a wave, ``mean`` and ``std`` of pixels."""
+        return {}
 
     def embedded(self, table: Tensor, rows: np.ndarray, present: Tensor) -> Tensor:
         """Return the embeddings of clips' items out of those of all, ``(B, D)`` or ``(B, items, D)``."""

@@ -21,7 +21,7 @@ class DialogueTokens(TokenIds):
     Attributes:
         text: Which of an utterance's texts.
         tokens: How many ids of an utterance, those that mark begin and end included; what is longer is cut.
-        tokenizer: Folder of a transformers tokenizer that pads with 0, package:NAME/FOLDER, or a name in the hub's
+        tokenizer: Folder of a transformers tokenizer, package:NAME/FOLDER, or a name in the hub's
             cache; ``auto`` takes the folder ``tokenizer`` of the source, or else the fallback.
         fallback: Tokenizer of a source that has none of its own.
         context_tokens: How many ids of the context.

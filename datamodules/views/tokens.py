@@ -24,7 +24,7 @@ class TokenIds(EntryView):
     Attributes:
         text: Which of an entry's texts: prompt, or turns, what the speaker says, divided by the tokenizer's separator.
         tokens: How many ids, those that mark begin and end included; a longer text is cut.
-        tokenizer: Folder of a transformers tokenizer that pads with 0, package:NAME/FOLDER, or a name in the hub's
+        tokenizer: Folder of a transformers tokenizer, package:NAME/FOLDER, or a name in the hub's
             cache; ``auto`` takes the folder ``tokenizer`` of the source, or else the fallback.
         fallback: Tokenizer of a source that has none of its own.
     """

@@ -48,10 +48,9 @@ def use_frozen_encoders(task: EmotionTask, data: EmotionDataModule, checkpoint: 
         return
     if trained := [name for name, encoder in encoders.items() if any(p.requires_grad for p in encoder.parameters())]:
         raise UsageError(f"the encoder of {trained[0]} trains: its embeddings cannot be kept; give --data.cache false")
-    if data.augmented:
-        raise UsageError(
-            "--data.augment: a frozen encoder sees every item once; give --data.augment false, or --data.cache false"
-        )
+    if any(data.is_augmented(name) for name in encoders):
+        more = ", or --data.cache false" if "cache" in vars(data) else ""
+        raise UsageError(f"--data.augment: a frozen encoder sees every item once; give --data.augment false{more}")
     _fill(task, encoders, checkpoint)
     for modality, encoder in encoders.items():
         data.use_embeddings(modality, embeddings(encoder, data, modality))

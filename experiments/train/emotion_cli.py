@@ -312,6 +312,7 @@ class EmotionCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Mark the run as started: errors from here on are those of a run."""
         self.is_running = True
+        self.model.describe_input(self.datamodule.input_facts)
 
     def _raise_readable(self, error: Exception) -> None:
         """Raise an error that says what a user can do about that of a run, where that is known."""

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Stages
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.encoders import backbone_stages, load_backbone_weights, timm_backbone
+from lightning_modules.nn.encoders import load_backbone_weights, timm_backbone
+from lightning_modules.nn.layer_groups import Frozen, LayerGroups, backbone_stages
 from lightning_modules.nn.layers import Positions
-from lightning_modules.nn.windows import Frozen
+from lightning_modules.nn.modality_encoders import encoder_stages
+from lightning_modules.nn.pretrained_encoder import PretrainedEncoder, StillEncoder
 
 SMALLEST = 106  # pixels that four times three unpadded convolutions and a pooling need
 
@@ -133,6 +135,51 @@ def _convolution(inputs: int, outputs: int, norm: str, init: str) -> list[nn.Mod
     return [convolution, *norms, nn.ReLU(inplace=True)]
 
 
+class FrameGroups(PretrainedEncoder):
+    """Any encoder of pictures in place of `VideoEncoder`: the mean over frames that belong together.
+
+    Args:
+        encoder: Of pictures.
+
+    Raises:
+        TaskError: If it is none.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        if not isinstance(encoder, StillEncoder) or getattr(encoder, "pooling", None) == "none":
+            raise TaskError(
+                f"model.encoders.video: EmotiW reads one vector a frame, which {type(encoder).__name__} does not give "
+                "so; name HFImage or Timm, of one vector a picture"
+            )
+        super().__init__(encoder.weights)
+        self.encoder: StillEncoder = encoder
+        self.channels, self.frozen = encoder.channels, encoder.frozen
+
+    def accepts(self, shape: list[int]) -> bool:
+        """Return whether the shape is that of groups of frames, ``[F, 3, H, W]``."""
+        return len(shape) == 4 and self.encoder.accepts(shape[1:])
+
+    def describe_input(self, rate: int | None = None, mean: Any = None, std: Any = None) -> None:
+        """Tell the encoder what the numbers of the data mean."""
+        self.encoder.describe_input(rate, mean, std)
+
+    def load_pretrained(self) -> None:
+        """Load the encoder's weights."""
+        self.encoder.load_pretrained()
+
+    def check(self, height: int, width: int) -> None:
+        """Pictures of any size do: they are resized."""
+
+    def stages(self) -> Stages:
+        """Return the encoder's stages; no schedule trains frozen ones."""
+        return encoder_stages("video", self.encoder)
+
+    def forward(self, groups: Tensor) -> Tensor:
+        """Embed groups of frames ``(N, F, 3, H, W)`` to ``(N, channels)``."""
+        embedded: Tensor = self.encoder(groups.flatten(0, 1))
+        return embedded.view(*groups.shape[:2], -1).mean(1)
+
+
 class VideoEncoder(nn.Module):
     """The mean of an image network's features over frames that belong together.
 
@@ -163,11 +210,7 @@ class VideoEncoder(nn.Module):
         self.channels: int = network.head_hidden_size
         self.weights = weights
         self.frozen = freeze == "all"
-        self._groups = backbone_stages(self.backbone)
-        self._fixed = self._frozen_groups(freeze)
-        for name in self._fixed:
-            for part in self._groups[name]:
-                part.requires_grad_(False)
+        self._groups = LayerGroups(backbone_stages(self.backbone), freeze, "model.video.freeze")
         self.train()
 
     @classmethod
@@ -175,38 +218,14 @@ class VideoEncoder(nn.Module):
         """Return the kind of input."""
         return "whole frames"
 
-    def _frozen_groups(self, freeze: str | int) -> list[str]:
-        blocks = [name for name in self._groups if name not in ("stem", "tail")]
-        if isinstance(freeze, int):
-            if not 1 <= freeze <= len(blocks):
-                raise TaskError(
-                    f"model.video.freeze: {freeze}; give all, none, blocks, or how many of the last {len(blocks)} "
-                    "blocks train"
-                )
-            trained = [*blocks[-freeze:], "tail"]
-            return [name for name in self._groups if name not in trained]
-        return {"all": list(self._groups), "none": [], "blocks": blocks}[freeze]
-
     def stages(self) -> Stages:
         """Return one stage where all is frozen, else those of `backbone_stages`; no schedule trains frozen ones."""
-        if self.frozen:
-            return {"video": [Frozen(self.backbone)]}
-        return {
-            f"video_{name}": [
-                Frozen(nn.ParameterList([part]) if isinstance(part, nn.Parameter) else part) for part in parts
-            ]
-            if name in self._fixed
-            else parts
-            for name, parts in self._groups.items()
-        }
+        return {"video": [Frozen(self.backbone)]} if self.frozen else self._groups.stages("video_")
 
     def train(self, mode: bool = True) -> "VideoEncoder":
         """Switch everything but what is frozen, which stays in eval mode."""
         super().train(mode and not self.frozen)
-        for name in self._fixed:
-            for part in self._groups[name]:
-                if isinstance(part, nn.Module):
-                    part.eval()
+        self._groups.hold()
         return self
 
     def load_pretrained(self) -> None:

@@ -14,7 +14,7 @@ What differs from the released code (docs/papers.md lists all of it):
 - An absent modality is zero from its features on, and the audio finds nothing in an absent video.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
@@ -22,9 +22,11 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.emotiw.encoders import AudioEncoder as AudioEncoder
+from lightning_modules.emotiw.encoders import FrameGroups
 from lightning_modules.emotiw.encoders import VideoEncoder as VideoEncoder
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.inputs import kind_of
+from lightning_modules.nn.modality_encoders import keep_plain
 
 
 def pool_segments(x: Tensor, segments: int) -> Tensor:
@@ -68,6 +70,7 @@ class EmotiW(EmotionTask):
         cross_heads: Heads of the attention between audio and video.
         cross_dropout: Of its weights.
         residual: Add the audio to what it found and normalise, which the paper does not.
+        encoders: ``video``, any encoder of pictures in place of the paper's.
         **kwargs: See `EmotionTask`.
 
     Raises:
@@ -86,9 +89,18 @@ class EmotiW(EmotionTask):
         cross_heads: int = 1,
         cross_dropout: float = 0.1,
         residual: bool = False,
+        encoders: dict[str, nn.Module] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
+        keep_plain(self, encoders)
+        if unknown := set(encoders or {}) - {"video"}:
+            raise TaskError(
+                f"model.encoders.{min(unknown)}: EmotiW takes another encoder of its video alone; model.audio reads "
+                "its spectrograms"
+            )
+        network = FrameGroups(encoders["video"]) if encoders else video
+        video = cast("VideoEncoder | None", network)
         self.audio, self.video = audio, video
         counts = {}
         for modality, encoder, channels in (("audio", audio, 1), ("video", video, 3)):
@@ -122,8 +134,10 @@ class EmotiW(EmotionTask):
         self.head = nn.Linear(sum(sizes) * self.segments, num_classes)
 
     @classmethod
-    def reads(cls, audio: Any = None, video: Any = None, **options: Any) -> dict[str, str]:
+    def reads(cls, audio: Any = None, video: Any = None, encoders: Any = None, **options: Any) -> dict[str, str]:
         """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        if encoders:
+            video = {"class_path": f"{VideoEncoder.__module__}.{VideoEncoder.__name__}"}  # the same frames
         return {modality: kind_of(encoder) for modality, encoder in (("audio", audio), ("video", video)) if encoder}
 
     def _frames(self, modality: str, channels: int) -> list[int]:

@@ -28,6 +28,8 @@ from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.inputs import kind_of, several
 from lightning_modules.nn.layers import AttentionLayer, BatchNorm, Positions
+from lightning_modules.nn.modality_encoders import keep_plain
+from lightning_modules.nn.pretrained_encoder import PretrainedEncoder
 from lightning_modules.nn.windows import WindowTask
 
 
@@ -135,8 +137,7 @@ class CrossMultiModalEngagement(WindowTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
-        if any(isinstance(value, nn.Module) for value in (self.hparams.get("encoders") or {}).values()):
-            self.hparams.pop("encoders")  # a checkpoint holds plain values only
+        keep_plain(self, encoders)
         kind = wiring or ("pair" if len(modalities) == 2 else "v1")
         self.wiring = WIRINGS[kind]
         if len(modalities) != self.wiring.modalities:
@@ -188,6 +189,8 @@ class CrossMultiModalEngagement(WindowTask):
         for modality, encoder in self.encoders.items():
             if modality in checkpoints:
                 load_weights(encoder, checkpoints[modality], prefix="encoder.")
+            elif isinstance(encoder, PretrainedEncoder):
+                encoder.load_pretrained()
 
     def stages(self) -> Stages:
         """Return the stages: encoders (may be empty), layers by their distance from the input, hidden layer, head."""

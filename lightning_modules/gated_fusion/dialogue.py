@@ -16,7 +16,8 @@ from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.inputs import kind_of, several
-from lightning_modules.nn.windows import Frozen
+from lightning_modules.nn.layer_groups import Frozen
+from lightning_modules.nn.modality_encoders import encoder_stages, keep_plain
 
 SPEAKER = 1  # in ``role``: 0 nobody, 1 the speaker, whose emotion it is, 2 the listener
 
@@ -53,8 +54,7 @@ class DialogueTask(EmotionTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
-        if any(isinstance(value, nn.Module) for value in (self.hparams.get("encoders") or {}).values()):
-            self.hparams.pop("encoders")  # a checkpoint holds plain values only
+        keep_plain(self, encoders)
         self.modalities = modalities
         self.metadata_dropout = metadata_dropout
         name = type(self).__name__
@@ -81,6 +81,17 @@ class DialogueTask(EmotionTask):
                 f"model.freeze_encoders: {name} has no encoder of {', '.join(unknown)}; it has {', '.join(modalities)}"
             )
         self.frozen = frozenset(named)
+        for modality in modalities:
+            encoder = encoders[modality]
+            if getattr(encoder, "pooling", None) == "none":
+                raise TaskError(
+                    f"model.encoders.{modality}: {name} reads one vector an utterance; pooling none gives many"
+                )
+            if modality in self.frozen and getattr(encoder, "learns_behind", False):
+                raise TaskError(
+                    f"model.encoders.{modality}: its pooling or its weights of layers learn, but it is frozen; "
+                    "take mean and one layer, or name the frozen encoders in model.freeze_encoders"
+                )
         for modality in self.frozen:
             self.encoders[modality].requires_grad_(False).eval()
         self.channels = {modality: int(encoders[modality].channels) for modality in modalities}  # type: ignore[arg-type]
@@ -96,10 +107,11 @@ class DialogueTask(EmotionTask):
 
     def encoder_stages(self) -> Stages:
         """Return one stage per encoder; frozen ones stay so in any schedule."""
-        return {
-            f"encoder_{modality}": [Frozen(encoder) if modality in self.frozen else encoder]
-            for modality, encoder in self.encoders.items()
-        }
+        stages: Stages = {}
+        for modality, encoder in self.encoders.items():
+            name = f"encoder_{modality}"
+            stages |= {name: [Frozen(encoder)]} if modality in self.frozen else encoder_stages(name, encoder)
+        return stages
 
     def train(self, mode: bool = True) -> "DialogueTask":
         """Switch everything but frozen encoders, which stay in eval mode."""

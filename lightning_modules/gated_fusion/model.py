@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from lightning_modules.base import Batch, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.gated_fusion.dialogue import SPEAKER, DialogueTask, MetadataTables
-from lightning_modules.nn.dialogue_encoders import masked_mean
 from lightning_modules.nn.gates import ModalityGate, dropped, masked_softmax
+from lightning_modules.nn.state_pooling import masked_mean
 
 
 class AdaptiveGatedFusion(DialogueTask):

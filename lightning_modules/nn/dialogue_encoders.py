@@ -17,7 +17,10 @@ from torch import Tensor, nn
 
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.dialogue_weights import draw_released
-from lightning_modules.nn.encoders import load_transformers_weights, load_weights, transformers_network
+from lightning_modules.nn.encoders import load_weights
+from lightning_modules.nn.state_pooling import masked_mean
+from lightning_modules.nn.transformers_networks import load_transformers_weights, transformers_network
+from lightning_modules.nn.wave_states import WaveStates
 
 
 class UtteranceEncoder(nn.Module, ABC):
@@ -80,17 +83,33 @@ class BertText(UtteranceEncoder):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Embed token ids ``(N, L)``, int64, 0 = padding, to ``(N, channels)``."""
-        if (highest := int(ids.max())) >= self.vocabulary:
-            raise TaskError(
-                f"the tokenizer of the data knows id {highest}, the encoder {self.vocabulary} ids; prepare the data "
-                "with the tokenizer of its weights"
-            )
-        tokens = ids != 0
-        tokens[:, 0] = True  # attention over nothing is not a number
-        longest = int(tokens.sum(1).max())
-        ids, tokens = ids[:, :longest], tokens[:, :longest]
+        ids, tokens = attended(ids, self.vocabulary)
         states: Tensor = self.network(input_ids=ids, attention_mask=tokens.long()).last_hidden_state
         return states[:, 0] if self.pooling == "cls" else masked_mean(states, tokens)
+
+
+def attended(ids: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """Return token ids without the padding that all of them have, and which of them count.
+
+    Args:
+        ids: int64 ``(N, L)``, 0 = padding.
+        vocabulary: How many ids the network knows.
+
+    Returns:
+        ``(N, L')`` and a mask of that shape; the first id always counts.
+
+    Raises:
+        TaskError: If an id is none of the network's.
+    """
+    if (highest := int(ids.max())) >= vocabulary:
+        raise TaskError(
+            f"the tokenizer of the data knows id {highest}, the encoder {vocabulary} ids; prepare the data "
+            "with the tokenizer of its weights"
+        )
+    tokens = ids != 0
+    tokens[:, 0] = True  # attention over nothing is not a number
+    longest = int(tokens.sum(1).max())
+    return ids[:, :longest], tokens[:, :longest]
 
 
 class Wav2Vec2Audio(UtteranceEncoder):
@@ -108,15 +127,9 @@ class Wav2Vec2Audio(UtteranceEncoder):
         network: Any = transformers_network("wav2vec2", config or {})
         super().__init__(network.config.hidden_size, weights)
         self.network: nn.Module = network
-        self.layers = list(zip(network.config.conv_kernel, network.config.conv_stride, strict=True))
-        first = network.feature_extractor.conv_layers[0]
-        self.norm: _WaveNorm | None = None
-        if network.config.feat_extract_norm == "group":
-            first.layer_norm = _WaveNorm(first.out_conv_dim)
-            self.norm = first.layer_norm
-        self.shortest = 1
-        for kernel, stride in reversed(self.layers):
-            self.shortest = (self.shortest - 1) * stride + kernel
+        self.states = WaveStates(network)
+        self.norm = self.states.norm  # checkpoints have it under this name too
+        self.shortest = self.states.shortest
 
     @classmethod
     def kind_read(cls, **options: Any) -> str:
@@ -134,44 +147,8 @@ class Wav2Vec2Audio(UtteranceEncoder):
 
     def forward(self, waves: Tensor) -> Tensor:
         """Embed waves ``(N, S)`` in [-1, 1], zeros after their end, to ``(N, channels)``."""
-        places = torch.arange(1, waves.shape[1] + 1, device=waves.device)
-        lengths = (places * (waves != 0)).amax(1).clamp_min(self.shortest)
-        longest = int(lengths.max())
-        waves, valid = waves[:, :longest].float(), places[:longest] <= lengths[:, None]
-        mean = masked_mean(waves.unsqueeze(2), valid)
-        variance = masked_mean((waves - mean).square().unsqueeze(2), valid)
-        waves = ((waves - mean) / (variance + 1e-7).sqrt()).masked_fill(~valid, 0)
-        steps = lengths
-        for number, (kernel, stride) in enumerate(self.layers):
-            steps = (steps - kernel) // stride + 1
-            if number == 0 and self.norm is not None:
-                self.norm.steps = steps
-        states: Tensor = self.network(waves, attention_mask=valid.long()).last_hidden_state
-        return masked_mean(states, torch.arange(states.shape[1], device=steps.device) < steps[:, None])
-
-
-class _WaveNorm(nn.GroupNorm):
-    """The normalisation over time after wav2vec 2.0's first convolution, over the steps of the wave alone.
-
-    The library's own counts the padding, so that a wave's embedding would depend on how far it is padded.
-
-    Args:
-        channels: Each is normalised for itself.
-    """
-
-    steps: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``(N, C, T)`` over the first ``steps`` of T."""
-        valid = (torch.arange(x.shape[2], device=x.device) < self.steps[:, None])[:, None]
-        values, count = x.float(), self.steps[:, None, None]
-        mean = (values * valid).sum(2, keepdim=True) / count
-        variance = ((values - mean).square() * valid).sum(2, keepdim=True) / count
-        scaled = (values - mean) * (variance + self.eps).rsqrt()
-        return (scaled * self.weight[:, None] + self.bias[:, None]).to(x.dtype)
+        output, valid = self.states(self.network, waves)
+        return masked_mean(output.last_hidden_state, valid)
 
 
 class VideoTransformer(UtteranceEncoder):
@@ -309,9 +286,3 @@ def transformer(dim: int, heads: int, layers: int, dropout: float) -> nn.Transfo
         dim, heads, 4 * dim, dropout, activation="gelu", batch_first=True, norm_first=True
     )
     return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-
-
-def masked_mean(values: Tensor, there: Tensor) -> Tensor:
-    """Return the mean ``(N, D)`` of values ``(N, T, D)`` over the steps of a mask, bool ``(N, T)``; 0 without any."""
-    total = values.masked_fill(~there.unsqueeze(2), 0).sum(1)
-    return total / there.sum(1, keepdim=True).clamp_min(1)

@@ -1,11 +1,12 @@
-"""The one place where pretrained networks are made and weights load. No code that a file brings along is run."""
+"""The one place where files of weights are read; networks of timm. No code that a file brings along is run.
+
+What loads through transformers is in `lightning_modules.nn.transformers_networks`.
+"""
 
 import difflib
-import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from error_texts import first_line, first_names
@@ -72,10 +73,20 @@ def load_weights(module: nn.Module, path: str | Path, prefix: str = "") -> None:
     given = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     if not given:
         raise TaskError(f"weights: {path} holds nothing named {prefix}*; it holds {first_names(list(state))}")
-    _fill(module, given, f"{path} does not fit {prefix.rstrip('.') or 'the model'}")
+    fill(module, given, f"{path} does not fit {prefix.rstrip('.') or 'the model'}")
 
 
-def _fill(module: nn.Module, given: dict[str, Tensor], refusal: str) -> None:
+def fill(module: nn.Module, given: dict[str, Tensor], refusal: str) -> None:
+    """Fill a module from tensors by name.
+
+    Args:
+        module: The module.
+        given: Its tensors, all of them and no others.
+        refusal: What an error message begins with.
+
+    Raises:
+        TaskError: If names or shapes differ; the module is as it was.
+    """
     wanted = module.state_dict()
     problems = {
         "lacks": [key for key in wanted if key not in given],
@@ -142,7 +153,7 @@ def load_backbone_weights(network: nn.Module, weights: str) -> None:
     names = cfg.get("classifier") or ()
     dropped = tuple(f"{part}." for part in ([names] if isinstance(names, str) else names))
     given = {key: value for key, value in state.items() if key in wanted or not key.startswith(dropped)}
-    _fill(network, given, f"{weights} does not fit timm's {cfg['architecture']}")
+    fill(network, given, f"{weights} does not fit timm's {cfg['architecture']}")
 
 
 def _hub_weights(cfg: dict[str, Any]) -> dict[str, Tensor]:
@@ -163,124 +174,3 @@ def _torchvision_renamed(state: dict[str, Tensor], wanted: list[str]) -> dict[st
     given = {key: value for key, value in state.items() if not key.startswith("classifier.")}
     kinds = [[key.rpartition(".")[2] for key in keys] for keys in (given, wanted)]
     return dict(zip(wanted, given.values(), strict=True)) if kinds[0] == kinds[1] else state
-
-
-def transformers_network(kind: Literal["bert", "wav2vec2"], config: dict[str, Any]) -> nn.Module:
-    """Return a network of transformers without weights: `load_transformers_weights` fills it.
-
-    Args:
-        kind: ``bert`` (without its pooling layer) or ``wav2vec2`` (without masking of its own in training).
-        config: What differs from the base size of that kind.
-
-    Returns:
-        The network; its ``config`` says its sizes.
-
-    Raises:
-        TaskError: If the library cannot build it so.
-    """
-    import transformers  # seconds of import that runs without it do not pay
-
-    if hub := [name for name, value in config.items() if name.endswith("_implementation") and "/" in str(value)]:
-        raise TaskError(f"config: {hub[0]}: {config[hub[0]]} is code from the hub, which is not run here")
-    try:
-        network: nn.Module
-        if kind == "bert":
-            bert: Any = transformers.BertModel  # the library's own types are incomplete
-            network = bert(transformers.BertConfig(**config), add_pooling_layer=False)
-        else:
-            options = {"apply_spec_augment": False, "layerdrop": 0.0, **config}
-            network = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**options))
-    except Exception as error:  # the library checks its options in many ways
-        raise TaskError(f"config: transformers cannot build {kind} with {config}: {first_line(error)}") from error
-    return network
-
-
-def load_transformers_weights(network: nn.Module, weights: str) -> None:
-    """Fill a network of `transformers_network` with pretrained weights; those of heads and poolers are left out.
-
-    Args:
-        network: The network.
-        weights: A folder with ``config.json`` and the weights, or a name on the Hugging Face hub.
-
-    Raises:
-        TaskError: If the weights cannot be had, are incomplete, or do not fit.
-    """
-    from transformers.utils import logging as library
-
-    logging: Any = library
-    kind: Any = type(network)
-    options: dict[str, Any] = {"add_pooling_layer": False} if kind.__name__ == "BertModel" else {}
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    check_folder(Path(weights))
-    try:
-        found, report = kind.from_pretrained(
-            weights,
-            output_loading_info=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            # The library reads the variable when it is imported, which may have been before it was set.
-            local_files_only=os.environ.get("HF_HUB_OFFLINE") == "1",
-            **options,
-        )
-    except Exception as error:  # the hub's client raises many kinds
-        raise TaskError(
-            f"weights: those of {weights!r} could not be had: there is no such folder, and the hub or its cache does "
-            "not give them.\nName a local folder in `weights`, or fetch them once with HF_HUB_OFFLINE=0"
-        ) from error
-    # What only pretraining used may be absent; a network half of random numbers may not be.
-    if missing := sorted(key for key in report["missing_keys"] if "masked_spec_embed" not in key):
-        raise TaskError(f"weights: {weights} is no {kind.__name__}: it lacks {first_names(missing)}")
-    _fill(network, dict(found.state_dict()), f"{weights} does not fit the config of the encoder")
-
-
-def check_folder(folder: Path) -> None:
-    """Check the ``.bin`` files of a transformers folder, which are archives of torch; its library would not.
-
-    Raises:
-        TaskError: If one is damaged.
-    """
-    for path in sorted(folder.glob("*.bin")) if folder.is_dir() else ():
-        try:
-            read_torch(path, old=True)
-        except TensorFileError as error:
-            raise TaskError(f"weights: {error}; fetch it again") from error
-
-
-CONTAINERS = ("blocks", "stages", "layers", "features")
-
-
-def backbone_stages(network: nn.Module) -> dict[str, list[nn.Module | nn.Parameter]]:
-    """Return the layer groups of any network of timm, from input to output.
-
-    What stands before the blocks is ``stem``, what comes after them ``tail``; the blocks are the children of what timm
-    calls ``blocks``, ``stages``, ``layers`` or ``features``, or else (ResNet) every child that has layers inside.
-
-    Returns:
-        Group name to modules and parameters, every one exactly once.
-    """
-
-    def has_parameters(module: nn.Module) -> bool:
-        return next(module.parameters(), None) is not None
-
-    opened = {
-        name
-        for name, child in network.named_children()
-        if name in CONTAINERS and isinstance(child, nn.Sequential | nn.ModuleList)
-    }
-    parts: list[tuple[str, nn.Module, bool]] = []
-    for name, child in network.named_children():
-        if name in opened:
-            parts += [(f"{name}_{number}", block, True) for number, block in child.named_children()]
-        else:
-            parts.append((name, child, not opened and any(has_parameters(inner) for inner in child.children())))
-    last = max((index for index, (_, _, block) in enumerate(parts) if block), default=len(parts))
-    stages: dict[str, list[nn.Module | nn.Parameter]] = {"stem": list(network.parameters(recurse=False))}
-    stage = "stem"
-    for index, (name, child, block) in enumerate(parts):
-        if block:
-            stage = name
-        elif index > last and has_parameters(child):
-            stage = "tail"
-        stages.setdefault(stage, []).append(child)
-    return {name: found for name, found in stages.items() if found}

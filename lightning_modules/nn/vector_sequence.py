@@ -4,12 +4,16 @@ Attention over time: Yang et al., "Hierarchical Attention Networks for Document 
 https://aclanthology.org/N16-1174, equations 5 to 7. Written from the paper; no code was copied.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.nn.state_pooling import AttentionWeights
+
 
 class VectorSequence(nn.Module):
-    """A recurrent layer over the steps, and their mean as attention weighs them.
+    """A recurrent layer over the steps where it is asked for, and their mean as attention weighs them.
 
     ``h = GRU(dropout(GELU(W_1 x + b_1)))``; ``u_t = tanh(W_2 h_t + b_2)``; ``a = softmax_t(u_t . w)``; the result is
     ``sum_t a_t h_t``. The layer runs forward in time alone, so that what is behind the last step changes nothing before
@@ -19,6 +23,7 @@ class VectorSequence(nn.Module):
         size: Values of a step, D.
         dim: Length of the result.
         dropout: Dropout of the projected steps.
+        pooling: ``gru``, as above, or ``attention`` alone: ``h`` is then ``dropout(GELU(W_1 x + b_1))``.
 
     Example:
         >>> encoder = VectorSequence(8, dim=16)
@@ -26,11 +31,20 @@ class VectorSequence(nn.Module):
         (torch.Size([2, 16]), 2064)
     """
 
-    def __init__(self, size: int, dim: int = 64, dropout: float = 0.2) -> None:
+    reads_length = True
+
+    def __init__(
+        self, size: int, dim: int = 64, dropout: float = 0.2, pooling: Literal["gru", "attention"] = "gru"
+    ) -> None:
         super().__init__()
+        self.size, self.channels = size, dim
         self.project = nn.Sequential(nn.Linear(size, dim), nn.GELU(), nn.Dropout(dropout))
-        self.recurrent = nn.GRU(dim, dim, batch_first=True)
-        self.weigh = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1, bias=False))
+        self.recurrent = nn.GRU(dim, dim, batch_first=True) if pooling == "gru" else None
+        self.weigh = AttentionWeights(dim)
+
+    def accepts(self, shape: list[int]) -> bool:
+        """Return whether the shape is that of sequences of such vectors, ``[T, size]``, T of any length."""
+        return len(shape) == 2 and shape[1] == self.size
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
         """Encode sequences.
@@ -43,10 +57,32 @@ class VectorSequence(nn.Module):
         Returns:
             ``(B, dim)``.
         """
-        hidden = self.recurrent(self.project(x))[0]
-        scores = self.weigh(hidden).squeeze(2)
-        if length is not None:
-            behind = torch.arange(x.shape[1], device=x.device) >= length.clamp_min(1)[:, None]
-            scores = scores.masked_fill(behind, -torch.inf)
-        weighed: Tensor = (scores.softmax(1).unsqueeze(1) @ hidden).squeeze(1)
-        return weighed
+        hidden = self.project(x)
+        if self.recurrent is not None:
+            hidden = self.recurrent(hidden)[0]
+        if length is None:
+            return self.weigh.pool(hidden, None)
+        return self.weigh.pool(hidden, torch.arange(x.shape[1], device=x.device) < length.clamp_min(1)[:, None])
+
+
+class Vector(nn.Module):
+    """A linear layer and GELU over one vector a clip, which was computed elsewhere.
+
+    Args:
+        size: Its values, D.
+        dim: Length of the result.
+    """
+
+    def __init__(self, size: int, dim: int = 64) -> None:
+        super().__init__()
+        self.size, self.channels = size, dim
+        self.layers = nn.Sequential(nn.Linear(size, dim), nn.GELU())
+
+    def accepts(self, shape: list[int]) -> bool:
+        """Return whether the shape is that of such vectors, ``[size]``."""
+        return shape == [self.size]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode vectors ``(B, size)`` to ``(B, dim)``."""
+        encoded: Tensor = self.layers(x)
+        return encoded

@@ -8,28 +8,7 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Batch, EmotionTask
 from lightning_modules.errors import TaskError
-
-
-class Frozen(nn.Module):
-    """Stand-in for a module that never trains in `EmotionTask.stages`, so that no schedule unfreezes it.
-
-    It holds the module's own parameters. Asked to train, it stays in eval mode and without gradients.
-
-    Args:
-        module: The module, frozen already.
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def train(self, mode: bool = True) -> "Frozen":
-        """Stay in eval mode."""
-        return super().train(False)
-
-    def requires_grad_(self, requires_grad: bool = True) -> "Frozen":
-        """Stay without gradients."""
-        return super().requires_grad_(False)
+from lightning_modules.nn.layer_groups import Frozen
 
 
 class WindowTask(EmotionTask):
