@@ -178,3 +178,21 @@ def test_the_commands_of_the_page_train_on_tiny_checkpoints(
     shutil.rmtree(folder)  # a checkpoint knows its encoders
     best = next((run / "checkpoints").glob("*.ckpt"))
     assert cli.main(["test", "--config", str(run / "config.yaml"), "--ckpt_path", str(best)]) == 0
+
+
+def test_a_frozen_encoder_of_augmented_pictures_and_an_encoder_of_other_input_are_one_line(
+    checkpoints, options, tmp_path, capsys
+):
+    common = ["fit", *options("ravdess_concat"), "--trainer.default_root_dir", str(tmp_path / "run")]
+    pair = ["--model.encoders.video", "HFImage", "--model.encoders.video.weights", str(checkpoints / "PICTURES")]
+    sound = ["HFAudio", "--model.encoders.{0}.weights", str(checkpoints / "WAVES")]
+    for modality, said in (
+        ("wave", "--data.augment: a frozen encoder sees every item once; give --data.augment false\n"),
+        ("audio", "audio (wave)"),
+    ):
+        words = [f"--model.encoders.{modality}", *(word.format(modality) for word in sound)]
+        read = ["--data.modalities", f"[video, {modality}]"]
+        assert cli.main([*common, *read, *pair, *words]) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert "Traceback" not in error
