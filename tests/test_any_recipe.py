@@ -37,6 +37,7 @@ EXPERIMENTS = {
     "static_emotion": "static_emotion",
     "text": "empathetic_text",
 }
+ANY_MODEL = {"face_mesh", "functionals"}  # vectors, for `FeatureFusion`, which takes any and so declares nothing
 CORPORA = recipes.names("catalogues")
 QUICK = {
     ("cfnsr", "clips"), ("emotiw", "clips"), ("engagement", "ravdess"), ("gated_fusion", "clips"), ("sound", "savee"),
@@ -62,7 +63,7 @@ def source(tmp_path_factory):
 
 
 def test_every_recipe_has_an_experiment():
-    assert sorted(EXPERIMENTS) == recipes.names("recipes")
+    assert EXPERIMENTS.keys() | ANY_MODEL == set(recipes.names("recipes"))
     assert {recipe for recipe, _ in QUICK} < set(EXPERIMENTS)
     assert len(QUICK) == 6
 

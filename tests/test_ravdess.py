@@ -297,7 +297,7 @@ def test_a_store_by_a_recipe_that_keeps_other_things_is_told(tmp_path):
     writer.add("01-01-05-01-02-01-01", "01", 4, {"img_5": np.zeros((5, 3, 4, 4), np.uint8)})
     writer.finish()
     text = message(lambda: make(tmp_path, modalities=["audio"]).input_shapes)
-    assert "holds no audio, but img_5; use another store, --data.store or --data.root" in text
+    assert "holds no audio, but img_5; name these in --data.modalities, or another --data.store" in text
 
 
 def test_unfinished_store_says_so(tmp_path):

@@ -159,6 +159,10 @@ ENCODER = str({**TINY, "vocab_size": 1024, "max_position_embeddings": 64}).repla
 class ContextHead(TextHead):
     """Reads the context of a dialogue instead of its utterances."""
 
+    @classmethod
+    def reads(cls, **options):
+        return {"text": "utterances of tokens"}
+
     def parts_read(self):
         return {"context"}
 

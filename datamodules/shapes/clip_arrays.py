@@ -90,8 +90,12 @@ class ClipArraysDataModule(StoredDataModule):
         wanted = [name for name in self.modalities if name in self.array_of]
         if lacking := [name for name in wanted if name not in found]:
             left = ", ".join([name for name in wanted if name in found] or found)
-            use = f"--data.modalities [{left}]" if left else "another store, --data.store or --data.root"
-            raise DataError(f"{store.folder} holds no {lacking[0]}, but {', '.join(store.arrays)}; use {use}")
+            use = (
+                f"use --data.modalities [{left}]"
+                if left
+                else "name these in --data.modalities, or another --data.store"
+            )
+            raise DataError(f"{store.folder} holds no {lacking[0]}, but {', '.join(store.arrays)}; {use}")
         return {name: kind_of(store, found[name], self) for name in wanted}
 
     @property
