@@ -129,6 +129,13 @@ def test_texts_are_kept_where_there_are_some(tmp_path, prepared):
     assert [np.count_nonzero(store.read("text", place)) > 2 for place in (0, 1)] == [True, False]
 
 
+def test_a_text_that_is_not_kept_does_not_save_a_broken_clip(tmp_path, prepared):
+    entries = [replace(entry, texts={"prompt": "I am fine"}) for entry in films(tmp_path)]
+    broken = replace(entries[-1], name="bro\nken.mp4")
+    with pytest.raises(UnusableError, match=r"1 clips cannot be used, the first [^\n]*\(not a media file, or cut off"):
+        prepared([*entries[:-1], broken], load("all", SMALL))
+
+
 @pytest.mark.parametrize(("seconds", "first"), [(3.5, 0.5), (2.95, 0.5), (2.94, 0.5), (2.7, 0.25), (1.5, 0.0)])
 def test_short_sound_begins_earlier_and_ends_in_zeros(tmp_path, prepared, seconds, first):
     samples = np.random.default_rng(0).normal(0, 3000, (1, round(44100 * seconds)))

@@ -38,25 +38,30 @@ class Prepared:
     reason: str = ""
 
 
-def prepare_job(entries: Sequence[Entry], views: Views, optional: Collection[str] = ()) -> list[Prepared]:
+def prepare_job(
+    entries: Sequence[Entry], views: Views, optional: Collection[str] = (), texts: bool = True
+) -> list[Prepared]:
     """Turn entries that `jobs_of` put together into arrays; problems come back as reasons.
 
     Args:
         entries: In order.
         views: By name, in the order of the recipe.
         optional: Those that an entry may go without.
+        texts: Whether the text of an entry is kept too, so that it can be used where all else of it is missing.
     """
     paths = {path for entry in entries for path in entry.files()}
     hashes = {path: hash_of(path) for path in paths}
     stills = Stills(entries)
-    return [_prepare(entry, views, optional, entry.digest(hashes), stills) for entry in entries]
+    return [_prepare(entry, views, optional, texts, entry.digest(hashes), stills) for entry in entries]
 
 
-def _prepare(entry: Entry, views: Views, optional: Collection[str], digest: str, stills: Stills) -> Prepared:
+def _prepare(
+    entry: Entry, views: Views, optional: Collection[str], texts: bool, digest: str, stills: Stills
+) -> Prepared:
     if entry.reason or not views:
         return Prepared(digest, reason=entry.reason)
     try:
-        return _Making(entry, views, optional, stills).prepared(digest)
+        return _Making(entry, views, optional, stills, texts).prepared(digest)
     except (DataError, OSError) as error:
         return Prepared(digest, reason=_reason(error))
 
@@ -84,14 +89,17 @@ class _Making:
         views: By name, in the order of the recipe.
         optional: Those that it may go without.
         stills: Of its job.
+        texts: Whether its text is kept too.
 
     Attributes:
         makers: By view; none of a view that it went without.
         missing: Part, medium (or view), file and reason of everything that it had to go without.
     """
 
-    def __init__(self, entry: Entry, views: Views, optional: Collection[str], stills: Stills) -> None:
+    def __init__(self, entry: Entry, views: Views, optional: Collection[str], stills: Stills, texts: bool) -> None:
         self.entry, self.views, self.optional, self.stills = entry, views, optional, stills
+        gone = all(medium.problem for medium in entry.media.values())  # known before: what is there is its text
+        self.texts = bool(entry.texts) and (texts or gone)
         self.makers = {name: view.start(name, entry) for name, view in views.items()}
         self.missing: list[tuple[str, str, str, str]] = []
         self.fault = ""
@@ -111,7 +119,7 @@ class _Making:
             for wants in groups.values():
                 self._feed(piece, wants)
         made = {name: one for name in self.views if (one := self._finished(name))}
-        if not self.makers and not self.entry.texts:
+        if not self.makers and not self.texts:
             raise MediaError(Path(self.entry.name), self.fault or self.missing[0][-1])
         arrays = {name: values for one in made.values() for name, values in one.arrays.items()}
         labels = [one.label for one in made.values() if one.label is not None]

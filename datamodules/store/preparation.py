@@ -30,6 +30,8 @@ from datamodules.store.preview import write_contact_sheet
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
 from datamodules.views.base import EntryView, MediaView
+from datamodules.views.tokens import TokenIds
+from error_texts import first_names
 
 SCHEMA = 2
 TEXTS_A_JOB = 512  # entries of which nothing is decoded
@@ -108,7 +110,7 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
         if fresh and len(unusable) > max_skipped:
             without = f", or do without them: --max-skipped {len(unusable)}" if writer.rows else ""
             raise UnusableError(
-                f"{len(unusable)} {unit} cannot be used, the first {unusable[0]['file']} "
+                f"{len(unusable)} {unit} cannot be used, the first {first_names([unusable[0]['file']])} "
                 f"({unusable[0]['reason']}); all are in {writer.write_skipped()}.\n"
                 f"Repair or remove them and run again{without}"
             )
@@ -149,9 +151,10 @@ def _write(writer: StoreWriter, todo: Plan, workers: int) -> None:
     here = {name: view for name, view in views if isinstance(view, EntryView)}
     elsewhere = {name: view for name, view in views if isinstance(view, MediaView)}
     rest = entries[len(writer.done) :]
-    texts = [rest[first : first + TEXTS_A_JOB] for first in range(0, len(rest), TEXTS_A_JOB)]
-    jobs = jobs_of(rest) if elsewhere else texts
-    make = partial(_make, views=elsewhere, optional=recipe.optional, sink=recipe.sink, out=todo.out)
+    text_jobs = [rest[first : first + TEXTS_A_JOB] for first in range(0, len(rest), TEXTS_A_JOB)]
+    jobs = jobs_of(rest) if elsewhere else text_jobs
+    texts = any(isinstance(view, TokenIds) for view in here.values())
+    make = partial(_make, views=elsewhere, optional=recipe.optional, texts=texts, sink=recipe.sink, out=todo.out)
     results = ordered(make, jobs, workers if elsewhere else 1)
     with closing(results), tqdm(total=len(entries), initial=len(writer.done), unit=unit, disable=None) as bar:
         for job, prepared in zip(jobs, results, strict=True):
@@ -162,12 +165,12 @@ def _write(writer: StoreWriter, todo: Plan, workers: int) -> None:
 
 
 def _make(
-    entries: Sequence[Entry], views: Views, optional: tuple[str, ...], sink: StoreSink, out: Path
+    entries: Sequence[Entry], views: Views, optional: tuple[str, ...], texts: bool, sink: StoreSink, out: Path
 ) -> list[Prepared]:
     """Decode in a worker; what the sink writes there does not travel."""
     return [
         replace(one, arrays=sink.write_files(out, entry, one.arrays)) if one.arrays else one
-        for entry, one in zip(entries, prepare_job(entries, views, optional), strict=True)
+        for entry, one in zip(entries, prepare_job(entries, views, optional, texts), strict=True)
     ]
 
 
