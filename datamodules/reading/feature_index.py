@@ -109,7 +109,8 @@ def index_of(path: Path, rows: list[Row], values: Sequence[str], class_names: li
         most = int(targets[CLASSES].max())
         names = distinct(class_names, "--data.class_names") or [str(label) for label in range(most + 1)]
         if most >= len(names):
-            raise DataError(f"{path}: target {most}, but {len(names)} classes")
+            where = rows[int(targets[CLASSES].argmax())].where
+            raise DataError(f"{where}: target {most}, but {len(names)} classes")
         outputs[CLASSES] = {"kind": "classes", "classes": names}
     for column in chosen:
         task = column.removeprefix(VALUE)
