@@ -225,6 +225,14 @@ def test_group_shared_by_folds_that_both_train_is_refused(root):
     assert "s0 are in both fold 0 and fold 2" in message(lambda: make(root, fold=1).rows)
 
 
+def test_targets_that_no_clip_has_are_told(root):
+    content = rows()
+    content[0]["target"] = "5"
+    write_index(root, content)
+    with pytest.warns(UserWarning, match=r"index\.csv: no clip has the target 3, 4, yet 5 is one"):
+        assert make(root).num_classes == 6
+
+
 @pytest.mark.parametrize("other", [" s0", "s0 ", '" s0"', "s0\u00a0"])
 def test_one_speaker_written_in_two_ways_is_one_speaker(root, other):
     lines = (root / "index.csv").read_text().replace("s0-0,s0,0,0", f" s0-0 ,{other}, 0 ,1").splitlines()

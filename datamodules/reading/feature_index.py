@@ -111,6 +111,8 @@ def index_of(path: Path, rows: list[Row], values: Sequence[str], class_names: li
         if most >= len(names):
             where = rows[int(targets[CLASSES].argmax())].where
             raise DataError(f"{where}: target {most}, but {len(names)} classes")
+        if not class_names and (unused := sorted(set(range(most)) - set(targets[CLASSES].tolist()))):
+            rank_zero_warn(f"{path}: no clip has the target {first_names(list(map(str, unused)))}, yet {most} is one")
         outputs[CLASSES] = {"kind": "classes", "classes": names}
     for column in chosen:
         task = column.removeprefix(VALUE)
