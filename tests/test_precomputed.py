@@ -201,7 +201,7 @@ def test_unreadable_index_is_refused(root, content):
     ("options", "text"),
     [
         ({"fold": 4}, "--data.fold 4: PrecomputedTensorDataModule has folds 0 to 3"),
-        ({"class_names": ["a", "b"]}, "target 2, but 2 classes"),
+        ({"class_names": ["a", "b"]}, "index.csv, line 4: target 2, but 2 classes"),
         ({"missing": {"voice": 0.1}}, "--data.missing names voice; there are face"),
         ({"features": {"../face": "face"}}, "--data.features: '../face' cannot be the name of a file"),
         ({"standardize": ["voice"]}, "--data.standardize names voice; there are face"),
@@ -216,6 +216,21 @@ def test_shared_group_is_refused(root):
     content[0]["fold"] = "2"
     write_index(root, content)
     assert "s0 are in both" in message(lambda: make(root).rows)
+
+
+def test_group_shared_by_folds_that_both_train_is_refused(root):
+    content = rows()
+    content[0]["fold"] = "2"
+    write_index(root, content)
+    assert "s0 are in both fold 0 and fold 2" in message(lambda: make(root, fold=1).rows)
+
+
+def test_targets_that_no_clip_has_are_told(root):
+    content = rows()
+    content[0]["target"] = "5"
+    write_index(root, content)
+    with pytest.warns(UserWarning, match=r"index\.csv: no clip has the target 3, 4, yet 5 is one"):
+        assert make(root).num_classes == 6
 
 
 @pytest.mark.parametrize("other", [" s0", "s0 ", '" s0"', "s0\u00a0"])

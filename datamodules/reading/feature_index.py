@@ -109,7 +109,10 @@ def index_of(path: Path, rows: list[Row], values: Sequence[str], class_names: li
         most = int(targets[CLASSES].max())
         names = distinct(class_names, "--data.class_names") or [str(label) for label in range(most + 1)]
         if most >= len(names):
-            raise DataError(f"{path}: target {most}, but {len(names)} classes")
+            where = rows[int(targets[CLASSES].argmax())].where
+            raise DataError(f"{where}: target {most}, but {len(names)} classes")
+        if not class_names and (unused := sorted(set(range(most)) - set(targets[CLASSES].tolist()))):
+            rank_zero_warn(f"{path}: no clip has the target {first_names(list(map(str, unused)))}, yet {most} is one")
         outputs[CLASSES] = {"kind": "classes", "classes": names}
     for column in chosen:
         task = column.removeprefix(VALUE)

@@ -258,11 +258,14 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """Rows of the index per split.
 
         Raises:
-            DataError: If a split is empty or two splits share a group; those of a pickle may, which is told.
+            DataError: If a split is empty, or two splits or folds share a group; splits of a pickle may, which is told.
         """
         index = self.clip_index
         if index.folds is not None:
-            return self.split_by_fold(index.folds, self.groups, str(self.index_path))
+            found = self.split_by_fold(index.folds, self.groups, str(self.index_path))
+            folds = {f"fold {fold}": np.flatnonzero(index.folds == fold) for fold in np.unique(index.folds)}
+            self.check_groups(folds, self.groups, str(self.index_path))  # or another fold of the same table is refused
+            return found
         splits = np.array(index.splits)
         rows = {name: np.flatnonzero(splits == name) for name in ("train", "val", "test")}
         for split, found in rows.items():
