@@ -262,10 +262,10 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """
         index = self.clip_index
         if index.folds is not None:
-            found = self.split_by_fold(index.folds, self.groups, str(self.index_path))
+            divided = self.split_by_fold(index.folds, self.groups, str(self.index_path))
             folds = {f"fold {fold}": np.flatnonzero(index.folds == fold) for fold in np.unique(index.folds)}
             self.check_groups(folds, self.groups, str(self.index_path))  # or another fold of the same table is refused
-            return found
+            return divided
         splits = np.array(index.splits)
         rows = {name: np.flatnonzero(splits == name) for name in ("train", "val", "test")}
         for split, found in rows.items():
