@@ -97,7 +97,7 @@ def _choice(corpus: str, arguments: Sequence[str]) -> Choice:
 def _parser(choice: Choice, recipe: Defaults) -> Parser:
     corpus = choice.corpus
     parser = Parser(
-        prog=f"cli.py prepare {corpus.name}",
+        prog=f"cli.py prepare {corpus.name}" + (f" --recipe {choice.recipe}" if choice.recipe != corpus.recipe else ""),
         usage=f"cli.py prepare {corpus.name} --source DIR [--OPTION VALUE ...]",
         description=(sys.modules[corpus.__module__].__doc__ or "").split("\n\n")[0],
         formatter_class=Help,

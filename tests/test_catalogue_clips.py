@@ -258,7 +258,7 @@ def test_films_without_sound_are_prepared_without_it(tmp_path, capsys):
         own_bytes(write_clip(tmp_path / f"c{place}.mp4", audio=None))
     (tmp_path / "labels.csv").write_text(table("file,label", "c0.mp4,joy", "c1.mp4,rage"))
     assert run(tmp_path, tmp_path / "out", "--recipe", "cfnsr", "--views.video.face", "none") == 0
-    assert "without wave, without mfcc" in capsys.readouterr().out
+    assert "without the views wave, mfcc" in capsys.readouterr().out
     assert set(Store(tmp_path / "out/prepared-cfnsr").arrays) == {"video"}
 
 

@@ -73,7 +73,7 @@ def test_actors_are_dealt_into_five_folds(tmp_path):
 def test_sounds_alone_are_prepared_short_ones_padded(sounds, tmp_path, capsys):
     assert run(sounds, tmp_path) == 0
     said = capsys.readouterr().out
-    assert "6 clips, without video" in said
+    assert "6 clips, without the views video" in said
     assert "6 clips used, 0 skipped, 6 padded" in said
     assert "6 compressed sounds ignored" in said
     store = Store(tmp_path / "prepared")

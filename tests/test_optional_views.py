@@ -117,7 +117,7 @@ def test_a_view_for_which_the_source_has_nothing_is_left_out(tmp_path, prepared,
     store = prepared([of_file(tmp_path / "a.wav", 1, "audio")], load("all"))
     assert set(store.arrays) == {"wave", "mfcc", "spec_5"}
     said = capsys.readouterr().out
-    assert "1 clips, without video, without img, without people, without labels, without text, without still\n" in said
+    assert "1 clips, without the views video, img, people, labels, text, still\n" in said
     assert "  text is left out: --views.text.text prompt: the source has no texts" in said
 
 

@@ -106,7 +106,7 @@ def test_another_shape_of_clips_names_its_data(tmp_path):
     assert said.endswith("or leave face out of --model.modalities")
     windows = ClipWindows(grid(tmp_path / "grid"), window=2)
     said = refusal(CFNSR, windows)
-    assert said.endswith("add video to --data.modalities")
+    assert said.endswith("give --data ClipsDataModule of what `prepare clips --recipe cfnsr|all` makes")
     utterances = ClipUtterances(talk(tmp_path / "talk", words=False), reads=AdaptiveGatedFusion.reads())
     said = refusal(AdaptiveGatedFusion, utterances, encoders={"text": BERT})
     assert "reads text (utterances of tokens)" in said

@@ -217,7 +217,7 @@ def test_what_a_store_holds_and_what_is_said(source, tmp_path, capsys):
         3,
     )
     said = capsys.readouterr().out
-    assert "4 clips, without frames\n" in said
+    assert "4 clips, without the views frames\n" in said
     assert "3 clips used, 0 skipped, 1 left out: too loud, 2 notes ignored; " in said
     assert f"fingerprint {store.fingerprint[:12]}; {store.folder}" in said
 

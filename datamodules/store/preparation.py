@@ -76,7 +76,8 @@ def prepare(
         raise DataError(f"--preview: no pictures are kept of {source}; leave the option out.")
     told = dict.fromkeys(view.describe_source() for view in todo.recipe.views.values())
     summary = "".join(f", {text}" for text in told if text)
-    summary += "".join(f", without {name}" for name in recipe.views if name not in todo.recipe.views)
+    absent = [name for name in recipe.views if name not in todo.recipe.views]
+    summary += f", without the views {', '.join(absent)}" if absent else ""
     print(f"{len(todo.scan.entries)} {catalogue.unit}s{summary}")
     try:
         store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)

@@ -60,7 +60,8 @@ def check_pair(model: type[EmotionTask], reads: Mapping[str, str], data: Emotion
 
 def _ways(model: type[EmotionTask], modality: str, kind: str, data: EmotionDataModule) -> Iterator[str]:
     """Yield what can be done about it."""
-    if isinstance(data.modalities, list) and modality not in data.modalities:
+    known = not kind or not data.views_of_kinds or kind in data.views_of_kinds  # else no option of this data gives it
+    if known and isinstance(data.modalities, list) and modality not in data.modalities:
         yield f"add {modality} to --data.modalities"
         return
     others = (of for of in subclasses(DividedDataModule) if kind in of.views_of_kinds)

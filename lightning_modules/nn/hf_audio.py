@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.hf_encoders import HFEncoder, Layer
-from lightning_modules.nn.pretrained_encoder import Freeze
-from lightning_modules.nn.state_pooling import Pooling
+from lightning_modules.nn.hf_encoders import HFEncoder
 from lightning_modules.nn.transformers_networks import processor_of
 from lightning_modules.nn.wave_states import WaveStates, sounding
 
@@ -21,13 +19,9 @@ class HFAudio(HFEncoder):
 
     Args:
         weights: See `HFEncoder`.
-        config: See `HFEncoder`.
-        processor: See `HFEncoder`.
-        layer: See `HFEncoder`.
-        pooling: See `HFEncoder`.
-        freeze: See `HFEncoder`.
         rate: Samples per second of the data's waves; they are resampled where the network wants another rate. What the
             data say of themselves counts more; the network's own rate where nobody says.
+        **kwargs: See `HFEncoder`.
 
     Raises:
         TaskError: If the network is of another kind.
@@ -35,17 +29,8 @@ class HFAudio(HFEncoder):
 
     part = "audio"
 
-    def __init__(
-        self,
-        weights: str | None = None,
-        config: dict[str, Any] | None = None,
-        processor: dict[str, Any] | None = None,
-        layer: Layer = -1,
-        pooling: Pooling = "mean",
-        freeze: Freeze = "all",
-        rate: int | None = None,
-    ) -> None:
-        super().__init__(weights, config, processor, layer, pooling, freeze)
+    def __init__(self, weights: str | None = None, rate: int | None = None, **kwargs: Any) -> None:
+        super().__init__(weights, **kwargs)
         network: Any = self.network
         self.processor: Any = processor_of("audio", self.kind, self.settings)
         self.rate = rate

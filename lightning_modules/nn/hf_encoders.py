@@ -111,16 +111,8 @@ class HFImage(HFEncoder, StillEncoder):
 
     part = "vision"
 
-    def __init__(
-        self,
-        weights: str | None = None,
-        config: dict[str, Any] | None = None,
-        processor: dict[str, Any] | None = None,
-        layer: Layer = -1,
-        pooling: Pooling = "mean",
-        freeze: Freeze = "all",
-    ) -> None:
-        super().__init__(weights, config, processor, layer, pooling, freeze)
+    def __init__(self, weights: str | None = None, **kwargs: Any) -> None:
+        super().__init__(weights, **kwargs)
         self.processor = picture_processor(self.kind, self.settings, self.network)
 
     def embed(self, pictures: Tensor) -> Tensor:
@@ -145,16 +137,8 @@ class HFVideo(HFEncoder, PictureEncoder):
 
     part = "vision"
 
-    def __init__(
-        self,
-        weights: str | None = None,
-        config: dict[str, Any] | None = None,
-        processor: dict[str, Any] | None = None,
-        layer: Layer = -1,
-        pooling: Pooling = "mean",
-        freeze: Freeze = "all",
-    ) -> None:
-        super().__init__(weights, config, processor, layer, pooling, freeze)
+    def __init__(self, weights: str | None = None, **kwargs: Any) -> None:
+        super().__init__(weights, **kwargs)
         self.processor = picture_processor(self.kind, self.settings, self.network)
         frames = getattr(self.network.config, "num_frames", None)
         if not isinstance(frames, int):

@@ -1,5 +1,6 @@
 """The base of encoders that are any network: which of its layers train, and what the numbers of its input mean."""
 
+from abc import abstractmethod
 from typing import Any, Literal
 
 import torch
@@ -109,9 +110,9 @@ class PictureEncoder(PretrainedEncoder):
 class StillEncoder(PictureEncoder):
     """An encoder of single pictures; of a clip ``(N, 3, T, H, W)`` it gives the mean over the frames."""
 
+    @abstractmethod
     def embed(self, pictures: Tensor) -> Tensor:
         """Return embeddings ``(N, D)`` of pictures ``(N, 3, H, W)``."""
-        raise NotImplementedError
 
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of a picture, ``[3, H, W]``, or of a clip of them, ``[3, T, H, W]``."""

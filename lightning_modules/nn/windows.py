@@ -1,5 +1,6 @@
 """The base of the models over windows of frames: a frame is an embedding, made by an encoder or read from the data."""
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -21,9 +22,9 @@ class WindowTask(EmotionTask):
 
     freeze_encoders = True
 
+    @abstractmethod
     def frame_encoders(self) -> dict[str, nn.Module]:
         """Return the encoders by modality."""
-        raise NotImplementedError
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
         """Return the encoders whose embeddings may be computed once, ``(N, ...)`` to ``(N, D)``, by modality."""
