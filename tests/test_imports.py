@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"lightning_modules", "datamodules", "callbacks", "experiments"}
-SHARED = {"base", "errors", "stages", "nn", "__init__", "__pycache__"}  # whatever stands beside is a paper
+SHARED = {"base", "errors", "nn", "__init__", "__pycache__"}  # whatever stands beside is a paper
 
 
 @functools.cache

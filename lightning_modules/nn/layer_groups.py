@@ -5,8 +5,8 @@ from typing import Literal
 from torch import nn
 
 from lightning_modules.errors import TaskError
-from lightning_modules.stages import Stages
 
+Stages = dict[str, list[nn.Module | nn.Parameter]]  # group name to what is in it, from input to output
 CONTAINERS = ("blocks", "stages", "layers", "features")
 
 

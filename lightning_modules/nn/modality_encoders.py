@@ -6,8 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.layer_groups import Frozen
-from lightning_modules.stages import Stages
+from lightning_modules.nn.layer_groups import Frozen, Stages
 
 
 class ModalityEncoders(nn.ModuleDict):

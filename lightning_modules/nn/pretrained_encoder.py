@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.nn.dialogue_encoders import UtteranceEncoder
-from lightning_modules.nn.layer_groups import Frozen, LayerGroups
-from lightning_modules.stages import Stages
+from lightning_modules.nn.layer_groups import Frozen, LayerGroups, Stages
 
 Freeze = Literal["all", "none", "blocks"] | int
 

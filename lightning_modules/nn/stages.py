@@ -12,8 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from lightning_modules.errors import TaskError
-
-Stages = dict[str, list[nn.Module | nn.Parameter]]
+from lightning_modules.nn.layer_groups import Stages
 
 
 class StagedModule(LightningModule, ABC):
