@@ -22,7 +22,7 @@ from datamodules.media.finder import follow, level
 from datamodules.media.people_in_picture import Followed
 from datamodules.recipe import load, names
 from datamodules.shapes.clips import ClipsDataModule
-from datamodules.standins._face import landmarks, make_person, paint
+from datamodules.standins._drawing.face import landmarks, make_person, paint
 from datamodules.store.reader import Store
 from datamodules.views.base import Times
 from datamodules.views.face import Face, cut

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from fabricated import alter, column, fill, make_cell, make_project, write_predictions
 
-from experiments.report import caveats, renderings, report_tables
+from experiments.report import renderings
 from experiments.report.command import summary_of
+from experiments.report.tables import caveats, report_tables
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results import quantities
 from experiments.results.cell import read_cell, read_json, write_json
 

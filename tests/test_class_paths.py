@@ -16,7 +16,7 @@ from torch import nn
 import cli
 from datamodules.errors import DataError
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import state, write_json
 from experiments.results.needs import recorded_request, request_hash
 from experiments.results.request import request_from_command

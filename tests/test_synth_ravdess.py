@@ -20,10 +20,10 @@ import pytest
 
 from datamodules.errors import DataError
 from datamodules.standins import ravdess
-from datamodules.standins._face import Expression, landmarks, make_person, place
+from datamodules.standins._drawing.face import Expression, landmarks, make_person, place
+from datamodules.standins._drawing.voice import Manner, Speaker, speak
 from datamodules.standins._openface import HEADER, openface_table
 from datamodules.standins._stand_in import rng_of
-from datamodules.standins._voice import Manner, Speaker, speak
 
 ROOT = Path(ravdess.__file__).parents[2]
 NAME = "01-01-08-02-01-02-03"

@@ -29,11 +29,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.standins._face import Expression, landmarks, make_person, paint, place, sway
-from datamodules.standins._movie import mp4
+from datamodules.standins._drawing.face import Expression, landmarks, make_person, paint, place, sway
+from datamodules.standins._drawing.movie import mp4
+from datamodules.standins._drawing.voice import Manner, make_speaker, record, speak
 from datamodules.standins._openface import openface_table
 from datamodules.standins._stand_in import Part, StandIn, rng_of
-from datamodules.standins._voice import Manner, make_speaker, record, speak
 
 VERSION = 1  # raise it when the bytes of a clip change
 ACTORS, CLIPS = 24, 1440

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.report.text_table import METRICS, STAMP, TITLES, Picture, metric_name
-from experiments.reproduce.table import COLUMNS
+from experiments.report.tables.text_table import METRICS, STAMP, TITLES, Picture, metric_name
+from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.cell import Cell
 from experiments.scores import statistics, subgroups
 from experiments.scores.column_score import Score

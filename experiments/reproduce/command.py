@@ -15,8 +15,8 @@ from experiments.errors import Interrupted
 from experiments.reproduce.missing import evaluate_all, pending
 from experiments.reproduce.plan import Job, Planner, Selection, option
 from experiments.reproduce.runner import Outcome, call, interruptible, run_jobs, typed
-from experiments.reproduce.table import PROTOCOLS, Table
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table import PROTOCOLS, Table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import State, read_result, state
 from experiments.results.needs import recorded_request
 from experiments.results.request import data_manifest, difference

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from experiments.reproduce.table import COLUMNS, Cells, Row, Table
+from experiments.reproduce.tables.table import COLUMNS, Cells, Row, Table
 from experiments.results.cell import Cell
 from experiments.scores import statistics, subgroups
 from experiments.scores.column_score import Score, score_of

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from experiments.report.text_table import METRICS, STAMP, TITLES
-from experiments.reproduce.table import COLUMNS
+from experiments.report.tables.text_table import METRICS, STAMP, TITLES
+from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.quantities import duration
 from experiments.scores import statistics
 from experiments.scores.table_scores import RowSummary, Summary

@@ -2,10 +2,10 @@
 
 import math
 
-from experiments.report import caveats, group_tables
-from experiments.report.cost_table import cost
-from experiments.report.text_table import NOT_RUN, TITLES, Report, TextTable, first, metric_name, title, titled
-from experiments.reproduce.table import COLUMNS
+from experiments.report.tables import caveats, group_tables
+from experiments.report.tables.cost_table import cost
+from experiments.report.tables.text_table import NOT_RUN, TITLES, Report, TextTable, first, metric_name, title, titled
+from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.quantities import NONE, percent, quantity
 from experiments.scores import statistics
 from experiments.scores.column_score import Score

@@ -1,10 +1,10 @@
-"""Drawn upper bodies below the drawn faces of `_face`: 17 joints, and arms painted through them."""
+"""Drawn upper bodies below the drawn faces of `face`: 17 joints, and arms painted through them."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.standins._face import SHIFT, Array, Image, Person, shade
+from datamodules.standins._drawing.face import SHIFT, Array, Image, Person, shade
 
 JOINTS = 17  # COCO: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; the person's left before right
 SHOULDER, ELBOW, WRIST, HIP = 5, 7, 9, 11

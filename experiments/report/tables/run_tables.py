@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.report.text_table import STAMP, RunReport, TextTable
+from experiments.report.tables.text_table import STAMP, RunReport, TextTable
 from experiments.results.quantities import NONE, duration, percent, quantity
 from experiments.results.result_check import valued
 from experiments.results.run import Run

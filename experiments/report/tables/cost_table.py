@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from experiments.report.text_table import TextTable, first, titled
+from experiments.report.tables.text_table import TextTable, first, titled
 from experiments.results.quantities import NONE, duration, quantity
 from experiments.scores.table_scores import RowSummary, Summary
 

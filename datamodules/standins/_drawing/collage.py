@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from datamodules.errors import DataError
-from datamodules.standins._face import Array, Image
+from datamodules.standins._drawing.face import Array, Image
 
 SOLID = 10  # an alpha above this covers what is behind it
 

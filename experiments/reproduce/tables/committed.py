@@ -14,7 +14,7 @@ import numpy as np
 
 from atomic_files import write_atomic
 from datamodules.errors import DataError
-from experiments.reproduce.table import CellKey, Cells, Table
+from experiments.reproduce.tables.table import CellKey, Cells, Table
 from experiments.results.cell import Cell, read_json
 from experiments.results.predictions import Predictions, miscounted, most_probable, unfit
 from experiments.results.result_check import LATER, problem

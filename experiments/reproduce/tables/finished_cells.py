@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from experiments.reproduce.table import CellKey, Table
+from experiments.reproduce.tables.table import CellKey, Table
 from experiments.results.cell import Cell, read_cell, run_directory
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from experiments.report.text_table import METRICS, TextTable, first, titled
+from experiments.report.tables.text_table import METRICS, TextTable, first, titled
 from experiments.results.quantities import percent
 from experiments.scores import subgroups
 from experiments.scores.table_scores import Summary

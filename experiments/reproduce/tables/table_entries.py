@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from jsonargparse import ArgumentError, ArgumentParser, set_loader
 
 from datamodules.errors import DataError
-from experiments.reproduce.table import PROTOCOLS, Metric, Protocol, Row
+from experiments.reproduce.tables.table import PROTOCOLS, Metric, Protocol, Row
 from option_parser import condense
 
 Entry = TypeVar("Entry", "TableEntry", "SyntheticEntry", "MissingEntry", "VaryEntry", "PublishedEntry", Row)

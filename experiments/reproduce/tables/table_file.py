@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from datamodules.errors import DataError
 from datamodules.reading.names import check_name
-from experiments.reproduce.table import Row, Table, table_names
-from experiments.reproduce.table_entries import (
+from experiments.reproduce.tables.table import Row, Table, table_names
+from experiments.reproduce.tables.table_entries import (
     MissingEntry,
     PublishedEntry,
     Seeds,
@@ -19,7 +19,7 @@ from experiments.reproduce.table_entries import (
     VaryEntry,
     read_entry,
 )
-from experiments.reproduce.table_options import check_settings, making
+from experiments.reproduce.tables.table_options import check_settings, making
 from experiments.settings.config import MOST_SEED, PROJECT, Config, display_path, read_yaml
 
 Value = TypeVar("Value")
