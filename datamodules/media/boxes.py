@@ -14,7 +14,7 @@ from datamodules.errors import DataError
 from datamodules.media.faces import LEAST
 from datamodules.reading.matches import print_copies
 from datamodules.reading.tables import Row, Table, settle
-from datamodules.shapes.window_rules import FPS
+from datamodules.shapes.grids.window_rules import FPS
 
 Part = Literal["face", "body", "joints"]
 PARTS: tuple[Part, ...] = ("face", "body", "joints")

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from datamodules.batches import ClipDataset, Split
 from datamodules.errors import DataError
-from datamodules.shapes.grid_data import GridDataModule, Modality
-from datamodules.shapes.window_rules import FPS, Windows, find_windows, steps_of
+from datamodules.shapes.grids.grid_data import GridDataModule, Modality
+from datamodules.shapes.grids.window_rules import FPS, Windows, find_windows, steps_of
 
 
 class FramesDataModule(GridDataModule):
@@ -72,7 +72,7 @@ class FramesDataModule(GridDataModule):
 
 
 class WindowsDataModule(GridDataModule):
-    """Windows over videos by the rule of `datamodules.shapes.window_rules`, all modalities on one time grid.
+    """Windows over videos by the rule of `datamodules.shapes.grids.window_rules`, all modalities on one time grid.
 
     Batches hold per modality ``(B, T, 3, S, S)`` or ``(B, T, 17, 3)``, or ``(B, T, D)`` after `use_embeddings`; ids are
     ``<corpus>/<video>@<from>-<to>`` in seconds. A window of embeddings is a view on the table of all steps.

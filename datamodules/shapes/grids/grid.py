@@ -8,12 +8,31 @@ import numpy as np
 
 from datamodules import recipe
 from datamodules.errors import DataError
-from datamodules.shapes.window_rules import last_seen
 from datamodules.store.reader import Store
 
 MODALITIES = ("face", "affect", "kinesics")
 SPLITS = ("train", "val", "test")
 RECIPE = "engagement"
+
+
+def last_seen(seen: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Return the step that each step takes its picture from: itself, else its video's last seen, else the first seen.
+
+    Args:
+        seen: bool ``(N,)`` over the steps of all videos.
+        first: Where each video begins and, at the end, N: int64 ``(V + 1,)``.
+
+    Returns:
+        int64 ``(N,)``; a step of a video that never saw anything is its own.
+    """
+    places = np.arange(len(seen))
+    begins = np.repeat(first[:-1], np.diff(first))
+    before = np.maximum.accumulate(np.where(seen, places, -1)) if len(seen) else places
+    # Seen steps in ascending order: the first one at or after a video's beginning is its first, if it is inside.
+    found = np.flatnonzero(seen)
+    after = np.append(found, len(seen))[np.searchsorted(found, begins)]
+    ends = np.repeat(first[1:], np.diff(first))
+    return np.where(before >= begins, before, np.where(after < ends, after, places))
 
 
 def open_store(folder: Path) -> Store:

@@ -13,8 +13,8 @@ from datamodules import augment, still_augment
 from datamodules.base import EmotionDataModule
 from datamodules.batches import Batch, ClipDataset, Split, global_seed, zero_absent
 from datamodules.errors import DataError
-from datamodules.shapes.grid import MODALITIES, Grid
-from datamodules.shapes.window_rules import hard_targets, soft_targets
+from datamodules.shapes.grids.grid import MODALITIES, Grid
+from datamodules.shapes.grids.window_rules import hard_targets, soft_targets
 
 Modality = Literal["face", "affect", "kinesics"]
 Kinesics = Literal["body", "joints"]

@@ -42,26 +42,6 @@ def window_starts(count: int, length: int, stride: int) -> np.ndarray:
     return starts if starts[-1] == tail else np.append(starts, tail)
 
 
-def last_seen(seen: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Return the step that each step takes its picture from: itself, else its video's last seen, else the first seen.
-
-    Args:
-        seen: bool ``(N,)`` over the steps of all videos.
-        first: Where each video begins and, at the end, N: int64 ``(V + 1,)``.
-
-    Returns:
-        int64 ``(N,)``; a step of a video that never saw anything is its own.
-    """
-    places = np.arange(len(seen))
-    begins = np.repeat(first[:-1], np.diff(first))
-    before = np.maximum.accumulate(np.where(seen, places, -1)) if len(seen) else places
-    # Seen steps in ascending order: the first one at or after a video's beginning is its first, if it is inside.
-    found = np.flatnonzero(seen)
-    after = np.append(found, len(seen))[np.searchsorted(found, begins)]
-    ends = np.repeat(first[1:], np.diff(first))
-    return np.where(before >= begins, before, np.where(after < ends, after, places))
-
-
 def sums(values: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """Return the sums over windows.
 
