@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
-from lightning_modules.nn.layer_groups import Stages as Stages
 from lightning_modules.nn.losses import CrossEntropy, ValueLoss, labelled, value_error
 from lightning_modules.nn.memory import keep_freed_memory
 from lightning_modules.nn.metrics import class_labels, class_scores
+from lightning_modules.nn.networks.layer_groups import Stages as Stages
 from lightning_modules.nn.pretrained_encoder import PretrainedEncoder
 from lightning_modules.nn.scoring import Batch as Batch
 from lightning_modules.nn.scoring import ScoredModule

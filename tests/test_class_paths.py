@@ -26,8 +26,8 @@ from experiments.train import sweep
 from experiments.train.command import build
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights, timm_backbone
+from lightning_modules.nn.networks.transformers_networks import transformers_network
 from lightning_modules.nn.sentence_encoder import source_folder
-from lightning_modules.nn.transformers_networks import transformers_network
 
 NAME = "a_strangers_module"
 AUDIO = ["--config", str(PROJECT / "experiments/ravdess_audio.yaml")]

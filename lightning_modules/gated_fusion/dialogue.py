@@ -16,8 +16,8 @@ from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.inputs import kind_of, several
-from lightning_modules.nn.layer_groups import Frozen
 from lightning_modules.nn.modality_encoders import encoder_stages, keep_plain
+from lightning_modules.nn.networks.layer_groups import Frozen
 
 SPEAKER = 1  # in ``role``: 0 nobody, 1 the speaker, whose emotion it is, 2 the listener
 

@@ -29,7 +29,7 @@ from lightning_modules.gated_fusion.mimamo import MIMAMONet
 from lightning_modules.nn.encoders import read_hyper_parameters
 from lightning_modules.nn.fusion import averaging
 from lightning_modules.nn.gates import masked_softmax
-from lightning_modules.nn.layer_groups import Frozen
+from lightning_modules.nn.networks.layer_groups import Frozen
 
 BRANCHES = ("video", "audio_text")
 

@@ -1,6 +1,6 @@
 """The one place where files of weights are read; networks of timm. No code that a file brings along is run.
 
-What loads through transformers is in `lightning_modules.nn.transformers_networks`.
+What loads through transformers is in `lightning_modules.nn.networks.transformers_networks`.
 """
 
 import difflib

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.dialogue_encoders import attended
-from lightning_modules.nn.layer_groups import transformer_stages
-from lightning_modules.nn.pretrained_encoder import Freeze, PictureEncoder, PretrainedEncoder, StillEncoder
-from lightning_modules.nn.state_pooling import Pooling, StatePooling, StateWeights
-from lightning_modules.nn.transformers_networks import (
+from lightning_modules.nn.networks.layer_groups import transformer_stages
+from lightning_modules.nn.networks.transformers_networks import (
     PROCESSOR,
     any_transformers_network,
     load_transformers_weights,
     processor_of,
     read_settings,
 )
+from lightning_modules.nn.pretrained_encoder import Freeze, PictureEncoder, PretrainedEncoder, StillEncoder
+from lightning_modules.nn.state_pooling import Pooling, StatePooling, StateWeights
+from lightning_modules.nn.token_ids import attended
 
 Layer = int | Literal["weighted"]
 

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.layer_groups import Frozen, Stages
+from lightning_modules.nn.networks.layer_groups import Frozen, Stages
 
 
 class ModalityEncoders(nn.ModuleDict):

@@ -1,15 +1,36 @@
-"""The base of encoders that are any network: which of its layers train, and what the numbers of its input mean."""
+"""The bases of encoders, and of those that are any network: which layers train, what the numbers of its input mean."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.nn.dialogue_encoders import UtteranceEncoder
-from lightning_modules.nn.layer_groups import Frozen, LayerGroups, Stages
+from lightning_modules.nn.networks.layer_groups import Frozen, LayerGroups, Stages
 
 Freeze = Literal["all", "none", "blocks"] | int
+
+
+class UtteranceEncoder(nn.Module, ABC):
+    """One utterance to one embedding.
+
+    Args:
+        channels: Size of the embedding.
+        weights: Pretrained weights that a fresh training starts from, where there are any.
+    """
+
+    def __init__(self, channels: int, weights: str | None) -> None:
+        super().__init__()
+        self.channels = channels
+        self.weights = weights
+
+    @abstractmethod
+    def accepts(self, shape: list[int]) -> bool:
+        """Return whether one utterance may have this shape."""
+
+    @abstractmethod
+    def load_pretrained(self) -> None:
+        """Load ``weights``; without any the network starts from scratch."""
 
 
 class PretrainedEncoder(UtteranceEncoder):

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.layer_groups import Stages
+from lightning_modules.nn.networks.layer_groups import Stages
 
 
 class StagedModule(LightningModule, ABC):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from error_texts import first_line
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_backbone_weights, timm_backbone
-from lightning_modules.nn.layer_groups import backbone_stages
+from lightning_modules.nn.networks.layer_groups import backbone_stages
 from lightning_modules.nn.pretrained_encoder import Freeze, StillEncoder
 
 _FILES = ("model.safetensors", "pytorch_model.bin")  # of a folder that timm saved for the hub

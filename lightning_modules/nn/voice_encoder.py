@@ -17,10 +17,9 @@ from torchaudio.transforms import MelSpectrogram
 
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import fill
-from lightning_modules.nn.hf_audio import resampled
 from lightning_modules.nn.pretrained_encoder import Freeze, PretrainedEncoder
 from lightning_modules.nn.state_pooling import StatePooling
-from lightning_modules.nn.wave_states import sounding
+from lightning_modules.nn.wave_states import resampled, sounding
 from tensor_files import TensorFileError, read_torch
 
 RATE, HOP, MELS = 16_000, 160, 40

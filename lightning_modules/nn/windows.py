@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Batch, EmotionTask
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.layer_groups import Frozen
+from lightning_modules.nn.networks.layer_groups import Frozen
 
 
 class WindowTask(EmotionTask):
