@@ -193,14 +193,7 @@ class EmotionDataModule(EncoderItems, Folds, OutputsOfData, LightningDataModule)
         return ["best", "last"] if self.protocol == "paper" else ["selected"]
 
     def set_missing_rates(self, missing: dict[str, float]) -> None:
-        """Set the rates at which modalities are dropped from clips, in place of the current ones.
-
-        Args:
-            missing: Rate per modality.
-
-        Raises:
-            DataError: If a rate is not between 0 and 1.
-        """
+        """Set the rates at which modalities are dropped from clips, in place of the current ones."""
         for modality, rate in missing.items():
             if not 0 <= rate <= 1:
                 raise DataError(f"--data.missing: rate {rate} of {modality!r} is not between 0 and 1")
@@ -208,11 +201,7 @@ class EmotionDataModule(EncoderItems, Folds, OutputsOfData, LightningDataModule)
         self._datasets.clear()
 
     def check_missing(self, modalities: Sequence[str]) -> None:
-        """Refuse a rate for a modality that is not read.
-
-        Raises:
-            DataError: There is one.
-        """
+        """Refuse a rate for a modality that is not read."""
         if unknown := set(self.missing) - set(modalities):
             names = ", ".join(modalities)
             raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {names}")

@@ -57,16 +57,7 @@ class Folds:
         return rows
 
     def check_groups(self, rows: Mapping[str, np.ndarray], groups: Sequence[str], source: str) -> None:
-        """Refuse splits that share a group.
-
-        Args:
-            rows: Of every split.
-            groups: Group of every clip.
-            source: What says so, for error messages.
-
-        Raises:
-            DataError: Two do.
-        """
+        """Refuse splits that share a group."""
         plain = [unicodedata.normalize("NFC", group).strip() for group in groups]  # one name, however it is written
         held = {split: {plain[row] for row in found} for split, found in rows.items()}
         for split, other in combinations(held, 2):

@@ -19,15 +19,7 @@ OPTIONS = ("finder", "person", "align")
 
 
 def check_person(option: str, person: str) -> None:
-    """Refuse what names no person.
-
-    Args:
-        option: What names the view on the command line.
-        person: Whom to follow.
-
-    Raises:
-        DataError: It is neither a rule nor a number from 1 on.
-    """
+    """Refuse what names no person."""
     if person not in ("largest", "central") and not (person.isdecimal() and int(person)):
         raise DataError(f"{option}.person {person}: give largest, central, or a number from 1 on: from the left.")
 
@@ -39,9 +31,6 @@ def check_finder(option: str, finder: Finder, **options: Any) -> None:
         option: What names the view on the command line.
         finder: The finder, or ``haar`` where none is asked.
         **options: ``person`` and ``align`` as given.
-
-    Raises:
-        DataError: They are BlazeFace's alone, or its package is missing.
     """
     if finder == "blazeface":
         check_networks(f"{option}.finder blazeface")
@@ -52,11 +41,6 @@ def check_finder(option: str, finder: Finder, **options: Any) -> None:
 
 def follow(path: Path, frames: Sequence[VideoFrame], person: str) -> list[FoundFace | None]:
     """Return the face of one person in every frame; None where it is not seen.
-
-    Args:
-        path: Named in the error.
-        frames: Of one clip in order.
-        person: Whom to follow.
 
     Raises:
         MediaError: Half of the frames or more do not show the person.

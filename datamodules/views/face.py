@@ -123,9 +123,6 @@ def find_one(path: Path, image: np.ndarray, region: Box | None, person: str) -> 
         image: uint8 RGB ``(H, W, 3)``.
         region: The part to search; the whole picture where not given.
         person: Whose.
-
-    Raises:
-        MediaError: There is none.
     """
     left, top, part = _part(image, region)
     faces = find_faces(part) if min(part.shape[:2]) >= LEAST else []
@@ -143,9 +140,6 @@ def find_face(path: Path, image: np.ndarray, region: Box | None = None) -> Box:
         path: Named in the error.
         image: uint8 RGB ``(H, W, 3)``.
         region: The part to search; the whole picture where not given.
-
-    Raises:
-        MediaError: There is none.
     """
     left, top, part = _part(image, region)
     try:

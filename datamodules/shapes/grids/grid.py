@@ -38,9 +38,6 @@ def last_seen(seen: np.ndarray, first: np.ndarray) -> np.ndarray:
 def open_store(folder: Path) -> Store:
     """Return the store of an engagement corpus.
 
-    Args:
-        folder: Of the store, inside that of the corpus.
-
     Raises:
         DataError: There is none, with the ways to get one, or it is of another kind.
     """
@@ -109,9 +106,6 @@ class Grid:
 
     def shape(self, modality: str) -> list[int]:
         """Return the shape of one stored step of a modality.
-
-        Args:
-            modality: Which.
 
         Raises:
             DataError: If a store lacks the modality or the stores differ.

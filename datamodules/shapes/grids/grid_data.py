@@ -113,11 +113,7 @@ class GridDataModule(EmotionDataModule):
         return np.asarray(targets.numpy().argmax(1))
 
     def dataset(self, split: Split) -> ClipDataset:
-        """Return the clips of a split.
-
-        Raises:
-            DataError: If there are none.
-        """
+        """Return the clips of a split."""
         clips = self.stretches(split)
         if not len(clips):
             folders = ", ".join(str(store.folder.parent) for store in self.grid.stores)

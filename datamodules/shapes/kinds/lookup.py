@@ -46,11 +46,7 @@ def kind_name(store: Store, array: str) -> str:
 
 
 def array_of_kind(store: Store, kind: str) -> str | None:
-    """Return the array of a kind; None where there is none.
-
-    Raises:
-        DataError: There are several.
-    """
+    """Return the array of a kind; None where there is none."""
     found = [array for array in store.arrays if kind_name(store, array) == kind]
     if len(found) > 1:
         raise DataError(f"--data.arrays: {store.folder} holds {', '.join(found)}, all of them {kind}; name one")
