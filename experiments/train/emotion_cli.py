@@ -50,7 +50,6 @@ LINKS = {
     "num_classes": "num_outputs",
     **{name: name for name in ("class_weights", "class_names", "vocabulary_sizes", "tasks", "value_scales")},
 }
-COMMANDS = ("fit", "validate", "test", "predict")
 
 
 class EmotionCLI(LightningCLI):
@@ -80,13 +79,18 @@ class EmotionCLI(LightningCLI):
             save_config_callback=RecordConfig,
             save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
             seed_everything_default=0,
-            parser_kwargs={command: dict(default) for command in COMMANDS},
+            parser_kwargs={command: dict(default) for command in self.subcommands()},
             parser_class=Parser,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             args=None if self.arguments == sys.argv[1:] else self.arguments,
         )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Return the one command that was called: describing the others takes as long again each."""
+        known = LightningCLI.subcommands()
+        return {name: known[name] for name in self.arguments[:1] if name in known} or known
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link the model's arguments to the data's attributes."""
