@@ -74,7 +74,8 @@ class FeatureFusion(EncodedTask):
         if len(shape) == 2 and shape[1]:
             return VectorSequence(shape[1], dim, dropout, pooling)
         raise TaskError(
-            f"FeatureFusion reads vectors [D] and sequences of vectors [T, D]; the data has {modality} as {shape}"
+            f"FeatureFusion reads vectors [D] and sequences of vectors [T, D]; the data has {modality} as {shape}; "
+            f"name its encoder, model.encoders.{modality}, or leave it out of model.modalities"
         )
 
     def stages(self) -> Stages:

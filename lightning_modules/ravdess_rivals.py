@@ -169,7 +169,7 @@ class LateFusion(EmotionTask):
         kept = AudioVideoTask.kept(encoders)
         self.modalities = AudioVideoTask.ordered(kept, encoders)
         for name in self.modalities:
-            if hasattr(self, name):
+            if name in dir(self):
                 raise TaskError(f"model.encoders.{name}: LateFusion has another part of that name; call it otherwise")
             if name not in kept:
                 self.add_module(name, VideoOnly(num_classes, input_shapes, encoders={name: (encoders or {})[name]}))
