@@ -19,15 +19,18 @@ from atomic_files import replacing
 from lightning_modules.base import Batch, EmotionTask, select_clip
 
 
-def save(figure: Figure, path: Path, synthetic: bool) -> None:
-    """Write a figure as PNG, stamped where it shows a stand-in.
+def save(figure: Figure, path: Path, synthetic: bool, transductive: bool = False) -> None:
+    """Write a figure as PNG, stamped where it shows a stand-in, or clips of the test were part of the input.
 
     Args:
         figure: The figure.
         path: File to write.
         synthetic: Whether the data are a stand-in.
+        transductive: Whether speakers were standardised by their clips of the test.
     """
     FigureCanvasAgg(figure)
+    if transductive:
+        figure.text(0.5, 0.005, "TRANSDUCTIVE", color="red", alpha=0.6, size=9, ha="center", va="bottom")
     if synthetic:
         figure.text(0.5, 0.5, "SYNTHETIC", color="red", alpha=0.2, size=28, rotation=20, ha="center", va="center")
     for text in figure.findobj(Text):
@@ -193,13 +196,13 @@ class ResultPlots(Callback):
         if data.class_names:
             labelled = table.labels >= 0
             figure = draw_confusion(table.labels[labelled], table.scores.argmax(1)[labelled], data.class_names)
-            save(figure, folder / "confusion.png", data.synthetic)
+            save(figure, folder / "confusion.png", data.synthetic, data.transductive)
         if table.values:
-            save(draw_values(table.values), folder / "values.png", data.synthetic)
+            save(draw_values(table.values), folder / "values.png", data.synthetic, data.transductive)
         history = folder.with_name("metrics.csv")
         if folder.name == "plots" and history.exists():
             with history.open(newline="") as file:
-                save(draw_curves(list(csv.DictReader(file))), folder / "curves.png", data.synthetic)
+                save(draw_curves(list(csv.DictReader(file))), folder / "curves.png", data.synthetic, data.transductive)
 
 
 class AttentionPlot(Callback):
@@ -252,4 +255,4 @@ class AttentionPlot(Callback):
         else:
             video = torch.cat([self._clips_to_draw[label]["video"] for label in outputs]).float().cpu()
             figure = draw_attention(video, attention, titles)
-        save(figure, plot_folder(trainer) / "attention.png", data.synthetic)
+        save(figure, plot_folder(trainer) / "attention.png", data.synthetic, data.transductive)

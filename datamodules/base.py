@@ -17,6 +17,9 @@ from datamodules.errors import DataError
 from datamodules.items import EncoderItems
 from datamodules.outputs import OutputsOfData, meanings
 
+Normalize = Literal["none", "speaker"]
+SPEAKER_NEEDS = ", on at least two clips of each of its speakers"
+
 
 class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
     """Clips of one corpus under one protocol (contract 1).
@@ -47,6 +50,7 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
     views_of_kinds: ClassVar[Mapping[str, str]] = {}  # the view of a recipe that each kind is made of
     # Options that hand out what the label was made of, or came after it, and the part of a clip that a model must read.
     leak_options: ClassVar[dict[str, str]] = {}
+    normalize: Normalize = "none"  # an argument where arrays of floats are read
 
     def __init__(
         self,
@@ -152,6 +156,11 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         return bool(self.leaks)
 
     @property
+    def transductive(self) -> bool:
+        """Whether the clips of the test, without their labels, are part of what the model's input is made by."""
+        return self.normalize == "speaker"
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """Origin of features that others made (tool, version, settings), by modality; empty where nothing is known."""
         return {}
@@ -171,14 +180,21 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
             "prepared_by": self.prepared_by,
             "provenance": self.provenance,
             "synthetic": self.synthetic,
+            "normalize": self.normalize,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuse a checkpoint whose indices mean something else.
 
         Raises:
-            DataError: If its classes, other outputs or vocabularies are not those of this data.
+            DataError: If its classes, other outputs or vocabularies are not those of this data, or its speakers were
+                standardised and those of this data are not, or the other way round.
         """
+        if (trained := state_dict.get("normalize", "none")) != self.normalize:
+            raise DataError(
+                f"--data.normalize {self.normalize}: the checkpoint was trained with {trained}; evaluate it with "
+                f"--data.normalize {trained}{SPEAKER_NEEDS * (trained == 'speaker')}"
+            )
         for name in ("class_names", "outputs", "vocabularies"):
             own: Any = getattr(self, name)
             stored = state_dict.get(name, own)

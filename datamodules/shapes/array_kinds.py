@@ -82,6 +82,7 @@ class Coefficients(Kind):
 
     name = "MFCCs"
     view = "mfcc"
+    step_axes = (1,)
 
     def valid_steps(self, row: int) -> int:
         """Return the number of steps up to the zeros at the end."""
@@ -185,6 +186,7 @@ class Spectrograms(Kind):
 
     name = "spectrograms"
     view = "spectrograms"
+    step_axes = (0, 1, 3)
 
     def is_silent(self, values: Tensor) -> Tensor:
         """Return which clips have no sound at all."""
@@ -241,12 +243,14 @@ class Functionals(Kind):
     """Functionals of speech, float32 ``(B, D)``."""
 
     view = "functionals"
+    step_axes = ()
 
 
 class Mesh(Kind):
     """A mesh over the face and its velocities over time, float32 ``(B, S, D)``, zeros after the end of a short clip."""
 
     view = "face_mesh"
+    step_axes = (0,)
 
     def __init__(self, store: Store, array: str, data: "ClipArraysDataModule") -> None:
         super().__init__(store, array, data)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from datamodules.batches import zero_absent
 from datamodules.errors import DataError
+from datamodules.shapes.speakers import SpeakerScaling
 from datamodules.store.reader import Store
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class Kind:
     view: ClassVar[str] = ""
     items_per_clip: int = 0  # that a frozen encoder sees one by one; 0 where it is not read by one
     augments: ClassVar[bool] = False  # whether training shows it otherwise than it is stored
+    # Axes of a clip's array whose steps all have the same features, which speakers can be standardised by; None where
+    # there are no features in it.
+    step_axes: ClassVar[tuple[int, ...] | None] = None
 
     def __init__(self, store: Store, array: str, data: "ClipArraysDataModule") -> None:
         self.store, self.array, self.data = store, array, data
@@ -64,6 +68,12 @@ class Kind:
         values = np.stack([self.read_one(row) if self.there[row] else self._blank for row in rows])
         values[~present] = 0
         return values
+
+    @cached_property
+    def by_speaker(self) -> SpeakerScaling:
+        """How every speaker's clips are standardised."""
+        assert self.step_axes is not None
+        return SpeakerScaling(self.store.groups, self.there, self.read_one, self.step_axes)
 
     def is_silent(self, values: Tensor) -> Tensor | None:
         """Return which clips say nothing although they are there, bool ``(B,)``; None where that cannot be."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from experiments.report.text_table import METRICS, STAMP, TITLES
 from experiments.reproduce.table import COLUMNS
 from experiments.results.quantities import duration
+from experiments.results.stamps import MEANINGS, TRANSDUCTIVE
 from experiments.scores import statistics
 from experiments.scores.table_scores import RowSummary, Summary
 
@@ -127,6 +128,8 @@ def notes(summary: Summary) -> list[str]:
         "clips of all folds together.",
         *filter(None, [*about, versions(summary)]),
     ]
+    if any(row.transductive for row in summary.rows):
+        lines.append(f"{TRANSDUCTIVE}: {MEANINGS[TRANSDUCTIVE]}; these rows are compared with each other alone.")
     if summary.table.synthetic:
         lines.insert(0, f"{STAMP}: made on a generated stand-in corpus; the figures say nothing about the real one.")
     lines += [

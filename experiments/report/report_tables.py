@@ -4,7 +4,17 @@ import math
 
 from experiments.report import caveats, group_tables
 from experiments.report.cost_table import cost
-from experiments.report.text_table import NOT_RUN, TITLES, Report, TextTable, first, metric_name, title, titled
+from experiments.report.text_table import (
+    NOT_RUN,
+    TITLES,
+    Report,
+    TextTable,
+    first,
+    metric_name,
+    set_apart,
+    title,
+    titled,
+)  # fmt: skip
 from experiments.reproduce.table import COLUMNS
 from experiments.results.quantities import NONE, percent, quantity
 from experiments.scores import statistics
@@ -20,7 +30,8 @@ def report_of(summary: Summary) -> Report:
         _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
         group_tables.fairness(summary), group_tables.weights(summary), cost(summary), _robustness(summary),
     ]  # fmt: skip
-    return Report(summary, main_table(summary), [table for table in others if table.rows], caveats.notes(summary))
+    details = [set_apart(summary, table) for table in others if table.rows]
+    return Report(summary, main_table(summary), details, caveats.notes(summary))
 
 
 def main_table(summary: Summary) -> TextTable:
@@ -38,11 +49,12 @@ def main_table(summary: Summary) -> TextTable:
         *_sizes_header(summary),
         "Parameters (published)",
     ]
-    rows = [_main_row(summary, row) for row in summary.rows]
+    rows = [_main_row(summary, row) for row in summary.rows if not row.transductive]
     blank = [NONE] * (len(header) - 2 - len(summary.columns))
     for name, chance in summary.baselines.items():
         rows.append([name, NONE, *[percent(chance)] * len(summary.columns), *blank])
-    return TextTable(title(summary), header, rows)
+    rows += [_main_row(summary, row) for row in summary.rows if row.transductive]
+    return set_apart(summary, TextTable(title(summary), header, rows))
 
 
 def published(summary: Summary, row: RowSummary) -> str:

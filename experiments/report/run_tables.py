@@ -10,9 +10,9 @@ from experiments.report.text_table import STAMP, RunReport, TextTable
 from experiments.results.quantities import NONE, duration, percent, quantity
 from experiments.results.result_check import valued
 from experiments.results.run import Run
+from experiments.results.stamps import MEANINGS, stamped
 from experiments.scores import statistics
 from experiments.scores.run_score import Measured, Scored, score_classes, score_values
-from experiments.scores.table_scores import LEAKED
 
 SELECTIONS = {
     "selected": "Epoch selected on validation clips",
@@ -33,7 +33,7 @@ def report_of(runs: Sequence[Run]) -> RunReport:
     selections = [name for name in SELECTIONS if all(name in run.result["selections"] for run in runs)]
     scored = {name: _scored(runs, name) for name in selections}
     headline = selections[0] if selections else ""
-    stamps = f"{STAMP}: " * first["synthetic"] + f"{LEAKED}: " * any(run.result["leaked"] for run in runs)
+    stamps = {name.lower(): any(run.result[name.lower()] for run in runs) for name in MEANINGS}
     tables = [_what(runs), _metrics(scored, first["group_name"])]
     of_classes = scored[headline].get("") if headline else None
     if of_classes:
@@ -41,7 +41,7 @@ def report_of(runs: Sequence[Run]) -> RunReport:
     tables += [_values(runs, headline, scored), _runs(runs, headline)]
     predictions = [str(run.folder / f"predictions-{name}.csv") for run in runs for name in run.result["selections"]]
     return RunReport(
-        f"{stamps}{first['experiment']} on {first['corpus']}",
+        f"{STAMP}: " * first["synthetic"] + stamped(stamps, f"{first['experiment']} on {first['corpus']}"),
         first["synthetic"],
         [table for table in tables if table.rows],
         list(_notes(runs, selections)),
@@ -187,8 +187,9 @@ def _notes(runs: Sequence[Run], selections: Sequence[str]) -> Iterator[str]:
     groups = first["group_name"]
     if first["synthetic"]:
         yield f"{STAMP}: the data are a stand-in; no figure says anything about real clips."
-    if any(run.result["leaked"] for run in runs):
-        yield f"{LEAKED}: the model was given what its labels were made of."
+    for stamp, meaning in MEANINGS.items():
+        if any(run.result[stamp.lower()] for run in runs):
+            yield f"{stamp}: {meaning}."
     yield f"Interval: bootstrap of {groups}, {statistics.RESAMPLES:,} resamples; none where there is one alone."
     if groups == "clips":
         yield "No speaker is known: where clips of one person are in train and test, the figures flatter the model."

@@ -1,8 +1,9 @@
 """A report as text: its tables, and the form of their cells and headings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from experiments.scores.table_scores import LEAKED, Summary
+from experiments.results.stamps import LEAKED, TRANSDUCTIVE
+from experiments.scores.table_scores import Summary
 
 STAMP = "SYNTHETIC"
 TITLES = {
@@ -22,7 +23,7 @@ class TextTable:
     Attributes:
         title: Heading.
         header: Column titles.
-        rows: Cells as text.
+        rows: Cells as text; a row of one cell is the heading of those below it.
     """
 
     title: str
@@ -86,8 +87,24 @@ def titled(summary: Summary, text: str) -> str:
     return f"{STAMP}: {text}" if summary.table.synthetic else text
 
 
+def apart(summary: Summary) -> str:
+    """Return the heading of the transductive rows."""
+    return f"{TRANSDUCTIVE}, no comparison with the rows above: {summary.group_name} standardised by their own clips"
+
+
+def set_apart(summary: Summary, table: TextTable) -> TextTable:
+    """Return a table with a heading above its transductive rows, which come last."""
+    labels = {row.row.label for row in summary.rows if row.transductive}
+    first = next((place for place, cells in enumerate(table.rows) if cells[0] in labels), None)
+    if first is None:
+        return table
+    return replace(table, rows=[*table.rows[:first], [apart(summary)], *table.rows[first:]])
+
+
 def title(summary: Summary) -> str:
-    """Return the heading of a table, stamped where it is synthetic and where a row of it leaked."""
+    """Return the heading of a table, stamped where it is synthetic and where a row of it leaked or is transductive."""
     own = f"{STAMP}: {summary.table.title} (stand-in corpus)" if summary.table.synthetic else summary.table.title
     leaked = any(row.row.label.startswith(f"{LEAKED}: ") for row in summary.rows)
-    return f"{own} ({LEAKED} rows saw what labels were made of)" if leaked else own
+    own = f"{own} ({LEAKED} rows saw what labels were made of)" if leaked else own
+    transductive = any(row.transductive for row in summary.rows)
+    return f"{own} ({TRANSDUCTIVE} rows saw the test's clips, not their labels)" if transductive else own

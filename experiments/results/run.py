@@ -12,7 +12,8 @@ from experiments.results.result_check import valued
 from experiments.results.values import Values, read_values
 from experiments.settings.config import Config
 
-_ALIKE = ("experiment", "row", "protocol", "corpus", "class_names", "synthetic")  # of runs that are reported as one
+# Of runs that are reported as one.
+_ALIKE = ("experiment", "row", "protocol", "corpus", "class_names", "synthetic", "transductive")
 
 
 @dataclass(frozen=True)

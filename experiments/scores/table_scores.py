@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from experiments.reproduce.table import COLUMNS, Cells, Row, Table
 from experiments.results.cell import Cell
+from experiments.results.stamps import stamped
 from experiments.scores import statistics, subgroups
 from experiments.scores.column_score import Score, score_of
 from experiments.scores.robustness import Robustness, curves, subset_means
@@ -23,7 +24,6 @@ if TYPE_CHECKING:  # see `subgroups`
     import pandas as pd
 
 _UNTESTED = statistics.SignFlips(np.nan)
-LEAKED = "LEAKED"  # stands before whatever is shown of a model that saw what its labels were made of
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class RowSummary:
     subsets: dict[tuple[str, ...], float]
     p: float = np.nan
     drawn: int = 0
+
+    @property
+    def transductive(self) -> bool:
+        """Whether it stands apart: a model of it saw the clips of the test, without their labels."""
+        return any(cell.result.get("transductive") for cell in self.cells.values())
 
     @property
     def class_names(self) -> list[str]:
@@ -78,7 +83,7 @@ class Summary:
 
     Attributes:
         table: The table.
-        rows: Those that the table prints, in its order.
+        rows: Those that the table prints, in its order, transductive ones after all others.
         headline: The column that UAR, F1, interval and tests are of.
         majority: The metric of always naming the most frequent class; NaN without cells, or if rows differ in classes.
         baselines: The same by what the table calls it, one for each set of classes that its rows have.
@@ -114,12 +119,16 @@ def summarise(table: Table, cells: Cells) -> Summary:
     names = {row.name for row in shown}
     cells = {key: cell for key, cell in cells.items() if key[0] in names}
     fitting = {key: cell for key, cell in cells.items() if cell.result["synthetic"] == table.synthetic}
-    rows = [_row_summary(table, row, fitting) for row in shown]
+    rows = sorted((_row_summary(table, row, fitting) for row in shown), key=lambda row: row.transductive)
     headline = max(("honest", "last", "best"), key=lambda column: sum(column in row.scores for row in rows))
     first: Config = next(iter(fitting.values())).result if fitting else {}
     return Summary(
         table=table,
-        rows=_with_tests(rows, headline),
+        rows=[
+            row
+            for apart in (False, True)  # no test across, and none counts for the other's correction
+            for row in _with_tests([row for row in rows if row.transductive == apart], headline)
+        ],
         headline=headline,
         majority=_majority(table, fitting),
         group_name=first.get("group_name", "groups"),
@@ -130,8 +139,8 @@ def summarise(table: Table, cells: Cells) -> Summary:
 
 def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
     own = {key[1:]: cell for key, cell in cells.items() if key[0] == row.name}
-    if any(cell.result.get("leaked") for cell in own.values()):
-        row = replace(row, label=f"{LEAKED}: {row.label}")
+    stamps = {name: any(cell.result.get(name) for cell in own.values()) for name in ("leaked", "transductive")}
+    row = replace(row, label=stamped(stamps, row.label))
     scores = {}
     for column, (protocol, selection) in COLUMNS.items():
         chosen = {

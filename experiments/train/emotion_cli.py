@@ -31,6 +31,7 @@ from experiments.results import cell as results
 from experiments.results import request
 from experiments.results.checkpoints import DAMAGED, read_checkpoint, restore_data_options, restore_problem
 from experiments.results.needs import request_hash, resolve_checkpoints
+from experiments.results.stamps import MEANINGS, TRANSDUCTIVE
 from experiments.settings import class_paths
 from experiments.settings.config import MOST_SEED
 from experiments.settings.messages import Parser
@@ -280,9 +281,11 @@ class EmotionCLI(LightningCLI):
     before_test = before_predict = before_validate
 
     def after_test(self) -> None:
-        """Print a warning where the model was given what its labels were made of."""
+        """Print a warning where the model was given what its labels were made of, or its input what it is tested on."""
         if self.datamodule.leaked:
             print(f"LEAKED: the model was given {', '.join(self.datamodule.leaks)}")
+        if self.datamodule.transductive:
+            print(f"{TRANSDUCTIVE}: {MEANINGS[TRANSDUCTIVE]}")
 
     after_predict = after_validate = after_test
 
