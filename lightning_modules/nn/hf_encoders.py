@@ -122,12 +122,6 @@ class HFImage(HFEncoder, StillEncoder):
             output = self.network(values, **self.asked())
         return self.pooled(output)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Embed pictures ``(N, 3, H, W)``, or clips of them ``(N, 3, T, H, W)``, to ``(N, channels)``."""
-        if self.pooling == "none" and pictures.ndim == 5:
-            raise TaskError("HFImage: pooling none keeps the patches of one picture; of clips take mean or first")
-        return StillEncoder.forward(self, pictures)
-
 
 class HFVideo(HFEncoder, PictureEncoder):
     """Embedding of a clip of pictures by a network of transformers that sees them together (VideoMAE, ViViT, ...).

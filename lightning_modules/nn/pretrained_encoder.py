@@ -108,20 +108,25 @@ class PictureEncoder(PretrainedEncoder):
 
 
 class StillEncoder(PictureEncoder):
-    """An encoder of single pictures; of a clip ``(N, 3, T, H, W)`` it gives the mean over the frames."""
+    """An encoder of single pictures; of a clip ``(N, 3, T, H, W)`` it gives the mean over the frames, or all states."""
 
     @abstractmethod
     def embed(self, pictures: Tensor) -> Tensor:
-        """Return embeddings ``(N, D)`` of pictures ``(N, 3, H, W)``."""
+        """Return embeddings ``(N, D)``, or states ``(N, P, D)``, of pictures ``(N, 3, H, W)``."""
 
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of a picture, ``[3, H, W]``, or of a clip of them, ``[3, T, H, W]``."""
         return len(shape) in (3, 4) and shape[0] == 3 and min(shape) > 0
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Embed pictures ``(N, 3, H, W)``, or clips of them ``(N, 3, T, H, W)``, to ``(N, channels)``."""
+        """Embed pictures ``(N, 3, H, W)``, or clips of them ``(N, 3, T, H, W)``, to ``(N, channels)``.
+
+        Without pooling it is the states ``(N, P, channels)`` of a picture, of all frames of a clip one after the other.
+        """
         if pictures.ndim == 4:
             return self.embed(pictures)
         frames = pictures.transpose(1, 2)
         embedded = self.embed(frames.flatten(0, 1))
+        if embedded.ndim == 3:
+            return embedded.view(len(frames), -1, embedded.shape[2])
         return embedded.view(*frames.shape[:2], -1).mean(1)
