@@ -6,11 +6,11 @@ alike here. Files: ``au_mfcc.npz``, ``mfcc_44k.npz``, ``speech_16k/Actor_XX/03-.
 """
 
 import io
-import wave
 from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+import soundfile
 
 from datamodules.standins._stand_in import Part, StandIn, rng_of
 from datamodules.standins._voice import Manner, make_speaker, speak
@@ -31,11 +31,7 @@ def sound(name: str, seed: int) -> bytes:
     voice = speak(speaker, Manner(*own.tolist()), SECONDS, SPAN, RATE, rng)
     room = voice + 10**-3.1 * rng.standard_normal(len(voice))
     content = io.BytesIO()
-    with wave.open(content, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((room * 32767).clip(-32768, 32767).astype("<i2").tobytes())
+    soundfile.write(content, room, RATE, format="WAV", subtype="PCM_16")
     return content.getvalue()
 
 

@@ -55,9 +55,8 @@ class VoiceEmbedding(WholeClip):
             found = importlib.util.find_spec("resemblyzer")
             path = Path(found.origin).parent / "pretrained.pt" if found and found.origin else None
         if path is None or not path.is_file():
-            raise DataError(
-                f"{option}: no weights at {path or 'Resemblyzer'}: pip install --no-deps Resemblyzer==0.1.4"
-            )
+            lacks = f"no weights at {path}" if path else "Resemblyzer is missing"
+            raise DataError(f"{option}: {lacks}: pip install --no-deps Resemblyzer==0.1.4")
         if self.weights == "package" and sha256_file(path) != SHA256:
             raise DataError(f"{option}: {path} has another SHA-256 than Resemblyzer 0.1.4's; do not use these weights")
         return replace(self, weights=str(path)), scan
