@@ -21,8 +21,8 @@ import pytest
 from datamodules.errors import DataError
 from datamodules.standins import ravdess
 from datamodules.standins._drawing.face import Expression, landmarks, make_person, place
+from datamodules.standins._drawing.openface import HEADER, openface_table
 from datamodules.standins._drawing.voice import Manner, Speaker, speak
-from datamodules.standins._openface import HEADER, openface_table
 from datamodules.standins._stand_in import rng_of
 
 ROOT = Path(ravdess.__file__).parents[2]

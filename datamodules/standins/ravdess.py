@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 
 from datamodules.standins._drawing.face import Expression, landmarks, make_person, paint, place, sway
 from datamodules.standins._drawing.movie import mp4
+from datamodules.standins._drawing.openface import openface_table
 from datamodules.standins._drawing.voice import Manner, make_speaker, record, speak
-from datamodules.standins._openface import openface_table
 from datamodules.standins._stand_in import Part, StandIn, rng_of
 
 VERSION = 1  # raise it when the bytes of a clip change
