@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datamodules.standins._drawing.body import JOINTS, body_joints, paint_body
+from datamodules.standins._drawing.draws import rng_of
 from datamodules.standins._drawing.face import (
     Array,
     Expression,
@@ -35,7 +36,7 @@ from datamodules.standins._drawing.face import (
     sway,
 )
 from datamodules.standins._drawing.movie import mp4
-from datamodules.standins._stand_in import Part, rng_of, table
+from datamodules.standins._stand_in import Part, table
 
 STEPS = 5  # per second: the grid of the preparation
 SIZE, FPS = (128, 128), 10

@@ -13,8 +13,8 @@ from functools import partial
 
 import numpy as np
 
+from datamodules.standins._ravdess_trials import CLIPS, LOOKS, SOUNDS, cues, plan
 from datamodules.standins._stand_in import Part, StandIn
-from datamodules.standins.ravdess import CLIPS, LOOKS, SOUNDS, cues, plan
 
 VERSION = 1  # raise it when the bytes change
 FILES = ("au_mfcc.npz", "mfcc_44k.npz")

@@ -12,9 +12,10 @@ from functools import partial
 import numpy as np
 import soundfile
 
+from datamodules.standins._drawing.draws import rng_of
 from datamodules.standins._drawing.voice import Manner, make_speaker, speak
-from datamodules.standins._stand_in import Part, StandIn, rng_of
-from datamodules.standins.ravdess import CLIPS, SOUNDS, VOICE_NOISE, cues, plan
+from datamodules.standins._ravdess_trials import CLIPS, SOUNDS, VOICE_NOISE, cues, plan
+from datamodules.standins._stand_in import Part, StandIn
 from datamodules.standins.ravdess_features import FILES, feature_files
 
 VERSION = 1  # raise it when the bytes change
