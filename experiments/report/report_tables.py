@@ -5,6 +5,7 @@ import math
 from experiments.report import caveats, group_tables
 from experiments.report.cost_table import cost
 from experiments.report.text_table import NOT_RUN, TITLES, Report, TextTable, first, metric_name, title, titled
+from experiments.report.value_table import value_table
 from experiments.reproduce.table import COLUMNS
 from experiments.results.quantities import NONE, percent, quantity
 from experiments.scores import statistics
@@ -16,8 +17,12 @@ _PROTOCOLS = {"paper": "paper protocol", "honest": "honest"}
 
 def report_of(summary: Summary) -> Report:
     """Return the report on a table; tables without content are left out."""
+    values = value_table(summary, titled(summary, "Values: agreement and error"))
+    if values.rows and not any(row.scores for row in summary.rows):
+        main = value_table(summary, title(summary))
+        return Report(summary, main, [cost(summary)], caveats.notes(summary))
     others = [
-        _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
+        values, _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
         group_tables.fairness(summary), group_tables.weights(summary), cost(summary), _robustness(summary),
     ]  # fmt: skip
     return Report(summary, main_table(summary), [table for table in others if table.rows], caveats.notes(summary))
