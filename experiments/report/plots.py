@@ -29,7 +29,7 @@ def figures(summary: Summary) -> list[Picture]:
     run = [row for row in summary.rows if row.cells]
     curves = [row for row in run if any(f"val_{summary.table.metric}" in cell.curves for cell in row.cells.values())]
     drawn: list[Picture] = []
-    if run:
+    if any(row.scores for row in run):
         drawn.append((f"{name} per fold; the bar is the mean over folds", _fold_dots(summary, run)))
     if scored:
         drawn += [
