@@ -19,13 +19,13 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 OLDEST = (3, 11)
-PACKAGES = ("lightning_modules", "datamodules", "callbacks", "experiments")
+PACKAGES = ("affectzoo", "lightning_modules", "datamodules", "callbacks", "experiments")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, a limit on files
 TRAINING = {
     "fit": "train an experiment and test the selected checkpoint",
     "validate": "score a checkpoint on the clips that select the epoch",
     "test": "score a checkpoint on the test fold",
-    "predict": "write a checkpoint's predictions and embeddings",
+    "predict": "write a checkpoint's predictions and embeddings; with --clips, what it says of raw files",
 }
 PER_CORPUS = {
     "prepare": "raw corpus -> prepared store",
@@ -56,6 +56,7 @@ def overview() -> str:
     lines += ["", f"experiments: {', '.join(experiments)}", ""]
     lines += [
         "python cli.py fit --config experiments/cfnsr.yaml --data.fold 3",
+        "python cli.py predict --ckpt_path runs/cfnsr/paper-fold3-seed0 --clips clip.mp4",
         "python cli.py COMMAND --help tells the options of a command",
     ]
     return "\n".join(lines)
@@ -145,6 +146,8 @@ def dispatch(arguments: Sequence[str]) -> int:
         if list(arguments[1:]) not in ([], ["-h"], ["--help"]):
             importlib.import_module("experiments.settings.plain_yaml").check_words(arguments)
         return (per_corpus if command in PER_CORPUS else on_tables)(command, arguments[1:])
+    if command == "predict" and any(word.partition("=")[0] == "--clips" for word in arguments):
+        return int(importlib.import_module("experiments.predict.command").run(arguments[1:]))
     if command in TRAINING:
         arguments = _with_own_configs(arguments)
         _look_for_configs(arguments[1:])

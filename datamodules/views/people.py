@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -60,6 +60,8 @@ class People(MediaView):
         face_margin: Pixels added on every side of the face.
         body_margin: Pixels added left and right, and above and below the body.
     """
+
+    here: ClassVar[tuple[str, ...]] = ("boxes", "detector")
 
     boxes: Path | None = None
     detector: str = ""

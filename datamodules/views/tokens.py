@@ -32,6 +32,8 @@ class TokenIds(EntryView):
     packages: ClassVar[tuple[str, ...]] = ("numpy", "transformers", "tokenizers")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"tokens": (4, 8192)}
 
+    here: ClassVar[tuple[str, ...]] = ("tokenizer", "fallback")
+
     text: str = "prompt"
     tokens: int = 64
     tokenizer: str = AUTO

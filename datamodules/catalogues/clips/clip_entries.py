@@ -48,7 +48,7 @@ def entries_of(
                 ids[path] + part.name,
                 group=one.row.get("speaker") or ids[path],
                 name=place + part.name,
-                media=_media(path, sound, part, files.source, search),
+                media=media_of(path, sound, part, files.source, search),
                 texts={"prompt": one.row["text"]} if one.row.get("text") else {},
                 labels=labels,
                 columns={"fold": "", **columns},
@@ -61,7 +61,7 @@ def entries_of(
     return [entry for _, entry, _ in found], [row for _, _, row in found]
 
 
-def _media(path: Path, sound: Path | None, part: Span, source: Path, search: bool) -> dict[str, Media]:
+def media_of(path: Path, sound: Path | None, part: Span, source: Path, search: bool) -> dict[str, Media]:
     """Return what a clip is made of: a still, a sound, or a film with its sound."""
 
     def of(file: Path, **more: Any) -> Media:
