@@ -14,6 +14,7 @@ import torch
 from datamodules.batches import ClipDataset
 from datamodules.entries import Entry
 from datamodules.errors import DataError
+from datamodules.reading.tokens import Tokens
 from datamodules.recipe import restored
 from datamodules.shapes.clip_grids import ClipFrames, ClipWindows
 from datamodules.shapes.clip_utterances import ClipUtterances
@@ -57,6 +58,9 @@ class Reader:
             "catalogue": {"name": "clips"},
             "views": {name: settings["views"][name] for name in self.views},
         }
+        for name, view in self.views.items():
+            if isinstance(view, TokenIds):
+                _find_tokenizer(view, described.get("tokenizers", {}).get(name), settings["views"][name])
         self.vocabularies: dict[str, list[str]] = described.get("vocabularies", {})
         self.modalities: list[str] = list(self.options.get("modalities", ()))
         self.fields = self.vocabularies if META in self.modalities else {}
@@ -83,8 +87,8 @@ class Reader:
 
     def prepare(self, entries: Sequence[Entry], workers: int = 1) -> Iterator[Prepared]:
         """Yield the arrays of entries, in order, or the reason why there are none."""
-        for view in self.media.values():
-            entries = [view.beside(entry) for entry in entries]
+        for name, view in self.media.items():
+            entries = [view.beside(name, entry) for entry in entries]
         make = partial(prepare_job, views=self.media, optional=self.recipe.optional, texts=self.reads_text)
         here = {name: view for name, view in self.views.items() if isinstance(view, EntryView)}
         jobs = [[entry] for entry in entries]
@@ -114,6 +118,24 @@ class Reader:
         return kind(store, self.vocabularies, options)
 
 
+def _find_tokenizer(view: TokenIds, files: Any, settings: Mapping[str, Any]) -> None:
+    """Give a view the tokenizer that a checkpoint keeps, or, if it is the same, the one that the recipe falls back on.
+
+    Raises:
+        DataError: There is neither.
+    """
+    if files:
+        view.with_files(files)
+        return
+    try:
+        same = Tokens(view.fallback).settings == settings.get("tokenizer")
+    except DataError:
+        same = False
+    if not same:
+        raise DataError("it does not keep its tokenizer, as its store does not: prepare anew and train again")
+    view.with_files(Tokens(view.fallback).files)
+
+
 def _is_there(store: HeldStore, array: str) -> bool:
     return array in store.arrays and any(0 not in store.shape(array, row) for row in range(len(store)))
 
@@ -133,6 +155,10 @@ class _Asked:
         kinesics: str = self.kinesics  # type: ignore[attr-defined]
         splits, labels = np.full(count, "test", object), np.zeros((count, 1), np.float32)
         return Grid([store], kinesics, store.groups, splits, labels, np.ones(count, bool))
+
+    def stretch_targets(self, split: str, starts: np.ndarray, length: int) -> torch.Tensor:
+        """Return nothing that counts."""
+        return torch.zeros(len(starts))
 
 
 def stretches(data: Any) -> tuple[ClipDataset, np.ndarray]:

@@ -200,6 +200,10 @@ class View(ABC):
         """Return what the store is keyed by, as JSON values: every option but those that say where files lie."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]  # every view is a dataclass
 
+    def kept(self) -> dict[str, str]:
+        """Return the content of files that a store keeps beside its arrays, by name: what else has made them."""
+        return {}
+
     def describe_source(self) -> str:
         """Return the source of its input, printed before the work begins; empty for nothing to print."""
         return ""
@@ -230,8 +234,8 @@ class MediaView(View):
 
     required: ClassVar[bool] = True
 
-    def beside(self, entry: Entry) -> Entry:
-        """Return the entry of a raw file with what lies beside it and the view reads; none lists it."""
+    def beside(self, name: str, entry: Entry) -> Entry:
+        """Return the entry of a raw file with what lies beside it and the view, by its name, reads; none lists it."""
         return entry
 
     @abstractmethod

@@ -126,7 +126,7 @@ class Faces(WholeClip):
             "landmarks": f"faces from the landmarks in {self.landmarks}",
         }.get(self.face, "")
 
-    def beside(self, entry: Entry) -> Entry:
+    def beside(self, name: str, entry: Entry) -> Entry:
         """Return a clip with its landmark file, from a folder ``landmarks`` beside it or beside its folder."""
         path = entry.media.get("video", Media()).path
         if self.face != "landmarks" or path is None or "landmarks" in entry.media:

@@ -153,7 +153,7 @@ def write_arrays(row: Row, path: Path) -> Path:
     with av.open(str(path), "w") as file:
         if frames is not None:
             video: Any = file.add_stream("ffv1", rate=Fraction(row["fps"]).limit_denominator(1001))
-            video.height, video.width, video.pix_fmt = *frames.shape[1:3], "bgr0"
+            (video.height, video.width), video.pix_fmt = frames.shape[1:3], "bgr0"
         if wave is not None:
             sound: Any = file.add_stream("pcm_s16le", rate=int(row["rate"]), layout="mono")
         if frames is not None:

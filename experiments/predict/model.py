@@ -181,7 +181,7 @@ class Model:
             return self._none(entry, next(iter(told.values()), self._why_none(data, prepared)))
         if not set(seen) - {"meta"} and set(self.modalities) - {"meta"}:
             return self._none(entry, "; ".join(f"{name}: {reason}" for name, reason in missing.items()))
-        mean = {
+        mean: dict[str, Any] = {
             part: {key: float(np.mean([one[part][key] for one in said])) for key in said[0][part]}
             for part in ("probabilities", "values", "weights")
         }
