@@ -38,7 +38,7 @@ from datamodules.store.reader import Store
 from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
 
 TABLE, BUILT_IN = "csv", "built-in"  # where boxes come from, as settings have it
-NEAR = 4  # folders above a raw file in which a table of boxes is looked for
+NEAR = 6  # folders above a raw file in which a table of boxes is looked for
 SELDOM = 0.05  # share of the steps below which a part is more likely misread than unseen
 
 

@@ -95,7 +95,7 @@ def entry_of(row: Row, name: str, reader: Reader, folder: Path) -> tuple[Entry, 
         try:
             if not kind_of(path):
                 raise MediaError(path, "neither video, sound nor picture, by the ending of its name")
-            media = media_of(path, Path(row.get("audio") or path), part, path.parent, search=True)
+            media = media_of(path, Path(row.get("audio") or path), part, str, search=True)
             if kind_of(path) != "picture":
                 whole = probe(path).seconds
                 seconds = (whole if part.end is None else part.end) - (part.start or 0.0)
