@@ -32,6 +32,7 @@ PER_CORPUS = {
     "synth": "make a stand-in corpus in a corpus' raw format",
 }
 FOLDERS = {"prepare": ("prepare", "catalogues"), "synth": ("standins",)}  # of datamodules, where their corpora are
+MODELS = {"export": "a trained model as a folder that anyone can load: weights, settings, a card"}
 TABLES = {
     "reproduce": "run the missing cells of paper tables, then report",
     "report": "Markdown, LaTeX and HTML tables from result files",
@@ -47,7 +48,7 @@ def corpora(command: str) -> list[str]:
 def overview() -> str:
     """Return the text of ``--help``."""
     lines = ["usage: python cli.py COMMAND ...", ""]
-    for title, commands in (("training", TRAINING), ("data", PER_CORPUS), ("tables", TABLES)):
+    for title, commands in (("training", TRAINING), ("data", PER_CORPUS), ("models", MODELS), ("tables", TABLES)):
         lines.append(f"{title}:")
         for name, text in commands.items():
             more = f" ({', '.join(corpora(name))})" if name in PER_CORPUS else ""
@@ -148,11 +149,13 @@ def dispatch(arguments: Sequence[str]) -> int:
         return (per_corpus if command in PER_CORPUS else on_tables)(command, arguments[1:])
     if command == "predict" and any(word.partition("=")[0] == "--clips" for word in arguments):
         return int(importlib.import_module("experiments.predict.command").run(arguments[1:]))
+    if command in MODELS:
+        return int(importlib.import_module(f"experiments.predict.{command}").run(arguments[1:]))
     if command in TRAINING:
         arguments = _with_own_configs(arguments)
         _look_for_configs(arguments[1:])
         return int(importlib.import_module("experiments.train.command").main(arguments))
-    known = ", ".join((*TRAINING, *PER_CORPUS, *TABLES))
+    known = ", ".join((*TRAINING, *PER_CORPUS, *MODELS, *TABLES))
     print(f"error: there is no command {command!r}; the commands are {known}", file=sys.stderr)
     return 2
 

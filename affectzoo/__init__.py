@@ -19,12 +19,12 @@ _PLACES = {"Answer": "answer", "Model": "model"}
 
 
 def load(path: str | Path, device: str = "cpu") -> "Model":
-    """Return the model of a checkpoint or of a run's folder, ready to be asked about raw files.
+    """Return the model of a checkpoint, a run's folder or an exported folder, ready to be asked about raw files.
 
     Nothing that the file names is imported or called but the models of this project.
 
     Args:
-        path: ``.ckpt``, or the folder of a run, whose selected checkpoint is taken.
+        path: ``.ckpt``; the folder of a run, whose selected checkpoint is taken; or what ``export`` wrote.
         device: Where the model computes, ``cpu``, ``cuda``, ...
 
     Raises:

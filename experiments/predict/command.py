@@ -20,7 +20,6 @@ from experiments.predict.model import BATCH, Model
 from experiments.predict.record import Record
 from experiments.settings.messages import quiet
 from option_parser import Parser
-from tensor_files import archive_digest
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -68,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _answered(model: Model, rows: list[dict[str, Any]], args: Any) -> list[Answer]:
     """Return the answers, those of an earlier run that was killed among them; print each."""
-    with Record(args.out, archive_digest(Path(model.about["checkpoint"]))) as record:
+    with Record(args.out, model.digest) as record:
         known = [record.find(row) for row in rows]
         left = [row for row, answer in zip(rows, known, strict=True) if answer is None]
         if len(left) < len(rows):

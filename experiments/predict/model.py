@@ -37,6 +37,7 @@ class Model:
         modalities: That it reads.
         fields: Known values of what may be told of a clip besides, by name: ``age``, ``gender``, ...
         about: What it was trained on, and its score.
+        digest: What tells its checkpoint from others.
 
     Raises:
         UsageError: The checkpoint cannot be used.
@@ -56,6 +57,7 @@ class Model:
         self.outputs: dict[str, dict[str, Any]] = checkpoint.described.get("outputs", {})
         self.modalities, self.fields = self.reader.modalities, self.reader.fields
         self.about = about(checkpoint)
+        self.digest = checkpoint.digest
 
     @overload
     def __call__(self, clip: str | Path | Row | None = None, **known: Any) -> Answer: ...
