@@ -7,6 +7,7 @@ Example:
     >>> answer.label, answer.probabilities, answer.weights  # doctest: +SKIP
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +19,22 @@ __all__ = ["Answer", "Model", "load"]
 _PLACES = {"Answer": "answer", "Model": "model"}
 
 
-def load(path: str | Path, device: str = "cpu") -> "Model":
+def load(path: str | Path, device: str = "cpu", allow_import: Sequence[str] = ()) -> "Model":
     """Return the model of a checkpoint, a run's folder or an exported folder, ready to be asked about raw files.
 
-    Nothing that the file names is imported or called but the models of this project.
+    Nothing that the file names is imported or called but the classes of this project's models and their parts.
 
     Args:
         path: ``.ckpt``; the folder of a run, whose selected checkpoint is taken; or what ``export`` wrote.
         device: Where the model computes, ``cpu``, ``cuda``, ...
+        allow_import: Packages of your own, whose classes it may name too.
 
     Raises:
         ValueError: The file is no such checkpoint, or says too little of its input; the message says what to do.
     """
     from experiments.predict.model import Model  # seconds of import that `import affectzoo` does not pay
 
-    return Model(Path(path), device)
+    return Model(Path(path), device, allow_import)
 
 
 def __getattr__(name: str) -> Any:

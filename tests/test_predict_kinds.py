@@ -16,6 +16,7 @@ from datamodules import recipe as recipes
 from datamodules.errors import DataError
 from datamodules.standins._face import landmarks, make_person, paint
 from datamodules.store.plan import plan
+from experiments.predict.export import export
 
 EXPERIMENTS = {
     "emotiw_video": False, "emotiw_audio": True, "emotiw_fusion": True, "static_engagement_face": False,
@@ -34,7 +35,7 @@ def entries_of(corpus, root):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if slow else ()) for name, slow in EXPERIMENTS.items()]
 )
-def test_answers_are_those_of_the_run(name, trained, stand_in_root):
+def test_answers_are_those_of_the_run(name, trained, stand_in_root, tmp_path):
     checkpoint = Path(trained(name, "honest"))
     with next(checkpoint.parent.parent.glob("predictions-*.csv")).open(newline="") as file:
         said = list(csv.DictReader(file))
@@ -60,6 +61,11 @@ def test_answers_are_those_of_the_run(name, trained, stand_in_root):
         for task, value in answer.values.items():
             assert value == pytest.approx(float(rows[entry.id][0][f"pred_{task}"]), abs=2e-5)
     assert official(name) or model.about["protocol"] == "honest"
+    export(checkpoint, tmp_path / "exported")
+    first = [with_facts(asked[0], model)]
+    ((_, again),) = affectzoo.load(tmp_path / "exported").of_entries(first)
+    ((_, before),) = model.of_entries(first)
+    assert (again.probabilities, again.values, again.weights) == (before.probabilities, before.values, before.weights)
 
 
 def _listed(words):

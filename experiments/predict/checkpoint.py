@@ -3,7 +3,7 @@
 import importlib
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ NAMES = ("best.ckpt", "last.ckpt")  # of a run's checkpoints, that which is take
 CONFIG, PREPROCESSING, WEIGHTS = "config.json", "preprocessing.json", "model.safetensors"  # of an exported folder
 _ANEW = "export it again"
 MOST_TIMES = 20  # what a model may ask for while it is built, in times of its own weights
-_LIKE = {"experiment": "", "selection": "", "score": {}, "baselines": {}, "n_test": 0}  # what is told of a training
+# What an exported folder tells of its training.
+_LIKE: dict[str, Any] = {"experiment": "", "selection": "", "score": {}, "baselines": {}, "n_test": 0}
 LEAST_BOUND = 1 << 26  # values
 # Arguments of a model that only its training uses, and what Lightning notes down.
 OF_TRAINING = ("optimizer", "scheduler", "loss", "class_weights", "init_from", "_instantiator")
@@ -111,8 +112,12 @@ def _result_of(path: Path) -> dict[str, Any]:
         return {}
 
 
-def build_model(checkpoint: Checkpoint) -> EmotionTask:
+def build_model(checkpoint: Checkpoint, allowed: Sequence[str] = ()) -> EmotionTask:
     """Return the model of a checkpoint with its weights, in eval mode on the CPU.
+
+    Args:
+        checkpoint: Of anybody.
+        allowed: The user's own packages, whose classes it may name.
 
     Raises:
         UsageError: It names what is no class of a model, or its weights do not fit or are not finite.
@@ -127,7 +132,7 @@ def build_model(checkpoint: Checkpoint) -> EmotionTask:
             importlib.import_module(module)
     try:
         bound = max(MOST_TIMES * sum(of.numel() for of in checkpoint.weights.values()), LEAST_BOUND)
-        with class_paths.guarded([]), warnings.catch_warnings(), _Bounded(bound):
+        with class_paths.guarded(allowed), warnings.catch_warnings(), _Bounded(bound):
             warnings.simplefilter("ignore")  # of Lightning, about parts that are kept in a checkpoint
             model = _instantiated(class_paths.update_class_paths(arguments))
         fill(model, checkpoint.weights, f"{path} does not fit {type(model).__name__}")
@@ -139,7 +144,7 @@ def build_model(checkpoint: Checkpoint) -> EmotionTask:
     return model.eval()
 
 
-class _Bounded(TorchDispatchMode):
+class _Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuse tensors that are larger than any of a model with such weights: arguments of a stranger may ask for them.
 
     Args:
@@ -147,7 +152,7 @@ class _Bounded(TorchDispatchMode):
     """
 
     def __init__(self, bound: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bound = bound
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -181,10 +186,10 @@ def about(checkpoint: Checkpoint) -> dict[str, Any]:
         "baselines": result.get("baselines", {}),
         "n_test": result.get("n_test"),
     }
-    told = {name: of for name, of in checkpoint.trained.items() if name in found and type(of) is type(_LIKE[name])}
-    for name in ("score", "baselines"):
-        numbers = told.get(name, {}).items()
-        told[name] = {str(key): value for key, value in numbers if isinstance(value, int | float)} or found[name]
+    told = {key: of for key, of in checkpoint.trained.items() if key in found and type(of) is type(_LIKE[key])}
+    for key in ("score", "baselines"):
+        numbers: dict[str, Any] = told.get(key, {})
+        told[key] = {of: value for of, value in numbers.items() if isinstance(value, int | float)} or found[key]
     return {
         **found,
         **told,

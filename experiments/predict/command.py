@@ -18,6 +18,7 @@ from experiments.predict.clips import check_row, rows_of
 from experiments.predict.legend import legend
 from experiments.predict.model import BATCH, Model
 from experiments.predict.record import Record
+from experiments.settings import class_paths
 from experiments.settings.messages import quiet
 from option_parser import Parser
 
@@ -32,7 +33,11 @@ def run(arguments: Sequence[str]) -> int:
         DataError: A clip is not there, or an option is wrong.
         UsageError: The checkpoint cannot be used.
     """
-    parser = Parser(prog="cli.py predict", description="what a trained model says of raw files")
+    parser = Parser(
+        prog="cli.py predict",
+        description="what a trained model says of raw files",
+        epilog=f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}",
+    )
     parser.add_argument("--ckpt_path", type=Path, required=True, metavar="X", help="a checkpoint, or a run's folder")
     parser.add_argument("--clips", nargs="+", required=True, metavar="PATH", help="files, folders, patterns, or a CSV "
                         "with columns file, text, start, end and what else the model reads")  # fmt: skip
@@ -44,13 +49,14 @@ def run(arguments: Sequence[str]) -> int:
     workers = os.cpu_count() or 1
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes that decode (default: "
                         "all cores)")  # fmt: skip
+    allowed, arguments = class_paths.split(arguments)
     args = parser.parse_args(list(arguments))
     for option in ("batch_size", "workers"):
         if getattr(args, option) < 1:
             raise DataError(f"--{option} {getattr(args, option)}: at least 1")
     quiet()
     rows = rows_of(args.clips)
-    model = Model(args.ckpt_path, args.device)
+    model = Model(args.ckpt_path, args.device, allowed)
     known = {"file", "audio", "start", "end", "text", *model.fields}
     rows = [{name: value for name, value in row.items() if name in known} for row in rows]
     for row in rows:

@@ -30,6 +30,7 @@ class Model:
     Args:
         path: A checkpoint, or the folder of a run.
         device: Where it computes.
+        allowed: Packages of the user's own, whose classes the checkpoint may name.
 
     Attributes:
         classes: Names of the classes.
@@ -43,12 +44,12 @@ class Model:
         UsageError: The checkpoint cannot be used.
     """
 
-    def __init__(self, path: Path, device: str = "cpu") -> None:
+    def __init__(self, path: Path, device: str = "cpu", allowed: Sequence[str] = ()) -> None:
         checkpoint = open_checkpoint(path)
         try:
             self.reader = Reader(checkpoint.described)
             self.device = torch.device(device)
-            self.task = build_model(checkpoint).to(self.device)
+            self.task = build_model(checkpoint, allowed).to(self.device)
         except DataError as error:
             raise UsageError(f"{checkpoint.path}: {error}") from error
         except (RuntimeError, AssertionError) as error:
