@@ -125,7 +125,7 @@ class ClipArraysDataModule(StoredDataModule):
         return self.clips(rows, targets[rows])
 
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
-        """Add every modality as its kind holds it, with the lengths of what is padded."""
+        """Add every modality as its kind holds it, with the lengths of what is padded and which steps show a face."""
         for modality, kind in self.kinds.items():
             present = batch["mask"][modality] & torch.from_numpy(kind.there[rows])
             if modality in self.embeddings:
@@ -134,6 +134,10 @@ class ClipArraysDataModule(StoredDataModule):
                 values = torch.from_numpy(kind.read(rows, present.numpy()))
                 silent = kind.is_silent(values)
                 present = present if silent is None else present & ~silent
+            marks = [kind.seen(row) for row in rows]
+            if marks[0] is not None:
+                seen = torch.from_numpy(np.stack([mark for mark in marks if mark is not None])) & present[:, None]
+                batch.setdefault("seen", {})[modality], present = seen, seen.any(1)
             batch[modality], batch["mask"][modality] = values, present
             steps = [kind.valid_steps(row) for row in rows]
             if None not in steps:

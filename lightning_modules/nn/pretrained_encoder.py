@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lightning_modules.nn.dialogue_encoders import UtteranceEncoder
 from lightning_modules.nn.layer_groups import Frozen, LayerGroups
+from lightning_modules.nn.state_pooling import masked_mean
 from lightning_modules.stages import Stages
 
 Freeze = Literal["all", "none", "blocks"] | int
@@ -108,7 +109,10 @@ class PictureEncoder(PretrainedEncoder):
 
 
 class StillEncoder(PictureEncoder):
-    """An encoder of single pictures; of a clip ``(N, 3, T, H, W)`` it gives the mean over the frames."""
+    """An encoder of single pictures; of a clip ``(N, 3, T, H, W)`` it gives the mean over the frames.
+
+    Frames that are zeros show nothing (data mask so where no face was found) and do not count; 0 where all are.
+    """
 
     @abstractmethod
     def embed(self, pictures: Tensor) -> Tensor:
@@ -123,5 +127,6 @@ class StillEncoder(PictureEncoder):
         if pictures.ndim == 4:
             return self.embed(pictures)
         frames = pictures.transpose(1, 2)
-        embedded = self.embed(frames.flatten(0, 1))
-        return embedded.view(*frames.shape[:2], -1).mean(1)
+        embedded = self.embed(frames.flatten(0, 1)).view(*frames.shape[:2], -1)
+        seen = frames.flatten(2).any(2)
+        return torch.where(seen.all(1, keepdim=True), embedded.mean(1), masked_mean(embedded, seen))
