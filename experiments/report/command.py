@@ -25,7 +25,7 @@ from experiments.report.tables.report_tables import report_of
 from experiments.report.tables.text_table import Picture, Report
 from experiments.reproduce.plan import Planner
 from experiments.reproduce.tables.committed import read_committed, write_committed
-from experiments.reproduce.tables.finished_cells import read_cells
+from experiments.reproduce.tables.finished_cells import failures, read_cells
 from experiments.reproduce.tables.table import table_names
 from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import pictures_in
@@ -143,6 +143,8 @@ def summary_of(planner: Planner, results: Path | None = None) -> Summary:
     summary = summarise(table, cells)
     for row in dict.fromkeys(key[0] for key in planner.outdated(cells)):
         summary.notes.append(f"{table.row(row).label}: cells were run with other settings than {row} has now.")
+    for row, reason in (planner.obstacles() | failures(table, planner.runs)).items() if table.own else ():
+        summary.notes.append(f"{table.row(row).label}: not run: {reason}.")
     return summary
 
 

@@ -11,8 +11,9 @@ from experiments.report.tables.text_table import METRICS, STAMP, TITLES, Picture
 from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.cell import Cell
 from experiments.results.stamps import TRANSDUCTIVE
-from experiments.scores import statistics, subgroups
+from experiments.scores import subgroups
 from experiments.scores.column_score import Score
+from experiments.scores.metrics import statistics
 from experiments.scores.table_scores import RowSummary, Summary
 
 if TYPE_CHECKING:  # importing matplotlib costs a second: only who draws pays for it
@@ -29,7 +30,7 @@ def figures(summary: Summary) -> list[Picture]:
     run = [row for row in summary.rows if row.cells]
     curves = [row for row in run if any(f"val_{summary.table.metric}" in cell.curves for cell in row.cells.values())]
     drawn: list[Picture] = []
-    if run:
+    if any(row.scores for row in run):
         drawn.append((f"{name} per fold; the bar is the mean over folds", _fold_dots(summary, run)))
     if scored:
         drawn += [

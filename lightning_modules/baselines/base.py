@@ -137,7 +137,7 @@ class FittedOnce(EmotionTask):
         """Return the labels of clips as `Rows` has them; of shares the most probable class."""
         found = {}
         for task, classes in self.outputs_by_task.items():
-            of: Tensor = table.target[task]  # type: ignore[index, assignment]
+            of: Tensor = table.target[task]  # type: ignore[index]
             if of.ndim == 2:
                 of = of.argmax(1).where(~of.isnan().any(1), -1)
             if not classes:

@@ -7,7 +7,7 @@ from experiments.report.tables.text_table import METRICS, STAMP, TITLES
 from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.quantities import duration
 from experiments.results.stamps import MEANINGS, TRANSDUCTIVE
-from experiments.scores import statistics
+from experiments.scores.metrics import statistics
 from experiments.scores.table_scores import RowSummary, Summary
 
 
@@ -115,19 +115,36 @@ def versions(summary: Summary) -> str:
     return f"Measured with another version of the code than {others}: {told}."
 
 
+def value_notes(summary: Summary) -> list[str]:
+    """Return what has to be known of the table of values; nothing where no row has any."""
+    if not any(row.values for row in summary.rows):
+        return []
+    return [
+        f'Values: of the column "{TITLES[summary.headline]}", over the clips of all folds together, the seeds of a '
+        "clip weigh as one clip. CCC is Lin's concordance, MAE in the unit of the label, in brackets that of the mean "
+        "of the training labels. p: paired sign-flip test of the errors over groups against the row above, by "
+        "Holm's method."
+    ]
+
+
 def notes(summary: Summary) -> list[str]:
     """Return the caveats of the tables, one or two sentences each."""
     scores = [score for row in summary.rows for score in row.scores.values()]
     other = "Accuracy" if summary.table.metric == "uar" else "UAR"
     several_seeds = any(not math.isnan(score.seed_spread) for score in scores)
     about = [training_sizes(summary), *inference(summary), trainings(summary)]
-    lines = [
-        f"Measured: {METRICS[summary.table.metric]} in percent, {_averaged(summary, several_seeds)}.",
-        f"{_chosen(summary)} chosen on validation {summary.group_name} that are in neither train nor test.",
-        f'{other}, macro F1, interval and p are of the column "{TITLES[summary.headline]}"; UAR and macro F1 over the '
-        "clips of all folds together.",
-        *filter(None, [*about, versions(summary)]),
-    ]
+    values = value_notes(summary)
+    lines = (
+        []
+        if values and not scores
+        else [
+            f"Measured: {METRICS[summary.table.metric]} in percent, {_averaged(summary, several_seeds)}.",
+            f"{_chosen(summary)} chosen on validation {summary.group_name} that are in neither train nor test.",
+            f'{other}, macro F1, interval and p are of the column "{TITLES[summary.headline]}"; UAR and macro F1 over '
+            "the clips of all folds together.",
+        ]
+    )
+    lines += [*values, *filter(None, [*about, versions(summary)])]
     if any(row.transductive for row in summary.rows):
         lines.append(f"{TRANSDUCTIVE}: {MEANINGS[TRANSDUCTIVE]}; these rows are compared with each other alone.")
     if summary.table.synthetic:

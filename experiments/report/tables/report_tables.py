@@ -15,10 +15,11 @@ from experiments.report.tables.text_table import (
     title,
     titled,
 )  # fmt: skip
+from experiments.report.tables.value_table import value_table
 from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.quantities import NONE, percent, quantity
-from experiments.scores import statistics
 from experiments.scores.column_score import Score
+from experiments.scores.metrics import statistics
 from experiments.scores.table_scores import RowSummary, Summary
 
 _PROTOCOLS = {"paper": "paper protocol", "honest": "honest"}
@@ -26,8 +27,12 @@ _PROTOCOLS = {"paper": "paper protocol", "honest": "honest"}
 
 def report_of(summary: Summary) -> Report:
     """Return the report on a table; tables without content are left out."""
+    values = value_table(summary, titled(summary, "Values: agreement and error"))
+    if values.rows and not any(row.scores for row in summary.rows):
+        main = value_table(summary, title(summary))
+        return Report(summary, main, [cost(summary)], caveats.notes(summary))
     others = [
-        _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
+        values, _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
         group_tables.fairness(summary), group_tables.weights(summary), cost(summary), _robustness(summary),
     ]  # fmt: skip
     details = [set_apart(summary, table) for table in others if table.rows]

@@ -32,6 +32,7 @@ class TableEntry:
     unpublished: str = "-"
     real_features: bool = False
     top3: bool = False
+    own: bool = False
     missing: dict | None = None  # type: ignore[type-arg]
     vary: dict | None = None  # type: ignore[type-arg]
     synthetic: dict = field(default_factory=dict)  # type: ignore[type-arg]
@@ -48,6 +49,7 @@ class SyntheticEntry:
     protocols: list[Protocol] | None = None
     values: list | None = None  # type: ignore[type-arg]
     rows: list[str] | None = None
+    recipes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
