@@ -21,6 +21,7 @@ from experiments.report.renderings import (
     whole_markdown,
 )
 from experiments.report.tables import run_tables
+from experiments.report.tables.against_tables import OPTION, against
 from experiments.report.tables.report_tables import report_of
 from experiments.report.tables.text_table import Picture, Report
 from experiments.reproduce.plan import Planner
@@ -46,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="DIR",
         help="report on single runs, no tables: folders of folds and seeds of one experiment, or a folder of these",
+    )
+    parser.add_argument(
+        OPTION,
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="compare with published class probabilities: CSV of clip ids and a column per class",
     )
     parser.add_argument("--data", choices=("real", "synthetic"), default="real", help="synthetic: the stand-in's runs")
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="folder of all runs")
@@ -80,7 +88,7 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
         others = {"TABLE": args.tables, "--results": args.results, "--commit": args.commit, "--readme": args.readme}
         if given := [name for name, value in others.items() if value]:
             raise DataError(f"--run reports on single runs, {given[0]} is about tables; leave one of them out")
-        for line in report_runs(args.run, args.out):
+        for line in report_runs(args.run, args.out, args.against or []):
             print(line)
         return 0
     synthetic = args.data == "synthetic"
@@ -94,6 +102,8 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
     names = args.tables or table_names(project)
     if not names:
         raise DataError("no tables in experiments/tables")
+    if args.against and (len(names) != 1 or args.readme):
+        raise DataError(f"{OPTION} {args.against[0]}: name one table, or --run DIR, and no --readme")
     tables = [read_table(name, synthetic=synthetic, project=project) for name in names]
     planners = [Planner(table, args.runs, project) for table in tables]
     if args.commit:
@@ -101,6 +111,10 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
             for path in write_committed(planner.table, read_cells(planner.table, args.runs), RESULTS):
                 print(f"wrote {path}")
     reports = [report_of(summary_of(planner, args.results or _where_no_runs_are(planner))) for planner in planners]
+    if args.against:
+        summary = reports[0].summary
+        rows = {row.row.label: (row.class_names, row.runs(summary.headline)) for row in summary.rows}
+        reports[0].against.extend(against(args.against, rows, summary.group_name))
     for report in reports if args.readme else ():
         if args.tables or has_block(args.readme, report.summary.table.name):
             update_readme(args.readme, report.summary.table.name, readme_block(report))
@@ -176,7 +190,8 @@ def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
         write_atomic(folder / f"{name}.tex", whole_latex(report))
         pictures = [*figures(report.summary), *run_pictures(report.summary)]
         write_atomic(folder / f"{name}.html", html(report, pictures))
-        lines += [one_line(report.main.title), "", markdown(report.main), ""]
+        for table in (report.main, *report.against):
+            lines += [one_line(table.title), "", markdown(table), ""]
     if len(reports) > 1:
         write_atomic(page, index_html(reports))
     else:
@@ -184,12 +199,13 @@ def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
     return [*lines, f"report: {page}"]
 
 
-def report_runs(folders: Sequence[Path], out: Path | None) -> list[str]:
+def report_runs(folders: Sequence[Path], out: Path | None, others: Sequence[Path] = ()) -> list[str]:
     """Write ``report.md`` and ``report.html`` on the folds and seeds of one experiment.
 
     Args:
         folders: Folders of runs, or that hold such folders.
         out: Where the files go; the run's folder where not given, of several runs the one that holds them.
+        others: Published class probabilities to compare with.
 
     Returns:
         Lines to print: the report, and the path of the page to open.
@@ -202,6 +218,13 @@ def report_runs(folders: Sequence[Path], out: Path | None) -> list[str]:
     if not out and len(runs) > 1:
         place = Path(os.path.relpath(os.path.commonpath([run.folder.resolve() for run in runs])))
     report = run_tables.report_of(runs)
+    if others:
+        first, selections = runs[0].result, run_tables.selections_of(runs)
+        rows = {
+            run_tables.SELECTIONS[name]: (first["class_names"], run_tables.classes_of(runs, name))
+            for name in selections
+        }
+        report.tables[2:2] = against(others, rows, first["group_name"])
     text = run_markdown(report)
     try:
         place.mkdir(parents=True, exist_ok=True)
