@@ -19,15 +19,18 @@ from atomic_files import replacing
 from lightning_modules.base import Batch, EmotionTask, select_clip
 
 
-def save(figure: Figure, path: Path, synthetic: bool) -> None:
-    """Write a figure as PNG, stamped where it shows a stand-in.
+def save(figure: Figure, path: Path, synthetic: bool, transductive: bool = False) -> None:
+    """Write a figure as PNG, stamped where it shows a stand-in, or clips of the test were part of the input.
 
     Args:
         figure: The figure.
         path: File to write.
         synthetic: Whether the data are a stand-in.
+        transductive: Whether speakers were standardised by their clips of the test.
     """
     FigureCanvasAgg(figure)
+    if transductive:
+        figure.text(0.5, 0.005, "TRANSDUCTIVE", color="red", alpha=0.6, size=9, ha="center", va="bottom")
     if synthetic:
         figure.text(0.5, 0.5, "SYNTHETIC", color="red", alpha=0.2, size=28, rotation=20, ha="center", va="center")
     for text in figure.findobj(Text):
@@ -182,6 +185,7 @@ class ResultPlots(Callback):
 
     only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
     leaves_files = True  # not in a trial run
+    draws = True  # of the tests that end a run after the last alone
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the table of the test run and the history of the run."""
@@ -193,13 +197,13 @@ class ResultPlots(Callback):
         if data.class_names:
             labelled = table.labels >= 0
             figure = draw_confusion(table.labels[labelled], table.scores.argmax(1)[labelled], data.class_names)
-            save(figure, folder / "confusion.png", data.synthetic)
+            save(figure, folder / "confusion.png", data.synthetic, data.transductive)
         if table.values:
-            save(draw_values(table.values), folder / "values.png", data.synthetic)
+            save(draw_values(table.values), folder / "values.png", data.synthetic, data.transductive)
         history = folder.with_name("metrics.csv")
         if folder.name == "plots" and history.exists():
             with history.open(newline="") as file:
-                save(draw_curves(list(csv.DictReader(file))), folder / "curves.png", data.synthetic)
+                save(draw_curves(list(csv.DictReader(file))), folder / "curves.png", data.synthetic, data.transductive)
 
 
 class AttentionPlot(Callback):
@@ -213,6 +217,7 @@ class AttentionPlot(Callback):
 
     only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
     leaves_files = True  # not in a trial run
+    draws = True  # of the tests that end a run after the last alone
 
     def __init__(self, clips: int = 4) -> None:
         self.clips = clips
@@ -252,4 +257,4 @@ class AttentionPlot(Callback):
         else:
             video = torch.cat([self._clips_to_draw[label]["video"] for label in outputs]).float().cpu()
             figure = draw_attention(video, attention, titles)
-        save(figure, plot_folder(trainer) / "attention.png", data.synthetic)
+        save(figure, plot_folder(trainer) / "attention.png", data.synthetic, data.transductive)

@@ -75,10 +75,11 @@ class PredictionWriter(Callback):
 
     @staticmethod
     def _condition_suffix(trainer: Trainer) -> str:
-        """Return the part of the file name that says which modalities were dropped from the clips, and what leaked."""
+        """Return what a file name says of modalities that were dropped, of a leak, and of clips seen without labels."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         lost = "".join(f"-{modality}-missing-{rate:g}" for modality, rate in sorted(data.missing.items()) if rate)
-        return f"{lost}-leaked" if data.leaked else lost
+        seen = f"{lost}-leaked" if data.leaked else lost
+        return f"{seen}-transductive" if data.transductive else seen
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the predictions of the test run."""

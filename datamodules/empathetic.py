@@ -86,11 +86,7 @@ class EmpatheticDataModule(StoredDataModule):
         return {"text": list(self.inputs.shape[1:])}
 
     def rows(self, split: Split) -> np.ndarray:
-        """Return the rows of the store that belong to a split.
-
-        Raises:
-            DataError: If there are none.
-        """
+        """Return the rows of the store that belong to a split."""
         return self.rows_of_split(split)
 
     @property

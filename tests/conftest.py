@@ -28,7 +28,7 @@ def _no_open_wandb_run():
         wandb.finish()
 
 
-def leave_blank(figure: Any, path: Path, synthetic: bool) -> None:
+def leave_blank(figure: Any, path: Path, *stamps: bool) -> None:
     """Stands in for `callbacks.plots.save`: an empty file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
@@ -138,6 +138,13 @@ def empathetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def avamerg(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of the prepared stand-in of AvaMERG."""
     return stand_in(tmp_path_factory.mktemp("data") / "avamerg", "avamerg", clips=40)
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of clips of one's own, by the recipe of CFN-SR: 24 speakers x 2 clips."""
+    options = ["--recipe", "cfnsr", "--views.video.size", "32"]
+    return stand_in(tmp_path_factory.mktemp("data") / "clips", "clips", *options, clips=48)
 
 
 def read_experiment(name: str, overlay: bool = False) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from experiments.report.command import report_on
 from experiments.reproduce import command as reproduce
 from experiments.reproduce import missing
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import read_cell, read_json
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -156,14 +156,14 @@ def test_a_fit_and_its_test_leave_both_pictures_stamped(tmp_path, monkeypatch):
     stamps = []
     original = plots.save
     monkeypatch.setattr(
-        plots, "save", lambda figure, path, synthetic: stamps.append(synthetic) or original(figure, path, synthetic)
+        plots, "save", lambda figure, path, *stamped: stamps.append(stamped) or original(figure, path, *stamped)
     )
     run = trainer(tmp_path, 2, [History(), ResultPlots()])
     task, data = TinyTask(), TinyData()
     run.fit(task, datamodule=data)
     run.test(task, datamodule=data, verbose=False)
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"confusion.png", "curves.png"}
-    assert stamps == [True, True]  # TinyData says that it is synthetic
+    assert stamps == [(True, False)] * 2  # TinyData says that it is synthetic
     (tmp_path / "result.json").touch()
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "plots").iterdir()}
     run.test(task, datamodule=data, verbose=False)  # of a finished run: beside its own pictures

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from datamodules.media.blazeface import FoundFace
+from datamodules.media.found_face import FoundFace
 
 PERSON = "person"  # the column of an index that says whom to follow in a clip
 RULES = ("largest", "central")

@@ -17,7 +17,6 @@ from error_texts import first_line
 
 PACKAGE = "package:"
 _FILES = ("tokenizer.json", "vocab.txt")
-WORDPIECE = ("tokenizer.json", "tokenizer_config.json")  # files of a stand-in's tokenizer
 
 
 def source_folder(source: str) -> Path | None:
@@ -116,44 +115,3 @@ def _load(folder: Path | None, source: str) -> tuple[Any, dict[str, str]]:
         str(folder or source), local_files_only=folder is not None, trust_remote_code=False
     )
     return loaded.backend_tokenizer, {"pad_token": loaded.pad_token, "sep_token": loaded.sep_token}
-
-
-def train_wordpiece(texts: Sequence[str], folder: Path) -> None:
-    """Write the files of `wordpiece_files` to a folder, where `Tokens` finds them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in zip(WORDPIECE, wordpiece_files(texts), strict=True):
-        (folder / name).write_text(content, encoding="utf-8")
-
-
-def wordpiece_files(texts: Sequence[str], size: int = 1024) -> tuple[str, str]:
-    """Return the content of the two files of a small WordPiece tokenizer for a stand-in corpus.
-
-    Args:
-        texts: What it is trained on; the same texts give the same files.
-        size: Largest number of ids.
-    """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    words: dict[str, int] = {}
-    for text in texts:
-        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
-            words[word] = words.get(word, 0) + 1
-    # Whole words, the frequent ones first, then single characters: the trainer of the library breaks ties by chance.
-    letters = sorted({letter for word in words for letter in word})
-    base = [*special, *letters, *(f"##{letter}" for letter in letters)]
-    ranked = [word for word in sorted(words, key=lambda word: (-words[word], word)) if word not in base]
-    vocabulary = {piece: index for index, piece in enumerate([*base, *ranked][:size])}
-    tokenizer.model = models.WordPiece(vocab=vocabulary, unk_token="[UNK]")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B [SEP]",
-        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
-    )
-    tokenizer.add_special_tokens(special)
-    names = {f"{kind}_token": f"[{kind.upper()}]" for kind in ("pad", "unk", "cls", "sep", "mask")}
-    content = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **names}
-    return tokenizer.to_str(pretty=True), json.dumps(content, indent=1) + "\n"

@@ -9,16 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.base import Normalize
 from datamodules.batches import Batch, ClipDataset, Split
 from datamodules.errors import DataError
-from datamodules.shapes.array_kinds import find_array, kind_of
-from datamodules.shapes.frame_groups import Normalization
-from datamodules.shapes.kind import Kind
+from datamodules.shapes.kinds.kind import Kind
+from datamodules.shapes.kinds.lookup import find_array, kind_of
+from datamodules.shapes.kinds.whole_frames import Normalization
+from datamodules.shapes.speakers import refuse_to_standardize
 from datamodules.shapes.stored import StoredDataModule
 
 
 class ClipArraysDataModule(StoredDataModule):
-    """Clips of a prepared store, as `datamodules.shapes.array_kinds` reads its arrays.
+    """Clips of a prepared store, as `datamodules.shapes.kinds` reads its arrays.
 
     Args:
         root: Folder of the corpus.
@@ -30,6 +32,8 @@ class ClipArraysDataModule(StoredDataModule):
         augment_scope: One draw per clip, or ``frame`` as the code released with CFN-SR has it.
         wave_seconds: Length of the wave: the middle of a longer clip, zeros after a shorter one.
         color_order: ``bgr`` as the code released with CFN-SR has it.
+        normalize: ``speaker`` centres and scales the features of every speaker with the statistics of all clips of that
+            speaker, those of the test too; no label is read. Stamps results TRANSDUCTIVE.
         **kwargs: See `StoredDataModule`.
     """
 
@@ -46,6 +50,7 @@ class ClipArraysDataModule(StoredDataModule):
         augment_scope: Literal["clip", "frame"] = "clip",
         wave_seconds: float = 4.0,
         color_order: Literal["rgb", "bgr"] = "rgb",
+        normalize: Normalize = "none",
         **kwargs: Any,
     ) -> None:
         super().__init__(root, **kwargs)
@@ -62,6 +67,7 @@ class ClipArraysDataModule(StoredDataModule):
         self.augment = augment
         self.augment_scope = augment_scope
         self.color_order = color_order
+        self.normalize = normalize
         self.check_missing(self.modalities)
 
     def default_modalities(self) -> list[str]:
@@ -96,7 +102,12 @@ class ClipArraysDataModule(StoredDataModule):
                 else "name these in --data.modalities, or another --data.store"
             )
             raise DataError(f"{store.folder} holds no {lacking[0]}, but {', '.join(store.arrays)}; {use}")
-        return {name: kind_of(store, found[name], self) for name in wanted}
+        kinds = {name: kind_of(store, found[name], self) for name in wanted}
+        for name, kind in kinds.items() if self.transductive else ():
+            if kind.step_axes is None:
+                raise refuse_to_standardize(name, f"{kind.view}, no features")
+            _ = kind.by_speaker  # refused here, not in the first batch
+        return kinds
 
     @property
     def input_kinds(self) -> dict[str, str]:
@@ -134,6 +145,8 @@ class ClipArraysDataModule(StoredDataModule):
                 values = torch.from_numpy(kind.read(rows, present.numpy()))
                 silent = kind.is_silent(values)
                 present = present if silent is None else present & ~silent
+                if self.transductive:
+                    values = torch.from_numpy(kind.by_speaker.apply(values.numpy(), rows))
             marks = [kind.seen(row) for row in rows]
             if marks[0] is not None:
                 seen = torch.from_numpy(np.stack([mark for mark in marks if mark is not None])) & present[:, None]

@@ -1,5 +1,7 @@
 """Features of all clips as one table per modality: checked, in float32, scaled where that was asked for."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
@@ -11,16 +13,19 @@ from error_texts import first_names
 
 _FEW = 0.1  # of the clips: so few that differ from all others may be a mistake
 _LEAST = 1e-7  # of the mean: a deviation below it is what rounding leaves of a constant
+Rows = np.ndarray | slice
+# Rows by whose statistics others are centred and scaled, and these others; one after the other.
+Scalings = Sequence[tuple[Rows, Rows]]
 
 
-def dense_table(modality: str, values: np.ndarray, ids: list[str], train: np.ndarray | None) -> Tensor:
+def dense_table(modality: str, values: np.ndarray, ids: list[str], scalings: Scalings = ()) -> Tensor:
     """Return features of one shape.
 
     Args:
         modality: Its name, for messages.
         values: ``(N, ...)``.
         ids: Clip ids.
-        train: Rows by whose statistics they are centred and scaled; None where they stay as they are.
+        scalings: How they are centred and scaled, element by element.
 
     Returns:
         float32 ``(N, ...)``; bytes as they are where they are not scaled.
@@ -28,21 +33,21 @@ def dense_table(modality: str, values: np.ndarray, ids: list[str], train: np.nda
     Raises:
         DataError: If they are no floats or bytes, or not finite.
     """
-    if _stays(modality, values.dtype, train):
+    if _stays(modality, values.dtype, scalings):
         return torch.from_numpy(values)
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
         values = values.astype(np.float32)
     _require_finite(modality, np.isfinite(values.reshape(len(values), -1)).all(1), ids)
-    if train is not None:
+    for known, scaled in scalings:
         # In float64 the deviation of a constant is exactly 0; float32 leaves a rounding error to divide by.
-        known = values[train].astype(np.float64)
-        deviation = known.std(0)
-        values = ((values - known.mean(0)) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
+        of = values[known].astype(np.float64)
+        deviation = of.std(0)
+        values[scaled] = (values[scaled] - of.mean(0)) / np.where(deviation > 0, deviation, 1)
     return torch.from_numpy(values)
 
 
 def sequence_table(
-    modality: str, arrays: list[np.ndarray], ids: list[str], train: np.ndarray | None, axis: int, steps: int | None
+    modality: str, arrays: list[np.ndarray], ids: list[str], scalings: Scalings, axis: int, steps: int | None
 ) -> Sequences:
     """Return sequences of unequal length.
 
@@ -50,7 +55,7 @@ def sequence_table(
         modality: Its name, for messages.
         arrays: Those of each clip, ``(T, ...)``, or ``(n, T)`` where time is the last axis.
         ids: Clip ids.
-        train: Rows by whose steps they are centred and scaled, feature by feature; None where they stay as they are.
+        scalings: How they are centred and scaled, feature by feature over all steps.
         axis: The axis of time, 0 or 1.
         steps: Number of steps that every clip is cut or padded to; None for the longest of a batch.
 
@@ -76,12 +81,15 @@ def sequence_table(
     if steps is not None and (longer := [clip for clip, a in zip(ids, arrays, strict=True) if a.shape[axis] > steps]):
         rank_zero_warn(f"--data.steps: {modality} of {len(longer)} clips is longer than {steps} steps and cut there")
     arrays = [np.array(array[:, :steps] if axis else array[:steps]) for array in arrays]  # what is cut off is let go
-    if not _stays(modality, first.dtype, train):
+    if not _stays(modality, first.dtype, scalings):
         with np.errstate(over="ignore"):
             arrays = [array.astype(np.float32) for array in arrays]
         _require_finite(modality, np.array([bool(np.isfinite(array).all()) for array in arrays]), ids)
-    if train is not None:
-        arrays = _scaled([arrays[row] for row in train], arrays, axis)
+    for known, scaled in scalings:
+        rows = np.arange(len(arrays))
+        values = _scaled([arrays[row] for row in rows[known]], [arrays[row] for row in rows[scaled]], axis)
+        for row, array in zip(rows[scaled], values, strict=True):
+            arrays[row] = array
     if empty := [clip for clip, array in zip(ids, arrays, strict=True) if not array.shape[axis]]:
         rank_zero_warn(
             f"--data.features: {modality} of {len(empty)} clips has no step and counts as absent: {first_names(empty)}"
@@ -89,10 +97,10 @@ def sequence_table(
     return Sequences([torch.from_numpy(array) for array in arrays], axis, steps)
 
 
-def _stays(modality: str, kind: np.dtype, train: np.ndarray | None) -> bool:
+def _stays(modality: str, kind: np.dtype, scalings: Scalings) -> bool:
     if kind.kind != "f" and kind != np.uint8:
         raise DataError(f"--data.features: {modality} is {kind}; expected floats or uint8")
-    return kind == np.uint8 and train is None
+    return kind == np.uint8 and not scalings
 
 
 def _require_finite(modality: str, finite: np.ndarray, ids: list[str]) -> None:
@@ -102,13 +110,13 @@ def _require_finite(modality: str, finite: np.ndarray, ids: list[str]) -> None:
         raise DataError(f"--data.features: {modality} is not finite in {len(bad)} clips: {clips}")
 
 
-def _scaled(train: list[np.ndarray], arrays: list[np.ndarray], axis: int) -> list[np.ndarray]:
-    """Return the arrays centred and scaled by the steps of the training clips; clip by clip, to take no room."""
-    count = sum(array.shape[axis] for array in train)
+def _scaled(known: list[np.ndarray], arrays: list[np.ndarray], axis: int) -> list[np.ndarray]:
+    """Return the arrays centred and scaled by the steps of the known ones; clip by clip, to take no room."""
+    count = sum(array.shape[axis] for array in known)
     if not count:
         return arrays
-    mean = sum(array.sum(axis, np.float64, keepdims=True) for array in train) / count
-    square = sum(np.square(array - mean).sum(axis, keepdims=True) for array in train) / count
+    mean = sum(array.sum(axis, np.float64, keepdims=True) for array in known) / count
+    square = sum(np.square(array - mean).sum(axis, keepdims=True) for array in known) / count
     deviation = np.sqrt(square)
     scale = np.where(deviation > _LEAST * np.abs(mean), deviation, 1)
     return [((array - mean) / scale).astype(np.float32) for array in arrays]

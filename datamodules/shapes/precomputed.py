@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from datamodules.base import EmotionDataModule
+from datamodules.base import EmotionDataModule, Normalize
 from datamodules.batches import KEYS, Batch, ClipDataset, Split, zero_absent
 from datamodules.errors import DataError
 from datamodules.reading.feature_csv import CONFIDENCE
@@ -24,8 +24,9 @@ from datamodules.reading.mmsa import SUFFIXES, MMSAFile, read_mmsa
 from datamodules.reading.names import check_name
 from datamodules.reading.provenance import NAME, check_columns, told_of
 from datamodules.reading.stand_in import STAND_IN
-from datamodules.shapes.feature_tables import dense_table, sequence_table
+from datamodules.shapes.feature_tables import Rows, dense_table, sequence_table
 from datamodules.shapes.sequences import Sequences
+from datamodules.shapes.speakers import clips_of_speakers, refuse_to_standardize
 from datamodules.store.reader import read_manifest
 from error_texts import first_names
 
@@ -43,6 +44,8 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         index: CSV with columns id, group, fold or split, and target, ``soft_<class>`` or ``value_<task>``.
         class_names: Names of the classes; ``0``, ``1``, ... where not given.
         standardize: Modalities whose features are centred and scaled with the statistics of the training clips, or all.
+        normalize: ``speaker`` centres and scales every modality of every speaker with the statistics of all clips of
+            that speaker, those of the test too; no label is read. Stamps results TRANSDUCTIVE. ``standardize`` follows.
         columns: Modalities that lie in tables, ``<id>.csv``, and their columns, names or globs: ``{face: ["AU*_r"]}``.
         confidence: Rows of a table whose ``confidence`` is below it hold no face.
         steps: Number of steps that every clip of a modality is cut or padded to; the longest of the batch where not
@@ -62,6 +65,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         index: str = "index.csv",
         class_names: list[str] | None = None,
         standardize: list[str] | Literal["all"] | None = None,
+        normalize: Normalize = "none",
         columns: dict[str, list[str]] | None = None,
         confidence: float = CONFIDENCE,
         steps: dict[str, int] | None = None,
@@ -75,12 +79,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not self.index_path.exists():
             raise DataError(f"no index of clips at {self.index_path}; docs/data.md tells what --data.root holds")
         if is_pickle:
-            if given := next(
-                (name for name, value in (("class_names", class_names), ("columns", columns)) if value), ""
-            ):
-                raise DataError(
-                    f"--data.{given}: {whole} holds values and arrays, no classes and no tables; leave it out"
-                )
+            if given := [name for name, of in (("class_names", class_names), ("columns", columns)) if of]:
+                told = f"{whole} holds values and arrays, no classes and no tables; leave it out"
+                raise DataError(f"--data.{given[0]}: {told}")
             check_memory([whole])
             pickle = read_mmsa(whole, values or ())
             self.clip_index = pickle.index
@@ -104,15 +105,12 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             raise DataError(f"--data.features: {taken[0]} is the name of something else in a batch; give it another")
         self.modalities = list(self.features)
         self.standardize = list(features) if standardize == "all" else standardize or []
+        self.normalize = normalize
+        self.speakers = clips_of_speakers(self.groups) if normalize == "speaker" else []
         self.steps, self.time_last = steps or {}, time_last or []
         self._check_options(columns or {}, confidence)
-        self.files: MMSAFile | FeatureFiles = (
-            pickle
-            if is_pickle
-            else FeatureFiles(
-                whole, self.features, self.ids, self.index_path, columns or {}, confidence, self.time_last
-            )
-        )
+        of = (whole, self.features, self.ids, self.index_path, columns or {}, confidence, self.time_last)
+        self.files: MMSAFile | FeatureFiles = pickle if is_pickle else FeatureFiles(*of)
         self.manifest = self._read_manifest()
         if self.manifest:
             self.corpus = self.manifest["corpus"]
@@ -122,11 +120,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         )
 
     def _check_options(self, columns: dict[str, list[str]], confidence: float) -> None:
-        """Refuse an option about a modality that is not read, or out of range.
-
-        Raises:
-            DataError: There is one.
-        """
+        """Refuse an option about a modality that is not read, or out of range, by a DataError."""
         for name, given in (
             ("missing", self.missing),
             ("standardize", self.standardize),
@@ -204,24 +198,24 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """Features per modality in the order of the index; floats as float32, uint8 as stored.
 
         Raises:
-            DataError: If a file is missing or damaged, or an array has another shape, type or a value that is not
-                finite, or they would fill the memory.
+            DataError: If a file is missing, damaged, of another shape or type, not finite, or they fill the memory.
         """
         check_memory(self.files.files())
         return {modality: self._table(modality) for modality in self.features}
 
     def _table(self, modality: str) -> Tensor | Sequences:
-        if isinstance(self.files, MMSAFile):
-            found = self.files.read(self.features[modality])
-        else:
-            found = self.files.read(modality)
-        train = self.rows["train"] if modality in self.standardize else None
+        found = self.files.read(self.features[modality] if isinstance(self.files, MMSAFile) else modality)
+        if self.speakers and found[0].dtype == np.uint8:
+            raise refuse_to_standardize(modality, "bytes, as pictures are")
+        scalings: list[tuple[Rows, Rows]] = [(rows, rows) for rows in self.speakers]
+        if modality in self.standardize:
+            scalings.append((self.rows["train"], slice(None)))
         axis, steps = int(modality in self.time_last), self.steps.get(modality)
         table: Tensor | Sequences
         if isinstance(found, np.ndarray) and steps is None:
-            table = dense_table(modality, found, self.ids, train)
+            table = dense_table(modality, found, self.ids, scalings)
         else:
-            table = sequence_table(modality, list(found), self.ids, train, axis, steps)
+            table = sequence_table(modality, list(found), self.ids, scalings, axis, steps)
         shape = table.shape if isinstance(table, Sequences) else table.shape[1:]
         check_columns(self.folder / NAME, modality, self.provenance, shape[0] if axis else shape[-1])
         return table

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Scan
 from datamodules.errors import DataError, MediaError
-from datamodules.media.blazeface import FoundFace, find_faces
+from datamodules.media.blazeface import find_faces
 from datamodules.media.boxes import (
     JOINTS,
     PARTS,
@@ -26,12 +26,13 @@ from datamodules.media.boxes import (
 )
 from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import detect_boxes
-from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, for_entry, level
+from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, for_entry
+from datamodules.media.found_face import FoundFace, level
 from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.letterbox import letter_box
 from datamodules.media.people_in_picture import Followed
 from datamodules.reading.matches import print_unmatched
-from datamodules.shapes.window_rules import FPS
+from datamodules.shapes.grids.window_rules import FPS
 from datamodules.store.reader import Store
 from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
 

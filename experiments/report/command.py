@@ -1,6 +1,7 @@
-"""``cli.py report``: every table as Markdown, LaTeX and one self-contained HTML file, from result files only."""
+"""``cli.py report``: tables and single runs as Markdown, LaTeX and self-contained HTML, from result files alone."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,15 +10,27 @@ from datamodules.errors import DataError
 from experiments.report.markup import one_line
 from experiments.report.plots import figures, run_pictures
 from experiments.report.readme import has_block, update_readme
-from experiments.report.renderings import html, index_html, markdown, readme_block, whole_latex, whole_markdown
-from experiments.report.report_tables import report_of
-from experiments.report.run_report import report_runs
-from experiments.report.text_table import Report
-from experiments.reproduce.committed import read_committed, write_committed
-from experiments.reproduce.finished_cells import read_cells
+from experiments.report.renderings import (
+    html,
+    index_html,
+    markdown,
+    readme_block,
+    run_html,
+    run_markdown,
+    whole_latex,
+    whole_markdown,
+)
+from experiments.report.tables import run_tables
+from experiments.report.tables.against_tables import OPTION, against
+from experiments.report.tables.report_tables import report_of
+from experiments.report.tables.text_table import Picture, Report
 from experiments.reproduce.plan import Planner
-from experiments.reproduce.table import table_names
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.committed import read_committed, write_committed
+from experiments.reproduce.tables.finished_cells import failures, read_cells
+from experiments.reproduce.tables.table import table_names
+from experiments.reproduce.tables.table_file import read_table
+from experiments.results.cell import pictures_in
+from experiments.results.run import Run, read_runs
 from experiments.scores.table_scores import Summary, summarise
 from experiments.settings.config import PROJECT
 
@@ -34,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="DIR",
         help="report on single runs, no tables: folders of folds and seeds of one experiment, or a folder of these",
+    )
+    parser.add_argument(
+        OPTION,
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="compare with published class probabilities: CSV of clip ids and a column per class",
     )
     parser.add_argument("--data", choices=("real", "synthetic"), default="real", help="synthetic: the stand-in's runs")
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="folder of all runs")
@@ -68,7 +88,7 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
         others = {"TABLE": args.tables, "--results": args.results, "--commit": args.commit, "--readme": args.readme}
         if given := [name for name, value in others.items() if value]:
             raise DataError(f"--run reports on single runs, {given[0]} is about tables; leave one of them out")
-        for line in report_runs(args.run, args.out):
+        for line in report_runs(args.run, args.out, args.against or []):
             print(line)
         return 0
     synthetic = args.data == "synthetic"
@@ -82,6 +102,8 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
     names = args.tables or table_names(project)
     if not names:
         raise DataError("no tables in experiments/tables")
+    if args.against and (len(names) != 1 or args.readme):
+        raise DataError(f"{OPTION} {args.against[0]}: name one table, or --run DIR, and no --readme")
     tables = [read_table(name, synthetic=synthetic, project=project) for name in names]
     planners = [Planner(table, args.runs, project) for table in tables]
     if args.commit:
@@ -89,6 +111,10 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
             for path in write_committed(planner.table, read_cells(planner.table, args.runs), RESULTS):
                 print(f"wrote {path}")
     reports = [report_of(summary_of(planner, args.results or _where_no_runs_are(planner))) for planner in planners]
+    if args.against:
+        summary = reports[0].summary
+        rows = {row.row.label: (row.class_names, row.runs(summary.headline)) for row in summary.rows}
+        reports[0].against.extend(against(args.against, rows, summary.group_name))
     for report in reports if args.readme else ():
         if args.tables or has_block(args.readme, report.summary.table.name):
             update_readme(args.readme, report.summary.table.name, readme_block(report))
@@ -131,6 +157,8 @@ def summary_of(planner: Planner, results: Path | None = None) -> Summary:
     summary = summarise(table, cells)
     for row in dict.fromkeys(key[0] for key in planner.outdated(cells)):
         summary.notes.append(f"{table.row(row).label}: cells were run with other settings than {row} has now.")
+    for row, reason in (planner.obstacles() | failures(table, planner.runs)).items() if table.own else ():
+        summary.notes.append(f"{table.row(row).label}: not run: {reason}.")
     return summary
 
 
@@ -162,9 +190,55 @@ def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
         write_atomic(folder / f"{name}.tex", whole_latex(report))
         pictures = [*figures(report.summary), *run_pictures(report.summary)]
         write_atomic(folder / f"{name}.html", html(report, pictures))
-        lines += [one_line(report.main.title), "", markdown(report.main), ""]
+        for table in (report.main, *report.against):
+            lines += [one_line(table.title), "", markdown(table), ""]
     if len(reports) > 1:
         write_atomic(page, index_html(reports))
     else:
         page = folder / f"{reports[0].summary.table.name}.html"
     return [*lines, f"report: {page}"]
+
+
+def report_runs(folders: Sequence[Path], out: Path | None, others: Sequence[Path] = ()) -> list[str]:
+    """Write ``report.md`` and ``report.html`` on the folds and seeds of one experiment.
+
+    Args:
+        folders: Folders of runs, or that hold such folders.
+        out: Where the files go; the run's folder where not given, of several runs the one that holds them.
+        others: Published class probabilities to compare with.
+
+    Returns:
+        Lines to print: the report, and the path of the page to open.
+
+    Raises:
+        DataError: If there is no finished run, or what is there is no whole one.
+    """
+    runs = read_runs(folders)
+    place = out or runs[0].folder
+    if not out and len(runs) > 1:
+        place = Path(os.path.relpath(os.path.commonpath([run.folder.resolve() for run in runs])))
+    report = run_tables.report_of(runs)
+    if others:
+        first, selections = runs[0].result, run_tables.selections_of(runs)
+        rows = {
+            run_tables.SELECTIONS[name]: (first["class_names"], run_tables.classes_of(runs, name))
+            for name in selections
+        }
+        report.tables[2:2] = against(others, rows, first["group_name"])
+    text = run_markdown(report)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        write_atomic(place / "report.md", text)
+        write_atomic(place / "report.html", run_html(report, _pictures(runs)))
+    except OSError as error:
+        raise DataError(f"cannot write {place}: {error.strerror}; name another folder with --out") from error
+    return [text.rstrip("\n"), "", f"report: {place / 'report.html'}"]
+
+
+def _pictures(runs: Sequence[Run]) -> list[Picture]:
+    """Return the pictures that runs left, with captions."""
+    found: list[Picture] = []
+    for run in runs:
+        of = f"fold {run.key[0]}, seed {run.key[1]}: " if len(runs) > 1 else ""
+        found += [(f"{of}{path.stem}", path.read_bytes()) for path in pictures_in(run.folder)]
+    return found

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.report.text_table import METRICS, STAMP, TITLES, Picture, metric_name
-from experiments.reproduce.table import COLUMNS
+from experiments.report.tables.text_table import METRICS, STAMP, TITLES, Picture, metric_name
+from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.cell import Cell
-from experiments.scores import statistics, subgroups
+from experiments.results.stamps import TRANSDUCTIVE
+from experiments.scores import subgroups
 from experiments.scores.column_score import Score
+from experiments.scores.metrics import statistics
 from experiments.scores.table_scores import RowSummary, Summary
 
 if TYPE_CHECKING:  # importing matplotlib costs a second: only who draws pays for it
@@ -28,7 +30,7 @@ def figures(summary: Summary) -> list[Picture]:
     run = [row for row in summary.rows if row.cells]
     curves = [row for row in run if any(f"val_{summary.table.metric}" in cell.curves for cell in row.cells.values())]
     drawn: list[Picture] = []
-    if run:
+    if any(row.scores for row in run):
         drawn.append((f"{name} per fold; the bar is the mean over folds", _fold_dots(summary, run)))
     if scored:
         drawn += [
@@ -112,6 +114,9 @@ def _fold_dots(summary: Summary, rows: Sequence[RowSummary]) -> bytes:
                     axes.scatter([place + shift] * len(values), values, s=18, color=COLOURS[column], label=label)
                     axes.hlines(values.mean(), place + shift - 0.1, place + shift + 0.1, color=COLOURS[column], lw=2)
         axes.axhline(100 * summary.majority, color="grey", ls=":", lw=1, label="Majority class")
+        apart = sum(not row.transductive for row in rows)
+        if apart < len(rows):
+            axes.axvspan(apart - 0.5, len(rows) - 0.5, color="red", alpha=0.07, label=TRANSDUCTIVE)
         axes.set_xticks(range(len(rows)), [row.row.label for row in rows], rotation=20, ha="right")
         axes.set_ylabel(f"{METRICS[summary.table.metric]}, %")
         axes.grid(axis="y", alpha=0.3)
@@ -248,6 +253,7 @@ def _robustness(summary: Summary, rows: Sequence[RowSummary]) -> bytes:
             if curve := row.robustness.get(modalities[index]):
                 label = f"{row.row.label}: area {100 * curve.area:.1f}"
                 style: dict[str, Any] = {"marker": "o", "ms": 3, "color": _CYCLE[place % len(_CYCLE)]}
+                style["ls"] = "--" if row.transductive else "-"
                 axes.plot(curve.rates, 100 * np.array(curve.values), label=label, **style)
         axes.axhline(100 * summary.majority, color="grey", ls=":", lw=1)
         axes.set_xlabel(f"share of clips without {modalities[index]}", fontsize=8)

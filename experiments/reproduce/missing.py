@@ -16,7 +16,7 @@ from pathlib import Path
 from datamodules.errors import DataError
 from error_texts import first_line
 from experiments.reproduce.plan import Job
-from experiments.reproduce.table import Table
+from experiments.reproduce.tables.table import Table
 from experiments.results.predictions import missing_predictions, subset_name, subset_of
 
 REPORTED = {"paper": "last", "honest": "selected"}  # of the best epoch on the test fold no robustness is claimed

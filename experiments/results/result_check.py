@@ -16,6 +16,7 @@ RESULT: dict[str, Any] = {
     "protocol": str,
     "synthetic": bool,
     "leaked": bool,  # the model saw what its labels were made of, or what came after them
+    "transductive": bool,  # the clips of the test, without their labels, are part of what its input was made by
     "corpus": str,
     "class_names": list,  # none where there are values alone
     "outputs": dict,  # task -> what it means: kind, classes, unit, range; empty in results of an earlier version
@@ -42,7 +43,7 @@ RESULT: dict[str, Any] = {
     "request_hash": str,
 }
 # Fields that results of an earlier version lack.
-LATER: dict[str, Any] = {"leaked": False, "outputs": {}, "provenance": {}, "baselines": {}}
+LATER: dict[str, Any] = {"leaked": False, "transductive": False, "outputs": {}, "provenance": {}, "baselines": {}}
 _METRICS = ("accuracy", "uar", "f1")
 
 

@@ -5,25 +5,28 @@ because small folds may lack classes. The seeds of a clip weigh as one clip: row
 every clip, and intervals resample seeds beside groups.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from experiments.reproduce.table import COLUMNS, Cells, Row, Table
+from experiments.reproduce.tables.table import COLUMNS, Cells, Row, Table
 from experiments.results.cell import Cell
-from experiments.scores import statistics, subgroups
+from experiments.results.predictions import Predictions
+from experiments.results.stamps import stamped
+from experiments.scores import subgroups, value_rows
 from experiments.scores.column_score import Score, score_of
+from experiments.scores.metrics import statistics
 from experiments.scores.robustness import Robustness, curves, subset_means
+from experiments.scores.run_score import Scored
 from experiments.settings.config import Config
 
 if TYPE_CHECKING:  # see `subgroups`
     import pandas as pd
 
 _UNTESTED = statistics.SignFlips(np.nan)
-LEAKED = "LEAKED"  # stands before whatever is shown of a model that saw what its labels were made of
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class RowSummary:
         subsets: The metric by the modalities that are left, of the column of `robustness`.
         p: Holm-corrected p value against the nearest row above that has the column; NaN where not tested.
         drawn: Random sign patterns behind it; 0 where all were counted.
+        values: Scores of values by column and task.
     """
 
     row: Row
@@ -47,21 +51,31 @@ class RowSummary:
     subsets: dict[tuple[str, ...], float]
     p: float = np.nan
     drawn: int = 0
+    values: dict[str, dict[str, Scored]] = field(default_factory=dict)
+
+    @property
+    def transductive(self) -> bool:
+        """Whether it stands apart: a model of it saw the clips of the test, without their labels."""
+        return any(cell.result.get("transductive") for cell in self.cells.values())
 
     @property
     def class_names(self) -> list[str]:
         """Names of the classes; none without cells."""
         return next((cell.result["class_names"] for cell in self.cells.values()), [])
 
+    def rank(self, column: str) -> float:
+        """Return what a row is ranked by: the metric of a column, or the agreement of values; NaN where not run."""
+        if column in self.scores:
+            return self.scores[column].mean
+        return value_rows.agreement(self.values.get(column, {}))
+
+    def runs(self, column: str) -> dict[tuple[int, int], Predictions]:
+        """Return the predictions of a column by fold and seed."""
+        return _predictions_of(self.cells, column)
+
     def clips(self, column: str) -> "pd.DataFrame":
         """Return the clips of a column's predictions, by `subgroups.clips_of`."""
-        protocol, selection = COLUMNS[column]
-        runs = [
-            cell.predictions[selection]
-            for (name, _, _), cell in sorted(self.cells.items())
-            if name == protocol and selection in cell.predictions
-        ]
-        return subgroups.clips_of(runs, self.class_names)
+        return subgroups.clips_of([run for _, run in sorted(self.runs(column).items())], self.class_names)
 
     def optimism(self, column: str) -> float:
         """Return the metric of the best epoch on the test fold minus that of a column, over the folds both have."""
@@ -78,7 +92,7 @@ class Summary:
 
     Attributes:
         table: The table.
-        rows: Those that the table prints, in its order.
+        rows: Those that the table prints, in its order, transductive ones after all others.
         headline: The column that UAR, F1, interval and tests are of.
         majority: The metric of always naming the most frequent class; NaN without cells, or if rows differ in classes.
         baselines: The same by what the table calls it, one for each set of classes that its rows have.
@@ -114,12 +128,20 @@ def summarise(table: Table, cells: Cells) -> Summary:
     names = {row.name for row in shown}
     cells = {key: cell for key, cell in cells.items() if key[0] in names}
     fitting = {key: cell for key, cell in cells.items() if cell.result["synthetic"] == table.synthetic}
-    rows = [_row_summary(table, row, fitting) for row in shown]
-    headline = max(("honest", "last", "best"), key=lambda column: sum(column in row.scores for row in rows))
+    rows = sorted((_row_summary(table, row, fitting) for row in shown), key=lambda row: row.transductive)
+    headline = max(
+        ("honest", "last", "best"), key=lambda column: sum(column in row.scores or column in row.values for row in rows)
+    )
+    if table.own:
+        rows.sort(key=lambda row: (row.transductive, -np.nan_to_num(row.rank(headline), nan=-np.inf)))
     first: Config = next(iter(fitting.values())).result if fitting else {}
     return Summary(
         table=table,
-        rows=_with_tests(rows, headline),
+        rows=[
+            row
+            for apart in (False, True)  # no test across, and none counts for the other's correction
+            for row in _with_tests([row for row in rows if row.transductive == apart], headline)
+        ],
         headline=headline,
         majority=_majority(table, fitting),
         group_name=first.get("group_name", "groups"),
@@ -130,20 +152,25 @@ def summarise(table: Table, cells: Cells) -> Summary:
 
 def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
     own = {key[1:]: cell for key, cell in cells.items() if key[0] == row.name}
-    if any(cell.result.get("leaked") for cell in own.values()):
-        row = replace(row, label=f"{LEAKED}: {row.label}")
+    stamps = {name: any(cell.result.get(name) for cell in own.values()) for name in ("leaked", "transductive")}
+    row = replace(row, label=stamped(stamps, row.label))
     scores = {}
-    for column, (protocol, selection) in COLUMNS.items():
-        chosen = {
-            (fold, seed): cell.predictions[selection]
-            for (name, fold, seed), cell in own.items()
-            if name == protocol and selection in cell.predictions
-        }
-        if chosen:
+    for column, (protocol, _) in COLUMNS.items():
+        if chosen := _predictions_of(own, column):
             classes = len(next(iter(own.values())).result["class_names"])
             planned = len(table.folds) * len(table.seeds.get(protocol, ()))
             scores[column] = score_of(chosen, classes, planned, table.metric)
-    return RowSummary(row, own, scores, curves(own, table.metric), subset_means(table, own))
+    values = value_rows.scores_of(own)
+    return RowSummary(row, own, scores, curves(own, table.metric), subset_means(table, own), values=values)
+
+
+def _predictions_of(cells: Mapping[tuple[str, int, int], Cell], column: str) -> dict[tuple[int, int], Predictions]:
+    protocol, selection = COLUMNS[column]
+    return {
+        (fold, seed): cell.predictions[selection]
+        for (name, fold, seed), cell in cells.items()
+        if name == protocol and selection in cell.predictions
+    }
 
 
 def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
@@ -172,6 +199,8 @@ def _paired(score: Score, above: Score) -> statistics.SignFlips:
 
 def _baselines(table: Table, cells: Cells) -> dict[str, float]:
     of_row = {key[0]: tuple(cell.result["class_names"]) for key, cell in cells.items()}
+    if of_row and not any(of_row.values()):
+        return {}
     if len(set(of_row.values())) < 2:
         return {"Majority class": _majority(table, cells)}
     first: dict[tuple[str, ...], str] = {}

@@ -31,6 +31,7 @@ from experiments.results import cell as results
 from experiments.results import request
 from experiments.results.checkpoints import DAMAGED, read_checkpoint, restore_data_options, restore_problem
 from experiments.results.needs import request_hash, resolve_checkpoints
+from experiments.results.stamps import MEANINGS, TRANSDUCTIVE
 from experiments.settings import class_paths
 from experiments.settings.config import MOST_SEED
 from experiments.settings.messages import Parser
@@ -38,7 +39,7 @@ from experiments.settings.redaction import forget
 from experiments.train import pairing
 from experiments.train.embed import use_frozen_encoders
 from experiments.train.foreign import check_trainer, explain
-from experiments.train.run_folder import begin, enter
+from experiments.train.run_folder import begin, enter, folder_of, sweep_folder
 from experiments.train.run_record import RecordConfig, record_result
 from experiments.train.tested_checkpoints import score_selections
 from lightning_modules.base import EmotionTask
@@ -49,7 +50,6 @@ LINKS = {
     "num_classes": "num_outputs",
     **{name: name for name in ("class_weights", "class_names", "vocabulary_sizes", "tasks", "value_scales")},
 }
-COMMANDS = ("fit", "validate", "test", "predict")
 
 
 class EmotionCLI(LightningCLI):
@@ -58,34 +58,39 @@ class EmotionCLI(LightningCLI):
     def __init__(self, arguments: Sequence[str], held: contextlib.ExitStack | None = None) -> None:
         self.held = held or contextlib.ExitStack()  # what is let go when the command has ended
         self.arguments = list(arguments)
-        default = {
-            "default_config_files": [str(HERE / "_trainer.yaml")],
-            "epilog": f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}",
-        }
         self.is_running = False
         try:
-            self._run(default)
+            self._run()
         except Exception as error:
             if not self.is_running:
                 raise
             self._raise_readable(error)
             raise
 
-    def _run(self, default: dict[str, Any]) -> None:
+    def _run(self) -> None:
         """Parse, build and run, as Lightning's constructor does."""
+        default = {
+            "default_config_files": [str(HERE / "_trainer.yaml")],
+            "epilog": f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}",
+        }
         super().__init__(
             EmotionTask,
             EmotionDataModule,
             save_config_callback=RecordConfig,
             save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
             seed_everything_default=0,
-            parser_kwargs={command: dict(default) for command in COMMANDS},
+            parser_kwargs={command: dict(default) for command in self.subcommands()},
             parser_class=Parser,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             args=None if self.arguments == sys.argv[1:] else self.arguments,
         )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Return the one command that was called: describing the others takes as long again each."""
+        known = LightningCLI.subcommands()
+        return {name: known[name] for name in self.arguments[:1] if name in known} or known
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link the model's arguments to the data's attributes."""
@@ -165,11 +170,8 @@ class EmotionCLI(LightningCLI):
             if isinstance(error, Finished | OSError) or any(hasattr(cause, "exit_code") for cause in causes):
                 raise
             path, cause = self.config[self.subcommand].get("ckpt_path"), causes[-1]
-            source = (
-                f"--ckpt_path {path}: what it says of its model" if path else "what the settings say of model or data"
-            )
-            reason = f"{type(cause).__name__}: {first_line(cause, 160)}"
-            raise UsageError(f"{source} cannot be built ({reason})") from error
+            of = f"--ckpt_path {path}: what it says of its model" if path else "what the settings say of model or data"
+            raise UsageError(f"{of} cannot be built ({type(cause).__name__}: {first_line(cause, 160)})") from error
         finally:
             if collects:
                 gc.enable()
@@ -181,7 +183,10 @@ class EmotionCLI(LightningCLI):
         if config.trainer.fast_dev_run:  # leaves nothing behind
             options.callbacks = [c for c in options.callbacks or [] if not getattr(c, "leaves_files", False)]
         else:
-            folder = self._run_folder() if self.subcommand == "fit" else self._evaluation_folder()
+            if self.subcommand == "fit":
+                folder = self._run_folder()
+            else:
+                folder = Path(config.trainer.default_root_dir or folder_of(Path(config.ckpt_path)))
             kwargs["default_root_dir"] = str(folder)
             os.environ.setdefault("WANDB_DIR", str(folder))
             options.callbacks = list(options.callbacks or [])
@@ -207,24 +212,16 @@ class EmotionCLI(LightningCLI):
         named = [name for name in names if name != "config" and not name.startswith("_")]
         return check_name(named[0], "--config") if named else type(self.model).__name__.lower()
 
-    def _evaluation_folder(self) -> Path:
-        config = self.config[self.subcommand]
-        if config.trainer.default_root_dir:
-            return Path(config.trainer.default_root_dir)
-        checkpoint = Path(config.ckpt_path)
-        return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-
     def _run_folder(self) -> Path:
         data: EmotionDataModule = self.datamodule
         data.split_sizes()  # what is wrong with the data shows before a folder is made
         config = self.config["fit"]
         self.request = request.request_from_command(self.arguments[1:], corpus=data.corpus, data=data.fingerprint)
+        key = data.protocol, data.fold, config.seed_everything
         folder = Path(
             config.trainer.default_root_dir
-            or self._sweep_directory()
-            or results.run_directory(
-                self._experiment(), data.protocol, data.fold, config.seed_everything, synthetic=data.synthetic
-            )
+            or sweep_folder(self._experiment())
+            or results.run_directory(self._experiment(), *key, synthetic=data.synthetic)
         )
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             enter(folder, self.held)
@@ -238,14 +235,6 @@ class EmotionCLI(LightningCLI):
         else:
             state = results.state(folder, self.request)
         self._resume(folder, state)
-
-    def _sweep_directory(self) -> Path | None:
-        """Return the folder of a sweep's run: each has its own, as they differ in settings alone."""
-        sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
-        if not sweep or not run:
-            return None
-        names = check_name(sweep, "WANDB_SWEEP_ID"), check_name(run, "WANDB_RUN_ID")
-        return Path("runs", "sweeps", self._experiment(), *names)
 
     def _resume(self, folder: Path, state: str) -> None:
         last = folder / "checkpoints" / "last.ckpt"
@@ -280,9 +269,11 @@ class EmotionCLI(LightningCLI):
     before_test = before_predict = before_validate
 
     def after_test(self) -> None:
-        """Print a warning where the model was given what its labels were made of."""
+        """Print a warning where the model was given what its labels were made of, or its input what it is tested on."""
         if self.datamodule.leaked:
             print(f"LEAKED: the model was given {', '.join(self.datamodule.leaks)}")
+        if self.datamodule.transductive:
+            print(f"{TRANSDUCTIVE}: {MEANINGS[TRANSDUCTIVE]}")
 
     after_predict = after_validate = after_test
 

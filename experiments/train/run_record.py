@@ -19,6 +19,7 @@ from callbacks.profile import ModelProfile
 from datamodules.base import EmotionDataModule
 from experiments.results import cell as results
 from experiments.results.provenance import commit, device_name
+from experiments.results.stamps import stamped
 from experiments.settings.redaction import hide
 from lightning_modules.base import EmotionTask
 from lightning_modules.nn.metrics import PredictionTable, constant, value_metrics
@@ -67,6 +68,7 @@ def record_result(
             "protocol": data.protocol,
             "synthetic": data.synthetic,
             "leaked": data.leaked,
+            "transductive": data.transductive,
             "corpus": data.corpus,
             "class_names": data.class_names,
             "group_name": data.group_name,
@@ -92,7 +94,7 @@ def record_result(
         name = "not selected" if selection == results.UNSELECTED else selection
         epoch = "nothing trained" if metrics["epoch"] is None else f"epoch {metrics['epoch'] + 1}"
         said = "; ".join(_told(metrics, baselines, task.predictions))
-        print(f"{'LEAKED: ' * data.leaked}{name}, {epoch}{note}: {said}")
+        print(stamped({"leaked": data.leaked, "transductive": data.transductive}, f"{name}, {epoch}{note}: {said}"))
     if unselected := [name for name in data.selections if name not in selections]:
         print(f"{unselected[0]}: not selected, no epoch was validated and kept before the run ended")
     print(f"result: {folder / 'result.json'}")
