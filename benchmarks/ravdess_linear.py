@@ -32,7 +32,7 @@ from experiments.report.readme import update_readme
 from experiments.reproduce.plan import Planner
 from experiments.reproduce.tables.table_file import read_table
 from experiments.results.quantities import percent
-from experiments.scores import statistics
+from experiments.scores.metrics import statistics
 from experiments.scores.table_scores import Summary
 from experiments.settings.config import PROJECT
 

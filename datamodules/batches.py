@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Batch = dict[str, Any]
 Split = Literal["train", "val", "test"]
-KEYS = ("group", "id", "length", "mask", "meta", "target")  # of a batch, beside its modalities
+KEYS = ("group", "id", "length", "mask", "meta", "seen", "target")  # of a batch, beside its modalities
 
 
 def uniform_draw(*key: str | int) -> float:
@@ -46,9 +46,9 @@ def zero_absent(values: Tensor, present: Tensor) -> Tensor:
 
     Args:
         values: ``(B, ...)``.
-        present: Which rows are there, bool ``(B,)``.
+        present: Which rows are there, bool ``(B,)``, or which steps of them, ``(B, T)``.
     """
-    return values.masked_fill(~present.view(-1, *[1] * (values.ndim - 1)), 0)
+    return values.masked_fill(~present.view(*present.shape, *[1] * (values.ndim - present.ndim)), 0)
 
 
 class ClipDataset(Dataset[Batch]):

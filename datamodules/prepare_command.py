@@ -13,6 +13,7 @@ from jsonargparse import DefaultHelpFormatter, Namespace
 
 from datamodules.entries import Catalogue
 from datamodules.errors import DataError
+from datamodules.media.people_in_picture import PERSON
 from datamodules.reading.stand_in import is_stand_in
 from datamodules.recipe import Defaults, Recipe, catalogue_class, defaults, names
 from datamodules.renamed import successor
@@ -27,6 +28,7 @@ class Choice:
     corpus: type[Catalogue]
     recipe: str
     synthetic: bool
+    person: str | None
 
 
 class Help(DefaultHelpFormatter):
@@ -55,7 +57,8 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
     parser = _parser(choice, recipe)
     _add(parser, choice.corpus, "", {})
     for name, (view, options) in recipe.views.items():
-        _add(parser, view, f"views.{name}.", options)
+        follows = choice.person is not None and PERSON in {one.name for one in fields(view)}
+        _add(parser, view, f"views.{name}.", {**options, PERSON: choice.person} if follows else options)
     _add(parser, recipe.sink, "sink.", recipe.sink_options)
     given = parser.parse_args([_spelled(parser, word) for word in arguments])
     kept = {name: _built(view, f"views.{name}.", given) for name, (view, _) in recipe.views.items()}
@@ -79,6 +82,7 @@ def _choice(corpus: str, arguments: Sequence[str]) -> Choice:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--recipe")
     first.add_argument("--source", type=Path)
+    first.add_argument(f"--{PERSON}")
     try:
         asked = first.parse_known_args(list(arguments))[0]
     except argparse.ArgumentError as error:
@@ -87,7 +91,7 @@ def _choice(corpus: str, arguments: Sequence[str]) -> Choice:
         raise DataError(f"--source DIR is missing; python cli.py prepare {corpus} --help tells the options")
     found = catalogue_class(corpus)
     synthetic = bool(asked.source and asked.source.is_dir() and is_stand_in(asked.source, corpus))
-    return Choice(found, found.recipe if asked.recipe is None else asked.recipe, synthetic)
+    return Choice(found, found.recipe if asked.recipe is None else asked.recipe, synthetic, asked.person)
 
 
 def _parser(choice: Choice, recipe: Defaults) -> Parser:
@@ -106,6 +110,11 @@ def _parser(choice: Choice, recipe: Defaults) -> Parser:
         "--optional", type=tuple[str, ...], default=recipe.optional, metavar="[NAME, ...]",
         help="views that an entry may go without; missing.csv lists them",
     )  # fmt: skip
+    if any(PERSON in {one.name for one in fields(view)} for view, _ in recipe.views.values()):
+        parser.add_argument(
+            f"--{PERSON}", metavar="WHO",
+            help="whom every view of faces follows: largest, central, or 1, 2, ... from the left",
+        )  # fmt: skip
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes")
     parser.add_argument("--max-skipped", type=int, default=0, metavar="N", help=f"accept N unusable {corpus.unit}s")
     parser.add_argument("--preview", type=Path | None, metavar="FILE.png", help="write a contact sheet of the pictures")

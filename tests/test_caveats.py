@@ -162,8 +162,8 @@ def test_a_note_says_what_p_and_interval_are_conditional_on(project):
 
 
 def test_random_sign_patterns_are_told(project, monkeypatch):
-    monkeypatch.setattr("experiments.scores.statistics._SUMS", 0)
-    monkeypatch.setattr("experiments.scores.statistics._PAIRED", 0)
+    monkeypatch.setattr("experiments.scores.metrics.statistics._SUMS", 0)
+    monkeypatch.setattr("experiments.scores.metrics.statistics._PAIRED", 0)
     notes = "\n".join(caveats.notes(summary_of(fill(protocols=["honest"]))))
     assert "(exact), but in Audio alone, Pair_50 %: 10,000 random ones" in notes
 

@@ -20,11 +20,12 @@ ROWS = [
      "overrides": {"data.init_args.modalities": ["audio"]}},
     {"name": "faces", "label": "Faces", "experiment": "baseline_svm", "reads": ["video"],
      "overrides": {"data.init_args.modalities": ["video"]}},
-    {"name": "product", "label": "Product", "experiment": "baseline_product", "reads": ["mfcc", "spec"], "one_set": True,
-     "overrides": {"data.init_args.modalities": ["audio", "spec"]}},
+    {"name": "product", "label": "Product", "experiment": "baseline_product", "reads": ["mfcc", "spec"],
+     "one_set": True, "overrides": {"data.init_args.modalities": ["audio", "spec"]}},
     {"name": "elsewhere", "label": "Elsewhere", "experiment": "baseline_svm",
      "overrides": {"data.init_args.store": "prepared-sound"}},
-    {"name": "behind", "label": "Behind", "experiment": "ravdess_averaging", "needs": {"video": "faces", "audio": "logistic"}},
+    {"name": "behind", "label": "Behind", "experiment": "ravdess_averaging",
+     "needs": {"video": "faces", "audio": "logistic"}},
 ]  # fmt: skip
 
 
@@ -78,7 +79,8 @@ def test_a_row_whose_arrays_are_not_there_says_so_before_and_after_and_stops_no_
     reasons = {
         "faces": "no clip of data/synthetic/clips/prepared has video",
         "product": "data/synthetic/clips/prepared holds no spec",
-        "elsewhere": "no data/synthetic/clips/prepared-sound; `python cli.py prepare clips --source DIR --recipe sound`",
+        "elsewhere": "no data/synthetic/clips/prepared-sound; "
+        "`python cli.py prepare clips --source DIR --recipe sound`",
         "behind": "it needs faces, which cannot run",
     }
     for row, reason in reasons.items():

@@ -96,9 +96,9 @@ def test_an_absent_context_is_not_attended_to():
     torch.manual_seed(0)
     layer = AttentionLayer(16, heads=4).double().eval()
     query, context = torch.randn(3, 7, 16).double(), torch.randn(3, 7, 16).double()
-    present = torch.tensor([True, False, True])
+    present = torch.tensor([[True], [False], [True]])
     output = layer(query, context, present)
-    expected = attention_by_its_formulas(layer, query, context, 4, answered=present[:, None, None])
+    expected = attention_by_its_formulas(layer, query, context, 4, answered=present[:, None])
     torch.testing.assert_close(output, expected, rtol=0, atol=1e-6)
     assert torch.equal(output[1], layer(query, torch.randn_like(context), present)[1])
 

@@ -11,7 +11,8 @@ from experiments.reproduce.plan import Planner
 from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import Cell
 from experiments.results.predictions import Predictions, read_predictions, subset_name, subset_of
-from experiments.scores import robustness, statistics, subgroups
+from experiments.scores import robustness, subgroups
+from experiments.scores.metrics import statistics
 from lightning_modules.nn.gates import reachable
 
 AGES = ["young", "old", "young", "old", ""]

@@ -1,35 +1,45 @@
 """The finder of faces, an option of every view that looks for one: OpenCV's Haar cascade, or BlazeFace."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from av.video.frame import VideoFrame
 
+from datamodules.entries import Entry
 from datamodules.errors import DataError, MediaError
 from datamodules.media.blazeface import find_faces
 from datamodules.media.face_networks import check_networks
 from datamodules.media.found_face import FoundFace
 from datamodules.media.frames import shown_size, to_rgb
-from datamodules.media.people_in_picture import Followed
+from datamodules.media.people_in_picture import PERSON, Followed, names_person
 
 Finder = Literal["haar", "blazeface"]
 # The options that `haar` has not; a store that it made says nothing of them, as before there was another finder.
 OPTIONS = ("finder", "person", "align")
+AnyView = TypeVar("AnyView")
 
 
 def check_person(option: str, person: str) -> None:
     """Refuse what names no person."""
-    if person not in ("largest", "central") and not (person.isdecimal() and int(person)):
+    if not names_person(person):
         raise DataError(f"{option}.person {person}: give largest, central, or a number from 1 on: from the left.")
 
 
-def check_finder(option: str, finder: Finder, **options: Any) -> None:
+def for_entry(view: AnyView, entry: Entry) -> AnyView:
+    """Return a view as it is of an entry: one that names a person has that one followed."""
+    person = entry.columns.get(PERSON)
+    return replace(view, person=person) if person else view  # type: ignore[type-var]  # every view is a dataclass
+
+
+def check_finder(option: str, finder: Finder, entries: Sequence[Entry] = (), **options: Any) -> None:
     """Refuse options that the finder has not.
 
     Args:
         option: What names the view on the command line.
         finder: The finder, or ``haar`` where none is asked.
+        entries: Those whose faces are looked for.
         **options: ``person`` and ``align`` as given.
     """
     if finder == "blazeface":
@@ -37,6 +47,9 @@ def check_finder(option: str, finder: Finder, **options: Any) -> None:
     elif given := [name for name, value in options.items() if value not in ("largest", False)]:
         raise DataError(f"{option}.{given[0]} is an option of BlazeFace: {option}.finder blazeface, without landmarks "
                         "or boxes that are given.")  # fmt: skip
+    elif any(entry.columns.get(PERSON) for entry in entries):
+        raise DataError(f"{option}: the table's column {PERSON} says whom BlazeFace is to follow: {option}.finder "
+                        "blazeface, without landmarks or boxes that are given; or leave the column out.")  # fmt: skip
 
 
 def follow(path: Path, frames: Sequence[VideoFrame], person: str) -> list[FoundFace | None]:

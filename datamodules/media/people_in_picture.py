@@ -1,5 +1,6 @@
 """Who is who among the faces of one picture after the other, and which of them is followed."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -7,8 +8,15 @@ import numpy as np
 
 from datamodules.media.found_face import FoundFace
 
+PERSON = "person"  # the column of an index that says whom to follow in a clip
+RULES = ("largest", "central")
 REACH = 1.0  # sides of its box that a face moves at most from one picture to the next
 LEAD = 2.0  # times as much of what counts as the one followed makes another the one to follow
+
+
+def names_person(text: str) -> bool:
+    """Return whether a text says whom to follow: a rule, or a number from 1 on."""
+    return text in RULES or bool(re.fullmatch("[1-9][0-9]{0,2}", text))
 
 
 @dataclass

@@ -144,7 +144,7 @@ class ClipArraysDataModule(StoredDataModule):
         return self.clips(rows, targets[rows])
 
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
-        """Add every modality as its kind holds it, with the lengths of what is padded."""
+        """Add every modality as its kind holds it, with the lengths of what is padded and which steps show a face."""
         for modality, kind in self.kinds.items():
             present = batch["mask"][modality] & torch.from_numpy(kind.there[rows])
             if modality in self.embeddings:
@@ -155,6 +155,10 @@ class ClipArraysDataModule(StoredDataModule):
                 present = present if silent is None else present & ~silent
                 if self.transductive:
                     values = torch.from_numpy(kind.by_speaker.apply(values.numpy(), rows))
+            marks = [kind.seen(row) for row in rows]
+            if marks[0] is not None:
+                seen = torch.from_numpy(np.stack([mark for mark in marks if mark is not None])) & present[:, None]
+                batch.setdefault("seen", {})[modality], present = seen, seen.any(1)
             batch[modality], batch["mask"][modality] = values, present
             steps = [kind.valid_steps(row) for row in rows]
             if None not in steps:

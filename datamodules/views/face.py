@@ -12,7 +12,7 @@ from datamodules.errors import MediaError
 from datamodules.media.blazeface import find_faces
 from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import LEAST, detect_boxes
-from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person
+from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, for_entry
 from datamodules.media.found_face import FoundFace, level
 from datamodules.media.letterbox import letter_box
 from datamodules.media.near_duplicates import thumbnail
@@ -52,9 +52,9 @@ class Face(MediaView):
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
         """Find the finder, if there is a face to be looked for."""
-        asked = any(medium.search for entry in scan.usable for medium in entry.media.values())
+        asked = [entry for entry in scan.usable if any(medium.search for medium in entry.media.values())]
         bound = self if asked else replace(self, finder="haar")  # of no account
-        check_finder(option, bound.finder, person=self.person, align=self.align)
+        check_finder(option, bound.finder, asked, person=self.person, align=self.align)
         return bound, scan
 
     def settings(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Face(MediaView):
         """Return a maker that waits for the picture."""
 
         def make(piece: Entry, image: np.ndarray) -> ViewArrays:
-            part = cut(image, piece.media["picture"], self)
+            part = cut(image, piece.media["picture"], for_entry(self, entry))
             return ViewArrays({name: letter_box(part, self.size), "thumbnail": thumbnail(part)})
 
         return Once(make)

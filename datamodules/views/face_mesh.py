@@ -12,7 +12,7 @@ from datamodules.errors import MediaError
 from datamodules.media.blazeface import find_faces
 from datamodules.media.face_mesh import POINTS, aligned_mesh
 from datamodules.media.face_networks import PACKAGE
-from datamodules.media.finder import check_finder, check_person
+from datamodules.media.finder import check_finder, check_person, for_entry
 from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.people_in_picture import Followed
 from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
@@ -64,7 +64,7 @@ class FaceMesh(MediaView):
 
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that follows the face from step to step."""
-        return _Moving(self, name, entry)
+        return _Moving(for_entry(self, entry), name, entry)
 
 
 class _Moving(Maker):

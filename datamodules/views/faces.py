@@ -14,7 +14,7 @@ from datamodules.errors import DataError, MediaError
 from datamodules.media.clip import Clip
 from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import crop, detect_boxes
-from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, follow
+from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, follow, for_entry
 from datamodules.media.found_face import FoundFace, level
 from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.landmarks import FaceQuery, Rows, landmark_boxes
@@ -88,7 +88,9 @@ class Faces(WholeClip):
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
         """Find the landmark files, or the finder."""
         bound, scan = self._with_faces(option, scan, source)
-        check_finder(option, "blazeface" if bound.searches else "haar", person=self.person, align=self.align)
+        finder: Finder = "blazeface" if bound.searches else "haar"
+        shown = scan.usable if bound.face != "none" else []
+        check_finder(option, finder, shown, person=self.person, align=self.align)
         return bound, scan
 
     @property
@@ -163,7 +165,7 @@ class Faces(WholeClip):
 
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that waits for the clip."""
-        return Once(partial(self.follow, name)) if self.searches else super().start(name, entry)
+        return Once(partial(for_entry(self, entry).follow, name)) if self.searches else super().start(name, entry)
 
     def follow(self, name: str, entry: Entry, clip: Clip) -> ViewArrays:
         """Return one person's face in every frame, and how certain BlazeFace is of it."""

@@ -28,7 +28,8 @@ from datamodules.media.boxes import (
 )
 from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import detect_boxes
-from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person
+from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, for_entry
+from datamodules.media.found_face import FoundFace, level
 from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.letterbox import letter_box
 from datamodules.media.people_in_picture import Followed
@@ -58,6 +59,7 @@ class People(MediaView):
         finder: ``haar``, OpenCV's, built in, or ``blazeface``, of a package that make installs.
         person: Whom BlazeFace follows where there are several: the ``largest`` or most ``central`` up to then, or the
             one so many from the left (1, 2, ...) in the first frame that shows as many.
+        align: Whether to turn the face that BlazeFace finds so that the eyes are level.
         parts: What is kept, as in ``[face, joints]``; all that table or detector give where not given.
         face_size: Side of the pictures of the face in pixels.
         body_size: Side of the pictures of the body in pixels.
@@ -71,6 +73,7 @@ class People(MediaView):
     detector: str = ""
     finder: Finder = "haar"
     person: str = "largest"
+    align: bool = False
     parts: tuple[Part, ...] = ()
     face_size: int = 240
     body_size: int = 256
@@ -103,7 +106,8 @@ class People(MediaView):
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
         """Find the boxes and hand each entry its rows of them, or the finder."""
         bound, scan = self._with_boxes(option, scan, source)
-        check_finder(option, "blazeface" if bound.searches else "haar", person=self.person)
+        finder: Finder = "blazeface" if bound.searches else "haar"
+        check_finder(option, finder, scan.usable, person=self.person, align=self.align)
         return bound, scan
 
     @property
@@ -159,7 +163,8 @@ class People(MediaView):
 
     def settings(self) -> dict[str, Any]:
         """Return every option that counts, the rate of the grid, and where the boxes come from."""
-        unused = {"detector", *(() if self.searches else OPTIONS)}
+        # A store of faces as they are says nothing of it, as before they could be turned.
+        unused = {"detector", *(() if self.searches else OPTIONS), *(() if self.align else ("align",))}
         options = {name: value for name, value in asdict(self).items() if name not in unused}
         return {**options, "boxes": self.detector or (TABLE if self.boxes else BUILT_IN), "fps": FPS}
 
@@ -206,7 +211,7 @@ class People(MediaView):
 
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that cuts the parts out of one step after the other."""
-        return _Person(self, entry, entry.extra.get(name))
+        return _Person(for_entry(self, entry), entry, entry.extra.get(name))
 
 
 @lru_cache(maxsize=4)
@@ -234,6 +239,7 @@ class _Person(Maker):
         self.steps: dict[str, list[np.ndarray | None]] = {part: [] for part in view.parts}
         self.count = 0
         self.followed: Followed | None = None
+        self.face: FoundFace | None = None  # of the step
         self.certain: list[float] = []
 
     def add_frame(self, piece: Entry, frame: VideoFrame) -> None:
@@ -249,6 +255,9 @@ class _Person(Maker):
             box = face_box if part == "face" else body_box
             if box is None:
                 steps.append(None)
+            elif part == "face" and view.align and self.face is not None:
+                square = level(to_rgb(frame), self.face, self.face.side + 2 * view.face_margin)
+                steps.append(letter_box(square, view.face_size))
             elif part == "joints":
                 steps.append(_relative(found["joints"], box))
             else:
@@ -262,7 +271,7 @@ class _Person(Maker):
             return at_step(self.rows, self.count) if self.view.boxes else _face_alone(piece, frame)
         found = empty_detection()
         self.followed = self.followed or Followed(self.view.person, shown_size(frame))
-        face = self.followed.add(find_faces(to_rgb(frame)))
+        self.face = face = self.followed.add(find_faces(to_rgb(frame)))
         if face:
             found["face"] = face.box
         self.certain.append(face.confidence if face else 0.0)

@@ -219,8 +219,7 @@ def report_runs(folders: Sequence[Path], out: Path | None, others: Sequence[Path
         place = Path(os.path.relpath(os.path.commonpath([run.folder.resolve() for run in runs])))
     report = run_tables.report_of(runs)
     if others:
-        first = runs[0].result
-        selections = run_tables.selections_of(runs)
+        first, selections = runs[0].result, run_tables.selections_of(runs)
         rows = {
             run_tables.SELECTIONS[name]: (first["class_names"], run_tables.classes_of(runs, name))
             for name in selections

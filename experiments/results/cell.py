@@ -27,9 +27,8 @@ from atomic_files import write_atomic
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import read_object
 from experiments.results.needs import AGAIN, cell_name, recorded_request, request_hash
-from experiments.results.predictions import Predictions, miscounted, read_predictions
+from experiments.results.predictions import Predictions, Values, miscounted, read_predictions, read_values
 from experiments.results.result_check import LATER, SCHEMA, problem, valued
-from experiments.results.values import Values, read_values
 from experiments.settings.config import Config
 
 UNSELECTED = "unselected"  # stands for the selection of a run that ended before its first validation

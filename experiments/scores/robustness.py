@@ -11,7 +11,7 @@ import numpy as np
 from experiments.reproduce.tables.table import COLUMNS, Table
 from experiments.results.cell import Cell
 from experiments.results.predictions import subset_name, subset_of
-from experiments.scores.statistics import metric_of
+from experiments.scores.metrics.statistics import metric_of
 
 
 @dataclass(frozen=True)

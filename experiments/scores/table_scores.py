@@ -16,8 +16,9 @@ from experiments.reproduce.tables.table import COLUMNS, Cells, Row, Table
 from experiments.results.cell import Cell
 from experiments.results.predictions import Predictions
 from experiments.results.stamps import stamped
-from experiments.scores import statistics, subgroups, value_rows
+from experiments.scores import subgroups, value_rows
 from experiments.scores.column_score import Score, score_of
+from experiments.scores.metrics import statistics
 from experiments.scores.robustness import Robustness, curves, subset_means
 from experiments.scores.run_score import Scored
 from experiments.settings.config import Config
@@ -62,15 +63,15 @@ class RowSummary:
         """Names of the classes; none without cells."""
         return next((cell.result["class_names"] for cell in self.cells.values()), [])
 
-    def runs(self, column: str) -> dict[tuple[int, int], Predictions]:
-        """Return the predictions of a column by fold and seed."""
-        return _predictions_of(self.cells, column)
-
     def rank(self, column: str) -> float:
         """Return what a row is ranked by: the metric of a column, or the agreement of values; NaN where not run."""
         if column in self.scores:
             return self.scores[column].mean
         return value_rows.agreement(self.values.get(column, {}))
+
+    def runs(self, column: str) -> dict[tuple[int, int], Predictions]:
+        """Return the predictions of a column by fold and seed."""
+        return _predictions_of(self.cells, column)
 
     def clips(self, column: str) -> "pd.DataFrame":
         """Return the clips of a column's predictions, by `subgroups.clips_of`."""
@@ -127,13 +128,12 @@ def summarise(table: Table, cells: Cells) -> Summary:
     names = {row.name for row in shown}
     cells = {key: cell for key, cell in cells.items() if key[0] in names}
     fitting = {key: cell for key, cell in cells.items() if cell.result["synthetic"] == table.synthetic}
-    rows = [_row_summary(table, row, fitting) for row in shown]
+    rows = sorted((_row_summary(table, row, fitting) for row in shown), key=lambda row: row.transductive)
     headline = max(
         ("honest", "last", "best"), key=lambda column: sum(column in row.scores or column in row.values for row in rows)
     )
     if table.own:
-        rows.sort(key=lambda row: -np.nan_to_num(row.rank(headline), nan=-np.inf))
-    rows.sort(key=lambda row: row.transductive)
+        rows.sort(key=lambda row: (row.transductive, -np.nan_to_num(row.rank(headline), nan=-np.inf)))
     first: Config = next(iter(fitting.values())).result if fitting else {}
     return Summary(
         table=table,

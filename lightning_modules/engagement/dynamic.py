@@ -11,6 +11,8 @@ What differs from the released code:
 - The extractor inside is frozen: theirs keeps its BatchNorm statistics moving. Trainable, as one stage, on request.
 - Any modality by name; the affective model, which the paper draws, has none of its own in the release.
 - A batch of one window works, in training too.
+- Steps that the data say are unseen (``seen``) are attended to by nobody and weigh nothing. Data that say nothing of it
+  repeat the last seen step, as the paper's.
 """
 
 from typing import Any
@@ -113,13 +115,16 @@ class UnimodalDynamic(WindowTask):
         """Score a batch of windows.
 
         Args:
-            batch: The modality as float ``(B, T, D)``, or raw as the encoder takes it with T after B; its mask.
+            batch: The modality as float ``(B, T, D)``, or raw as the encoder takes it with T after B; its mask, and
+                ``seen`` where the data mask steps.
 
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, hidden)``, what the head reads.
         """
-        x = self.embedded(batch, self.modality)
+        x, seen = self.embedded(batch, self.modality), self.seen(batch, self.modality)
         for layer in self.layers:
-            x = layer(x, x)
+            x = layer(x, x, seen)
+        if seen is not None:
+            x = x.masked_fill(~seen.unsqueeze(2), 0)
         embedding = self.hidden(self.weighting(x).squeeze(1))
         return {"logits": self.head(embedding), "aux": {"embedding": embedding}}

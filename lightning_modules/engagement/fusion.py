@@ -12,11 +12,13 @@ What differs from the released code:
   3,026,947 (3,030,531).
 - One class: what attends to what is a table, `WIRINGS`.
 - A window may lack a modality. Its stream is then zero from the first layer to the pooled features, and nobody attends
-  to it. In v2, v4 and v5 the third modality only informs the other two: where both are missing it has nobody to inform.
+  to it; so it is with single steps that the data say are unseen (``seen``). In v2, v4 and v5 the third modality only
+  informs the other two: where both are missing it has nobody to inform.
 - A batch of one window works, in training too.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import permutations
 from typing import Any, Literal, NamedTuple
 
@@ -222,7 +224,7 @@ class CrossMultiModalEngagement(WindowTask):
 
         def side(name: str) -> tuple[Tensor, Tensor]:
             parts = name.split("+")
-            there = torch.stack([present[part] for part in parts]).any(0)
+            there = reduce(torch.logical_or, [present[part] for part in parts])
             return torch.cat([streams[part] for part in parts], dim=2), there
 
         for step, layer in zip(self.wiring.steps, self.layers, strict=True):
@@ -233,8 +235,15 @@ class CrossMultiModalEngagement(WindowTask):
                 there = there if self.wiring.own == "query" else answered
             else:
                 result = layer(query)
-            streams[step.output] = result.masked_fill(~there[:, None, None], 0)
+            streams[step.output] = result.masked_fill(~there.unsqueeze(2), 0)
             present[step.output] = there
         joined = torch.cat([streams[stream] for stream in self.wiring.joined], dim=2)
-        embedding = torch.cat([joined.mean(1), joined.amax(1)], dim=1)
+        mean, highest = joined.mean(1), joined.amax(1)
+        if any(self.seen(batch, modality) is not None for modality in self.modalities):
+            marks = [present[name].unsqueeze(2).expand_as(streams[name]) for name in self.wiring.joined]
+            there = torch.cat(marks, dim=2)
+            count = there.sum(1)
+            mean = joined.sum(1) / count.clamp_min(1)
+            highest = joined.masked_fill(~there, -torch.inf).amax(1).masked_fill(count == 0, 0)
+        embedding = torch.cat([mean, highest], dim=1)
         return {"logits": self.head(self.hidden(embedding)), "aux": {"embedding": embedding}}

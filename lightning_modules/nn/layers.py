@@ -98,15 +98,20 @@ class AttentionLayer(nn.Module):
         Args:
             query: Asks; its places are those of the result.
             context: Answers.
-            present: Which clips have a context, bool ``(B,)``; the others find nothing. All have where None.
+            present: Which clips have a context, bool ``(B, 1)``, or which steps of it, ``(B, S)``; who has none finds
+                nothing. All have where None.
 
         Returns:
             ``(B, T, D)``.
         """
-        q = self.place(query)
-        found = self.attention(q, self.place(context), self.place(context), need_weights=False)[0]
+        q, blind = self.place(query), None
+        if present is not None and present.shape[1] > 1:
+            steps, present = present, present.any(1, keepdim=True)
+            blind = ~steps & present  # who has no step at all would find what is no number
+        k, v = self.place(context), self.place(context)
+        found = self.attention(q, k, v, key_padding_mask=blind, need_weights=False)[0]
         if present is not None:
-            found = found.masked_fill(~present[:, None, None], 0)
+            found = found.masked_fill(~present.unsqueeze(2), 0)
         x = self.attention_norm(self.dropout(found) + q)
         y: Tensor = self.norm(self.dropout(self.feed_forward(x)) + x)
         return y

@@ -128,7 +128,10 @@ class PictureEncoder(PretrainedEncoder):
 
 
 class StillEncoder(PictureEncoder):
-    """An encoder of single pictures; of a clip ``(N, 3, T, H, W)`` it gives the mean over the frames, or all states."""
+    """An encoder of single pictures; of a clip ``(N, 3, T, H, W)`` it gives the mean over the frames, or all states.
+
+    Frames that are zeros show nothing (data mask so where no face was found) and do not count; 0 where all are.
+    """
 
     @abstractmethod
     def embed(self, pictures: Tensor) -> Tensor:
@@ -146,7 +149,10 @@ class StillEncoder(PictureEncoder):
         if pictures.ndim == 4:
             return self.embed(pictures)
         frames = pictures.transpose(1, 2)
-        embedded = self.embed(frames.flatten(0, 1))
+        embedded, seen = self.embed(frames.flatten(0, 1)), frames.flatten(2).any(2)
         if embedded.ndim == 3:
-            return embedded.view(len(frames), -1, embedded.shape[2])
-        return embedded.view(*frames.shape[:2], -1).mean(1)
+            states = embedded.masked_fill(~seen.view(-1, 1, 1), 0)
+            return states.view(len(frames), -1, embedded.shape[2])
+        embedded = embedded.view(*frames.shape[:2], -1)
+        total = embedded.masked_fill(~seen.unsqueeze(2), 0).sum(1)
+        return torch.where(seen.all(1, keepdim=True), embedded.mean(1), total / seen.sum(1, keepdim=True).clamp_min(1))

@@ -140,7 +140,7 @@ class WindowTask(EmotionTask):
             rank_zero_warn("a frozen encoder stays as it was built; name its checkpoint in --model.init_from")
 
     def embedded(self, batch: Batch, modality: str) -> Tensor:
-        """Return the frames of one modality as embeddings, zero where a clip lacks it.
+        """Return the frames of one modality as embeddings, zero where a clip lacks it and in unseen steps.
 
         Args:
             batch: A batch of contract 1, the modality embedded or raw.
@@ -150,16 +150,24 @@ class WindowTask(EmotionTask):
             ``(B, T, D)``.
         """
         frames, encoder = self.observed(batch, modality), self.frame_encoders().get(modality)
-        if encoder is None or (self.is_frozen(modality) and frames.ndim == 3):
-            return frames
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen(modality)):
-            made = encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        return self.observed({**batch, modality: made}, modality)
+        if encoder is not None and not (self.is_frozen(modality) and frames.ndim == 3):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen(modality)):
+                made = encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+            frames = self.observed({**batch, modality: made}, modality)
+        seen = self.seen(batch, modality)
+        return frames if seen is None else frames.masked_fill(~seen.unsqueeze(2), 0)
+
+    @staticmethod
+    def seen(batch: Batch, modality: str) -> Tensor | None:
+        """Return which steps show a modality, bool ``(B, T)``; None where the data mask none."""
+        steps: Tensor | None = batch.get("seen", {}).get(modality)
+        return steps
 
     def present(self, batch: Batch, modality: str) -> Tensor:
-        """Return which clips have a modality, bool ``(B,)``."""
+        """Return which clips have a modality, bool ``(B, 1)``, or which steps of them, ``(B, T)``."""
         mask: Any = batch.get("mask", {}).get(modality)
         if mask is None:
-            return torch.ones(len(batch[modality]), dtype=torch.bool, device=batch[modality].device)
-        there: Tensor = mask
-        return there
+            mask = torch.ones(len(batch[modality]), dtype=torch.bool, device=batch[modality].device)
+        there: Tensor = mask.unsqueeze(1)
+        seen = self.seen(batch, modality)
+        return there if seen is None else there & seen

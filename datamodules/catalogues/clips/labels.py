@@ -10,9 +10,11 @@ import numpy as np
 
 from datamodules.entries import Series
 from datamodules.errors import DataError
+from datamodules.media.people_in_picture import PERSON, RULES, names_person
 from datamodules.reading.listing import FILES, VALUES, Listing, nearest
 from datamodules.reading.names import UNSHOWN, distinct
 from datamodules.reading.numbers import number
+from datamodules.reading.tables import Row
 from error_texts import first_names
 
 TASK = "label"  # of the classes
@@ -36,12 +38,14 @@ class Meaning:
         soft: Columns of raters or of shares, with the name of the rater or class.
         values: Columns of values.
         metadata: All others.
+        people: Whether the column `PERSON` says whom to follow in the picture.
     """
 
     label: str
     soft: dict[str, str]
     values: tuple[str, ...]
     metadata: tuple[str, ...]
+    people: bool = False
 
 
 @dataclass
@@ -79,18 +83,42 @@ def meaning_of(listing: Listing, label: str, values: str) -> Meaning:
             raise DataError(f"{option} {name}: no such column in {listing.source}, which has {', '.join(names)}")
     found = tuple(asked or (name for name in names if name in VALUES and name != label))
     soft = {name: name[6:] for name in names if name.startswith("label_") and name[6:] and name not in found}
-    rest = [name for name in names if name not in (*OTHERS, *found, *soft)]
+    people = PERSON not in (label, *found) and _says_whom(listing)
+    known = (*OTHERS, *found, *soft, *([PERSON] if people else []))
+    rest = [name for name in names if name not in known]
     label = label or next((name for name in ("label", *TASKS) if name in rest and (name == "label" or not soft)), "")
     if not label and not soft and not found:
         label = _only_task(listing, rest)
     if label and soft:
         print(f"  {label} is the class; {', '.join(soft)} left aside (leave {label} out, to learn shares)")
         soft = {}
-    metadata = tuple(name for name in names if name not in (*OTHERS, *found, *soft, label) and name[:6] != "label_")
+    metadata = tuple(name for name in names if name not in (*known, label) and name[:6] != "label_")
     for name in metadata:
         if (meant := MEANT.get(nearest(name, MEANT, 0.8), name)) not in names:
             print(f"  {name} is kept as metadata; if it is the {meant} of a clip, call the column {meant}")
-    return Meaning(label, soft, found, metadata)
+    return Meaning(label, soft, found, metadata, people)
+
+
+def _says_whom(listing: Listing) -> bool:
+    """Return whether a table has a column that says whom to follow; one of names is not meant so.
+
+    Raises:
+        DataError: Some of its cells say so, others do not.
+    """
+    rows = [row for row in listing.rows if row.get(PERSON)]
+    odd = [row for row in rows if not names_person(_whom(row))]
+    if rows and not odd:
+        print(f"  {PERSON}: whom to follow in the picture, in {len(rows)} of {len(listing.rows)} rows (who it is "
+              "belongs in a column speaker)")  # fmt: skip
+    elif len(odd) < len(rows):
+        raise DataError(f"{odd[0].where}: {PERSON} is {odd[0][PERSON]!r}; whom to follow is {', '.join(RULES)} or a "
+                        "number from 1 on: from the left; who it is belongs in a column speaker")  # fmt: skip
+    return bool(rows) and not odd
+
+
+def _whom(row: Row) -> str:
+    """Return whom a row says to follow, a whole number as such however a spreadsheet wrote it."""
+    return row[PERSON].lower().removesuffix(".0")
 
 
 def _only_task(listing: Listing, rest: Sequence[str]) -> str:
@@ -146,7 +174,8 @@ def read_labels(listing: Listing, meaning: Meaning, classes: str) -> Labels:
         found.of_rows.append(labels)
         soft = {f"soft_{name}": repr(own.get(name, 0.0)) if own else "" for name in found.classes if meaning.soft}
         as_values = {f"value_{name}": "" if value is None else repr(value) for name, value in given.items()}
-        found.columns.append(soft | as_values | {f"meta_{name}": row[name] for name in meaning.metadata})
+        people = {PERSON: _whom(row)} if meaning.people else {}
+        found.columns.append(people | soft | as_values | {f"meta_{name}": row[name] for name in meaning.metadata})
     return found
 
 

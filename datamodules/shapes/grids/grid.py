@@ -143,11 +143,16 @@ class Grid:
             self._seen[array] = self._whole(f"{array}_seen").astype(bool)
         return self._seen[array]
 
+    def masks(self, modality: str) -> bool:
+        """Return whether unseen steps are masked, not the last seen repeated: where a confidence is kept of each."""
+        return all(f"{self.arrays[modality]}_confidence" in store.arrays for store in self.stores)
+
     def source(self, modality: str) -> np.ndarray:
-        """Return the step that stands in where a modality is unseen, its own where it is seen: int64 ``(N,)``."""
+        """Return the step that stands in where a modality is unseen, its own where seen or masked: int64 ``(N,)``."""
         array = self.arrays[modality]
         if array not in self._source:
-            self._source[array] = last_seen(self.visible(modality), self.first)
+            masked = self.masks(modality)
+            self._source[array] = np.arange(len(self)) if masked else last_seen(self.visible(modality), self.first)
         return self._source[array]
 
     def take(self, modality: str, steps: np.ndarray) -> np.ndarray:

@@ -126,10 +126,18 @@ class GridDataModule(EmotionDataModule):
         return clips
 
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
-        """Add frames or windows that begin at these grid steps."""
+        """Add frames or windows that begin at these grid steps, and which steps show what they should."""
         for modality in self.modalities:
             values, present = self.read(modality, rows), batch["mask"][modality]
+            seen = self.seen(modality, rows)
+            if seen is not None:
+                seen &= present[:, None]
+                batch.setdefault("seen", {})[modality], batch["mask"][modality] = seen, seen.any(1)
             batch[modality] = zero_absent(values, present) if modality in self.missing else values
+
+    def seen(self, modality: str, steps: np.ndarray) -> Tensor | None:
+        """Return which steps of the clips that begin at these show a modality, bool ``(B, T)``; None where all do."""
+        return None
 
     def _why_none(self, split: Split) -> str:
         return "no video" if not len(self.grid.videos(split)) else f"no step shows {', '.join(self.modalities)}"
@@ -190,10 +198,11 @@ class GridDataModule(EmotionDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Convert values to the model's input on its device: pictures normalised, in training augmented."""
         trainer = self.trainer
-        shown = {modality: batch[modality] for modality in self.modalities}
+        shown, seen = {modality: batch[modality] for modality in self.modalities}, batch.get("seen", {})
         if self.augment and trainer is not None and trainer.training:
             shown = {modality: self._augmented(values, batch["id"]) for modality, values in shown.items()}
-        return batch | {modality: self.to_model_input(values) for modality, values in shown.items()}
+        made = {modality: self.to_model_input(values) for modality, values in shown.items()}
+        return batch | {name: zero_absent(of, seen[name]) if name in seen else of for name, of in made.items()}
 
     def _augmented(self, values: Tensor, ids: list[str]) -> Tensor:
         if values.dtype != torch.uint8:

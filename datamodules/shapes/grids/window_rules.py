@@ -2,8 +2,9 @@
 
 Step k of a video is the frame shown at k / 5 s. Windows start every ``stride`` from 0, and one more ends at the last
 step if steps remain. A window is kept where every modality was seen in at least half of its steps; an unseen step
-repeats the last seen one before it. The released loaders of the engagement paper have two other rules (gaps ignored,
-or every window at a gap dropped) and so score their models on different windows.
+repeats the last seen one before it, or is masked where the store keeps a confidence of every step. The released loaders
+of the engagement paper have two other rules (gaps ignored, or every window at a gap dropped) and so score their models
+on different windows.
 
 The videos of a split lie one after the other on one axis, so that a window is a stretch of that axis.
 """

@@ -178,3 +178,9 @@ class WindowsDataModule(GridDataModule):
             return self._views[modality][torch.from_numpy(steps)]
         places = self.grid.source(modality)[steps[:, None] + np.arange(self.length)]
         return torch.from_numpy(self.grid.take(modality, places))
+
+    def seen(self, modality: str, steps: np.ndarray) -> Tensor | None:
+        """Return which steps of windows show a modality, where that is masked and the last seen not repeated."""
+        if not self.grid.masks(modality):
+            return None
+        return torch.from_numpy(self.grid.visible(modality)[steps[:, None] + np.arange(self.length)])

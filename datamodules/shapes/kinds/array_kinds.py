@@ -47,29 +47,43 @@ class Pictures(Kind):
 
     def read_one(self, row: int) -> np.ndarray:
         """Return the frames that are asked for, spread evenly over those stored."""
-        values = self.store.read(self.array, row)
+        return self._spread(self.store.read(self.array, row))
+
+    def _spread(self, values: np.ndarray) -> np.ndarray:
         if self.frames != len(values):
             values = values[np.linspace(0, len(values) - 1, self.frames).round().astype(int)]
         return values
+
+    def seen(self, row: int) -> np.ndarray | None:
+        """Return which frames show a face, where the view looked at every one of them."""
+        if not self.confidence:
+            return None
+        if not self.there[row]:
+            return np.zeros(self.frames, bool)
+        return self._spread(self.store.read(self.confidence, row)) > 0
 
     def valid_steps(self, row: int) -> int:
         """Return the number of frames."""
         return self.frames
 
     def to_model_input(self, values: Tensor, present: Tensor, ids: list[str], epoch: int | None) -> Tensor:
-        """Return them resized, augmented and normalised."""
+        """Return them resized, augmented and normalised; those without a face, which are stored black, are zeros."""
         clips, frames, height, width, _ = values.shape
         views = augment.whole_views(clips, (height, width))
         if epoch is not None:
             scope = self.data.augment_scope
             views = augment.draw_views(global_seed(), epoch, ids, frames, (height, width), scope)
         shown = augment.resample(values, views, self.data.image_size or height)
-        return augment.to_float(shown, self.data.color_order)
+        shown = augment.to_float(shown, self.data.color_order)
+        if not self.confidence:
+            return shown
+        black = values.flatten(2).amax(2) == 0
+        return shown.masked_fill(black[:, None, :, None, None], 0)
 
     @property
     def items_key(self) -> str:
-        """The array, which frames, their size and the order of their colours."""
-        return f"{self.array} {self.frames} {self.shape[2:]} {self.data.color_order}"
+        """The array, which frames, their size, the order of their colours, and whether some may show no face."""
+        return f"{self.array} {self.frames} {self.shape[2:]} {self.data.color_order}" + " seen" * bool(self.confidence)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -247,14 +261,18 @@ class Functionals(Kind):
 
 
 class Mesh(Kind):
-    """A mesh over the face and its velocities over time, float32 ``(B, S, D)``, zeros after the end of a short clip."""
+    """A mesh over the face and its velocities over time, float32 ``(B, S, D)``, zeros after the end of a short clip.
+
+    Steps without a face are left out, as the rows of a table of OpenFace are.
+    """
 
     view = "face_mesh"
     step_axes = (0,)
 
     def __init__(self, store: Store, array: str, data: "ClipArraysDataModule") -> None:
         super().__init__(store, array, data)
-        self.steps = max(store.shape(array, row)[0] for row in range(len(store)))
+        self.counts = [int((store.read(self.confidence, row) > 0).sum()) for row in range(len(store))]
+        self.steps = max(self.counts)
 
     @property
     def shape(self) -> list[int]:
@@ -262,13 +280,13 @@ class Mesh(Kind):
         return [self.steps, *self.stored[1:]]
 
     def read_one(self, row: int) -> np.ndarray:
-        """Return the steps, and zeros up to those of the longest clip."""
-        values = self.store.read(self.array, row)
+        """Return the steps with a face, and zeros up to those of the longest clip."""
+        values = self.store.read(self.array, row)[self.store.read(self.confidence, row) > 0]
         return np.pad(values, ((0, self.steps - len(values)), (0, 0)))
 
     def valid_steps(self, row: int) -> int:
-        """Return the number of steps of the clip."""
-        return int(self.store.shape(self.array, row)[0]) if self.there[row] else self.steps
+        """Return the number of steps of the clip that show a face."""
+        return self.counts[row] if self.there[row] else self.steps
 
 
 KINDS = {kind.view: kind for kind in Kind.__subclasses__()}

@@ -29,6 +29,7 @@ class Kind:
         name: Of the kind, as models name what they read.
         view: The view that makes such arrays.
         there: Which clips have it, bool ``(N,)``: one that had to go without is stored as an empty array.
+        confidence: The array beside it that says by step how certain a face is, 0 without one; empty where none does.
 
     Raises:
         DataError: No clip has it, or an option does not fit.
@@ -47,6 +48,7 @@ class Kind:
         self.there = np.array([0 not in store.shape(array, row) for row in range(len(store))], bool)
         if not self.there.any():
             raise DataError(f"{store.folder}: {array} is empty for every clip; see missing.csv there")
+        self.confidence = name if (name := f"{array}_confidence") in store.arrays else ""
         self.first = int(self.there.argmax())
         self.stored = list(store.shape(array, self.first))
 
@@ -81,6 +83,10 @@ class Kind:
 
     def valid_steps(self, row: int) -> int | None:
         """Return the number of steps of a clip without padding; None where there never is any."""
+        return None
+
+    def seen(self, row: int) -> np.ndarray | None:
+        """Return which steps of a clip show a face, as `read_one` returns them; None where all count."""
         return None
 
     def to_model_input(self, values: Tensor, present: Tensor, ids: list[str], epoch: int | None) -> Tensor:

@@ -9,8 +9,8 @@ from experiments.report.tables.text_table import TextTable
 from experiments.results.posteriors import read_posteriors
 from experiments.results.predictions import Predictions
 from experiments.results.quantities import NONE, p_value, percent
-from experiments.scores import statistics
 from experiments.scores.against import Compared, compare, corrected
+from experiments.scores.metrics import statistics
 
 OPTION = "--against"
 Runs = Mapping[tuple[int, int], Predictions]  # by fold and seed

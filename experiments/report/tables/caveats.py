@@ -8,7 +8,7 @@ from experiments.report.tables.value_table import value_notes
 from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.quantities import duration
 from experiments.results.stamps import MEANINGS, TRANSDUCTIVE
-from experiments.scores import statistics
+from experiments.scores.metrics import statistics
 from experiments.scores.table_scores import RowSummary, Summary
 
 
@@ -114,6 +114,18 @@ def versions(summary: Summary) -> str:
     rest = sorted({commit for label, own in commits.items() if label not in alone for commit in own})
     others = f"the other rows (commit {', '.join(rest)})" if rest else "any other row"
     return f"Measured with another version of the code than {others}: {told}."
+
+
+def value_notes(summary: Summary) -> list[str]:
+    """Return what has to be known of the table of values; nothing where no row has any."""
+    if not any(row.values for row in summary.rows):
+        return []
+    return [
+        f'Values: of the column "{TITLES[summary.headline]}", over the clips of all folds together, the seeds of a '
+        "clip weigh as one clip. CCC is Lin's concordance, MAE in the unit of the label, in brackets that of the mean "
+        "of the training labels. p: paired sign-flip test of the errors over groups against the row above, by "
+        "Holm's method."
+    ]
 
 
 def notes(summary: Summary) -> list[str]:

@@ -18,8 +18,8 @@ from experiments.report.tables.text_table import (
 from experiments.report.tables.value_table import value_table
 from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.quantities import NONE, p_value, percent, quantity
-from experiments.scores import statistics
 from experiments.scores.column_score import Score
+from experiments.scores.metrics import statistics
 from experiments.scores.table_scores import RowSummary, Summary
 
 _PROTOCOLS = {"paper": "paper protocol", "honest": "honest"}

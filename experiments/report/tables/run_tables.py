@@ -12,7 +12,7 @@ from experiments.results.quantities import NONE, duration, percent, quantity
 from experiments.results.result_check import valued
 from experiments.results.run import Run
 from experiments.results.stamps import MEANINGS, stamped
-from experiments.scores import statistics
+from experiments.scores.metrics import statistics
 from experiments.scores.run_score import Measured, Scored, score_classes, score_values
 
 SELECTIONS = {

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from experiments.report.tables.text_table import NOT_RUN, TITLES, TextTable, first
+from experiments.report.tables.text_table import NOT_RUN, TextTable, first
 from experiments.results.quantities import NONE
 from experiments.scores.run_score import Measured
 from experiments.scores.table_scores import RowSummary, Summary
@@ -48,15 +48,3 @@ def _row(summary: Summary, row: RowSummary, place: int, tasks: Sequence[str], p:
 def _error(of: Measured) -> str:
     known = "" if math.isnan(of.baseline) else f" (mean: {of.baseline:.4g})"
     return f"{of.value:.4g}{known}"
-
-
-def value_notes(summary: Summary) -> list[str]:
-    """Return what has to be known of the table of values; nothing where no row has any."""
-    if not any(row.values for row in summary.rows):
-        return []
-    return [
-        f'Values: of the column "{TITLES[summary.headline]}", over the clips of all folds together, the seeds of a '
-        "clip weigh as one clip. CCC is Lin's concordance, MAE in the unit of the label, in brackets that of the mean "
-        "of the training labels. p: paired sign-flip test of the errors over groups against the row above, by "
-        "Holm's method."
-    ]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from experiments.results.values import Values
-from experiments.scores import statistics
-from experiments.scores.statistics import Array
+from experiments.results.predictions import Values
+from experiments.scores.metrics import statistics
+from experiments.scores.metrics.statistics import Array
 
 SEVEN = 3  # the scale of seven classes goes from -3 to 3
 Metric = Callable[[Array], Array]

@@ -2,15 +2,15 @@
 
 A group's sums are one row ``(1, 8)``: the number of clips, and the sums of the sizes of errors, of predictions and
 labels, of their squares and of their products. No metric here depends on where 0 is: the least value stands there, so
-that no sum is negative, as the bootstrap of `experiments.scores.statistics` wants it.
+that no sum is negative, as the bootstrap of `experiments.scores.metrics.statistics` wants it.
 """
 
 from collections.abc import Iterable
 
 import numpy as np
 
-from experiments.results.values import Values
-from experiments.scores.statistics import Array
+from experiments.results.predictions import Values
+from experiments.scores.metrics.statistics import Array
 
 
 def lowest(runs: Iterable[Values]) -> float:
