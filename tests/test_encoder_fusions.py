@@ -13,6 +13,7 @@ import transformers
 import yaml
 from conftest import read_experiment
 from safetensors.torch import save_file
+from test_clips_data import write
 from test_hf_encoders import AUDIO, IMAGE, PICTURES, TEXTS, WAVES, saved
 
 import cli
@@ -166,6 +167,10 @@ def test_the_commands_of_the_page_train_on_tiny_checkpoints(
         own = {**content, "audio": audio}
         (tmp_path / "own.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"encoders": own}}}))
         words = ["--config", str(tmp_path / "own.yaml"), *words]
+    if "ClipsDataModule" in words:
+        words += ["--data.root", write(tmp_path / "clips", ("video", "mfcc", "wave"))]
+    if any(word.startswith("--model.encoders.") for word in words) and "ravdess" in str(options(Path(path).stem)):
+        words += ["--data.wave_seconds", "0.02"]  # long enough of the stand-in's
     run = tmp_path / "run"
     short = ["--trainer.max_epochs", "1", "--trainer.default_root_dir", str(run)]
     assert cli.main(["fit", *options(Path(path).stem), *words, *short]) == 0, capsys.readouterr().err
