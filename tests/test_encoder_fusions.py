@@ -184,6 +184,21 @@ def test_the_commands_of_the_page_train_on_tiny_checkpoints(
     assert cli.main(["test", "--config", str(run / "config.yaml"), "--ckpt_path", str(best)]) == 0
 
 
+@pytest.mark.parametrize("name", ["cfnsr", "ravdess_mcbp", "features"])
+def test_the_settings_of_the_page_lie_over_experiments_on_own_clips(name, checkpoints, tmp_path, capsys, unrendered):
+    block = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[0]
+    own = tmp_path / "own.yaml"
+    own.write_text(block.replace("WAVES", str(checkpoints / "WAVES")))
+    root = write(tmp_path / "clips", ("video", "mfcc", "wave"))
+    run, small = tmp_path / "run", read_experiment("cfnsr", overlay=True)["model"]["init_args"]["video"]
+    words = ["--config", f"experiments/{name}.yaml", "--config", str(own), "--data.root", root]
+    words += ["--data.wave_seconds", "0.02", "--trainer.max_epochs", "2", "--trainer.default_root_dir", str(run)]
+    words += {"cfnsr": ["--model.attention_heads", "2"], "ravdess_mcbp": ["--model.dim", "64"]}.get(name, [])
+    words += ["--model.video", json.dumps(small)] if name != "features" else []
+    assert cli.main(["fit", *words]) == 0, capsys.readouterr().err
+    assert (run / "result.json").exists()
+
+
 def test_a_frozen_encoder_of_augmented_pictures_and_an_encoder_of_other_input_are_one_line(
     checkpoints, options, tmp_path, capsys
 ):
