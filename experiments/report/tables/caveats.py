@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Sequence
 
 from experiments.report.tables.text_table import METRICS, STAMP, TITLES
-from experiments.report.tables.value_table import value_notes
 from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.quantities import duration
 from experiments.results.stamps import MEANINGS, TRANSDUCTIVE
