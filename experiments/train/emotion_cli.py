@@ -38,6 +38,7 @@ from experiments.settings.redaction import forget
 from experiments.train import pairing
 from experiments.train.embed import use_frozen_encoders
 from experiments.train.foreign import check_trainer, explain
+from experiments.train.lean import NoProfiler, skip_empty_hooks
 from experiments.train.run_folder import begin, enter
 from experiments.train.run_record import RecordConfig, record_result
 from experiments.train.tested_checkpoints import score_selections
@@ -199,11 +200,14 @@ class EmotionCLI(LightningCLI):
             ]
         if not sys.stderr.isatty():
             kwargs["enable_progress_bar"] = False
+        if config.trainer.profiler is None:
+            kwargs["profiler"] = NoProfiler()
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
             raise UsageError(f"--trainer: {first_line(error)}") from error
         check_trainer(trainer, config.trainer)
+        skip_empty_hooks(trainer, self.model)
         return trainer
 
     def _experiment(self) -> str:
