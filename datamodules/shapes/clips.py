@@ -69,7 +69,8 @@ class ClipsDataModule(DividedDataModule, ClipArraysDataModule):
         named = {**{name: name for name in self.modalities if name != META}, **ClipArraysDataModule.array_of}
         for modality, kind in self.reads.items():
             usual = find_array(self.store, named.get(modality, ""))
-            if not (usual and kind_name(self.store, usual) == kind) and (found := array_of_kind(self.store, kind)):
+            fits = usual and kind in ("", kind_name(self.store, usual))
+            if not fits and (found := array_of_kind(self.store, kind)):
                 named[modality] = found
         return {**named, **self.arrays}
 
