@@ -85,6 +85,12 @@ def ravdess_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def ravdess_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of the RAVDESS features with their sound: 24 speakers x 4 trials."""
+    return stand_in(tmp_path_factory.mktemp("data") / "ravdess_voice", "ravdess_voice", clips=96)
+
+
+@pytest.fixture(scope="session")
 def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of the stand-in of features computed elsewhere: 6 speakers x 6 clips."""
     import cli

@@ -62,7 +62,7 @@ def functionals(wave: np.ndarray) -> np.ndarray:
         _spread(everything[of.speech]), _changes(everything[inside]), _spread(voiced), _spread(pitch[:, None]),
         _few(np.abs(steps)), _few(steps), _thirds(pitch), _thirds(of.energy[inside]),
         _timing(of.voiced[inside], of.speech[inside], of.energy[inside]),
-        [len(wave) / RATE, first * HOP / RATE],
+        np.array([len(wave) / RATE, first * HOP / RATE]),
     ]  # fmt: skip
     return np.concatenate([np.ravel(part) for part in parts])
 
