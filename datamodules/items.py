@@ -35,12 +35,12 @@ class EncoderItems:
 
         Args:
             modality: Its key.
-            values: float32 ``(items, D)`` in the order of `items`.
+            values: float32 ``(items, D)``, or ``(items, T, D)``, in the order of `items`.
 
         Raises:
             DataError: Their number is another one, or this corpus has no such items.
         """
         count = self.count_items(modality)
-        if values.ndim != 2 or len(values) != count:
+        if values.ndim not in (2, 3) or len(values) != count:
             raise DataError(f"embeddings of {modality} are {tuple(values.shape)}, wanted {count} rows")
         self.embeddings[modality] = values

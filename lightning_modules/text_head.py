@@ -59,7 +59,7 @@ class TextHead(EncodedTask):
 
     def stages(self) -> Stages:
         """Return the stages: encoder, head."""
-        encoder = self.encoders.stages() if self.encoders is not None else {"encoder": [self.encoder]}
+        encoder: Stages = {"encoder": [self.encoder]} if self.encoders is None else self.encoders.stages()
         return {**encoder, "head": [self.head]}
 
     def frozen_encoders(self) -> dict[str, nn.Module]:

@@ -41,7 +41,6 @@ from lightning_modules.text_head import TextHead
 CLIP = [3, 4, 16, 16]
 SHAPES = {"sound": [2000], "clip": CLIP, "still": CLIP[:1] + CLIP[2:], "steps": [0, 5], "facts": [7]}
 DATA = {**SHAPES, "video": [6], "audio": [13, 40]}  # and what the papers' own networks read
-STATES = {"mean": "none", "attention": "none", "gru": "none"}
 TEXT = {
     "model_type": "bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,
     "vocab_size": 50, "max_position_embeddings": 24, "initializer_range": 0.3,
@@ -56,8 +55,8 @@ def image(**options):
     return HFImage(config={"model_type": "vit", **PICTURES}, **options)
 
 
-def video(**options):
-    config = {"model_type": "videomae", **PICTURES, "num_frames": 4, "tubelet_size": 2}
+def video(frames=4, **options):
+    config = {"model_type": "videomae", **PICTURES, "num_frames": frames, "tubelet_size": 2}
     return HFVideo(config=config, **options)
 
 
@@ -302,6 +301,8 @@ def frame_encoders(**options):
 def test_models_of_windows_take_encoders_that_train_or_not(freeze):
     for name, encoder in frame_encoders(freeze=freeze).items():
         dynamic = UnimodalDynamic(3, WINDOWS, modality=name, encoders={name: encoder})
+        dynamic.describe_input({"face": {"mean": [0.5] * 3, "std": [0.25] * 3}})
+        assert getattr(encoder, "std", [0.25] * 3) == [0.25] * 3
         check(dynamic, [name], windows, of_frames)
         assert list(dynamic.frozen_encoders()) == ([name] if encoder.frozen else [])
     task = CrossMultiModalEngagement(3, WINDOWS, list(WINDOWS), heads=2, encoders=frame_encoders(freeze=freeze), dim=6)
@@ -334,7 +335,7 @@ def test_models_of_dialogues_take_any_encoders(model):
         encoders = {
             "audio": sound(freeze=freeze),
             "text": HFText(config=TEXT, pooling="attention"),
-            "video": HFVideo(config={"model_type": "videomae", **PICTURES, "num_frames": 2, "tubelet_size": 2}),
+            "video": video(frames=2),
         }
         task = model(CLASSES, shapes, encoders, vocabulary_sizes=SIZES, metadata_dropout=0.0)
         task.start_from({})
@@ -355,9 +356,7 @@ def test_late_weights_take_branches_of_any_encoders(tmp_path):
     encoders = {
         "audio": sound(),
         "text": HFText(config=TEXT),
-        "video": made("video2")
-        if False
-        else HFVideo(config={"model_type": "videomae", **PICTURES, "num_frames": 2, "tubelet_size": 2}),
+        "video": video(frames=2),
     }
     shared = {"vocabulary_sizes": SIZES, "class_names": NAMES}
     paths = {}

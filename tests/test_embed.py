@@ -246,3 +246,34 @@ def test_a_damaged_manifest_of_embeddings_is_one_line(task, tmp_path, text):
         embedded(task, tmp_path)
     assert str(path.parent) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class States(nn.Module):
+    """As many states as the longest of a batch has values before the zeros at its end, zeros behind its own."""
+
+    def forward(self, items):
+        steps = (items != 0).sum(1)
+        kept = items[:, : int(steps.max()), None]
+        return torch.cat([kept, -kept], 2)
+
+
+def test_states_of_unequal_length_are_kept_whole_with_zeros_behind_them(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(embed, "BATCH", 2)
+    raw = Items(tmp_path)
+    lengths = torch.arange(len(raw.values)) % 4 + 1
+    values = (raw.values.abs() + 1) * (torch.arange(5) < lengths[:, None])
+    task.encoder = States()
+    for _ in range(2):  # a miss, a hit
+        data = Items(tmp_path)
+        data.values = values
+        embed.use_frozen_encoders(task, data)
+        assert torch.equal(data.values, torch.stack([values, -values], 2))
+    (manifest,) = (tmp_path / "embeddings").glob("*/manifest.json")
+    content = json.loads(manifest.read_text())
+    assert (content["steps"], content["width"]) == (5, 10)
+    for steps in (None, [], 3, "5x"):
+        manifest.write_text(json.dumps({**content, "steps": steps}))
+        data = Items(tmp_path)
+        data.values = values
+        with pytest.raises(UsageError, match="cannot be kept or read"):
+            embed.use_frozen_encoders(task, data)

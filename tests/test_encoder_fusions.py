@@ -13,6 +13,7 @@ import transformers
 import yaml
 from conftest import read_experiment
 from safetensors.torch import save_file
+from test_clips_data import write
 from test_hf_encoders import AUDIO, IMAGE, PICTURES, TEXTS, WAVES, saved
 
 import cli
@@ -166,6 +167,10 @@ def test_the_commands_of_the_page_train_on_tiny_checkpoints(
         own = {**content, "audio": audio}
         (tmp_path / "own.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"encoders": own}}}))
         words = ["--config", str(tmp_path / "own.yaml"), *words]
+    if "ClipsDataModule" in words:
+        words += ["--data.root", write(tmp_path / "clips", ("video", "mfcc", "wave"))]
+    if any(word.startswith("--model.encoders.") for word in words) and "ravdess" in str(options(Path(path).stem)):
+        words += ["--data.wave_seconds", "0.02"]  # long enough of the stand-in's
     run = tmp_path / "run"
     short = ["--trainer.max_epochs", "1", "--trainer.default_root_dir", str(run)]
     assert cli.main(["fit", *options(Path(path).stem), *words, *short]) == 0, capsys.readouterr().err
@@ -177,6 +182,21 @@ def test_the_commands_of_the_page_train_on_tiny_checkpoints(
     shutil.rmtree(folder)  # a checkpoint knows its encoders
     best = next((run / "checkpoints").glob("*.ckpt"))
     assert cli.main(["test", "--config", str(run / "config.yaml"), "--ckpt_path", str(best)]) == 0
+
+
+@pytest.mark.parametrize("name", ["cfnsr", "ravdess_mcbp", "features"])
+def test_the_settings_of_the_page_lie_over_experiments_on_own_clips(name, checkpoints, tmp_path, capsys, unrendered):
+    block = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[0]
+    own = tmp_path / "own.yaml"
+    own.write_text(block.replace("WAVES", str(checkpoints / "WAVES")))
+    root = write(tmp_path / "clips", ("video", "mfcc", "wave"))
+    run, small = tmp_path / "run", read_experiment("cfnsr", overlay=True)["model"]["init_args"]["video"]
+    words = ["--config", f"experiments/{name}.yaml", "--config", str(own), "--data.root", root]
+    words += ["--data.wave_seconds", "0.02", "--trainer.max_epochs", "2", "--trainer.default_root_dir", str(run)]
+    words += {"cfnsr": ["--model.attention_heads", "2"], "ravdess_mcbp": ["--model.dim", "64"]}.get(name, [])
+    words += ["--model.video", json.dumps(small)] if name != "features" else []
+    assert cli.main(["fit", *words]) == 0, capsys.readouterr().err
+    assert (run / "result.json").exists()
 
 
 def test_a_frozen_encoder_of_augmented_pictures_and_an_encoder_of_other_input_are_one_line(

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.standins._dialogue_texts import WORDPIECE, wordpiece_files
+from datamodules.reading.tokens import WORDPIECE
+from datamodules.standins._dialogue_texts import wordpiece_files
 
 
 def train_wordpiece(texts: Sequence[str], folder: Path) -> None:

@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from functools import partial
 
+from datamodules.reading.tokens import WORDPIECE
 from datamodules.standins._stand_in import Part
 
-WORDPIECE = ("tokenizer.json", "tokenizer_config.json")  # files of the tokenizer
 # Four classes of the label map `avamerg`, each with the emotions that make it.
 CLASSES = (("joyful", "excited", "grateful"), ("angry", "furious"), ("sad", "lonely"), ("terrified", "afraid"))
 TOPICS = {

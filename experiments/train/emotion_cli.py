@@ -39,6 +39,7 @@ from experiments.settings.redaction import forget
 from experiments.train import pairing
 from experiments.train.embed import use_frozen_encoders
 from experiments.train.foreign import check_trainer, explain
+from experiments.train.lean import NoProfiler, skip_empty_hooks
 from experiments.train.run_folder import begin, enter, folder_of, sweep_folder
 from experiments.train.run_record import RecordConfig, record_result
 from experiments.train.tested_checkpoints import score_selections
@@ -200,11 +201,14 @@ class EmotionCLI(LightningCLI):
             ]
         if not sys.stderr.isatty():
             kwargs["enable_progress_bar"] = False
+        if config.trainer.profiler is None:
+            kwargs["profiler"] = NoProfiler()
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
             raise UsageError(f"--trainer: {first_line(error)}") from error
         check_trainer(trainer, config.trainer)
+        skip_empty_hooks(trainer, self.model)
         return trainer
 
     def _experiment(self) -> str:

@@ -24,7 +24,7 @@ class LateProduct(FittedOnce):
         branch: Which baseline, every option of which is the one of its own.
         modalities: Two or more; all where not given.
         encoders: See `VectorBaseline`.
-        penalties: Likewise.
+        penalties: Likewise, of every branch, or by modality.
         functionals: Likewise.
         time_last: Likewise.
         words: Likewise.
@@ -43,7 +43,7 @@ class LateProduct(FittedOnce):
         branch: Literal["logistic", "svm"] = "logistic",
         modalities: list[str] | None = None,
         encoders: dict[str, nn.Module] | None = None,
-        penalties: list[float] | None = None,
+        penalties: list[float] | dict[str, list[float]] | None = None,
         functionals: bool = False,
         time_last: list[str] | None = None,
         words: int = 256,
@@ -53,8 +53,9 @@ class LateProduct(FittedOnce):
         names, encoders = modalities or list(input_shapes), encoders or {}
         if len(names) < 2:
             raise TaskError(f"LateProduct multiplies two modalities or more; --data.modalities has {names[0]} alone")
+        if isinstance(penalties, dict) and penalties.keys() != set(names):
+            raise TaskError(f"--model.penalties: of {', '.join(penalties)}; wanted are those of {', '.join(names)}")
         shared: dict[str, Any] = {
-            "penalties": penalties,
             "functionals": functionals,
             "time_last": time_last,
             "words": words,
@@ -64,7 +65,8 @@ class LateProduct(FittedOnce):
         self.branches = nn.ModuleDict()
         for name in names:
             own = {name: encoders[name]} if name in encoders else None
-            self.branches[name] = BRANCHES[branch](num_classes, input_shapes, [name], own, **shared)
+            of = penalties[name] if isinstance(penalties, dict) else penalties
+            self.branches[name] = BRANCHES[branch](num_classes, input_shapes, [name], own, of, **shared)
 
     @classmethod
     def reads(cls, **options: Any) -> dict[str, str]:

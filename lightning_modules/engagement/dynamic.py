@@ -92,6 +92,10 @@ class UnimodalDynamic(WindowTask):
         """Return the encoder, where there is one."""
         return {} if self.encoder is None else {self.modality: self.encoder}
 
+    def describe_input(self, facts: dict[str, dict[str, Any]]) -> None:
+        """Tell the encoder what the numbers of its modality mean."""
+        super().describe_input({**facts, "encoder": facts.get(self.modality, {})})
+
     def start_from(self, checkpoints: dict[str, str]) -> None:
         """Fill the encoder, then what else checkpoints hold.
 
