@@ -13,6 +13,7 @@ from jsonargparse import DefaultHelpFormatter, Namespace
 
 from datamodules.entries import Catalogue
 from datamodules.errors import DataError
+from datamodules.media.finder import check_person
 from datamodules.media.people_in_picture import PERSON
 from datamodules.reading.stand_in import is_stand_in
 from datamodules.recipe import Defaults, Recipe, catalogue_class, defaults, names
@@ -53,6 +54,8 @@ def main(corpus: str, arguments: Sequence[str]) -> int:
     if moved := successor(corpus, arguments):
         raise DataError(moved)
     choice = _choice(corpus, arguments)
+    if choice.person is not None:
+        check_person(f"--{PERSON}", choice.person)
     recipe = defaults(choice.recipe, synthetic=choice.synthetic, catalogue=choice.corpus)
     parser = _parser(choice, recipe)
     _add(parser, choice.corpus, "", {})

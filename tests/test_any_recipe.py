@@ -37,7 +37,12 @@ EXPERIMENTS = {
     "static_emotion": "static_emotion",
     "text": "empathetic_text",
 }
-ANY_MODEL = {"face_mesh", "functionals"}  # vectors, for `FeatureFusion`, which takes any and so declares nothing
+ANY_MODEL = {
+    "face_mesh",
+    "face_speech",
+    "functionals",
+    "voice",
+}  # vectors, for `FeatureFusion`, which takes any and so declares nothing
 CORPORA = recipes.names("catalogues")
 QUICK = {
     ("cfnsr", "clips"), ("emotiw", "clips"), ("engagement", "ravdess"), ("gated_fusion", "clips"), ("sound", "savee"),

@@ -181,7 +181,7 @@ def test_an_encoder_of_pictures_takes_the_mean_over_frames_with_a_face(tmp_path)
     torch.testing.assert_close(encoder(items)[[2, 3, 8, 9]], encoder(batch["video"]))
 
 
-def vectors(root):
+def vectors(root, speech="functionals"):
     """Meshes of unequal length with steps that show none, and functionals of speech that one clip lacks."""
 
     def make(clip):
@@ -191,7 +191,7 @@ def vectors(root):
         voice = np.full(0 if clip == 8 else 7, clip + 1, np.float32)
         return {"mesh": mesh, "mesh_confidence": certain, "functionals": voice}
 
-    views = {"mesh": {"view": "face_mesh"}, "functionals": {"view": "functionals"}}
+    views = {"mesh": {"view": "face_mesh"}, "functionals": {"view": speech}}
     return write(root, make, {"mesh": "f32", "mesh_confidence": "f32", "functionals": "f32"}, views)
 
 
@@ -206,8 +206,9 @@ def test_steps_of_a_mesh_without_a_face_are_left_out(tmp_path):
     assert batch["mask"]["functionals"].tolist() == [True, True, False, True]
 
 
-def test_models_over_vectors_read_meshes_and_functionals(tmp_path):
-    data = ClipsDataModule(vectors(tmp_path), modalities=["mesh", "functionals"], fold=1)
+@pytest.mark.parametrize("speech", ["functionals", "speech_functionals", "voice_embedding"])
+def test_models_over_vectors_read_meshes_and_functionals(tmp_path, speech):
+    data = ClipsDataModule(vectors(tmp_path, speech), modalities=["mesh", "functionals"], fold=1)
     batch = shown(data, every(data, "test"))
     encoders: dict[str, nn.Module] = {"mesh": VectorSequence(12, dim=8), "functionals": Vector(7, dim=8)}
     for model in (

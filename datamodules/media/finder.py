@@ -24,7 +24,7 @@ AnyView = TypeVar("AnyView")
 def check_person(option: str, person: str) -> None:
     """Refuse what names no person."""
     if not names_person(person):
-        raise DataError(f"{option}.person {person}: give largest, central, or a number from 1 on: from the left.")
+        raise DataError(f"{option} {person}: give largest, central, or a number from 1 on: from the left.")
 
 
 def for_entry(view: AnyView, entry: Entry) -> AnyView:

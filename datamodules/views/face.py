@@ -48,7 +48,7 @@ class Face(MediaView):
     def check(self, option: str) -> None:
         """Refuse values that make no sense."""
         super().check(option)
-        check_person(option, self.person)
+        check_person(f"{option}.person", self.person)
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
         """Find the finder, if there is a face to be looked for."""

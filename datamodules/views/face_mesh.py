@@ -47,7 +47,7 @@ class FaceMesh(MediaView):
     def check(self, option: str) -> None:
         """Refuse values that make no sense."""
         super().check(option)
-        check_person(option, self.person)
+        check_person(f"{option}.person", self.person)
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
         """Find the networks."""

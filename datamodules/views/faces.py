@@ -77,7 +77,7 @@ class Faces(WholeClip):
     def check(self, option: str) -> None:
         """Refuse values that make no sense."""
         super().check(option)
-        check_person(option, self.person)
+        check_person(f"{option}.person", self.person)
         if self.landmarks and self.face in ("detector", "none"):
             raise DataError(f"{option}.landmarks and {option}.face {self.face} exclude each other; leave one out.")
         if self.landmarks and not self.landmarks.is_dir():

@@ -94,7 +94,7 @@ class People(MediaView):
 
     def check(self, option: str) -> None:
         """Refuse values that make no sense."""
-        check_person(option, self.person)
+        check_person(f"{option}.person", self.person)
         if self.boxes and self.detector:
             raise DataError(f"{option}.boxes and {option}.detector exclude each other; leave one out.")
         for part, size in self.sizes.items():

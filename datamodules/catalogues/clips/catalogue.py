@@ -75,7 +75,7 @@ class Clips(Catalogue):
         listing = read_listing(source, self.labels, files)
         print(f"  labels: {listing.what}, {len(listing.rows)} rows")
         meaning = meaning_of(listing, self.label, self.values)
-        located, copies = locate(listing, files)
+        located, copies = locate(listing, files, meaning.people)
         print_copies(Path(listing.what.partition(",")[0]), copies)
         beside = print_unmatched(located, files)
         if fault := fault_of_missing(located, self.max_missing, source):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from datamodules.catalogues.clips.located import Located
 from datamodules.entries import Entry
+from datamodules.media.people_in_picture import PERSON
 from datamodules.reading.recordings import Recording, check_recordings, duplicate_hashes, repeated
 from error_texts import first_names
 
@@ -14,10 +15,20 @@ from error_texts import first_names
 def without_repeats(entries: Sequence[Entry], source: Path, speakers: bool) -> list[Entry]:
     """Return the clips without those that come again under another name where nobody is named.
 
+    Of several people in the picture, whom a column names, each has recordings of their own.
+
     Raises:
         DataError: One recording is of two speakers, or labelled differently.
     """
-    files = {entry.id: next(iter(entry.media.values())).path for entry in entries if "@" not in entry.id}
+    people = dict.fromkeys(entry.columns.get(PERSON, "") for entry in entries)
+    if len(people) > 1:
+        checked = {}
+        for who in people:
+            own = [entry for entry in entries if entry.columns.get(PERSON, "") == who]
+            checked |= {entry.id: entry for entry in without_repeats(own, source, speakers)}
+        return [checked[entry.id] for entry in entries]
+    media = {entry.id: next(iter(entry.media.values())) for entry in entries}
+    files = {name: medium.path for name, medium in media.items() if not medium.span}
     whole = [(entry, path) for entry in entries if not entry.reason and (path := files.get(entry.id))]
     said = [(path, entry.group if speakers else "", _content(entry)) for entry, path in whole]
     if speakers:

@@ -1,5 +1,6 @@
 """Entries of clips: what each is made of, its id, its group, and the windows of a longer one."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from datamodules.catalogues.clips.located import Located
 from datamodules.entries import Entry, Media
 from datamodules.errors import MediaError
 from datamodules.media.container import probe
+from datamodules.media.people_in_picture import PERSON
 from datamodules.media.segments import Span, Windows
 from datamodules.reading.files import place_in
 from datamodules.reading.media_files import MediaFiles, fault_of_id, kind_of
@@ -36,19 +38,22 @@ def entries_of(
         print(f"  {len(beside)} videos have the sound that lies beside them under their name")
     sounding = bool(beside) or _has_sound(films)
     found: list[tuple[tuple[str, float, float], Entry, Row]] = []
+    rows = Counter((one.path, one.part) for one in located)
     for one, labels, columns in zip(located, read.of_rows, read.columns, strict=True):
         path = one.path
         assert path is not None
         sound = one.audio or beside.get(path) or (path if sounding or kind_of(path) == "audio" else None)
         place = place_in(files.source, path)
+        who = columns.get(PERSON) if rows[one.path, one.part] > 1 else ""
+        whose = f"@{who}" if who else ""  # several people of one picture
         for part in windows.parts(path, one.part) if kind_of(path) != "picture" else [one.part]:
             problem = fault_of_id(ids[path])
             if kind_of(path) == "picture" and part.name:
                 problem = "a still has no start or end"
             entry = Entry(
-                ids[path] + part.name,
+                ids[path] + part.name + whose,
                 group=one.row.get("speaker") or ids[path],
-                name=place + part.name,
+                name=place + part.name + whose,
                 media=media_of(path, sound, part, partial(place_in, files.source), search),
                 texts={"prompt": one.row["text"]} if one.row.get("text") else {},
                 labels=labels,

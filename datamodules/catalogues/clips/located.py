@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.errors import DataError
+from datamodules.media.people_in_picture import PERSON
 from datamodules.media.segments import WHOLE, Span
 from datamodules.reading.files import place_in
 from datamodules.reading.listing import FILES, Listing
@@ -37,8 +38,13 @@ class Located:
     problem: str = ""
 
 
-def locate(listing: Listing, files: MediaFiles) -> tuple[list[Located], int]:
+def locate(listing: Listing, files: MediaFiles, people: bool = False) -> tuple[list[Located], int]:
     """Return the rows with their files, each once, and how many say again what another one says.
+
+    Args:
+        listing: The table.
+        files: Of the source.
+        people: Whether rows of one clip may be of several people in its picture.
 
     Raises:
         DataError: A row names no file or ends before it starts, or two say different things of one clip.
@@ -47,11 +53,19 @@ def locate(listing: Listing, files: MediaFiles) -> tuple[list[Located], int]:
     files.settle_prefix([row[name] for row in listing.rows for name in columns])
     found = [_located(row, columns, files) for row in listing.rows]
     content = {name: name for name in listing.names if name not in columns}
+
+    def person(one: Located) -> str:
+        return one.row[PERSON] if people else ""
+
     _, copies = settle(
-        (f"{one.path or one.name}{one.part.name}", {name: one.row[name] for name in content}, one.row.place)
+        (
+            f"{one.path or one.name}{one.part.name}@{person(one)}",
+            {name: one.row[name] for name in content},
+            one.row.place,
+        )
         for one in found
     )
-    once = {(one.path or one.name, one.part): one for one in reversed(found)}
+    once = {(one.path or one.name, one.part, person(one)): one for one in reversed(found)}
     return list(reversed(once.values())), copies
 
 

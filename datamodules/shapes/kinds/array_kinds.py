@@ -260,6 +260,20 @@ class Functionals(Kind):
     step_axes = ()
 
 
+class SpeechFunctionals(Kind):
+    """Functionals of level, pitch, spectrum and timing, float32 ``(B, D)``."""
+
+    view = "speech_functionals"
+    step_axes = ()
+
+
+class Voice(Kind):
+    """An embedding of the voice, float32 ``(B, D)``."""
+
+    view = "voice_embedding"
+    step_axes = ()
+
+
 class Mesh(Kind):
     """A mesh over the face and its velocities over time, float32 ``(B, S, D)``, zeros after the end of a short clip.
 
