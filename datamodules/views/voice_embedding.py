@@ -6,7 +6,7 @@ Wan et al. 2018, https://arxiv.org/abs/1710.10467; weights of Resemblyzer (Apach
 
 import importlib.util
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +25,7 @@ RATE, HOP, FFT, MELS, SIZE = 16_000, 160, 400, 40, 256
 WINDOW, STEP, COVERED = 160, 77, 0.75  # frames of a part, between two, and what there must be of the last one
 LOUDNESS = 10 ** (-30 / 20)  # root mean square that quieter waves are brought to
 SHA256 = "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"  # of the weights of Resemblyzer 0.1.4
-RANDOM = "random"
+RANDOM, PACKAGE = "random", "package"
 DECIMALS = 5  # processors differ in the last bits; what is stored should not
 
 
@@ -40,7 +40,7 @@ class VoiceEmbedding(WholeClip):
     dtype: ClassVar[str] = "f32"
     packages: ClassVar[tuple[str, ...]] = (*WholeClip.packages, "torch")
 
-    weights: str = "package"
+    weights: str = PACKAGE
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
         """Find the weights.
@@ -48,22 +48,21 @@ class VoiceEmbedding(WholeClip):
         Raises:
             DataError: They are missing, or others than those that are known.
         """
-        if self.weights == RANDOM:
-            return self, scan
-        path: Path | None = Path(self.weights)
-        if self.weights == "package":
-            found = importlib.util.find_spec("resemblyzer")
-            path = Path(found.origin).parent / "pretrained.pt" if found and found.origin else None
-        if path is None or not path.is_file():
-            lacks = f"no weights at {path}" if path else "Resemblyzer is missing"
-            raise DataError(f"{option}: {lacks}: pip install --no-deps Resemblyzer==0.1.4")
-        if self.weights == "package" and sha256_file(path) != SHA256:
-            raise DataError(f"{option}: {path} has another SHA-256 than Resemblyzer 0.1.4's; do not use these weights")
-        return replace(self, weights=str(path)), scan
+        if self.weights != RANDOM:
+            path = _file(self.weights)
+            if path is None or not path.is_file():
+                lacks = f"no weights at {path}" if path else "Resemblyzer is missing"
+                raise DataError(f"{option}: {lacks}: pip install --no-deps Resemblyzer==0.1.4")
+            if self.weights == PACKAGE and sha256_file(path) != SHA256:
+                raise DataError(
+                    f"{option}: {path} has another SHA-256 than Resemblyzer 0.1.4's; do not use these weights"
+                )
+        return self, scan
 
     def settings(self) -> dict[str, Any]:
         """Return what the weights are, wherever they lie."""
-        return {"weights": self.weights if self.weights == RANDOM else sha256_file(Path(self.weights))}
+        known = {RANDOM: RANDOM, PACKAGE: SHA256}
+        return {"weights": known.get(self.weights) or sha256_file(Path(self.weights))}
 
     def wants(self, piece: Entry) -> Want:
         """Return the sound."""
@@ -76,6 +75,14 @@ class VoiceEmbedding(WholeClip):
             raise MediaError(Path(entry.name), "audio is silent: every sample is zero")
         said = _network(self.weights)(_parts(wave))
         return np.concatenate([said.mean(0), said.std(0)]).round(DECIMALS).astype(np.float32), 0
+
+
+def _file(weights: str) -> Path | None:
+    """Return the file that holds the weights; None where its package is not installed."""
+    if weights != PACKAGE:
+        return Path(weights)
+    found = importlib.util.find_spec("resemblyzer")
+    return Path(found.origin).parent / "pretrained.pt" if found and found.origin else None
 
 
 def _parts(wave: np.ndarray) -> np.ndarray:
@@ -114,7 +121,7 @@ def _network(weights: str) -> Any:
         try:
             with warnings.catch_warnings():  # of a format without checksums: its SHA-256 is in the manifest
                 warnings.simplefilter("ignore")
-                state = read_torch(Path(weights), old=True)["model_state"]
+                state = read_torch(_file(weights) or Path(weights), old=True)["model_state"]
             parts.load_state_dict({name: of for name, of in state.items() if name.startswith(("lstm.", "linear."))})
         except (TensorFileError, LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise DataError(f"{weights} holds no voice encoder; name Resemblyzer's pretrained.pt") from error
