@@ -84,9 +84,8 @@ def paragraph(summary: Summary) -> str:
         f"below it at p < {LEVEL}. **On equal terms**, all rules over the same three vectors: better than "
         f"concatenation without a hidden layer is {beat(CONCAT)}; better than logistic regression is {beat(LOGISTIC)}; "
         f"better than our recipe is {beat(RECIPE)} (p < {LEVEL}, paired over speakers, Holm over the {len(pairs)} "
-        "tests of this table; "
-        "CFN-SR fuses two modalities and goes without the voice). The networks of the rules were not searched: one setting "
-        "for all, the epoch chosen on the validation speakers.\n\n" + "\n".join(lines)
+        "tests of this table; CFN-SR fuses two modalities and goes without the voice). The networks of the rules were "
+        "not searched: one setting for all, the epoch chosen on the validation speakers.\n\n" + "\n".join(lines)
     )
 
 
