@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning_modules.stages import StagedModule
 from tiny import TinyData, TinyTask, trainer
 
 from callbacks.layer_lr import DiscriminativeLR
@@ -12,7 +13,6 @@ from callbacks.plots import ResultPlots
 from callbacks.predictions import PredictionWriter
 from experiments.train import tested_checkpoints
 from experiments.train.lean import NoProfiler, skip_empty_hooks
-from lightning_modules.stages import StagedModule
 
 
 class Counter(Callback):
