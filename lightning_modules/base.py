@@ -158,7 +158,7 @@ class EmotionTask(ScoredModule):
         """Return ``batch[modality]`` with the rows of absent clips set to zero, whatever stood there."""
         values: Tensor = batch[modality]
         mask: Tensor | None = batch.get("mask", {}).get(modality)
-        if mask is None or (mask.device.type == "cpu" and mask.all()):  # on a GPU the question would wait for it
+        if mask is None:
             return values
         absent = ~mask.view(-1, *[1] * (values.ndim - 1))
         return values.masked_fill(absent, 0)
