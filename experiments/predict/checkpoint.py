@@ -198,7 +198,7 @@ def about(checkpoint: Checkpoint) -> dict[str, Any]:
     described, result = checkpoint.described, checkpoint.result
     selections: Mapping[str, Any] = result.get("selections", {})
     name = {"last.ckpt": "last", "best.ckpt": "best" if "best" in selections else "selected"}.get(checkpoint.path.name)
-    found = {
+    found: dict[str, Any] = {
         "experiment": result.get("experiment"),
         "selection": name,
         "score": dict(selections.get(name or "", {})),
@@ -206,7 +206,9 @@ def about(checkpoint: Checkpoint) -> dict[str, Any]:
         "n_test": result.get("n_test"),
         "calibration": _calibration_of(checkpoint),
     }
-    told = {key: of for key, of in checkpoint.trained.items() if key in found and type(of) is _TOLD[key]}
+    told: dict[str, Any] = {
+        key: of for key, of in checkpoint.trained.items() if key in found and type(of) is _TOLD[key]
+    }
     told["calibration"] = _whole(told.get("calibration", {})) or found["calibration"]
     for key in ("score", "baselines"):
         numbers: dict[str, Any] = told.get(key, {})
