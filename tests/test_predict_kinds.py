@@ -1,6 +1,7 @@
 """Every kind of model asked about the raw files of its own corpus says what its run said of them."""
 
 import csv
+import json
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -61,11 +62,27 @@ def test_answers_are_those_of_the_run(name, trained, stand_in_root, tmp_path):
         for task, value in answer.values.items():
             assert value == pytest.approx(float(rows[entry.id][0][f"pred_{task}"]), abs=2e-5)
     assert official(name) or model.about["protocol"] == "honest"
+    if name == "static_engagement_face":  # of whose clips enough select the epoch
+        check_calibration(checkpoint, model, model.of_entries([with_facts(asked[0], model)]))
     export(checkpoint, tmp_path / "exported")
+    assert affectzoo.load(tmp_path / "exported").about["calibration"] == model.about["calibration"]
     first = [with_facts(asked[0], model)]
     ((_, again),) = affectzoo.load(tmp_path / "exported").of_entries(first)
     ((_, before),) = model.of_entries(first)
     assert (again.probabilities, again.values, again.weights) == (before.probabilities, before.values, before.weights)
+
+
+def check_calibration(checkpoint, model, answers):
+    of = model.about["calibration"]
+    told = json.loads((checkpoint.parent.parent / "result.json").read_text())["calibration"]
+    assert of == told
+    assert of["split"] == "val"
+    assert of["clips"] >= 20
+    ((_, answer),) = answers
+    scaled = [np.array(list(one["probabilities"].values())) ** (1 / of["temperature"]) for one in answer.over_time]
+    mean = np.mean([one / one.sum() for one in scaled], axis=0)
+    assert answer.confidence == pytest.approx(mean[model.classes.index(answer.label)], abs=1e-6)
+    assert answer.unsure == (answer.confidence < of["threshold"])
 
 
 def _listed(words):

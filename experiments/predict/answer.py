@@ -17,6 +17,8 @@ class Answer:
         file: Which.
         label: The most probable class; empty of a model of values alone, and where there is a problem.
         probabilities: By class.
+        confidence: Calibrated probability of the label; None where the run has kept no calibration.
+        unsure: Whether that is less than the threshold below which more answers were wrong than right.
         values: By name, in the unit of the label.
         weights: What a gate gave each modality, of models that have one.
         missing: Why the model had to go without a modality, by modality.
@@ -31,6 +33,8 @@ class Answer:
     file: str
     label: str = ""
     probabilities: dict[str, float] = field(default_factory=dict)
+    confidence: float | None = None
+    unsure: bool = False
     values: dict[str, float] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
@@ -50,6 +54,8 @@ class Answer:
         if self.problem:
             return f"{self.file}: no answer: {self.problem}"
         parts = [f"{self.label} {self.probabilities[self.label]:.1%}"] if self.label else []
+        if self.confidence is not None:
+            parts[0] += f" (calibrated {self.confidence:.1%}{', unsure' * self.unsure})"
         parts += [f"{name} {value:.4g}" for name, value in self.values.items()]
         if self.weights:
             parts.append("weights " + ", ".join(f"{name} {value:.2f}" for name, value in self.weights.items()))

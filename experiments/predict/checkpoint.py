@@ -17,7 +17,7 @@ from datamodules.reading.plain_json import read_object
 from error_texts import chain, first_line
 from experiments.errors import UsageError
 from experiments.results.cell import read_result
-from experiments.results.checkpoints import read_checkpoint
+from experiments.results.checkpoints import CALIBRATION, read_checkpoint
 from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
 from experiments.settings.messages import Parser
@@ -30,7 +30,8 @@ CONFIG, PREPROCESSING, WEIGHTS = "config.json", "preprocessing.json", "model.saf
 _ANEW = "export it again"
 MOST_TIMES = 20  # what a model may ask for while it is built, in times of its own weights
 # What an exported folder tells of its training.
-_LIKE: dict[str, Any] = {"experiment": "", "selection": "", "score": {}, "baselines": {}, "n_test": 0}
+_TOLD = {"experiment": str, "selection": str, "n_test": int, "score": dict, "baselines": dict, "calibration": dict}
+_CALIBRATED = ("temperature", "ece", "ece_calibrated", "threshold", "clips")
 LEAST_BOUND = 1 << 26  # values
 # Arguments of a model that only its training uses, and what Lightning notes down.
 OF_TRAINING = ("optimizer", "scheduler", "loss", "class_weights", "init_from", "_instantiator")
@@ -174,19 +175,41 @@ def _instantiated(arguments: dict[str, Any]) -> EmotionTask:
     return model
 
 
+def _calibration_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the calibration that lies beside a checkpoint, if it is of that checkpoint; else nothing."""
+    path = checkpoint.path.with_name(CALIBRATION)
+    try:
+        found = read_object(path, "") if path.is_file() else {}
+    except DataError:
+        return {}
+    return _whole(found) if found.get("checkpoint") == archive_digest(checkpoint.path) else {}
+
+
+def _whole(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a calibration of anybody; nothing where it is none."""
+    numbers = {name: found.get(name) for name in _CALIBRATED}
+    if not all(isinstance(value, int | float) for value in numbers.values()) or not found["temperature"] > 0:
+        return {}
+    return {**numbers, "split": str(found.get("split"))}
+
+
 def about(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what a model was trained on and how it was scored, as far as it is known."""
     described, result = checkpoint.described, checkpoint.result
     selections: Mapping[str, Any] = result.get("selections", {})
     name = {"last.ckpt": "last", "best.ckpt": "best" if "best" in selections else "selected"}.get(checkpoint.path.name)
-    found = {
+    found: dict[str, Any] = {
         "experiment": result.get("experiment"),
         "selection": name,
         "score": dict(selections.get(name or "", {})),
         "baselines": result.get("baselines", {}),
         "n_test": result.get("n_test"),
+        "calibration": _calibration_of(checkpoint),
     }
-    told = {key: of for key, of in checkpoint.trained.items() if key in found and type(of) is type(_LIKE[key])}
+    told: dict[str, Any] = {
+        key: of for key, of in checkpoint.trained.items() if key in found and type(of) is _TOLD[key]
+    }
+    told["calibration"] = _whole(told.get("calibration", {})) or found["calibration"]
     for key in ("score", "baselines"):
         numbers: dict[str, Any] = told.get(key, {})
         told[key] = {of: value for of, value in numbers.items() if isinstance(value, int | float)} or found[key]

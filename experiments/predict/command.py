@@ -106,13 +106,14 @@ def _write(out: Path, model: Model, rows: list[dict[str, Any]], answers: list[An
     table = []
     for row, answer in zip(rows, answers, strict=True):
         cells = [answer.file, str(row.get("start", "")), str(row.get("end", "")), answer.label]
+        cells += [_cell(answer.confidence), str(answer.unsure).lower() if answer.confidence is not None else ""]
         cells += [_cell(answer.probabilities.get(name)) for name in model.classes]
         cells += [_cell(answer.values.get(name)) for name in values]
         cells += [_cell(answer.weights.get(name)) for name in gates]
         cells += [_cell(answer.face), f"{answer.seconds:.3f}"]
         cells += ["; ".join(f"{name}: {why}" for name, why in answer.missing.items()), answer.problem]
         table.append([*cells, str(answer.synthetic).lower()])
-    columns = ["file", "start", "end", "label", *(f"p_{name}" for name in model.classes)]
+    columns = ["file", "start", "end", "label", "confidence", "unsure", *(f"p_{name}" for name in model.classes)]
     columns += [*(f"pred_{name}" for name in values), *(f"gate_{name}" for name in gates)]
     columns += ["face", "seconds", "missing", "problem", "synthetic"]
     write_atomic(out / "predictions.csv", table_text(columns, table))

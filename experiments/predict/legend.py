@@ -1,5 +1,7 @@
 """What the outputs of a model mean, and what it was trained on, in words."""
 
+from typing import Any
+
 from experiments.predict.model import Model
 
 
@@ -7,8 +9,8 @@ def legend(model: Model) -> list[str]:
     """Return the lines that say what every output means, what the model was trained on, and how it was scored."""
     about, lines = model.about, []
     if model.classes:
-        lines.append(f"label: the most probable of {', '.join(model.classes)}; a probability is the model's own and is "
-                     "not calibrated")  # fmt: skip
+        lines.append(f"label: the most probable of {', '.join(model.classes)}, with the model's own probability")
+        lines.append(_calibration(about["calibration"]))
     for name, of in model.outputs.items():
         if of.get("kind") == "value":
             low, high = of.get("range") or (None, None)
@@ -26,6 +28,18 @@ def legend(model: Model) -> list[str]:
         lines.append("SYNTHETIC: trained on a stand-in of drawn faces and voices; what it says of a real person means "
                      "nothing")  # fmt: skip
     return lines
+
+
+def _calibration(of: dict[str, Any]) -> str:
+    """Return what a calibrated probability is, and from when on an answer is unsure."""
+    if not of:
+        return "calibrated: the run has kept no calibration; the model's own probabilities may be too high"
+    where = "the test clips themselves: optimistic" if of.get("split") == "test" else "clips that select the epoch"
+    return (
+        f"calibrated: as sure as it was right on {of.get('clips')} {where} (temperature {of['temperature']:.2f}; "
+        f"calibration error {of['ece']:.3f} before, {of['ece_calibrated']:.3f} after); unsure: below "
+        f"{of['threshold']:.1%}, where more of its answers were wrong than right"
+    )
 
 
 def _score(model: Model) -> str:

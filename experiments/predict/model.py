@@ -59,6 +59,7 @@ class Model:
         self.modalities, self.fields = self.reader.modalities, self.reader.fields
         self.about = about(checkpoint)
         self.digest = checkpoint.digest
+        self.temperature: float | None = self.about["calibration"].get("temperature")
 
     @overload
     def __call__(self, clip: str | Path | Row | None = None, **known: Any) -> Answer: ...
@@ -155,8 +156,10 @@ class Model:
             batch = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, self.device, 0), 0)
             output = self.task(batch)
         logits, aux = output["logits"], output.get("aux", {})
+        scores = class_scores(logits).double()
         found: dict[str, dict[str, Tensor]] = {
-            "probabilities": dict(zip(self.classes, class_scores(logits).double().softmax(1).T, strict=False)),
+            "probabilities": dict(zip(self.classes, scores.softmax(1).T, strict=False)),
+            "calibrated": dict(zip(self.classes, (scores / (self.temperature or 1)).softmax(1).T, strict=False)),
             "values": {name: of for name, of in logits.items() if of.ndim == 1} if isinstance(logits, dict) else {},
             "weights": {name: aux["gate"][:, place] for place, name in enumerate(self.task.gate_names())},
         }
@@ -186,14 +189,19 @@ class Model:
             return self._none(entry, "; ".join(f"{name}: {reason}" for name, reason in missing.items()))
         mean: dict[str, Any] = {
             part: {key: float(np.mean([one[part][key] for one in said])) for key in said[0][part]}
-            for part in ("probabilities", "values", "weights")
+            for part in ("probabilities", "calibrated", "values", "weights")
         }
         if not all(np.isfinite(value) for by in mean.values() for value in by.values()):
             return self._none(entry, "the model's scores are not finite")
         certain = [of for name, of in prepared.arrays.items() if name.endswith("_confidence") and len(of)]
+        label = max(mean["probabilities"], key=mean["probabilities"].__getitem__, default="")
+        calibrated = mean.pop("calibrated")
+        confidence = calibrated[label] if label and self.temperature else None
         return Answer(
             entry.name,
-            label=max(mean["probabilities"], key=mean["probabilities"].__getitem__, default=""),
+            label=label,
+            confidence=confidence,
+            unsure=confidence is not None and confidence < self.about["calibration"]["threshold"],
             **mean,
             missing=missing,
             face=float(np.concatenate(certain).mean()) if certain else None,

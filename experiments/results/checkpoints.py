@@ -12,6 +12,7 @@ from experiments.errors import UsageError
 from experiments.results.needs import recorded_request
 from tensor_files import TensorFileError, read_torch
 
+CALIBRATION = "calibration.json"  # beside the checkpoint that it is of
 DAMAGED = "; delete the folder to start again"
 _PARTS = {"state_dict": dict, "hyper_parameters": dict, "epoch": int}
 _TRAINING = {"global_step": int, "loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}

@@ -28,6 +28,8 @@ RESULT: dict[str, Any] = {
     # metric -> what the most frequent class of the test clips, and the training labels' mean, would get there; and
     # mean_<task>, that mean
     "baselines": dict,
+    # temperature, ece, ece_calibrated, threshold, clips and split that it was fitted on; empty where it was not
+    "calibration": dict,
     "n_train": int,
     "n_val": int,
     "n_test": int,
@@ -43,7 +45,14 @@ RESULT: dict[str, Any] = {
     "request_hash": str,
 }
 # Fields that results of an earlier version lack.
-LATER: dict[str, Any] = {"leaked": False, "transductive": False, "outputs": {}, "provenance": {}, "baselines": {}}
+LATER: dict[str, Any] = {
+    "leaked": False,
+    "transductive": False,
+    "outputs": {},
+    "provenance": {},
+    "baselines": {},
+    "calibration": {},
+}
 _METRICS = ("accuracy", "uar", "f1")
 
 

@@ -37,6 +37,7 @@ from experiments.settings.config import MOST_SEED
 from experiments.settings.messages import Parser
 from experiments.settings.redaction import forget
 from experiments.train import pairing
+from experiments.train.calibrate import calibrate
 from experiments.train.embed import use_frozen_encoders
 from experiments.train.foreign import check_trainer, explain
 from experiments.train.lean import NoProfiler, skip_empty_hooks
@@ -293,6 +294,7 @@ class EmotionCLI(LightningCLI):
             trainer.test(self.model, datamodule=data, verbose=False)
             return
         selections = score_selections(trainer, self.model, data)
+        calibration = calibrate(trainer, self.model, data)
         if trainer.is_global_zero:
             record_result(
                 trainer,
@@ -302,6 +304,7 @@ class EmotionCLI(LightningCLI):
                 experiment=self._experiment(),
                 seed=self.config["fit"].seed_everything,
                 request_hash=request_hash(self.request),
+                calibration=calibration,
             )
 
     def after_instantiate_classes(self) -> None:
