@@ -6,6 +6,7 @@ from pathlib import Path
 
 from atomic_files import write_atomic
 from datamodules.errors import DataError
+from experiments.report.across_tables import heat_maps
 from experiments.report.markup import one_line
 from experiments.report.plots import figures, run_pictures
 from experiments.report.readme import has_block, update_readme
@@ -149,7 +150,8 @@ def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
 
     Args:
         reports: On the tables.
-        folder: Where the files go: ``<table>.md``, ``.tex`` and ``.html``, and ``index.html`` for several tables.
+        folder: Where the files go: ``<table>.md``, ``.tex`` and ``.html``, across corpora ``.png``, and ``index.html``
+            for several tables.
 
     Returns:
         Lines to print: the main tables and the path of the page to open.
@@ -160,7 +162,10 @@ def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
         name = report.summary.table.name
         write_atomic(folder / f"{name}.md", whole_markdown(report))
         write_atomic(folder / f"{name}.tex", whole_latex(report))
-        pictures = [*figures(report.summary), *run_pictures(report.summary)]
+        maps = heat_maps(report.summary)
+        for _, png in maps:
+            write_atomic(folder / f"{name}.png", png)
+        pictures = [*maps, *figures(report.summary), *run_pictures(report.summary)]
         write_atomic(folder / f"{name}.html", html(report, pictures))
         lines += [one_line(report.main.title), "", markdown(report.main), ""]
     if len(reports) > 1:

@@ -2,7 +2,7 @@
 
 import math
 
-from experiments.report import caveats, group_tables
+from experiments.report import across_tables, caveats, group_tables
 from experiments.report.cost_table import cost
 from experiments.report.text_table import (
     NOT_RUN,
@@ -27,6 +27,7 @@ _PROTOCOLS = {"paper": "paper protocol", "honest": "honest"}
 def report_of(summary: Summary) -> Report:
     """Return the report on a table; tables without content are left out."""
     others = [
+        across_tables.matrix(summary), across_tables.details(summary),
         _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
         group_tables.fairness(summary), group_tables.weights(summary), cost(summary), _robustness(summary),
     ]  # fmt: skip

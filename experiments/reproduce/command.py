@@ -12,6 +12,7 @@ from pathlib import Path
 
 from datamodules.errors import DataError
 from experiments.errors import Interrupted
+from experiments.reproduce.across import check_classes, evaluate_across, pending_across
 from experiments.reproduce.missing import evaluate_all, pending
 from experiments.reproduce.plan import Job, Planner, Selection, option
 from experiments.reproduce.runner import Outcome, call, interruptible, run_jobs, typed
@@ -93,6 +94,8 @@ def _reproduce(
             problems.append(f"{planner.table.name}: {problem}")
         if dry or not problem:
             ready.append(planner)
+    for planner in ready:
+        check_classes(planner.table)
     jobs = [job for planner in ready for job in planner.jobs(selection)]
     states = {job.directory: state(job.directory, job.request) for job in jobs}
     if dry:
@@ -110,6 +113,9 @@ def _reproduce(
     print(f"{len(jobs)} cells: {len(outcome.done)} done, {len(left)} to run", file=sys.stderr)
     if left:
         run_jobs(left, program=program, workers=workers, outcome=outcome, seconds=seconds)
+    crossed = [found for one in ready for found in pending_across(one.table, one.jobs(selection), outcome.done)]
+    if crossed:
+        outcome.failed |= evaluate_all(crossed, workers, evaluate_across, "on other corpora")
     lost = [found for planner in ready for found in pending(planner.table, planner.jobs(selection), outcome.done)]
     if lost:
         outcome.failed |= evaluate_all(lost, workers)
@@ -128,6 +134,10 @@ def _print_evaluations(planners: Sequence[Planner], selection: Selection, states
     left = [found for planner in planners for found in pending(planner.table, planner.jobs(selection), will_be)]
     if left:
         print(f"{sum(len(found.losses) for found in left)} evaluations under missing modalities of {len(left)} cells")
+    if crossed := [
+        of for planner in planners for of in pending_across(planner.table, planner.jobs(selection), will_be)
+    ]:
+        print(f"{len(crossed)} evaluations on other corpora")
 
 
 def _make_stand_in(table: Table, roots: Sequence[Path], program: Path, *, dry: bool) -> str:

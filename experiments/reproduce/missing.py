@@ -9,9 +9,11 @@ import contextlib
 import io
 import logging
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from datamodules.errors import DataError
 from error_texts import first_line
@@ -20,6 +22,7 @@ from experiments.reproduce.table import Table
 from experiments.results.predictions import missing_predictions, subset_name, subset_of
 
 REPORTED = {"paper": "last", "honest": "selected"}  # of the best epoch on the test fold no robustness is claimed
+WHAT = "under missing modalities"
 CHECKPOINTS = {"last": "last.ckpt", "selected": "best.ckpt"}
 
 
@@ -74,25 +77,29 @@ def pending(table: Table, jobs: Sequence[Job], done: Collection[Path]) -> list[E
     return found
 
 
-def evaluate_all(evaluations: Sequence[Evaluation], workers: int) -> dict[str, str]:
+def evaluate_all(
+    evaluations: Sequence[Any], workers: int, of: Callable[[Any], None] | None = None, what: str = WHAT
+) -> dict[str, str]:
     """Score cells, several at a time.
 
     Args:
-        evaluations: Of `pending`.
+        evaluations: Of `pending`, or others that have a name.
         workers: Number of processes.
+        of: Makes one of the others.
+        what: What they are, for messages.
 
     Returns:
         Reason by name of the cell for those that failed.
     """
     from datamodules.store.parallel import ordered  # heavier than a table without such evaluations needs
 
-    count = sum(len(evaluation.losses) for evaluation in evaluations)
-    print(f"{count} evaluations under missing modalities of {len(evaluations)} cells", file=sys.stderr, flush=True)
+    count = sum(len(getattr(evaluation, "losses", " ")) for evaluation in evaluations)
+    print(f"{count} evaluations {what} of {len(evaluations)} cells", file=sys.stderr, flush=True)
     failed = {}
-    with contextlib.closing(ordered(evaluate, evaluations, workers)) as reasons:
+    with contextlib.closing(ordered(partial(evaluate, of=of), evaluations, workers)) as reasons:
         for number, (evaluation, reason) in enumerate(zip(evaluations, reasons, strict=True), start=1):
             if reason:
-                failed[evaluation.name] = f"under missing modalities: {reason}"
+                failed[evaluation.name] = f"{what}: {reason}"
             if sys.stderr.isatty() or number == len(evaluations):
                 text = f"{number}/{len(evaluations)} cells evaluated, {len(failed)} failed"
                 print(f"\r\033[K{text}" if sys.stderr.isatty() else text, end="", file=sys.stderr, flush=True)
@@ -100,11 +107,12 @@ def evaluate_all(evaluations: Sequence[Evaluation], workers: int) -> dict[str, s
     return failed
 
 
-def evaluate(evaluation: Evaluation) -> str:
+def evaluate(evaluation: Any, of: Callable[[Any], None] | None = None) -> str:
     """Score one cell under everything that is still to do.
 
     Args:
         evaluation: The cell.
+        of: Makes an evaluation that is none under missing modalities.
 
     Returns:
         What went wrong, empty if nothing did.
@@ -113,7 +121,7 @@ def evaluate(evaluation: Evaluation) -> str:
     logging.disable(logging.INFO)  # a line per file written
     try:
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            _evaluate(evaluation)
+            (of or _evaluate)(evaluation)
     except Exception as error:  # one cell that fails must not end the others
         return first_line(error) if hasattr(error, "exit_code") else f"{type(error).__name__}: {first_line(error)}"
     finally:
@@ -123,19 +131,15 @@ def evaluate(evaluation: Evaluation) -> str:
 
 def _evaluate(evaluation: Evaluation) -> None:
     import torch
-    from lightning.pytorch import Trainer
 
     from callbacks.predictions import PredictionWriter
     from experiments.results.checkpoints import read_checkpoint
     from experiments.train.command import build
     from experiments.train.embed import use_frozen_encoders
 
-    checkpoint = evaluation.directory / "checkpoints" / CHECKPOINTS[evaluation.selection]
-    if not checkpoint.exists():
-        raise DataError(f"{checkpoint} is not there; delete {evaluation.directory} and run the cell again")
+    checkpoint, remedy = checkpoint_of(evaluation.directory, evaluation.selection)
     torch.set_num_threads(1)
     run = build(evaluation.command)
-    remedy = f"; delete {evaluation.directory} and run the cell again"
     run.model.load_state_dict(read_checkpoint(checkpoint, remedy=remedy)["state_dict"])
     use_frozen_encoders(run.model, run.datamodule, checkpoint)
     for modality, rate in evaluation.losses:
@@ -146,15 +150,41 @@ def _evaluate(evaluation: Evaluation) -> None:
             raise DataError(f"missing: modalities: the data have no {modality!r}; correct the table")
         folder = missing_predictions(evaluation.directory, modality, rate, evaluation.selection).parent
         run.datamodule.set_missing_rates(dict.fromkeys(lost, rate))
-        trainer = Trainer(
-            accelerator=run.config.fit.trainer.accelerator,
-            devices=1,
-            precision=run.config.fit.trainer.precision,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=str(folder),
-            callbacks=[PredictionWriter(evaluation.selection)],
-        )
+        trainer = one_trainer(run.config.fit.trainer, folder, [PredictionWriter(evaluation.selection)])
         trainer.test(run.model, datamodule=run.datamodule, verbose=False)
+
+
+def checkpoint_of(directory: Path, selection: str) -> tuple[Path, str]:
+    """Return the checkpoint of a finished cell, and what to do where it is damaged.
+
+    Raises:
+        DataError: It is not there.
+    """
+    checkpoint = directory / "checkpoints" / CHECKPOINTS[selection]
+    remedy = f"; delete {directory} and run the cell again"
+    if not checkpoint.exists():
+        raise DataError(f"{checkpoint} is not there{remedy}")
+    return checkpoint, remedy
+
+
+def one_trainer(settings: Any, folder: Path, callbacks: list[Any]) -> Any:
+    """Return a trainer for one evaluation of a cell.
+
+    Args:
+        settings: The trainer's in the cell's command.
+        folder: Where callbacks write.
+        callbacks: What records it.
+    """
+    from lightning.pytorch import Trainer
+
+    return Trainer(
+        accelerator=settings.accelerator,
+        devices=1,
+        precision=settings.precision,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=str(folder),
+        callbacks=callbacks,
+    )

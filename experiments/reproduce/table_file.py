@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from datamodules.errors import DataError
 from datamodules.reading.names import check_name
+from experiments.reproduce.across import read_across
 from experiments.reproduce.table import Row, Table, table_names
 from experiments.reproduce.table_entries import (
     MissingEntry,
@@ -52,6 +53,9 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         vary = read_entry(VaryEntry, table.vary, f"{path}: vary")
         rows = _varied(rows, vary, _first(overlay.values, vary.values), path)
     rows = _stand_in_rows(rows, overlay.rows, path)
+    across = None
+    if table.across is not None:
+        across, rows = read_across(table.across, rows, path, synthetic=synthetic)
     _check_rows(rows, path)
     return Table(
         name=path.stem,
@@ -70,6 +74,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         unpublished=table.unpublished,
         real_features=table.real_features,
         top3=table.top3,
+        across=across,
         **({} if table.missing is None else _missing(table.missing, [row.name for row in rows], path)),
     )
 
@@ -136,6 +141,8 @@ def _row(entry: Any, path: Path) -> Row:
             raise DataError(f"{where}: published {name} is {value!r}, no number")
     check_settings(row.overrides, path, f"row {row.name}, overrides")
     check_name(row.experiment, f"{where}, experiment")
+    if row.corpus:
+        check_name(row.corpus, f"{where}, corpus")
     return replace(row, published=published)
 
 

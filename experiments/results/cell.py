@@ -8,6 +8,7 @@
     predictions-<selection>.csv   see `experiments.results.predictions`; selection best, last or selected, or unselected
                                   where no epoch was ever validated: of such a cell no table shows anything
     missing/                      the same under missing modalities
+    across/                       see `experiments.results.crossing`
     plots/*.png                   pictures worth a place in the report
     checkpoints/                  best.ckpt, last.ckpt
     log.txt                       what the run printed, where `reproduce` started it
@@ -26,6 +27,7 @@ from typing import Any, Literal
 from atomic_files import write_atomic
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import read_object
+from experiments.results.crossing import Crossing, read_crossings
 from experiments.results.needs import AGAIN, cell_name, recorded_request, request_hash
 from experiments.results.predictions import Predictions, miscounted, read_predictions
 from experiments.results.result_check import LATER, SCHEMA, problem
@@ -46,6 +48,7 @@ class Cell:
         curves: Columns of ``metrics.csv``; NaN where an epoch has no value.
         missing: Predictions under missing modalities: modality -> rate -> selection.
         plots: Pictures the run left.
+        across: What it says of clips of other corpora, by corpus.
     """
 
     result: Config
@@ -53,6 +56,7 @@ class Cell:
     curves: dict[str, list[float]] = field(default_factory=dict)
     missing: dict[str, dict[float, dict[str, Predictions]]] = field(default_factory=dict)
     plots: list[Path] = field(default_factory=list)
+    across: dict[str, Crossing] = field(default_factory=dict)
 
 
 def run_directory(
@@ -194,6 +198,7 @@ def read_cell(directory: Path) -> Cell:
         },
         curves=read_curves(directory / "metrics.csv"),
         missing=missing,
+        across=read_crossings(directory),
         plots=[path for path in pictures_in(directory) if path.stem not in _DRAWN_ANEW],
     )
 

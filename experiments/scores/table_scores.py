@@ -214,7 +214,8 @@ def _notes(table: Table, cells: Cells, fitting: Cells) -> list[str]:
     notes = []
     if other := len(cells) - len(fitting):
         notes.append(f"{other} {'real' if table.synthetic else 'synthetic'} cells were left out.")
-    if len(prints := {cell.result["data_fingerprint"] for cell in fitting.values()}) > 1:
+    corpora = len(table.across.corpora) if table.across else 1
+    if len(prints := {cell.result["data_fingerprint"] for cell in fitting.values()}) > corpora:
         notes.append(f"The cells were run on {len(prints)} different preparations of the data.")
     for (row, protocol, fold, seed), cell in fitting.items():
         for selection, recorded in cell.result["selections"].items():
