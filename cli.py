@@ -19,19 +19,20 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 OLDEST = (3, 11)
-PACKAGES = ("lightning_modules", "datamodules", "callbacks", "experiments")
+PACKAGES = ("affectzoo", "lightning_modules", "datamodules", "callbacks", "experiments")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, a limit on files
 TRAINING = {
     "fit": "train an experiment and test the selected checkpoint",
     "validate": "score a checkpoint on the clips that select the epoch",
     "test": "score a checkpoint on the test fold",
-    "predict": "write a checkpoint's predictions and embeddings",
+    "predict": "write a checkpoint's predictions and embeddings; with --clips, what it says of raw files",
 }
 PER_CORPUS = {
     "prepare": "raw corpus -> prepared store",
     "synth": "make a stand-in corpus in a corpus' raw format",
 }
 FOLDERS = {"prepare": ("prepare", "catalogues"), "synth": ("standins",)}  # of datamodules, where their corpora are
+MODELS = {"export": "a trained model as a folder that anyone can load: weights, settings, a card"}
 TABLES = {
     "reproduce": "run the missing cells of paper tables, then report",
     "report": "Markdown, LaTeX and HTML tables from result files",
@@ -47,7 +48,7 @@ def corpora(command: str) -> list[str]:
 def overview() -> str:
     """Return the text of ``--help``."""
     lines = ["usage: python cli.py COMMAND ...", ""]
-    for title, commands in (("training", TRAINING), ("data", PER_CORPUS), ("tables", TABLES)):
+    for title, commands in (("training", TRAINING), ("data", PER_CORPUS), ("models", MODELS), ("tables", TABLES)):
         lines.append(f"{title}:")
         for name, text in commands.items():
             more = f" ({', '.join(corpora(name))})" if name in PER_CORPUS else ""
@@ -56,6 +57,7 @@ def overview() -> str:
     lines += ["", f"experiments: {', '.join(experiments)}", ""]
     lines += [
         "python cli.py fit --config experiments/cfnsr.yaml --data.fold 3",
+        "python cli.py predict --ckpt_path runs/cfnsr/paper-fold3-seed0 --clips clip.mp4",
         "python cli.py COMMAND --help tells the options of a command",
     ]
     return "\n".join(lines)
@@ -145,11 +147,15 @@ def dispatch(arguments: Sequence[str]) -> int:
         if list(arguments[1:]) not in ([], ["-h"], ["--help"]):
             importlib.import_module("experiments.settings.plain_yaml").check_words(arguments)
         return (per_corpus if command in PER_CORPUS else on_tables)(command, arguments[1:])
+    if command == "predict" and any(word.partition("=")[0] == "--clips" for word in arguments):
+        return int(importlib.import_module("experiments.predict.command").run(arguments[1:]))
+    if command in MODELS:
+        return int(importlib.import_module(f"experiments.predict.{command}").run(arguments[1:]))
     if command in TRAINING:
         arguments = _with_own_configs(arguments)
         _look_for_configs(arguments[1:])
         return int(importlib.import_module("experiments.train.command").main(arguments))
-    known = ", ".join((*TRAINING, *PER_CORPUS, *TABLES))
+    known = ", ".join((*TRAINING, *PER_CORPUS, *MODELS, *TABLES))
     print(f"error: there is no command {command!r}; the commands are {known}", file=sys.stderr)
     return 2
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atomic_files import replacing
+from atomic_files import replacing, write_atomic
 from error_texts import first_line, first_names
 
 if TYPE_CHECKING:
@@ -129,6 +129,18 @@ def read_safetensors(path: Path) -> "dict[str, Tensor]":
     except Exception as error:  # the library's own kinds, and the system's
         raise TensorFileError(f"{path} is damaged, or no safetensors file ({first_line(error, 120)})") from error
     return tensors
+
+
+def save_safetensors(tensors: "dict[str, Tensor]", path: Path) -> None:
+    """Save what `read_safetensors` reads, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written; the file is named.
+    """
+    from safetensors.torch import save
+
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}  # none shares memory
+    write_atomic(path, save(own))
 
 
 def read_tensor(path: Path, *, check: bool = True) -> "Tensor":

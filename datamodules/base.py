@@ -170,9 +170,22 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         """Catalogue, recipe and views that the clips were prepared by, as resolved; empty where that is not known."""
         return {}
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How a clip of any corpus becomes a batch like these, as plain values; empty where none can.
+
+        ``data`` names a DataModule of clips of any catalogue, ``options`` are its, ``arrays`` those of a store that it
+        reads.
+        """
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """Return the description of its input for a checkpoint, as plain values (contract 7)."""
         return {
+            "fold": self.fold,
+            "protocol": self.protocol,
+            "reading": self.reading,
+            "facts": self.input_facts,
             "class_names": self.class_names,
             "outputs": self.outputs,
             "vocabularies": self.vocabularies,

@@ -85,6 +85,12 @@ class EmpatheticDataModule(StoredDataModule):
         """``{"text": [L]}``, or ``[D]`` of embeddings."""
         return {"text": list(self.inputs.shape[1:])}
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How any text becomes a batch like these."""
+        options = {"modalities": ["text"], "arrays": {"text": "text"}}
+        return {"data": "ClipsDataModule", "options": options, "arrays": ["text"]}
+
     def rows(self, split: Split) -> np.ndarray:
         """Return the rows of the store that belong to a split.
 

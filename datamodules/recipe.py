@@ -1,7 +1,7 @@
 """A recipe: the views of every entry, by the name of their arrays, and their sink; one per ``recipes/<name>.yaml``."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -168,3 +168,34 @@ def load(
         return Recipe(name, built, found.sink(**sink_options), found.optional)
     except TypeError as error:
         raise DataError(f"--recipe {name}: {error}") from None
+
+
+def restored(settings: Any, wanted: Collection[str]) -> Recipe:
+    """Return the recipe in the settings of a store or a checkpoint of anybody, of the views that make some arrays.
+
+    Args:
+        settings: As a store was made by.
+        wanted: Names of the arrays.
+
+    Returns:
+        The recipe; an entry may go without any of its views.
+
+    Raises:
+        DataError: They are no settings, or no view makes an array.
+    """
+    listed = settings.get("views") if isinstance(settings, Mapping) else None
+    if not isinstance(listed, Mapping) or not all(isinstance(of, Mapping) for of in listed.values()):
+        raise DataError("it does not say by what recipe its input was made")
+    views: dict[str, View] = {}
+    for name, of in listed.items():
+        try:
+            view: View = class_of("views", of.get("view", ""), View).restored(of)
+            view.check(f"views.{name}")
+        except (DataError, TypeError) as error:
+            raise DataError(f"its recipe is damaged at the view {str(name)[:40]!r}: {error}") from None
+        if set(view.arrays(name)) & set(wanted):
+            views[name] = view
+    made = {array for name, view in views.items() for array in view.arrays(name)}
+    if absent := sorted(set(wanted) - made):
+        raise DataError(f"its recipe makes no {absent[0]}, which it reads")
+    return Recipe(str(settings.get("recipe", "")), views, optional=tuple(views))

@@ -52,9 +52,10 @@ def files(package: str) -> list[Path]:
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
-        ("lightning_modules", {"datamodules", "callbacks", "experiments"}),
-        ("datamodules", {"lightning_modules", "callbacks", "experiments"}),
-        ("callbacks", {"datamodules", "experiments"}),
+        ("lightning_modules", {"datamodules", "callbacks", "experiments", "affectzoo"}),
+        ("datamodules", {"lightning_modules", "callbacks", "experiments", "affectzoo"}),
+        ("callbacks", {"datamodules", "experiments", "affectzoo"}),
+        ("experiments", {"affectzoo"}),
     ],
 )
 def test_packages_do_not_import_upwards(package, forbidden):

@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ import numpy as np
 
 from datamodules.errors import DataError
 from datamodules.reading.files import sha256_file
-from datamodules.reading.plain_json import read_object
+from datamodules.reading.plain_json import parse_json, read_object
 from error_texts import first_line
 
 PACKAGE = "package:"
 _FILES = ("tokenizer.json", "vocab.txt")
-WORDPIECE = ("tokenizer.json", "tokenizer_config.json")  # files of a stand-in's tokenizer
+WORDPIECE = ("tokenizer.json", "tokenizer_config.json")  # files of a tokenizer
 
 
 def source_folder(source: str) -> Path | None:
@@ -46,18 +46,20 @@ class Tokens:
 
     Args:
         source: A folder, ``package:NAME/FOLDER`` or a name on the hub (see `source_folder`).
+        files: Content of `files` by name, in place of a source.
 
     Attributes:
         settings: Its size, and a digest of its file or, where it has none of those known here, of its vocabulary.
+        files: Content of the files that make one like it, by name.
 
     Raises:
         DataError: If there is no tokenizer, or it knows no padding.
     """
 
-    def __init__(self, source: str) -> None:
-        folder = source_folder(source)
+    def __init__(self, source: str, files: Mapping[str, str] | None = None) -> None:
+        folder = None if files else source_folder(source)
         try:
-            self._tokenizer, special = _load(folder, source)
+            self._tokenizer, special = _parsed(files) if files else _load(folder, source)
         except Exception as error:  # both libraries raise many kinds
             reason = first_line(error, 160)
             raise DataError(
@@ -67,6 +69,9 @@ class Tokens:
         self._padding = self._tokenizer.token_to_id(special["pad_token"])
         if self._padding is None:
             raise DataError(f"tokenizer {source}: it knows no padding; give one that does")
+        own = folder / WORDPIECE[0] if folder else None
+        text = own.read_text(encoding="utf-8") if own and own.is_file() else self._tokenizer.to_str()
+        self.files = dict(zip(WORDPIECE, (text, json.dumps(special)), strict=True))
         self._tokenizer.no_padding()
         self._separator = special["sep_token"]
         paths = [folder / name for name in _FILES if folder is not None and (folder / name).exists()]
@@ -106,9 +111,7 @@ def _load(folder: Path | None, source: str) -> tuple[Any, dict[str, str]]:
         from tokenizers import Tokenizer
 
         config = read_object(folder / "tokenizer_config.json", "save the tokenizer anew")
-        named = {name: config[name] for name in ("pad_token", "sep_token")}
-        special = {name: value["content"] if isinstance(value, dict) else value for name, value in named.items()}
-        return Tokenizer.from_file(str(folder / _FILES[0])), special
+        return Tokenizer.from_file(str(folder / _FILES[0])), _special(config)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # without it a missing network costs a minute of retries
     from transformers import AutoTokenizer
 
@@ -116,6 +119,18 @@ def _load(folder: Path | None, source: str) -> tuple[Any, dict[str, str]]:
         str(folder or source), local_files_only=folder is not None, trust_remote_code=False
     )
     return loaded.backend_tokenizer, {"pad_token": loaded.pad_token, "sep_token": loaded.sep_token}
+
+
+def _special(config: dict[str, Any]) -> dict[str, str]:
+    named = {name: config[name] for name in ("pad_token", "sep_token")}
+    return {name: value["content"] if isinstance(value, dict) else value for name, value in named.items()}
+
+
+def _parsed(files: Mapping[str, str]) -> tuple[Any, dict[str, str]]:
+    """Return the tokenizer and its special tokens out of the content of its files."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(files[WORDPIECE[0]]), _special(parse_json(files[WORDPIECE[1]]))
 
 
 def train_wordpiece(texts: Sequence[str], folder: Path) -> None:

@@ -124,6 +124,14 @@ class ClipArraysDataModule(StoredDataModule):
         """What the numbers of each modality mean."""
         return {modality: kind.facts for modality, kind in self.kinds.items()}
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How any clip becomes a batch like these: the options that say what is shown of the arrays."""
+        arrays = {modality: kind.array for modality, kind in self.kinds.items()}
+        shown = ("modalities", "frames", "image_size", "wave_seconds", "color_order", "normalization")
+        options = {name: getattr(self, name) for name in shown}
+        return {"data": "ClipsDataModule", "options": {**options, "arrays": arrays}, "arrays": list(arrays.values())}
+
     def is_augmented(self, modality: str) -> bool:
         """Return whether training shows a modality otherwise than it is stored."""
         return self.augment and modality in self.kinds and self.kinds[modality].augments

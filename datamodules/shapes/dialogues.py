@@ -95,6 +95,16 @@ class DialoguesDataModule(StoredDataModule):
         """Rate of the sound, statistics of the pixels."""
         return {"audio": {"rate": RATE}, "video": {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}}
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How any clip becomes a batch like these; empty where a model is given what its labels were made of."""
+        if self.leaked:
+            return {}
+        shown = ("modalities", "utterances", "text_tokens", "context_tokens")
+        options = {name: getattr(self, name) for name in shown} | {"audio_seconds": self.samples / RATE}
+        arrays = [name for name in self.modalities if name in PER_UTTERANCE and name in self.store.arrays]
+        return {"data": "ClipUtterances", "options": options, "arrays": [*arrays, "role"]}
+
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
         """Add utterances with their masks and roles, the context and what is known of the speakers."""
         talk, size, limit = self.dialogues, len(rows), self.utterances

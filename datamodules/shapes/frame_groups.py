@@ -146,6 +146,14 @@ class FrameGroupsDataModule(EmotionDataModule):
         """Statistics of the pixels of the video."""
         return {"video": pixel_facts(self.normalization)}
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How any clip becomes a batch like these."""
+        names = {"video": "img", "audio": "spec"}  # of the views
+        arrays = {modality: f"{names[modality]}_{self.frames[modality]}" for modality in self.modalities}
+        options = {"modalities": list(self.modalities), "normalization": self.normalization, "arrays": arrays}
+        return {"data": "ClipsDataModule", "options": options, "arrays": list(arrays.values())}
+
     def count_items(self, modality: str) -> int:
         """Return the number of groups of frames over all clips."""
         if modality != "video" or "video" not in self.modalities:

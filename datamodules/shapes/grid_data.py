@@ -90,6 +90,11 @@ class GridDataModule(EmotionDataModule):
         pixels = {"mean": augment.IMAGENET_MEAN, "std": augment.IMAGENET_STD}
         return dict.fromkeys(self.modalities, pixels)
 
+    def grid_reading(self, data: str, **options: Any) -> dict[str, Any]:
+        """Return `reading` of the DataModule of frames or windows of any clip with some options."""
+        read = {"modalities": self.modalities, "kinesics": self.kinesics, **options}
+        return {"data": data, "options": read, "arrays": [self.grid.arrays[name] for name in self.modalities]}
+
     @property
     def augmented(self) -> bool:  # type: ignore[override]
         """Whether training pictures are augmented."""

@@ -82,6 +82,12 @@ class StillsDataModule(StoredDataModule):
         height, width, channels = self.store.shape("face", 0)
         return {"face": [channels, height, width]}
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How any picture becomes a batch like these."""
+        options = {"modalities": ["face"], "arrays": {"face": "face"}}
+        return {"data": "ClipsDataModule", "options": options, "arrays": ["face"]}
+
     def _all(self, name: str) -> np.ndarray:
         return np.stack([self.store.read(name, row) for row in range(len(self.store))])
 

@@ -11,6 +11,7 @@ from datamodules.base import EmotionDataModule
 from datamodules.batches import ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.reading.names import fault_in_name
+from datamodules.reading.tokens import WORDPIECE
 from datamodules.store.reader import Store
 
 STAND_INS = Path(__file__).parents[1] / "standins"
@@ -89,6 +90,17 @@ class StoredDataModule(EmotionDataModule):
     def prepared_by(self) -> dict[str, Any]:
         """Catalogue, recipe and views that made the store, as resolved."""
         return dict(self.store.manifest["settings"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the description of its input, with the tokenizers that the store keeps, by view."""
+        views = self.prepared_by.get("views", {})
+        paths = {name: [self.folder / f"{name}.{file}" for file in WORDPIECE] for name in views}
+        kept = {
+            name: {file: path.read_text(encoding="utf-8") for file, path in zip(WORDPIECE, of, strict=True)}
+            for name, of in paths.items()
+            if all(path.is_file() for path in of)
+        }
+        return {**super().state_dict(), "tokenizers": kept}
 
 
 def store_folder(root: str, store: str | None) -> Path:

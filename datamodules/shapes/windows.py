@@ -48,6 +48,11 @@ class FramesDataModule(GridDataModule):
         """``{"face": [3, S, S], "kinesics": [17, 3]}``, or ``[D]`` of embeddings."""
         return {modality: self.shape(modality) for modality in self.modalities}
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the frames of any clip become a batch like these."""
+        return self.grid_reading("ClipFrames", every=self.every)
+
     def stretches(self, split: Split) -> ClipDataset:
         """Return the frames of a split."""
         grid = self.grid
@@ -118,6 +123,11 @@ class WindowsDataModule(GridDataModule):
     def input_shapes(self) -> dict[str, list[int]]:
         """``{"face": [T, 3, S, S], "kinesics": [T, 17, 3]}``, or ``[T, D]`` of embeddings."""
         return {modality: [self.length, *self.shape(modality)] for modality in self.modalities}
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How windows over any clip become a batch like these."""
+        return self.grid_reading("ClipWindows", window=self.length / FPS, stride=self.stride / FPS)
 
     def windows(self, split: Split) -> Windows:
         """Return where the windows of a split lie, and what was left out."""

@@ -121,6 +121,9 @@ def _fill(todo: Plan, workers: int, max_skipped: int) -> Store:
         sink.after(todo.source, todo.out, [entry for entry in entries if entry.id in used], todo.arrays)
         if fresh and MISSING in todo.columns:
             _write_missing(todo, writer.rows)
+        for name, view in todo.recipe.views.items():
+            for file, text in view.kept().items() if fresh else ():
+                write_atomic(todo.folder / f"{name}.{file}", text)
         needed = [name for view in todo.recipe.views.values() for name in view.needed()]
         writer.finish({name: version(name) for name in dict.fromkeys([*needed, *sink.packages])})
     return Store(todo.folder)

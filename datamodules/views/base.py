@@ -2,9 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -124,6 +124,7 @@ class View(ABC):
         last: Arrays that follow those of all views in the store.
         packages: What its bytes depend on, whatever its options; see `needed`.
         limits: The least and the greatest value of its options that are numbers.
+        here: Options that say where something lies on this machine, or name code: no settings restore them.
     """
 
     of_parts: ClassVar[bool] = False
@@ -131,6 +132,23 @@ class View(ABC):
     last: ClassVar[tuple[str, ...]] = ()
     packages: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    here: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def restored(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the view whose `settings` a store or a checkpoint of anybody holds.
+
+        Raises:
+            DataError: A value is of another kind than the option's.
+        """
+        options = {}
+        for one in fields(cls):  # type: ignore[arg-type]  # every view is a dataclass
+            if one.name in settings and one.name not in cls.here:
+                value = tuple(settings[one.name]) if isinstance(one.default, tuple) else settings[one.name]
+                if type(value) is not type(one.default) and (type(value), type(one.default)) != (int, float):
+                    raise DataError(f"{one.name} is {str(value)[:40]!r}, not like {one.default!r}")
+                options[one.name] = value
+        return cls(**options)
 
     @abstractmethod
     def arrays(self, name: str) -> dict[str, str]:
@@ -182,6 +200,10 @@ class View(ABC):
         """Return what the store is keyed by, as JSON values: every option but those that say where files lie."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]  # every view is a dataclass
 
+    def kept(self) -> dict[str, str]:
+        """Return the content of files that a store keeps beside its arrays, by name: what else has made them."""
+        return {}
+
     def describe_source(self) -> str:
         """Return the source of its input, printed before the work begins; empty for nothing to print."""
         return ""
@@ -211,6 +233,10 @@ class MediaView(View):
     """
 
     required: ClassVar[bool] = True
+
+    def beside(self, name: str, entry: Entry) -> Entry:
+        """Return the entry of a raw file with what lies beside it and the view, by its name, reads; none lists it."""
+        return entry
 
     @abstractmethod
     def wants(self, piece: Entry) -> Want | None:

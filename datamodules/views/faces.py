@@ -60,6 +60,8 @@ class Faces(WholeClip):
         "confidence": (0, 1),
     }
 
+    here: ClassVar[tuple[str, ...]] = ("landmarks",)
+
     face: Literal["auto", "landmarks", "detector", "none"] = "auto"
     finder: Finder = "haar"
     person: str = "largest"
@@ -124,9 +126,18 @@ class Faces(WholeClip):
             "landmarks": f"faces from the landmarks in {self.landmarks}",
         }.get(self.face, "")
 
+    def beside(self, name: str, entry: Entry) -> Entry:
+        """Return a clip with its landmark file, from a folder ``landmarks`` beside it or beside its folder."""
+        path = entry.media.get("video", Media()).path
+        if self.face != "landmarks" or path is None or "landmarks" in entry.media:
+            return entry
+        places = [folder / "landmarks" / f"{path.stem}.csv" for folder in path.absolute().parents[:2]]
+        found = next((Media(place) for place in places if place.is_file()), None)
+        return replace(entry, media={**entry.media, "landmarks": found}) if found else entry
+
     def wants(self, piece: Entry) -> Want:
         """Return frames at the beginnings of equal parts."""
-        if self.face == "landmarks" and "landmarks" not in piece.media:
+        if self.face == "landmarks" and "video" in piece.media and "landmarks" not in piece.media:
             raise MediaError(Path(piece.name), "no landmark file of that name")
         return Want("video", Times(self.frames))
 

@@ -1,14 +1,16 @@
 """Face, body and joints of a person at every fifth of a second: the input of Dresvyanskiy, Karpov and Minker (2024)."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from av.video.frame import VideoFrame
 
-from datamodules.entries import Entry, Scan
+from datamodules.entries import Entry, Media, Scan
 from datamodules.errors import DataError, MediaError
 from datamodules.media.blazeface import find_faces
 from datamodules.media.boxes import (
@@ -35,6 +37,8 @@ from datamodules.shapes.window_rules import FPS
 from datamodules.store.reader import Store
 from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
 
+TABLE, BUILT_IN = "csv", "built-in"  # where boxes come from, as settings have it
+NEAR = 6  # folders above a raw file in which a table of boxes is looked for
 SELDOM = 0.05  # share of the steps below which a part is more likely misread than unseen
 
 
@@ -61,6 +65,8 @@ class People(MediaView):
         body_margin: Pixels added left and right, and above and below the body.
     """
 
+    here: ClassVar[tuple[str, ...]] = ("boxes", "detector")
+
     boxes: Path | None = None
     detector: str = ""
     finder: Finder = "haar"
@@ -70,6 +76,18 @@ class People(MediaView):
     body_size: int = 256
     face_margin: int = 10
     body_margin: tuple[int, int] = (100, 125)
+
+    @classmethod
+    def restored(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the view of some settings; where boxes made it, with those that lie beside a file.
+
+        Raises:
+            DataError: It was made by somebody's detector, which is not run.
+        """
+        made_by = settings.get("boxes", BUILT_IN)
+        if made_by not in (BUILT_IN, TABLE):
+            raise DataError(f"it was made by the detector {str(made_by)[:80]}, and no checkpoint may name code")
+        return replace(super().restored(settings), boxes=Path("boxes.csv") if made_by == TABLE else None)
 
     def check(self, option: str) -> None:
         """Refuse values that make no sense."""
@@ -143,7 +161,7 @@ class People(MediaView):
         """Return every option that counts, the rate of the grid, and where the boxes come from."""
         unused = {"detector", *(() if self.searches else OPTIONS)}
         options = {name: value for name, value in asdict(self).items() if name not in unused}
-        return {**options, "boxes": self.detector or ("csv" if self.boxes else "built-in"), "fps": FPS}
+        return {**options, "boxes": self.detector or (TABLE if self.boxes else BUILT_IN), "fps": FPS}
 
     def describe_source(self) -> str:
         """Return the source of the boxes, for messages."""
@@ -163,6 +181,16 @@ class People(MediaView):
                 said[-1] += " (warning: are the times of the boxes in seconds, the sides in pixels of the video?)"
         return ", ".join(said)
 
+    def beside(self, name: str, entry: Entry) -> Entry:
+        """Return a clip with its rows of the ``boxes.csv`` of its folder or of one above, by the name of the file."""
+        path = entry.media.get("video", Media()).path
+        if not self.boxes or path is None or name in entry.extra:
+            return entry
+        tables = (folder / self.boxes for folder in path.absolute().parents[:NEAR])
+        table = next((table for table in tables if table.is_file()), None)
+        rows = _all_rows(table).get(path.stem) if table else None
+        return entry if rows is None else replace(entry, extra={**entry.extra, name: rows})
+
     def wants(self, piece: Entry) -> Want:
         """Return every step of the video."""
         return Want("video", fps=FPS)
@@ -179,6 +207,12 @@ class People(MediaView):
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that cuts the parts out of one step after the other."""
         return _Person(self, entry, entry.extra.get(name))
+
+
+@lru_cache(maxsize=4)
+def _all_rows(table: Path) -> dict[str, np.ndarray]:
+    """Return the rows of a table by the last name of their video, of several of that name the last."""
+    return {name.rpartition("/")[2]: rows for name, rows in read_boxes(table, "boxes.csv")[0].items()}
 
 
 def _called(entry: Entry) -> str:

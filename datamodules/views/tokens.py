@@ -1,10 +1,10 @@
 """Token ids of a text, for the text encoders: of a prompt or of a speaker's turns (EmpatheticDialogues)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class TokenIds(EntryView):
 
     packages: ClassVar[tuple[str, ...]] = ("numpy", "transformers", "tokenizers")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"tokens": (4, 8192)}
+
+    here: ClassVar[tuple[str, ...]] = ("tokenizer", "fallback")
 
     text: str = "prompt"
     tokens: int = 64
@@ -64,6 +66,15 @@ class TokenIds(EntryView):
     def loaded(self) -> Tokens:
         """The tokenizer."""
         return Tokens(self.tokenizer)
+
+    def kept(self) -> dict[str, str]:
+        """Return the files of the tokenizer."""
+        return self.loaded.files
+
+    def with_files(self, files: Mapping[str, str]) -> Self:
+        """Return the view with a tokenizer out of the files that a store kept of it."""
+        vars(self)["loaded"] = Tokens("kept in the checkpoint", files)
+        return self
 
     def settings(self) -> dict[str, Any]:
         """Return the options, the tokenizer by size and digest wherever it lies."""

@@ -1,6 +1,7 @@
 """Entries of clips: what each is made of, its id, its group, and the windows of a longer one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def entries_of(
                 ids[path] + part.name,
                 group=one.row.get("speaker") or ids[path],
                 name=place + part.name,
-                media=_media(path, sound, part, files.source, search),
+                media=media_of(path, sound, part, partial(place_in, files.source), search),
                 texts={"prompt": one.row["text"]} if one.row.get("text") else {},
                 labels=labels,
                 columns={"fold": "", **columns},
@@ -61,11 +62,13 @@ def entries_of(
     return [entry for _, entry, _ in found], [row for _, _, row in found]
 
 
-def _media(path: Path, sound: Path | None, part: Span, source: Path, search: bool) -> dict[str, Media]:
-    """Return what a clip is made of: a still, a sound, or a film with its sound."""
+def media_of(
+    path: Path, sound: Path | None, part: Span, called: Callable[[Path], str], search: bool
+) -> dict[str, Media]:
+    """Return what a clip is made of: a still, a sound, or a film with its sound; messages call a file so."""
 
     def of(file: Path, **more: Any) -> Media:
-        return Media(file, place_in(source, file), **more)
+        return Media(file, called(file), **more)
 
     if kind_of(path) == "picture":
         return {"picture": of(path, search=search)}

@@ -1,0 +1,44 @@
+"""Ask a trained model about a clip.
+
+Example:
+    >>> import affectzoo
+    >>> model = affectzoo.load("runs/cfnsr/paper-fold0-seed0")  # doctest: +SKIP
+    >>> answer = model("clip.mp4")  # doctest: +SKIP
+    >>> answer.label, answer.probabilities, answer.weights  # doctest: +SKIP
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from experiments.predict.answer import Answer
+    from experiments.predict.model import Model
+
+__all__ = ["Answer", "Model", "load"]
+_PLACES = {"Answer": "answer", "Model": "model"}
+
+
+def load(path: str | Path, device: str = "cpu") -> "Model":
+    """Return the model of a checkpoint, a run's folder or an exported folder, ready to be asked about raw files.
+
+    Nothing that the file names is imported or called but the models of this project.
+
+    Args:
+        path: ``.ckpt``; the folder of a run, whose selected checkpoint is taken; or what ``export`` wrote.
+        device: Where the model computes, ``cpu``, ``cuda``, ...
+
+    Raises:
+        ValueError: The file is no such checkpoint, or says too little of its input; the message says what to do.
+    """
+    from experiments.predict.model import Model  # seconds of import that `import affectzoo` does not pay
+
+    return Model(Path(path), device)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is named, when it is."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'affectzoo' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"experiments.predict.{_PLACES[name]}"), name)

@@ -1,0 +1,47 @@
+"""What the outputs of a model mean, and what it was trained on, in words."""
+
+from experiments.predict.model import Model
+
+
+def legend(model: Model) -> list[str]:
+    """Return the lines that say what every output means, what the model was trained on, and how it was scored."""
+    about, lines = model.about, []
+    if model.classes:
+        lines.append(f"label: the most probable of {', '.join(model.classes)}; a probability is the model's own and is "
+                     "not calibrated")  # fmt: skip
+    for name, of in model.outputs.items():
+        if of.get("kind") == "value":
+            low, high = of.get("range") or (None, None)
+            unit = f", in {of['unit']}" if of.get("unit") else ""
+            span = f", labels from {low:g} to {high:g}" if low is not None and high is not None else ""
+            lines.append(f"{name}: a value{unit}{span}")
+    if model.task.gate_names():
+        lines.append("weights: the share that the model's gate gave each modality of the clip")
+    if hasattr(model.reader.shape, "step_kinds"):
+        lines.append("an answer is the mean over the frames or windows of a clip; predictions.json has each of them")
+    lines.append(f"without: the model had to go without a modality; it reads {', '.join(model.modalities)}")
+    trained = f"trained on {about['corpus']}, protocol {about['protocol']}, fold {about['fold']}"
+    lines.append(f"model: {type(model.task).__name__}, {trained}{_score(model)}")
+    if about["synthetic"]:
+        lines.append("SYNTHETIC: trained on a stand-in of drawn faces and voices; what it says of a real person means "
+                     "nothing")  # fmt: skip
+    return lines
+
+
+def _score(model: Model) -> str:
+    about = model.about
+    score = about["score"]
+    if not score:
+        return "; its score is not known, as no result.json lies beside it"
+    told = [
+        f"{title} {100 * score[name]:.1f} %"
+        for name, title in (("accuracy", "accuracy"), ("uar", "UAR"))
+        if name in score
+    ]
+    told += [
+        f"CCC of {name.removeprefix('ccc_')} {value:.3f}" for name, value in score.items() if name.startswith("ccc_")
+    ]
+    usual = about["baselines"].get("accuracy")
+    against = f" (the most frequent class: {100 * usual:.1f} %)" if usual is not None and "accuracy" in score else ""
+    optimistic = ", the epoch chosen on the same clips: optimistic" if about["selection"] == "best" else ""
+    return f"; {', '.join(told)}{against} on {about['n_test']} clips of people that it was not trained on{optimistic}"

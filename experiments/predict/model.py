@@ -1,0 +1,217 @@
+"""A trained model that is asked about raw files."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.asked import Reader, stretches
+from datamodules.entries import Entry
+from datamodules.errors import DataError
+from datamodules.shapes.window_rules import FPS
+from datamodules.store.making import Prepared
+from datamodules.views.tokens import TokenIds
+from experiments.errors import UsageError
+from experiments.predict.answer import Answer
+from experiments.predict.checkpoint import about, build_model, open_checkpoint
+from experiments.predict.clips import Row, check_row, entry_of, folder_for_arrays, unknown_values
+from lightning_modules.nn.metrics import class_scores
+
+BATCH = 8
+
+
+class Model:
+    """A trained model that answers about raw files as it would have in its training (contract 7).
+
+    Args:
+        path: A checkpoint, or the folder of a run.
+        device: Where it computes.
+
+    Attributes:
+        classes: Names of the classes.
+        outputs: Meaning of every output: kind, classes, unit, range.
+        modalities: That it reads.
+        fields: Known values of what may be told of a clip besides, by name: ``age``, ``gender``, ...
+        about: What it was trained on, and its score.
+        digest: What tells its checkpoint from others.
+
+    Raises:
+        UsageError: The checkpoint cannot be used.
+    """
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        checkpoint = open_checkpoint(path)
+        try:
+            self.reader = Reader(checkpoint.described)
+            self.device = torch.device(device)
+            self.task = build_model(checkpoint).to(self.device)
+        except DataError as error:
+            raise UsageError(f"{checkpoint.path}: {error}") from error
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from error
+        self.classes: list[str] = list(self.task.class_names)
+        self.outputs: dict[str, dict[str, Any]] = checkpoint.described.get("outputs", {})
+        self.modalities, self.fields = self.reader.modalities, self.reader.fields
+        self.about = about(checkpoint)
+        self.digest = checkpoint.digest
+
+    @overload
+    def __call__(self, clip: str | Path | Row | None = None, **known: Any) -> Answer: ...
+
+    @overload
+    def __call__(self, clip: Sequence[str | Path | Row], **known: Any) -> list[Answer]: ...
+
+    def __call__(self, clip: Any = None, **known: Any) -> Answer | list[Answer]:
+        """Answer about a clip, or about several.
+
+        Args:
+            clip: A file; or what is known of a clip by name, as a mapping: ``file``, and what `known` may be; or a list
+                of these.
+            **known: ``text``; ``start`` and ``end`` of a part in seconds; ``audio``, a file of the sound where it is
+                another one; what `fields` lists; arrays in place of a file: ``frames`` uint8 ``(T, H, W, 3)`` with
+                ``fps``, ``wave`` float ``(S,)`` with ``rate``.
+
+        Returns:
+            An answer, or a list of them, of which some may have a ``problem``.
+
+        Raises:
+            ValueError: There is no answer about the one clip.
+        """
+        several = isinstance(clip, Sequence) and not isinstance(clip, str)
+        asked = clip if several else [clip]
+        rows = [
+            {**(one if isinstance(one, Mapping) else {} if one is None else {"file": one}), **known} for one in asked
+        ]
+        for row in rows:
+            check_row(row, self.reader)
+        found = list(self.answers(rows))
+        if several:
+            return found
+        if found[0].problem:
+            raise DataError(f"{found[0].file}: {found[0].problem}")
+        return found[0]
+
+    def answers(self, rows: Sequence[Row], batch_size: int = BATCH, workers: int = 1) -> Iterator[Answer]:
+        """Yield the answer about every clip, in order; few clips are held at a time.
+
+        Args:
+            rows: What is known of each.
+            batch_size: Clips, or their frames or windows, that the model sees at once.
+            workers: Processes that decode.
+        """
+        with folder_for_arrays() as folder:
+            made = [entry_of(row, str(place), self.reader, Path(folder)) for place, row in enumerate(rows)]
+            seconds = {entry.id: length for entry, length in made}
+            for entry, answer in self.of_entries([entry for entry, _ in made], batch_size, workers):
+                told = {**answer.missing, **unknown_values(entry, self.reader)}
+                yield Answer(**{**vars(answer), "missing": told, "seconds": seconds[entry.id]})
+
+    def of_entries(
+        self, entries: Sequence[Entry], batch_size: int = BATCH, workers: int = 1
+    ) -> Iterator[tuple[Entry, Answer]]:
+        """Yield every entry with the answer about it, in order."""
+        pairs = zip(entries, self.reader.prepare(entries, workers), strict=True)
+        while part := list(islice(pairs, batch_size)):
+            usable = [pair for pair in part if not pair[1].reason]
+            found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
+            for entry, prepared in part:
+                answer = found.get(entry.id) or self._none(entry, prepared.reason)
+                yield entry, answer
+
+    def _none(self, entry: Entry, problem: str, **more: Any) -> Answer:
+        return Answer(entry.name, problem=problem, synthetic=self.about["synthetic"], **more)
+
+    def _answered(self, pairs: Sequence[tuple[Entry, Prepared]], batch_size: int) -> Iterable[Answer]:
+        """Return the answers about entries that have arrays."""
+        if not pairs:
+            return []
+        try:
+            data = self.reader.read(*zip(*pairs, strict=True))
+            clips, owner = stretches(data)
+        except DataError as error:
+            return [self._none(entry, str(error)) for entry, _ in pairs]
+        said: list[dict[str, Any]] = []
+        for first in range(0, len(clips), batch_size):
+            batch = clips.__getitems__(list(range(first, min(first + batch_size, len(clips)))))
+            said += self._said(data, batch)
+        return [
+            self._joined(*pairs[place], data, [said[row] for row in np.flatnonzero(owner == place)])
+            for place in range(len(pairs))
+        ]
+
+    def _said(self, data: Any, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return what the model says of each of a batch."""
+        for name, shape in self.task.input_shapes.items():
+            if name not in batch and name in self.modalities:  # nothing asked about has it
+                words = isinstance(self.reader.views.get(self.reader.view_of(name)), TokenIds)
+                batch[name] = torch.zeros(len(batch["id"]), *shape, dtype=torch.int64 if words else torch.float32)
+                batch["mask"][name] = torch.zeros(len(batch["id"]), dtype=torch.bool)
+        with torch.inference_mode():
+            batch = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, self.device, 0), 0)
+            output = self.task(batch)
+        logits, aux = output["logits"], output.get("aux", {})
+        found: dict[str, dict[str, Tensor]] = {
+            "probabilities": dict(zip(self.classes, class_scores(logits).double().softmax(1).T, strict=False)),
+            "values": {name: of for name, of in logits.items() if of.ndim == 1} if isinstance(logits, dict) else {},
+            "weights": {name: aux["gate"][:, place] for place, name in enumerate(self.task.gate_names())},
+        }
+        said = []
+        for row, name in enumerate(batch["id"]):
+            one: dict[str, Any] = {part: {key: float(of[row]) for key, of in by.items()} for part, by in found.items()}
+            one["there"] = {key for key, mask in batch["mask"].items() if mask[row]}
+            one["span"] = name.rpartition("@")[2]
+            attention = aux.get("attention")
+            one["attention"] = attention[row].float().cpu().numpy() if isinstance(attention, Tensor) else None
+            said.append(one)
+        return said
+
+    def _joined(self, entry: Entry, prepared: Prepared, data: Any, said: list[dict[str, Any]]) -> Answer:
+        """Return the answer of a clip: what was said of it, or the mean of what was said of its frames or windows."""
+        told = {of: reason for _, of, _, reason in prepared.missing}
+        there = set().union(*(one["there"] for one in said))
+        seen = [name for name in self.modalities if name in there]
+        missing = {
+            name: told.get(self.reader.view_of(name), told.get(name, f"no {name}"))
+            for name in self.modalities
+            if name not in seen and name != "meta"
+        }
+        if not said:
+            return self._none(entry, next(iter(told.values()), self._why_none(data, prepared)))
+        if not set(seen) - {"meta"} and set(self.modalities) - {"meta"}:
+            return self._none(entry, "; ".join(f"{name}: {reason}" for name, reason in missing.items()))
+        mean: dict[str, Any] = {
+            part: {key: float(np.mean([one[part][key] for one in said])) for key in said[0][part]}
+            for part in ("probabilities", "values", "weights")
+        }
+        if not all(np.isfinite(value) for by in mean.values() for value in by.values()):
+            return self._none(entry, "the model's scores are not finite")
+        certain = [of for name, of in prepared.arrays.items() if name.endswith("_confidence") and len(of)]
+        return Answer(
+            entry.name,
+            label=max(mean["probabilities"], key=mean["probabilities"].__getitem__, default=""),
+            **mean,
+            missing=missing,
+            face=float(np.concatenate(certain).mean()) if certain else None,
+            attention=said[0]["attention"] if len(said) == 1 else None,
+            over_time=tuple(_timed(one) for one in said) if hasattr(data, "grid") else (),
+            synthetic=self.about["synthetic"],
+        )
+
+    def _why_none(self, data: Any, prepared: Prepared) -> str:
+        """Return why there is no frame or window of a clip."""
+        steps = max((len(of) for name, of in prepared.arrays.items() if name.endswith("_seen")), default=0)
+        length = getattr(data, "length", 1)
+        if steps < length:
+            return f"it lasts {steps / FPS:g} s, shorter than a window of {length / FPS:g} s"
+        return f"too little of {' and '.join(self.modalities)} is seen in it"
+
+
+def _timed(one: dict[str, Any]) -> dict[str, Any]:
+    """Return start, end and probabilities of a frame or window, by its id."""
+    start, _, end = one["span"].partition("-")
+    begin = float(start)
+    return {"start": begin, "end": float(end) if end else begin + 1 / FPS, "probabilities": one["probabilities"]}
