@@ -207,7 +207,7 @@ def _curve(axes: "Axes", row: RowSummary, name: str, prefix: str, *, scale: floa
 
 def _points(cell: Cell, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     values = cell.curves.get(name, [])
-    epochs = cell.curves.get("epoch", list(range(len(values))))
+    epochs = cell.curves.get("epoch", list(range(len(values)))) if values else []  # a baseline has no training loss
     pairs = [(epoch + 1, value) for epoch, value in zip(epochs, values, strict=True) if not math.isnan(value)]
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 

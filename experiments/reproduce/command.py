@@ -63,10 +63,11 @@ def run(args: argparse.Namespace, project: Path = PROJECT, report: Report | None
         raise DataError(f"--workers {args.workers}: at least 1")
     synthetic = args.data == "synthetic"
     tables = [read_table(name, synthetic=synthetic, project=project) for name in args.tables]
-    if synthetic and not all(table.real_features for table in tables) and len(tables) > 1:
-        for table in [table for table in tables if table.real_features]:
-            print(f"{table.name}: left out, a table of real features; its stand-in runs where it is asked for alone")
-            tables.remove(table)
+    alone = [table for table in tables if table.real_features or table.own]
+    for table in alone if synthetic and len(tables) > max(1, len(alone)) else ():
+        kind = "own clips" if table.own else "real features"
+        print(f"{table.name}: left out, a table of {kind}; its stand-in runs where it is asked for alone")
+        tables.remove(table)
     selection = Selection(args.rows, args.folds, args.seeds, args.protocol)
     allowed = [class_paths.package(name) for name in args.allow_import]
     planners = [Planner(table, args.runs, project, allowed) for table in tables]
