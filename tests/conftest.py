@@ -140,6 +140,13 @@ def avamerg(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stand_in(tmp_path_factory.mktemp("data") / "avamerg", "avamerg", clips=40)
 
 
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the prepared stand-in of clips of one's own, by the recipe of CFN-SR: 24 speakers x 2 clips."""
+    options = ["--recipe", "cfnsr", "--views.video.size", "32"]
+    return stand_in(tmp_path_factory.mktemp("data") / "clips", "clips", *options, clips=48)
+
+
 def read_experiment(name: str, overlay: bool = False) -> dict[str, Any]:
     """Content of an experiment's YAML, or of its overlay."""
     content: dict[str, Any] = yaml.safe_load(

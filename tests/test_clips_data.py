@@ -362,7 +362,7 @@ def test_modalities_are_those_that_the_store_holds(tmp_path):
 def test_the_store_is_chosen(tmp_path):
     with pytest.raises(DataError, match=r"no prepared clips in .*prepare clips --source DIR") as error:
         ClipsDataModule(str(tmp_path))
-    assert "synth" not in str(error.value)
+    assert "A stand-in: `python cli.py synth clips`" in str(error.value)
     root = write(tmp_path, name="prepared-all")
     assert ClipsDataModule(root).folder.name == "prepared-all"
     write(tmp_path, name="prepared-cfnsr")

@@ -183,7 +183,7 @@ def test_folders_of_experiments_import_in_one_direction():
 
 def test_every_requirement_is_imported():
     """What only tests import belongs to the extra for development."""
-    modules = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml"}
+    modules = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
     seen = {name.split(".")[0] for package in PACKAGES for path in files(package) for name in imports(path)}
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     names = [re.split(r"[^\w.-]", requirement)[0] for requirement in wanted]

@@ -133,7 +133,7 @@ def no_store(folder: Path, corpus: str) -> str:
     recipe = folder.name.removeprefix("prepared-")
     more = "" if recipe == folder.name else f" --recipe {recipe}"
     real = f"see docs/data.md, then `python cli.py prepare {corpus} --source DIR{more}`"
-    if not (STAND_INS / f"{corpus}.py").exists():  # nobody draws own clips
+    if not (STAND_INS / f"{corpus}.py").exists():  # nobody draws it
         return f"no prepared {corpus} in {folder}: {real}, or name another folder with --data.root"
     return (
         f"no prepared {corpus} in {folder}. Real data: {real}.\nA stand-in: `python cli.py synth {corpus}`, `python "

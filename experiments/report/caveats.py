@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from experiments.report.text_table import METRICS, STAMP, TITLES
+from experiments.report.value_table import value_notes
 from experiments.reproduce.table import COLUMNS
 from experiments.results.quantities import duration
 from experiments.results.stamps import MEANINGS, TRANSDUCTIVE
@@ -121,13 +122,18 @@ def notes(summary: Summary) -> list[str]:
     other = "Accuracy" if summary.table.metric == "uar" else "UAR"
     several_seeds = any(not math.isnan(score.seed_spread) for score in scores)
     about = [training_sizes(summary), *inference(summary), trainings(summary)]
-    lines = [
-        f"Measured: {METRICS[summary.table.metric]} in percent, {_averaged(summary, several_seeds)}.",
-        f"{_chosen(summary)} chosen on validation {summary.group_name} that are in neither train nor test.",
-        f'{other}, macro F1, interval and p are of the column "{TITLES[summary.headline]}"; UAR and macro F1 over the '
-        "clips of all folds together.",
-        *filter(None, [*about, versions(summary)]),
-    ]
+    values = value_notes(summary)
+    lines = (
+        []
+        if values and not scores
+        else [
+            f"Measured: {METRICS[summary.table.metric]} in percent, {_averaged(summary, several_seeds)}.",
+            f"{_chosen(summary)} chosen on validation {summary.group_name} that are in neither train nor test.",
+            f'{other}, macro F1, interval and p are of the column "{TITLES[summary.headline]}"; UAR and macro F1 over '
+            "the clips of all folds together.",
+        ]
+    )
+    lines += [*values, *filter(None, [*about, versions(summary)])]
     if any(row.transductive for row in summary.rows):
         lines.append(f"{TRANSDUCTIVE}: {MEANINGS[TRANSDUCTIVE]}; these rows are compared with each other alone.")
     if summary.table.across:

@@ -15,7 +15,7 @@ from experiments.report.report_tables import report_of
 from experiments.report.run_report import report_runs
 from experiments.report.text_table import Report
 from experiments.reproduce.committed import read_committed, write_committed
-from experiments.reproduce.finished_cells import read_cells
+from experiments.reproduce.finished_cells import failures, read_cells
 from experiments.reproduce.plan import Planner
 from experiments.reproduce.table import table_names
 from experiments.reproduce.table_file import read_table
@@ -132,6 +132,8 @@ def summary_of(planner: Planner, results: Path | None = None) -> Summary:
     summary = summarise(table, cells)
     for row in dict.fromkeys(key[0] for key in planner.outdated(cells)):
         summary.notes.append(f"{table.row(row).label}: cells were run with other settings than {row} has now.")
+    for row, reason in (planner.obstacles() | failures(table, planner.runs)).items() if table.own else ():
+        summary.notes.append(f"{table.row(row).label}: not run: {reason}.")
     return summary
 
 

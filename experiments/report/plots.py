@@ -29,7 +29,7 @@ def figures(summary: Summary) -> list[Picture]:
     run = [row for row in summary.rows if row.cells]
     curves = [row for row in run if any(f"val_{summary.table.metric}" in cell.curves for cell in row.cells.values())]
     drawn: list[Picture] = []
-    if run:
+    if any(row.scores for row in run):
         drawn.append((f"{name} per fold; the bar is the mean over folds", _fold_dots(summary, run)))
     if scored:
         drawn += [
@@ -211,7 +211,7 @@ def _curve(axes: "Axes", row: RowSummary, name: str, prefix: str, *, scale: floa
 
 def _points(cell: Cell, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     values = cell.curves.get(name, [])
-    epochs = cell.curves.get("epoch", list(range(len(values))))
+    epochs = cell.curves.get("epoch", list(range(len(values)))) if values else []  # a baseline has no training loss
     pairs = [(epoch + 1, value) for epoch, value in zip(epochs, values, strict=True) if not math.isnan(value)]
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 

@@ -15,6 +15,7 @@ from experiments.report.text_table import (
     title,
     titled,
 )  # fmt: skip
+from experiments.report.value_table import value_table
 from experiments.reproduce.table import COLUMNS
 from experiments.results.quantities import NONE, percent, quantity
 from experiments.scores import statistics
@@ -26,8 +27,12 @@ _PROTOCOLS = {"paper": "paper protocol", "honest": "honest"}
 
 def report_of(summary: Summary) -> Report:
     """Return the report on a table; tables without content are left out."""
+    values = value_table(summary, titled(summary, "Values: agreement and error"))
+    if values.rows and not any(row.scores for row in summary.rows):
+        main, costs = (set_apart(summary, of) for of in (value_table(summary, title(summary)), cost(summary)))
+        return Report(summary, main, [costs], caveats.notes(summary))
     others = [
-        across_tables.matrix(summary), across_tables.details(summary),
+        across_tables.matrix(summary), across_tables.details(summary), values,
         _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
         group_tables.fairness(summary), group_tables.weights(summary), cost(summary), _robustness(summary),
     ]  # fmt: skip

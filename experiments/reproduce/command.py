@@ -7,8 +7,9 @@ continued or redone, never counted; one whose settings, split or data changed is
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 
 from datamodules.errors import DataError
 from experiments.errors import Interrupted
@@ -20,6 +21,7 @@ from experiments.reproduce.table import PROTOCOLS, Table
 from experiments.reproduce.table_file import read_table
 from experiments.results.cell import State, read_result, state
 from experiments.results.needs import recorded_request
+from experiments.results.quantities import duration
 from experiments.results.request import data_manifest, difference
 from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
@@ -62,10 +64,11 @@ def run(args: argparse.Namespace, project: Path = PROJECT, report: Report | None
         raise DataError(f"--workers {args.workers}: at least 1")
     synthetic = args.data == "synthetic"
     tables = [read_table(name, synthetic=synthetic, project=project) for name in args.tables]
-    if synthetic and not all(table.real_features for table in tables) and len(tables) > 1:
-        for table in [table for table in tables if table.real_features]:
-            print(f"{table.name}: left out, a table of real features; its stand-in runs where it is asked for alone")
-            tables.remove(table)
+    alone = [table for table in tables if table.real_features or table.own]
+    for table in alone if synthetic and len(tables) > max(1, len(alone)) else ():
+        kind = "own clips" if table.own else "real features"
+        print(f"{table.name}: left out, a table of {kind}; its stand-in runs where it is asked for alone")
+        tables.remove(table)
     selection = Selection(args.rows, args.folds, args.seeds, args.protocol)
     allowed = [class_paths.package(name) for name in args.allow_import]
     planners = [Planner(table, args.runs, project, allowed) for table in tables]
@@ -85,15 +88,22 @@ def _reproduce(
 ) -> int:
     ready, problems = [], []
     for planner in planners:
-        lacking = [root for root in planner.roots(selection) if data_manifest(root) is None]
+        stores = ["prepared", *(f"prepared-{recipe}" for recipe in planner.table.recipes)]
+        lacking = [
+            root for root in planner.roots(selection) if any(data_manifest(root, store) is None for store in stores)
+        ]
         if lacking and planner.table.synthetic:
             problem = _make_stand_in(planner.table, lacking, program, dry=dry)
         else:
-            problem = f"not run: no data at {lacking[0]}, see docs/data.md" if lacking else ""
+            problem = f"not run: no data at {lacking[0]}, see {_page(planner.table)}" if lacking else ""
         if problem:
             problems.append(f"{planner.table.name}: {problem}")
         if dry or not problem:
             ready.append(planner)
+            problems += [
+                f"{planner.table.name}/{row}: not run: {reason}"
+                for row, reason in ({} if problem else planner.obstacles(selection)).items()
+            ]
     for planner in ready:
         check_classes(planner.table)
     jobs = [job for planner in ready for job in planner.jobs(selection)]
@@ -110,7 +120,10 @@ def _reproduce(
         if job.directory in outcome.done:
             seconds.setdefault(job.row, []).append(read_result(job.directory)["seconds"])
     left = [job for job in jobs if states[job.directory] in ("missing", "partial")]
-    print(f"{len(jobs)} cells: {len(outcome.done)} done, {len(left)} to run", file=sys.stderr)
+    print(
+        f"{len(jobs)} cells: {len(outcome.done)} done, {len(left)} to run{_about(left, seconds, workers)}",
+        file=sys.stderr,
+    )
     if left:
         run_jobs(left, program=program, workers=workers, outcome=outcome, seconds=seconds)
     crossed = [found for one in ready for found in pending_across(one.table, one.jobs(selection), outcome.done)]
@@ -145,15 +158,34 @@ def _make_stand_in(table: Table, roots: Sequence[Path], program: Path, *, dry: b
     for root in roots:
         if root.parent != table.data.parent:
             return f"not run: no data at {root}; stand-ins are made in {table.data.parent} alone"
+        prepare = ["prepare", root.name, "--source", str(root), "--out", str(root)]
         commands = [
             ["synth", root.name, "--out", str(root), *_options(table, "synth", root.name)],
-            ["prepare", root.name, "--source", str(root), "--out", str(root), *_options(table, "prepare", root.name)],
+            [*prepare, *_options(table, "prepare", root.name)],
+            *([*prepare, "--recipe", recipe] for recipe in table.recipes),
         ]
         for command in commands:
             print(f"no stand-in at {root}: {typed(program, command)}", flush=True)
             if not dry and (code := call([sys.executable, str(program), *command])):
                 return f"not run: cli.py {command[0]} {root.name} ended with exit code {code}"
     return ""
+
+
+def _page(table: Table) -> str:
+    return "docs/own-data.md" if table.own else "docs/data.md"
+
+
+def _about(left: Sequence[Job], seconds: Mapping[str, Sequence[float]], workers: int) -> str:
+    """Return about how long cells take, and what says so."""
+    if not left:
+        return ""
+    known = [value for values in seconds.values() for value in values]
+    if not known:
+        return "; how long, when the first has ended"
+    total = sum(mean(seconds.get(job.row) or known) for job in left) / workers
+    other = len({job.row for job in left} - seconds.keys())
+    unknown = f"; {other} rows have none yet and count as the mean of the others" * bool(other)
+    return f", about {duration(total)} going by the {len(known)} that are done{unknown}"
 
 
 def _options(table: Table, command: str, corpus: str) -> list[str]:

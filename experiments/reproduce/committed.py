@@ -43,6 +43,8 @@ def write_committed(table: Table, cells: Cells, folder: Path) -> list[Path]:
     """
     if table.synthetic or any(cell.result["synthetic"] for cell in cells.values()):
         raise DataError("--commit: results on the stand-in corpus are not committed; leave --data synthetic out")
+    if any(not cell.predictions for cell in cells.values()):
+        raise DataError(f"--commit: {table.name}: results of values alone are not committed; leave it out")
     written = []
     for row in table.rows:
         if own := [cell for key, cell in cells.items() if key[0] == row.name]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from datamodules.errors import DataError
+from experiments.reproduce.own_clips import obstacle, store_name
 from experiments.reproduce.table import CellKey, Cells, Row, Table
 from experiments.results.cell import run_directory
 from experiments.results.needs import request_hash
@@ -91,6 +92,18 @@ class Planner:
         rows = self._rows(selection)
         return list(dict.fromkeys(root for row in rows for root in data_roots(self._config[row.name], self.table.data)))
 
+    def obstacles(self, selection: Selection | None = None) -> dict[str, str]:
+        """Return why rows cannot run, by name, of a table over anybody's clips: their stores lack what is read."""
+        found: dict[str, str] = {}
+        there = self.table.own and data_manifest(self.table.data) is not None
+        for row in self._rows(selection or Selection()) if there else ():
+            reason = obstacle(self.table, row, self._config[row.name])
+            if lacking := [name for name in row.needs.values() if name in found]:
+                reason = reason or f"it needs {lacking[0]}, which cannot run"
+            if reason:
+                found[row.name] = reason
+        return found
+
     def jobs(self, selection: Selection) -> list[Job]:
         """Return every selected cell and every cell that one of them needs.
 
@@ -109,6 +122,8 @@ class Planner:
         protocols = _chosen("--protocol", selection.protocols, self.table.protocols)
         every = dict.fromkeys(seed for protocol in protocols for seed in self.table.seeds[protocol])
         seeds = _chosen("--seeds", selection.seeds, tuple(every))
+        barred = self.obstacles(selection)
+        rows = [row for row in rows if row.name not in barred]
         prints = {row.name: self._fingerprint(row) for row in rows}
         return [
             self._job(row, protocol, fold, seed, prints)
@@ -212,15 +227,15 @@ class Planner:
         return list(wanted.values())
 
     def _fingerprint(self, row: Row) -> str | None:
-        roots = data_roots(self._config[row.name], self.table.data)
+        roots, store = data_roots(self._config[row.name], self.table.data), store_name(self._config[row.name])
         for root in roots:
-            manifest = data_manifest(root)
+            manifest = data_manifest(root, store)
             if manifest is not None and manifest["synthetic"] != self.table.synthetic:
                 kind, other = ("a stand-in", "the stand-in") if manifest["synthetic"] else ("real data", "real data")
                 raise DataError(
                     f"{root} holds {kind}: {other} cannot fill table {self.table.name}; prepare it elsewhere"
                 )
-        return data_fingerprint(roots)
+        return data_fingerprint(roots, store)
 
 
 def _chosen(option: str, wanted: Collection[Name] | None, known: Sequence[Name]) -> list[Name]:

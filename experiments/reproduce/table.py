@@ -32,6 +32,8 @@ class Row:
         published: accuracy and uar (percent), parameters, n (clips of train / test), provenance, note.
         shown: Whether the table prints it; a row that is not is there for those that need it.
         corpus: That it reads, where it is not the table's.
+        reads: Arrays that a store of clips must have for it, of a table over anybody's clips.
+        one_set: Whether its model learns one set of classes and nothing else.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Row:
     published: dict = field(default_factory=dict)  # type: ignore[type-arg]
     shown: bool = True
     corpus: str = ""
+    reads: list[str] = field(default_factory=list)
+    one_set: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,9 @@ class Table:
             tables its stand-in is left out.
         across: Corpora that every row is trained on and scored on.
         make: Options of ``synth`` and ``prepare`` that make the stand-in, under these two names.
+        own: Whether it is over anybody's prepared clips: every row reads those of ``corpus``, folds are theirs, and
+            rows stand in the order of their scores.
+        recipes: Further recipes that the stand-in is prepared by.
     """
 
     name: str
@@ -109,6 +116,8 @@ class Table:
     real_features: bool = False
     top3: bool = False
     across: Across | None = None
+    own: bool = False
+    recipes: tuple[str, ...] = ()
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -118,7 +127,7 @@ class Table:
     @property
     def data(self) -> Path:
         """Folder of the corpus."""
-        return Path("data", *(["synthetic"] if self.synthetic else []), self.corpus)
+        return data_folder(self.corpus, self.synthetic)
 
     def row(self, name: str) -> Row:
         """Return the row of this name.
@@ -130,6 +139,11 @@ class Table:
             if row.name == name:
                 return row
         raise DataError(f"table {self.name} has no row {name!r}; rows: {', '.join(row.name for row in self.rows)}")
+
+
+def data_folder(corpus: str, synthetic: bool) -> Path:
+    """Return the folder of a corpus, or of its stand-in."""
+    return Path("data", *(["synthetic"] if synthetic else []), corpus)
 
 
 def table_names(project: Path = PROJECT) -> list[str]:

@@ -42,6 +42,7 @@ class TableEntry:
     unpublished: str = "-"
     real_features: bool = False
     top3: bool = False
+    own: bool = False
     missing: dict | None = None  # type: ignore[type-arg]
     vary: dict | None = None  # type: ignore[type-arg]
     across: dict | None = None  # type: ignore[type-arg]
@@ -59,6 +60,7 @@ class SyntheticEntry:
     protocols: list[Protocol] | None = None
     values: list | None = None  # type: ignore[type-arg]
     rows: list[str] | None = None
+    recipes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

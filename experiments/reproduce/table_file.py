@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from datamodules.errors import DataError
 from datamodules.reading.names import check_name
 from experiments.reproduce.across import read_across
-from experiments.reproduce.table import Row, Table, table_names
+from experiments.reproduce.own_clips import folds_of
+from experiments.reproduce.table import Row, Table, data_folder, table_names
 from experiments.reproduce.table_entries import (
     MissingEntry,
     PublishedEntry,
@@ -57,13 +58,17 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
     if table.across is not None:
         across, rows = read_across(table.across, rows, path, synthetic=synthetic)
     _check_rows(rows, path)
+    data, folds = data_folder(table.corpus, synthetic), table.folds
+    if table.own:
+        rows = [replace(row, overrides={**row.overrides, "data.init_args.root": str(data)}) for row in rows]
+        folds = folds_of(data / "prepared")
     return Table(
         name=path.stem,
         title=table.title,
         source=table.source,
         corpus=check_name(table.corpus, f"{path}: corpus"),
         rows=tuple(rows),
-        folds=_whole_numbers(_first(overlay.folds, table.folds), path, "folds"),
+        folds=_whole_numbers(_first(overlay.folds, folds), path, "folds"),
         seeds=_seeds(_first(overlay.seeds, table.seeds), _first(overlay.protocols, table.protocols), path),
         synthetic=synthetic,
         make={
@@ -75,6 +80,8 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         real_features=table.real_features,
         top3=table.top3,
         across=across,
+        own=table.own,
+        recipes=tuple(check_name(name, f"{path}: synthetic: recipes") for name in overlay.recipes),
         **({} if table.missing is None else _missing(table.missing, [row.name for row in rows], path)),
     )
 

@@ -30,7 +30,8 @@ from datamodules.reading.plain_json import read_object
 from experiments.results.crossing import Crossing, read_crossings
 from experiments.results.needs import AGAIN, cell_name, recorded_request, request_hash
 from experiments.results.predictions import Predictions, miscounted, read_predictions
-from experiments.results.result_check import LATER, SCHEMA, problem
+from experiments.results.result_check import LATER, SCHEMA, problem, valued
+from experiments.results.values import Values, read_values
 from experiments.settings.config import Config
 
 UNSELECTED = "unselected"  # stands for the selection of a run that ended before its first validation
@@ -49,6 +50,7 @@ class Cell:
         missing: Predictions under missing modalities: modality -> rate -> selection.
         plots: Pictures the run left.
         across: What it says of clips of other corpora, by corpus.
+        values: Predictions of values by selection and task, of those for which test clips have labels.
     """
 
     result: Config
@@ -57,6 +59,7 @@ class Cell:
     missing: dict[str, dict[float, dict[str, Predictions]]] = field(default_factory=dict)
     plots: list[Path] = field(default_factory=list)
     across: dict[str, Crossing] = field(default_factory=dict)
+    values: dict[str, dict[str, Values]] = field(default_factory=dict)
 
 
 def run_directory(
@@ -177,10 +180,6 @@ def read_cell(directory: Path) -> Cell:
         DataError: If a file is missing, damaged, cut short or of another schema, or one contradicts another.
     """
     result = read_result(directory)
-    if not result["class_names"]:
-        raise DataError(
-            f"{directory / 'result.json'}: values and no classes, which tables compare; report --run {directory}"
-        )
     missing: dict[str, dict[float, dict[str, Predictions]]] = {}
     for folder in sorted(directory.glob("missing/*-*/")):
         modality, _, rate = folder.name.rpartition("-")
@@ -194,11 +193,12 @@ def read_cell(directory: Path) -> Cell:
         result=result,
         predictions={
             selection: predictions_of(directory / f"predictions-{selection}.csv", result)
-            for selection in result["selections"]
+            for selection in (result["selections"] if result["class_names"] else ())
         },
         curves=read_curves(directory / "metrics.csv"),
         missing=missing,
         across=read_crossings(directory),
+        values=values_of(directory, result),
         plots=[path for path in pictures_in(directory) if path.stem not in _DRAWN_ANEW],
     )
 
@@ -206,6 +206,16 @@ def read_cell(directory: Path) -> Cell:
 def pictures_in(directory: Path) -> list[Path]:
     """Return the pictures that a run left; no links, as a report holds them whole."""
     return [path for path in sorted(directory.glob("plots/*.png")) if path.is_file() and not path.is_symlink()]
+
+
+def values_of(directory: Path, result: Config) -> dict[str, dict[str, Values]]:
+    """Read a run's predictions of values by selection and task; of a task for which no test clip has a label none."""
+    found = {}
+    for selection in result["selections"] if valued(result) else ():
+        path = directory / f"predictions-{selection}.csv"
+        of = {task: read_values(path, task) for task in valued(result)}
+        found[selection] = {task: values for task, values in of.items() if len(values.ids)}
+    return found
 
 
 def predictions_of(path: Path, result: Config) -> Predictions:

@@ -57,20 +57,21 @@ def read_command(arguments: Sequence[str], configs: Sequence[Path] = ()) -> Conf
 def data_roots(config: Config, default: Path) -> list[Path]:
     """Return the corpus folders that merged settings name."""
     options = config.get("data", {}).get("init_args", {})
-    return [Path(root) for root in options.get("roots") or [options.get("root") or default]]
+    several = options.get("roots") if not options.get("root") else None  # of another class that the settings began with
+    return [Path(root) for root in several or [options.get("root") or default]]
 
 
-def data_manifest(root: Path) -> Config | None:
+def data_manifest(root: Path, store: str = "prepared") -> Config | None:
     """Return the manifest of the prepared data of a corpus; None where there is no finished store."""
-    folder = root / "prepared"
+    folder = root / store
     if not (folder / "COMPLETE").exists():
         return None
     return read_manifest(folder / "manifest.json", fingerprint=str, synthetic=bool)
 
 
-def data_fingerprint(roots: Sequence[Path]) -> str | None:
+def data_fingerprint(roots: Sequence[Path], store: str = "prepared") -> str | None:
     """Return the fingerprint of the prepared data of one or several corpora; None where one has no finished store."""
-    manifests = [manifest for root in roots if (manifest := data_manifest(root)) is not None]
+    manifests = [manifest for root in roots if (manifest := data_manifest(root, store)) is not None]
     if len(manifests) < len(roots):
         return None
     return joint_fingerprint([manifest["fingerprint"] for manifest in manifests])

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.errors import DataError
-from experiments.results.cell import predictions_of, read_result
+from experiments.results.cell import predictions_of, read_result, values_of
 from experiments.results.needs import recorded_request
 from experiments.results.predictions import Predictions
-from experiments.results.result_check import valued
-from experiments.results.values import Values, read_values
+from experiments.results.values import Values
 from experiments.settings.config import Config
 
 # Of runs that are reported as one.
@@ -86,11 +85,10 @@ def read_run(folder: Path) -> Run:
         DataError: If a file is missing, damaged, or contradicts the result.
     """
     result = read_result(folder)
-    classes, values = {}, {}
+    classes = {}
     for selection, metrics in result["selections"].items():
         path = folder / f"predictions-{selection}.csv"
         if "accuracy" in metrics:
             classes[selection] = predictions_of(path, result)
-        found = {task: read_values(path, task) for task in valued(result)}
-        values[selection] = {task: of for task, of in found.items() if len(of.ids)}
+    values = values_of(folder, result)
     return Run(folder, result, recorded_request(folder).get("settings", {}), classes, values)

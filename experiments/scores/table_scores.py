@@ -15,9 +15,10 @@ import numpy.typing as npt
 from experiments.reproduce.table import COLUMNS, Cells, Row, Table
 from experiments.results.cell import Cell
 from experiments.results.stamps import stamped
-from experiments.scores import statistics, subgroups
+from experiments.scores import statistics, subgroups, value_rows
 from experiments.scores.column_score import Score, score_of
 from experiments.scores.robustness import Robustness, curves, subset_means
+from experiments.scores.run_score import Scored
 from experiments.settings.config import Config
 
 if TYPE_CHECKING:  # see `subgroups`
@@ -38,6 +39,7 @@ class RowSummary:
         subsets: The metric by the modalities that are left, of the column of `robustness`.
         p: Holm-corrected p value against the nearest row above that has the column; NaN where not tested.
         drawn: Random sign patterns behind it; 0 where all were counted.
+        values: Scores of values by column and task.
     """
 
     row: Row
@@ -47,6 +49,7 @@ class RowSummary:
     subsets: dict[tuple[str, ...], float]
     p: float = np.nan
     drawn: int = 0
+    values: dict[str, dict[str, Scored]] = field(default_factory=dict)
 
     @property
     def transductive(self) -> bool:
@@ -57,6 +60,12 @@ class RowSummary:
     def class_names(self) -> list[str]:
         """Names of the classes; none without cells."""
         return next((cell.result["class_names"] for cell in self.cells.values()), [])
+
+    def rank(self, column: str) -> float:
+        """Return what a row is ranked by: the metric of a column, or the agreement of values; NaN where not run."""
+        if column in self.scores:
+            return self.scores[column].mean
+        return value_rows.agreement(self.values.get(column, {}))
 
     def clips(self, column: str) -> "pd.DataFrame":
         """Return the clips of a column's predictions, by `subgroups.clips_of`."""
@@ -119,8 +128,13 @@ def summarise(table: Table, cells: Cells) -> Summary:
     names = {row.name for row in shown}
     cells = {key: cell for key, cell in cells.items() if key[0] in names}
     fitting = {key: cell for key, cell in cells.items() if cell.result["synthetic"] == table.synthetic}
-    rows = sorted((_row_summary(table, row, fitting) for row in shown), key=lambda row: row.transductive)
-    headline = max(("honest", "last", "best"), key=lambda column: sum(column in row.scores for row in rows))
+    rows = [_row_summary(table, row, fitting) for row in shown]
+    headline = max(
+        ("honest", "last", "best"), key=lambda column: sum(column in row.scores or column in row.values for row in rows)
+    )
+    if table.own:
+        rows.sort(key=lambda row: -np.nan_to_num(row.rank(headline), nan=-np.inf))
+    rows.sort(key=lambda row: row.transductive)
     first: Config = next(iter(fitting.values())).result if fitting else {}
     return Summary(
         table=table,
@@ -152,7 +166,8 @@ def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
             classes = len(next(iter(own.values())).result["class_names"])
             planned = len(table.folds) * len(table.seeds.get(protocol, ()))
             scores[column] = score_of(chosen, classes, planned, table.metric)
-    return RowSummary(row, own, scores, curves(own, table.metric), subset_means(table, own))
+    values = value_rows.scores_of(own)
+    return RowSummary(row, own, scores, curves(own, table.metric), subset_means(table, own), values=values)
 
 
 def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
@@ -181,6 +196,8 @@ def _paired(score: Score, above: Score) -> statistics.SignFlips:
 
 def _baselines(table: Table, cells: Cells) -> dict[str, float]:
     of_row = {key[0]: tuple(cell.result["class_names"]) for key, cell in cells.items()}
+    if of_row and not any(of_row.values()):
+        return {}
     if len(set(of_row.values())) < 2:
         return {"Majority class": _majority(table, cells)}
     first: dict[tuple[str, ...], str] = {}

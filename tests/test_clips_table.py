@@ -1,0 +1,151 @@
+"""The table over anybody's clips: its folds are the store's, rows without their arrays say so, values have one too."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from test_any_recipe import full_paths
+from test_clips_data import CLASSES_TASK, VALENCE, write
+
+import cli
+from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.table_file import read_table
+from experiments.results.cell import state
+from experiments.train.command import import_all
+from experiments.train.pairing import class_of
+
+ROWS = [
+    {"name": "majority", "label": "Majority", "experiment": "baseline_majority", "reads": ["mfcc"]},
+    {"name": "logistic", "label": "Logistic", "experiment": "baseline_logistic", "reads": ["mfcc"],
+     "overrides": {"data.init_args.modalities": ["audio"]}},
+    {"name": "faces", "label": "Faces", "experiment": "baseline_svm", "reads": ["video"],
+     "overrides": {"data.init_args.modalities": ["video"]}},
+    {"name": "product", "label": "Product", "experiment": "baseline_product", "reads": ["mfcc", "spec"],
+     "one_set": True, "overrides": {"data.init_args.modalities": ["audio", "spec"]}},
+    {"name": "elsewhere", "label": "Elsewhere", "experiment": "baseline_svm",
+     "overrides": {"data.init_args.store": "prepared-sound"}},
+    {"name": "behind", "label": "Behind", "experiment": "ravdess_averaging", "one_set": True,
+     "needs": {"video": "faces", "audio": "logistic"}},
+]  # fmt: skip
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch) -> Path:
+    """A small table in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    content = {"title": "Mine", "source": "here", "corpus": "clips", "own": True, "protocols": ["honest"], "rows": ROWS}
+    Path("mine.yaml").write_text(yaml.safe_dump(content))
+    return Path("mine.yaml")
+
+
+def reproduce(*options: str) -> int:
+    return cli.main(["reproduce", "mine.yaml", "--data", "synthetic", *options])
+
+
+def run_cells() -> None:
+    """Every planned cell, as its command says, in this process."""
+    planner = Planner(read_table("mine.yaml", synthetic=True), Path("runs"))
+    for job in planner.jobs(Selection()):
+        assert cli.main(job.command) == 0
+        assert state(job.directory, job.request) == "done", job.name
+
+
+def test_the_committed_table_has_rows_for_every_model_and_says_what_they_read():
+    import_all()
+    whole, small = read_table("clips"), read_table("clips", synthetic=True)
+    assert len(small.rows) >= 20
+    assert small.folds == (0,)
+    assert {row.name for row in small.rows} < {row.name for row in whole.rows}
+    planner = Planner(whole, Path("runs"))
+    for row in whole.rows:
+        assert row.overrides["data.init_args.root"] == "data/clips"
+        assert row.reads, row.name
+        model = class_of(full_paths(planner._config[row.name]["model"])["class_path"])
+        assert row.one_set == bool(model.single_task), row.name
+
+
+def test_folds_are_those_of_the_store_and_no_store_is_told(table, capsys):
+    assert read_table("mine.yaml", synthetic=True).folds == (0,)
+    assert cli.main(["reproduce", "mine.yaml"]) == 1
+    assert "mine: not run: no data at data/clips, see docs/own-data.md" in capsys.readouterr().err
+    write(Path("data/synthetic/clips"), arrays=("mfcc",))
+    assert read_table("mine.yaml", synthetic=True).folds == (0, 1, 2)
+
+
+def test_a_row_whose_arrays_are_not_there_says_so_before_and_after_and_stops_no_other(table, capsys):
+    write(Path("data/synthetic/clips"), arrays=("mfcc", "video"), lacking=lambda clip, name: name == "video")
+    assert reproduce("--dry-run") == 0
+    said = capsys.readouterr().out
+    reasons = {
+        "faces": "no clip of data/synthetic/clips/prepared has video",
+        "product": "data/synthetic/clips/prepared holds no spec",
+        "elsewhere": "no data/synthetic/clips/prepared-sound; `python cli.py prepare clips --source DIR",
+        "behind": "it needs faces, which cannot run",
+    }
+    for row, reason in reasons.items():
+        assert f"mine/{row}: not run: {reason}" in said
+    assert "6 cells: 6 run" in said
+    run_cells()
+    capsys.readouterr()
+    assert reproduce() == 1
+    out = capsys.readouterr()
+    assert "6 cells: 6 done, 0 to run" in out.err
+    assert "mine/faces: not run: no clip of" in out.err
+    report = Path("runs/synthetic/report/mine.md").read_text()
+    assert "- Faces: not run: no clip of data/synthetic/clips/prepared has video." in report
+    rows = [line.split("|")[1].strip() for line in report.splitlines() if line.startswith("|")][2:]
+    assert set(rows[:2]) == {"Majority", "Logistic"}  # those that were run come first
+    assert reproduce("--rows", "majority") == 0
+
+
+def test_clips_that_were_prepared_anew_are_not_mixed_in(table, tmp_path, capsys):
+    write(Path("data/synthetic/clips"), arrays=("mfcc",))
+    run_cells()
+    (tmp_path / "data/synthetic/clips").rename(tmp_path / "before")
+    write(Path("data/synthetic/clips"), arrays=("mfcc",), label=lambda clip, speaker: (clip + speaker) % 2)
+    capsys.readouterr()
+    assert reproduce("--rows", "majority") == 1
+    error = capsys.readouterr().err
+    assert "mine/majority/honest-fold0-seed1: refused: it was run with other settings" in error
+    assert "data: changed" in error
+
+
+def test_values_get_a_table_of_their_own(table, capsys):
+    columns = {"fold": lambda clip, speaker: str(speaker % 3), "value_valence": lambda clip, speaker: str(clip % 7)}
+    write(
+        Path("data/synthetic/clips"), arrays=("mfcc", "video", "spec_5"), tasks=VALENCE, label=lambda clip, speaker: -1,
+        columns=lambda clip, speaker: {name: of(clip, speaker) for name, of in columns.items()},
+    )  # fmt: skip
+    assert reproduce("--dry-run") == 0
+    refused = "it learns one set of classes and nothing else; the clips have values (valence)"
+    assert f"mine/product: not run: {refused}" in capsys.readouterr().out
+    run_cells()
+    assert reproduce() == 1
+    report = Path("runs/synthetic/report/mine.md").read_text()
+    header = next(line for line in report.splitlines() if line.startswith("| SYNTHETIC"))
+    assert [name.strip() for name in header.split("|")[1:-1]] == [
+        "SYNTHETIC", "CCC", "95 % interval", "MAE", "Pearson", "p vs row above", "Clips", "Parameters",
+    ]  # fmt: skip
+    main = report[report.index(header) :].split("\n\n")[0].splitlines()[2:]
+    ccc = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in main}
+    assert abs(float(ccc["Majority"])) < 0.1
+    assert ccc["Product"] == "not run"
+    known = [float(ccc[label]) for label in ccc if ccc[label][-1:].isdigit()]
+    assert known == sorted(known, reverse=True)
+    assert "accuracy in percent" not in report
+    assert "Values: of the column" in report
+    assert cli.main(["report", "mine.yaml", "--data", "synthetic"]) == 0
+    assert Path("runs/synthetic/report/mine.html").is_file()
+
+
+def test_classes_and_values_have_both_tables(table):
+    columns = {"fold": lambda clip, speaker: str(speaker % 3), "value_valence": lambda clip, speaker: str(clip % 7)}
+    write(
+        Path("data/synthetic/clips"), arrays=("mfcc",), tasks={**CLASSES_TASK, **VALENCE},
+        columns=lambda clip, speaker: {name: of(clip, speaker) for name, of in columns.items()},
+    )  # fmt: skip
+    run_cells()
+    assert reproduce() == 1
+    report = Path("runs/synthetic/report/mine.md").read_text()
+    assert "| Majority class |" in report
+    assert "Values: agreement and error" in report
