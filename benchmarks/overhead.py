@@ -27,6 +27,7 @@ from torch.nn import functional as F
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from datamodules.reading.feature_index import CLASSES  # noqa: E402
 from experiments.reproduce.plan import Job, Planner, Selection  # noqa: E402
 from experiments.reproduce.table_file import read_table  # noqa: E402
 from experiments.train.command import build  # noqa: E402
@@ -38,6 +39,7 @@ BATCH, BAR = 16, 1.5
 def bare_loop(task: EmotionTask, data: Any, epochs: int) -> float:
     """Train as anyone would by hand; return the best accuracy on the test fold."""
     train, test = (torch.from_numpy(data.rows[split]) for split in ("train", "test"))
+    targets = data.targets[CLASSES]
     masks = {name: torch.ones(BATCH, dtype=torch.bool) for name in data.tables}
 
     def batch_of(rows: torch.Tensor) -> dict[str, Any]:
@@ -49,15 +51,13 @@ def bare_loop(task: EmotionTask, data: Any, epochs: int) -> float:
     for _ in range(epochs):
         task.train()
         for rows in train[torch.randperm(len(train))].split(BATCH):
-            loss = F.cross_entropy(task(batch_of(rows))["logits"], data.targets[rows])
+            loss = F.cross_entropy(task(batch_of(rows))["logits"], targets[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         task.eval()
         with torch.no_grad():
-            hits = [
-                (task(batch_of(rows))["logits"].argmax(1) == data.targets[rows]).sum() for rows in test.split(BATCH)
-            ]
+            hits = [(task(batch_of(rows))["logits"].argmax(1) == targets[rows]).sum() for rows in test.split(BATCH)]
         accuracy = float(torch.stack(hits).sum() / len(test))
         if accuracy > best:
             best, _ = accuracy, copy.deepcopy(task.state_dict())

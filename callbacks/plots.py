@@ -185,6 +185,7 @@ class ResultPlots(Callback):
 
     only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
     leaves_files = True  # not in a trial run
+    draws = True  # of the tests that end a run after the last alone
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the table of the test run and the history of the run."""
@@ -216,6 +217,7 @@ class AttentionPlot(Callback):
 
     only_watches = True  # no part of what a run is: `experiments.results.elsewhere`
     leaves_files = True  # not in a trial run
+    draws = True  # of the tests that end a run after the last alone
 
     def __init__(self, clips: int = 4) -> None:
         self.clips = clips

@@ -9,9 +9,11 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
-from torch.optim import Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from lightning_modules.errors import TaskError
+
+_BY_ELEMENT = (SGD, Adam, AdamW)  # they treat each number by itself, whichever group it is in
 
 Stages = dict[str, list[nn.Module | nn.Parameter]]
 
@@ -41,6 +43,13 @@ class StagedModule(LightningModule, ABC):
         self.scheduler_interval = scheduler_interval
         self.lr_factors: dict[str, Callable[[str, int], float]] = {}
         self.effective_rates: dict[str, float] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Keep at once what Lightning notes some thirty times a batch: torch looks for parameters in what is set."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     @abstractmethod
     def stages(self) -> Stages:
@@ -98,9 +107,22 @@ class StagedModule(LightningModule, ABC):
             for group, rate in zip(optimizer.param_groups, scheduled, strict=True):
                 group["lr"] = rate
 
+    @staticmethod
+    @contextmanager
+    def _one_group(optimizer: Optimizer) -> Iterator[None]:
+        """Show an optimizer whose groups differ in nothing all parameters as one group: it steps once, not by stage."""
+        groups = optimizer.param_groups
+        options = [{name: value for name, value in of.items() if name not in ("params", "name")} for of in groups]
+        if type(optimizer) in _BY_ELEMENT and all(of == options[0] for of in options):
+            optimizer.param_groups = [{**options[0], "params": [p for of in groups for p in of["params"]]}]
+        try:
+            yield
+        finally:
+            optimizer.param_groups = groups
+
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Step with the effective rates: the scheduler's times ``lr_factors``."""
-        with self._factored_rates(optimizer):
+        with self._factored_rates(optimizer), self._one_group(getattr(optimizer, "optimizer", optimizer)):
             super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.trainer.loggers and self.global_step % every == 0:

@@ -56,6 +56,32 @@ def tables(text):
     return found
 
 
+def test_runs_are_compared_with_what_others_published(copy, tmp_path, capsys):
+    rows = [
+        row
+        for fold in (0, 1)
+        for row in csv.DictReader((copy / f"honest-fold{fold}-seed0/predictions-last.csv").open())
+    ]
+    theirs = [
+        [row["id"], *(float(name == NAMES[int(row["target"])]) for name in NAMES)] for row in rows if row["target"]
+    ]
+    with (tmp_path / "theirs.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["clip", *NAMES], *theirs])
+    code, said = run(capsys, copy, "--against", tmp_path / "theirs.csv")
+    assert code == 0
+    assert said.out.startswith((copy / "report.md").read_text().rstrip())
+    (title,) = [name for name in tables(said.out) if name.startswith("Against theirs.csv")]
+    compared, scores = tables(said.out)[title], {row[1]: row for row in tables(said.out)["Scores"][1:]}
+    assert compared[1][1:3] == [str(len(theirs)), "2"]
+    assert compared[1][3] == "100.00"
+    assert f"{compared[1][4]} %" == scores["Accuracy"][2]
+    assert title in (copy / "report.html").read_text()
+    code, said = run(capsys, copy, "--against", tmp_path / "elsewhere.csv")
+    assert code == 2
+    assert len(said.err.splitlines()) == 1
+    assert f"--against {tmp_path / 'elsewhere.csv'}" in said.err
+
+
 def test_a_run_is_reported_beside_it(copy, capsys):
     folder = copy / "honest-fold0-seed0"
     code, said = run(capsys, folder)

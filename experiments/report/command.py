@@ -7,6 +7,7 @@ from pathlib import Path
 from atomic_files import write_atomic
 from datamodules.errors import DataError
 from experiments.report.across_tables import heat_maps
+from experiments.report.against_tables import OPTION, against
 from experiments.report.markup import one_line
 from experiments.report.plots import figures, run_pictures
 from experiments.report.readme import has_block, update_readme
@@ -35,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="DIR",
         help="report on single runs, no tables: folders of folds and seeds of one experiment, or a folder of these",
+    )
+    parser.add_argument(
+        OPTION,
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="compare with published class probabilities: CSV of clip ids and a column per class",
     )
     parser.add_argument("--data", choices=("real", "synthetic"), default="real", help="synthetic: the stand-in's runs")
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="folder of all runs")
@@ -69,7 +77,7 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
         others = {"TABLE": args.tables, "--results": args.results, "--commit": args.commit, "--readme": args.readme}
         if given := [name for name, value in others.items() if value]:
             raise DataError(f"--run reports on single runs, {given[0]} is about tables; leave one of them out")
-        for line in report_runs(args.run, args.out):
+        for line in report_runs(args.run, args.out, args.against or []):
             print(line)
         return 0
     synthetic = args.data == "synthetic"
@@ -83,6 +91,8 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
     names = args.tables or table_names(project)
     if not names:
         raise DataError("no tables in experiments/tables")
+    if args.against and (len(names) != 1 or args.readme):
+        raise DataError(f"{OPTION} {args.against[0]}: name one table, or --run DIR, and no --readme")
     tables = [read_table(name, synthetic=synthetic, project=project) for name in names]
     planners = [Planner(table, args.runs, project) for table in tables]
     if args.commit:
@@ -90,6 +100,12 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
             for path in write_committed(planner.table, read_cells(planner.table, args.runs), RESULTS):
                 print(f"wrote {path}")
     reports = [report_of(summary_of(planner, args.results or _where_no_runs_are(planner))) for planner in planners]
+    if args.against:
+        summary = reports[0].summary
+        for apart in sorted({row.transductive for row in summary.rows}):  # none counts for the other's correction
+            own = [row for row in summary.rows if row.transductive == apart]
+            rows = {row.row.label: (row.class_names, row.runs(summary.headline)) for row in own}
+            reports[0].against.extend(against(args.against, rows, summary.group_name))
     for report in reports if args.readme else ():
         if args.tables or has_block(args.readme, report.summary.table.name):
             update_readme(args.readme, report.summary.table.name, readme_block(report))
@@ -169,7 +185,8 @@ def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
             write_atomic(folder / f"{name}.png", png)
         pictures = [*maps, *figures(report.summary), *run_pictures(report.summary)]
         write_atomic(folder / f"{name}.html", html(report, pictures))
-        lines += [one_line(report.main.title), "", markdown(report.main), ""]
+        for table in (report.main, *report.against):
+            lines += [one_line(table.title), "", markdown(table), ""]
     if len(reports) > 1:
         write_atomic(page, index_html(reports))
     else:

@@ -17,7 +17,7 @@ from experiments.report.text_table import (
 )  # fmt: skip
 from experiments.report.value_table import value_table
 from experiments.reproduce.table import COLUMNS
-from experiments.results.quantities import NONE, percent, quantity
+from experiments.results.quantities import NONE, p_value, percent, quantity
 from experiments.scores import statistics
 from experiments.scores.column_score import Score
 from experiments.scores.table_scores import RowSummary, Summary
@@ -84,7 +84,7 @@ def _main_row(summary: Summary, row: RowSummary) -> list[str]:
     if score:
         of_headline = [
             _interval(score),
-            _p(row.p),
+            p_value(row.p),
             percent(score.accuracy if summary.table.metric == "uar" else score.uar),
             percent(score.f1),
             *([percent(score.top3)] if summary.table.top3 else []),
@@ -185,12 +185,6 @@ def _coverage(summary: Summary, score: Score) -> str:
 def _interval(score: Score) -> str:
     low, high = score.interval
     return NONE if math.isnan(low) else f"{percent(low)} to {percent(high)}"
-
-
-def _p(value: float) -> str:
-    if math.isnan(value):
-        return NONE
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _parameters(row: RowSummary) -> str:

@@ -6,19 +6,21 @@ from pathlib import Path
 
 from atomic_files import write_atomic
 from datamodules.errors import DataError
+from experiments.report.against_tables import against
 from experiments.report.renderings import run_html, run_markdown
-from experiments.report.run_tables import report_of
+from experiments.report.run_tables import SELECTIONS, classes_of, report_of, selections_of
 from experiments.report.text_table import Picture
 from experiments.results.cell import pictures_in
 from experiments.results.run import Run, read_runs
 
 
-def report_runs(folders: Sequence[Path], out: Path | None) -> list[str]:
+def report_runs(folders: Sequence[Path], out: Path | None, others: Sequence[Path] = ()) -> list[str]:
     """Write ``report.md`` and ``report.html`` on the folds and seeds of one experiment.
 
     Args:
         folders: Folders of runs, or that hold such folders.
         out: Where the files go; the run's folder where not given, of several runs the one that holds them.
+        others: Published class probabilities to compare with.
 
     Returns:
         Lines to print: the report, and the path of the page to open.
@@ -31,6 +33,10 @@ def report_runs(folders: Sequence[Path], out: Path | None) -> list[str]:
     if not out and len(runs) > 1:
         place = Path(os.path.relpath(os.path.commonpath([run.folder.resolve() for run in runs])))
     report = report_of(runs)
+    if others:
+        first = runs[0].result
+        rows = {SELECTIONS[name]: (first["class_names"], classes_of(runs, name)) for name in selections_of(runs)}
+        report.tables[2:2] = against(others, rows, first["group_name"])
     text = run_markdown(report)
     try:
         place.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments.report.text_table import STAMP, RunReport, TextTable
+from experiments.results.predictions import Predictions
 from experiments.results.quantities import NONE, duration, percent, quantity
 from experiments.results.result_check import valued
 from experiments.results.run import Run
@@ -30,7 +31,7 @@ _ERRORS = ("MAE", "RMSE")
 def report_of(runs: Sequence[Run]) -> RunReport:
     """Return the report on the folds and seeds of one experiment."""
     first = runs[0].result
-    selections = [name for name in SELECTIONS if all(name in run.result["selections"] for run in runs)]
+    selections = selections_of(runs)
     scored = {name: _scored(runs, name) for name in selections}
     headline = selections[0] if selections else ""
     stamps = {name.lower(): any(run.result[name.lower()] for run in runs) for name in MEANINGS}
@@ -49,10 +50,20 @@ def report_of(runs: Sequence[Run]) -> RunReport:
     )
 
 
+def selections_of(runs: Sequence[Run]) -> list[str]:
+    """Return the selections that all runs have, the one to name first first."""
+    return [name for name in SELECTIONS if all(name in run.result["selections"] for run in runs)]
+
+
+def classes_of(runs: Sequence[Run], selection: str) -> dict[tuple[int, int], Predictions]:
+    """Return the predicted classes of a selection by fold and seed."""
+    return {run.key: run.classes[selection] for run in runs if selection in run.classes}
+
+
 def _scored(runs: Sequence[Run], selection: str) -> dict[str, Scored]:
     """Return the scores of the classes, under an empty name, and of each value."""
     found = {}
-    if of_classes := {run.key: run.classes[selection] for run in runs if selection in run.classes}:
+    if of_classes := classes_of(runs, selection):
         found[""] = score_classes(of_classes, len(runs[0].result["class_names"]))
     for task in valued(runs[0].result):
         if of_task := {run.key: run.values[selection][task] for run in runs if task in run.values[selection]}:

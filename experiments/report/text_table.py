@@ -1,6 +1,6 @@
 """A report as text: its tables, and the form of their cells and headings."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from experiments.results.stamps import LEAKED, TRANSDUCTIVE
 from experiments.scores.table_scores import Summary
@@ -40,17 +40,24 @@ class Report:
         main: The main table.
         details: The tables below it that have content.
         notes: What a reader of the tables has to know, one sentence or two each.
+        against: Tables against what others published.
     """
 
     summary: Summary
     main: TextTable
     details: list[TextTable]
     notes: list[str]
+    against: list[TextTable] = field(default_factory=list)
+
+    @property
+    def others(self) -> list[TextTable]:
+        """All tables but the main one."""
+        return [*self.against, *self.details]
 
     @property
     def tables(self) -> list[TextTable]:
         """All tables, the main one first."""
-        return [self.main, *self.details]
+        return [self.main, *self.others]
 
 
 @dataclass(frozen=True)

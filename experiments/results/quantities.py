@@ -1,4 +1,4 @@
-"""Shares, counts and times as text."""
+"""Shares, p values, counts and times as text."""
 
 import math
 
@@ -8,6 +8,13 @@ NONE = "-"  # stands where there is no figure
 def percent(value: float) -> str:
     """Return a share as a percentage with two decimals."""
     return NONE if math.isnan(value) else f"{100 * value:.2f}"
+
+
+def p_value(value: float) -> str:
+    """Return a p value with three decimals."""
+    if math.isnan(value):
+        return NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def quantity(value: float | None, unit: str = "") -> str:

@@ -5,7 +5,7 @@ because small folds may lack classes. The seeds of a clip weigh as one clip: row
 every clip, and intervals resample seeds beside groups.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from experiments.reproduce.table import COLUMNS, Cells, Row, Table
 from experiments.results.cell import Cell
+from experiments.results.predictions import Predictions
 from experiments.results.stamps import stamped
 from experiments.scores import statistics, subgroups, value_rows
 from experiments.scores.column_score import Score, score_of
@@ -67,15 +68,13 @@ class RowSummary:
             return self.scores[column].mean
         return value_rows.agreement(self.values.get(column, {}))
 
+    def runs(self, column: str) -> dict[tuple[int, int], Predictions]:
+        """Return the predictions of a column by fold and seed."""
+        return _predictions_of(self.cells, column)
+
     def clips(self, column: str) -> "pd.DataFrame":
         """Return the clips of a column's predictions, by `subgroups.clips_of`."""
-        protocol, selection = COLUMNS[column]
-        runs = [
-            cell.predictions[selection]
-            for (name, _, _), cell in sorted(self.cells.items())
-            if name == protocol and selection in cell.predictions
-        ]
-        return subgroups.clips_of(runs, self.class_names)
+        return subgroups.clips_of([run for _, run in sorted(self.runs(column).items())], self.class_names)
 
     def optimism(self, column: str) -> float:
         """Return the metric of the best epoch on the test fold minus that of a column, over the folds both have."""
@@ -156,18 +155,22 @@ def _row_summary(table: Table, row: Row, cells: Cells) -> RowSummary:
     stamps = {name: any(cell.result.get(name) for cell in own.values()) for name in ("leaked", "transductive")}
     row = replace(row, label=stamped(stamps, row.label))
     scores = {}
-    for column, (protocol, selection) in COLUMNS.items():
-        chosen = {
-            (fold, seed): cell.predictions[selection]
-            for (name, fold, seed), cell in own.items()
-            if name == protocol and selection in cell.predictions
-        }
-        if chosen:
+    for column, (protocol, _) in COLUMNS.items():
+        if chosen := _predictions_of(own, column):
             classes = len(next(iter(own.values())).result["class_names"])
             planned = len(table.folds) * len(table.seeds.get(protocol, ()))
             scores[column] = score_of(chosen, classes, planned, table.metric)
     values = value_rows.scores_of(own)
     return RowSummary(row, own, scores, curves(own, table.metric), subset_means(table, own), values=values)
+
+
+def _predictions_of(cells: Mapping[tuple[str, int, int], Cell], column: str) -> dict[tuple[int, int], Predictions]:
+    protocol, selection = COLUMNS[column]
+    return {
+        (fold, seed): cell.predictions[selection]
+        for (name, fold, seed), cell in cells.items()
+        if name == protocol and selection in cell.predictions
+    }
 
 
 def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:

@@ -39,6 +39,7 @@ from experiments.settings.redaction import forget
 from experiments.train import pairing
 from experiments.train.embed import use_frozen_encoders
 from experiments.train.foreign import check_trainer, explain
+from experiments.train.lean import NoProfiler, skip_empty_hooks
 from experiments.train.run_folder import begin, enter
 from experiments.train.run_record import RecordConfig, record_result
 from experiments.train.tested_checkpoints import score_selections
@@ -50,7 +51,6 @@ LINKS = {
     "num_classes": "num_outputs",
     **{name: name for name in ("class_weights", "class_names", "vocabulary_sizes", "tasks", "value_scales")},
 }
-COMMANDS = ("fit", "validate", "test", "predict")
 
 
 class EmotionCLI(LightningCLI):
@@ -80,13 +80,18 @@ class EmotionCLI(LightningCLI):
             save_config_callback=RecordConfig,
             save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
             seed_everything_default=0,
-            parser_kwargs={command: dict(default) for command in COMMANDS},
+            parser_kwargs={command: dict(default) for command in self.subcommands()},
             parser_class=Parser,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             args=None if self.arguments == sys.argv[1:] else self.arguments,
         )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Return the one command that was called: describing the others takes as long again each."""
+        known = LightningCLI.subcommands()
+        return {name: known[name] for name in self.arguments[:1] if name in known} or known
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link the model's arguments to the data's attributes."""
@@ -196,11 +201,14 @@ class EmotionCLI(LightningCLI):
             ]
         if not sys.stderr.isatty():
             kwargs["enable_progress_bar"] = False
+        if config.trainer.profiler is None:
+            kwargs["profiler"] = NoProfiler()
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ModuleNotFoundError, RuntimeError, TypeError, ValueError) as error:
             raise UsageError(f"--trainer: {first_line(error)}") from error
         check_trainer(trainer, config.trainer)
+        skip_empty_hooks(trainer, self.model)
         return trainer
 
     def _experiment(self) -> str:

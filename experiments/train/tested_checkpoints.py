@@ -29,7 +29,10 @@ def score_selections(trainer: Any, task: EmotionTask, data: EmotionDataModule) -
     if trained and not (folder / "best.ckpt").exists():
         chosen = {"last" if "last" in chosen else UNSELECTED: folder / "last.ckpt"}
     found: dict[str, dict[str, Any]] = {}
-    for selection, path in reversed(chosen.items()):  # the selected one last: its plots stay
+    callbacks = trainer.callbacks
+    for selection, path in reversed(chosen.items()):  # the selected one last: it is the one that is drawn
+        last = selection == next(iter(chosen))
+        trainer.callbacks = [callback for callback in callbacks if last or not getattr(callback, "draws", False)]
         if trainer.max_epochs == 0:  # nothing was trained: every selection is made of that selection of its parts
             task.start_from({part: same_selection(source, path) for part, source in task.init_from.items()})
             trainer.save_checkpoint(path, weights_only=False)
