@@ -78,16 +78,7 @@ def read_torch(path: Path, *, check: bool = True, old: bool = False) -> Any:
 
 
 def save_torch(content: Any, path: Path, *, sync: bool = True) -> None:
-    """Save what `read_torch` reads, whole or not at all.
-
-    Args:
-        content: Plain values and tensors.
-        path: Where.
-        sync: As of `atomic_files.replacing`.
-
-    Raises:
-        OSError: It cannot be written; the file is named.
-    """
+    """Save plain values and tensors, whole or not at all; ``sync`` and errors as of `atomic_files.replacing`."""
     import torch
 
     with replacing(path, sync=sync) as temporary, temporary.open("wb") as file:  # a file's own name would be in it
@@ -101,14 +92,7 @@ def save_torch(content: Any, path: Path, *, sync: bool = True) -> None:
 
 
 def read_storage(raw: bytes) -> "Tensor":
-    """Return the values of a storage as a pickle of tensors holds it, ``(N,)``.
-
-    Args:
-        raw: What ``torch.save`` wrote of it.
-
-    Raises:
-        Exception: It is damaged, or holds what could only be read by running code; torch raises many kinds.
-    """
+    """Return the values ``(N,)`` of a storage that ``torch.save`` wrote; damage raises an exception of any kind."""
     import torch
 
     storage: Any = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
@@ -144,14 +128,7 @@ def save_safetensors(tensors: "dict[str, Tensor]", path: Path) -> None:
 
 
 def read_tensor(path: Path, *, check: bool = True) -> "Tensor":
-    """Read a file that holds one plain tensor.
-
-    Args:
-        path: What ``torch.save`` wrote.
-        check: As of `read_torch`.
-
-    Returns:
-        The tensor, on disk until it is used.
+    """Read a file of one plain tensor, which stays on disk until it is used; ``check`` as of `read_torch`.
 
     Raises:
         TensorFileError: As `read_torch`, and for anything that is not one dense tensor with values of its own.
@@ -173,13 +150,7 @@ def read_tensor(path: Path, *, check: bool = True) -> "Tensor":
 
 
 def read_feature(path: Path) -> np.ndarray:
-    """Read one array.
-
-    Args:
-        path: A ``.npy`` file, or what ``torch.save`` wrote of one tensor.
-
-    Returns:
-        The array; what numpy has no type for (bfloat16) as float32.
+    """Read one array from ``.npy`` or what ``torch.save`` wrote; what numpy has no type for (bfloat16) as float32.
 
     Raises:
         TensorFileError: As `read_tensor` and `read_npy`.
@@ -214,14 +185,7 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-    """Read arrays of a ``.npz`` file.
-
-    Args:
-        path: The file.
-        names: Which arrays; all where not given.
-
-    Returns:
-        Arrays by name, in the order of the file.
+    """Read the named arrays of a ``.npz`` file, or all, in the order of the file.
 
     Raises:
         TensorFileError: If it is not there, damaged, lacks an array, holds objects, or unpacks to more than it may.
@@ -280,12 +244,9 @@ def check_archive(path: Path, *, packed: bool = True) -> None:
 
 
 def archive_digest(path: Path) -> str:
-    """Return what identifies the content of a zip archive, from its last bytes alone: names, sizes and CRC-32 of all.
+    """Return 32 hexadecimal digits over names, sizes and CRC-32 of an archive's members; empty where it is none.
 
-    So a change anywhere shows in what torch writes, and 45 MB need not be read at every start.
-
-    Returns:
-        32 hexadecimal digits; empty where it is no archive.
+    Its last bytes alone are read, and a change anywhere shows: 45 MB need not be read at every start.
     """
     try:
         with zipfile.ZipFile(path) as archive:

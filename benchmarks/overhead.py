@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from datamodules.reading.feature_index import CLASSES  # noqa: E402
 from experiments.reproduce.plan import Job, Planner, Selection  # noqa: E402
-from experiments.reproduce.table_file import read_table  # noqa: E402
+from experiments.reproduce.tables.table_file import read_table  # noqa: E402
 from experiments.train.command import build  # noqa: E402
 from lightning_modules.base import EmotionTask  # noqa: E402
 

@@ -30,9 +30,9 @@ from datamodules.shapes.precomputed import PrecomputedTensorDataModule
 from experiments.report.command import RESULTS, summary_of
 from experiments.report.readme import update_readme
 from experiments.reproduce.plan import Planner
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.quantities import percent
-from experiments.scores import statistics
+from experiments.scores.metrics import statistics
 from experiments.scores.table_scores import Summary
 from experiments.settings.config import PROJECT
 

@@ -28,7 +28,7 @@ import numpy as np
 from PIL import Image
 from timing import race, timed
 
-from datamodules.standins._collage import Recipe, read_cutout
+from datamodules.standins._drawing.collage import Recipe, read_cutout
 from datamodules.standins._vgaf_plan import Video
 from datamodules.standins.vgaf_frames import Output, draw
 

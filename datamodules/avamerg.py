@@ -71,11 +71,7 @@ class AvaMERGDataModule(DialoguesDataModule):
         return torch.tensor([self._map.index(row["emotion"]) for row in self.store.rows])
 
     def rows(self, split: Split) -> np.ndarray:
-        """Return the rows of the store that belong to a split and have a class.
-
-        Raises:
-            DataError: If there are none.
-        """
+        """Return the rows of the store that belong to a split and have a class."""
         return self.rows_of_split(split, self.targets.numpy() >= 0)
 
     @property

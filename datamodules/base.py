@@ -1,9 +1,7 @@
 """The base of every DataModule: protocol, fold, seed, class names and weights, missing modalities, loaders."""
 
-import unicodedata
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from multiprocessing.util import get_temp_dir
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +12,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from datamodules.batches import Batch, ClipDataset, Split, as_is, global_seed, uniform_draw
 from datamodules.errors import DataError
+from datamodules.folds import Folds
 from datamodules.items import EncoderItems
 from datamodules.outputs import OutputsOfData, meanings
 
@@ -21,7 +20,7 @@ Normalize = Literal["none", "speaker"]
 SPEAKER_NEEDS = ", on at least two clips of each of its speakers"
 
 
-class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
+class EmotionDataModule(EncoderItems, Folds, OutputsOfData, LightningDataModule):
     """Clips of one corpus under one protocol (contract 1).
 
     A corpus defines the properties below and `dataset`. Properties are known before `setup`, because the command line
@@ -41,8 +40,6 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
 
     corpus = ""
     modalities: Sequence[str] = ()
-    group_name = "speakers"
-    num_folds = 1
     protocols: tuple[str, ...] = ("paper", "honest")
     cache = True  # whether frozen encoders run once, ahead of training; an argument where a corpus has items for them
     augmented = False
@@ -225,14 +222,7 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         return ["best", "last"] if self.protocol == "paper" else ["selected"]
 
     def set_missing_rates(self, missing: dict[str, float]) -> None:
-        """Set the rates at which modalities are dropped from clips, in place of the current ones.
-
-        Args:
-            missing: Rate per modality.
-
-        Raises:
-            DataError: If a rate is not between 0 and 1.
-        """
+        """Set the rates at which modalities are dropped from clips, in place of the current ones."""
         for modality, rate in missing.items():
             if not 0 <= rate <= 1:
                 raise DataError(f"--data.missing: rate {rate} of {modality!r} is not between 0 and 1")
@@ -240,11 +230,7 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         self._datasets.clear()
 
     def check_missing(self, modalities: Sequence[str]) -> None:
-        """Refuse a rate for a modality that is not read.
-
-        Raises:
-            DataError: There is one.
-        """
+        """Refuse a rate for a modality that is not read."""
         if unknown := set(self.missing) - set(modalities):
             names = ", ".join(modalities)
             raise DataError(f"--data.missing names {', '.join(sorted(unknown))}; read are {names}")
@@ -253,56 +239,6 @@ class EmotionDataModule(EncoderItems, OutputsOfData, LightningDataModule):
         """Return whether this modality is dropped from this clip under ``missing``."""
         rate = self.missing.get(modality, 0.0)
         return rate > 0 and uniform_draw("missing", modality, clip) < rate
-
-    def split_by_fold(self, folds: np.ndarray, groups: list[str], source: str) -> dict[str, np.ndarray]:
-        """Split clips by their test fold: under ``honest`` the next fold validates and does not train.
-
-        Args:
-            folds: Fold of every clip, ``(N,)``.
-            groups: Group of every clip.
-            source: What says so, for error messages.
-
-        Returns:
-            Rows of ``train``, ``test`` and, under ``honest``, ``val``.
-
-        Raises:
-            DataError: If a split is empty or two splits share a group.
-        """
-        if self.protocol == "honest" and self.num_folds == 2:
-            raise DataError(
-                f"--data.protocol honest: one fold tests, the next one validates, and {source} has no third that could "
-                "train; make three or more, or use --data.protocol paper"
-            )
-        validation = (self.fold + 1) % self.num_folds if self.protocol == "honest" else -1
-        rows = {
-            "train": np.flatnonzero((folds != self.fold) & (folds != validation)),
-            "test": np.flatnonzero(folds == self.fold),
-        }
-        if self.protocol == "honest":
-            rows["val"] = np.flatnonzero(folds == validation)
-        if empty := [split for split, found in rows.items() if not len(found)]:
-            names = ", ".join(sorted(set(groups))[:30])
-            raise DataError(f"--data.fold {self.fold}: no {empty[0]} clips; there are {self.group_name} {names}")
-        self.check_groups(rows, groups, source)
-        return rows
-
-    def check_groups(self, rows: Mapping[str, np.ndarray], groups: Sequence[str], source: str) -> None:
-        """Refuse splits that share a group.
-
-        Args:
-            rows: Of every split.
-            groups: Group of every clip.
-            source: What says so, for error messages.
-
-        Raises:
-            DataError: Two do.
-        """
-        plain = [unicodedata.normalize("NFC", group).strip() for group in groups]  # one name, however it is written
-        held = {split: {plain[row] for row in found} for split, found in rows.items()}
-        for split, other in combinations(held, 2):
-            if shared := held[split] & held[other]:
-                names = ", ".join(sorted(shared)[:10])
-                raise DataError(f"{source}: {self.group_name} {names} are in both {split} and {other}")
 
     def _split(self, split: Split) -> ClipDataset:
         if split not in self._datasets:

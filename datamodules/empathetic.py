@@ -92,11 +92,7 @@ class EmpatheticDataModule(StoredDataModule):
         return {"data": "ClipsDataModule", "options": options, "arrays": ["text"]}
 
     def rows(self, split: Split) -> np.ndarray:
-        """Return the rows of the store that belong to a split.
-
-        Raises:
-            DataError: If there are none.
-        """
+        """Return the rows of the store that belong to a split."""
         return self.rows_of_split(split)
 
     @property

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from datamodules.errors import DataError
 from datamodules.reading.engagement_videos import CLASSES
-from datamodules.shapes.grid import Grid, official_grid
-from datamodules.shapes.grid_data import GridDataModule, Modality
-from datamodules.shapes.windows import FramesDataModule, WindowsDataModule
+from datamodules.shapes.grids.grid import Grid, official_grid
+from datamodules.shapes.grids.grid_data import GridDataModule, Modality
+from datamodules.shapes.grids.windows import FramesDataModule, WindowsDataModule
 from datamodules.store.reader import joint_fingerprint
 
 

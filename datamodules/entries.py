@@ -218,9 +218,6 @@ class Catalogue(ABC):
     def scan(self, source: Path) -> Scan:
         """List the entries of a folder, from names and label tables only.
 
-        Args:
-            source: The raw folder.
-
         Raises:
             DataError: The folder or a table is missing or wrong, or holds nothing of this corpus.
         """

@@ -15,31 +15,15 @@ class EncoderItems:
     embeddings: dict[str, Tensor]
 
     def count_items(self, modality: str) -> int:
-        """Return the number of items of a modality that an encoder can see one by one.
-
-        Args:
-            modality: Its key.
-
-        Raises:
-            DataError: If this corpus has none.
-        """
+        """Return the number of items of a modality that an encoder can see one by one."""
         raise DataError(f"--data: {type(self).__name__} has no items of {modality!r} for a frozen encoder")
 
     def items(self, modality: str, start: int, stop: int) -> Tensor:
-        """Return items of a modality as an encoder takes them, float ``(stop - start, ...)``, in store order.
-
-        Args:
-            modality: Its key.
-            start: First item.
-            stop: Item after the last.
-        """
+        """Return items of a modality as an encoder takes them, float ``(stop - start, ...)``, in store order."""
         raise NotImplementedError
 
     def items_key(self, modality: str) -> str:
         """Return what items depend on besides the prepared files and their number: options of the DataModule.
-
-        Args:
-            modality: Its key.
 
         Returns:
             Part of the key under which their embeddings are kept.

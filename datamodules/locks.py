@@ -16,9 +16,6 @@ HANDED_ON = "AFFECTZOO_LOCKED"  # in a process's environment: the folder that wh
 def hold(folder: Path) -> FileLock:
     """Take the lock of a folder, which is made where there is none.
 
-    Args:
-        folder: The folder.
-
     Returns:
         The lock; it is held until its `release`, or until this process ends.
 
@@ -42,10 +39,6 @@ def is_held_by_parent(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def wait_and_hold(folder: Path) -> Iterator[None]:
-    """Wait until no other process is at work in a folder, and hold its lock.
-
-    Args:
-        folder: The folder.
-    """
+    """Wait until no other process is at work in a folder, and hold its lock."""
     with FileLock(folder / NAME, thread_local=False):
         yield

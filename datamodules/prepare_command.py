@@ -41,10 +41,6 @@ class Help(DefaultHelpFormatter):
 def main(corpus: str, arguments: Sequence[str]) -> int:
     """Prepare a corpus.
 
-    Args:
-        corpus: Name of its catalogue.
-        arguments: Command line after it.
-
     Returns:
         The exit code.
 

@@ -21,10 +21,6 @@ Rows = Sequence[Mapping[str, str]]
 def fit_vocabularies(rows: Rows, fields: Sequence[str]) -> dict[str, list[str]]:
     """Return the known values of each field.
 
-    Args:
-        rows: Rows of the index that train.
-        fields: Of `FIELDS` and `IDS`.
-
     Returns:
         Values by field; speaker and listener share the list of an attribute, so that they may share an embedding.
     """

@@ -34,11 +34,7 @@ class Recipe:
     optional: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Refuse optional views that it does not have.
-
-        Raises:
-            DataError: One is none.
-        """
+        """Refuse optional views that it does not have."""
         if unknown := sorted(set(self.optional) - set(self.views)):
             raise DataError(
                 f"--optional {unknown[0]}: {self.name} has no such view; its views are {', '.join(self.views)}"
@@ -76,16 +72,7 @@ def keeping(view: str) -> list[str]:
 
 
 def class_of(folder: str, name: str, base: type) -> Any:
-    """Return the class that a file of ``catalogues``, ``views`` or ``sinks`` defines.
-
-    Args:
-        folder: One of these packages.
-        name: Of the file.
-        base: What the class is derived from.
-
-    Raises:
-        DataError: There is no such file.
-    """
+    """Return the class that a file of ``catalogues``, ``views`` or ``sinks`` defines."""
     if name not in names(folder):
         raise DataError(f"{name!r} is none of the {folder}: {', '.join(names(folder))}")
     inner = ".catalogue" if (HERE / folder / name).is_dir() else ""  # a corpus that is easier to find as one folder
@@ -107,11 +94,7 @@ def catalogue_class(name: str) -> type[Catalogue]:
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return the content of a recipe's file.
-
-    Raises:
-        DataError: There is no such recipe.
-    """
+    """Return the content of a recipe's file."""
     if name not in names("recipes"):
         raise DataError(f"--recipe {name}: the recipes are {', '.join(names('recipes'))}")
     content: dict[str, Any] = yaml.safe_load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))

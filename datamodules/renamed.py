@@ -52,12 +52,7 @@ NOTES = {"--views.img.frames": ", one number a command"}  # what else is differe
 
 
 def successor(corpus: str, arguments: Sequence[str]) -> str:
-    """Return a message about the first option that has another name now; empty if there is none.
-
-    Args:
-        corpus: Its name.
-        arguments: Command line after it.
-    """
+    """Return a message about the first option that has another name now; empty if there is none."""
     for word in arguments:
         option = word.partition("=")[0]
         if option in RENAMED.get(corpus, {}):

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+META = "meta"  # the modality of what is known of clips besides, columns meta_<name> of an index
+FACTS = "facts"  # its kind
+
 
 def vocabulary(values: Iterable[str], first: Sequence[str] = ()) -> list[str]:
     """Return the known values of a field in order: those of ``first`` in theirs, the others sorted; none is empty.

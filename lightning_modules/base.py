@@ -14,23 +14,15 @@ from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.losses import CrossEntropy, ValueLoss, labelled, value_error
 from lightning_modules.nn.memory import keep_freed_memory
 from lightning_modules.nn.metrics import class_labels, class_scores
+from lightning_modules.nn.networks.layer_groups import Stages as Stages
 from lightning_modules.nn.pretrained_encoder import PretrainedEncoder
 from lightning_modules.nn.scoring import Batch as Batch
 from lightning_modules.nn.scoring import ScoredModule
 from lightning_modules.nn.tasks import check_tasks, keep_scales, split_output, value_scale
-from lightning_modules.stages import Stages as Stages
 
 
 def select_clip(batch: Batch, row: int) -> Batch:
-    """Return the batch that one clip alone would make.
-
-    Args:
-        batch: A batch of contract 1.
-        row: Which of its clips.
-
-    Returns:
-        A batch of size 1.
-    """
+    """Return the batch of size 1 that one clip of a batch, number ``row``, would make alone."""
     return {
         key: select_clip(value, row) if isinstance(value, dict) else value[row : row + 1]
         for key, value in batch.items()
@@ -155,11 +147,7 @@ class EmotionTask(ScoredModule):
         return {}
 
     def describe_input(self, facts: dict[str, dict[str, Any]]) -> None:
-        """Tell encoders what the numbers of their modalities mean.
-
-        Args:
-            facts: By modality, as the data know them: ``rate`` of waves, ``mean`` and ``std`` of pixels.
-        """
+        """Tell encoders what the numbers of their modalities mean, as the data know it: see ``input_facts`` there."""
         for name, module in self.named_modules():
             of = facts.get(name.rpartition(".")[2])
             if of and isinstance(module, PretrainedEncoder):
@@ -167,15 +155,7 @@ class EmotionTask(ScoredModule):
 
     @staticmethod
     def observed(batch: Batch, modality: str) -> Tensor:
-        """Return one modality with the rows of absent clips set to zero, whatever stood there.
-
-        Args:
-            batch: A batch of contract 1.
-            modality: Its key.
-
-        Returns:
-            ``batch[modality]``, same shape.
-        """
+        """Return ``batch[modality]`` with the rows of absent clips set to zero, whatever stood there."""
         values: Tensor = batch[modality]
         mask: Tensor | None = batch.get("mask", {}).get(modality)
         if mask is None or (mask.device.type == "cpu" and mask.all()):  # on a GPU the question would wait for it
@@ -261,15 +241,7 @@ class EmotionTask(ScoredModule):
         return torch.stack(losses).sum()
 
     def compute_loss(self, output: dict[str, Any], batch: Batch) -> Tensor:
-        """Return the task's loss plus the extra losses that the model returned.
-
-        Args:
-            output: What `forward` returned.
-            batch: The batch it was given.
-
-        Returns:
-            A scalar.
-        """
+        """Return the task's loss plus the extra losses in what `forward` made of a batch, a scalar."""
         loss = self.task_loss(output["logits"], batch["target"])
         extra = [value for name, value in output.get("aux", {}).items() if name.startswith("loss_")]
         return loss + sum(extra) if extra else loss

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from lightning_modules.base import Batch, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.audio_video import AudioVideoTask
-from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, pooled
+from lightning_modules.nn.backbones import MFCCNet, VideoNetwork
+from lightning_modules.nn.modality_encoders import gives_states
 
 
 def sinusoidal_positions(steps: int, dim: int) -> Tensor:
@@ -47,7 +48,7 @@ class AudioSelfAttention(nn.Module):
 
     Args:
         dim: Channels of a step.
-        steps: Number of steps.
+        steps: Number of steps; 0 where it varies.
         layers: Encoder layers.
         heads: Attention heads.
         embedding_dropout: Dropout of the input with its positions.
@@ -60,6 +61,8 @@ class AudioSelfAttention(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, layers, nn.LayerNorm(dim), enable_nested_tensor=False)
         self.dropout = nn.Dropout(embedding_dropout)
         self.scale = dim**0.5
+        self.positions: Tensor
+        self.future: Tensor
         self.register_buffer("positions", sinusoidal_positions(steps, dim), persistent=False)
         self.register_buffer("future", torch.ones(steps, steps, dtype=torch.bool).triu(1), persistent=False)
         for name, parameter in self.encoder.named_parameters():
@@ -77,8 +80,12 @@ class AudioSelfAttention(nn.Module):
         Returns:
             ``(B, S, dim)``.
         """
-        x = self.dropout(audio * self.scale + self.positions)
-        encoded: Tensor = self.encoder(x, mask=self.future, is_causal=True)
+        positions, future = self.positions, self.future
+        if len(positions) != (steps := audio.shape[1]):
+            positions = sinusoidal_positions(steps, audio.shape[2]).to(audio)
+            future = torch.ones(steps, steps, dtype=torch.bool, device=audio.device).triu(1)
+        x = self.dropout(audio * self.scale + positions)
+        encoded: Tensor = self.encoder(x, mask=future, is_causal=True)
         return encoded
 
 
@@ -112,13 +119,14 @@ class CrossModalBlock(nn.Module):
         self.residual = residual
         self.attention_scope = attention_scope
 
-    def forward(self, video: Tensor, audio: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, video: Tensor, audio: Tensor, last: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Weigh the video features.
 
         Args:
             video: ``(B, C, T, H, W)``, or ``(B, C, P)`` with P places without time.
             audio: ``(B, D, S)``.
             last: Index of the last valid audio step ``(B,)``.
+            seen: Which of P places there are, bool ``(B, P)``; all where not given.
 
         Returns:
             The weighted features, shaped like ``video``, and each clip's own attention ``(B, T, H, W)``, which sums to
@@ -132,6 +140,8 @@ class CrossModalBlock(nn.Module):
         places = self.x_affine(video.movedim(1, -1))
         query = query.view(len(query), *[1] * (places.ndim - 2), -1)
         scores = self.score(torch.tanh(places + query)).squeeze(-1)
+        if seen is not None:
+            scores = scores.masked_fill(~seen & seen.any(1, keepdim=True), -torch.inf)
         competing = scores.flatten(2) if scores.ndim > 2 else scores
         attention = competing.float().softmax(-1).view(scores.shape)
         gain = attention if self.attention_scope == "sample" else attention.sum(0, keepdim=True)
@@ -140,6 +150,8 @@ class CrossModalBlock(nn.Module):
 
 class CFNSR(AudioVideoTask):
     """Video and MFCC networks fused by a cross-modal block and one linear head.
+
+    Of two encoders the places of the first are weighed by the second, in the order they are named in.
 
     Args:
         num_classes: Number of classes; linked from the data.
@@ -162,6 +174,8 @@ class CFNSR(AudioVideoTask):
         TaskError: If the data lacks a modality, or its MFCCs are too short.
     """
 
+    most = 2
+
     def __init__(
         self,
         num_classes: int,
@@ -182,17 +196,26 @@ class CFNSR(AudioVideoTask):
         super().__init__(num_classes, input_shapes, video, audio, **kwargs)
         self.block: CrossModalBlock | None = None
         if cross_modal:
-            dim = self.audio.channels
-            if self_attention and dim % attention_heads:
-                raise TaskError(f"model.attention_heads: {attention_heads} does not divide the {dim} audio channels")
+            modality = self.modalities[0]
+            if self.encoders is not None and modality in self.encoders and not gives_states(self.encoders[modality]):
+                raise TaskError(
+                    f"model.encoders.{modality}: CFNSR weighs the places of {modality}, of which one vector has none; "
+                    "take pooling none"
+                )
+            first, dim = self.feature_sizes
             attention = None
             if self_attention:
+                if dim % attention_heads or dim % 2:
+                    raise TaskError(
+                        f"model.attention_heads: {attention_heads} does not divide the {dim} audio channels"
+                    )
+                steps = self.audio_steps if "audio" in self.networks else 0
                 attention = AudioSelfAttention(
-                    dim, self.audio_steps, attention_layers, attention_heads, embedding_dropout, attention_dropout
+                    dim, steps, attention_layers, attention_heads, embedding_dropout, attention_dropout
                 )
-            self.block = CrossModalBlock(self.video.channels, dim, attention, residual, attention_scope)
+            self.block = CrossModalBlock(first, dim, attention, residual, attention_scope)
         self.head_dropout = nn.Dropout(head_dropout)
-        self.head = nn.Linear(self.video.channels + self.audio.channels * self.audio_steps, num_classes)
+        self.head = nn.Linear(sum(self.vector_sizes), num_classes)
 
     def stages(self) -> Stages:
         """Return the stages: video stem and layers, audio network, block (empty in its ablation), head."""
@@ -210,12 +233,15 @@ class CFNSR(AudioVideoTask):
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, D)``, what the head reads, and, with the block,
             ``attention`` ``(B, T', H', W')`` or, over action units, ``(B, units)``.
         """
-        video, audio = self.encode(batch)
-        aux: dict[str, Tensor] = {}
+        features, aux = self.features(batch), {}
         if self.block is not None:
-            last = self.last_steps(batch)
-            if last is None:
-                last = torch.full((len(audio),), self.audio_steps - 1, device=audio.device)
-            video, aux["attention"] = self.block(video, audio, last)
-        embedding = torch.cat([pooled(video), self.head_dropout(audio.flatten(1))], dim=1)
+            (first, (video, seen)), (_, (audio, valid)) = features.items()
+            audio = audio if audio.ndim == 3 else audio.unsqueeze(2)  # a vector is one step
+            last = torch.full((len(audio),), audio.shape[2] - 1, device=audio.device)
+            if valid is not None:
+                last = (valid.sum(1) - 1).clamp_min(0)
+            weighed, aux["attention"] = self.block(video, audio, last, seen)
+            features[first] = weighed, seen
+        one, other = self.flat(features)
+        embedding = torch.cat([one, self.head_dropout(other)], dim=1)
         return {"logits": self.head(embedding), "aux": {**aux, "embedding": embedding}}

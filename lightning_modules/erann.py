@@ -103,6 +103,7 @@ class ERANN(EmotionTask):
         input_shapes: ``{"wave": [S]}`` at 44.1 kHz; linked from the data.
         s_m: How many of stages 1 to 3 take every 4th frame, 0 to 3.
         width: W, an eighth of the first stage's channels.
+        encoders: None: it is one network.
         **kwargs: See `EmotionTask`.
 
     Raises:
@@ -110,9 +111,17 @@ class ERANN(EmotionTask):
     """
 
     def __init__(
-        self, num_classes: int, input_shapes: dict[str, list[int]], s_m: int = 0, width: int = 4, **kwargs: Any
+        self,
+        num_classes: int,
+        input_shapes: dict[str, list[int]],
+        s_m: int = 0,
+        width: int = 4,
+        encoders: dict[str, nn.Module] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
+        if encoders:
+            raise TaskError("model.encoders: ERANN is one network over the sound itself; AudioOnly has any encoder")
         if "wave" not in input_shapes:
             raise TaskError("ERANN reads the sound itself: use --data.modalities [wave]")
         if not 0 <= s_m <= 3:

@@ -7,14 +7,15 @@ modality and a linear head, and what this network reaches is what they have to b
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from lightning_modules.base import Batch, EmotionTask, Stages
+from lightning_modules.base import Batch, Stages
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.vector_sequence import VectorSequence
+from lightning_modules.nn.modality_encoders import EncodedTask, ModalityEncoders, kinds_read
+from lightning_modules.nn.vector_sequence import Vector, VectorSequence
 
 
-class FeatureFusion(EmotionTask):
+class FeatureFusion(EncodedTask):
     """An encoder a modality, their results side by side, one linear layer.
 
     Args:
@@ -24,11 +25,14 @@ class FeatureFusion(EmotionTask):
         dim: Length of what each encoder gives.
         dropout: Dropout in the encoders and before the head.
         pooling: How sequences become one vector: see `VectorSequence`.
+        encoders: Other encoders, by modality; the rest are as ever.
         **kwargs: See `EmotionTask`.
 
     Raises:
         TaskError: If a modality is not in the data, or neither a sequence of vectors nor a vector.
     """
+
+    encoders: Any  # a list where nobody names one, as checkpoints have it
 
     def __init__(
         self,
@@ -38,33 +42,48 @@ class FeatureFusion(EmotionTask):
         dim: int = 64,
         dropout: float = 0.2,
         pooling: Literal["gru", "attention"] = "gru",
+        encoders: dict[str, nn.Module] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
-        self.modalities = modalities or list(input_shapes)
-        if unknown := [name for name in self.modalities if name not in input_shapes]:
+        given = encoders or {}
+        self.modalities = list(dict.fromkeys([*(modalities or input_shapes), *given]))
+        if unknown := [name for name in self.modalities if name not in input_shapes and name not in given]:
             raise TaskError(f"model.modalities: no {unknown[0]} in the data, it has {', '.join(input_shapes)}")
-        self.encoders = nn.ModuleList(
-            self._encoder(name, input_shapes[name], dim, dropout, pooling) for name in self.modalities
-        )
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim * len(self.modalities), num_classes))
+        made: dict[str, Any] = {
+            name: given.get(name) or self._encoder(name, input_shapes[name], dim, dropout, pooling)
+            for name in self.modalities
+        }
+        if encoders:
+            self.take_encoders(made, fewest=1)
+        else:
+            self.encoders = nn.ModuleList(of.layers if isinstance(of, Vector) else of for of in made.values())
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(sum(of.channels for of in made.values()), num_classes))
+
+    @classmethod
+    def reads(cls, modalities: list[str] | None = None, encoders: Any = None, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read, where there are encoders; see `EmotionTask.reads`."""
+        return {**dict.fromkeys(modalities or [], ""), **kinds_read(encoders)} if encoders else {}
 
     @staticmethod
     def _encoder(
         modality: str, shape: list[int], dim: int, dropout: float, pooling: Literal["gru", "attention"]
     ) -> nn.Module:
         if len(shape) == 1:
-            return nn.Sequential(nn.Linear(shape[0], dim), nn.GELU())
+            return Vector(shape[0], dim)
         if len(shape) == 2 and shape[1]:
             return VectorSequence(shape[1], dim, dropout, pooling)
         raise TaskError(
-            f"FeatureFusion reads vectors [D] and sequences of vectors [T, D]; the data has {modality} as {shape}"
+            f"FeatureFusion reads vectors [D] and sequences of vectors [T, D]; the data has {modality} as {shape}; "
+            f"name its encoder, model.encoders.{modality}, or leave it out of model.modalities"
         )
 
     def stages(self) -> Stages:
         """Return the stages: the encoder of every modality, head."""
-        encoders: Stages = {name: [encoder] for name, encoder in zip(self.modalities, self.encoders, strict=True)}
-        return {**encoders, "head": [self.head]}
+        if isinstance(self.encoders, ModalityEncoders):
+            return {**self.encoders.stages(), "head": [self.head]}
+        plain: Stages = {name: [encoder] for name, encoder in zip(self.modalities, self.encoders, strict=True)}
+        return {**plain, "head": [self.head]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """Score a batch of clips.
@@ -75,11 +94,14 @@ class FeatureFusion(EmotionTask):
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding``, what the head reads, zero where a clip lacks a modality.
         """
-        encoded: dict[str, Tensor] = {}
-        for name, encoder in zip(self.modalities, self.encoders, strict=True):
-            values = self.observed(batch, name).float()
-            length = batch.get("length", {}).get(name)
-            encoded[name] = encoder(values, length) if isinstance(encoder, VectorSequence) else encoder(values)
+        if isinstance(self.encoders, ModalityEncoders):
+            encoded = self.encoders.encode(self, batch)
+        else:
+            encoded = {}
+            for name, encoder in zip(self.modalities, self.encoders, strict=True):
+                values = self.observed(batch, name).float()
+                length = batch.get("length", {}).get(name)
+                encoded[name] = encoder(values, length) if isinstance(encoder, VectorSequence) else encoder(values)
         present = {**encoded, "mask": batch.get("mask", {})}
         embedding = torch.cat([self.observed(present, name) for name in self.modalities], dim=1)
         return {"logits": self.head(embedding), "aux": {"embedding": embedding}}

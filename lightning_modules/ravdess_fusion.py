@@ -15,7 +15,7 @@ from torch import nn
 
 from lightning_modules.base import Batch, Stages
 from lightning_modules.nn.audio_video import AudioVideoTask
-from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, pooled
+from lightning_modules.nn.backbones import MFCCNet, VideoNetwork
 from lightning_modules.nn.fusion import CompactBilinearPooling, MMTMBlock, MSAFBlock
 
 
@@ -39,7 +39,7 @@ class ConcatFC(AudioVideoTask):
         TaskError: If the data lacks a modality, or its shape is not what a network reads.
     """
 
-    no_encoders = ""
+    states = False
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class MCBP(AudioVideoTask):
         TaskError: If the data lacks a modality, or its shape is not what a network reads.
     """
 
-    no_encoders = ""
+    states = False
 
     def __init__(
         self,
@@ -135,6 +135,8 @@ class MCBP(AudioVideoTask):
 class MMTM(AudioVideoTask):
     """Intermediate fusion by two transfer modules, at MSAF's places (31,943,096 parameters by default).
 
+    Of any encoders it is one module, over what they say at their end.
+
     Published: 31,972,808, with the unused heads. The head (features side by side, one hidden layer) and the places are
     inferred from that count.
 
@@ -169,12 +171,10 @@ class MMTM(AudioVideoTask):
     ) -> None:
         super().__init__(num_classes, input_shapes, video, audio, **kwargs)
         self.fusions = nn.ModuleList(
-            MMTMBlock(first, second, ratio, width, gate)
-            for first, second in zip(self.video.level_channels, self.audio.level_channels, strict=True)
+            MMTMBlock(first, second, ratio, width, gate, more) for first, second, *more in self.level_sizes
         )
         self.head_dropout = nn.Dropout(head_dropout)
-        features = self.video.channels + self.audio.channels * self.audio_steps
-        self.head = _two_layers(features, hidden, num_classes)
+        self.head = _two_layers(sum(self.vector_sizes), hidden, num_classes)
 
     def stages(self) -> Stages:
         """Return the stages: video stages, audio network, both modules, head."""
@@ -189,13 +189,15 @@ class MMTM(AudioVideoTask):
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, D)``, what the head reads.
         """
-        video, audio = self.encode(batch, *self.fusions)
-        embedding = torch.cat([pooled(video), self.head_dropout(audio.flatten(1))], dim=1)
+        first, *others = self.vectors(batch, *self.fusions)
+        embedding = torch.cat([first, *(self.head_dropout(vector) for vector in others)], dim=1)
         return {"logits": self.head(embedding), "aux": {"embedding": embedding}}
 
 
 class MSAF(AudioVideoTask):
     """Intermediate fusion by two split-attention blocks; the logits of both heads add up (25,940,724 parameters).
+
+    Of any encoders it is one block, that of the second level, over what they say at their end, and a head each.
 
     Args:
         num_classes: Number of classes; linked from the data.
@@ -228,17 +230,21 @@ class MSAF(AudioVideoTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, video, audio, **kwargs)
+        levels = self.level_sizes
         self.fusions = nn.ModuleList(
-            MSAFBlock(first, second, block, reduction, block_dropout, dropout_twice)
-            for first, second, block in zip(self.video.level_channels, self.audio.level_channels, blocks, strict=True)
+            MSAFBlock(first, second, block, reduction, block_dropout, dropout_twice, more)
+            for (first, second, *more), block in zip(levels, blocks[-len(levels) :], strict=True)
         )
         self.head_dropout = nn.Dropout(head_dropout)
-        self.video_head = nn.Linear(self.video.channels, num_classes)
-        self.audio_head = nn.Linear(self.audio.channels * self.audio_steps, num_classes)
+        first, second, *more = self.vector_sizes
+        self.video_head = nn.Linear(first, num_classes)
+        self.audio_head = nn.Linear(second, num_classes)
+        self.more_heads = nn.ModuleList(nn.Linear(size, num_classes) for size in more)
 
     def stages(self) -> Stages:
-        """Return the stages: video stages, audio network, both blocks, both heads."""
-        return {**self.network_stages(), "fusion": [self.fusions], "head": [self.video_head, self.audio_head]}
+        """Return the stages: video stages, audio network, blocks, heads."""
+        heads: list[nn.Module | nn.Parameter] = [self.video_head, self.audio_head, *self.more_heads]
+        return {**self.network_stages(), "fusion": [self.fusions], "head": heads}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """Score a batch of clips.
@@ -249,10 +255,11 @@ class MSAF(AudioVideoTask):
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, D)``, what the heads read.
         """
-        video, audio = self.encode(batch, *self.fusions)
-        pooled_video, flat_audio = pooled(video), audio.flatten(1)
-        logits = self.video_head(pooled_video) + self.audio_head(self.head_dropout(flat_audio))
-        return {"logits": logits, "aux": {"embedding": torch.cat([pooled_video, flat_audio], dim=1)}}
+        first, *others = vectors = self.vectors(batch, *self.fusions)
+        logits = self.video_head(first)
+        for head, vector in zip([self.audio_head, *self.more_heads], others, strict=True):
+            logits = logits + head(self.head_dropout(vector))
+        return {"logits": logits, "aux": {"embedding": torch.cat(vectors, dim=1)}}
 
 
 def _two_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -14,57 +14,61 @@ table's authors took is not known.
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.backbones import (
-    MFCCNet,
-    ResNeXt3D,
-    VideoNetwork,
-    audio_network,
-    pooled,
-    video_network,
-)
+from lightning_modules.nn.audio_video import AudioVideoTask
+from lightning_modules.nn.backbones import MFCCNet, VideoNetwork, pooled
 from lightning_modules.nn.fusion import averaging, multiplication, multiplicative
-from lightning_modules.nn.inputs import kind_of
+from lightning_modules.nn.modality_encoders import keep_plain
 
 
-class VideoOnly(EmotionTask):
+class OneModality(AudioVideoTask):
+    """One network, or any encoder in its place, and a linear head."""
+
+    most = 1
+    head: nn.Linear
+
+    def embedding(self, batch: Batch) -> Tensor:
+        """Return what the head reads, ``(B, D)``."""
+        (name,) = self.modalities
+        if self.encoders is not None:
+            return self.vectors(batch)[0]
+        features: Tensor = getattr(self, name)(self.observed(batch, name))
+        return features.flatten(1) if name == "audio" else pooled(features)
+
+    def stages(self) -> Stages:
+        """Return the stages: those of the network or the encoder, head."""
+        return {**self.network_stages(), "head": [self.head]}
+
+
+class VideoOnly(OneModality):
     """The video network with a linear head (25,882,056 parameters by default).
 
     Args:
         num_classes: Number of classes; linked from the data.
         input_shapes: ``{"video": [3, T, H, W]}``; linked from the data.
         video: The video network; the paper's where not given, or `ActionUnitNet`.
+        encoders: In its place, an encoder of one modality of any name.
         **kwargs: See `EmotionTask`.
 
     Raises:
         TaskError: If the data has no video.
     """
 
+    own = ("video",)
+
     def __init__(
         self,
         num_classes: int,
         input_shapes: dict[str, list[int]],
         video: VideoNetwork | None = None,
+        encoders: dict[str, nn.Module] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, input_shapes, **kwargs)
-        self.video = video_network(video, input_shapes)
-        self.head = nn.Linear(self.video.channels, num_classes)
-
-    @classmethod
-    def reads(cls, video: Any = None, **options: Any) -> dict[str, str]:
-        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
-        return {"video": kind_of(video, ResNeXt3D)}
-
-    def stages(self) -> Stages:
-        """Return the stages: video stem, its four layers, head."""
-        return {
-            **{f"video_{name}": [stage] for name, stage in self.video.stages().items()},
-            "head": [self.head],
-        }
+        super().__init__(num_classes, input_shapes, video=video, encoders=encoders, **kwargs)
+        self.head = nn.Linear(self.vector_sizes[0], num_classes)
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """Score a batch of clips.
@@ -75,11 +79,11 @@ class VideoOnly(EmotionTask):
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, D)``, the pooled features.
         """
-        embedding = pooled(self.video(self.observed(batch, "video")))
+        embedding = self.embedding(batch)
         return {"logits": self.head(embedding), "aux": {"embedding": embedding}}
 
 
-class AudioOnly(EmotionTask):
+class AudioOnly(OneModality):
     """The MFCC network with dropout and a linear head (34,024 parameters by default).
 
     Args:
@@ -87,11 +91,14 @@ class AudioOnly(EmotionTask):
         input_shapes: ``{"audio": [n_mfcc, T]}``; linked from the data.
         audio: The audio network; the paper's where not given.
         head_dropout: Dropout before the head.
+        encoders: In its place, an encoder of one modality of any name.
         **kwargs: See `EmotionTask`.
 
     Raises:
         TaskError: If the data has no audio, or its MFCCs are too short.
     """
+
+    own = ("audio",)
 
     def __init__(
         self,
@@ -99,21 +106,12 @@ class AudioOnly(EmotionTask):
         input_shapes: dict[str, list[int]],
         audio: MFCCNet | None = None,
         head_dropout: float = 0.4,
+        encoders: dict[str, nn.Module] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, input_shapes, **kwargs)
-        self.audio, steps = audio_network(audio, input_shapes)
+        super().__init__(num_classes, input_shapes, audio=audio, encoders=encoders, **kwargs)
         self.head_dropout = nn.Dropout(head_dropout)
-        self.head = nn.Linear(self.audio.channels * steps, num_classes)
-
-    @classmethod
-    def reads(cls, **options: Any) -> dict[str, str]:
-        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
-        return {"audio": "MFCCs"}
-
-    def stages(self) -> Stages:
-        """Return the stages: audio network, head."""
-        return {"audio": [self.audio], "head": [self.head]}
+        self.head = nn.Linear(self.vector_sizes[0], num_classes)
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """Score a batch of clips.
@@ -124,12 +122,14 @@ class AudioOnly(EmotionTask):
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, D)``, the flattened features.
         """
-        embedding = self.audio(self.observed(batch, "audio")).flatten(1)
+        embedding = self.embedding(batch)
         return {"logits": self.head(self.head_dropout(embedding)), "aux": {"embedding": embedding}}
 
 
 class LateFusion(EmotionTask):
     """Both networks with their heads and a rule over their scores; trains nothing (25,916,080 parameters by default).
+
+    Of any encoders it is one with its head a modality, as `VideoOnly` and `AudioOnly` train them.
 
     Args:
         num_classes: Number of classes; linked from the data.
@@ -138,8 +138,10 @@ class LateFusion(EmotionTask):
         beta: Of the multiplicative rule.
         video: The network of `VideoOnly`.
         audio: The network of `AudioOnly`.
-        init_from: Checkpoints of `VideoOnly` as ``video`` and of `AudioOnly` as ``audio``. A run takes those of its own
-            kind: of a named ``best.ckpt`` it also reads the ``last.ckpt`` beside it for its own last epoch.
+        encoders: In place of the networks, see `AudioVideoTask`; those that the checkpoints were trained with.
+        init_from: Checkpoints of `VideoOnly` as ``video`` and of `AudioOnly` as ``audio``, of either by the modality of
+            its encoder. A run takes those of its own kind: of a named ``best.ckpt`` it also reads the ``last.ckpt``
+            beside it for its own last epoch.
         **kwargs: See `EmotionTask`.
 
     Raises:
@@ -157,20 +159,36 @@ class LateFusion(EmotionTask):
         video: VideoNetwork | None = None,
         audio: MFCCNet | None = None,
         init_from: dict[str, str] | None = None,
+        encoders: dict[str, nn.Module] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, init_from=init_from, **kwargs)
+        keep_plain(self, encoders)
         self.rule = rule
         self.beta = beta
-        self.video = VideoOnly(num_classes, input_shapes, video)
-        self.audio = AudioOnly(num_classes, input_shapes, audio)
+        kept = AudioVideoTask.kept(encoders)
+        self.modalities = AudioVideoTask.ordered(kept, encoders)
+        for name in self.modalities:
+            if name in dir(self):
+                raise TaskError(f"model.encoders.{name}: LateFusion has another part of that name; call it otherwise")
+            if name not in kept:
+                self.add_module(name, VideoOnly(num_classes, input_shapes, encoders={name: (encoders or {})[name]}))
+            elif name == "video":
+                self.video = VideoOnly(num_classes, input_shapes, video)
+            else:
+                self.audio = AudioOnly(num_classes, input_shapes, audio)
         self.requires_grad_(False)
+
+    @property
+    def parts(self) -> dict[str, OneModality]:
+        """The networks with their heads, by modality."""
+        return {name: getattr(self, name) for name in self.modalities}
 
     def on_fit_start(self) -> None:
         """Refuse to train, and to fuse networks that nobody trained."""
         if self.trainer.max_epochs != 0:
             raise TaskError("LateFusion trains nothing: leave --trainer.max_epochs at 0")
-        if missing := {"video", "audio"} - set(self.init_from):
+        if missing := {*self.modalities} - set(self.init_from):
             raise TaskError(
                 f"--model.init_from lacks {' and '.join(sorted(missing))}: LateFusion trains nothing of its own.\n"
                 "Train ravdess_video and ravdess_audio on the same fold and seed, and name their best.ckpt"
@@ -178,16 +196,20 @@ class LateFusion(EmotionTask):
         super().on_fit_start()
 
     @classmethod
-    def reads(cls, video: Any = None, **options: Any) -> dict[str, str]:
+    def reads(cls, **options: Any) -> dict[str, str]:
         """Return the kind of every modality that is read; see `EmotionTask.reads`."""
-        return {"video": kind_of(video, ResNeXt3D), "audio": "MFCCs"}
+        return AudioVideoTask.reads(**options)
+
+    def frozen_encoders(self) -> dict[str, nn.Module]:
+        """Return the encoders that never train."""
+        return {name: of for part in self.parts.values() for name, of in part.frozen_encoders().items()}
 
     def stages(self) -> Stages:
-        """Return the stages of the video network, its head, the audio network, its head."""
+        """Return the stages of every network, each followed by its head."""
         return {
-            f"{modality}_{name}".replace("audio_audio", "audio"): parts
-            for modality, task in (("video", self.video), ("audio", self.audio))
-            for name, parts in ((name.removeprefix("video_"), parts) for name, parts in task.stages().items())
+            name if of == name else f"{name}_{of.removeprefix(f'{name}_')}": stage
+            for name, part in self.parts.items()
+            for of, stage in part.stages().items()
         }
 
     def forward(self, batch: Batch) -> dict[str, Any]:
@@ -198,13 +220,13 @@ class LateFusion(EmotionTask):
 
         Returns:
             ``logits`` ``(B, K)``, the fused scores of the modalities that are there; ``aux``: ``embedding`` ``(B, D)``,
-            both networks' features.
+            the networks' features.
         """
-        outputs = [self.video(batch), self.audio(batch)]
+        outputs = [part(batch) for part in self.parts.values()]
         logits = torch.stack([output["logits"].float() for output in outputs], dim=1)
         everything = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
         mask = batch.get("mask", {})
-        present = torch.stack([mask.get(modality, everything) for modality in ("video", "audio")], dim=1)
+        present = torch.stack([mask.get(modality, everything) for modality in self.modalities], dim=1)
         if self.rule == "averaging":
             fused = averaging(logits, present)
         elif self.rule == "multiplication":

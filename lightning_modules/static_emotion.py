@@ -28,23 +28,25 @@ from typing import Any, Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_modules.base import Batch, EmotionTask, Stages
+from lightning_modules.base import Batch, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.frame_encoders import FaceEmbedding as FaceEmbedding
 from lightning_modules.nn.frame_encoders import FrameEncoder
 from lightning_modules.nn.frame_encoders import KinesicsEmbedding as KinesicsEmbedding
 from lightning_modules.nn.inputs import kind_of
 from lightning_modules.nn.losses import FocalLoss, labelled, rmse
+from lightning_modules.nn.modality_encoders import EncodedTask, kinds_read
 
 
-class StaticTask(EmotionTask):
+class StaticTask(EncodedTask):
     """The base of the static models: an encoder of frames, its layer groups and the focal loss of the classes.
 
     Args:
         num_classes: Number of classes; linked from the data.
         input_shapes: Shape of one frame per modality; linked from the data.
-        encoder: Makes the embedding.
+        encoder: Makes the embedding; the paper's of faces where not given.
         modality: Key of the frames in the batch.
+        encoders: In its place, an encoder of one modality of any name.
         loss: Of the classes: called with target probabilities and class weights that sum to 1; the focal loss with
             gamma 2 where not given.
         **kwargs: See `EmotionTask`.
@@ -57,27 +59,33 @@ class StaticTask(EmotionTask):
         self,
         num_classes: int,
         input_shapes: dict[str, list[int]],
-        encoder: FrameEncoder,
-        modality: str,
+        encoder: FrameEncoder | None = None,
+        modality: str = "face",
         loss: nn.Module | None = None,
+        encoders: dict[str, nn.Module] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, loss=loss or FocalLoss(2.0), **kwargs)
+        self.take_encoders(encoders, fewest=1, most=1)
+        self.modality = modality
+        if self.encoders is not None:
+            (self.size,) = self.encoders.channels.values()
+            return
         if modality not in input_shapes:
             has = ", ".join(input_shapes)
             raise TaskError(f"model.modality: the data has no {modality!r}, it has {has}; add it to data.modalities")
-        if not encoder.accepts(input_shapes[modality]):
+        self.encoder = encoder or FaceEmbedding()
+        if not self.encoder.accepts(input_shapes[modality]):
             raise TaskError(
-                f"model.encoder: {type(encoder).__name__} cannot read {modality} of shape {input_shapes[modality]}; "
-                "name another encoder, or another model.modality"
+                f"model.encoder: {type(self.encoder).__name__} cannot read {modality} of shape "
+                f"{input_shapes[modality]}; name another encoder, or another model.modality"
             )
-        self.modality = modality
-        self.encoder = encoder
+        self.size = self.encoder.channels
 
     @classmethod
-    def reads(cls, encoder: Any = None, modality: str = "face", **options: Any) -> dict[str, str]:
+    def reads(cls, encoder: Any = None, modality: str = "face", encoders: Any = None, **options: Any) -> dict[str, str]:
         """Return the kind of every modality that is read; see `EmotionTask.reads`."""
-        return {modality: kind_of(encoder, FaceEmbedding)}
+        return kinds_read(encoders) or {modality: kind_of(encoder, FaceEmbedding)}
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
         """Load the encoder's pretrained weights, unless one of the checkpoints is for it, and the checkpoints.
@@ -85,9 +93,21 @@ class StaticTask(EmotionTask):
         Args:
             checkpoints: Path by submodule.
         """
-        if "encoder" not in checkpoints:
+        if self.encoders is None and "encoder" not in checkpoints:
             self.encoder.load_pretrained()
         super().start_from(checkpoints)
+
+    def encoder_stages(self) -> Stages:
+        """Return the stages of the encoder."""
+        return self.encoders.stages() if self.encoders is not None else self.encoder.stages()
+
+    def embedding(self, batch: Batch) -> Tensor:
+        """Return the embeddings ``(B, D)`` of frames."""
+        if self.encoders is not None:
+            (made,) = self.encoders.encode(self, batch).values()
+            return made
+        embedded: Tensor = self.encoder(self.observed(batch, self.modality))
+        return embedded
 
     def class_loss(self, scores: Tensor, target: Tensor) -> Tensor:
         """Return the loss of the classes, its mean over the clips that have a label.
@@ -134,15 +154,15 @@ class StaticEmotion(StaticTask):
         selection: Literal["rmse", "mse"] = "rmse",
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, input_shapes, encoder or FaceEmbedding(), modality, **kwargs)
+        super().__init__(num_classes, input_shapes, encoder, modality, **kwargs)
         self.category_weight = category_weight
         self.selection = selection
-        self.classifier = nn.Linear(self.encoder.channels, num_classes)
-        self.regression = nn.Linear(self.encoder.channels, 2)
+        self.classifier = nn.Linear(self.size, num_classes)
+        self.regression = nn.Linear(self.size, 2)
 
     def stages(self) -> Stages:
         """Return the stages: the encoder's, the categories' head, the head of arousal and valence; 17 by default."""
-        return {**self.encoder.stages(), "classifier": [self.classifier], "regression": [self.regression]}
+        return {**self.encoder_stages(), "classifier": [self.classifier], "regression": [self.regression]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """Score faces.
@@ -154,7 +174,7 @@ class StaticEmotion(StaticTask):
             ``logits``: ``category`` ``(B, K)``, ``arousal`` and ``valence`` ``(B,)``; ``aux``: ``embedding``
             ``(B, D)``.
         """
-        embedding = self.encoder(self.observed(batch, self.modality))
+        embedding = self.embedding(batch)
         arousal, valence = self.regression(embedding).unbind(1)
         logits = {"category": self.classifier(embedding), "arousal": arousal, "valence": valence}
         return {"logits": logits, "aux": {"embedding": embedding}}
@@ -218,12 +238,12 @@ class StaticEngagement(StaticTask):
         select_by: Literal["accuracy", "uar", "f1"] = "uar",
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, input_shapes, encoder or FaceEmbedding(), modality, select_by=select_by, **kwargs)
-        self.classifier = nn.Linear(self.encoder.channels, num_classes)
+        super().__init__(num_classes, input_shapes, encoder, modality, select_by=select_by, **kwargs)
+        self.classifier = nn.Linear(self.size, num_classes)
 
     def stages(self) -> Stages:
         """Return the encoder's stages (16 of a face; 10 of a body, and its pose network if any) and the head."""
-        return {**self.encoder.stages(), "classifier": [self.classifier]}
+        return {**self.encoder_stages(), "classifier": [self.classifier]}
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """Score frames.
@@ -234,5 +254,5 @@ class StaticEngagement(StaticTask):
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, D)``.
         """
-        embedding = self.encoder(self.observed(batch, self.modality))
+        embedding = self.embedding(batch)
         return {"logits": self.classifier(embedding), "aux": {"embedding": embedding}}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import read_json, write_json, write_result
 from experiments.results.needs import request_hash
 

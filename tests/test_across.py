@@ -16,18 +16,19 @@ from datamodules.catalogues.crema_d import CREMAD
 from datamodules.errors import DataError
 from datamodules.shapes.clips import ClipsDataModule
 from datamodules.standins import crema_d
-from experiments.report import across_tables, renderings, report_tables
+from experiments.report import heat_maps, renderings
 from experiments.report.command import report_on, summary_of
+from experiments.report.tables import report_tables
+from experiments.report.tables.cross_scores import cross_scores, restricted
 from experiments.reproduce import command as reproduce
 from experiments.reproduce.across import evaluate_across, pending_across
-from experiments.reproduce.committed import _packed, _unpacked
-from experiments.reproduce.missing import evaluate
+from experiments.reproduce.evaluations import evaluate
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.committed import _packed, _unpacked
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import read_cell
-from experiments.results.crossing import LabelMap, restricted, shared_labels, shared_probabilities
+from experiments.results.label_map import LabelMap, shared_labels, shared_probabilities
 from experiments.results.predictions import Predictions
-from experiments.scores.across import cross_scores
 from lightning_modules.ravdess_rivals import AudioOnly
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,7 +126,7 @@ def test_cells_are_scored_on_the_other_corpus_without_training(pair, monkeypatch
         assert "calm 8" in shown
     assert Path("runs/synthetic/report/pair.png").read_bytes()[:4] == b"\x89PNG"
     assert "framed: within the corpus" in Path("runs/synthetic/report/pair.html").read_text()
-    assert len(across_tables.heat_maps(summary)) == 1
+    assert len(heat_maps.heat_maps(summary)) == 1
 
     clips: list = []
     again = _unpacked(json.loads(json.dumps(_packed(cell, clips))), clips).across["beta"]

@@ -11,11 +11,11 @@ from test_report import options
 
 from datamodules.errors import DataError
 from experiments.report import command
-from experiments.report.against_tables import against
+from experiments.report.tables.against_tables import against
 from experiments.results.posteriors import read_posteriors
 from experiments.results.predictions import Predictions, read_predictions
-from experiments.scores import statistics
 from experiments.scores.against import compare
+from experiments.scores.metrics import statistics
 
 TRIALS = [f"-01-{emotion:02d}-01-01-01-{actor:02d}" for emotion in range(1, 9) for actor in (1, 2)]
 NAMES = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]

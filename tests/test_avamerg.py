@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 from test_media import write_clip
+from wordpiece import train_wordpiece
 
 import cli
 from datamodules.avamerg import AvaMERGDataModule
@@ -17,7 +18,7 @@ from datamodules.catalogues.avamerg.catalogue import AvaMERG
 from datamodules.catalogues.avamerg.media_files import MediaFiles
 from datamodules.errors import DataError
 from datamodules.profiles import FIELDS, fit_vocabularies
-from datamodules.reading.tokens import Tokens, train_wordpiece
+from datamodules.reading.tokens import Tokens
 from datamodules.shapes.dialogue_store import normalised_wave
 from datamodules.standins import avamerg as synth
 from datamodules.store.reader import Store

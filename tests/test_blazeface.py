@@ -15,14 +15,15 @@ import cli
 from datamodules.entries import Entry, Media
 from datamodules.errors import DataError, MediaError
 from datamodules.media import face_networks
-from datamodules.media.blazeface import FoundFace, find_faces
+from datamodules.media.blazeface import find_faces
 from datamodules.media.clip import Clip, read_clip
 from datamodules.media.face_mesh import EYES, aligned_mesh
-from datamodules.media.finder import follow, level
+from datamodules.media.finder import follow
+from datamodules.media.found_face import FoundFace, level
 from datamodules.media.people_in_picture import Followed
 from datamodules.recipe import load, names
 from datamodules.shapes.clips import ClipsDataModule
-from datamodules.standins._face import landmarks, make_person, paint
+from datamodules.standins._drawing.face import landmarks, make_person, paint
 from datamodules.store.reader import Store
 from datamodules.views.base import Times
 from datamodules.views.face import Face, cut

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from clip_folders import folder, scanned, table
 
-from datamodules.catalogues.clips.division import class_shares, divide, unevenness
+from datamodules.catalogues.clips.division import class_shares, divide
 from datamodules.errors import DataError
 from datamodules.reading.tables import read_table
 
@@ -22,6 +22,12 @@ def refused(root: Path, header: str, rows: list[str], **options) -> str:
         clips(root, header, rows, **options)
     assert len(str(found.value).splitlines()) == 1
     return str(found.value)
+
+
+def unevenness(shares: np.ndarray, fold, count: int) -> float:
+    """How far the folds of groups are from being alike, 0 at best."""
+    sums = np.stack([shares[np.asarray(fold) == one].sum(0) for one in range(count)])
+    return float(np.square(sums - shares.sum(0) / count).sum())
 
 
 def folds_of(scan) -> dict[str, str]:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from fabricated import alter, column, fill, make_cell, make_project, write_predictions
 
-from experiments.report import caveats, renderings, report_tables
+from experiments.report import renderings
 from experiments.report.command import summary_of
+from experiments.report.tables import caveats, report_tables
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results import quantities
 from experiments.results.cell import read_cell, read_json, write_json
 
@@ -161,8 +162,8 @@ def test_a_note_says_what_p_and_interval_are_conditional_on(project):
 
 
 def test_random_sign_patterns_are_told(project, monkeypatch):
-    monkeypatch.setattr("experiments.scores.statistics._SUMS", 0)
-    monkeypatch.setattr("experiments.scores.statistics._PAIRED", 0)
+    monkeypatch.setattr("experiments.scores.metrics.statistics._SUMS", 0)
+    monkeypatch.setattr("experiments.scores.metrics.statistics._PAIRED", 0)
     notes = "\n".join(caveats.notes(summary_of(fill(protocols=["honest"]))))
     assert "(exact), but in Audio alone, Pair_50 %: 10,000 random ones" in notes
 

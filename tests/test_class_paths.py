@@ -16,7 +16,7 @@ from torch import nn
 import cli
 from datamodules.errors import DataError
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import state, write_json
 from experiments.results.needs import recorded_request, request_hash
 from experiments.results.request import request_from_command
@@ -26,8 +26,8 @@ from experiments.train import sweep
 from experiments.train.command import build
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights, timm_backbone
+from lightning_modules.nn.networks.transformers_networks import transformers_network
 from lightning_modules.nn.sentence_encoder import source_folder
-from lightning_modules.nn.transformers_networks import transformers_network
 
 NAME = "a_strangers_module"
 AUDIO = ["--config", str(PROJECT / "experiments/ravdess_audio.yaml")]

@@ -9,7 +9,7 @@ from test_clips_data import CLASSES_TASK, VALENCE, write
 
 import cli
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import state
 from experiments.train.command import import_all
 from experiments.train.pairing import class_of

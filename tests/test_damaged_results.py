@@ -14,10 +14,10 @@ import cli
 from callbacks.history import History
 from datamodules.errors import DataError
 from experiments.report import command as report
-from experiments.reproduce.committed import read_committed, write_committed
-from experiments.reproduce.finished_cells import read_cells
 from experiments.reproduce.plan import Planner
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.committed import read_committed, write_committed
+from experiments.reproduce.tables.finished_cells import read_cells
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import read_cell, read_curves, read_json, state
 from experiments.results.needs import recorded_request
 from experiments.results.predictions import read_predictions

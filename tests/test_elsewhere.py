@@ -12,9 +12,9 @@ from lightning.pytorch import Callback, Trainer
 from torch import nn
 
 from datamodules.base import EmotionDataModule
-from experiments.reproduce.committed import read_committed
 from experiments.reproduce.plan import Planner
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.committed import read_committed
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.needs import request_hash
 from experiments.results.request import request_from_command
 from experiments.settings import class_paths

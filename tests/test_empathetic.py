@@ -3,6 +3,7 @@ import csv
 import numpy as np
 import pytest
 import torch
+from wordpiece import train_wordpiece
 
 import cli
 from datamodules.catalogues.empathetic.catalogue import EmpatheticDialogues
@@ -10,7 +11,7 @@ from datamodules.catalogues.empathetic.files import HEADER
 from datamodules.empathetic import EmpatheticDataModule
 from datamodules.errors import DataError
 from datamodules.reading.emotion_labels import EMOTIONS
-from datamodules.reading.tokens import Tokens, train_wordpiece
+from datamodules.reading.tokens import Tokens
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
 

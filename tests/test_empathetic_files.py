@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from wordpiece import train_wordpiece
 
 import cli
 from datamodules.catalogues.empathetic.catalogue import EmpatheticDialogues
 from datamodules.catalogues.empathetic.files import HEADER, NAMES
 from datamodules.errors import DataError
-from datamodules.reading.tokens import train_wordpiece
 
 FILES = ("train", "valid", "test")
 RATING = "5|5|5_2|2|5"

@@ -21,7 +21,7 @@ from lightning_modules.nn.hf_audio import HFAudio
 from lightning_modules.nn.hf_encoders import HFImage, HFText
 from lightning_modules.nn.timm_encoder import Timm
 from lightning_modules.nn.vector_sequence import Vector, VectorSequence
-from lightning_modules.ravdess_fusion import MCBP, MMTM, ConcatFC
+from lightning_modules.ravdess_fusion import MCBP, ConcatFC
 
 PAGE = Path(cli.__file__).parent / "docs" / "encoders.md"
 SHAPES = {"wave": [4000], "still": [3, 16, 16], "text": [12], "units": [0, 5], "all": [7]}
@@ -96,7 +96,6 @@ def test_fusions_of_vectors_take_any_number_of_encoders(model, checkpoints):
 def test_what_a_fusion_cannot_take_is_one_line(checkpoints):
     made = encoders(checkpoints)
     for model, given, said in (
-        (MMTM, {name: made[name] for name in ("wave", "still")}, "MMTM takes none, since it reads both networks where"),
         (ConcatFC, {"wave": made["wave"]}, "ConcatFC fuses 2 modalities or more; it was given 1"),
         (ConcatFC, {"wave": made["wave"], "sound": made["wave"]}, r"model\.encoders\.sound: the data hand over wave"),
         (ConcatFC, {"wave": made["wave"], "still": made["text"]}, r"HFText cannot read still of shape \[3, 16, 16\]"),

@@ -7,7 +7,7 @@ from torch import nn
 
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights, read_hyper_parameters
-from lightning_modules.nn.transformers_networks import check_folder
+from lightning_modules.nn.networks.transformers_networks import check_folder
 
 
 def network(out=2):

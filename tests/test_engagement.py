@@ -9,7 +9,7 @@ import torch
 from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
 from datamodules.engagement import EngagementFrames, EngagementWindows
 from datamodules.errors import DataError
-from datamodules.shapes.window_rules import soft_targets
+from datamodules.shapes.grids.window_rules import soft_targets
 from datamodules.store.reader import Store
 from datamodules.store.writer import StoreWriter
 

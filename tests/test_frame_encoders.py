@@ -11,7 +11,7 @@ from callbacks.unfreezing import GradualUnfreezing
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_backbone_weights, read_weights, timm_backbone
 from lightning_modules.nn.frame_encoders import FaceEmbedding, KinesicsEmbedding
-from lightning_modules.nn.layer_groups import backbone_stages
+from lightning_modules.nn.networks.layer_groups import backbone_stages
 from lightning_modules.nn.pose import PoseNetwork, draw_heatmaps
 
 SMALL_POSE = "hrnet_w18_small"

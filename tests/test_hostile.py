@@ -42,7 +42,7 @@ import cli
 from datamodules.store.reader import Store, read_own_table
 from datamodules.store.writer import StoreWriter
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 
 MOST_LINES = 3
 PATIENCE = 60  # seconds; a command that waits for a pipe would wait for ever

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"lightning_modules", "datamodules", "callbacks", "experiments"}
-SHARED = {"base", "errors", "stages", "nn", "__init__", "__pycache__"}  # whatever stands beside is a paper
+SHARED = {"base", "errors", "nn", "__init__", "__pycache__"}  # whatever stands beside is a paper
 
 
 @functools.cache
@@ -161,6 +161,36 @@ def test_a_circle_is_found():
 def test_no_imports_go_in_a_circle(package):
     modules = names(package)
     assert circle({name: imports(path, typing=False) & modules.keys() for name, path in modules.items()}) == []
+
+
+def floors(graph: dict[str, set[str]]) -> list[str]:
+    """The longest chain of imports among modules that import each other in no circle, from the top down."""
+    chains: dict[str, list[str]] = {}
+
+    def chain(name: str) -> list[str]:
+        if name not in chains:
+            chains[name] = [name, *max(map(chain, sorted(graph[name] - {name})), key=len, default=[])]
+        return chains[name]
+
+    return max(map(chain, sorted(graph)), key=len)
+
+
+def test_floors_are_counted():
+    assert floors({"a": {"b", "d"}, "b": {"c"}, "c": set(), "d": {"d"}}) == ["a", "b", "c"]
+
+
+PARTS = sorted({path.parent for package in PACKAGES for path in files(package)})
+
+
+@pytest.mark.parametrize("folder", PARTS, ids=lambda folder: folder.relative_to(ROOT).as_posix())
+def test_a_folder_has_three_floors_at_most(folder):
+    """Sub-folders are folders of their own: a package can be read from the top down without getting lost."""
+    prefix = ".".join(folder.relative_to(ROOT).parts)
+    modules = {f"{prefix}.{path.stem}": path for path in folder.glob("*.py") if path.stem != "__init__"}
+    graph = {name: imports(path, typing=False) & modules.keys() for name, path in modules.items()}
+    assert circle(graph) == []
+    if graph:
+        assert len(found := floors(graph)) <= 3, " > ".join(found)
 
 
 def folders() -> dict[str, set[str]]:

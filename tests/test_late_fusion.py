@@ -6,7 +6,7 @@ from dialogues import CLASSES, NAMES, SHAPES, SIZES, dialogues, encoders
 from tiny import trainer
 from torch.utils.data import DataLoader
 
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.train.command import build
 from lightning_modules.errors import TaskError
 from lightning_modules.gated_fusion.branches import AudioTextMetadata

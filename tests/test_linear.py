@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.reproduce.committed import read_committed
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.committed import read_committed
+from experiments.reproduce.tables.table_file import read_table
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -12,12 +12,13 @@ import yaml
 from fabricated import alter, fill, make_project
 
 from callbacks import plots
-from experiments.report import caveats, command, markup, renderings, report_tables
+from experiments.report import command, markup, renderings
 from experiments.report.command import summary_of, write_report
 from experiments.report.plots import _fold_dots
 from experiments.report.readme import stale_blocks, update_readme
 from experiments.report.renderings import readme_block
-from experiments.report.text_table import Report, TextTable
+from experiments.report.tables import caveats, report_tables
+from experiments.report.tables.text_table import Report, TextTable
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from test_media import tone, write_clip, write_wav
+from wordpiece import train_wordpiece
 
 import cli
 from datamodules import recipe
@@ -18,7 +19,6 @@ from datamodules.entries import Catalogue, Entry, Media, Scan, Series
 from datamodules.errors import LackingError, UnusableError
 from datamodules.media.clip import read_clip
 from datamodules.media.mfcc import mfcc
-from datamodules.reading.tokens import train_wordpiece
 from datamodules.recipe import Recipe, load
 from datamodules.store.preparation import prepare
 from datamodules.store.reader import Store

@@ -15,7 +15,7 @@ from datamodules.reading.plain_json import parse_json, read_object
 from datamodules.store.journal import Journal
 from datamodules.store.reader import Store
 from experiments.errors import TooMuch
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import read_json
 from experiments.results.needs import recorded_request
 from experiments.results.request import data_manifest, parse_command

@@ -14,7 +14,7 @@ import affectzoo
 import cli
 from datamodules import recipe as recipes
 from datamodules.errors import DataError
-from datamodules.standins._face import landmarks, make_person, paint
+from datamodules.standins._drawing.face import landmarks, make_person, paint
 from datamodules.store.plan import plan
 
 EXPERIMENTS = {

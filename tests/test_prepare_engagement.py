@@ -16,7 +16,7 @@ from datamodules.media.boxes import COLUMNS, at_step, read_boxes
 from datamodules.media.grid_frames import grid_frames
 from datamodules.media.letterbox import letter_box
 from datamodules.recipe import Recipe, load
-from datamodules.standins._movie import mp4
+from datamodules.standins._drawing.movie import mp4
 from datamodules.store import decoding, preparation
 from datamodules.views.faces import Faces
 from datamodules.views.people import People

@@ -18,7 +18,7 @@ from datamodules.errors import DataError
 from datamodules.recipe import catalogue_class, class_of, defaults, load, names, read
 from datamodules.renamed import RENAMED, successor
 from datamodules.views.base import View
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "datamodules"

@@ -12,7 +12,7 @@ from fabricated import make_project
 import cli
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.runner import typed
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.needs import request_hash
 from experiments.results.request import difference, make_request
 from experiments.settings.redaction import HIDDEN, drop, hide, hide_message, hide_text, hide_words, is_secret

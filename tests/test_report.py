@@ -10,15 +10,16 @@ from fabricated import alter, column, fill, make_project, make_store, write, wri
 from sklearn import metrics
 
 from datamodules.errors import DataError
-from experiments.report import caveats, renderings, report_tables, text_table
 from experiments.report import command as report
+from experiments.report import renderings
 from experiments.report.command import summary_of
 from experiments.report.readme import stale_blocks
-from experiments.reproduce.committed import read_committed, write_committed
-from experiments.reproduce.finished_cells import read_cells
+from experiments.report.tables import caveats, report_tables, text_table
 from experiments.reproduce.plan import Planner
-from experiments.reproduce.table import table_names
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.committed import read_committed, write_committed
+from experiments.reproduce.tables.finished_cells import read_cells
+from experiments.reproduce.tables.table import table_names
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import read_cell, read_json, write_json
 from experiments.scores.table_scores import summarise
 
@@ -484,7 +485,7 @@ def test_top_3_is_that_of_the_probabilities(project):
 def test_of_many_classes_the_three_most_probable_are_committed(project, monkeypatch):
     planner = fill(rows=["audio"], protocols=["honest"])
     cells = read_cells(planner.table, Path("runs"))
-    monkeypatch.setattr("experiments.reproduce.committed._MANY", 3)
+    monkeypatch.setattr("experiments.reproduce.tables.committed._MANY", 3)
     (path,) = write_committed(planner.table, cells, Path("results"))
     assert "probabilities" not in path.read_text()
     whole, kept = (

@@ -17,7 +17,7 @@ from datamodules.errors import DataError
 from experiments.report.command import report_on
 from experiments.reproduce import command as reproduce
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import write_json
 from experiments.results.request import request_from_command
 

@@ -5,7 +5,7 @@ import pytest
 from fabricated import make_project, write
 
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import run_directory
 from experiments.results.needs import request_hash, resolve_checkpoints
 from experiments.results.request import difference, make_request, read_config, request_from_command

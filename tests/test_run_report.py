@@ -15,9 +15,9 @@ from test_tasks import NAMES, OwnClips, made, recorded
 
 import cli
 from datamodules.ravdess import RAVDESSDataModule
+from experiments.results.predictions import Values
 from experiments.results.run import read_runs
-from experiments.results.values import Values
-from experiments.scores import statistics, value_score
+from experiments.scores.metrics import statistics, value_score
 from experiments.scores.run_score import score_classes, score_values
 from lightning_modules.nn.metrics import value_metrics
 

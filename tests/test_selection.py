@@ -15,7 +15,7 @@ from test_elsewhere import classes
 
 import cli
 from experiments.reproduce.plan import Planner, Selection
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import read_cell
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.results.values import Values
+from experiments.results.predictions import Values
 from experiments.scores.run_score import score_values
 from lightning_modules.nn.sentiment_metrics import sentiment_metrics
 

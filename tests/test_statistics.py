@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import permutation_test
 from sklearn import metrics
 
-from experiments.scores import statistics
+from experiments.scores.metrics import statistics
 
 
 def draws(seed, clips=300, classes=8, absent=()):

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from fabricated import CLASSES, make_project
 
-from experiments.report import group_tables
 from experiments.report.command import summary_of
 from experiments.report.plots import figures
+from experiments.report.tables import group_tables
 from experiments.reproduce.plan import Planner
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import Cell
 from experiments.results.predictions import Predictions, read_predictions, subset_name, subset_of
-from experiments.scores import robustness, statistics, subgroups
+from experiments.scores import robustness, subgroups
+from experiments.scores.metrics import statistics
 from lightning_modules.nn.gates import reachable
 
 AGES = ["young", "old", "young", "old", ""]
@@ -186,8 +187,8 @@ def test_the_report_shows_groups_weights_and_subsets(summary):
 
 
 def test_committed_results_keep_gates_and_attributes(summary, tmp_path):
-    from experiments.reproduce.committed import read_committed, write_committed
-    from experiments.reproduce.finished_cells import read_cells
+    from experiments.reproduce.tables.committed import read_committed, write_committed
+    from experiments.reproduce.tables.finished_cells import read_cells
 
     cells = read_cells(summary.table, tmp_path / "runs")
     write_committed(summary.table, cells, tmp_path / "results")

@@ -14,7 +14,7 @@ from datamodules.errors import DataError
 from datamodules.media.boxes import read_boxes
 from datamodules.recipe import catalogue_class, load
 from datamodules.standins import _engagement, daisee, noxi
-from datamodules.standins._body import UP, WRIST
+from datamodules.standins._drawing.body import UP, WRIST
 from datamodules.standins._engagement import FPS, STEPS, Film, act
 from datamodules.store.preparation import plan
 

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 
 from datamodules.errors import DataError
-from datamodules.standins import ravdess
-from datamodules.standins._face import Expression, landmarks, make_person, place
-from datamodules.standins._openface import HEADER, openface_table
-from datamodules.standins._stand_in import rng_of
-from datamodules.standins._voice import Manner, Speaker, speak
+from datamodules.standins import _ravdess_trials, ravdess
+from datamodules.standins._drawing.draws import rng_of
+from datamodules.standins._drawing.face import Expression, landmarks, make_person, place
+from datamodules.standins._drawing.openface import HEADER, openface_table
+from datamodules.standins._drawing.voice import Manner, Speaker, speak
 
 ROOT = Path(ravdess.__file__).parents[2]
 NAME = "01-01-08-02-01-02-03"
@@ -56,7 +56,7 @@ def corpus(tmp_path_factory):
 
 
 def test_full_plan_is_the_whole_of_ravdess():
-    names = ravdess.plan(1440, seed=0)
+    names = _ravdess_trials.plan(1440, seed=0)
     assert len(set(names)) == 1440
     assert all(re.fullmatch(r"01-01-0[1-8]-0[12]-0[12]-0[12]-\d\d", name) for name in names)
     assert Counter(name[6:8] for name in names) == {"01": 96} | {f"0{e}": 192 for e in range(2, 9)}
@@ -65,8 +65,8 @@ def test_full_plan_is_the_whole_of_ravdess():
 
 
 def test_small_plans_are_even_and_nested():
-    names = ravdess.plan(384, seed=0)
-    assert ravdess.plan(1440, seed=0)[:384] == names
+    names = _ravdess_trials.plan(384, seed=0)
+    assert _ravdess_trials.plan(1440, seed=0)[:384] == names
     assert set(Counter(name[-2:] for name in names[:24]).values()) == {1}
     assert set(Counter(name[6:8] for name in names[:24]).values()) == {3}
     for start in (0, 192):
@@ -74,22 +74,22 @@ def test_small_plans_are_even_and_nested():
     for field in (3, 4, 5):  # intensity, statement, repetition vary
         values = Counter(name.split("-")[field] for name in names if name[6:8] != "01")
         assert min(values.values()) > 0.3 * sum(values.values())
-    assert ravdess.plan(192, seed=1) != names[:192]
+    assert _ravdess_trials.plan(192, seed=1) != names[:192]
 
 
 def test_no_two_emotions_share_look_and_sound_and_each_modality_is_ambiguous():
-    assert len(set(ravdess.SIGNAL.values())) == 8
+    assert len(set(_ravdess_trials.SIGNAL.values())) == 8
     for modality in (0, 1):
-        shared = Counter(pair[modality] for pair in ravdess.SIGNAL.values())
+        shared = Counter(pair[modality] for pair in _ravdess_trials.SIGNAL.values())
         assert sum(count for count in shared.values() if count > 1) == 6
         assert len(shared) == 5
-    assert {look for look, _ in ravdess.SIGNAL.values()} == set(ravdess.LOOKS)
-    assert {sound for _, sound in ravdess.SIGNAL.values()} == set(ravdess.SOUNDS)
+    assert {look for look, _ in _ravdess_trials.SIGNAL.values()} == set(_ravdess_trials.LOOKS)
+    assert {sound for _, sound in _ravdess_trials.SIGNAL.values()} == set(_ravdess_trials.SOUNDS)
 
 
 def test_clips_are_ravdess_shaped(corpus):
     assert (corpus / "SYNTHETIC").read_text() == "affectzoo synth ravdess, version 1, seed 0, clips 5\n"
-    for name in ravdess.plan(5, seed=0):
+    for name in _ravdess_trials.plan(5, seed=0):
         with av.open(str(corpus / f"Actor_{name[-2:]}" / f"{name}.mp4")) as clip:
             video, audio = clip.streams.video[0], clip.streams.audio[0]
             assert (video.codec_context.name, audio.codec_context.name) == ("mpeg4", "aac")
@@ -128,7 +128,7 @@ def test_landmarks_lie_on_the_drawn_face():
     rows = list(csv.DictReader(io.StringIO(points.decode())))
     with av.open(io.BytesIO(movie)) as clip:
         pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in clip.decode(video=0)]
-    person = make_person(rng_of(ravdess.VERSION, 0, "face", 3), long_hair=False)
+    person = make_person(rng_of(_ravdess_trials.VERSION, 0, "face", 3), long_hair=False)
     for i in (5, 25, 40):
         at = {k: (round(float(rows[i][f"y_{k}"])), round(float(rows[i][f"x_{k}"]))) for k in (8, 29, 51, 57)}
         mouth = pictures[i][(at[51][0] + at[57][0]) // 2, (at[51][1] + at[57][1]) // 2]
@@ -144,7 +144,9 @@ def test_expressions_move_the_points_they_name():
     def points(**muscles):
         return landmarks(person, np.array([Expression(**muscles)]))[0]
 
-    rest, smile, sorrow, scowl, wide = (points(**ravdess.LOOKS[look]._asdict()) for look in ravdess.LOOKS)
+    rest, smile, sorrow, scowl, wide = (
+        points(**_ravdess_trials.LOOKS[look]._asdict()) for look in _ravdess_trials.LOOKS
+    )
     assert smile[[48, 54], 1].max() < rest[[48, 54], 1].min() < sorrow[[48, 54], 1].min()  # y grows downwards
     assert sorrow[21, 1] < rest[21, 1] < scowl[21, 1]
     assert wide[66, 1] - wide[62, 1] > rest[66, 1] - rest[62, 1] + 0.1
@@ -184,7 +186,7 @@ def test_sounds_differ_in_loudness_and_tempo_in_the_finished_clip():
 
 
 def test_clip_depends_on_seed_and_name_alone(corpus, tmp_path):
-    name = ravdess.plan(5, seed=0)[-1]
+    name = _ravdess_trials.plan(5, seed=0)[-1]
     movie, points = ravdess.make_clip(name, seed=0)
     assert (corpus / f"Actor_{name[-2:]}" / f"{name}.mp4").read_bytes() == movie
     assert (corpus / "landmarks" / f"{name}.csv").read_bytes() == points
@@ -207,7 +209,7 @@ def test_second_call_keeps_and_a_lost_file_comes_back(corpus, tmp_path, monkeypa
     assert ravdess.run(arguments(corpus)) == 0
     assert made == []
     assert "already" in capsys.readouterr().out
-    lost = ravdess.plan(5, seed=0)[2]
+    lost = _ravdess_trials.plan(5, seed=0)[2]
     (corpus / "landmarks" / f"{lost}.csv").unlink()
     assert ravdess.run(arguments(corpus)) == 0
     assert made == [lost]

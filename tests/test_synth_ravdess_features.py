@@ -7,7 +7,7 @@ import pytest
 
 from datamodules.errors import DataError
 from datamodules.standins import ravdess_features as synth
-from datamodules.standins.ravdess import SIGNAL
+from datamodules.standins._ravdess_trials import SIGNAL
 
 
 def make(out, clips=48, seed=0):

@@ -16,8 +16,9 @@ import cli
 from datamodules.errors import DataError
 from datamodules.shapes.clips import ClipsDataModule
 from experiments.report import command as report
-from experiments.report import renderings, report_tables
+from experiments.report import renderings
 from experiments.report.command import summary_of
+from experiments.report.tables import report_tables
 from experiments.results import cell as results
 
 STAMP = "TRANSDUCTIVE"

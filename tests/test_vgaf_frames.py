@@ -16,7 +16,7 @@ import cli
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES
 from datamodules.errors import DataError
 from datamodules.standins import vgaf_frames
-from datamodules.standins._collage import (
+from datamodules.standins._drawing.collage import (
     SOLID,
     Recipe,
     draw_clip,

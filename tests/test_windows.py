@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from datamodules.shapes.window_rules import (
+from datamodules.shapes.grids.grid import last_seen
+from datamodules.shapes.grids.window_rules import (
     find_windows,
     hard_targets,
-    last_seen,
     soft_targets,
     steps_of,
     sums,

@@ -6,12 +6,11 @@ card and the options of MediaPipe's graph: a square of 192 pixels, one anchor a 
 are averaged by their scores.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 from datamodules.media.face_networks import BLAZEFACE, load_network
+from datamodules.media.found_face import FoundFace
 
 SIDE = 192  # pixels of the network's input
 STRIDE = 4
@@ -21,39 +20,6 @@ LARGEST_LOGIT = 80.0
 # Processors differ in the last bits of a convolution; what is stored should not.
 STEPS_A_PIXEL = 4
 DECIMALS = 3
-
-
-@dataclass(frozen=True)
-class FoundFace:
-    """A face of a picture.
-
-    Attributes:
-        box: float64 ``(4,)``: left, top, right, bottom in pixels, square, from above the brows to the chin; it may
-            reach over the border.
-        points: float64 ``(6, 2)``, x and y in pixels: the eyes, left in the picture first, nose, mouth, and the sides
-            of the face at the ears.
-        confidence: From 0.5 to 1.
-    """
-
-    box: np.ndarray
-    points: np.ndarray
-    confidence: float
-
-    @property
-    def side(self) -> float:
-        """The longer side of the box in pixels."""
-        return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
-
-    @property
-    def centre(self) -> np.ndarray:
-        """The middle of the box, x and y in pixels."""
-        return np.asarray((self.box[:2] + self.box[2:]) / 2)
-
-    @property
-    def tilt(self) -> float:
-        """Degrees by which the line of the eyes falls to the right."""
-        across, down = self.points[1] - self.points[0]
-        return float(np.degrees(np.arctan2(down, across)))
 
 
 def find_faces(image: np.ndarray) -> list[FoundFace]:

@@ -14,7 +14,7 @@ from datamodules.errors import DataError
 from datamodules.media.faces import LEAST
 from datamodules.reading.matches import print_copies
 from datamodules.reading.tables import Row, Table, settle
-from datamodules.shapes.window_rules import FPS
+from datamodules.shapes.grids.window_rules import FPS
 
 Part = Literal["face", "body", "joints"]
 PARTS: tuple[Part, ...] = ("face", "body", "joints")
@@ -138,9 +138,6 @@ def load_detector(name: str, option: str = "detector") -> Detector:
         name: ``package.module:function``; the function takes an RGB picture uint8 ``(H, W, 3)`` and returns a dict with
             ``face`` or ``body`` (left, top, right, bottom) or ``joints`` ``(17, 3)``, None where there is none.
         option: What named it, for messages.
-
-    Raises:
-        DataError: There is no such function.
     """
     module, _, function = name.partition(":")
     if not module or not function:

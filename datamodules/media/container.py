@@ -68,12 +68,7 @@ def open_media(path: Path) -> InputContainer:
 
 
 def _wav_size(head: bytes, file: BinaryIO) -> int:
-    """Return the size in bytes that a WAV file's headers claim, 0 for other files and where they claim none.
-
-    Args:
-        head: Its first 12 bytes.
-        file: Opened behind them.
-    """
+    """Return the size in bytes that a WAV file's headers claim, 0 for other files and where they claim none."""
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return 0
     sizes = [int.from_bytes(head[4:8], "little") + 8]
@@ -116,16 +111,7 @@ def streams_of(
 
 
 def check_whole(path: Path, seconds: float, promised: float) -> None:
-    """Refuse a stream that ends before its header says.
-
-    Args:
-        path: Named in the error.
-        seconds: What is there.
-        promised: What the header says; 0 where it says nothing.
-
-    Raises:
-        MediaError: More is missing than rounding explains.
-    """
+    """Refuse a stream that ends before its header says, where ``promised`` is not 0, more than rounding explains."""
     if seconds < promised - max(_LOST[0], _LOST[1] * promised):
         raise MediaError(path, f"truncated: {seconds:.1f} s of {promised:.1f} s are there")
 

@@ -7,9 +7,9 @@ https://arxiv.org/abs/1907.06724. The network sees the face turned level in a sq
 import cv2
 import numpy as np
 
-from datamodules.media.blazeface import DECIMALS, LARGEST_LOGIT, FoundFace
+from datamodules.media.blazeface import DECIMALS, LARGEST_LOGIT
 from datamodules.media.face_networks import MESH, load_network
-from datamodules.media.finder import level
+from datamodules.media.found_face import FoundFace, level
 
 POINTS = 468
 AROUND = 1.5  # sides of the box

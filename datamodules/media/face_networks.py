@@ -26,9 +26,6 @@ SHA256 = {
 def check_networks(option: str) -> None:
     """Refuse to begin without the networks.
 
-    Args:
-        option: What asks for them, for the message.
-
     Raises:
         DataError: The package is missing, or holds other networks than those that this was made with.
     """
@@ -49,10 +46,6 @@ def load_network(name: str) -> cv2.dnn.Net:
 @lru_cache
 def find_file(name: str, option: str) -> Path:
     """Return the file of a network.
-
-    Args:
-        name: Of the file.
-        option: What asks for it, for the message.
 
     Raises:
         DataError: The package is missing, or holds another network.

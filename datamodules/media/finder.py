@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
-import numpy as np
 from av.video.frame import VideoFrame
 
 from datamodules.errors import DataError, MediaError
-from datamodules.media.blazeface import FoundFace, find_faces
+from datamodules.media.blazeface import find_faces
 from datamodules.media.face_networks import check_networks
+from datamodules.media.found_face import FoundFace
 from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.people_in_picture import Followed
 
@@ -20,15 +19,7 @@ OPTIONS = ("finder", "person", "align")
 
 
 def check_person(option: str, person: str) -> None:
-    """Refuse what names no person.
-
-    Args:
-        option: What names the view on the command line.
-        person: Whom to follow.
-
-    Raises:
-        DataError: It is neither a rule nor a number from 1 on.
-    """
+    """Refuse what names no person."""
     if person not in ("largest", "central") and not (person.isdecimal() and int(person)):
         raise DataError(f"{option}.person {person}: give largest, central, or a number from 1 on: from the left.")
 
@@ -40,9 +31,6 @@ def check_finder(option: str, finder: Finder, **options: Any) -> None:
         option: What names the view on the command line.
         finder: The finder, or ``haar`` where none is asked.
         **options: ``person`` and ``align`` as given.
-
-    Raises:
-        DataError: They are BlazeFace's alone, or its package is missing.
     """
     if finder == "blazeface":
         check_networks(f"{option}.finder blazeface")
@@ -53,11 +41,6 @@ def check_finder(option: str, finder: Finder, **options: Any) -> None:
 
 def follow(path: Path, frames: Sequence[VideoFrame], person: str) -> list[FoundFace | None]:
     """Return the face of one person in every frame; None where it is not seen.
-
-    Args:
-        path: Named in the error.
-        frames: Of one clip in order.
-        person: Whom to follow.
 
     Raises:
         MediaError: Half of the frames or more do not show the person.
@@ -70,20 +53,3 @@ def follow(path: Path, frames: Sequence[VideoFrame], person: str) -> list[FoundF
         whose = f" of person {person}" if person.isdecimal() else ""
         raise MediaError(path, f"no face{whose} found in {faces.count(None)} of {len(faces)} frames")
     return faces
-
-
-def level(image: np.ndarray, face: FoundFace, side: float) -> np.ndarray:
-    """Cut out a square around a face, turned so that the eyes are level.
-
-    Args:
-        image: uint8 RGB ``(H, W, 3)``.
-        face: Which.
-        side: Of the square in pixels of the picture.
-
-    Returns:
-        uint8 RGB ``(S, S, 3)``, S being `side` in whole pixels, black outside of the picture.
-    """
-    pixels = max(2, round(side))
-    turn = cv2.getRotationMatrix2D(face.centre.tolist(), face.tilt, 1.0)
-    turn[:, 2] += np.array((pixels - 1) / 2) - face.centre
-    return np.asarray(cv2.warpAffine(image, turn, (pixels, pixels), flags=cv2.INTER_LINEAR))

@@ -37,15 +37,7 @@ class Part:
     end: float | None
 
     def check(self, path: Path, longest: float = MAX_SECONDS) -> None:
-        """Refuse a part that is none, or too long to be held in memory.
-
-        Args:
-            path: Named in the error.
-            longest: Seconds that are accepted.
-
-        Raises:
-            MediaError: It is.
-        """
+        """Refuse a part that is none, or too long to be held in memory."""
         end = self.start + 1 if self.end is None else self.end
         if not 0 <= self.start < end:
             raise MediaError(path, f"{self} is no part of a file")
@@ -108,12 +100,7 @@ def _shown(packet: "Packet[Any]") -> dict[int, float]:
 
 
 def seek_before(container: InputContainer, seconds: float) -> bool:
-    """Go to a key frame before a time where that is safe; return whether it was done.
-
-    Args:
-        container: Just opened.
-        seconds: In the time of its streams.
-    """
+    """Go to a key frame before a time where that is safe; return whether it was done."""
     if not container.format.name.startswith(_INDEXED) or seconds <= PREROLL:
         return False
     try:
@@ -140,12 +127,6 @@ class PartPackets:
 
 def part_packets(path: Path, container: InputContainer, streams: Sequence[_Stream], part: Part) -> PartPackets:
     """Return the packets from which a part can be decoded; those before are passed over, few are held.
-
-    Args:
-        path: Of the file.
-        container: Just opened.
-        streams: Of it that are wanted, those of pictures first.
-        part: Which.
 
     Raises:
         MediaError: The part is not inside the file, or its packets have no times.

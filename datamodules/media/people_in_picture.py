@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from datamodules.media.blazeface import FoundFace
+from datamodules.media.found_face import FoundFace
 
 REACH = 1.0  # sides of its box that a face moves at most from one picture to the next
 LEAD = 2.0  # times as much of what counts as the one followed makes another the one to follow

@@ -46,11 +46,7 @@ class Windows:
     hop: float | None = None
 
     def check(self) -> None:
-        """Refuse windows of no length, or that leave something out.
-
-        Raises:
-            DataError: An option makes no sense.
-        """
+        """Refuse windows of no length, or that leave something out."""
         if self.seconds is None:
             if self.hop is not None:
                 raise DataError(f"--hop {self.hop}: of windows, which --window SECONDS asks for")

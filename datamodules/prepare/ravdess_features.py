@@ -161,22 +161,47 @@ def run(args: argparse.Namespace) -> int:
     folds = {row["clip"]: int(row["fold"]) for row in Table(SPLITS, ("clip", "fold"))}
     index, features = join(args.source, folds, whole=not synthetic)
     settings = {name: sha256_file(args.source / name) for name in FILES} | {SPLITS.name: sha256_file(SPLITS)}
+    keep(CORPUS, folder, index, features, settings, synthetic=synthetic)
+    return 0
+
+
+def keep(
+    corpus: str,
+    folder: Path,
+    index: list[dict[str, Any]],
+    features: Arrays,
+    settings: dict[str, str],
+    *,
+    synthetic: bool,
+) -> None:
+    """Write what was joined, unless it is there already, and print which.
+
+    Args:
+        corpus: Its name.
+        folder: Where it goes.
+        index: Of `join`.
+        features: Likewise.
+        settings: What it was made from: a hash by name.
+        synthetic: Whether it is a stand-in.
+
+    Raises:
+        DataError: What is there is damaged or was made from other files, or nothing can be written.
+    """
     if (folder / "COMPLETE").exists():
         manifest = _read_manifest(folder)
         if manifest["settings"] != settings or manifest["synthetic"] != synthetic:
             raise DataError(f"{folder} was made from other files: delete that folder, or write elsewhere with --out")
         _verify(folder, manifest["files"])
         print(f"{folder}: {len(index)} trials are there already; fingerprint {manifest['fingerprint'][:12]}")
-        return 0
+        return
     try:
-        fingerprint = _write(folder, index, features, settings, synthetic=synthetic)
+        fingerprint = _write(corpus, folder, index, features, settings, synthetic=synthetic)
     except OSError as error:
         raise DataError(f"--out: cannot write {folder}: {error.strerror}; name a folder that can be written") from None
     print(
         f"{len(index)} trials joined, labels agree on all; fingerprint {fingerprint[:12]}"
         f"{' (SYNTHETIC)' * synthetic}; {folder}"
     )
-    return 0
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -196,7 +221,13 @@ def _verify(folder: Path, files: dict[str, str]) -> None:
 
 
 def _write(
-    folder: Path, index: list[dict[str, Any]], features: Arrays, settings: dict[str, str], *, synthetic: bool
+    corpus: str,
+    folder: Path,
+    index: list[dict[str, Any]],
+    features: Arrays,
+    settings: dict[str, str],
+    *,
+    synthetic: bool,
 ) -> str:
     """Fill a folder beside the target and rename it: the whole or nothing."""
     for left in folder.parent.glob(f".{folder.name}.*tmp"):  # by a run that was killed
@@ -210,10 +241,10 @@ def _write(
         file.flush()
         os.fsync(file.fileno())
     files = {name: sha256_file(stage / name) for name in ("index.csv", "features.npz")}
-    fingerprint = hashlib.sha256(json.dumps([CORPUS, synthetic, files], sort_keys=True).encode()).hexdigest()
+    fingerprint = hashlib.sha256(json.dumps([corpus, synthetic, files], sort_keys=True).encode()).hexdigest()
     manifest = {
         "schema": 1,
-        "corpus": CORPUS,
+        "corpus": corpus,
         "synthetic": synthetic,
         "settings": settings,
         "arrays": {name: {"dtype": str(values.dtype), "shape": values.shape} for name, values in features.items()},

@@ -100,11 +100,7 @@ LABEL_MAPS = {
 
 
 def label_map(name: str) -> LabelMap:
-    """Return a map by its name.
-
-    Raises:
-        DataError: If there is none of that name.
-    """
+    """Return a map by its name."""
     if name not in LABEL_MAPS:
         raise DataError(f"--data.label_map {name}: the maps are {', '.join(LABEL_MAPS)}")
     return LABEL_MAPS[name]
@@ -112,10 +108,6 @@ def label_map(name: str) -> LabelMap:
 
 def canonical(word: str, where: str) -> str:
     """Return the emotion that a label means, its synonyms followed until none is left.
-
-    Args:
-        word: A label as it was written.
-        where: File and line, or conversation, for the message.
 
     Returns:
         One of `KNOWN`.

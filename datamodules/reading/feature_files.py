@@ -140,10 +140,6 @@ class FeatureFiles:
 def found_modalities(root: Path, columns: dict[str, list[str]]) -> dict[str, str]:
     """Return the folders inside a folder that hold features, by modality, where none is named: each is one.
 
-    Args:
-        root: Folder of the features.
-        columns: Modalities that come in tables.
-
     Returns:
         Folder by modality; the folder itself, as ``features``, where its files lie beside the index.
 
@@ -166,11 +162,7 @@ def found_modalities(root: Path, columns: dict[str, list[str]]) -> dict[str, str
 
 
 def check_memory(files: list[Path]) -> None:
-    """Refuse features that would fill the memory: they are held there, and at most half of it is taken.
-
-    Raises:
-        DataError: They are larger.
-    """
+    """Refuse features that would fill the memory: they are held there, and at most half of it is taken."""
     size = sum(path.stat().st_size for path in set(files))
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if 2 * size > memory:

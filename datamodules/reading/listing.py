@@ -55,10 +55,6 @@ def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
 def read_rows(path: Path, option: str = "") -> tuple[list[Row], str]:
     """Return the rows of a table, JSON or parquet by the ending of the file, and what that is called.
 
-    Args:
-        path: The file.
-        option: What named it on the command line, for messages.
-
     Raises:
         DataError: It cannot be read, or holds no row.
     """

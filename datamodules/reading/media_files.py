@@ -81,9 +81,6 @@ class MediaFiles:
         """Return the file that a name means, or why there is none.
 
         It is the one at that place, or the only one whose place ends so; the ending of the file may be left out.
-
-        Args:
-            name: As a table has it, with slashes of either kind.
         """
         parts = _parts(name)
         parts = parts[self.cut :] if len(parts) > self.cut else parts
@@ -111,12 +108,7 @@ class MediaFiles:
         return tuple(parts) in (whole, bare)
 
     def sounds_of(self, films: Collection[Path], taken: Collection[Path]) -> dict[Path, Path]:
-        """Return the sound that stands beside a film under its name, for each film that has one.
-
-        Args:
-            films: Videos that are clips.
-            taken: Files that are clips themselves.
-        """
+        """Return the sound that stands beside a film under its name, for each film that has one."""
         by_stem = {stem_of(film, self.source): film for film in films}
         sounds = [path for path in self.paths if kind_of(path) == "audio" and path not in taken]
         return {by_stem[stem]: one for one in sounds if (stem := stem_of(one, self.source)) in by_stem}

@@ -35,10 +35,6 @@ def fault_in_name(name: str) -> str:
 def check_name(name: str, where: str) -> str:
     """Return a name that may become part of a path.
 
-    Args:
-        name: As it stands in a file.
-        where: What it is and where it stands, for the message.
-
     Raises:
         DataError: It is empty, leaves the folder, or cannot be written or shown.
     """
@@ -49,10 +45,6 @@ def check_name(name: str, where: str) -> str:
 
 def plain_path(name: str, where: str) -> str:
     """Return a path inside a folder in the one way to write it: slashes, nothing empty, no ``.``.
-
-    Args:
-        name: As it stands in a file, with slashes of either kind.
-        where: File and line, for the message.
 
     Raises:
         DataError: It is empty, absolute or leaves the folder by ``..``, or a part of it is no name of a file.
@@ -69,15 +61,7 @@ def plain_path(name: str, where: str) -> str:
 
 
 def distinct(names: list[str], option: str) -> list[str]:
-    """Return the class names as they are given: two of one name would share their column of every prediction.
-
-    Args:
-        names: In order of the class index.
-        option: What gave them, for the message.
-
-    Raises:
-        DataError: If one is empty or comes twice.
-    """
+    """Return the class names as they are given: two of one name would share their column of every prediction."""
     known = [name.strip() for name in names]
     if not all(known):
         raise DataError(f"{option}: a name is empty")

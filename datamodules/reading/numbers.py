@@ -13,10 +13,6 @@ _CLOCK = re.compile(r"(?:(\d+) days? )?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
 def number(text: str, where: str) -> float | None:
     """Return a number, None where there is none.
 
-    Args:
-        text: As it stands in the table.
-        where: Column and line, for the message.
-
     Raises:
         DataError: It is none, or infinite; a decimal comma is never guessed at.
     """
@@ -42,15 +38,7 @@ def clock(text: str) -> float | None:
 
 
 def seconds(text: str, where: str) -> float | None:
-    """Return a time in seconds, None where there is none.
-
-    Args:
-        text: Seconds, or a time that `clock` reads.
-        where: Column and line, for the message.
-
-    Raises:
-        DataError: It is no time, or below zero.
-    """
+    """Return a time in seconds, None where there is none."""
     if (time := clock(text)) is not None:
         return time
     value = number(text, where)

@@ -38,10 +38,6 @@ def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
 def read_object(path: Path, remedy: str) -> dict[str, Any]:
     """Read a JSON file that holds an object of finite numbers.
 
-    Args:
-        path: The file.
-        remedy: What to do about a damaged one, for the message.
-
     Raises:
         DataError: If the file is missing, damaged, or holds something else.
     """

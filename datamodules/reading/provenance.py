@@ -56,9 +56,6 @@ def told_of(path: Path, modalities: list[str], config: dict[str, Any], *, ask: b
         modalities: Which are wanted.
         config: What a pickle says of itself.
         ask: Ask for the file in a warning where it does not tell of a modality.
-
-    Raises:
-        DataError: If the file is damaged.
     """
     found = read_provenance(path, modalities)
     if not found and config:
@@ -76,11 +73,7 @@ def told_of(path: Path, modalities: list[str], config: dict[str, Any], *, ask: b
 
 
 def check_columns(path: Path, modality: str, provenance: dict[str, dict[str, Any]], width: int) -> None:
-    """Refuse names that are not as many as the values of a step.
-
-    Raises:
-        DataError: They are not.
-    """
+    """Refuse names that are not as many as the values of a step."""
     columns = provenance.get(modality, {}).get("columns", [])
     if columns and len(columns) != width:
         raise DataError(

@@ -62,9 +62,6 @@ def check_recordings(recorded: Iterable[tuple[Path, str, Hashable]], source: Pat
     Args:
         recorded: File, group and label, in the order of preparation; a file that comes again is passed over.
         source: Folder that messages name them in.
-
-    Raises:
-        DataError: As `repeated` says.
     """
     recordings: dict[Path, Recording] = {}
     for path, group, label in recorded:
@@ -78,16 +75,7 @@ def check_recordings(recorded: Iterable[tuple[Path, str, Hashable]], source: Pat
 
 
 def check_groups(groups: Sequence[str], source: str, unit: str) -> None:
-    """Refuse clips that are all of one person or recording: more likely a folder was taken for one.
-
-    Args:
-        groups: Of the clips that can be used.
-        source: What named them, for the message.
-        unit: What a clip is called, in the plural.
-
-    Raises:
-        DataError: There are several clips and one group.
-    """
+    """Refuse clips that are all of one person or recording: more likely a folder was taken for one."""
     if len(groups) > 1 and len(set(groups)) == 1:
         raise DataError(
             f"{source}: all {len(groups)} {unit} are of one participant, {groups[0]!r}, and none could be tested on "

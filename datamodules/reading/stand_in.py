@@ -8,15 +8,7 @@ STAND_IN, UNFINISHED = "SYNTHETIC", " (incomplete)"  # the file that marks a sta
 
 
 def is_stand_in(source: Path, corpus: str) -> bool:
-    """Return whether a raw corpus is a stand-in or part of one: it, or a folder above it, is marked so.
-
-    Args:
-        source: Folder of the raw corpus.
-        corpus: Its name on the command line.
-
-    Raises:
-        DataError: If the stand-in is not finished.
-    """
+    """Return whether a raw corpus is a stand-in or part of one: it, or a folder above it, is marked so."""
     folder = source.resolve()
     marks = (part / STAND_IN for part in (folder, *folder.parents))
     mark = next((mark for mark in marks if mark.is_file()), None)

@@ -12,15 +12,15 @@ from torch import Tensor
 from datamodules.base import Normalize
 from datamodules.batches import Batch, ClipDataset, Split
 from datamodules.errors import DataError
-from datamodules.shapes.array_kinds import find_array, kind_of
-from datamodules.shapes.frame_groups import Normalization
-from datamodules.shapes.kind import Kind
+from datamodules.shapes.kinds.kind import Kind
+from datamodules.shapes.kinds.lookup import find_array, kind_of
+from datamodules.shapes.kinds.whole_frames import Normalization
 from datamodules.shapes.speakers import refuse_to_standardize
 from datamodules.shapes.stored import StoredDataModule
 
 
 class ClipArraysDataModule(StoredDataModule):
-    """Clips of a prepared store, as `datamodules.shapes.array_kinds` reads its arrays.
+    """Clips of a prepared store, as `datamodules.shapes.kinds` reads its arrays.
 
     Args:
         root: Folder of the corpus.

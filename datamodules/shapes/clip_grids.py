@@ -13,10 +13,10 @@ from torch import Tensor
 from datamodules.batches import ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.shapes.divided import DividedDataModule
-from datamodules.shapes.grid import MODALITIES, Grid
-from datamodules.shapes.grid_data import GridDataModule, Kinesics, Modality
-from datamodules.shapes.window_rules import FPS
-from datamodules.shapes.windows import FramesDataModule, WindowsDataModule
+from datamodules.shapes.grids.grid import MODALITIES, Grid
+from datamodules.shapes.grids.grid_data import GridDataModule, Kinesics, Modality
+from datamodules.shapes.grids.window_rules import FPS
+from datamodules.shapes.grids.windows import FramesDataModule, WindowsDataModule
 
 
 class ClipGrid(DividedDataModule, GridDataModule):

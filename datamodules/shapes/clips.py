@@ -10,10 +10,12 @@ import torch
 from datamodules.batches import KEYS, Batch
 from datamodules.errors import DataError
 from datamodules.reading.names import check_name
-from datamodules.shapes.array_kinds import KINDS, array_of_kind, find_array, kind_name
 from datamodules.shapes.clip_arrays import ClipArraysDataModule
-from datamodules.shapes.divided import FACTS, META, DividedDataModule
-from datamodules.shapes.frame_groups import Normalization
+from datamodules.shapes.divided import DividedDataModule
+from datamodules.shapes.kinds.array_kinds import KINDS
+from datamodules.shapes.kinds.lookup import array_of_kind, find_array, kind_name
+from datamodules.shapes.kinds.whole_frames import Normalization
+from datamodules.vocabularies import FACTS, META
 
 
 class ClipsDataModule(DividedDataModule, ClipArraysDataModule):

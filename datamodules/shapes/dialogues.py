@@ -12,9 +12,9 @@ from datamodules.augment import IMAGENET_MEAN, IMAGENET_STD
 from datamodules.batches import Batch
 from datamodules.errors import DataError
 from datamodules.shapes.dialogue_store import MODALITIES, PER_UTTERANCE, RESPONSE, SPEAKER, Dialogues, to_model_input
-from datamodules.shapes.divided import FACTS
 from datamodules.shapes.stored import StoredDataModule
 from datamodules.views.speech import RATE
+from datamodules.vocabularies import FACTS
 
 Modality = Literal["text", "audio", "video", "meta"]
 

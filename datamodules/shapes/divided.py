@@ -15,10 +15,7 @@ from datamodules.recipe import catalogue_class, names
 from datamodules.shapes.clip_labels import ClipLabels
 from datamodules.shapes.division import COMMITTED, OPTION, carve, fold_numbers, read_division, split_rows
 from datamodules.shapes.stored import StoredDataModule, store_folder
-from datamodules.vocabularies import indices, vocabulary
-
-FACTS = "facts"  # the kind of `META`
-META = "meta"  # what is known of the clips besides, columns meta_<name> of the index
+from datamodules.vocabularies import META, indices, vocabulary
 
 
 class DividedDataModule(StoredDataModule):

@@ -79,12 +79,9 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not self.index_path.exists():
             raise DataError(f"no index of clips at {self.index_path}; docs/data.md tells what --data.root holds")
         if is_pickle:
-            if given := next(
-                (name for name, value in (("class_names", class_names), ("columns", columns)) if value), ""
-            ):
-                raise DataError(
-                    f"--data.{given}: {whole} holds values and arrays, no classes and no tables; leave it out"
-                )
+            if given := [name for name, of in (("class_names", class_names), ("columns", columns)) if of]:
+                told = f"{whole} holds values and arrays, no classes and no tables; leave it out"
+                raise DataError(f"--data.{given[0]}: {told}")
             check_memory([whole])
             pickle = read_mmsa(whole, values or ())
             self.clip_index = pickle.index
@@ -112,13 +109,8 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.speakers = clips_of_speakers(self.groups) if normalize == "speaker" else []
         self.steps, self.time_last = steps or {}, time_last or []
         self._check_options(columns or {}, confidence)
-        self.files: MMSAFile | FeatureFiles = (
-            pickle
-            if is_pickle
-            else FeatureFiles(
-                whole, self.features, self.ids, self.index_path, columns or {}, confidence, self.time_last
-            )
-        )
+        of = (whole, self.features, self.ids, self.index_path, columns or {}, confidence, self.time_last)
+        self.files: MMSAFile | FeatureFiles = pickle if is_pickle else FeatureFiles(*of)
         self.manifest = self._read_manifest()
         if self.manifest:
             self.corpus = self.manifest["corpus"]
@@ -128,11 +120,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         )
 
     def _check_options(self, columns: dict[str, list[str]], confidence: float) -> None:
-        """Refuse an option about a modality that is not read, or out of range.
-
-        Raises:
-            DataError: There is one.
-        """
+        """Refuse an option about a modality that is not read, or out of range, by a DataError."""
         for name, given in (
             ("missing", self.missing),
             ("standardize", self.standardize),
@@ -210,17 +198,13 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """Features per modality in the order of the index; floats as float32, uint8 as stored.
 
         Raises:
-            DataError: If a file is missing or damaged, or an array has another shape, type or a value that is not
-                finite, or they would fill the memory.
+            DataError: If a file is missing, damaged, of another shape or type, not finite, or they fill the memory.
         """
         check_memory(self.files.files())
         return {modality: self._table(modality) for modality in self.features}
 
     def _table(self, modality: str) -> Tensor | Sequences:
-        if isinstance(self.files, MMSAFile):
-            found = self.files.read(self.features[modality])
-        else:
-            found = self.files.read(modality)
+        found = self.files.read(self.features[modality] if isinstance(self.files, MMSAFile) else modality)
         if self.speakers and found[0].dtype == np.uint8:
             raise refuse_to_standardize(modality, "bytes, as pictures are")
         scalings: list[tuple[Rows, Rows]] = [(rows, rows) for rows in self.speakers]

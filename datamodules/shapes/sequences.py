@@ -34,9 +34,6 @@ class Sequences:
     def padded(self, rows: list[int]) -> tuple[Tensor, Tensor]:
         """Return some clips with zeros behind their last steps.
 
-        Args:
-            rows: Which clips.
-
         Returns:
             ``(B, T, ...)``, or ``(B, n, T)``, and how many of the T steps of each are its own, int64 ``(B,)``.
         """

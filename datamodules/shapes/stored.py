@@ -44,11 +44,7 @@ class StoredDataModule(EmotionDataModule):
         return store
 
     def check_store(self, store: Store) -> None:
-        """Refuse a store that lacks what is read.
-
-        Raises:
-            DataError: It does.
-        """
+        """Refuse a store that lacks what is read."""
 
     def clips(self, rows: np.ndarray, targets: Tensor | dict[str, Tensor]) -> ClipDataset:
         """Return rows of the store as a dataset.
@@ -66,9 +62,6 @@ class StoredDataModule(EmotionDataModule):
         Args:
             split: Its name.
             usable: Which rows count, bool ``(N,)``; all where not given.
-
-        Raises:
-            DataError: There are none.
         """
         found = np.array([row["split"] == split for row in self.store.rows])
         found = found if usable is None else found & usable
@@ -124,12 +117,7 @@ def store_folder(root: str, store: str | None) -> Path:
 
 
 def no_store(folder: Path, corpus: str) -> str:
-    """Return the error message for a missing store.
-
-    Args:
-        folder: Where it would be.
-        corpus: Its name on the command line.
-    """
+    """Return the error message for a missing store."""
     recipe = folder.name.removeprefix("prepared-")
     more = "" if recipe == folder.name else f" --recipe {recipe}"
     real = f"see docs/data.md, then `python cli.py prepare {corpus} --source DIR{more}`"

@@ -1,11 +1,12 @@
 """Texts of the invented dialogues: by class for the speaker, the same for all from the listener."""
 
+import json
 from collections.abc import Sequence
 from functools import partial
 
-from datamodules.reading.tokens import WORDPIECE, wordpiece_files
 from datamodules.standins._stand_in import Part
 
+WORDPIECE = ("tokenizer.json", "tokenizer_config.json")  # files of the tokenizer
 # Four classes of the label map `avamerg`, each with the emotions that make it.
 CLASSES = (("joyful", "excited", "grateful"), ("angry", "furious"), ("sad", "lonely"), ("terrified", "afraid"))
 TOPICS = {
@@ -58,3 +59,37 @@ ECHOES = (
 def tokenizer(texts: Sequence[str]) -> Part:
     """Return the files of a tokenizer of these texts."""
     return Part(tuple(f"tokenizer/{name}" for name in WORDPIECE), partial(wordpiece_files, texts))
+
+
+def wordpiece_files(texts: Sequence[str], size: int = 1024) -> tuple[str, str]:
+    """Return the content of the two files of a small WordPiece tokenizer for a stand-in corpus.
+
+    Args:
+        texts: What it is trained on; the same texts give the same files.
+        size: Largest number of ids.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    words: dict[str, int] = {}
+    for text in texts:
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
+            words[word] = words.get(word, 0) + 1
+    # Whole words, the frequent ones first, then single characters: the trainer of the library breaks ties by chance.
+    letters = sorted({letter for word in words for letter in word})
+    base = [*special, *letters, *(f"##{letter}" for letter in letters)]
+    ranked = [word for word in sorted(words, key=lambda word: (-words[word], word)) if word not in base]
+    vocabulary = {piece: index for index, piece in enumerate([*base, *ranked][:size])}
+    tokenizer.model = models.WordPiece(vocab=vocabulary, unk_token="[UNK]")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B [SEP]",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    tokenizer.add_special_tokens(special)
+    names = {f"{kind}_token": f"[{kind.upper()}]" for kind in ("pad", "unk", "cls", "sep", "mask")}
+    content = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **names}
+    return tokenizer.to_str(pretty=True), json.dumps(content, indent=1) + "\n"

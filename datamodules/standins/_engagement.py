@@ -22,10 +22,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.standins._body import JOINTS, body_joints, paint_body
-from datamodules.standins._face import Array, Expression, Image, Person, landmarks, make_person, paint, place, sway
-from datamodules.standins._movie import mp4
-from datamodules.standins._stand_in import Part, rng_of, table
+from datamodules.standins._drawing.body import JOINTS, body_joints, paint_body
+from datamodules.standins._drawing.draws import rng_of
+from datamodules.standins._drawing.face import (
+    Array,
+    Expression,
+    Image,
+    Person,
+    landmarks,
+    make_person,
+    paint,
+    place,
+    sway,
+)
+from datamodules.standins._drawing.movie import mp4
+from datamodules.standins._stand_in import Part, table
 
 STEPS = 5  # per second: the grid of the preparation
 SIZE, FPS = (128, 128), 10

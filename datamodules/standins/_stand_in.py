@@ -6,7 +6,6 @@ suffix, so that a part is never taken for the whole; the same command carries on
 """
 
 import argparse
-import hashlib
 import os
 import shutil
 import time
@@ -16,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from atomic_files import write_atomic
@@ -138,9 +136,3 @@ def _write(part: Part, stage: Path) -> None:
 def table(header: str, rows: Sequence[str]) -> str:
     """Return the lines of a table as the text of a file."""
     return "\n".join([header, *rows]) + "\n"
-
-
-def rng_of(*what: object) -> np.random.Generator:
-    """Return a generator that depends only on the key."""
-    key = "/".join(map(str, what))
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big"))

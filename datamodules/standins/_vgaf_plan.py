@@ -13,7 +13,7 @@ from datamodules.errors import DataError
 from datamodules.reading.matches import print_copies
 from datamodules.reading.names import fault_in_name
 from datamodules.reading.tables import read_table, settle
-from datamodules.standins._collage import Recipe
+from datamodules.standins._drawing.collage import Recipe
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 

@@ -22,10 +22,11 @@ import numpy as np
 import soundfile
 
 from datamodules.standins._dialogue_texts import CLASSES, ECHOES, LISTENING, OPENINGS, SAYINGS, TOPICS, tokenizer
-from datamodules.standins._face import Expression, landmarks, make_person, paint
-from datamodules.standins._movie import mp4
-from datamodules.standins._stand_in import Part, StandIn, rng_of
-from datamodules.standins._voice import Manner, make_speaker, speak
+from datamodules.standins._drawing.draws import rng_of
+from datamodules.standins._drawing.face import Expression, landmarks, make_person, paint
+from datamodules.standins._drawing.movie import mp4
+from datamodules.standins._drawing.voice import Manner, make_speaker, speak
+from datamodules.standins._stand_in import Part, StandIn
 
 VERSION = 1  # raise it when the bytes change
 DIALOGUES, LEAST, MOST = 240, 35, 9999

@@ -9,9 +9,10 @@ import io
 from collections.abc import Iterator
 from functools import partial
 
-from datamodules.standins import ravdess
+from datamodules.standins import _ravdess_trials, ravdess
 from datamodules.standins._dialogue_texts import OPENINGS, SAYINGS, TOPICS, tokenizer
-from datamodules.standins._stand_in import Part, StandIn, rng_of
+from datamodules.standins._drawing.draws import rng_of
+from datamodules.standins._stand_in import Part, StandIn
 
 VERSION = 1
 CLIPS = 96
@@ -35,8 +36,8 @@ def _parts(clips: int, seed: int) -> Iterator[Part]:
     text, texts = io.StringIO(), []
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", "label", "speaker", "text"])
-    labels = list(ravdess.SIGNAL)
-    for number, name in enumerate(ravdess.plan(clips, seed)):
+    labels = list(_ravdess_trials.SIGNAL)
+    for number, name in enumerate(_ravdess_trials.plan(clips, seed)):
         label, speaker = int(name.split("-")[2]) - 1, f"Zoë {name[-2:]}"
         file = f"{DAYS[number % len(DAYS)]}/{speaker} take {number}.mp4"
         texts.append(what_is_said(label, seed, name))
@@ -49,6 +50,6 @@ def _parts(clips: int, seed: int) -> Iterator[Part]:
 CORPUS = StandIn(
     "clips", VERSION, "clips", (CLIPS, 1, 1440), _parts,
     f"Drawn faces and voice-like sound under free names, with labels.csv: {CLIPS} clips, or --clips of them.",
-    more=f", drawings {ravdess.VERSION}",
+    more=f", drawings {_ravdess_trials.VERSION}",
 )  # fmt: skip
 add_arguments, run = CORPUS.add_arguments, CORPUS.run

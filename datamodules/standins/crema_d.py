@@ -13,9 +13,10 @@ from functools import partial
 import numpy as np
 
 from datamodules.catalogues.crema_d import EMOTIONS, SENTENCES
-from datamodules.standins._stand_in import Part, StandIn, rng_of
-from datamodules.standins._voice import Manner, make_speaker, record, speak
-from datamodules.standins.ravdess import SOUNDS, VOICE_NOISE
+from datamodules.standins._drawing.draws import rng_of
+from datamodules.standins._drawing.voice import Manner, make_speaker, record, speak
+from datamodules.standins._ravdess_trials import SOUNDS, VOICE_NOISE
+from datamodules.standins._stand_in import Part, StandIn
 
 VERSION = 1  # raise it when the bytes of a clip change
 ACTORS, CLIPS, RATE = 20, 480, 16_000

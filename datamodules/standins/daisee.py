@@ -5,8 +5,9 @@ Files: ``DataSet/{Train,Validation,Test}/<user>/<clip>/<clip>.mp4`` (128 x 128, 
 levels apart is in `datamodules.standins._engagement`; levels 1 and 2 look alike, as the papers join them.
 """
 
+from datamodules.standins._drawing.draws import rng_of
 from datamodules.standins._engagement import STEPS, Film, film_parts
-from datamodules.standins._stand_in import Part, StandIn, rng_of, table
+from datamodules.standins._stand_in import Part, StandIn, table
 
 VERSION = 1  # raise it when the bytes of a film change
 USERS, CLIPS, SECONDS = 60, 180, 8

@@ -15,7 +15,8 @@ from functools import partial
 from datamodules.catalogues.empathetic.files import HEADER
 from datamodules.reading.emotion_labels import EMOTIONS
 from datamodules.standins._dialogue_texts import LISTENING, OPENINGS, TOPICS, tokenizer
-from datamodules.standins._stand_in import Part, StandIn, rng_of, table
+from datamodules.standins._drawing.draws import rng_of
+from datamodules.standins._stand_in import Part, StandIn, table
 
 VERSION = 1  # raise it when the bytes change
 CONVERSATIONS, LEAST, MOST = 960, 96, 99_999

@@ -24,9 +24,10 @@ import numpy as np
 from datamodules.catalogues.faces import affectnet
 from datamodules.catalogues.faces import raf_db as raf
 from datamodules.catalogues.faces.corpus import CATEGORIES
-from datamodules.standins._face import Array, Expression, Person, landmarks, make_person, paint, place
-from datamodules.standins._movie import picture_file
-from datamodules.standins._stand_in import Part, StandIn, rng_of, table
+from datamodules.standins._drawing.draws import rng_of
+from datamodules.standins._drawing.face import Array, Expression, Person, landmarks, make_person, paint, place
+from datamodules.standins._drawing.movie import picture_file
+from datamodules.standins._stand_in import Part, StandIn, table
 
 VERSION = 1  # raise it when the bytes of a picture change
 CORPORA = ("affectnet", "raf_db", "afew_va")

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from datamodules.standins._stand_in import Part, StandIn, rng_of, table
+from datamodules.standins._drawing.draws import rng_of
+from datamodules.standins._stand_in import Part, StandIn, table
 
 VERSION = 1  # raise it when the bytes change
 CLIPS, SPEAKERS, CLASSES = 96, 6, 3

@@ -9,9 +9,10 @@ Files: ``{train,dev,test}/<session>/{Expert,Novice}_video.mp4`` (128 x 128, 10 f
 import numpy as np
 
 from datamodules.errors import DataError
+from datamodules.standins._drawing.draws import rng_of
+from datamodules.standins._drawing.face import Array
 from datamodules.standins._engagement import STEPS, Film, film_parts
-from datamodules.standins._face import Array
-from datamodules.standins._stand_in import Part, StandIn, rng_of
+from datamodules.standins._stand_in import Part, StandIn
 
 VERSION = 1  # raise it when the bytes of a film change
 CLIPS, SECONDS, RATE = 32, 24, 25

@@ -13,8 +13,8 @@ from functools import partial
 
 import numpy as np
 
+from datamodules.standins._ravdess_trials import CLIPS, LOOKS, SOUNDS, cues, plan
 from datamodules.standins._stand_in import Part, StandIn
-from datamodules.standins.ravdess import CLIPS, LOOKS, SOUNDS, cues, plan
 
 VERSION = 1  # raise it when the bytes change
 FILES = ("au_mfcc.npz", "mfcc_44k.npz")
@@ -40,7 +40,8 @@ def make_clip(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return units.astype(np.float32), (cepstrum + rng.normal(0, 12, cepstrum.shape)).astype(np.float32)
 
 
-def _files(clips: int, seed: int) -> tuple[bytes, bytes]:
+def feature_files(clips: int, seed: int) -> tuple[bytes, bytes]:
+    """Make the two `FILES`."""
     names = np.array(sorted(plan(clips, seed)))
     units, cepstra = (np.stack(arrays) for arrays in zip(*(make_clip(name, seed) for name in names), strict=True))
     fields = np.array([[int(field) for field in name.split("-")] for name in names])
@@ -63,7 +64,7 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
 
 CORPUS = StandIn(
     "ravdess_features", VERSION, "trials", (CLIPS, 1, CLIPS),
-    lambda clips, seed: [Part(FILES, partial(_files, clips, seed))],
+    lambda clips, seed: [Part(FILES, partial(feature_files, clips, seed))],
     f"Invented action units and MFCCs under RAVDESS names: {CLIPS} trials, or --clips of them.",
 )  # fmt: skip
 add_arguments, run = CORPUS.add_arguments, CORPUS.run

@@ -28,11 +28,12 @@ import cv2
 import numpy as np
 
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES, COLUMNS, SOURCES
-from datamodules.standins._collage import Cutout, Recipe, draw_clip, make_cutout
-from datamodules.standins._face import Expression, Image, landmarks, make_person, paint
-from datamodules.standins._movie import mp4, picture_file
-from datamodules.standins._stand_in import Part, StandIn, rng_of, table
-from datamodules.standins._voice import Manner, make_speaker, record, speak
+from datamodules.standins._drawing.collage import Cutout, Recipe, draw_clip, make_cutout
+from datamodules.standins._drawing.draws import rng_of
+from datamodules.standins._drawing.face import Expression, Image, landmarks, make_person, paint
+from datamodules.standins._drawing.movie import mp4, picture_file
+from datamodules.standins._drawing.voice import Manner, make_speaker, record, speak
+from datamodules.standins._stand_in import Part, StandIn, table
 
 VERSION = 1  # raise it when the bytes of a clip change
 CLIPS, LEAST = 180, 9

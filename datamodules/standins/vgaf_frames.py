@@ -1,6 +1,6 @@
 """Synthetic clips for VGAF: cut-out faces of one emotion on backgrounds, as frames or as tensors, with a log.
 
-The generator of Augusma, Vaufreydaz and Letué (ICMI 2023) with all its options (`datamodules.standins._collage`).
+The generator of Augusma, Vaufreydaz and Letué (ICMI 2023) with all its options (`collage` draws the clips).
 Different from theirs: inputs are sorted, so that a seed means the same on every file system; every class draws from a
 stream of its own; all classes in one run; ``sources.csv`` says what each clip was made of and how often a face found no
 room; and tensors can be written at once, where theirs are pictures that their loader cannot read.
@@ -31,9 +31,9 @@ from datamodules.catalogues.vgaf.layout import KINDS, Clip, folder_number, synth
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import read_object
 from datamodules.sinks.tensors import give_sounds, write_tensor
-from datamodules.standins._collage import Recipe, draw_clip, read_cutout, read_picture
-from datamodules.standins._face import Image
-from datamodules.standins._movie import picture_file
+from datamodules.standins._drawing.collage import Recipe, draw_clip, read_cutout, read_picture
+from datamodules.standins._drawing.face import Image
+from datamodules.standins._drawing.movie import picture_file
 from datamodules.standins._stand_in import table
 from datamodules.standins._vgaf_plan import Video, checked_recipe, plan, read_origins
 from datamodules.store.journal import Journal

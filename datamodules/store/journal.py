@@ -109,11 +109,7 @@ class Journal:
         self._positions.append(sum(self._positions[-1:]) + len(line))
 
     def append(self, record: Any, chunks: Sequence[bytes]) -> None:
-        """Append one chunk to each file, then log the record.
-
-        Raises:
-            OSError: The disk is full.
-        """
+        """Append one chunk to each file, then log the record."""
         ends = [end + len(chunk) for end, chunk in zip(self.ends, chunks, strict=True)]
         for file, chunk in zip(self._open, chunks, strict=True):
             file.write(chunk)

@@ -159,9 +159,6 @@ class StoreWriter:
         Args:
             ids: All clips of the source in the order in which they are added.
             hashes: id -> present hash, at least of those `ids` that are in `done`.
-
-        Raises:
-            DataError: A clip changed, vanished or came in between.
         """
         skipped = {row["id"] for row in self.skipped}
         for position, id in enumerate(self.done):
@@ -253,11 +250,7 @@ class StoreWriter:
             self._journal = None
 
     def finish(self, versions: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Write index, skipped list and manifest, then ``COMPLETE``; return the manifest.
-
-        Args:
-            versions: Tools that made the bytes, for the record only.
-        """
+        """Write index, skipped list and manifest, then ``COMPLETE``; return the manifest."""
         if self._journal is None:
             return Store(self.folder).manifest
         self._journal.sync()

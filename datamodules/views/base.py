@@ -163,9 +163,6 @@ class View(ABC):
 
         Args:
             option: What names the view on the command line, ``--views.NAME``.
-
-        Raises:
-            DataError: One is out of range.
         """
         for name, (least, most) in self.limits.items():
             value = getattr(self, name)

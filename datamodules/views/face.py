@@ -9,10 +9,11 @@ from av.video.frame import VideoFrame
 
 from datamodules.entries import Box, Entry, Media, Scan
 from datamodules.errors import MediaError
-from datamodules.media.blazeface import FoundFace, find_faces
+from datamodules.media.blazeface import find_faces
 from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import LEAST, detect_boxes
-from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, level
+from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person
+from datamodules.media.found_face import FoundFace, level
 from datamodules.media.letterbox import letter_box
 from datamodules.media.near_duplicates import thumbnail
 from datamodules.media.people_in_picture import Followed
@@ -122,9 +123,6 @@ def find_one(path: Path, image: np.ndarray, region: Box | None, person: str) -> 
         image: uint8 RGB ``(H, W, 3)``.
         region: The part to search; the whole picture where not given.
         person: Whose.
-
-    Raises:
-        MediaError: There is none.
     """
     left, top, part = _part(image, region)
     faces = find_faces(part) if min(part.shape[:2]) >= LEAST else []
@@ -142,9 +140,6 @@ def find_face(path: Path, image: np.ndarray, region: Box | None = None) -> Box:
         path: Named in the error.
         image: uint8 RGB ``(H, W, 3)``.
         region: The part to search; the whole picture where not given.
-
-    Raises:
-        MediaError: There is none.
     """
     left, top, part = _part(image, region)
     try:

@@ -11,11 +11,11 @@ from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Media, Scan
 from datamodules.errors import DataError, MediaError
-from datamodules.media.blazeface import FoundFace
 from datamodules.media.clip import Clip
 from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import crop, detect_boxes
-from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, follow, level
+from datamodules.media.finder import OPTIONS, Finder, check_finder, check_person, follow
+from datamodules.media.found_face import FoundFace, level
 from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.landmarks import FaceQuery, Rows, landmark_boxes
 from datamodules.reading.feature_csv import CONFIDENCE

@@ -34,11 +34,7 @@ class Functionals(WholeClip):
     rate: int = 16000
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
-        """Refuse to begin without openSMILE.
-
-        Raises:
-            DataError: It is missing.
-        """
+        """Refuse to begin without openSMILE."""
         if find_spec("opensmile") is None:
             raise DataError(
                 f"{option}: openSMILE, of audEERING's research licence (no commercial use), is missing: pip install "

@@ -9,7 +9,7 @@ from av.video.frame import VideoFrame
 
 from datamodules.entries import Entry, Scan, Series
 from datamodules.errors import LackingError, MediaError
-from datamodules.shapes.window_rules import FPS
+from datamodules.shapes.grids.window_rules import FPS
 from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
 
 

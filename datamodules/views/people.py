@@ -33,7 +33,7 @@ from datamodules.media.frames import shown_size, to_rgb
 from datamodules.media.letterbox import letter_box
 from datamodules.media.people_in_picture import Followed
 from datamodules.reading.matches import print_unmatched
-from datamodules.shapes.window_rules import FPS
+from datamodules.shapes.grids.window_rules import FPS
 from datamodules.store.reader import Store
 from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
 

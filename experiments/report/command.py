@@ -1,25 +1,37 @@
-"""``cli.py report``: every table as Markdown, LaTeX and one self-contained HTML file, from result files only."""
+"""``cli.py report``: tables and single runs as Markdown, LaTeX and self-contained HTML, from result files alone."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from atomic_files import write_atomic
 from datamodules.errors import DataError
-from experiments.report.across_tables import heat_maps
-from experiments.report.against_tables import OPTION, against
+from experiments.report.heat_maps import heat_maps
 from experiments.report.markup import one_line
 from experiments.report.plots import figures, run_pictures
 from experiments.report.readme import has_block, update_readme
-from experiments.report.renderings import html, index_html, markdown, readme_block, whole_latex, whole_markdown
-from experiments.report.report_tables import report_of
-from experiments.report.run_report import report_runs
-from experiments.report.text_table import Report
-from experiments.reproduce.committed import read_committed, write_committed
-from experiments.reproduce.finished_cells import failures, read_cells
+from experiments.report.renderings import (
+    html,
+    index_html,
+    markdown,
+    readme_block,
+    run_html,
+    run_markdown,
+    whole_latex,
+    whole_markdown,
+)
+from experiments.report.tables import run_tables
+from experiments.report.tables.against_tables import OPTION, against
+from experiments.report.tables.report_tables import report_of
+from experiments.report.tables.text_table import Picture, Report
 from experiments.reproduce.plan import Planner
-from experiments.reproduce.table import table_names
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.committed import read_committed, write_committed
+from experiments.reproduce.tables.finished_cells import failures, read_cells
+from experiments.reproduce.tables.table import table_names
+from experiments.reproduce.tables.table_file import read_table
+from experiments.results.cell import pictures_in
+from experiments.results.run import Run, read_runs
 from experiments.scores.table_scores import Summary, summarise
 from experiments.settings.config import PROJECT
 
@@ -192,3 +204,48 @@ def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
     else:
         page = folder / f"{reports[0].summary.table.name}.html"
     return [*lines, f"report: {page}"]
+
+
+def report_runs(folders: Sequence[Path], out: Path | None, others: Sequence[Path] = ()) -> list[str]:
+    """Write ``report.md`` and ``report.html`` on the folds and seeds of one experiment.
+
+    Args:
+        folders: Folders of runs, or that hold such folders.
+        out: Where the files go; the run's folder where not given, of several runs the one that holds them.
+        others: Published class probabilities to compare with.
+
+    Returns:
+        Lines to print: the report, and the path of the page to open.
+
+    Raises:
+        DataError: If there is no finished run, or what is there is no whole one.
+    """
+    runs = read_runs(folders)
+    place = out or runs[0].folder
+    if not out and len(runs) > 1:
+        place = Path(os.path.relpath(os.path.commonpath([run.folder.resolve() for run in runs])))
+    report = run_tables.report_of(runs)
+    if others:
+        first, selections = runs[0].result, run_tables.selections_of(runs)
+        rows = {
+            run_tables.SELECTIONS[name]: (first["class_names"], run_tables.classes_of(runs, name))
+            for name in selections
+        }
+        report.tables[2:2] = against(others, rows, first["group_name"])
+    text = run_markdown(report)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        write_atomic(place / "report.md", text)
+        write_atomic(place / "report.html", run_html(report, _pictures(runs)))
+    except OSError as error:
+        raise DataError(f"cannot write {place}: {error.strerror}; name another folder with --out") from error
+    return [text.rstrip("\n"), "", f"report: {place / 'report.html'}"]
+
+
+def _pictures(runs: Sequence[Run]) -> list[Picture]:
+    """Return the pictures that runs left, with captions."""
+    found: list[Picture] = []
+    for run in runs:
+        of = f"fold {run.key[0]}, seed {run.key[1]}: " if len(runs) > 1 else ""
+        found += [(f"{of}{path.stem}", path.read_bytes()) for path in pictures_in(run.folder)]
+    return found

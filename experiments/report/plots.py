@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.report.text_table import METRICS, STAMP, TITLES, Picture, metric_name
-from experiments.reproduce.table import COLUMNS
+from experiments.report.tables.text_table import METRICS, STAMP, TITLES, Picture, metric_name
+from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.cell import Cell
 from experiments.results.stamps import TRANSDUCTIVE
-from experiments.scores import statistics, subgroups
+from experiments.scores import subgroups
 from experiments.scores.column_score import Score
+from experiments.scores.metrics import statistics
 from experiments.scores.table_scores import RowSummary, Summary
 
 if TYPE_CHECKING:  # importing matplotlib costs a second: only who draws pays for it

@@ -14,7 +14,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from experiments.report import markup
-from experiments.report.text_table import NOT_RUN, STAMP, Picture, Report, RunReport, TextTable
+from experiments.report.tables.text_table import NOT_RUN, STAMP, Picture, Report, RunReport, TextTable
 from experiments.results.quantities import NONE
 
 TEMPLATES = Path(__file__).with_name("templates")

@@ -6,7 +6,7 @@ nobody in it has trained the model.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,10 @@ from atomic_files import write_atomic
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import read_object
 from datamodules.recipe import catalogue_class
-from experiments.reproduce.missing import REPORTED, checkpoint_of, one_trainer
+from experiments.reproduce.evaluations import REPORTED, checkpoint_of, one_trainer
 from experiments.reproduce.plan import Job
-from experiments.reproduce.table import Across, Row, Table
-from experiments.reproduce.table_entries import AcrossEntry, MapEntry, read_entry
-from experiments.results.crossing import ABOUT, FOLDER, PREDICTIONS, LabelMap, shared_labels, shared_probabilities
+from experiments.reproduce.tables.table import Table
+from experiments.results.label_map import ABOUT, FOLDER, PREDICTIONS, LabelMap, shared_labels, shared_probabilities
 from experiments.results.needs import request_hash
 from experiments.results.request import data_manifest
 from experiments.settings.config import Config
@@ -54,53 +53,6 @@ class CrossEvaluation:
     def folder(self) -> Path:
         """Where it goes."""
         return self.directory / FOLDER / self.corpora[1]
-
-
-def read_across(content: Any, rows: Sequence[Row], path: Path, *, synthetic: bool) -> tuple[Across, list[Row]]:
-    """Return the part ``across`` of a table, and its rows once per corpus, ``<row>-<corpus>``.
-
-    Args:
-        content: The part: ``corpora``, and ``maps`` of ``between`` two of them and ``classes``.
-        rows: Rows of the table.
-        path: The table.
-        synthetic: Whether the stand-ins are read.
-
-    Raises:
-        DataError: Two corpora have no map, or something is none.
-    """
-    where = f"{path}: across"
-    entry = read_entry(AcrossEntry, content, where)
-    if len(set(entry.corpora)) < max(2, len(entry.corpora)):
-        raise DataError(f"{where}: corpora: expected two or more, each once, found {entry.corpora!r}")
-    maps = {}
-    for number, part in enumerate(entry.maps, start=1):
-        one = read_entry(MapEntry, part, f"{where}: map {number}")
-        if len(set(one.between)) != 2 or not set(one.between) <= set(entry.corpora):
-            raise DataError(f"{where}: map {number}: between: expected two of {', '.join(entry.corpora)}")
-        texts = {str(own): None if other is None else str(other) for own, other in one.classes.items()}
-        if not any(texts.values()):
-            raise DataError(f"{where}: map {number}: classes: no class has a counterpart")
-        told = f"{where}: map between {' and '.join(one.between)}"
-        maps[frozenset(one.between)] = LabelMap((one.between[0], one.between[1]), texts, told)
-    for place, first in enumerate(entry.corpora):
-        for second in entry.corpora[place + 1 :]:
-            if frozenset((first, second)) not in maps:
-                raise DataError(
-                    f"{where}: no map of classes between {first} and {second}; add one under maps: every class of "
-                    f"{first} and its counterpart in {second}, null where it has none"
-                )
-    models = {row.name: row.label for row in rows}
-    if needy := [row.name for row in rows if row.needs]:
-        raise DataError(f"{where}: row {needy[0]} needs other rows, which stand once per corpus here; leave it out")
-
-    def on(row: Row, corpus: str) -> Row:
-        root = Path("data", *(["synthetic"] if synthetic else []), corpus)
-        overrides = {**row.overrides, "data.init_args.root": str(root)}
-        label = f"{row.label}, trained on {corpus}"
-        return replace(row, name=f"{row.name}-{corpus}", label=label, overrides=overrides, corpus=corpus)
-
-    # Rows of one corpus together: they are compared with the row above.
-    return Across(tuple(entry.corpora), models, maps), [on(row, corpus) for corpus in entry.corpora for row in rows]
 
 
 def check_classes(table: Table) -> None:

@@ -14,11 +14,12 @@ from statistics import mean
 from datamodules.errors import DataError
 from experiments.errors import Interrupted
 from experiments.reproduce.across import check_classes, evaluate_across, pending_across
-from experiments.reproduce.missing import evaluate_all, pending
+from experiments.reproduce.evaluations import evaluate_all
+from experiments.reproduce.missing import evaluate_missing, pending
 from experiments.reproduce.plan import Job, Planner, Selection, option
 from experiments.reproduce.runner import Outcome, call, interruptible, run_jobs, typed
-from experiments.reproduce.table import PROTOCOLS, Table
-from experiments.reproduce.table_file import read_table
+from experiments.reproduce.tables.table import PROTOCOLS, Table
+from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import State, read_result, state
 from experiments.results.needs import recorded_request
 from experiments.results.quantities import duration
@@ -131,7 +132,7 @@ def _reproduce(
         outcome.failed |= evaluate_all(crossed, workers, evaluate_across, "on other corpora")
     lost = [found for planner in ready for found in pending(planner.table, planner.jobs(selection), outcome.done)]
     if lost:
-        outcome.failed |= evaluate_all(lost, workers)
+        outcome.failed |= evaluate_all(lost, workers, evaluate_missing, "under missing modalities")
     for line in report(planners) if report else ():
         print(line)
     for name, reason in outcome.failed.items():

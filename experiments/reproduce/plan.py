@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from datamodules.errors import DataError
-from experiments.reproduce.own_clips import obstacle, store_name
-from experiments.reproduce.table import CellKey, Cells, Row, Table
+from experiments.reproduce.tables.own_clips import obstacle, store_name
+from experiments.reproduce.tables.table import CellKey, Cells, Row, Table
 from experiments.results.cell import run_directory
 from experiments.results.needs import request_hash
 from experiments.results.request import (

@@ -7,8 +7,7 @@ from pathlib import Path
 from datamodules.errors import DataError
 from experiments.results.cell import predictions_of, read_result, values_of
 from experiments.results.needs import recorded_request
-from experiments.results.predictions import Predictions
-from experiments.results.values import Values
+from experiments.results.predictions import Predictions, Values
 from experiments.settings.config import Config
 
 # Of runs that are reported as one.

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from experiments.results.predictions import Predictions
-from experiments.scores import statistics
-from experiments.scores.statistics import Array
+from experiments.scores.metrics import statistics
+from experiments.scores.metrics.statistics import Array
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.reproduce.table import COLUMNS, Table
+from experiments.reproduce.tables.table import COLUMNS, Table
 from experiments.results.cell import Cell
 from experiments.results.predictions import subset_name, subset_of
-from experiments.scores.statistics import metric_of
+from experiments.scores.metrics.statistics import metric_of
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from experiments.results.predictions import Predictions
-from experiments.results.values import Values
-from experiments.scores import sentiment_score, statistics, value_score
-from experiments.scores.statistics import Array
+from experiments.results.predictions import Predictions, Values
+from experiments.scores.metrics import sentiment_score, statistics, value_score
+from experiments.scores.metrics.statistics import Array
 
 Runs = Mapping[tuple[int, int], Predictions]  # by fold and seed
 ValueRuns = Mapping[tuple[int, int], Values]

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from experiments.reproduce.table import COLUMNS, Cells, Row, Table
+from experiments.reproduce.tables.table import COLUMNS, Cells, Row, Table
 from experiments.results.cell import Cell
 from experiments.results.predictions import Predictions
 from experiments.results.stamps import stamped
-from experiments.scores import statistics, subgroups, value_rows
+from experiments.scores import subgroups, value_rows
 from experiments.scores.column_score import Score, score_of
+from experiments.scores.metrics import statistics
 from experiments.scores.robustness import Robustness, curves, subset_means
 from experiments.scores.run_score import Scored
 from experiments.settings.config import Config

@@ -5,9 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
-from experiments.reproduce.table import COLUMNS
+from experiments.reproduce.tables.table import COLUMNS
 from experiments.results.cell import Cell
-from experiments.scores import statistics
+from experiments.scores.metrics import statistics
 from experiments.scores.run_score import Scored, score_values
 
 Cells = Mapping[tuple[str, int, int], Cell]  # of a row, by protocol, fold and seed

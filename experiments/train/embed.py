@@ -1,18 +1,21 @@
 """Run frozen encoders over a corpus once and make training read their embeddings (contract 4).
 
-``<corpus>/embeddings/<key>/`` holds ``<modality>.f32``, one row per item of the prepared store in its order,
-``manifest.json`` and, written last, ``COMPLETE``. The key is a hash of everything the values depend on: the encoder and
-its weights, the preparation and its fingerprint. Killed at any point, filling goes on after the last whole chunk.
+``<corpus>/embeddings/<key>/`` holds ``<modality>.f32``, one row per item of the prepared store in its order (where an
+encoder hands over all of its states, those of a whole item, zeros behind them), ``manifest.json`` and, written last,
+``COMPLETE``. The key is a hash of everything the values depend on: the encoder and its weights, the preparation and its
+fingerprint. Killed at any point, filling goes on after the last whole chunk.
 """
 
 import hashlib
 import inspect
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
@@ -65,7 +68,7 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
         modality: Which of its modalities.
 
     Returns:
-        float32 ``(items, D)`` in the order of the store.
+        float32 ``(items, D)``, or ``(items, T, D)`` of states, in the order of the store.
     """
     encoder.eval()
     count = data.count_items(modality)
@@ -82,7 +85,7 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
                     f"{modality}: {count:,} items once through the frozen {type(encoder).__name__}: {folder}"
                 )
                 try:
-                    width = _compute(encoder, data, modality, path)
+                    shape = _compute(encoder, data, modality, path)
                 except DataError as error:  # a file that was damaged says so itself
                     raise UsageError(str(error)) from error
                 except ValueError as error:  # of the encoder or the data, not of the disk
@@ -90,7 +93,8 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
                         f"the frozen {type(encoder).__name__} cannot read {modality} of shape "
                         f"{list(data.items(modality, 0, 1).shape[1:])}: {error}"
                     ) from error
-                manifest = {"schema": 1, "key": key, "modality": modality, "items": count, "width": width}
+                manifest = {"schema": 1, "key": key, "modality": modality, "items": count, "width": math.prod(shape)}
+                manifest |= {"steps": shape[0]} if len(shape) > 1 else {}
                 manifest |= {"source": data.fingerprint, "synthetic": data.synthetic, "encoder": str(encoder)}
                 manifest["sha256"] = sha256_file(path)
                 write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
@@ -102,35 +106,41 @@ def embeddings(encoder: nn.Module, data: EmotionDataModule, modality: str) -> Te
         # What an earlier version kept has no digest: it is taken as it is.
         if kept.get("sha256", found := sha256_file(path)) != found:
             raise ValueError(f"{path.name} is not what was computed")
+        shape = [count, *([int(kept["steps"]), -1] if "steps" in kept else [width])]
         # Copy on write: torch wants memory it may write to.
-        return torch.from_numpy(np.memmap(path, np.float32, "c", shape=(count, width)))
+        return torch.from_numpy(np.memmap(path, np.float32, "c", shape=(count, width)).reshape(shape))
     except UsageError:
         raise
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder}: the embeddings cannot be kept or read ({error}); delete that folder") from error
 
 
-def _compute(encoder: nn.Module, data: EmotionDataModule, modality: str, path: Path) -> int:
-    """Fill the file from where it ends; return the number of values per item."""
+def _compute(encoder: nn.Module, data: EmotionDataModule, modality: str, path: Path) -> list[int]:
+    """Fill the file from where it ends; return the shape of what there is of an item."""
     count = data.count_items(modality)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder.to(device)
+
+    def said(start: int, stop: int) -> Tensor:
+        made: Tensor = encoder(data.items(modality, start, stop).to(device)).float().cpu()
+        # How many states there are may depend on the longest item of a batch.
+        return F.pad(made, (0, 0, 0, shape[0] - made.shape[1])) if made.ndim == 3 else made
+
     with torch.no_grad():
-        width = encoder(data.items(modality, 0, 1).to(device)).shape[1]
-        done = path.stat().st_size // (4 * width * CHUNK) * CHUNK if path.exists() else 0
+        whole = torch.ones_like(data.items(modality, 0, 1))  # without padding
+        shape = list(encoder(whole.to(device)).shape[1:])
+        size = 4 * math.prod(shape)
+        done = path.stat().st_size // (size * CHUNK) * CHUNK if path.exists() else 0
         with path.open("r+b" if done else "wb") as file:
-            file.truncate(4 * width * done)  # a part of a chunk may not have been written whole
+            file.truncate(size * done)  # a part of a chunk may not have been written whole
             file.seek(0, 2)
             for start in range(done, count, CHUNK):
                 stop = min(start + CHUNK, count)
-                said = [
-                    encoder(data.items(modality, at, min(at + BATCH, stop)).to(device)).float().cpu()
-                    for at in range(start, stop, BATCH)
-                ]
-                file.write(torch.cat(said).numpy().tobytes())
+                parts = [said(at, min(at + BATCH, stop)) for at in range(start, stop, BATCH)]
+                file.write(torch.cat(parts).numpy().tobytes())
                 file.flush()
     encoder.cpu()
-    return int(width)
+    return shape
 
 
 def _key(encoder: nn.Module, data: EmotionDataModule, modality: str) -> str:

@@ -40,7 +40,7 @@ from experiments.train import pairing
 from experiments.train.embed import use_frozen_encoders
 from experiments.train.foreign import check_trainer, explain
 from experiments.train.lean import NoProfiler, skip_empty_hooks
-from experiments.train.run_folder import begin, enter
+from experiments.train.run_folder import begin, enter, folder_of, sweep_folder
 from experiments.train.run_record import RecordConfig, record_result
 from experiments.train.tested_checkpoints import score_selections
 from lightning_modules.base import EmotionTask
@@ -59,21 +59,21 @@ class EmotionCLI(LightningCLI):
     def __init__(self, arguments: Sequence[str], held: contextlib.ExitStack | None = None) -> None:
         self.held = held or contextlib.ExitStack()  # what is let go when the command has ended
         self.arguments = list(arguments)
-        default = {
-            "default_config_files": [str(HERE / "_trainer.yaml")],
-            "epilog": f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}",
-        }
         self.is_running = False
         try:
-            self._run(default)
+            self._run()
         except Exception as error:
             if not self.is_running:
                 raise
             self._raise_readable(error)
             raise
 
-    def _run(self, default: dict[str, Any]) -> None:
+    def _run(self) -> None:
         """Parse, build and run, as Lightning's constructor does."""
+        default = {
+            "default_config_files": [str(HERE / "_trainer.yaml")],
+            "epilog": f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}",
+        }
         super().__init__(
             EmotionTask,
             EmotionDataModule,
@@ -171,11 +171,8 @@ class EmotionCLI(LightningCLI):
             if isinstance(error, Finished | OSError) or any(hasattr(cause, "exit_code") for cause in causes):
                 raise
             path, cause = self.config[self.subcommand].get("ckpt_path"), causes[-1]
-            source = (
-                f"--ckpt_path {path}: what it says of its model" if path else "what the settings say of model or data"
-            )
-            reason = f"{type(cause).__name__}: {first_line(cause, 160)}"
-            raise UsageError(f"{source} cannot be built ({reason})") from error
+            of = f"--ckpt_path {path}: what it says of its model" if path else "what the settings say of model or data"
+            raise UsageError(f"{of} cannot be built ({type(cause).__name__}: {first_line(cause, 160)})") from error
         finally:
             if collects:
                 gc.enable()
@@ -187,7 +184,10 @@ class EmotionCLI(LightningCLI):
         if config.trainer.fast_dev_run:  # leaves nothing behind
             options.callbacks = [c for c in options.callbacks or [] if not getattr(c, "leaves_files", False)]
         else:
-            folder = self._run_folder() if self.subcommand == "fit" else self._evaluation_folder()
+            if self.subcommand == "fit":
+                folder = self._run_folder()
+            else:
+                folder = Path(config.trainer.default_root_dir or folder_of(Path(config.ckpt_path)))
             kwargs["default_root_dir"] = str(folder)
             os.environ.setdefault("WANDB_DIR", str(folder))
             options.callbacks = list(options.callbacks or [])
@@ -216,24 +216,16 @@ class EmotionCLI(LightningCLI):
         named = [name for name in names if name != "config" and not name.startswith("_")]
         return check_name(named[0], "--config") if named else type(self.model).__name__.lower()
 
-    def _evaluation_folder(self) -> Path:
-        config = self.config[self.subcommand]
-        if config.trainer.default_root_dir:
-            return Path(config.trainer.default_root_dir)
-        checkpoint = Path(config.ckpt_path)
-        return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-
     def _run_folder(self) -> Path:
         data: EmotionDataModule = self.datamodule
         data.split_sizes()  # what is wrong with the data shows before a folder is made
         config = self.config["fit"]
         self.request = request.request_from_command(self.arguments[1:], corpus=data.corpus, data=data.fingerprint)
+        key = data.protocol, data.fold, config.seed_everything
         folder = Path(
             config.trainer.default_root_dir
-            or self._sweep_directory()
-            or results.run_directory(
-                self._experiment(), data.protocol, data.fold, config.seed_everything, synthetic=data.synthetic
-            )
+            or sweep_folder(self._experiment())
+            or results.run_directory(self._experiment(), *key, synthetic=data.synthetic)
         )
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             enter(folder, self.held)
@@ -247,14 +239,6 @@ class EmotionCLI(LightningCLI):
         else:
             state = results.state(folder, self.request)
         self._resume(folder, state)
-
-    def _sweep_directory(self) -> Path | None:
-        """Return the folder of a sweep's run: each has its own, as they differ in settings alone."""
-        sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
-        if not sweep or not run:
-            return None
-        names = check_name(sweep, "WANDB_SWEEP_ID"), check_name(run, "WANDB_RUN_ID")
-        return Path("runs", "sweeps", self._experiment(), *names)
 
     def _resume(self, folder: Path, state: str) -> None:
         last = folder / "checkpoints" / "last.ckpt"

@@ -1,11 +1,13 @@
-"""The folder of a run at a fresh start: nothing finished is lost, nothing changed is mixed in."""
+"""The folder of a run: which it is, and at a fresh start nothing finished is lost, nothing changed is mixed in."""
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
 from datamodules.errors import Busy
 from datamodules.locks import hold, is_held_by_parent
+from datamodules.reading.names import check_name
 from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
@@ -34,6 +36,20 @@ def enter(folder: Path, held: contextlib.ExitStack) -> None:
     except OSError as error:
         if not (folder / "result.json").exists():  # a finished run is left as it is, wherever it is kept
             raise UsageError(f"--trainer.default_root_dir {folder}: {error.strerror}") from error
+
+
+def folder_of(checkpoint: Path) -> Path:
+    """Return the folder of the run that a checkpoint is of; its own, where it lies elsewhere."""
+    return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+
+
+def sweep_folder(experiment: str) -> Path | None:
+    """Return the folder of a sweep's run: each has its own, as they differ in settings alone."""
+    sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
+    if not sweep or not run:
+        return None
+    names = check_name(sweep, "WANDB_SWEEP_ID"), check_name(run, "WANDB_RUN_ID")
+    return Path("runs", "sweeps", experiment, *names)
 
 
 def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from lightning_modules.base import Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_backbone_weights, timm_backbone
-from lightning_modules.nn.layer_groups import Frozen, LayerGroups, backbone_stages
 from lightning_modules.nn.layers import Positions
 from lightning_modules.nn.modality_encoders import encoder_stages
+from lightning_modules.nn.networks.layer_groups import Frozen, LayerGroups, backbone_stages
 from lightning_modules.nn.pretrained_encoder import PretrainedEncoder, StillEncoder
 
 SMALLEST = 106  # pixels that four times three unpadded convolutions and a pooling need

@@ -14,19 +14,22 @@ What differs from the released code (docs/papers.md lists all of it):
 - An absent modality is zero from its features on, and the audio finds nothing in an absent video.
 """
 
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_modules.base import Batch, EmotionTask, Stages
+from lightning_modules.base import Batch, Stages
 from lightning_modules.emotiw.encoders import AudioEncoder as AudioEncoder
 from lightning_modules.emotiw.encoders import FrameGroups
 from lightning_modules.emotiw.encoders import VideoEncoder as VideoEncoder
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.inputs import kind_of
-from lightning_modules.nn.modality_encoders import keep_plain
+from lightning_modules.nn.modality_encoders import EncodedTask, keep_plain, kinds_read
+from lightning_modules.nn.state_pooling import masked_mean
+
+GROUPS = 5  # of a clip's frames, where there are no spectrograms: one a second
 
 
 def pool_segments(x: Tensor, segments: int) -> Tensor:
@@ -52,7 +55,24 @@ def pool_segments(x: Tensor, segments: int) -> Tensor:
     return x.view(len(x), segments, -1, x.shape[2]).mean(2)
 
 
-class EmotiW(EmotionTask):
+def segment_means(x: Tensor, valid: Tensor | None, segments: int) -> Tensor:
+    """Return means of nearly equally many consecutive steps that count.
+
+    Args:
+        x: ``(B, T, D)``.
+        valid: Those that count, bool ``(B, T)``; all where None.
+        segments: How many are left; one that no step is in is zero.
+
+    Returns:
+        ``(B, segments, D)``.
+    """
+    counts = torch.ones_like(x[:, :, 0], dtype=torch.bool) if valid is None else valid
+    place = (counts.cumsum(1) - 1) * segments // counts.sum(1, keepdim=True).clamp_min(1)
+    parts = [counts & (place == part) for part in range(segments)]
+    return torch.stack([masked_mean(x, part) for part in parts], dim=1)
+
+
+class EmotiW(EncodedTask):
     """The emotion of a group of people in a clip, from its sound, its frames, or both.
 
     With both, ``A`` is the audio, ``V`` the video pooled to as many steps, and ``C = MHA(A, V, V)`` without residual
@@ -70,7 +90,9 @@ class EmotiW(EmotionTask):
         cross_heads: Heads of the attention between audio and video.
         cross_dropout: Of its weights.
         residual: Add the audio to what it found and normalise, which the paper does not.
-        encoders: ``video``, any encoder of pictures in place of the paper's.
+        encoders: ``audio`` and ``video``, other encoders in place of the paper's. One of pictures reads frames as the
+            paper's does. Others give states, or a vector, which is one step; a flattening head has the means of their
+            segments.
         **kwargs: See `EmotionTask`.
 
     Raises:
@@ -93,23 +115,60 @@ class EmotiW(EmotionTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
-        keep_plain(self, encoders)
-        if unknown := set(encoders or {}) - {"video"}:
+        if unknown := set(encoders or {}) - {"audio", "video"}:
             raise TaskError(
-                f"model.encoders.{min(unknown)}: EmotiW takes another encoder of its video alone; model.audio reads "
-                "its spectrograms"
+                f"model.encoders.{min(unknown)}: EmotiW has audio attend to video; call the encoders so, and say by "
+                "--data.arrays what these are"
             )
-        network = FrameGroups(encoders["video"]) if encoders else video
-        video = cast("VideoEncoder | None", network)
-        self.audio, self.video = audio, video
-        counts = {}
-        for modality, encoder, channels in (("audio", audio, 1), ("video", video, 3)):
+        any_of = dict(encoders or {})
+        self.audio = None if "audio" in any_of else audio
+        if "video" in any_of and input_shapes.get("video", [0, 0])[1:2] == [3]:
+            self.video: VideoEncoder | FrameGroups | None = FrameGroups(any_of.pop("video"))
+        else:
+            self.video = None if "video" in any_of else video
+        self.take_encoders(any_of, fewest=1, states=True)
+        keep_plain(self, encoders)
+        counts, sizes = {}, dict(self.encoders.channels) if self.encoders is not None else {}
+        for modality, encoder, channels in (("audio", self.audio, 1), ("video", self.video, 3)):
             if encoder is not None:
                 counts[modality], height, width = self._frames(modality, channels)
                 encoder.check(height, width)
-        if not counts:
+                sizes[modality] = encoder.channels
+        if not sizes:
             raise TaskError("EmotiW needs model.audio (AudioEncoder), model.video (VideoEncoder), or both")
         self.flatten = head == "flatten"
+        if any_of:  # steps of any number; frames go by the groups that the data would have them embedded in
+            alone = counts.get("video", 1)
+            self.steps = counts.get("audio", GROUPS if alone % GROUPS == 0 else alone)
+            self.segments = segments if self.flatten else 1
+        else:
+            self._set_steps(counts, segments)
+        self.cross: nn.MultiheadAttention | None = None
+        self.cross_norm: nn.LayerNorm | None = None
+        joined = [sizes[modality] for modality in ("audio", "video") if modality in sizes]
+        if len(joined) == 2:
+            size, other = joined
+            if size % cross_heads:
+                raise TaskError(f"model.cross_heads: {cross_heads} does not divide the {size} channels of the audio")
+            self.cross = nn.MultiheadAttention(
+                size, cross_heads, cross_dropout, kdim=other, vdim=other, batch_first=True
+            )
+            self.cross_norm = nn.LayerNorm(size) if residual else None
+            joined = [size, size, other]
+        self.head = nn.Linear(sum(joined) * self.segments, num_classes)
+
+    @classmethod
+    def reads(cls, audio: Any = None, video: Any = None, encoders: Any = None, **options: Any) -> dict[str, str]:
+        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        kinds = {modality: kind_of(encoder) for modality, encoder in (("audio", audio), ("video", video)) if encoder}
+        for modality, kind in kinds_read(encoders).items():
+            states = (encoders[modality].get("init_args") or {}).get("pooling") == "none"
+            pictures = "clip of pictures" if states else VideoEncoder.kind_read()  # the same frames
+            kinds[modality] = kind or (pictures if modality == "video" else "")
+        return kinds
+
+    def _set_steps(self, counts: dict[str, int], segments: int) -> None:
+        """Find the steps that numbers of frames are pooled to, and the segments of the head."""
         # The video alone has no use for time but that of its head.
         self.steps = min(counts.values() if "audio" in counts else (counts["video"], segments if self.flatten else 1))
         self.segments = min(segments, self.steps) if self.flatten else 1
@@ -119,26 +178,6 @@ class EmotiW(EmotionTask):
                 f"data.frames: {found} cannot be pooled into equal parts ({self.steps} steps, {segments} segments of a "
                 "flattening head); choose numbers that divide one another"
             )
-        self.cross: nn.MultiheadAttention | None = None
-        self.cross_norm: nn.LayerNorm | None = None
-        sizes = [encoder.channels for encoder in (audio, video) if encoder is not None]
-        if audio is not None and video is not None:
-            size, other = sizes
-            if size % cross_heads:
-                raise TaskError(f"model.cross_heads: {cross_heads} does not divide the {size} channels of the audio")
-            self.cross = nn.MultiheadAttention(
-                size, cross_heads, cross_dropout, kdim=other, vdim=other, batch_first=True
-            )
-            self.cross_norm = nn.LayerNorm(size) if residual else None
-            sizes = [size, size, other]
-        self.head = nn.Linear(sum(sizes) * self.segments, num_classes)
-
-    @classmethod
-    def reads(cls, audio: Any = None, video: Any = None, encoders: Any = None, **options: Any) -> dict[str, str]:
-        """Return the kind of every modality that is read; see `EmotionTask.reads`."""
-        if encoders:
-            video = {"class_path": f"{VideoEncoder.__module__}.{VideoEncoder.__name__}"}  # the same frames
-        return {modality: kind_of(encoder) for modality, encoder in (("audio", audio), ("video", video)) if encoder}
 
     def _frames(self, modality: str, channels: int) -> list[int]:
         """Return number, height and width of the pictures of a modality."""
@@ -170,18 +209,20 @@ class EmotiW(EmotionTask):
 
     def frozen_encoders(self) -> dict[str, nn.Module]:
         """Return the video encoder if all of it is frozen: groups of frames ``(N, F, 3, H, W)`` to ``(N, D)``."""
-        return {"video": self.video} if self.video is not None and self.video.frozen else {}
+        own: dict[str, nn.Module] = {"video": self.video} if self.video is not None and self.video.frozen else {}
+        return own | super().frozen_encoders()
 
     def stages(self) -> Stages:
         """Return the stages: video, audio, the attention between them, head; without those of absent encoders."""
         stages: Stages = {}
         for encoder in (self.video, self.audio):
             stages |= encoder.stages() if encoder is not None else {}
+        stages |= self.encoders.stages() if self.encoders is not None else {}
         if self.cross is not None:
             stages["cross_attention"] = [part for part in (self.cross, self.cross_norm) if part is not None]
         return {**stages, "head": [self.head]}
 
-    def _embedded_video(self, batch: Batch, encoder: VideoEncoder) -> Tensor:
+    def _embedded_video(self, batch: Batch, encoder: nn.Module) -> Tensor:
         """Return ``(B, steps, D)`` of frames, or of the means over groups of them that were kept."""
         values = self.observed(batch, "video")
         if values.ndim == 5:
@@ -200,18 +241,24 @@ class EmotiW(EmotionTask):
             ``logits`` ``(B, K)``; ``aux``: ``embedding``, what the head reads, and, where there is audio,
             ``attention`` ``(B, steps, steps)``: what each step of it took from each of the video's, or of its own.
         """
-        streams: list[Tensor] = []
+        streams: dict[str, tuple[Tensor, Tensor | None]] = {}  # by modality, and which steps count
         aux: dict[str, Tensor] = {}
         if self.audio is not None:
             audio, aux["attention"] = self.audio(self.observed(batch, "audio"))
-            streams.append(self.observed({**batch, "audio": pool_segments(audio, self.steps)}, "audio"))
+            streams["audio"] = self.observed({**batch, "audio": pool_segments(audio, self.steps)}, "audio"), None
         if self.video is not None:
-            streams.append(self._embedded_video(batch, self.video))
+            streams["video"] = self._embedded_video(batch, self.video), None
+        for name, made in (self.encoders.encode(self, batch) if self.encoders is not None else {}).items():
+            streams[name] = (made.unsqueeze(1), None) if made.ndim == 2 else (made, (made != 0).any(2))
+        joined = [streams[name] for name in ("audio", "video") if name in streams]
         if self.cross is not None:
-            audio, video = streams
-            found, aux["attention"] = self.cross(audio, video, video)
+            (audio, heard), (video, seen) = joined
+            unseen = None if seen is None else ~seen & seen.any(1, keepdim=True)
+            found, aux["attention"] = self.cross(audio, video, video, key_padding_mask=unseen)
             found = self.observed({**batch, "video": found}, "video")
-            streams.insert(1, found if self.cross_norm is None else self.cross_norm(audio + found))
-        joined = torch.cat(streams, dim=2)
-        embedding = pool_segments(joined, self.segments).flatten(1)
+            joined.insert(1, (found if self.cross_norm is None else self.cross_norm(audio + found), heard))
+        if self.encoders is None:
+            embedding = pool_segments(torch.cat([x for x, _ in joined], dim=2), self.segments).flatten(1)
+        else:
+            embedding = torch.cat([segment_means(*of, self.segments) for of in joined], dim=2).flatten(1)
         return {"logits": self.head(embedding), "aux": {**aux, "embedding": embedding}}

@@ -18,8 +18,10 @@ from typing import Any
 from torch import nn
 
 from lightning_modules.base import Batch, Stages
+from lightning_modules.errors import TaskError
 from lightning_modules.nn.inputs import kind_of, several
 from lightning_modules.nn.layers import AttentionLayer, BatchNorm
+from lightning_modules.nn.modality_encoders import keep_plain
 from lightning_modules.nn.windows import WindowTask
 
 
@@ -33,7 +35,9 @@ class UnimodalDynamic(WindowTask):
         modality: Which one: ``face``, ``kinesics``, ``affect``.
         encoder: Makes a frame's embedding where the data hand over raw frames; it fits the checkpoint of a static
             model, ``init_from: {encoder: static.ckpt}``.
-        freeze_encoder: Keep it as it is: eval mode, no gradients, and embeddings that may be made once and kept.
+        freeze_encoder: Keep it as it is: eval mode, no gradients, and embeddings that may be made once and kept. One
+            with an option ``freeze`` says so itself.
+        encoders: The encoder, by modality, in place of ``encoder``.
         layers: Attention layers.
         heads: Heads of each.
         dropout: Dropout of the layers and before the head.
@@ -56,12 +60,20 @@ class UnimodalDynamic(WindowTask):
         heads: int = 4,
         dropout: float = 0.2,
         hidden: int = 128,
+        encoders: dict[str, nn.Module] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
+        keep_plain(self, encoders)
+        if unknown := set(encoders or {}) - {modality}:
+            raise TaskError(
+                f"model.encoders.{min(unknown)}: UnimodalDynamic reads {modality} alone; name that, or another "
+                "model.modality"
+            )
         self.modality = modality
         self.freeze_encoders = freeze_encoder
-        self.encoder = encoder.requires_grad_(False).eval() if encoder is not None and freeze_encoder else encoder
+        self.encoder = (encoders or {}).get(modality, encoder)
+        self.hold_encoders()
         size = self.embedding_size(modality)
         self.layers = nn.ModuleList(AttentionLayer(size, heads, dropout) for _ in range(layers))
         self.weighting = nn.Conv1d(input_shapes[modality][0], 1, 1)
@@ -69,19 +81,28 @@ class UnimodalDynamic(WindowTask):
         self.head = nn.Linear(hidden, num_classes)
 
     @classmethod
-    def reads(cls, encoder: Any = None, modality: str = "face", **options: Any) -> dict[str, str]:
+    def reads(cls, encoder: Any = None, modality: str = "face", encoders: Any = None, **options: Any) -> dict[str, str]:
         """Return the kind of every modality that is read; see `EmotionTask.reads`."""
+        encoder = (encoders or {}).get(modality, encoder)
         return {modality: several("window", kind_of(encoder) if encoder else "vector")}
 
     def frame_encoders(self) -> dict[str, nn.Module]:
         """Return the encoder, where there is one."""
         return {} if self.encoder is None else {self.modality: self.encoder}
 
+    def start_from(self, checkpoints: dict[str, str]) -> None:
+        """Fill the encoder, then what else checkpoints hold.
+
+        Args:
+            checkpoints: Path by submodule, or by the modality of the encoder.
+        """
+        super().start_from(self.fill_encoders(checkpoints))
+
     def stages(self) -> Stages:
         """Return the stages: encoder (may be empty), attention layers, weights over time, hidden layer, head."""
         layers: Stages = {f"attention{depth}": [layer] for depth, layer in enumerate(self.layers, 1)}
         return {
-            "encoder": self.encoder_stage(),
+            **self.encoder_stages("encoder"),
             **layers,
             "weighting": [self.weighting],
             "hidden": [self.hidden],

@@ -25,11 +25,9 @@ from torch import Tensor, nn
 
 from lightning_modules.base import Batch, Stages
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.inputs import kind_of, several
 from lightning_modules.nn.layers import AttentionLayer, BatchNorm, Positions
 from lightning_modules.nn.modality_encoders import keep_plain
-from lightning_modules.nn.pretrained_encoder import PretrainedEncoder
 from lightning_modules.nn.windows import WindowTask
 
 
@@ -115,9 +113,10 @@ class CrossMultiModalEngagement(WindowTask):
         wiring: A key of `WIRINGS`; ``pair`` for two modalities and ``v1`` for three where not given.
         heads: Heads of every layer instead of the wiring's.
         dropout: Dropout of the layers.
-        encoders: Make a frame's embedding, by modality, where the data hand over raw frames. They are frozen, and fit
-            the checkpoints of the static models, ``init_from: {face: static.ckpt, ...}``. Those of modalities that are
-            not read are left out.
+        encoders: Make a frame's embedding, by modality, where the data hand over raw frames. They are frozen, unless
+            they have an option ``freeze`` that says otherwise, and fit the checkpoints of the static models,
+            ``init_from: {face: static.ckpt, ...}``. Those of modalities that are not read are left out.
+        dim: Width that embeddings are projected to, which then may differ in size; as they are where not given.
         **kwargs: See `EmotionTask`.
 
     Raises:
@@ -134,6 +133,7 @@ class CrossMultiModalEngagement(WindowTask):
         heads: int | None = None,
         dropout: float = 0.1,
         encoders: dict[str, nn.Module] | None = None,
+        dim: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, **kwargs)
@@ -147,11 +147,15 @@ class CrossMultiModalEngagement(WindowTask):
             )
         self.modalities = modalities
         self.encoders = nn.ModuleDict({name: of for name, of in (encoders or {}).items() if name in modalities})
-        self.encoders.requires_grad_(False).eval()
+        self.hold_encoders()
         sizes = {modality: self.embedding_size(modality) for modality in modalities}
-        if len(set(sizes.values())) > 1:
+        if dim is None and len(set(sizes.values())) > 1:
             found = ", ".join(f"{size} of {modality}" for modality, size in sizes.items())
-            raise TaskError(f"{type(self).__name__}: the embeddings differ in size: {found}")
+            raise TaskError(f"{type(self).__name__}: the embeddings differ in size: {found}; give a --model.dim")
+        self.projections = nn.ModuleDict()
+        if dim is not None:
+            self.projections.update({modality: nn.Linear(size, dim) for modality, size in sizes.items()})
+            sizes = dict.fromkeys(modalities, dim)
         channels = dict(zip("xyz", sizes.values(), strict=False))
         self.layers = nn.ModuleList()
         for step in self.wiring.steps:
@@ -178,29 +182,30 @@ class CrossMultiModalEngagement(WindowTask):
         return dict(self.encoders.items())
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
-        """Fill encoders from the checkpoints of models that call theirs ``encoder``.
+        """Fill encoders; checkpoints of modalities that are not read are left alone.
 
         Args:
             checkpoints: Path by modality.
-
-        Raises:
-            TaskError: If a checkpoint does not fit.
         """
-        for modality, encoder in self.encoders.items():
-            if modality in checkpoints:
-                load_weights(encoder, checkpoints[modality], prefix="encoder.")
-            elif isinstance(encoder, PretrainedEncoder):
-                encoder.load_pretrained()
+        self.fill_encoders(checkpoints)
 
     def stages(self) -> Stages:
         """Return the stages: encoders (may be empty), layers by their distance from the input, hidden layer, head."""
-        stages: Stages = {"encoders": self.encoder_stage()}
+        stages = self.encoder_stages("encoders")
+        if self.projections:
+            stages["projections"] = [self.projections]
         depths: dict[str, int] = {}
         for step, layer in zip(self.wiring.steps, self.layers, strict=True):
             depth = max(depths.get(stream, 0) for stream in step.inputs) + bool(step.context)
             depths[step.output] = depth
             stages.setdefault(f"attention{depth}", []).append(layer)
         return {**stages, "hidden": [self.hidden], "head": [self.head]}
+
+    def _projected(self, batch: Batch, modality: str) -> Tensor:
+        values = self.embedded(batch, modality)
+        if not self.projections:
+            return values
+        return self.observed({**batch, modality: self.projections[modality](values)}, modality)
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """Score a batch of windows.
@@ -212,7 +217,7 @@ class CrossMultiModalEngagement(WindowTask):
             ``logits`` ``(B, K)``; ``aux``: ``embedding`` ``(B, 2 D')``, the streams' means and maxima over time.
         """
         named = dict(zip("xyz", self.modalities, strict=False))
-        streams = {name: self.embedded(batch, modality) for name, modality in named.items()}
+        streams = {name: self._projected(batch, modality) for name, modality in named.items()}
         present = {name: self.present(batch, modality) for name, modality in named.items()}
 
         def side(name: str) -> tuple[Tensor, Tensor]:

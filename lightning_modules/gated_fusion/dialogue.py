@@ -16,8 +16,8 @@ from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_weights
 from lightning_modules.nn.inputs import kind_of, several
-from lightning_modules.nn.layer_groups import Frozen
-from lightning_modules.nn.modality_encoders import encoder_stages, keep_plain
+from lightning_modules.nn.modality_encoders import encoder_stages, gives_states, keep_plain, load_pretrained
+from lightning_modules.nn.networks.layer_groups import Frozen
 
 SPEAKER = 1  # in ``role``: 0 nobody, 1 the speaker, whose emotion it is, 2 the listener
 
@@ -33,7 +33,8 @@ class DialogueTask(EmotionTask):
             data.
         modalities: Those it reads.
         encoders: Make an utterance's embedding, by modality: `UtteranceEncoder`. Those not read are left out.
-        freeze_encoders: Whether they stay as they are; otherwise they train. Or those that stay, by modality.
+        freeze_encoders: Whether they stay as they are; otherwise they train. Or those that stay, by modality. One with
+            an option ``freeze`` says so itself.
         metadata_dropout: Share of training dialogues whose metadata are unknown, all of them.
         **kwargs: See `EmotionTask`.
 
@@ -74,24 +75,17 @@ class DialogueTask(EmotionTask):
                     f"model.encoders: {type(encoder).__name__} cannot read {modality} of shape {shape}; "
                     "change its options, or those of the data"
                 )
+            if gives_states(encoder):
+                raise TaskError(
+                    f"model.encoders.{modality}: {name} reads one vector an utterance; pooling none gives many"
+                )
         self.encoders = nn.ModuleDict({modality: encoders[modality] for modality in modalities})
         named = freeze_encoders if isinstance(freeze_encoders, list) else modalities if freeze_encoders else []
         if unknown := [modality for modality in named if modality not in modalities]:
             raise TaskError(
                 f"model.freeze_encoders: {name} has no encoder of {', '.join(unknown)}; it has {', '.join(modalities)}"
             )
-        self.frozen = frozenset(named)
-        for modality in modalities:
-            encoder = encoders[modality]
-            if getattr(encoder, "pooling", None) == "none":
-                raise TaskError(
-                    f"model.encoders.{modality}: {name} reads one vector an utterance; pooling none gives many"
-                )
-            if modality in self.frozen and getattr(encoder, "learns_behind", False):
-                raise TaskError(
-                    f"model.encoders.{modality}: its pooling or its weights of layers learn, but it is frozen; "
-                    "take mean and one layer, or name the frozen encoders in model.freeze_encoders"
-                )
+        self.frozen = frozenset(of for of in modalities if getattr(encoders[of], "frozen", of in named))
         for modality in self.frozen:
             self.encoders[modality].requires_grad_(False).eval()
         self.channels = {modality: int(encoders[modality].channels) for modality in modalities}  # type: ignore[arg-type]
@@ -136,7 +130,7 @@ class DialogueTask(EmotionTask):
             if modality in checkpoints:
                 load_weights(encoder, checkpoints[modality], prefix=f"encoders.{modality}.")
             elif "model" not in checkpoints:
-                encoder.load_pretrained()  # type: ignore[operator]
+                load_pretrained(encoder)
         super().start_from({part: of for part, of in checkpoints.items() if part not in {"model", *self.encoders}})
 
     def on_fit_start(self) -> None:
@@ -181,7 +175,7 @@ class DialogueTask(EmotionTask):
 
     def _encode(self, values: Tensor, there: Tensor, modality: str) -> Tensor:
         size = self.channels[modality]
-        if values.is_floating_point() and values.ndim == 3 and values.shape[2] == size:
+        if modality in self.frozen and values.is_floating_point() and values.ndim == 3 and values.shape[2] == size:
             return values.masked_fill(~there.unsqueeze(2), 0)
         items = values[there]  # padding costs nothing
         if not len(items):

@@ -29,7 +29,8 @@ from lightning_modules.gated_fusion.mimamo import MIMAMONet
 from lightning_modules.nn.encoders import read_hyper_parameters
 from lightning_modules.nn.fusion import averaging
 from lightning_modules.nn.gates import masked_softmax
-from lightning_modules.nn.layer_groups import Frozen
+from lightning_modules.nn.modality_encoders import keep_plain
+from lightning_modules.nn.networks.layer_groups import Frozen
 
 BRANCHES = ("video", "audio_text")
 
@@ -60,8 +61,7 @@ class TwoBranches(EmotionTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, input_shapes, init_from=init_from, **kwargs)
-        if any(isinstance(value, nn.Module) for value in (self.hparams.get("encoders") or {}).values()):
-            self.hparams.pop("encoders")  # a checkpoint holds plain values only
+        keep_plain(self, encoders)
         shared: dict[str, Any] = {
             "class_names": self.class_names,
             "vocabulary_sizes": self.vocabulary_sizes,

@@ -9,7 +9,6 @@ Padding never counts, whatever its length: token 0 is padding, and so are the ze
 code pools padding as if it were speech.
 """
 
-from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import torch
@@ -18,31 +17,11 @@ from torch import Tensor, nn
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.dialogue_weights import draw_released
 from lightning_modules.nn.encoders import load_weights
+from lightning_modules.nn.networks.transformers_networks import load_transformers_weights, transformers_network
+from lightning_modules.nn.pretrained_encoder import UtteranceEncoder
 from lightning_modules.nn.state_pooling import masked_mean
-from lightning_modules.nn.transformers_networks import load_transformers_weights, transformers_network
+from lightning_modules.nn.token_ids import attended
 from lightning_modules.nn.wave_states import WaveStates
-
-
-class UtteranceEncoder(nn.Module, ABC):
-    """One utterance to one embedding.
-
-    Args:
-        channels: Size of the embedding.
-        weights: Pretrained weights that a fresh training starts from, where there are any.
-    """
-
-    def __init__(self, channels: int, weights: str | None) -> None:
-        super().__init__()
-        self.channels = channels
-        self.weights = weights
-
-    @abstractmethod
-    def accepts(self, shape: list[int]) -> bool:
-        """Return whether one utterance may have this shape."""
-
-    @abstractmethod
-    def load_pretrained(self) -> None:
-        """Load ``weights``; without any the network starts from scratch."""
 
 
 class BertText(UtteranceEncoder):
@@ -86,30 +65,6 @@ class BertText(UtteranceEncoder):
         ids, tokens = attended(ids, self.vocabulary)
         states: Tensor = self.network(input_ids=ids, attention_mask=tokens.long()).last_hidden_state
         return states[:, 0] if self.pooling == "cls" else masked_mean(states, tokens)
-
-
-def attended(ids: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
-    """Return token ids without the padding that all of them have, and which of them count.
-
-    Args:
-        ids: int64 ``(N, L)``, 0 = padding.
-        vocabulary: How many ids the network knows.
-
-    Returns:
-        ``(N, L')`` and a mask of that shape; the first id always counts.
-
-    Raises:
-        TaskError: If an id is none of the network's.
-    """
-    if (highest := int(ids.max())) >= vocabulary:
-        raise TaskError(
-            f"the tokenizer of the data knows id {highest}, the encoder {vocabulary} ids; prepare the data "
-            "with the tokenizer of its weights"
-        )
-    tokens = ids != 0
-    tokens[:, 0] = True  # attention over nothing is not a number
-    longest = int(tokens.sum(1).max())
-    return ids[:, :longest], tokens[:, :longest]
 
 
 class Wav2Vec2Audio(UtteranceEncoder):

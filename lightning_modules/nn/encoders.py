@@ -1,6 +1,6 @@
 """The one place where files of weights are read; networks of timm. No code that a file brings along is run.
 
-What loads through transformers is in `lightning_modules.nn.transformers_networks`.
+What loads through transformers is in `lightning_modules.nn.networks.transformers_networks`.
 """
 
 import difflib
@@ -58,18 +58,21 @@ def _read(path: Path) -> Any:
         raise TaskError(f"weights: {error}; fetch it or make it anew") from error
 
 
-def load_weights(module: nn.Module, path: str | Path, prefix: str = "") -> None:
+def load_weights(module: nn.Module, path: str | Path, prefix: str = "", other: str = "") -> None:
     """Fill a module from a checkpoint; every tensor must be there and fit.
 
     Args:
         module: The module to fill.
         path: A Lightning checkpoint, a plain state dict, or a ``.safetensors`` file.
         prefix: What the names of the module's tensors start with in the file; the file's other tensors are left out.
+        other: What they start with where none starts so.
 
     Raises:
         TaskError: If the file is unusable, or its names or shapes differ from the module's.
     """
     state = read_weights(path)
+    if other and not any(key.startswith(prefix) for key in state) and any(key.startswith(other) for key in state):
+        prefix = other
     given = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     if not given:
         raise TaskError(f"weights: {path} holds nothing named {prefix}*; it holds {first_names(list(state))}")

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from lightning_modules.base import Stages
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_backbone_weights, timm_backbone
-from lightning_modules.nn.layer_groups import backbone_stages
 from lightning_modules.nn.layers import BatchNorm
+from lightning_modules.nn.networks.layer_groups import backbone_stages
 from lightning_modules.nn.pose import JOINTS, UPPER_BODY, PoseNetwork, draw_heatmaps
 
 

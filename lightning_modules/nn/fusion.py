@@ -135,7 +135,7 @@ class CompactBilinearPooling(nn.Module):
 
 
 class MMTMBlock(nn.Module):
-    """Multimodal transfer module: both modalities' means, squeezed together, open and close the channels of each.
+    """Multimodal transfer module: all modalities' means, squeezed together, open and close the channels of each.
 
     ``z = ReLU(W [mean(A), mean(B)] + b)``, ``A' = A * g sigmoid(W_A z + b_A)``, likewise B. The released code differs
     from the paper twice, and is the default here: it is what the published parameter count fits.
@@ -146,6 +146,7 @@ class MMTMBlock(nn.Module):
         ratio: z has ``2 (first + second) / ratio`` units as released, ``(first + second) / ratio`` in the paper.
         width: Which of the two.
         gate: ``released`` has g = 1, so that fresh gates halve the features; ``paper`` has g = 2.
+        more: Channels of further modalities; z is of the means of all.
 
     Example:
         >>> block = MMTMBlock(1024, 32)
@@ -161,27 +162,33 @@ class MMTMBlock(nn.Module):
         ratio: int = 4,
         width: Literal["released", "paper"] = "released",
         gate: Literal["released", "paper"] = "released",
+        more: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        units = int((2 if width == "released" else 1) * (first + second) / ratio)
+        sizes = [first, second, *more]
+        units = int((2 if width == "released" else 1) * sum(sizes) / ratio)
         if units < 1:
-            raise TaskError(f"model.ratio: {ratio} leaves no units of the {first} + {second} channels")
-        self.squeeze = nn.Linear(first + second, units)
+            raise TaskError(f"model.ratio: {ratio} leaves no units of the {' + '.join(map(str, sizes))} channels")
+        self.squeeze = nn.Linear(sum(sizes), units)
         self.first = nn.Linear(units, first)
         self.second = nn.Linear(units, second)
+        self.more = nn.ModuleList(nn.Linear(units, size) for size in more)
         self.scale = 1.0 if gate == "released" else 2.0
 
-    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Return gates ``(B, first, ...)`` and ``(B, second, ...)``; the shapes stay."""
-        z = torch.relu(self.squeeze(torch.cat([pooled(first), pooled(second)], dim=1)))
-        return (
-            _scaled(first, self.scale * torch.sigmoid(self.first(z))),
-            _scaled(second, self.scale * torch.sigmoid(self.second(z))),
-        )
+    def forward(self, *features: Tensor, means: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
+        """Return gated features ``(B, first, ...)``, ``(B, second, ...)``, ...; the shapes stay.
+
+        Args:
+            *features: Of each modality.
+            means: Of these ``(B, C)``; over all places where not given.
+        """
+        z = torch.relu(self.squeeze(torch.cat([*(means or map(pooled, features))], dim=1)))
+        gates = (self.first, self.second, *self.more)
+        return tuple(_scaled(of, self.scale * torch.sigmoid(gate(z))) for of, gate in zip(features, gates, strict=True))
 
 
 class MSAFBlock(nn.Module):
-    """Multimodal split attention: blocks of channels of both modalities compete for every channel position.
+    """Multimodal split attention: blocks of channels of all modalities compete for every channel position.
 
     The channels of each modality are split into n blocks of ``b``; ``g = sum over blocks of their means (B, b)``;
     ``z = ReLU(BN(W g + c))`` of ``b / reduction`` units; block k is multiplied by its share
@@ -194,6 +201,7 @@ class MSAFBlock(nn.Module):
         reduction: How much narrower z is.
         dropout: Rate at which training drops a block of a clip.
         dropout_twice: Multiply the kept blocks by ``1 / (1 - dropout)`` twice, as the released code does.
+        more: Channels of further modalities.
 
     Example:
         >>> block = MSAFBlock(2048, 64, block=32)
@@ -210,30 +218,36 @@ class MSAFBlock(nn.Module):
         reduction: int = 4,
         dropout: float = 0.2,
         dropout_twice: bool = False,
+        more: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        if first % block or second % block or block % reduction:
+        self.sizes = (first, second, *more)
+        if any(size % block for size in self.sizes) or block % reduction:
+            *most, last = map(str, self.sizes)
             raise TaskError(
-                f"model.blocks: {block} channels a block must divide the {first} and {second} channels of the two "
-                f"networks, and model.reduction ({reduction}) must divide it"
+                f"model.blocks: {block} channels a block must divide the {', '.join(most)} and {last} channels of the "
+                f"{'two' if not more else len(self.sizes)} networks, and model.reduction ({reduction}) must divide it"
             )
-        self.sizes = (first, second)
         self.block = block
         self.dropout = dropout
         self.dropout_twice = dropout_twice
         self.squeeze = nn.Linear(block, block // reduction)
         self.norm = BatchNorm(block // reduction)
-        self.shares = nn.Linear(block // reduction, first + second)
+        self.shares = nn.Linear(block // reduction, sum(self.sizes))
 
-    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Weigh ``(B, first, ...)`` and ``(B, second, ...)``; the shapes stay."""
-        means = torch.cat([pooled(first), pooled(second)], dim=1).view(len(first), -1, self.block)  # (B, n, b)
-        kept = F.dropout(torch.ones_like(means[..., :1]), self.dropout, self.training)
-        z = torch.relu(self.norm(self.squeeze((means * kept).sum(1))))
-        shares = self.shares(z).view_as(means).softmax(1)
+    def forward(self, *features: Tensor, means: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
+        """Weigh ``(B, first, ...)``, ``(B, second, ...)``, ...; the shapes stay.
+
+        Args:
+            *features: Of each modality.
+            means: Of these ``(B, C)``; over all places where not given.
+        """
+        joined = torch.cat([*(means or map(pooled, features))], dim=1).view(len(features[0]), -1, self.block)
+        kept = F.dropout(torch.ones_like(joined[..., :1]), self.dropout, self.training)  # (B, n, 1)
+        z = torch.relu(self.norm(self.squeeze((joined * kept).sum(1))))
+        shares = self.shares(z).view_as(joined).softmax(1)
         gain = (shares * kept * kept if self.dropout_twice else shares * kept).flatten(1)
-        gains = gain.split(self.sizes, dim=1)
-        return _scaled(first, gains[0]), _scaled(second, gains[1])
+        return tuple(_scaled(of, part) for of, part in zip(features, gain.split(self.sizes, dim=1), strict=True))
 
 
 def _scaled(features: Tensor, gain: Tensor) -> Tensor:

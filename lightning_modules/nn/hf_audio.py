@@ -7,8 +7,8 @@ from torch import Tensor
 
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.hf_encoders import HFEncoder
-from lightning_modules.nn.transformers_networks import processor_of
-from lightning_modules.nn.wave_states import WaveStates, sounding
+from lightning_modules.nn.networks.transformers_networks import processor_of
+from lightning_modules.nn.wave_states import WaveStates, resampled, sounding
 
 
 class HFAudio(HFEncoder):
@@ -86,20 +86,3 @@ class HFAudio(HFEncoder):
         each = self.processor.n_samples / states  # samples of a state
         valid = torch.arange(states, device=waves.device) * each < lengths[:, None]
         return output, valid
-
-
-def resampled(waves: Tensor, rate: int, wanted: int) -> Tensor:
-    """Return waves ``(N, S)`` of one rate at another, zeros after their end as before.
-
-    Args:
-        waves: In [-1, 1].
-        rate: Their samples per second.
-        wanted: Those of the result.
-    """
-    if rate == wanted:
-        return waves
-    from torchaudio.functional import resample
-
-    lengths = (sounding(waves) * wanted + rate - 1) // rate
-    made: Tensor = resample(waves.float(), rate, wanted)
-    return made.masked_fill(torch.arange(made.shape[1], device=made.device) >= lengths[:, None], 0)

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.dialogue_encoders import attended
-from lightning_modules.nn.layer_groups import transformer_stages
-from lightning_modules.nn.pretrained_encoder import Freeze, PictureEncoder, PretrainedEncoder, StillEncoder
-from lightning_modules.nn.state_pooling import Pooling, StatePooling, StateWeights
-from lightning_modules.nn.transformers_networks import (
+from lightning_modules.nn.networks.layer_groups import transformer_stages
+from lightning_modules.nn.networks.transformers_networks import (
     PROCESSOR,
     any_transformers_network,
     load_transformers_weights,
     processor_of,
     read_settings,
 )
+from lightning_modules.nn.pretrained_encoder import Freeze, PictureEncoder, PretrainedEncoder, StillEncoder
+from lightning_modules.nn.state_pooling import Pooling, StatePooling, StateWeights
+from lightning_modules.nn.token_ids import attended
 
 Layer = int | Literal["weighted"]
 
@@ -121,12 +121,6 @@ class HFImage(HFEncoder, StillEncoder):
         with self.grad():
             output = self.network(values, **self.asked())
         return self.pooled(output)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Embed pictures ``(N, 3, H, W)``, or clips of them ``(N, 3, T, H, W)``, to ``(N, channels)``."""
-        if self.pooling == "none" and pictures.ndim == 5:
-            raise TaskError("HFImage: pooling none keeps the patches of one picture; of clips take mean or first")
-        return StillEncoder.forward(self, pictures)
 
 
 class HFVideo(HFEncoder, PictureEncoder):

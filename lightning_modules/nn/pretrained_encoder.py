@@ -1,16 +1,36 @@
-"""The base of encoders that are any network: which of its layers train, and what the numbers of its input mean."""
+"""The bases of encoders, and of those that are any network: which layers train, what the numbers of its input mean."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.nn.dialogue_encoders import UtteranceEncoder
-from lightning_modules.nn.layer_groups import Frozen, LayerGroups
-from lightning_modules.stages import Stages
+from lightning_modules.nn.networks.layer_groups import Frozen, LayerGroups, Stages
 
 Freeze = Literal["all", "none", "blocks"] | int
+
+
+class UtteranceEncoder(nn.Module, ABC):
+    """One utterance to one embedding.
+
+    Args:
+        channels: Size of the embedding.
+        weights: Pretrained weights that a fresh training starts from, where there are any.
+    """
+
+    def __init__(self, channels: int, weights: str | None) -> None:
+        super().__init__()
+        self.channels = channels
+        self.weights = weights
+
+    @abstractmethod
+    def accepts(self, shape: list[int]) -> bool:
+        """Return whether one utterance may have this shape."""
+
+    @abstractmethod
+    def load_pretrained(self) -> None:
+        """Load ``weights``; without any the network starts from scratch."""
 
 
 class PretrainedEncoder(UtteranceEncoder):
@@ -108,20 +128,25 @@ class PictureEncoder(PretrainedEncoder):
 
 
 class StillEncoder(PictureEncoder):
-    """An encoder of single pictures; of a clip ``(N, 3, T, H, W)`` it gives the mean over the frames."""
+    """An encoder of single pictures; of a clip ``(N, 3, T, H, W)`` it gives the mean over the frames, or all states."""
 
     @abstractmethod
     def embed(self, pictures: Tensor) -> Tensor:
-        """Return embeddings ``(N, D)`` of pictures ``(N, 3, H, W)``."""
+        """Return embeddings ``(N, D)``, or states ``(N, P, D)``, of pictures ``(N, 3, H, W)``."""
 
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of a picture, ``[3, H, W]``, or of a clip of them, ``[3, T, H, W]``."""
         return len(shape) in (3, 4) and shape[0] == 3 and min(shape) > 0
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Embed pictures ``(N, 3, H, W)``, or clips of them ``(N, 3, T, H, W)``, to ``(N, channels)``."""
+        """Embed pictures ``(N, 3, H, W)``, or clips of them ``(N, 3, T, H, W)``, to ``(N, channels)``.
+
+        Without pooling it is the states ``(N, P, channels)`` of a picture, of all frames of a clip one after the other.
+        """
         if pictures.ndim == 4:
             return self.embed(pictures)
         frames = pictures.transpose(1, 2)
         embedded = self.embed(frames.flatten(0, 1))
+        if embedded.ndim == 3:
+            return embedded.view(len(frames), -1, embedded.shape[2])
         return embedded.view(*frames.shape[:2], -1).mean(1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_modules.nn.metrics import PredictionTable, class_scores, each, table_metrics
 from lightning_modules.nn.sentiment_metrics import sentiment_scores
-from lightning_modules.stages import StagedModule
+from lightning_modules.nn.stages import StagedModule
 
 Batch = dict[str, Any]
 

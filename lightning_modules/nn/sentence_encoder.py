@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.transformers_networks import package_folder, saved_network, transformers_network
+from lightning_modules.nn.networks.transformers_networks import package_folder, saved_network, transformers_network
 
 
 def source_folder(source: str) -> Path:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,19 +10,20 @@ from torch import Tensor, nn
 from error_texts import first_line
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import load_backbone_weights, timm_backbone
-from lightning_modules.nn.layer_groups import backbone_stages
+from lightning_modules.nn.networks.layer_groups import backbone_stages
 from lightning_modules.nn.pretrained_encoder import Freeze, StillEncoder
 
 _FILES = ("model.safetensors", "pytorch_model.bin")  # of a folder that timm saved for the hub
 
 
 class Timm(StillEncoder):
-    """Embedding of a picture, or of a clip of them frame by frame: the pooled features of a network of timm.
+    """Embedding of a picture, or of a clip of them frame by frame: the features of a network of timm.
 
     Args:
         backbone: Its name in timm; what the folder of weights says where not given.
         weights: A file (see `load_backbone_weights`), a folder that timm saved for the hub, or ``timm`` for its own
             from the hub or its cache.
+        pooling: ``mean``, the network's own; ``none`` hands over the features of all places.
         freeze: What does not train: see `LayerGroups`.
         size: Side in pixels that pictures are resized to; what the network was made for where not given.
         options: Other arguments of `timm.create_model`.
@@ -41,6 +42,7 @@ class Timm(StillEncoder):
         size: int | None = None,
         options: dict[str, Any] | None = None,
         statistics: dict[str, Any] | None = None,
+        pooling: Literal["mean", "none"] = "mean",
     ) -> None:
         super().__init__(weights)
         saved = _saved_settings(Path(weights)) if weights and Path(weights).is_dir() else {}
@@ -56,7 +58,8 @@ class Timm(StillEncoder):
         self.size = size or int((made_for or wanted["input_size"])[-1])
         self.resolved = {"backbone": name, "size": self.size, "options": options, "statistics": self.statistics}
         self.set_groups(backbone_stages(network), freeze, {})
-        self.channels = int(network.head_hidden_size)
+        self.pooling = pooling
+        self.channels = int(network.head_hidden_size if pooling == "mean" else network.num_features)
 
     def load_pretrained(self) -> None:
         """Load ``weights``; without any the network starts from scratch."""
@@ -72,15 +75,20 @@ class Timm(StillEncoder):
         load_backbone_weights(self.network, str(found[0]))
 
     def embed(self, pictures: Tensor) -> Tensor:
-        """Return embeddings ``(N, channels)`` of pictures ``(N, 3, H, W)``."""
+        """Return embeddings ``(N, channels)``, or states ``(N, P, channels)``, of pictures ``(N, 3, H, W)``."""
         pixels = self.pixels(pictures)
         if pixels.shape[2:] != (self.size, self.size):
             way = "bilinear" if self.statistics.get("interpolation") == "bilinear" else "bicubic"
             pixels = F.interpolate(pixels, (self.size, self.size), mode=way, antialias=True).clamp(0, 1)
         mean, std = (pixels.new_tensor(self.statistics[of]).view(3, 1, 1) for of in ("mean", "std"))
         with self.grad():
-            features: Tensor = self.network((pixels - mean) / std)
-        return features
+            if self.pooling == "mean":
+                features: Tensor = self.network((pixels - mean) / std)
+                return features
+            places: Tensor = self.network.forward_features((pixels - mean) / std)  # type: ignore[operator]
+        if places.ndim == 4 and places.shape[1] == self.channels:  # others have channels last
+            places = places.movedim(1, -1)
+        return places.flatten(1, -2)
 
 
 def _plain(settings: Any) -> dict[str, Any]:

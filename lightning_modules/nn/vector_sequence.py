@@ -23,7 +23,8 @@ class VectorSequence(nn.Module):
         size: Values of a step, D.
         dim: Length of the result.
         dropout: Dropout of the projected steps.
-        pooling: ``gru``, as above, or ``attention`` alone: ``h`` is then ``dropout(GELU(W_1 x + b_1))``.
+        pooling: ``gru``, as above, or ``attention`` alone: ``h`` is then ``dropout(GELU(W_1 x + b_1))``. ``none`` hands
+            over all of these, zeros behind the last step.
 
     Example:
         >>> encoder = VectorSequence(8, dim=16)
@@ -31,16 +32,17 @@ class VectorSequence(nn.Module):
         (torch.Size([2, 16]), 2064)
     """
 
+    frozen = False  # it always learns
     reads_length = True
 
     def __init__(
-        self, size: int, dim: int = 64, dropout: float = 0.2, pooling: Literal["gru", "attention"] = "gru"
+        self, size: int, dim: int = 64, dropout: float = 0.2, pooling: Literal["gru", "attention", "none"] = "gru"
     ) -> None:
         super().__init__()
-        self.size, self.channels = size, dim
+        self.size, self.channels, self.pooling = size, dim, pooling
         self.project = nn.Sequential(nn.Linear(size, dim), nn.GELU(), nn.Dropout(dropout))
         self.recurrent = nn.GRU(dim, dim, batch_first=True) if pooling == "gru" else None
-        self.weigh = AttentionWeights(dim)
+        self.weigh = AttentionWeights(dim) if pooling != "none" else None
 
     def accepts(self, shape: list[int]) -> bool:
         """Return whether the shape is that of sequences of such vectors, ``[T, size]``, T of any length."""
@@ -55,14 +57,18 @@ class VectorSequence(nn.Module):
                 one step, whatever stands there.
 
         Returns:
-            ``(B, dim)``.
+            ``(B, dim)``, or ``(B, T, dim)``.
         """
-        hidden = self.project(x)
+        hidden = self.project(x.float())
         if self.recurrent is not None:
             hidden = self.recurrent(hidden)[0]
-        if length is None:
-            return self.weigh.pool(hidden, None)
-        return self.weigh.pool(hidden, torch.arange(x.shape[1], device=x.device) < length.clamp_min(1)[:, None])
+        valid = None
+        if length is not None:
+            valid = torch.arange(x.shape[1], device=x.device) < length.clamp_min(1)[:, None]
+        if self.weigh is not None:
+            return self.weigh.pool(hidden, valid)
+        encoded: Tensor = hidden if valid is None else hidden.masked_fill(~valid.unsqueeze(2), 0)
+        return encoded
 
 
 class Vector(nn.Module):
@@ -72,6 +78,8 @@ class Vector(nn.Module):
         size: Its values, D.
         dim: Length of the result.
     """
+
+    frozen = False
 
     def __init__(self, size: int, dim: int = 64) -> None:
         super().__init__()
@@ -84,5 +92,5 @@ class Vector(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode vectors ``(B, size)`` to ``(B, dim)``."""
-        encoded: Tensor = self.layers(x)
+        encoded: Tensor = self.layers(x.float())
         return encoded

@@ -17,10 +17,9 @@ from torchaudio.transforms import MelSpectrogram
 
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import fill
-from lightning_modules.nn.hf_audio import resampled
 from lightning_modules.nn.pretrained_encoder import Freeze, PretrainedEncoder
 from lightning_modules.nn.state_pooling import StatePooling
-from lightning_modules.nn.wave_states import sounding
+from lightning_modules.nn.wave_states import resampled, sounding
 from tensor_files import TensorFileError, read_torch
 
 RATE, HOP, MELS = 16_000, 160, 40
@@ -47,11 +46,11 @@ class VoiceNetwork(nn.Module):
 
 
 class VoiceEncoder(PretrainedEncoder):
-    """Embedding of a voice: its network over parts of 1.6 s, their mean, or mean beside deviation.
+    """Embedding of a voice: its network over parts of 1.6 s, their mean, or mean beside deviation, or all of them.
 
     Args:
         weights: ``package``, those inside the installed Resemblyzer, a file of the same format, or none.
-        pooling: Over the parts; ``mean`` is scaled to length 1, as in Resemblyzer.
+        pooling: Over the parts; ``mean`` is scaled to length 1, as in Resemblyzer; ``none`` hands over all.
         freeze: ``all`` or ``none``.
         rate: Samples per second of the data's waves; what the data say of themselves counts more.
 
@@ -64,7 +63,7 @@ class VoiceEncoder(PretrainedEncoder):
     def __init__(
         self,
         weights: str | None = "package",
-        pooling: Literal["mean", "mean+deviation"] = "mean+deviation",
+        pooling: Literal["mean", "mean+deviation", "none"] = "mean+deviation",
         freeze: Freeze = "all",
         rate: int | None = None,
     ) -> None:

@@ -15,6 +15,23 @@ def sounding(waves: Tensor) -> Tensor:
     return (places * (waves != 0)).amax(1)
 
 
+def resampled(waves: Tensor, rate: int, wanted: int) -> Tensor:
+    """Return waves ``(N, S)`` of one rate at another, zeros after their end as before.
+
+    Args:
+        waves: In [-1, 1].
+        rate: Their samples per second.
+        wanted: Those of the result.
+    """
+    if rate == wanted:
+        return waves
+    from torchaudio.functional import resample
+
+    lengths = (sounding(waves) * wanted + rate - 1) // rate
+    made: Tensor = resample(waves.float(), rate, wanted)
+    return made.masked_fill(torch.arange(made.shape[1], device=made.device) >= lengths[:, None], 0)
+
+
 class WaveStates:
     """What runs a network of wav2vec 2.0's kind (HuBERT, WavLM, data2vec) over waves.
 

@@ -7,9 +7,12 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_modules.base import Batch, EmotionTask
+from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.layer_groups import Frozen
+from lightning_modules.nn.encoders import load_weights
+from lightning_modules.nn.modality_encoders import encoder_stages, gives_states
+from lightning_modules.nn.networks.layer_groups import Frozen
+from lightning_modules.nn.pretrained_encoder import PretrainedEncoder
 
 
 class WindowTask(EmotionTask):
@@ -26,14 +29,53 @@ class WindowTask(EmotionTask):
     def frame_encoders(self) -> dict[str, nn.Module]:
         """Return the encoders by modality."""
 
+    def is_frozen(self, modality: str) -> bool:
+        """Return whether an encoder never trains: as it says itself, or else as the model does."""
+        return bool(getattr(self.frame_encoders()[modality], "frozen", self.freeze_encoders))
+
     def frozen_encoders(self) -> dict[str, nn.Module]:
         """Return the encoders whose embeddings may be computed once, ``(N, ...)`` to ``(N, D)``, by modality."""
-        return self.frame_encoders() if self.freeze_encoders else {}
+        return {name: encoder for name, encoder in self.frame_encoders().items() if self.is_frozen(name)}
 
-    def encoder_stage(self) -> list[nn.Module | nn.Parameter]:
-        """Return the encoders as a stage; frozen ones stay so in any schedule."""
-        encoders = self.frame_encoders().values()
-        return [Frozen(encoder) for encoder in encoders] if self.freeze_encoders else [*encoders]
+    def hold_encoders(self) -> None:
+        """Freeze what never trains."""
+        for encoder in self.frozen_encoders().values():
+            encoder.requires_grad_(False).eval()
+
+    def encoder_stages(self, name: str) -> Stages:
+        """Return the encoders as one stage; those that say which of their layers train have stages of their own.
+
+        Args:
+            name: Of the one stage, which may be empty.
+        """
+        stages: Stages = {name: []}
+        for modality, encoder in self.frame_encoders().items():
+            if self.is_frozen(modality):
+                stages[name].append(Frozen(encoder))
+            elif hasattr(encoder, "frozen"):
+                stages |= encoder_stages(modality, encoder)
+            else:
+                stages[name].append(encoder)
+        return stages
+
+    def fill_encoders(self, checkpoints: dict[str, str]) -> dict[str, str]:
+        """Fill encoders from the checkpoints of models that call theirs ``encoder``, or else by their own weights.
+
+        Args:
+            checkpoints: Path by modality.
+
+        Returns:
+            The checkpoints of other parts.
+
+        Raises:
+            TaskError: If a checkpoint does not fit.
+        """
+        for modality, encoder in self.frame_encoders().items():
+            if modality in checkpoints:
+                load_weights(encoder, checkpoints[modality], "encoder.", other=f"encoders.{modality}.")
+            elif isinstance(encoder, PretrainedEncoder) and "encoder" not in checkpoints:
+                encoder.load_pretrained()
+        return {part: path for part, path in checkpoints.items() if part not in self.frame_encoders()}
 
     def embedding_size(self, modality: str) -> int:
         """Return the channels of a frame's embedding.
@@ -65,11 +107,22 @@ class WindowTask(EmotionTask):
             raise TaskError(
                 f"{name}: {type(encoder).__name__} is no encoder of {modality}: it does not say its channels"
             )
-        if len(shape) == 2 and (shape[1] != size or not self.freeze_encoders):
+        if gives_states(encoder):
+            raise TaskError(
+                f"model.encoders.{modality}: {name} reads one vector a frame; pooling none gives many: take mean"
+            )
+        accepts: Any = getattr(encoder, "accepts", None)
+        if accepts is not None and accepts(shape[1:]):
+            return size
+        if len(shape) == 2 and (shape[1] != size or not self.is_frozen(modality)):
             problem = (
-                f"the encoder's have {size}" if self.freeze_encoders else "a trainable encoder needs the raw frames"
+                f"the encoder's have {size}" if self.is_frozen(modality) else "a trainable encoder needs the raw frames"
             )
             raise TaskError(f"{name}: {modality} comes as embeddings of {shape[1]} channels, but {problem}")
+        if accepts is not None and len(shape) > 2:
+            raise TaskError(
+                f"model.encoders.{modality}: {type(encoder).__name__} cannot read {modality} of shape {shape[1:]}"
+            )
         return size
 
     def train(self, mode: bool = True) -> "WindowTask":
@@ -82,7 +135,8 @@ class WindowTask(EmotionTask):
     def on_fit_start(self) -> None:
         """Start as every task; warn where frozen encoders start from no checkpoint."""
         super().on_fit_start()
-        if not self.trainer.ckpt_path and len(self.init_from) < len(self.frozen_encoders()):
+        bare = [of for of in self.frozen_encoders().values() if not (isinstance(of, PretrainedEncoder) and of.weights)]
+        if not self.trainer.ckpt_path and len(self.init_from) < len(bare):
             rank_zero_warn("a frozen encoder stays as it was built; name its checkpoint in --model.init_from")
 
     def embedded(self, batch: Batch, modality: str) -> Tensor:
@@ -95,11 +149,10 @@ class WindowTask(EmotionTask):
         Returns:
             ``(B, T, D)``.
         """
-        frames = self.observed(batch, modality)
-        if frames.ndim == 3:
+        frames, encoder = self.observed(batch, modality), self.frame_encoders().get(modality)
+        if encoder is None or (self.is_frozen(modality) and frames.ndim == 3):
             return frames
-        encoder = self.frame_encoders()[modality]
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_encoders):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen(modality)):
             made = encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
         return self.observed({**batch, modality: made}, modality)
 

@@ -48,18 +48,6 @@ def class_shares(groups: Sequence[str], classes: Sequence[int]) -> np.ndarray:
     return np.asarray(counts / counts.sum(0) / np.sqrt([1.0] + [len(known)] * len(known)))
 
 
-def unevenness(shares: np.ndarray, fold: Sequence[int] | np.ndarray, count: int) -> float:
-    """Return how far the folds are from being alike, 0 at best.
-
-    Args:
-        shares: As `class_shares` returns them.
-        fold: Of every group.
-        count: Number of folds.
-    """
-    sums = np.stack([shares[np.asarray(fold) == one].sum(0) for one in range(count)])
-    return float(np.square(sums - shares.sum(0) / count).sum())
-
-
 def _mend(shares: np.ndarray, fold: np.ndarray, sums: np.ndarray) -> None:
     """Move single groups and change pairs of them, in place, while that makes the folds more alike."""
     for _ in range(PASSES):

@@ -96,13 +96,7 @@ def print_unmatched(located: Sequence[Located], files: MediaFiles) -> dict[str, 
 
 
 def fault_of_missing(located: Sequence[Located], accepted: int, source: Path) -> str:
-    """Return why there are too many rows without a file to go on; empty where there are not.
-
-    Args:
-        located: All rows.
-        accepted: How many may have none.
-        source: Folder of the clips.
-    """
+    """Return why there are too many rows without a file to go on; empty where there are not."""
     missing = [one for one in located if one.path is None]
     if len(missing) <= accepted and len(missing) < len(located):
         return ""

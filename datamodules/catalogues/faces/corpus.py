@@ -66,11 +66,7 @@ class Files:
         return self.get(name) or self.folder / plain_path(name, where)
 
     def require(self, *names: str) -> Path:
-        """Return the first of these label files that is there.
-
-        Raises:
-            DataError: None is.
-        """
+        """Return the first of these label files that is there."""
         for name in names:
             if path := self.get(name):
                 return path
@@ -160,11 +156,7 @@ def frame_times(path: Path, every: int) -> list[float]:
 
 
 def read_text(path: Path) -> str:
-    """Return the whole of a text file.
-
-    Raises:
-        DataError: It cannot be read.
-    """
+    """Return the whole of a text file."""
     try:
         check_regular(path)
         return path.read_text(encoding="utf-8-sig")
@@ -173,11 +165,7 @@ def read_text(path: Path) -> str:
 
 
 def lines_of(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the place, for messages, and the text of every line of a file that is not blank.
-
-    Raises:
-        DataError: It cannot be read.
-    """
+    """Yield the place, for messages, and the text of every line of a file that is not blank."""
     for line, text in enumerate(read_text(path).splitlines(), start=1):
         if text.strip():
             yield f"{path}, line {line}", text
@@ -191,12 +179,6 @@ def box_of(sides: Iterable[float]) -> Box:
 
 def number(text: object, where: str, low: float = -1.0, high: float = 1.0) -> float:
     """Return a label between two bounds, NaN for an empty one.
-
-    Args:
-        text: As it stands in the file.
-        where: File and line, for the message.
-        low: Least value.
-        high: Greatest value.
 
     Raises:
         DataError: It is no number or out of bounds.
@@ -213,16 +195,7 @@ def number(text: object, where: str, low: float = -1.0, high: float = 1.0) -> fl
 
 
 def category(code: str, names: Mapping[str, str], where: str) -> int:
-    """Return the index of a corpus' own class code.
-
-    Args:
-        code: As it stands in the file.
-        names: From the corpus' codes to `CATEGORIES`.
-        where: File and line, for the message.
-
-    Raises:
-        DataError: The corpus has no such code.
-    """
+    """Return the index of a corpus' own class code."""
     if code not in names:
         raise DataError(f"{where}: expression {code!r} is not one of {', '.join(names)}.")
     return CATEGORIES.index(names[code])

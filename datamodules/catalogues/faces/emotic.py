@@ -86,9 +86,6 @@ def stills(files: Files, ignored: Counter[str]) -> Iterator[Entry]:
 def category_of(names: list[str]) -> str | None:
     """Return the one class of a person.
 
-    Args:
-        names: Up to three of EMOTIC's 26 categories.
-
     Returns:
         One of `CATEGORIES`, None where none of them means one.
     """

@@ -97,9 +97,6 @@ def majority(votes: Row) -> str:
 
     Single votes do not count. Where no name has more than half of the others, it is ``unknown``.
 
-    Args:
-        votes: Number of votes by name.
-
     Raises:
         DataError: A number of votes is none.
     """
