@@ -20,8 +20,8 @@ from ravdess_linear import table_summary
 
 from experiments.report.readme import update_readme
 from experiments.results.quantities import percent
-from experiments.scores import statistics
 from experiments.scores.column_score import Score
+from experiments.scores.metrics import statistics
 from experiments.scores.table_scores import Summary
 from experiments.settings.config import PROJECT
 

@@ -32,7 +32,7 @@ def write_predictions(
     table = task.predictions
     probabilities = table.scores.double().softmax(1).tolist()
     labels = table.labels.tolist() if len(table.labels) else [-1] * len(table.ids)
-    columns = {"target": ["" if label < 0 else label for label in labels]}
+    columns: dict[str, list[Any]] = {"target": ["" if label < 0 else label for label in labels]}
     columns |= {f"p_{name}": [f"{p[k]:.6g}" for p in probabilities] for k, name in enumerate(class_names)}
     for name, (predicted, true) in table.values.items():
         columns[f"target_{name}"] = ["" if value != value else f"{value:.6g}" for value in true.tolist()]
@@ -41,10 +41,22 @@ def write_predictions(
     known = [(attributes or {}).get(clip, {}) for clip in table.ids]
     for name in dict.fromkeys(name for of in known for name in of):
         columns[f"attr_{name}"] = [of.get(name, "") for of in known]
+    write_rows(path, table.ids, table.groups, columns)
+
+
+def write_rows(path: Path, ids: list[str], groups: list[str], columns: dict[str, list[Any]]) -> None:
+    """Write clips as CSV, sorted by id.
+
+    Args:
+        path: File to write; it appears whole or not at all.
+        ids: Of the clips.
+        groups: Likewise.
+        columns: Further columns, a value per clip.
+    """
     with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "group", *columns])
-        writer.writerows(sorted(zip(table.ids, table.groups, *columns.values(), strict=True)))
+        writer.writerows(sorted(zip(ids, groups, *columns.values(), strict=True)))
 
 
 class PredictionWriter(Callback):

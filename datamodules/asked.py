@@ -19,14 +19,14 @@ from datamodules.recipe import restored
 from datamodules.shapes.clip_grids import ClipFrames, ClipWindows
 from datamodules.shapes.clip_utterances import ClipUtterances
 from datamodules.shapes.clips import ClipsDataModule
-from datamodules.shapes.divided import META
-from datamodules.shapes.grid import Grid
-from datamodules.shapes.grid_data import GridDataModule
+from datamodules.shapes.grids.grid import Grid
+from datamodules.shapes.grids.grid_data import GridDataModule
 from datamodules.store.held import HeldStore
 from datamodules.store.making import Prepared, complete, prepare_job
 from datamodules.store.parallel import ordered
 from datamodules.views.base import EntryView, MediaView
 from datamodules.views.tokens import TokenIds
+from datamodules.vocabularies import META
 
 SHAPES: dict[str, Any] = {shape.__name__: shape for shape in (ClipsDataModule, ClipFrames, ClipWindows, ClipUtterances)}
 

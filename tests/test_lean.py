@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Callback
-from lightning_modules.stages import StagedModule
 from tiny import TinyData, TinyTask, trainer
 
 from callbacks.layer_lr import DiscriminativeLR
@@ -13,6 +12,7 @@ from callbacks.plots import ResultPlots
 from callbacks.predictions import PredictionWriter
 from experiments.train import tested_checkpoints
 from experiments.train.lean import NoProfiler, skip_empty_hooks
+from lightning_modules.nn.stages import StagedModule
 
 
 class Counter(Callback):
@@ -64,7 +64,7 @@ def test_groups_that_are_alike_step_as_one_and_the_same_to_the_bit(tmp_path, mon
     groups = [group["name"] for group in fit.optimizers[0].param_groups]
     assert len(groups) > 1  # as checkpoints have them
     assert set(seen) == {1 if kind is not torch.optim.RMSprop and not callbacks else len(groups)}
-    monkeypatch.setattr("lightning_modules.stages._BY_ELEMENT", ())
+    monkeypatch.setattr("lightning_modules.nn.stages._BY_ELEMENT", ())
     other, _ = run("each")
     assert all(torch.equal(a, b) for a, b in zip(task.parameters(), other.parameters(), strict=True))
 

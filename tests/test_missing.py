@@ -16,6 +16,7 @@ import cli
 from experiments.report.command import report_on
 from experiments.reproduce import command as reproduce
 from experiments.reproduce import missing
+from experiments.reproduce.evaluations import evaluate
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import read_cell, read_json
@@ -96,7 +97,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     spoil(sick / "checkpoints" / "last.ckpt")
     planner = Planner(read_table(str(table), synthetic=True, project=ROOT), runs)
     job = next(job for job in planner.jobs(Selection()) if job.directory == folder)
-    reason = missing.evaluate(missing.Evaluation("sick", sick, job.command, "last", (("audio", 0.5),)))
+    reason = evaluate(missing.Evaluation("sick", sick, job.command, "last", (("audio", 0.5),)))
     clips = len(found.predictions["last"].ids)
     assert reason.startswith(f"the scores of {clips} of {clips} clips are not finite (")
     assert not list(sick.rglob("missing/*/*.csv"))
@@ -104,7 +105,7 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     before = {
         path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file() and "report" not in path.parts
     }
-    monkeypatch.setattr(missing, "_evaluate", lambda evaluation: pytest.fail("there was nothing to do"))
+    monkeypatch.setattr(reproduce, "evaluate_missing", lambda evaluation: pytest.fail("there was nothing to do"))
     assert run(*concat) == 0
     after = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file() and "report" not in path.parts}
     assert before == after

@@ -43,6 +43,8 @@ def small(words: list[str]) -> list[str]:
         smaller = content.get("synthetic", {}).items()
         options = [(f"--views.{view}.{name}", str(value)) for view, of in smaller for name, value in of.items()]
         return [*words, "--workers", "1", *itertools.chain(*options)]
+    if words[0] == "reproduce":  # real networks; tests/test_clips_table.py runs cells
+        return words if "--dry-run" in words else [*words, "--dry-run"]
     if words[0] != "fit":
         return words
     experiment = Path(words[words.index("--config") + 1])
@@ -112,7 +114,7 @@ def test_the_page_can_be_typed_from_top_to_bottom(own, monkeypatch, capsys):
 def test_the_page_names_what_there_is():
     found = commands()
     assert [words[0] for words in found].count("fit") >= 5
-    assert {"prepare", "fit", "report"} == {words[0] for words in found}
+    assert {"prepare", "fit", "report", "reproduce"} == {words[0] for words in found}
     for name in re.findall(r"^\| ((?:`\w+`(?:, )?)+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE):
         for experiment in re.findall(r"`(\w+)`", name):
             assert (PROJECT / f"experiments/{experiment}.yaml").is_file(), experiment

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import official, read_experiment
-from datamodules.standins._face import landmarks, make_person, paint
 from PIL import Image
 
 import affectzoo
 import cli
 from datamodules import recipe as recipes
 from datamodules.errors import DataError
+from datamodules.standins._drawing.face import landmarks, make_person, paint
 from datamodules.store.plan import plan
 from experiments.predict.export import export
 

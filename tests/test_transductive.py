@@ -139,6 +139,10 @@ def test_a_run_says_so_and_so_does_its_checkpoint(features, tmp_path, capfd):
     assert cli.main(test) == 2
     error = capfd.readouterr().err
     assert "was trained with speaker; evaluate it with --data.normalize speaker, on at least two clips of each" in error
+    clip = features.parent / "clip.wav"
+    clip.touch()
+    assert cli.main(["predict", *best, "--clips", str(clip)]) == 2
+    assert "predict --config with --data.normalize speaker, on at least two clips of each" in capfd.readouterr().err
     assert cli.main(["report", "--run", str(run)]) == 0
     for text in ((run / "report.md").read_text(), (run / "report.html").read_text(), capfd.readouterr().out):
         assert f"{STAMP}: features on " in text

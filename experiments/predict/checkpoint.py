@@ -78,6 +78,11 @@ def open_checkpoint(path: Path) -> Checkpoint:
         path = found[0]
     content = read_checkpoint(path)
     described = [value for value in content.values() if isinstance(value, dict) and "prepared_by" in value]
+    if described and described[0].get("normalize", "none") != "none":
+        raise UsageError(
+            f"{path} reads features of speakers standardised by all of their own clips (TRANSDUCTIVE), which a clip "
+            "alone does not have: predict --config with --data.normalize speaker, on at least two clips of each of them"
+        )
     if not described or not described[0].get("reading"):
         raise UsageError(
             f"{path} does not say how a raw file becomes its input: it is of an earlier version, or of features or "

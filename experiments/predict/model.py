@@ -7,12 +7,12 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from datamodules.shapes.window_rules import FPS
 from torch import Tensor
 
 from datamodules.asked import Reader, stretches
 from datamodules.entries import Entry
 from datamodules.errors import DataError
+from datamodules.shapes.grids.window_rules import FPS
 from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
 from experiments.errors import UsageError

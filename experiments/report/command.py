@@ -7,6 +7,7 @@ from pathlib import Path
 
 from atomic_files import write_atomic
 from datamodules.errors import DataError
+from experiments.report.heat_maps import heat_maps
 from experiments.report.markup import one_line
 from experiments.report.plots import figures, run_pictures
 from experiments.report.readme import has_block, update_readme
@@ -113,8 +114,10 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
     reports = [report_of(summary_of(planner, args.results or _where_no_runs_are(planner))) for planner in planners]
     if args.against:
         summary = reports[0].summary
-        rows = {row.row.label: (row.class_names, row.runs(summary.headline)) for row in summary.rows}
-        reports[0].against.extend(against(args.against, rows, summary.group_name))
+        for apart in sorted({row.transductive for row in summary.rows}):  # none counts for the other's correction
+            own = [row for row in summary.rows if row.transductive == apart]
+            rows = {row.row.label: (row.class_names, row.runs(summary.headline)) for row in own}
+            reports[0].against.extend(against(args.against, rows, summary.group_name))
     for report in reports if args.readme else ():
         if args.tables or has_block(args.readme, report.summary.table.name):
             update_readme(args.readme, report.summary.table.name, readme_block(report))
@@ -177,7 +180,8 @@ def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
 
     Args:
         reports: On the tables.
-        folder: Where the files go: ``<table>.md``, ``.tex`` and ``.html``, and ``index.html`` for several tables.
+        folder: Where the files go: ``<table>.md``, ``.tex`` and ``.html``, across corpora ``.png``, and ``index.html``
+            for several tables.
 
     Returns:
         Lines to print: the main tables and the path of the page to open.
@@ -188,7 +192,10 @@ def write_report(reports: Sequence[Report], folder: Path) -> list[str]:
         name = report.summary.table.name
         write_atomic(folder / f"{name}.md", whole_markdown(report))
         write_atomic(folder / f"{name}.tex", whole_latex(report))
-        pictures = [*figures(report.summary), *run_pictures(report.summary)]
+        maps = heat_maps(report.summary)
+        for _, png in maps:
+            write_atomic(folder / f"{name}.png", png)
+        pictures = [*maps, *figures(report.summary), *run_pictures(report.summary)]
         write_atomic(folder / f"{name}.html", html(report, pictures))
         for table in (report.main, *report.against):
             lines += [one_line(table.title), "", markdown(table), ""]

@@ -74,7 +74,7 @@ def run_pictures(summary: Summary) -> list[Picture]:
     return pictures
 
 
-def _grid(
+def grid(
     summary: Summary, count: int, draw: Callable[[int, "Axes"], None], *, across: int = 4, size: tuple[float, float]
 ) -> bytes:
     """Draw panels in a grid and return the PNG."""
@@ -123,7 +123,7 @@ def _fold_dots(summary: Summary, rows: Sequence[RowSummary]) -> bytes:
         axes.legend(fontsize=7, loc="best")
 
     named: set[str] = set()
-    return _grid(summary, 1, draw, size=(max(6.0, 1.4 * len(rows)), 4.2))
+    return grid(summary, 1, draw, size=(max(6.0, 1.4 * len(rows)), 4.2))
 
 
 def _confusions(summary: Summary, scored: Sequence[tuple[RowSummary, Score]]) -> bytes:
@@ -144,7 +144,7 @@ def _confusions(summary: Summary, scored: Sequence[tuple[RowSummary, Score]]) ->
             axes.set_xlabel("predicted", fontsize=8)
             axes.set_ylabel("true", fontsize=8)
 
-    return _grid(summary, len(scored), draw, across=3, size=(3.9, 3.7))
+    return grid(summary, len(scored), draw, across=3, size=(3.9, 3.7))
 
 
 def _recalls(summary: Summary, scored: Sequence[tuple[RowSummary, Score]]) -> bytes:
@@ -158,7 +158,7 @@ def _recalls(summary: Summary, scored: Sequence[tuple[RowSummary, Score]]) -> by
         axes.set_title(f"{row.row.label}: UAR {100 * score.uar:.1f}", fontsize=9)
         axes.set_ylabel("recall, %", fontsize=8)
 
-    return _grid(summary, len(scored), draw, across=3, size=(3.9, 2.8))
+    return grid(summary, len(scored), draw, across=3, size=(3.9, 2.8))
 
 
 def _curves(summary: Summary, rows: Sequence[RowSummary]) -> bytes:
@@ -190,7 +190,7 @@ def _curves(summary: Summary, rows: Sequence[RowSummary]) -> bytes:
             axes.legend(fontsize=6)
 
     count = 2 * across * math.ceil(len(rows) / across)
-    return _grid(summary, count, draw, across=across, size=(3.9, 2.8))
+    return grid(summary, count, draw, across=across, size=(3.9, 2.8))
 
 
 def _curve(axes: "Axes", row: RowSummary, name: str, prefix: str, *, scale: float = 1, **style: Any) -> None:
@@ -242,7 +242,7 @@ def _weights(summary: Summary, by: dict[subgroups.Group, dict[str, subgroups.Val
         if index == 0:
             axes.legend(fontsize=7, loc="upper right")
 
-    return _grid(summary, len(names), draw, across=2, size=(5.4, 3.2))
+    return grid(summary, len(names), draw, across=2, size=(5.4, 3.2))
 
 
 def _robustness(summary: Summary, rows: Sequence[RowSummary]) -> bytes:
@@ -261,4 +261,4 @@ def _robustness(summary: Summary, rows: Sequence[RowSummary]) -> bytes:
         axes.set_ylim(0, 100)
         axes.legend(fontsize=7)
 
-    return _grid(summary, len(modalities), draw, across=3, size=(4.2, 3.4))
+    return grid(summary, len(modalities), draw, across=3, size=(4.2, 3.4))

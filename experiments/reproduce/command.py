@@ -13,7 +13,9 @@ from statistics import mean
 
 from datamodules.errors import DataError
 from experiments.errors import Interrupted
-from experiments.reproduce.missing import evaluate_all, pending
+from experiments.reproduce.across import check_classes, evaluate_across, pending_across
+from experiments.reproduce.evaluations import evaluate_all
+from experiments.reproduce.missing import evaluate_missing, pending
 from experiments.reproduce.plan import Job, Planner, Selection, option
 from experiments.reproduce.runner import Outcome, call, interruptible, run_jobs, typed
 from experiments.reproduce.tables.table import PROTOCOLS, Table
@@ -63,10 +65,11 @@ def run(args: argparse.Namespace, project: Path = PROJECT, report: Report | None
         raise DataError(f"--workers {args.workers}: at least 1")
     synthetic = args.data == "synthetic"
     tables = [read_table(name, synthetic=synthetic, project=project) for name in args.tables]
-    if synthetic and not all(table.real_features for table in tables) and len(tables) > 1:
-        for table in [table for table in tables if table.real_features]:
-            print(f"{table.name}: left out, a table of real features; its stand-in runs where it is asked for alone")
-            tables.remove(table)
+    alone = [table for table in tables if table.real_features or table.own]
+    for table in alone if synthetic and len(tables) > max(1, len(alone)) else ():
+        kind = "own clips" if table.own else "real features"
+        print(f"{table.name}: left out, a table of {kind}; its stand-in runs where it is asked for alone")
+        tables.remove(table)
     selection = Selection(args.rows, args.folds, args.seeds, args.protocol)
     allowed = [class_paths.package(name) for name in args.allow_import]
     planners = [Planner(table, args.runs, project, allowed) for table in tables]
@@ -102,6 +105,8 @@ def _reproduce(
                 f"{planner.table.name}/{row}: not run: {reason}"
                 for row, reason in ({} if problem else planner.obstacles(selection)).items()
             ]
+    for planner in ready:
+        check_classes(planner.table)
     jobs = [job for planner in ready for job in planner.jobs(selection)]
     states = {job.directory: state(job.directory, job.request) for job in jobs}
     if dry:
@@ -122,9 +127,12 @@ def _reproduce(
     )
     if left:
         run_jobs(left, program=program, workers=workers, outcome=outcome, seconds=seconds)
+    crossed = [found for one in ready for found in pending_across(one.table, one.jobs(selection), outcome.done)]
+    if crossed:
+        outcome.failed |= evaluate_all(crossed, workers, evaluate_across, "on other corpora")
     lost = [found for planner in ready for found in pending(planner.table, planner.jobs(selection), outcome.done)]
     if lost:
-        outcome.failed |= evaluate_all(lost, workers)
+        outcome.failed |= evaluate_all(lost, workers, evaluate_missing, "under missing modalities")
     for line in report(planners) if report else ():
         print(line)
     for name, reason in outcome.failed.items():
@@ -140,6 +148,10 @@ def _print_evaluations(planners: Sequence[Planner], selection: Selection, states
     left = [found for planner in planners for found in pending(planner.table, planner.jobs(selection), will_be)]
     if left:
         print(f"{sum(len(found.losses) for found in left)} evaluations under missing modalities of {len(left)} cells")
+    if crossed := [
+        of for planner in planners for of in pending_across(planner.table, planner.jobs(selection), will_be)
+    ]:
+        print(f"{len(crossed)} evaluations on other corpora")
 
 
 def _make_stand_in(table: Table, roots: Sequence[Path], program: Path, *, dry: bool) -> str:

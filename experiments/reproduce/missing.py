@@ -5,22 +5,15 @@ table reports, and a modality is dropped at a rate (`EmotionDataModule.set_missi
 costs nothing.
 """
 
-import contextlib
-import io
-import logging
-import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.errors import DataError
-from error_texts import first_line
+from experiments.reproduce.evaluations import REPORTED, checkpoint_of, one_trainer
 from experiments.reproduce.plan import Job
 from experiments.reproduce.tables.table import Table
 from experiments.results.predictions import missing_predictions, subset_name, subset_of
-
-REPORTED = {"paper": "last", "honest": "selected"}  # of the best epoch on the test fold no robustness is claimed
-CHECKPOINTS = {"last": "last.ckpt", "selected": "best.ckpt"}
 
 
 @dataclass(frozen=True)
@@ -74,68 +67,18 @@ def pending(table: Table, jobs: Sequence[Job], done: Collection[Path]) -> list[E
     return found
 
 
-def evaluate_all(evaluations: Sequence[Evaluation], workers: int) -> dict[str, str]:
-    """Score cells, several at a time.
-
-    Args:
-        evaluations: Of `pending`.
-        workers: Number of processes.
-
-    Returns:
-        Reason by name of the cell for those that failed.
-    """
-    from datamodules.store.parallel import ordered  # heavier than a table without such evaluations needs
-
-    count = sum(len(evaluation.losses) for evaluation in evaluations)
-    print(f"{count} evaluations under missing modalities of {len(evaluations)} cells", file=sys.stderr, flush=True)
-    failed = {}
-    with contextlib.closing(ordered(evaluate, evaluations, workers)) as reasons:
-        for number, (evaluation, reason) in enumerate(zip(evaluations, reasons, strict=True), start=1):
-            if reason:
-                failed[evaluation.name] = f"under missing modalities: {reason}"
-            if sys.stderr.isatty() or number == len(evaluations):
-                text = f"{number}/{len(evaluations)} cells evaluated, {len(failed)} failed"
-                print(f"\r\033[K{text}" if sys.stderr.isatty() else text, end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    return failed
-
-
-def evaluate(evaluation: Evaluation) -> str:
-    """Score one cell under everything that is still to do.
-
-    Args:
-        evaluation: The cell.
-
-    Returns:
-        What went wrong, empty if nothing did.
-    """
-    output = io.StringIO()
-    logging.disable(logging.INFO)  # a line per file written
-    try:
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            _evaluate(evaluation)
-    except Exception as error:  # one cell that fails must not end the others
-        return first_line(error) if hasattr(error, "exit_code") else f"{type(error).__name__}: {first_line(error)}"
-    finally:
-        logging.disable(logging.NOTSET)
-    return ""
-
-
-def _evaluate(evaluation: Evaluation) -> None:
+def evaluate_missing(evaluation: Evaluation) -> None:
+    """Score one cell under everything that is still to do."""
     import torch
-    from lightning.pytorch import Trainer
 
     from callbacks.predictions import PredictionWriter
     from experiments.results.checkpoints import read_checkpoint
     from experiments.train.command import build
     from experiments.train.embed import use_frozen_encoders
 
-    checkpoint = evaluation.directory / "checkpoints" / CHECKPOINTS[evaluation.selection]
-    if not checkpoint.exists():
-        raise DataError(f"{checkpoint} is not there; delete {evaluation.directory} and run the cell again")
+    checkpoint, remedy = checkpoint_of(evaluation.directory, evaluation.selection)
     torch.set_num_threads(1)
     run = build(evaluation.command)
-    remedy = f"; delete {evaluation.directory} and run the cell again"
     run.model.load_state_dict(read_checkpoint(checkpoint, remedy=remedy)["state_dict"])
     use_frozen_encoders(run.model, run.datamodule, checkpoint)
     for modality, rate in evaluation.losses:
@@ -146,15 +89,5 @@ def _evaluate(evaluation: Evaluation) -> None:
             raise DataError(f"missing: modalities: the data have no {modality!r}; correct the table")
         folder = missing_predictions(evaluation.directory, modality, rate, evaluation.selection).parent
         run.datamodule.set_missing_rates(dict.fromkeys(lost, rate))
-        trainer = Trainer(
-            accelerator=run.config.fit.trainer.accelerator,
-            devices=1,
-            precision=run.config.fit.trainer.precision,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=str(folder),
-            callbacks=[PredictionWriter(evaluation.selection)],
-        )
+        trainer = one_trainer(run.config.fit.trainer, folder, [PredictionWriter(evaluation.selection)])
         trainer.test(run.model, datamodule=run.datamodule, verbose=False)

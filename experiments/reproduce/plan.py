@@ -83,7 +83,9 @@ class Planner:
         self.runs = runs
         self.project = project
         self._config = {row.name: read_config(self._files(row), row.overrides) for row in table.rows}
-        self._split = {name: split_hash(config, table.corpus, project) for name, config in self._config.items()}
+        self._split = {
+            row.name: split_hash(self._config[row.name], row.corpus or table.corpus, project) for row in table.rows
+        }
 
     def roots(self, selection: Selection) -> list[Path]:
         """Return the corpus folders that the selected rows read."""

@@ -8,6 +8,7 @@
     predictions-<selection>.csv   see `experiments.results.predictions`; selection best, last or selected, or unselected
                                   where no epoch was ever validated: of such a cell no table shows anything
     missing/                      the same under missing modalities
+    across/                       see `experiments.results.label_map`
     plots/*.png                   pictures worth a place in the report
     checkpoints/                  best.ckpt, last.ckpt
     log.txt                       what the run printed, where `reproduce` started it
@@ -26,6 +27,7 @@ from typing import Any, Literal
 from atomic_files import write_atomic
 from datamodules.errors import DataError
 from datamodules.reading.plain_json import read_object
+from experiments.results.label_map import ABOUT, FOLDER, PREDICTIONS
 from experiments.results.needs import AGAIN, cell_name, recorded_request, request_hash
 from experiments.results.predictions import Predictions, Values, miscounted, read_predictions, read_values
 from experiments.results.result_check import LATER, SCHEMA, problem, valued
@@ -34,6 +36,21 @@ from experiments.settings.config import Config
 UNSELECTED = "unselected"  # stands for the selection of a run that ended before its first validation
 _DRAWN_ANEW = ("confusion", "curves", "values")  # pictures of one run that a report draws itself, over all of them
 State = Literal["done", "missing", "partial", "changed"]
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Predictions of a cell for all labelled clips of another corpus.
+
+    Attributes:
+        classes: Those that both corpora have.
+        left_out: Number of clips by class of that corpus that has no counterpart.
+        predictions: Over the shared classes.
+    """
+
+    classes: list[str]
+    left_out: dict[str, int]
+    predictions: Predictions
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,7 @@ class Cell:
         curves: Columns of ``metrics.csv``; NaN where an epoch has no value.
         missing: Predictions under missing modalities: modality -> rate -> selection.
         plots: Pictures the run left.
+        across: What it says of clips of other corpora, by corpus.
         values: Predictions of values by selection and task, of those for which test clips have labels.
     """
 
@@ -54,6 +72,7 @@ class Cell:
     curves: dict[str, list[float]] = field(default_factory=dict)
     missing: dict[str, dict[float, dict[str, Predictions]]] = field(default_factory=dict)
     plots: list[Path] = field(default_factory=list)
+    across: dict[str, Crossing] = field(default_factory=dict)
     values: dict[str, dict[str, Values]] = field(default_factory=dict)
 
 
@@ -192,6 +211,7 @@ def read_cell(directory: Path) -> Cell:
         },
         curves=read_curves(directory / "metrics.csv"),
         missing=missing,
+        across=read_crossings(directory),
         values=values_of(directory, result),
         plots=[path for path in pictures_in(directory) if path.stem not in _DRAWN_ANEW],
     )
@@ -249,3 +269,19 @@ def read_curves(path: Path) -> dict[str, list[float]]:
         return {name: [float(row[name] or "nan") for row in rows] for name in (rows[0] if rows else ())}
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path} is damaged ({error}); {AGAIN}") from error
+
+
+def read_crossings(directory: Path) -> dict[str, Crossing]:
+    """Return what a cell says of other corpora, by corpus.
+
+    Raises:
+        DataError: A file is damaged.
+    """
+    found = {}
+    for path in sorted(directory.glob(f"{FOLDER}/*/{ABOUT}")):
+        about: dict[str, Any] = read_object(path, f"delete {path.parent}")
+        classes, left_out = about.get("classes"), about.get("left_out")
+        if not isinstance(classes, list) or not isinstance(left_out, dict):
+            raise DataError(f"{path} is damaged; delete {path.parent}")
+        found[path.parent.name] = Crossing(classes, left_out, read_predictions(path.with_name(PREDICTIONS), classes))
+    return found

@@ -128,12 +128,13 @@ def summarise(table: Table, cells: Cells) -> Summary:
     names = {row.name for row in shown}
     cells = {key: cell for key, cell in cells.items() if key[0] in names}
     fitting = {key: cell for key, cell in cells.items() if cell.result["synthetic"] == table.synthetic}
-    rows = sorted((_row_summary(table, row, fitting) for row in shown), key=lambda row: row.transductive)
+    rows = [_row_summary(table, row, fitting) for row in shown]
     headline = max(
         ("honest", "last", "best"), key=lambda column: sum(column in row.scores or column in row.values for row in rows)
     )
     if table.own:
-        rows.sort(key=lambda row: (row.transductive, -np.nan_to_num(row.rank(headline), nan=-np.inf)))
+        rows.sort(key=lambda row: -np.nan_to_num(row.rank(headline), nan=-np.inf))
+    rows.sort(key=lambda row: row.transductive)
     first: Config = next(iter(fitting.values())).result if fitting else {}
     return Summary(
         table=table,
@@ -234,7 +235,8 @@ def _notes(table: Table, cells: Cells, fitting: Cells) -> list[str]:
     notes = []
     if other := len(cells) - len(fitting):
         notes.append(f"{other} {'real' if table.synthetic else 'synthetic'} cells were left out.")
-    if len(prints := {cell.result["data_fingerprint"] for cell in fitting.values()}) > 1:
+    corpora = len(table.across.corpora) if table.across else 1
+    if len(prints := {cell.result["data_fingerprint"] for cell in fitting.values()}) > corpora:
         notes.append(f"The cells were run on {len(prints)} different preparations of the data.")
     for (row, protocol, fold, seed), cell in fitting.items():
         for selection, recorded in cell.result["selections"].items():

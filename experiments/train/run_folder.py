@@ -86,7 +86,8 @@ def begin(folder: Path, wanted: Config, *, overwrite: bool) -> results.State:
             f"{request.difference(recorded_request(folder), wanted)}\n"
             "Use --trainer.default_root_dir DIR for a new one, or --overwrite true to throw that one away"
         )
-    shutil.rmtree(folder / "missing", ignore_errors=True)  # of another training
+    for name in ("missing", "across"):  # of another training
+        shutil.rmtree(folder / name, ignore_errors=True)
     for left in folder.glob("checkpoints/.*.tmp"):  # by a run that was killed
         left.unlink()
     try:

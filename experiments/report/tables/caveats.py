@@ -147,6 +147,11 @@ def notes(summary: Summary) -> list[str]:
     lines += [*values, *filter(None, [*about, versions(summary)])]
     if any(row.transductive for row in summary.rows):
         lines.append(f"{TRANSDUCTIVE}: {MEANINGS[TRANSDUCTIVE]}; these rows are compared with each other alone.")
+    if summary.table.across:
+        lines.append(
+            "Across corpora: no training; every fold's model is scored on all labelled clips of the other corpus, its "
+            "probabilities over the classes that both have made to add up to 1. Chance there is a UAR of 1 / classes."
+        )
     if summary.table.synthetic:
         lines.insert(0, f"{STAMP}: made on a generated stand-in corpus; the figures say nothing about the real one.")
     lines += [

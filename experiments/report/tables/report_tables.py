@@ -2,7 +2,7 @@
 
 import math
 
-from experiments.report.tables import caveats, group_tables
+from experiments.report.tables import across_tables, caveats, group_tables
 from experiments.report.tables.cost_table import cost
 from experiments.report.tables.text_table import (
     NOT_RUN,
@@ -29,10 +29,11 @@ def report_of(summary: Summary) -> Report:
     """Return the report on a table; tables without content are left out."""
     values = value_table(summary, titled(summary, "Values: agreement and error"))
     if values.rows and not any(row.scores for row in summary.rows):
-        main = value_table(summary, title(summary))
-        return Report(summary, main, [cost(summary)], caveats.notes(summary))
+        main, costs = (set_apart(summary, of) for of in (value_table(summary, title(summary)), cost(summary)))
+        return Report(summary, main, [costs], caveats.notes(summary))
     others = [
-        values, _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
+        across_tables.matrix(summary), across_tables.details(summary), values,
+        _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
         group_tables.fairness(summary), group_tables.weights(summary), cost(summary), _robustness(summary),
     ]  # fmt: skip
     details = [set_apart(summary, table) for table in others if table.rows]

@@ -23,7 +23,8 @@ def value_table(summary: Summary, heading: str) -> TextTable:
         of = f" ({task})" if len(tasks) > 1 else ""
         header += [f"CCC{of}", f"95 % interval{of}", f"MAE{of}", f"Pearson{of}", f"p vs row above{of}"]
     header += ["Clips", "Parameters"]
-    p = {task: tests(summary.rows, summary.headline, task) for task in tasks}
+    blocks = [[row for row in summary.rows if row.transductive == apart] for apart in (False, True)]  # no test across
+    p = {task: [of for rows in blocks for of in tests(rows, summary.headline, task)] for task in tasks}
     rows = [_row(summary, row, place, tasks, p) for place, row in enumerate(summary.rows)] if tasks else []
     return TextTable(heading, header, rows)
 

@@ -15,7 +15,7 @@ import numpy as np
 from atomic_files import write_atomic
 from datamodules.errors import DataError
 from experiments.reproduce.tables.table import CellKey, Cells, Table
-from experiments.results.cell import Cell, read_json
+from experiments.results.cell import Cell, Crossing, read_json
 from experiments.results.predictions import Predictions, miscounted, most_probable, unfit
 from experiments.results.result_check import LATER, problem
 from experiments.settings.config import Config
@@ -112,7 +112,13 @@ def _packed(cell: Cell, clips: list[Config]) -> Config:
             }
             for modality, rates in cell.missing.items()
         },
+        **({"across": {name: _packed_crossing(of, clips) for name, of in cell.across.items()}} if cell.across else {}),
     }
+
+
+def _packed_crossing(crossing: Crossing, clips: list[Config]) -> Config:
+    predictions = _packed_predictions(crossing.predictions, clips, True)
+    return {"classes": crossing.classes, "left_out": crossing.left_out, "predictions": predictions}
 
 
 def _packed_predictions(predictions: Predictions, clips: list[Config], with_probabilities: bool) -> Config:
@@ -166,6 +172,12 @@ def _unpacked(packed: Mapping[str, Any], clips: list[Config]) -> Cell:
             for name, values in packed["curves"].items()
         },
         missing=missing,
+        across={
+            name: Crossing(
+                of["classes"], of["left_out"], _unpacked_predictions(of["predictions"], clips, len(of["classes"]))
+            )
+            for name, of in packed.get("across", {}).items()
+        },
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from datamodules.errors import DataError
 from experiments.results.cell import Cell
+from experiments.results.label_map import LabelMap
 from experiments.settings.config import PROJECT, Config
 
 CellKey = tuple[str, str, int, int]  # row, protocol, fold, seed
@@ -30,6 +31,7 @@ class Row:
         needs: Submodule -> row whose cell of the same fold, seed and protocol hands over its checkpoint.
         published: accuracy and uar (percent), parameters, n (clips of train / test), provenance, note.
         shown: Whether the table prints it; a row that is not is there for those that need it.
+        corpus: That it reads, where it is not the table's.
         reads: Arrays that a store of clips must have for it, of a table over anybody's clips.
         one_set: Whether its model learns one set of classes and nothing else.
     """
@@ -41,8 +43,32 @@ class Row:
     needs: dict[str, str] = field(default_factory=dict)
     published: dict = field(default_factory=dict)  # type: ignore[type-arg]
     shown: bool = True
+    corpus: str = ""
     reads: list[str] = field(default_factory=list)
     one_set: bool = False
+
+
+@dataclass(frozen=True)
+class Across:
+    """Rows that stand once per corpus and are scored on all the others too.
+
+    Attributes:
+        corpora: Their names.
+        models: Label by the name that a row has without its corpus.
+        maps: Which class is which, of every two corpora.
+    """
+
+    corpora: tuple[str, ...]
+    models: dict[str, str]
+    maps: dict[frozenset[str], LabelMap]
+
+    def place(self, row: str) -> tuple[str, str]:
+        """Return the model and the corpus of a row."""
+        return next((name, of) for name in self.models for of in self.corpora if row == f"{name}-{of}")
+
+    def between(self, corpus: str, other: str) -> LabelMap:
+        """Return which class of two corpora is which."""
+        return self.maps[frozenset((corpus, other))]
 
 
 @dataclass(frozen=True)
@@ -66,6 +92,7 @@ class Table:
         top3: Whether it shows how often the class is among the three most probable.
         real_features: Whether it is our measurement on real features, of which a stand-in says little: among several
             tables its stand-in is left out.
+        across: Corpora that every row is trained on and scored on.
         make: Options of ``synth`` and ``prepare`` that make the stand-in, under these two names.
         own: Whether it is over anybody's prepared clips: every row reads those of ``corpus``, folds are theirs, and
             rows stand in the order of their scores.
@@ -88,6 +115,7 @@ class Table:
     unpublished: str = "-"
     real_features: bool = False
     top3: bool = False
+    across: Across | None = None
     own: bool = False
     recipes: tuple[str, ...] = ()
 

@@ -11,7 +11,17 @@ from datamodules.errors import DataError
 from experiments.reproduce.tables.table import PROTOCOLS, Metric, Protocol, Row
 from option_parser import condense
 
-Entry = TypeVar("Entry", "TableEntry", "SyntheticEntry", "MissingEntry", "VaryEntry", "PublishedEntry", Row)
+Entry = TypeVar(
+    "Entry",
+    "TableEntry",
+    "SyntheticEntry",
+    "MissingEntry",
+    "VaryEntry",
+    "AcrossEntry",
+    "MapEntry",
+    "PublishedEntry",
+    Row,
+)
 Seeds = list[int] | dict[str, list[int]]
 
 # A bare `list` or `dict` stays as it is: where a type says `Any`, jsonargparse imports what looks like a class.
@@ -35,6 +45,7 @@ class TableEntry:
     own: bool = False
     missing: dict | None = None  # type: ignore[type-arg]
     vary: dict | None = None  # type: ignore[type-arg]
+    across: dict | None = None  # type: ignore[type-arg]
     synthetic: dict = field(default_factory=dict)  # type: ignore[type-arg]
 
 
@@ -70,6 +81,22 @@ class VaryEntry:
     values: list  # type: ignore[type-arg]
     label: str
     rows: list[str]
+
+
+@dataclass(frozen=True)
+class AcrossEntry:
+    """Corpora that every row is trained on and scored on, and which class of two of them is which."""
+
+    corpora: list[str]
+    maps: list = field(default_factory=list)  # type: ignore[type-arg]
+
+
+@dataclass(frozen=True)
+class MapEntry:
+    """Of every class of the first corpus its counterpart in the second, or null."""
+
+    between: list[str]
+    classes: dict  # type: ignore[type-arg]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 
 from datamodules.errors import DataError
 from datamodules.reading.names import check_name
+from experiments.reproduce.tables.across_table import read_across
 from experiments.reproduce.tables.own_clips import folds_of
 from experiments.reproduce.tables.table import Row, Table, data_folder, table_names
 from experiments.reproduce.tables.table_entries import (
+    AcrossEntry,
+    MapEntry,
     MissingEntry,
     PublishedEntry,
     Seeds,
@@ -53,6 +56,12 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         vary = read_entry(VaryEntry, table.vary, f"{path}: vary")
         rows = _varied(rows, vary, _first(overlay.values, vary.values), path)
     rows = _stand_in_rows(rows, overlay.rows, path)
+    across = None
+    if table.across is not None:
+        entry = read_entry(AcrossEntry, table.across, f"{path}: across")
+        maps = [read_entry(MapEntry, of, f"{path}: across: map {place}") for place, of in enumerate(entry.maps, 1)]
+        pairs = [(of.between, of.classes) for of in maps]
+        across, rows = read_across(entry.corpora, pairs, rows, path, synthetic=synthetic)
     _check_rows(rows, path)
     data, folds = data_folder(table.corpus, synthetic), table.folds
     if table.own:
@@ -75,6 +84,7 @@ def read_table(name: str, *, synthetic: bool = False, project: Path = PROJECT) -
         unpublished=table.unpublished,
         real_features=table.real_features,
         top3=table.top3,
+        across=across,
         own=table.own,
         recipes=tuple(check_name(name, f"{path}: synthetic: recipes") for name in overlay.recipes),
         **({} if table.missing is None else _missing(table.missing, [row.name for row in rows], path)),
@@ -143,6 +153,8 @@ def _row(entry: Any, path: Path) -> Row:
             raise DataError(f"{where}: published {name} is {value!r}, no number")
     check_settings(row.overrides, path, f"row {row.name}, overrides")
     check_name(row.experiment, f"{where}, experiment")
+    if row.corpus:
+        check_name(row.corpus, f"{where}, corpus")
     return replace(row, published=published)
 
 
