@@ -22,7 +22,7 @@ def without_repeats(entries: Sequence[Entry], source: Path, speakers: bool) -> l
     """
     people = dict.fromkeys(entry.columns.get(PERSON, "") for entry in entries)
     if len(people) > 1:
-        checked = {}
+        checked: dict[str, Entry] = {}
         for who in people:
             own = [entry for entry in entries if entry.columns.get(PERSON, "") == who]
             checked |= {entry.id: entry for entry in without_repeats(own, source, speakers)}
