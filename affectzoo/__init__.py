@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from experiments.predict.answer import Answer
-    from experiments.predict.model import Model
+    from experiments.predict.loaded.answer import Answer
+    from experiments.predict.loaded.model import Model
 
 __all__ = ["Answer", "Model", "load"]
 _PLACES = {"Answer": "answer", "Model": "model"}
@@ -32,7 +32,7 @@ def load(path: str | Path, device: str = "cpu", allow_import: Sequence[str] = ()
     Raises:
         ValueError: The file is no such checkpoint, or says too little of its input; the message says what to do.
     """
-    from experiments.predict.model import Model  # seconds of import that `import affectzoo` does not pay
+    from experiments.predict.loaded.model import Model  # seconds of import that `import affectzoo` does not pay
 
     return Model(Path(path), device, allow_import)
 
@@ -43,4 +43,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'affectzoo' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"experiments.predict.{_PLACES[name]}"), name)
+    return getattr(import_module(f"experiments.predict.loaded.{_PLACES[name]}"), name)

@@ -19,7 +19,7 @@ from datamodules.errors import DataError
 from datamodules.media.clip import read_clip
 from datamodules.media.frames import to_rgb
 from experiments.errors import UsageError
-from experiments.predict.clips import write_arrays
+from experiments.predict.loaded.clips import write_arrays
 from experiments.predict.record import NAME
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.errors import DataError
-from experiments.predict.checkpoint import Checkpoint
 from experiments.predict.legend import legend
-from experiments.predict.model import Model
+from experiments.predict.loaded.checkpoint import Checkpoint
+from experiments.predict.loaded.model import Model
 from experiments.results.cell import predictions_of
 from experiments.settings.config import PROJECT
 

@@ -13,10 +13,10 @@ from callbacks.plots import save
 from datamodules.errors import DataError
 from datamodules.reading.tables import table_text
 from error_texts import first_names
-from experiments.predict.answer import Answer
-from experiments.predict.clips import check_row, rows_of
 from experiments.predict.legend import legend
-from experiments.predict.model import BATCH, Model
+from experiments.predict.loaded.answer import Answer
+from experiments.predict.loaded.clips import check_row, rows_of
+from experiments.predict.loaded.model import BATCH, Model
 from experiments.predict.record import Record
 from experiments.settings import class_paths
 from experiments.settings.messages import quiet

@@ -11,8 +11,8 @@ from atomic_files import write_atomic
 from datamodules.errors import DataError
 from datamodules.reading.files import sha256_file
 from experiments.predict.card import card
-from experiments.predict.checkpoint import CONFIG, OF_TRAINING, PREPROCESSING, WEIGHTS, open_checkpoint
-from experiments.predict.model import Model
+from experiments.predict.loaded.checkpoint import CONFIG, OF_TRAINING, PREPROCESSING, WEIGHTS, open_checkpoint
+from experiments.predict.loaded.model import Model
 from experiments.settings import class_paths
 from experiments.settings.messages import quiet
 from option_parser import Parser

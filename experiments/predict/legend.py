@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from experiments.predict.model import Model
+from experiments.predict.loaded.model import Model
 
 
 def legend(model: Model) -> list[str]:

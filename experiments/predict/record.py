@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.errors import DataError
-from experiments.predict.answer import Answer
+from experiments.predict.loaded.answer import Answer
 
 NAME = ".answers.jsonl"
 

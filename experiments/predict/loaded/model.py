@@ -16,9 +16,9 @@ from datamodules.shapes.grids.window_rules import FPS
 from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
 from experiments.errors import UsageError
-from experiments.predict.answer import Answer
-from experiments.predict.checkpoint import about, build_model, open_checkpoint
-from experiments.predict.clips import Row, check_row, entry_of, folder_for_arrays, unknown_values
+from experiments.predict.loaded.answer import Answer
+from experiments.predict.loaded.checkpoint import about, build_model, open_checkpoint
+from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, unknown_values
 from lightning_modules.nn.metrics import class_scores
 
 BATCH = 8
