@@ -54,7 +54,8 @@ def paragraph(summary: Summary) -> str:
         if one == other:
             return "-"
         p = tested[one, other]
-        return f"{100 * (scores[one].mean - scores[other].mean):+.2f} (p {'< 0.001' if p < 0.001 else f'{p:.3f}'})"
+        points = round(100 * (scores[one].mean - scores[other].mean), 2) or 0.0  # not -0.00
+        return f"{points:+.2f} (p {'< 0.001' if p < 0.001 else f'{p:.3f}'})"
 
     def beat(other: str) -> str:
         found = [

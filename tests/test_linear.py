@@ -75,7 +75,7 @@ def test_what_the_readme_says_of_the_rules_is_what_the_committed_results_give(li
     summary = linear.table_summary()
     text = ravdess_rules.paragraph(summary)
     assert text in (PROJECT / "README.md").read_text(), "run: python benchmarks/ravdess_rules.py --write"
-    scores = {row.row.name: row.scores["honest"] for row in summary.rows}
+    scores = {row.row.name: row.scores["honest"] for row in summary.rows if "honest" in row.scores}
     for rule in ravdess_rules.RULES:
         assert f"| {100 * scores[f'same_{rule}'].mean:.2f} |" in text
     assert f"reaches {100 * scores['product'].mean:.2f} " in text
