@@ -8,6 +8,7 @@ from test_any_recipe import full_paths
 from test_clips_data import CLASSES_TASK, VALENCE, write
 
 import cli
+from experiments.reproduce.command import _about
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import state
@@ -62,6 +63,20 @@ def test_the_committed_table_has_rows_for_every_model_and_says_what_they_read():
         assert row.reads, row.name
         model = class_of(full_paths(planner._config[row.name]["model"])["class_path"])
         assert row.one_set == bool(model.single_task), row.name
+
+
+def test_how_long_it_takes_is_told_with_what_says_so(table):
+    write(Path("data/synthetic/clips"), arrays=("mfcc",))
+    jobs = Planner(read_table("mine.yaml", synthetic=True), Path("runs")).jobs(
+        Selection(["majority", "logistic"], [0, 1])
+    )
+    assert _about([], {}, 1) == ""
+    assert _about(jobs, {}, 1) == "; how long, when the first has ended"
+    known = {"mine/majority": [50.0, 70.0]}
+    told = ", about 4 min going by the 2 that are done"
+    assert _about(jobs, {**known, "mine/logistic": [60.0]}, 1) == told.replace("2", "3")
+    assert _about(jobs, known, 1) == f"{told}; rows without any (1) count as the mean of the others"
+    assert _about(jobs, known, 2).startswith(", about 2 min going")
 
 
 def test_folds_are_those_of_the_store_and_no_store_is_told(table, capsys):

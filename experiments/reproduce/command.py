@@ -185,7 +185,7 @@ def _about(left: Sequence[Job], seconds: Mapping[str, Sequence[float]], workers:
         return "; how long, when the first has ended"
     total = sum(mean(seconds.get(job.row) or known) for job in left) / workers
     other = len({job.row for job in left} - seconds.keys())
-    unknown = f"; {other} rows have none yet and count as the mean of the others" * bool(other)
+    unknown = f"; rows without any ({other}) count as the mean of the others" * bool(other)
     return f", about {duration(total)} going by the {len(known)} that are done{unknown}"
 
 
