@@ -109,7 +109,10 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
     planners = [Planner(table, args.runs, project) for table in tables]
     if args.commit:
         for planner in planners:
-            for path in write_committed(planner.table, read_cells(planner.table, args.runs), RESULTS):
+            here = read_cells(planner.table, args.runs)
+            rows = {key[0] for key in here}  # of these, cells that were run elsewhere stay
+            known = {key: cell for key, cell in read_committed(planner.table, RESULTS).items() if key[0] in rows}
+            for path in write_committed(planner.table, known | here, RESULTS):
                 print(f"wrote {path}")
     reports = [report_of(summary_of(planner, args.results or _where_no_runs_are(planner))) for planner in planners]
     if args.against:
