@@ -89,7 +89,7 @@ def test_what_is_wrong_is_one_line(tmp_path, header, rows, message):
 
 
 def test_a_missing_file_is_one_line(tmp_path):
-    with pytest.raises(DataError, match=r"--against .*theirs.csv: no such file"):
+    with pytest.raises(DataError, match=r"--against .*theirs.csv: no such file; name one that is there"):
         read_posteriors(tmp_path / "theirs.csv", ["a"], ["x"], "--against")
 
 

@@ -151,7 +151,9 @@ class Table:
     def _lines(self) -> Iterator[str]:
         if not self.path.is_file():
             fault = "not a file" if self.path.exists() else "no such file"
-            raise DataError(f"{self.source}: {fault}; docs/data.md says what belongs there")
+            named = self.source != str(self.path)  # by an option: the page of a corpus is no help then
+            step = "name one that is there" if named else "docs/data.md says what belongs there"
+            raise DataError(f"{self.source}: {fault}; {step}")
         number = 0
         try:
             # Bytes that are no UTF-8 become surrogates, so that the line that holds them is known.
