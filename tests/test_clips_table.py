@@ -162,5 +162,5 @@ def test_classes_and_values_have_both_tables(table):
     run_cells()
     assert reproduce() == 1
     report = Path("runs/synthetic/report/mine.md").read_text()
-    assert "| Majority class |" in report
+    assert "| Most frequent class of the test clips |" in report
     assert "Values: agreement and error" in report

@@ -203,7 +203,7 @@ def _baselines(table: Table, cells: Cells) -> dict[str, float]:
     if of_row and not any(of_row.values()):
         return {}
     if len(set(of_row.values())) < 2:
-        return {"Majority class": _majority(table, cells)}
+        return {"Most frequent class of the test clips" if table.own else "Majority class": _majority(table, cells)}
     first: dict[tuple[str, ...], str] = {}
     for row in table.rows:
         if row.name in of_row:

@@ -60,6 +60,9 @@ def main_table(summary: Summary) -> TextTable:
     for name, chance in summary.baselines.items():
         rows.append([name, NONE, *[percent(chance)] * len(summary.columns), *blank])
     rows += [_main_row(summary, row) for row in summary.rows if row.transductive]
+    if summary.table.own:  # nobody published figures of these clips
+        header[-1] = "Parameters"
+        header, *rows = ([line[0], *line[2:]] for line in (header, *rows))
     return set_apart(summary, TextTable(title(summary), header, rows))
 
 
