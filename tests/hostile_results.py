@@ -51,7 +51,9 @@ OWN = {
         "neither classes nor values": json_with(class_names=[]),
         "an output that means nothing": json_with(outputs={"valence": "value"}),
         "a value from a to b": json_with(outputs={"valence": {"kind": "value", "range": ["a", "b"]}}),
-        "values alone, which no table compares": json_with(class_names=[], outputs={"valence": {"kind": "value"}}),
+        "values alone, of which there are no predictions": json_with(
+            class_names=[], outputs={"valence": {"kind": "value"}}
+        ),
         "a baseline in words": json_with(baselines={"accuracy": "half"}),
         "a score that is none": json_with(selections={"selected": {"epoch": 2, "accuracy": "good"}}),
         "no selection": json_with(selections={}),

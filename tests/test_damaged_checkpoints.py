@@ -14,6 +14,7 @@ from conftest import leave_blank
 import cli
 from experiments.errors import UsageError
 from experiments.reproduce import missing
+from experiments.reproduce.evaluations import evaluate
 from experiments.results.checkpoints import read_checkpoint, restore_problem
 
 CONFIG = ["--config", "experiments/ravdess_features.yaml", "--model.hidden", "8"]
@@ -98,7 +99,7 @@ def test_a_flipped_bit_is_found_by_evaluations_under_missing_modalities(run):
     folder, options = run
     flip(folder / "checkpoints" / "last.ckpt")
     asked = missing.Evaluation("cell", folder, ["fit", *options], "last", (("audio", 0.5),))
-    reason = missing.evaluate(asked)
+    reason = evaluate(asked, missing.evaluate_missing)
     assert "last.ckpt" in reason
     assert "run the cell again" in reason
     assert not (folder / "missing").exists()

@@ -141,8 +141,8 @@ def test_a_timm_network_is_the_librarys_with_the_statistics_of_its_folder(tmp_pa
 
 
 def commands():
-    blocks = re.findall(r"^```\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    found = re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    lines = "".join(block for language, block in found if not language).replace("\\\n", " ").splitlines()
     return [line.removeprefix("python cli.py ") for line in lines if line.startswith("python cli.py fit")]
 
 

@@ -97,7 +97,9 @@ def test_trained_cells_are_scored_without_retraining(ravdess_features, tmp_path,
     spoil(sick / "checkpoints" / "last.ckpt")
     planner = Planner(read_table(str(table), synthetic=True, project=ROOT), runs)
     job = next(job for job in planner.jobs(Selection()) if job.directory == folder)
-    reason = evaluate(missing.Evaluation("sick", sick, job.command, "last", (("audio", 0.5),)))
+    reason = evaluate(
+        missing.Evaluation("sick", sick, job.command, "last", (("audio", 0.5),)), missing.evaluate_missing
+    )
     clips = len(found.predictions["last"].ids)
     assert reason.startswith(f"the scores of {clips} of {clips} clips are not finite (")
     assert not list(sick.rglob("missing/*/*.csv"))

@@ -36,7 +36,8 @@ def test_a_corpus_is_made_and_prepared_without_them(tmp_path):
     run(tmp_path, "synth", "empathetic", "--out", "raw", "--clips", 96, "--workers", 1)
     run(tmp_path, "prepare", "empathetic", "--source", "raw", "--out", "corpus", "--workers", 1)
     assert {path.name for path in (tmp_path / "corpus" / "prepared").iterdir()} == {
-        "COMPLETE", "checksums.json", "index.csv", "manifest.json", "skipped.csv", "text.i32"
+        "COMPLETE", "checksums.json", "index.csv", "manifest.json", "skipped.csv", "text.i32",
+        "text.tokenizer.json", "text.tokenizer_config.json"
     }  # fmt: skip
 
 
