@@ -110,8 +110,8 @@ def run(args: argparse.Namespace, project: Path = PROJECT) -> int:
     if args.commit:
         for planner in planners:
             here = read_cells(planner.table, args.runs)
-            rows = {key[0] for key in here}  # of these, cells that were run elsewhere stay
-            known = {key: cell for key, cell in read_committed(planner.table, RESULTS).items() if key[0] in rows}
+            ran = {key[0] for key in here}  # of these, cells that were run elsewhere stay
+            known = {key: cell for key, cell in read_committed(planner.table, RESULTS).items() if key[0] in ran}
             for path in write_committed(planner.table, known | here, RESULTS):
                 print(f"wrote {path}")
     reports = [report_of(summary_of(planner, args.results or _where_no_runs_are(planner))) for planner in planners]

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from error_texts import first_line, first_names
 from lightning_modules.errors import TaskError
-from lightning_modules.nn.fitted import Fitted
 from tensor_files import TensorFileError, read_safetensors, read_torch
 
 
@@ -92,8 +91,8 @@ def fill(module: nn.Module, given: dict[str, Tensor], refusal: str) -> None:
         TaskError: If names or shapes differ; the module is as it was.
     """
     for name, part in module.named_modules():
-        if isinstance(part, Fitted):
-            part.take_shapes(given, f"{name}.")
+        if take_shapes := getattr(part, "take_shapes", None):  # what was fitted, of any size
+            take_shapes(given, f"{name}.")
     wanted = module.state_dict()
     problems = {
         "lacks": [key for key in wanted if key not in given],
