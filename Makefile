@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt networks.txt
 
 demo: $(READY) ## stand-in corpus, prepared, CFN-SR trained, tested and reported: under 5 minutes on 2 cores
 	$(CLI) reproduce cfnsr --data synthetic --rows cfnsr --folds 0 --seeds 1 --protocol paper --workers $(WORKERS)
-	@echo "Ask it about a clip: $(CLI) predict --ckpt_path runs/synthetic/cfnsr/cfnsr/paper-fold0-seed0 --clips data/synthetic/ravdess/Actor_01"
+	@echo "Ask it about a clip: $(CLI) predict --ckpt_path runs/synthetic/cfnsr/cfnsr/paper-fold0-seed1 --clips data/synthetic/ravdess/Actor_01"
 
 test: $(READY) ## the tests that every change runs
 	$(RUN) -m pytest -n 2 -m "not slow"
