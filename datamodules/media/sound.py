@@ -190,3 +190,9 @@ def _align(wave: np.ndarray, lead: int, length: int) -> np.ndarray:
     silence = np.zeros(min(lead, length), wave.dtype) if lead > 0 else wave[:0]
     shifted = np.concatenate([silence, wave]) if lead > 0 else wave[-lead:]
     return shifted[:length]
+
+
+def refuse_silence(name: str, wave: np.ndarray) -> None:
+    """Raise a MediaError of the clip of a name where every sample is zero: silence is no recording."""
+    if not wave.any():
+        raise MediaError(Path(name), "audio is silent: every sample is zero")

@@ -9,6 +9,7 @@ import numpy as np
 from datamodules.entries import Entry
 from datamodules.errors import MediaError
 from datamodules.media.clip import Clip
+from datamodules.media.sound import refuse_silence
 from datamodules.media.speech_frames import HOP, RATE, speech_frames
 from datamodules.views.base import Want, WholeClip
 
@@ -32,8 +33,7 @@ class SpeechFunctionals(WholeClip):
     def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
         """Return the functionals."""
         wave = clip.waves[RATE]
-        if not wave.any():
-            raise MediaError(Path(entry.name), "audio is silent: every sample is zero")
+        refuse_silence(entry.name, wave)
         if len(wave) < SHORTEST * RATE:
             raise MediaError(Path(entry.name), f"only {len(wave)} samples of sound")
         return functionals(wave).astype(np.float32), 0

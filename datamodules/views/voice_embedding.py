@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from datamodules.entries import Entry, Scan
-from datamodules.errors import DataError, MediaError
+from datamodules.errors import DataError
 from datamodules.media.clip import Clip
 from datamodules.media.mfcc import mel_filters
+from datamodules.media.sound import refuse_silence
 from datamodules.reading.files import sha256_file
 from datamodules.views.base import View, Want, WholeClip
 from tensor_files import TensorFileError, read_torch
@@ -71,8 +72,7 @@ class VoiceEmbedding(WholeClip):
     def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
         """Return the embedding; silence has no voice."""
         wave = clip.waves[RATE]
-        if not wave.any():
-            raise MediaError(Path(entry.name), "audio is silent: every sample is zero")
+        refuse_silence(entry.name, wave)
         said = _network(self.weights)(_parts(wave))
         return np.concatenate([said.mean(0), said.std(0)]).round(DECIMALS).astype(np.float32), 0
 

@@ -1,14 +1,13 @@
 """The wave of a clip, mono."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from datamodules.entries import Entry
-from datamodules.errors import MediaError
 from datamodules.media.clip import Clip
+from datamodules.media.sound import refuse_silence
 from datamodules.views.base import Want, WholeClip
 
 
@@ -32,6 +31,5 @@ class Wave(WholeClip):
     def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
         """Return the wave; silence is no recording."""
         wave = clip.waves[self.rate]
-        if not wave.any():
-            raise MediaError(Path(entry.name), "audio is silent: every sample is zero")
+        refuse_silence(entry.name, wave)
         return wave, 0

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from experiments.errors import UsageError
 from experiments.results.needs import recorded_request
+from experiments.settings import class_paths
 from tensor_files import TensorFileError, read_torch
 
 CALIBRATION = "calibration.json"  # beside the checkpoint that it is of
@@ -54,6 +55,26 @@ def read_checkpoint(path: Path, option: str = "", remedy: str = "", *, resume: b
             f"{option}{path}: it holds a model but not where its training was: no {', '.join(lacking)}{remedy}"
         )
     return content
+
+
+def stored_model(path: Path, asked: str, *, resume: bool) -> dict[str, Any]:
+    """Return the model of the checkpoint of ``--ckpt_path``: its class, and all of its arguments.
+
+    Args:
+        path: The file.
+        asked: Class path that the settings ask for.
+        resume: Whether a training resumes from it.
+
+    Raises:
+        UsageError: If it is no whole checkpoint, or holds another model.
+    """
+    content = read_checkpoint(path, "--ckpt_path ", resume=resume)
+    arguments = class_paths.update_class_paths(content["hyper_parameters"])
+    stored = arguments.pop("_class_path")
+    if stored != (asked := class_paths.current_class_path(asked)):
+        raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
+    arguments.pop("_instantiator", None)  # never called
+    return {"class_path": stored, "dict_kwargs": arguments}
 
 
 def restore_problem(error: Exception) -> str:

@@ -29,7 +29,13 @@ from error_texts import chain, first_line
 from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
-from experiments.results.checkpoints import DAMAGED, read_checkpoint, restore_data_options, restore_problem
+from experiments.results.checkpoints import (
+    DAMAGED,
+    read_checkpoint,
+    restore_data_options,
+    restore_problem,
+    stored_model,
+)
 from experiments.results.needs import request_hash, resolve_checkpoints
 from experiments.results.stamps import MEANINGS, TRANSDUCTIVE
 from experiments.settings import class_paths
@@ -138,18 +144,11 @@ class EmotionCLI(LightningCLI):
         if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
             raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
         if path:
-            checkpoint = read_checkpoint(Path(path), "--ckpt_path ", resume=command == "fit")
-            arguments = class_paths.update_class_paths(checkpoint["hyper_parameters"])
-            stored = arguments.pop("_class_path")
-            asked = class_paths.current_class_path(self.config[command].model.class_path)
-            if stored != asked:
-                raise UsageError(f"--ckpt_path {path}: it holds a {stored}, the settings ask for a {asked}")
+            model = stored_model(Path(path), self.config[command].model.class_path, resume=command == "fit")
             if command != "fit":
                 data = self.config[command].data
                 given = request.read_command(self.arguments[1:]).get("data", {})
                 restore_data_options(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
-            arguments.pop("_instantiator", None)  # never called
-            model = {"class_path": stored, "dict_kwargs": arguments}
             try:
                 self.config = self.parser.parse_object({command: {"model": model}}, self.config)
             except UsageError as error:
