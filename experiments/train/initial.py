@@ -114,11 +114,13 @@ def _tensors(parts: Iterable[nn.Module | nn.Parameter]) -> list[Tensor]:
 def _told(task: EmotionTask, source: Checkpoint) -> str:
     """Return which stages were taken and which are new."""
     taken = {id(of) for key, of in task.state_dict(keep_vars=True).items() if key in task.initial}
-    whole, part, new = [], [], []
-    for stage, parts in task.stages().items():
-        if tensors := _tensors(parts):
-            share = sum(id(of) in taken for of in tensors)
-            (whole if share == len(tensors) else part if share else new).append(stage)
+    shares = {
+        stage: sum(id(of) in taken for of in tensors) / len(tensors)
+        for stage, parts in task.stages().items()
+        if (tensors := _tensors(parts))
+    }
+    whole, new = ([stage for stage, share in shares.items() if share == wanted] for wanted in (1, 0))
+    part = [stage for stage, share in shares.items() if 0 < share < 1]
     outputs = [len(source.arguments.get("class_names") or ()), len(task.class_names)]
     change = f" ({outputs[0]} -> {outputs[1]} classes)" if outputs[0] != outputs[1] else ""
     partly = f"; in part: {', '.join(part)}" if part else ""
