@@ -9,7 +9,8 @@ from datamodules.errors import DataError
 from experiments.predict.legend import legend
 from experiments.predict.loaded.checkpoint import Checkpoint
 from experiments.predict.loaded.model import Model
-from experiments.results.cell import predictions_of
+from experiments.results.cell import predictions_of, read_result
+from experiments.results.needs import recorded_request
 from experiments.settings.config import PROJECT
 
 LIMITS = """## Intended use and limits
@@ -30,7 +31,7 @@ def card(model: Model, checkpoint: Checkpoint) -> str:
         *([mark] if about["synthetic"] else []),
         'Load it with `affectzoo.load("DIR")`, ask it with `python cli.py predict --ckpt_path DIR --clips PATH`.',
         "\n".join(f"- {line}" for line in legend(model)),
-        _scores(model),
+        _scores(model, checkpoint),
         _confusion(checkpoint, about["selection"]),
         LIMITS,
         f"## Data\n\n{_licence(str(about['corpus']))}",
@@ -39,7 +40,7 @@ def card(model: Model, checkpoint: Checkpoint) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _scores(model: Model) -> str:
+def _scores(model: Model, checkpoint: Checkpoint) -> str:
     about = model.about
     if not about["score"]:
         return "## Score\n\nNot known: no result lay beside the checkpoint."
@@ -50,7 +51,26 @@ def _scores(model: Model) -> str:
     told = f"Protocol {about['protocol']}, fold {about['fold']}, {about['n_test']} test clips; "
     told += f"checkpoint {about['selection']}"
     told += ", chosen on the same clips: optimistic." if about["selection"] == "best" else "."
-    return "\n".join(["## Score", "", told, "", "| | |", "| --- | ---: |", *rows])
+    folds = _folds(checkpoint, about["selection"])
+    return "\n".join(["## Score", "", told, "", "| | |", "| --- | ---: |", *rows, *folds])
+
+
+def _folds(checkpoint: Checkpoint, selection: str | None) -> list[str]:
+    """Return what the same model got on all folds whose runs lie beside its own; nothing where there is one alone."""
+    run = checkpoint.path.absolute().parent.parent
+    found = []
+    for folder in run.parent.glob(re.sub(r"fold\d+", "fold*", run.name)):
+        try:
+            asked = [{**recorded_request(one), "fold": None} for one in (folder, run)]
+            if asked[0] == asked[1] and (folder / "result.json").is_file():
+                found.append(100 * read_result(folder)["selections"][selection]["accuracy"])
+        except (DataError, KeyError):
+            continue
+    if len(found) < 2:
+        return []
+    mean, least, most = np.mean(found), min(found), max(found)
+    told = f"accuracy {mean:.2f} % in the mean ({least:.2f} to {most:.2f} %)"
+    return ["", f"The same recipe trained on each of {len(found)} folds, other people held out in each: {told}."]
 
 
 def _confusion(checkpoint: Checkpoint, selection: str | None) -> str:
