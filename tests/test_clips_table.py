@@ -1,5 +1,8 @@
 """The table over anybody's clips: its folds are the store's, rows without their arrays say so, values have one too."""
 
+import math
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +11,11 @@ from test_any_recipe import full_paths
 from test_clips_data import CLASSES_TASK, VALENCE, write
 
 import cli
-from experiments.reproduce.command import _about
+from experiments.reproduce.estimate import Estimate, seconds_of
 from experiments.reproduce.plan import Planner, Selection
 from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import state
+from experiments.settings.config import PROJECT
 from experiments.train.command import import_all
 from experiments.train.pairing import class_of
 
@@ -70,13 +74,38 @@ def test_how_long_it_takes_is_told_with_what_says_so(table):
     jobs = Planner(read_table("mine.yaml", synthetic=True), Path("runs")).jobs(
         Selection(["majority", "logistic"], [0, 1])
     )
-    assert _about([], {}, 1) == ""
-    assert _about(jobs, {}, 1) == "; how long, when the first has ended"
+    assert Estimate().told([], 1) == ""
+    assert Estimate().told(jobs, 1) == "; how long is told when it runs"
     known = {"mine/majority": [50.0, 70.0]}
     told = ", about 4 min going by the 2 that are done"
-    assert _about(jobs, {**known, "mine/logistic": [60.0]}, 1) == told.replace("2", "3")
-    assert _about(jobs, known, 1) == f"{told}; rows without any (1) count as the mean of the others"
-    assert _about(jobs, known, 2).startswith(", about 2 min going")
+    assert Estimate({**known, "mine/logistic": [60.0]}).told(jobs, 1) == told.replace("2", "3")
+    assert Estimate(known).told(jobs, 1) == f"{told}; rows without any (1) count as the mean of the others"
+    assert Estimate(known).told(jobs, 2).startswith(", about 2 min going")
+    both = Estimate(known, {"mine/logistic": 120.0})
+    assert both.told(jobs, 1) == ", about 6 min going by the 2 that are done and a few batches of 1 rows"
+    both.measured["mine/logistic"] = [60.0]  # a cell that ends counts for more than its first batches
+    assert both.told(jobs, 1) == told.replace("2", "3")
+
+
+def test_a_few_batches_tell_how_long_a_cell_takes_and_leave_nothing(table):
+    write(Path("data/synthetic/clips"), arrays=("mfcc",))
+    (job,) = Planner(read_table("mine.yaml", synthetic=True), Path("runs")).jobs(Selection(["logistic"], [0]))
+    there = set(Path().rglob("*"))
+    once = seconds_of(replace(job, command=[*job.command, "--trainer.max_epochs", "1"]))
+    often = seconds_of(replace(job, command=[*job.command, "--trainer.max_epochs", "10000"]))
+    assert 0 < 2 * once < often
+    assert set(Path().rglob("*")) == there
+    assert math.isnan(seconds_of(replace(job, command=[*job.command, "--data.init_args.fold", "9"])))
+
+
+@pytest.mark.slow
+def test_before_the_first_cell_it_is_told_about_how_long_all_take(table, capfd, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))  # of the processes of cells, which begin in an empty folder
+    write(Path("data/synthetic/clips"), arrays=("mfcc",))
+    assert reproduce("--rows", "majority", "logistic", "--folds", "0", "--workers", "2") == 0
+    first, second, *_ = capfd.readouterr().err.splitlines()
+    assert first == "timing a few batches of 2 rows, to tell how long all take"
+    assert re.fullmatch(r"2 cells: 0 done, 2 to run, about \d+ (s|min) going by a few batches of 2 rows", second)
 
 
 def test_folds_are_those_of_the_store_and_no_store_is_told(table, capsys):
