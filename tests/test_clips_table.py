@@ -2,19 +2,25 @@
 
 import math
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from fabricated import fill, make_project
 from test_any_recipe import full_paths
 from test_clips_data import CLASSES_TASK, VALENCE, write
 
 import cli
+from experiments.report.tables import report_tables
+from experiments.report.tables.text_table import UNRANKED
 from experiments.reproduce.estimate import Estimate, seconds_of
 from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.tables.finished_cells import read_cells
 from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import state
+from experiments.scores.table_scores import summarise
 from experiments.settings.config import PROJECT
 from experiments.train.command import import_all
 from experiments.train.pairing import class_of
@@ -152,6 +158,21 @@ def test_clips_that_were_prepared_anew_are_not_mixed_in(table, tmp_path, capsys)
     error = capsys.readouterr().err
     assert "mine/majority/honest-fold0-seed1: refused: it was run with other settings" in error
     assert "data: changed" in error
+
+
+def test_only_rows_of_the_same_folds_seeds_and_clips_are_ranked_and_tested(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    table = replace(fill(protocols=["honest"]).table, own=True)
+    for fold in (1, 2):  # the best row ran on one fold of three
+        shutil.rmtree(f"runs/toy/pair/honest-fold{fold}-seed1")
+    summary = summarise(table, read_cells(table, Path("runs")))
+    assert summary.rows[2].rank("honest") > summary.rows[0].rank("honest") > summary.rows[1].rank("honest")
+    assert [(row.row.name, row.apart) for row in summary.rows][2] == ("pair", True)
+    assert [math.isnan(row.p) for row in summary.rows] == [True, False, True]
+    *_, baseline, heading, last = report_tables.main_table(summary).rows
+    assert baseline[0] == "Most frequent class of the test clips"
+    assert heading == [UNRANKED]
+    assert "(1/3 folds)" in "".join(last)
 
 
 def test_values_get_a_table_of_their_own(table, capsys):
