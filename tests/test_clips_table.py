@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fabricated import fill, make_project
+from fabricated import alter, fill, make_project
 from test_any_recipe import full_paths
 from test_clips_data import CLASSES_TASK, VALENCE, write
 
@@ -173,6 +173,17 @@ def test_only_rows_of_the_same_folds_seeds_and_clips_are_ranked_and_tested(tmp_p
     assert baseline[0] == "Most frequent class of the test clips"
     assert heading == [UNRANKED]
     assert "(1/3 folds)" in "".join(last)
+
+
+def test_stores_of_two_recipes_are_no_different_preparations(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    table = fill(protocols=["honest"]).table
+    alter("pair", data_fingerprint="e" * 64)
+    cells = read_cells(table, Path("runs"))
+    assert "The cells were run on 2 different preparations of the data." in summarise(table, cells).notes
+    other = {"data.init_args.store": "prepared-other"}
+    rows = tuple(replace(row, overrides=other) if row.name == "pair" else row for row in table.rows)
+    assert not any("preparations" in note for note in summarise(replace(table, rows=rows), cells).notes)
 
 
 def test_values_get_a_table_of_their_own(table, capsys):
