@@ -48,26 +48,28 @@ def _page(service: Service) -> Any:
                     html_template=(TEMPLATES / "clip.html").read_text(), js_on_load=(TEMPLATES / "page.js").read_text()
                 )
                 text = gr.Textbox(label="Text: what is said", lines=2, max_length=2000, visible=service.reads_text)
-                fields = [
-                    gr.Dropdown(["", *values], value="", label=name.replace("_", " "), filterable=len(values) > 12)
-                    for name, values in service.fields.items()
-                ]
+                with gr.Accordion("What is known of the people", open=False, visible=bool(service.fields)):
+                    fields = [
+                        gr.Dropdown(["", *values], value="", label=name.replace("_", " "), filterable=len(values) > 12)
+                        for name, values in service.fields.items()
+                    ]
                 on = gr.CheckboxGroup(
                     service.modalities, value=service.modalities, label="What the models may use",
                     visible=len(service.modalities) > 1,
                 )  # fmt: skip
                 ask = gr.Button("Answer", variant="primary")
             with gr.Column(scale=3, min_width=300):
-                answers = gr.HTML(html_of_problem(ASK), js_on_load=None, elem_id="az-out", min_height=120)
+                answers = gr.HTML(f"<p>{ASK}</p>", js_on_load=None, elem_id="az-out", min_height=120)
         for title, model in service.models.items():
             with gr.Accordion(f"{title}: trained on what, how good, for what not", open=False):
                 gr.Markdown("\n".join(f"- {_plain(line)}" for line in [*legend(model), PURPOSE]))
         inputs = [token, text, on, *fields]
 
-        def told(*values: Any, progress: Any = gr.Progress()) -> str:  # noqa: B008  as Gradio finds it
+        # Gradio finds by default and annotation what it hands over besides the inputs.
+        def told(progress: Any = gr.Progress(), *values: Any) -> str:  # noqa: B008
             return _html(service, values, progress)
 
-        def given(*values: Any, event: gr.EventData, progress: Any = gr.Progress()) -> tuple[str, str]:  # noqa: B008
+        def given(event: gr.EventData, progress: Any = gr.Progress(), *values: Any) -> tuple[str, str]:  # noqa: B008
             found = str(event.token)
             if event.problem:
                 return "", html_of_problem(str(event.problem))

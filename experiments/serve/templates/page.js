@@ -19,7 +19,7 @@ function show(blob) {
 
 function send(name, fields) {
   const form = new FormData(), request = new XMLHttpRequest(), bar = at("bar");
-  for (const [key, value] of Object.entries(fields)) form.append(key, value, value instanceof Blob ? name : undefined);
+  for (const [key, value] of Object.entries(fields)) value instanceof Blob ? form.append(key, value, name) : form.append(key, value);
   letGo();
   bar.hidden = false;
   bar.value = 0;
