@@ -59,7 +59,8 @@ def _page(service: Service) -> Any:
                 )  # fmt: skip
                 ask = gr.Button("Answer", variant="primary")
             with gr.Column(scale=3, min_width=300):
-                answers = gr.HTML(f"<p>{ASK}</p>", js_on_load=None, elem_id="az-out", min_height=120)
+                answers = gr.HTML(f"<p>{ASK}</p>", js_on_load=None, elem_id="az-out", min_height=120,
+                                  apply_default_css=False)  # fmt: skip
         for title, model in service.models.items():
             with gr.Accordion(f"{title}: trained on what, how good, for what not", open=False):
                 gr.Markdown("\n".join(f"- {_plain(line)}" for line in [*legend(model), PURPOSE]))

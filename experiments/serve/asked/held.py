@@ -107,8 +107,8 @@ def changes(
 def faces_of(model: Model, part: tuple[Entry, Prepared] | None) -> np.ndarray | None:
     """Return the pictures that a model sees of a clip, uint8 ``(T, H, W, 3)``; None where it sees none."""
     for name, of in (part[1].arrays if part else {}).items():
-        if of.dtype == np.uint8 and of.ndim == 4 and of.shape[3] == 3 and len(of) and name in model.reader.media:
-            return of
+        if of.dtype == np.uint8 and of.ndim >= 4 and of.shape[-1] == 3 and of.size and name in model.reader.media:
+            return of.reshape(-1, *of.shape[-3:])
     return None
 
 

@@ -64,6 +64,7 @@ async function record(button, wanted) {
   setTimeout(() => { if (recorder === mine) mine.stop(); }, LONGEST * 1000);
 }
 
+at("seen").addEventListener("error", () => { at("seen").hidden = true; }); // what this browser cannot play
 at("file").addEventListener("change", (event) => { const file = event.target.files[0]; if (file) give(file, file.name); });
 element.addEventListener("dragover", (event) => event.preventDefault());
 element.addEventListener("drop", (event) => {
