@@ -34,7 +34,7 @@ PER_CORPUS = {
 FOLDERS = {"prepare": ("prepare", "catalogues"), "synth": ("standins",)}  # of datamodules, where their corpora are
 MODELS = {
     "export": "a trained model as a folder that anyone can load: weights, settings, a card",
-    "serve": "a page of this machine where trained models are asked about clips",
+    "serve": "a page where trained models are asked about clips",
 }
 TABLES = {
     "reproduce": "run the missing cells of paper tables, then report",

@@ -77,5 +77,6 @@ def _environment(folder):
 
 
 def files_below(folder):
-    """What a server keeps: files other than the stand-in clips and its log."""
-    return [path for path in folder.rglob("*") if path.is_file() and "examples" not in path.parts and path.name != "log.txt"]
+    """What a server keeps: files other than the stand-in clips, its log, and a number that some package leaves."""
+    found = [path for path in folder.rglob("*") if path.is_file() and "examples" not in path.parts]
+    return [path for path in found if path.name not in ("log.txt", ".ses")]

@@ -11,8 +11,8 @@ import numpy as np
 
 from datamodules.entries import Entry
 from datamodules.errors import DataError
-from datamodules.store.making import Prepared, complete
-from datamodules.views.base import EntryView
+from datamodules.store.making import Prepared, complete, prepare_job
+from datamodules.views.base import EntryView, MediaView
 from datamodules.vocabularies import META
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.clips import check_row, entry_of
@@ -77,21 +77,29 @@ def answer_about(
         entry, prepared = replace(part[0], texts=said.texts, columns=said.columns), part[1]
         prepared = replace(prepared, arrays=dict(prepared.arrays))
         complete([entry], {name: of for name, of in reader.views.items() if isinstance(of, EntryView)}, [prepared])
-    return model.of_prepared(entry, _without(model, prepared, off))
+    if not set(model.modalities) - {META, *off}:
+        return Answer(entry.name, problem=f"all that it reads is {OFF}", synthetic=model.about["synthetic"])
+    answer = model.of_prepared(entry, _without(model, entry, prepared, off))
+    return replace(answer, missing=answer.missing | {name: OFF for name in off if name in answer.missing})
 
 
-def _without(model: Model, prepared: Prepared, off: Collection[str]) -> Prepared:
+def _without(model: Model, entry: Entry, prepared: Prepared, off: Collection[str]) -> Prepared:
     """Return what is left of a clip that has not some modalities, as if it had never had them."""
     arrays, missing = dict(prepared.arrays), list(prepared.missing)
     for modality in model.modalities:
         if modality in off and modality not in ("text", META):
             view = model.reader.view_of(modality)
             name = model.reader.options.get("arrays", {}).get(modality, modality)
-            for array, empty in model.reader.media[view].empty(view).items():
-                if array in (name, f"{name}_confidence", f"{name}_seen"):
-                    arrays[array] = empty
+            blank = _blank(view, model.reader.media[view], entry)
+            arrays |= {array: of for array, of in blank.items() if array == name or array.startswith(f"{name}_")}
             missing = [one for one in missing if one[1] != view] + [("", modality, "", OFF)]
     return replace(prepared, arrays=arrays, missing=tuple(missing))
+
+
+def _blank(name: str, view: MediaView, entry: Entry) -> dict[str, np.ndarray]:
+    """Return the arrays of an entry that has nothing that a view reads."""
+    (made,) = prepare_job([replace(entry, media={})], {name: view}, [name])
+    return view.empty(name) if made.reason else made.arrays
 
 
 def changes(
