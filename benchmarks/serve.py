@@ -37,6 +37,7 @@ def ask(url, clip):
 
 
 def main():
+    """Start a server, ask it, print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--ckpt_path", type=Path, required=True)
     parser.add_argument("--clip", type=Path, required=True)
@@ -46,9 +47,7 @@ def main():
     args = parser.parse_args()
     command = [sys.executable, "cli.py", "serve", "--ckpt_path", str(args.ckpt_path), "--port", "0"]
     began = time.perf_counter()
-    server = subprocess.Popen(
-        [*command, "--waiting", str(args.waiting)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    server = subprocess.Popen([*command, "--waiting", str(args.waiting)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         url = re.search(r"http://\S+:\d+", server.stdout.readline())[0]
         print(f"ready after {time.perf_counter() - began:.1f} s, {resident(server.pid):.0f} MB")
@@ -67,7 +66,10 @@ def main():
         crowd = 4 * (args.waiting + 1)
         with ThreadPoolExecutor(crowd) as clients:
             files = {"file": (args.clip.name, args.clip.read_bytes())}
-            post = lambda _: httpx.post(f"{url}/answer", files=files, timeout=300).status_code
+
+            def post(_):
+                return httpx.post(f"{url}/answer", files=files, timeout=300).status_code
+
             print(f"{crowd} at once, {args.waiting + 1} may be in: {dict(Counter(clients.map(post, range(crowd))))}")
     finally:
         server.terminate()

@@ -72,7 +72,6 @@ def server(folder, *words):
 
 def _environment(folder):
 
-
     return {**os.environ, "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
 
 

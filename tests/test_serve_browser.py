@@ -4,6 +4,7 @@ import shutil
 from urllib.parse import urlsplit
 
 import pytest
+from serving import files_below, film, server, small_run
 
 pytest.importorskip("gradio", reason="gradio is not installed here: `make web` installs it")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed here")
@@ -13,8 +14,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
 ]
-
-from serving import files_below, film, server, small_run
 
 ANSWER = ".az-answer"
 MINUTE = 60_000  # milliseconds
@@ -55,7 +54,8 @@ def open_page(served, chromium):
 
     yield another
     outside = [url for url in asked if urlsplit(url).netloc not in (urlsplit(served[0]).netloc, "")]
-    assert len(asked) > 20 and outside == []
+    assert len(asked) > 20
+    assert outside == []
     for context in contexts:
         context.close()
     assert files_below(served[1]) == []
@@ -72,8 +72,10 @@ def test_an_example_is_answered_by_two_models_with_weights_and_changes(open_page
     choose(page, "SYNTHETIC, happy")
     assert page.locator(ANSWER).count() == 2
     first, second = page.locator(ANSWER).all_inner_texts()
-    assert "Where one more is switched off" in first and "without audio" in first
-    assert "Weights that its gate gave" in second and "%" in second
+    assert "Where one more is switched off" in first
+    assert "without audio" in first
+    assert "Weights that its gate gave" in second
+    assert "%" in second
     assert "SYNTHETIC: trained on drawn faces" in first
     assert page.locator(f"{ANSWER} img[alt]").count() == 2
 

@@ -34,14 +34,14 @@ def run(arguments: Sequence[str]) -> int:
         epilog=f"user:password: in the environment variable {LOGIN}, or in the file of --login",
     )
     parser.add_argument("--ckpt_path", action="append", required=True, metavar="X",
-                        help="a checkpoint, a run's folder or an exported folder; several stand side by side")  # fmt: skip
+                        help="a checkpoint, a run's or an exported folder; several stand side by side")  # fmt: skip
     parser.add_argument("--port", type=int, default=7860, metavar="N", help="default: 7860; 0: any that is free")
-    parser.add_argument("--host", default=LOCAL[0], metavar="ADDRESS", help="who may reach it (default: this machine)")
+    parser.add_argument("--host", default=LOCAL[0], metavar="ADDRESS", help="default: this machine alone")
     parser.add_argument("--login", type=Path, metavar="FILE", help="a file of one line, user:password")
     parser.add_argument("--megabytes", type=int, default=100, metavar="N", help="of a clip, at most (default: 100)")
     parser.add_argument("--seconds", type=float, default=120.0, metavar="S", help="of a clip, at most (default: 120)")
-    parser.add_argument("--waiting", type=int, default=16, metavar="N", help="requests that wait while one is answered; "
-                        "the next are told that it is busy (default: 16)")  # fmt: skip
+    parser.add_argument("--waiting", type=int, default=16, metavar="N", help="requests that wait for the one that is answered; "
+                        "others are told that it is busy (default: 16)")  # fmt: skip
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (default: cpu)")
     args = parser.parse_args(list(arguments))
     for option in ("megabytes", "seconds", "waiting"):
@@ -121,8 +121,9 @@ def _serve(args: Any, listening: socket.socket, folder: Path, login: str) -> Non
 
     Thread(target=sweep, daemon=True).start()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that folders are removed
-    print(f"serving {', '.join(models)} at http://{f'[{host}]' if ':' in host else host}:{port}; end it with Ctrl-C", flush=True)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, server_header=False)
+    named = f"[{host}]" if ":" in host else host
+    print(f"serving {', '.join(models)} at http://{named}:{port}; end it with Ctrl-C", flush=True)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     try:
         uvicorn.Server(config).run([listening])
     except KeyboardInterrupt:

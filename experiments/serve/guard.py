@@ -1,4 +1,4 @@
-"""What stands before page and JSON: who may ask, what of Gradio is served, and that a page loads nothing from elsewhere."""
+"""What stands before page and JSON: who may ask, what of Gradio is served, that nothing is loaded from elsewhere."""
 
 import base64
 import binascii
@@ -28,7 +28,7 @@ class Guard:
 
     Args:
         app: The other one.
-        hosts: Names by which it may be called; any where there is none. A page elsewhere whose name leads here is refused.
+        hosts: Names by which it may be called, as a page elsewhere may have one that leads here; any where none is given.
         login: ``user:password`` that is asked for; nobody is asked where empty.
     """
 
@@ -66,7 +66,7 @@ class Guard:
         if self.login and not self._is_known(headers.get("authorization", "")):
             return 401, "user and password"
         parts = path.strip("/").split("/")
-        if parts[0] in ("monitoring", "login", "proxy") or parts[0] == "gradio_api" and parts[1:2] not in _ALLOWED:
+        if parts[0] in ("monitoring", "login", "proxy") or (parts[0] == "gradio_api" and parts[1:2] not in _ALLOWED):
             return 404, "not served here"
         return 0, ""
 

@@ -109,5 +109,3 @@ def _html(service: Service, values: Any, progress: Any) -> str:
 def _plain(line: str) -> str:
     """Return a line in which Markdown finds nothing: names of classes may be anybody's."""
     return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>()#!|" else sign for sign in line)
-
-

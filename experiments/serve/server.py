@@ -151,5 +151,3 @@ async def _models(service: Service) -> Any:
 
 async def _examples(service: Service) -> Any:
     return list(service.examples)
-
-

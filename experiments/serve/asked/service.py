@@ -19,7 +19,13 @@ from experiments.serve.asked.said import Said
 LOG = logging.getLogger("affectzoo.serve")
 EXAMPLES = {"happy": "01-01-03-02-01-01-01", "sad": "01-01-04-02-01-01-02", "angry": "01-01-05-02-01-01-03"}
 SEED = 17  # other clips than those of any table
-DEEP = ("a", "b", "c", "d", "e")  # boxes of faces are looked for in the folders above a clip, which are nobody else's so
+DEEP = (
+    "a",
+    "b",
+    "c",
+    "d",
+    "e",
+)  # boxes are looked for in folders above a clip; none is anybody else's
 
 
 class Service:
@@ -75,7 +81,7 @@ class Service:
         """
         usual = ".ogg" if kind.startswith("audio/") else ".mp4"
         suffix = Path(name).suffix.lower()
-        if kind.startswith("audio/") and kind_of(Path(name)) != "audio" or suffix not in KINDS and kind != "":
+        if (kind.startswith("audio/") and kind_of(Path(name)) != "audio") or (suffix not in KINDS and kind != ""):
             suffix = usual if kind.startswith(("audio/", "video/")) else suffix
         with tempfile.TemporaryDirectory(dir=self.clips) as folder:
             place = Path(folder, *DEEP)
