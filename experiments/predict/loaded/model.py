@@ -1,6 +1,7 @@
 """A trained model that is asked about raw files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, overload
@@ -123,6 +124,13 @@ class Model:
             for entry, prepared in part:
                 answer = found.get(entry.id) or self._none(entry, prepared.reason)
                 yield entry, answer
+
+    def of_prepared(self, entry: Entry, prepared: Prepared) -> Answer:
+        """Return the answer about an entry whose arrays are made."""
+        if prepared.reason:
+            return self._none(entry, prepared.reason)
+        answer = next(iter(self._answered([(entry, prepared)], BATCH)))
+        return replace(answer, missing={**answer.missing, **unknown_values(entry, self.reader)})
 
     def _none(self, entry: Entry, problem: str, **more: Any) -> Answer:
         return Answer(entry.name, problem=problem, synthetic=self.about["synthetic"], **more)
