@@ -71,7 +71,7 @@ class Inputs:
         Args:
             size: How many.
             seed: Of the noise.
-            missing: The modality that none has.
+            missing: The modality that none has; without one all clips have everything.
             steps: Length of what has any.
         """
         draw = torch.Generator().manual_seed(seed)
@@ -79,7 +79,8 @@ class Inputs:
         for name, shape in self.shapes.items():
             whole = [steps, *shape[1:]] if self.varies(name) else shape
             found[name] = self._values(name, [size, *whole], draw)
-            found[f"mask_{name}"] = (torch.rand(size, generator=draw) < 0.7) & (name != missing)
+            present = (torch.rand(size, generator=draw) < 0.7) | (not missing)
+            found[f"mask_{name}"] = present & (name != missing)
             length = whole[-1] if self.kinds.get(name) == "MFCCs" else whole[0]
             found[f"length_{name}"] = torch.randint(1, length + 1, (size,), generator=draw)
             found[f"seen_{name}"] = torch.rand(size, whole[0], generator=draw) < 0.8
@@ -214,7 +215,8 @@ def write(task: EmotionTask, arguments: Mapping[str, Any], path: Path) -> dict[s
     try:
         largest = _compare(task, inputs, session)
     except Exception as error:
-        path.unlink()
+        for part in path.parent.glob(f"{path.name}*"):
+            part.unlink()
         raise UsageError(f"--format onnx: {type(task).__name__}: {first_line(error, 200)}") from error
     return {
         "inputs": {of.name: {"dtype": of.type.removeprefix("tensor(").removesuffix(")"), "shape": of.shape}
