@@ -21,6 +21,7 @@ from datamodules.shapes.clip_utterances import ClipUtterances
 from datamodules.shapes.clips import ClipsDataModule
 from datamodules.shapes.grids.grid import Grid
 from datamodules.shapes.grids.grid_data import GridDataModule
+from datamodules.shapes.known_options import known_options, known_vocabularies
 from datamodules.store.held import HeldStore
 from datamodules.store.making import Prepared, complete, prepare_job
 from datamodules.store.parallel import ordered
@@ -47,9 +48,10 @@ class Reader:
 
     def __init__(self, described: Mapping[str, Any]) -> None:
         reading = described.get("reading")
-        if not isinstance(reading, dict) or reading.get("data") not in SHAPES:
+        if not isinstance(reading, dict) or str(reading.get("data")) not in SHAPES:
             raise DataError("it does not say how a raw file becomes its input")
-        self.shape, self.options = SHAPES[reading["data"]], dict(reading.get("options", {}))
+        self.shape = SHAPES[reading["data"]]
+        self.options = known_options(self.shape, reading.get("options", {}))
         settings = described.get("prepared_by") or {}
         if "views" not in settings:  # of several corpora, which are read alike
             settings = next((one for one in settings.values() if isinstance(one, dict) and "views" in one), settings)
@@ -61,7 +63,7 @@ class Reader:
         for name, view in self.views.items():
             if isinstance(view, TokenIds):
                 _find_tokenizer(view, described.get("tokenizers", {}).get(name), settings["views"][name])
-        self.vocabularies: dict[str, list[str]] = described.get("vocabularies", {})
+        self.vocabularies = known_vocabularies(described.get("vocabularies", {}))
         self.modalities: list[str] = list(self.options.get("modalities", ()))
         self.fields = self.vocabularies if META in self.modalities else {}
 

@@ -17,7 +17,7 @@ from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
 from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.checkpoint import about, build_model, open_checkpoint
+from experiments.predict.loaded.checkpoint import about, build_model, check_fit, open_checkpoint
 from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, unknown_values
 from lightning_modules.nn.metrics import class_scores
 
@@ -50,6 +50,7 @@ class Model:
             self.reader = Reader(checkpoint.described)
             self.device = torch.device(device)
             self.task = build_model(checkpoint, allowed).to(self.device)
+            check_fit(self.task, self.reader.modalities, checkpoint.path)
         except DataError as error:
             raise UsageError(f"{checkpoint.path}: {error}") from error
         except (RuntimeError, AssertionError) as error:
