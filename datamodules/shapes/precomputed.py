@@ -24,7 +24,7 @@ from datamodules.reading.mmsa import SUFFIXES, MMSAFile, read_mmsa
 from datamodules.reading.names import check_name
 from datamodules.reading.provenance import NAME, check_columns, told_of
 from datamodules.reading.stand_in import STAND_IN
-from datamodules.shapes.feature_tables import Rows, dense_table, sequence_table
+from datamodules.shapes.feature_tables import Statistics, Table, dense_table, fitted, scaled, sequence_table
 from datamodules.shapes.sequences import Sequences
 from datamodules.shapes.speakers import clips_of_speakers, refuse_to_standardize
 from datamodules.store.reader import read_manifest
@@ -108,6 +108,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.normalize = normalize
         self.speakers = clips_of_speakers(self.groups) if normalize == "speaker" else []
         self.steps, self.time_last = steps or {}, time_last or []
+        self.statistics: dict[str, Statistics] = {}  # of the training clips, of what is standardized; with the tables
         self._check_options(columns or {}, confidence)
         of = (whole, self.features, self.ids, self.index_path, columns or {}, confidence, self.time_last)
         self.files: MMSAFile | FeatureFiles = pickle if is_pickle else FeatureFiles(*of)
@@ -194,7 +195,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         return list(self.outputs.get(CLASSES, {}).get("classes", ()))
 
     @cached_property
-    def tables(self) -> dict[str, Tensor | Sequences]:
+    def tables(self) -> dict[str, Table]:
         """Features per modality in the order of the index; floats as float32, uint8 as stored.
 
         Raises:
@@ -203,19 +204,22 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         check_memory(self.files.files())
         return {modality: self._table(modality) for modality in self.features}
 
-    def _table(self, modality: str) -> Tensor | Sequences:
+    def _table(self, modality: str) -> Table:
         found = self.files.read(self.features[modality] if isinstance(self.files, MMSAFile) else modality)
         if self.speakers and found[0].dtype == np.uint8:
             raise refuse_to_standardize(modality, "bytes, as pictures are")
-        scalings: list[tuple[Rows, Rows]] = [(rows, rows) for rows in self.speakers]
-        if modality in self.standardize:
-            scalings.append((self.rows["train"], slice(None)))
+        train = self.rows["train"] if modality in self.standardize else None
         axis, steps = int(modality in self.time_last), self.steps.get(modality)
-        table: Tensor | Sequences
+        table: Table
         if isinstance(found, np.ndarray) and steps is None:
-            table = dense_table(modality, found, self.ids, scalings)
+            table = dense_table(modality, found, self.ids)
         else:
-            table = sequence_table(modality, list(found), self.ids, scalings, axis, steps)
+            table = sequence_table(modality, list(found), self.ids, axis, steps)
+        for rows in self.speakers:
+            table = scaled(table, fitted(table, rows), rows)
+        if train is not None and (statistics := fitted(table, train)):
+            self.statistics[modality] = statistics
+            table = scaled(table, statistics)
         shape = table.shape if isinstance(table, Sequences) else table.shape[1:]
         check_columns(self.folder / NAME, modality, self.provenance, shape[0] if axis else shape[-1])
         return table
