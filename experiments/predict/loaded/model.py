@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from datamodules.asked import stretches
-from datamodules.asked_kinds import reader_of
+from datamodules.asking.kinds import reader_of
 from datamodules.entries import Entry
 from datamodules.errors import DataError
 from datamodules.shapes.grids.window_rules import FPS

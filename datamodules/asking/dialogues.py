@@ -56,21 +56,24 @@ class DialogueReader(Reader):
         return asked
 
     def given(self, row: Mapping[str, Any], name: str) -> Entry | None:
-        """Return the entry of a dialogue up to the turn that is asked about; None of a single utterance.
-
-        Raises:
-            DataError: A turn is none.
-        """
-        turns = row.get(DIALOGUE)
-        if turns is None:
+        """Return the entry of a dialogue up to the turn that is asked about; None of a single utterance."""
+        if row.get(DIALOGUE) is None:
             return None
+        called = str(row.get("file") or "dialogue")[:200]
+        try:
+            return self._entry(row, name, called)
+        except DataError as error:
+            return Entry(name, name=called, problem=str(error))
+
+    def _entry(self, row: Mapping[str, Any], name: str, called: str) -> Entry:
+        turns = row[DIALOGUE]
         if not isinstance(turns, Sequence) or not turns or not all(isinstance(turn, Mapping) for turn in turns):
             raise DataError("dialogue: give its turns in order, each with text, file or audio, and speaker or role")
         turns, last = turns[-self.turns :], {**turns[-1], **{key: row[key] for key in row if key in self.fields}}
         texts = {"context": str(row.get("context") or last.get("context") or "")}
         return Entry(
             name,
-            name=str(row.get("file") or f"dialogue of {len(row[DIALOGUE])} turns")[:200],
+            name=called,
             texts=texts,
             columns={
                 f"meta_{field}": str(last.get(field, last.get(field.removeprefix("speaker_"), "")))
@@ -106,8 +109,7 @@ def _media(turn: Mapping[str, Any]) -> dict[str, Media]:
     try:
         if not kind_of(path):
             raise MediaError(path, "neither video nor sound, by the ending of its name")
-        return media_of(
-            path, Path(turn.get("audio") or path), Span(turn.get("start"), turn.get("end")), str, search=True
-        )
+        part = Span(turn.get("start"), turn.get("end"))
+        return media_of(path, Path(turn.get("audio") or path), part, str, search=True)
     except MediaError as error:
         return {name: Media(None, str(path), problem=error.reason) for name in ("audio", "video")}

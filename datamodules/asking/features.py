@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from datamodules.asked import Reader
+from datamodules.asking.clip_features import FEATURES, ClipFeatures
 from datamodules.base import EmotionDataModule
 from datamodules.batches import Batch, ClipDataset
 from datamodules.entries import Entry
 from datamodules.errors import DataError
-from datamodules.reading.clip_features import FEATURES, ClipFeatures
 from datamodules.reading.feature_kinds import FeatureKinds
 from datamodules.reading.media_files import kind_of
 from datamodules.shapes.feature_tables import Table, scaled

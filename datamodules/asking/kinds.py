@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from datamodules.asked import Reader
-from datamodules.asked_dialogues import DialogueReader
-from datamodules.asked_features import FeatureReader
+from datamodules.asking.dialogues import DialogueReader
+from datamodules.asking.features import FeatureReader
 from datamodules.shapes.clip_utterances import ClipUtterances
 
 
