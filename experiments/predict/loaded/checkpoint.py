@@ -19,6 +19,7 @@ from experiments.errors import UsageError
 from experiments.predict.loaded.strangers import (
     LARGEST_INPUT,
     LARGEST_JSON,
+    MOST_DESCRIBED,
     MOST_STEPS,
     Bounded,
     check_description,
@@ -129,7 +130,8 @@ def _checked(checkpoint: Checkpoint) -> Checkpoint:
     """
     path, described = checkpoint.path, checkpoint.described
     shown = {name: of for name, of in described.items() if name not in ("tokenizers", "vocabularies")}
-    check_plain([checkpoint.arguments, shown, checkpoint.trained], f"{path}: its description")
+    check_plain(checkpoint.arguments, f"{path}: its arguments")
+    check_plain([shown, checkpoint.trained], f"{path}: its description", MOST_DESCRIBED)
     check_description(described, f"{path}: its description")
     shapes = checkpoint.arguments.get("input_shapes")
     if not _are_shapes(shapes) or any(math.prod(shape) > LARGEST_INPUT for shape in shapes.values()):

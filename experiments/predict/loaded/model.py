@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.asked import Reader, stretches
+from datamodules.asked import stretches
+from datamodules.asking.kinds import reader_of
 from datamodules.entries import Entry
 from datamodules.errors import DataError
 from datamodules.shapes.grids.window_rules import FPS
@@ -47,7 +48,7 @@ class Model:
     def __init__(self, path: Path, device: str = "cpu", allowed: Sequence[str] = ()) -> None:
         checkpoint = open_checkpoint(path)
         try:
-            self.reader = Reader(checkpoint.described)
+            self.reader = reader_of(checkpoint.described)
             self.device = torch.device(device)
             self.task = build_model(checkpoint, allowed).to(self.device)
             check_fit(self.task, self.reader.modalities, checkpoint.path)

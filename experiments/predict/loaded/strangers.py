@@ -13,7 +13,8 @@ from datamodules.reading.names import UNSHOWN
 from experiments.errors import UsageError
 
 LARGEST_JSON = 1 << 26  # bytes; the tokenizer of a large vocabulary has half of it
-MOST_VALUES = 200_000  # of a description
+MOST_VALUES = 200_000  # of the arguments of a model
+MOST_DESCRIBED = 1 << 22  # of a description, which has the statistics of features
 DEPTH = 100
 LARGEST_INPUT = 1 << 26  # values of a modality of one clip
 MOST_STEPS = 20_000  # calls of torch while a model is built, and a hundred more for each of its tensors
@@ -49,7 +50,7 @@ def own_file(folder: Path, name: str, most: int = 0) -> Path:
     return path
 
 
-def check_plain(content: Any, what: str) -> None:
+def check_plain(content: Any, what: str, most: int = MOST_VALUES) -> None:
     """Refuse values that are not plain, too many, nested too deep, or that would move a terminal's cursor.
 
     Raises:
@@ -58,15 +59,15 @@ def check_plain(content: Any, what: str) -> None:
     level, count = [content], 0
     for _ in range(DEPTH):
         count += len(level)
-        if count > MOST_VALUES:
-            raise UsageError(f"{what} holds more than {MOST_VALUES:,} values; it is none of an export")
+        if count > most:
+            raise UsageError(f"{what} holds more than {most:,} values; it is none of an export")
         for one in level:
             if isinstance(one, str) and any(unicodedata.category(letter) in UNSHOWN for letter in one):
                 raise UsageError(f"{what} holds a name with a control character: {one[:60]!r}")
             if not isinstance(one, (*PLAIN, Mapping, list, tuple)):
                 raise UsageError(f"{what} holds a {type(one).__name__}, which is no plain value")
         inner = (item for one in level if isinstance(one, Mapping | list | tuple) for item in _items(one))
-        if not (level := list(islice(inner, MOST_VALUES - count + 1))):
+        if not (level := list(islice(inner, most - count + 1))):
             return
     raise UsageError(f"{what} is nested more than {DEPTH} levels deep")
 
@@ -78,7 +79,8 @@ def check_description(described: Mapping[str, Any], what: str) -> None:
         UsageError: It does; `what` begins the message.
     """
     odd = [name for name, kind in DESCRIBED.items() if name in described and not isinstance(described[name], kind)]
-    odd += [f"outputs, {name}" for name, of in described.get("outputs", {}).items() if not _is_output(of)] * (not odd)
+    if not odd:
+        odd = [f"outputs, {name}" for name, of in described.get("outputs", {}).items() if not _is_output(of)]
     if odd:
         raise UsageError(f"{what} is damaged: {odd[0]} is of another kind than it should be")
 
