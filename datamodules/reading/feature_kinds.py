@@ -61,7 +61,7 @@ class FeatureKinds:
                 {name: (np.array(of[0], float), np.array(of[1], float)) for name, of in options["statistics"].items()},
                 {name: dict(of) for name, of in (told or {}).items()},
             )
-            fits = all(0 <= size and math.prod(of) <= LARGEST for of in found.sizes.values() for size in of)
+            fits = all(size >= 0 and math.prod(of) <= LARGEST for of in found.sizes.values() for size in of)
             fits &= all(found._fits(name, part) for name, of in found.statistics.items() for part in of)
             fits &= all(bool((scale > 0).all()) for _, scale in found.statistics.values())
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from error_texts import first_line
-from experiments.errors import UsageError
+from experiments.errors import NotPushed, UsageError
 
 
 def check_hub(name: str) -> None:
@@ -41,7 +41,7 @@ def push(folder: Path, name: str) -> str:
         name: Of the repository; a new one is private.
 
     Raises:
-        UsageError: The hub cannot be reached, or refuses it.
+        NotPushed: The hub cannot be reached, or refuses it.
     """
     from huggingface_hub import HfApi
 
@@ -53,7 +53,7 @@ def push(folder: Path, name: str) -> str:
         )
     except Exception as error:  # the hub's client raises many kinds
         reason = first_line(error, 160)
-        raise UsageError(
+        raise NotPushed(
             f"--push {name}: {folder} is whole, but could not be pushed ({reason}); push it again"
         ) from error
     return str(place)

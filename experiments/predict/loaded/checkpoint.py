@@ -23,6 +23,7 @@ from experiments.predict.loaded.strangers import (
     MOST_STEPS,
     Bounded,
     check_description,
+    check_places,
     check_plain,
     own_file,
     without_places,
@@ -119,6 +120,7 @@ def _open_exported(folder: Path) -> Checkpoint:
         raise UsageError(str(error)) from error
     arguments = {**config["arguments"], "_class_path": config["class"]}
     path = folder / WEIGHTS
+    check_places(arguments, f"{path}: its arguments")
     return _checked(Checkpoint(path, arguments, weights, described, trained=config["trained"]))
 
 

@@ -103,10 +103,23 @@ def _items(container: Any) -> Iterable[Any]:
     return (item for pair in container.items() for item in pair) if isinstance(container, Mapping) else container
 
 
+def check_places(value: Any, what: str) -> None:
+    """Refuse arguments of an exported model by which a part of it would be read from elsewhere.
+
+    Raises:
+        UsageError: There is one; `what` begins the message.
+    """
+    for name, of in value.items() if isinstance(value, Mapping) else ():
+        if name == "source" and isinstance(of, str) and set(of) & set("/\\:"):
+            raise UsageError(f"{what} names a place on a machine: {of[:60]}")
+        check_places(of, what)
+
+
 def without_places(value: Any) -> Any:
     """Return the arguments of a model without the files that parts of it once started from: its weights are there."""
     if isinstance(value, Mapping):
-        return {name: None if name == "weights" else without_places(of) for name, of in value.items()}
+        kept = {name: of for name, of in value.items() if name not in ("_name_or_path", "name_or_path")}
+        return {name: None if name == "weights" else without_places(of) for name, of in kept.items()}
     return [without_places(of) for of in value] if isinstance(value, list | tuple) else value
 
 
