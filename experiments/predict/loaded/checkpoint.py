@@ -88,6 +88,11 @@ def open_checkpoint(path: Path) -> Checkpoint:
             f"{path} does not say how a raw file becomes its input: it is of an earlier version, or of features or "
             "tensors that were made elsewhere; train it again, or score it with predict --config"
         )
+    if lost := content.get("lost_parts"):
+        raise UsageError(
+            f"{path} does not say how its {lost[0]} was built, as that was handed to the model as an object: build the "
+            "model of plain arguments, or train it by cli.py fit"
+        )
     return Checkpoint(path, content["hyper_parameters"], content["state_dict"], described[0], _result_of(path))
 
 
