@@ -89,7 +89,7 @@ class EmotionTask(ScoredModule):
         for name in objects:
             self.hparams.pop(name)  # a checkpoint holds plain values only
         self.lost_parts = [name for name, of in objects.items() if isinstance(of, nn.Module) and name != "loss"]
-        if "_class_path" not in self.hparams:  # built in Python; its checkpoint names the class as the command line's do
+        if "_class_path" not in self.hparams:  # built in Python: said as the command line says it
             self.hparams["_class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
             self.hparams["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
         self.num_classes = num_classes

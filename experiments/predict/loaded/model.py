@@ -19,6 +19,7 @@ from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.checkpoint import about, build_model, open_checkpoint
 from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, unknown_values
+from experiments.predict.loaded.picture import frames_seen
 from lightning_modules.nn.metrics import class_scores
 
 BATCH = 8
@@ -168,9 +169,13 @@ class Model:
             one: dict[str, Any] = {part: {key: float(of[row]) for key, of in by.items()} for part, by in found.items()}
             one["there"] = {key for key, mask in batch["mask"].items() if mask[row]}
             one["span"] = name.rpartition("@")[2]
-            attention = aux.get("attention")
-            one["attention"] = attention[row].float().cpu().numpy() if isinstance(attention, Tensor) else None
-            said.append(one)
+            said.append(one | {"attention": None, "seen": None})
+        if isinstance(attention := aux.get("attention"), Tensor) and not hasattr(data, "grid"):
+            seen = frames_seen(batch, attention)
+            for row, one in enumerate(said):
+                if one["there"] >= {"video"} & set(self.modalities):  # what would be looked at
+                    one["attention"] = attention[row].float().cpu().numpy()
+                    one["seen"] = None if seen is None else seen[row]
         return said
 
     def _joined(self, entry: Entry, prepared: Prepared, data: Any, said: list[dict[str, Any]]) -> Answer:
@@ -206,6 +211,7 @@ class Model:
             missing=missing,
             face=float(np.concatenate(certain).mean()) if certain else None,
             attention=said[0]["attention"] if len(said) == 1 else None,
+            seen=said[0]["seen"] if len(said) == 1 else None,
             over_time=tuple(_timed(one) for one in said) if hasattr(data, "grid") else (),
             synthetic=self.about["synthetic"],
         )
