@@ -34,6 +34,15 @@ class Answer:
         over_time: Of models of frames or windows, each of these: start, end and probabilities; the answer is the mean.
         problem: Why there is no answer; empty where there is one.
         synthetic: Whether the model was trained on a stand-in, so that what it says means nothing.
+
+    Example:
+        >>> import affectzoo, json
+        >>> answer = affectzoo.load("runs/cfnsr")("clip.mp4")
+        >>> parts, height, width = answer.attention.shape
+        >>> answer.seen.shape[0] == parts
+        True
+        >>> sorted(set(json.loads(json.dumps(answer.to_dict()))))[:3]
+        ['confidence', 'face', 'file']
     """
 
     file: str
@@ -67,7 +76,7 @@ class Answer:
         if self.weights:
             parts.append("weights " + ", ".join(f"{name} {value:.2f}" for name, value in self.weights.items()))
         parts += [f"without {name} ({reason})" for name, reason in self.missing.items()]
-        return f"{self.file}: {'; '.join(parts)}"
+        return f"{self.file}: {'; '.join(parts)}{' (SYNTHETIC)' * self.synthetic}"
 
     def plot(self) -> "Figure":
         """Return a picture of it: what was looked at, probabilities, values, weights, their course over time.

@@ -83,6 +83,20 @@ class Model:
 
         Raises:
             ValueError: There is no answer about the one clip.
+
+        Example:
+            >>> import affectzoo, numpy
+            >>> model = affectzoo.load("runs/cfnsr")
+            >>> whole, part = model(["clip.mp4", {"file": "clip.mp4", "start": 0.2, "end": 2.9}])
+            >>> f"{part.seconds:.1f}"
+            '2.7'
+            >>> wave = 0.1 * numpy.sin(numpy.arange(48000) / 20)
+            >>> heard = model(wave=wave, rate=16000)
+            >>> list(heard.missing)
+            ['video']
+            >>> frames = numpy.zeros((75, 120, 160, 3), numpy.uint8)
+            >>> model(frames=frames, fps=25, wave=wave, rate=16000).seconds
+            3.0
         """
         several = isinstance(clip, Sequence) and not isinstance(clip, str)
         asked = clip if several else [clip]
