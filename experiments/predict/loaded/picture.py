@@ -92,7 +92,11 @@ def _looked_at(place: SubFigure, answer: "Answer") -> None:
         return
     frames = answer.seen
     if attention.ndim == 3 and frames is not None:
-        place.suptitle("a frame of each part of the clip, and where the model looked in it", fontsize=8)
+        low, high = float(attention.min()), float(attention.max())
+        told = (
+            f"a frame of each part of the clip, and where the model looked: a place of it got {low:.1%} to {high:.1%}"
+        )
+        place.suptitle(told, fontsize=8)
         paint_attention(place, torch.from_numpy(frames / 255)[None], attention[None], [""])
     elif attention.ndim == 2:
         matrix, strip = place.subfigures(1, 2, width_ratios=[1, 2.4])
@@ -130,5 +134,7 @@ def _curves(place: SubFigure, over_time: tuple[dict[str, Any], ...], part: str, 
     for name in names:
         axis.plot(times, courses[name], marker="." if len(times) < 60 else "", label=name)
     axis.set(xlabel="seconds", ylabel=title)
+    if title != "value":
+        axis.set_ylim(0, 1)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
