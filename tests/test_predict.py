@@ -203,7 +203,7 @@ def test_pictures_are_drawn_where_the_command_says(run, raw, said, tmp_path, cap
     command = ["predict", "--ckpt_path", str(run), "--clips", str(clip), str(tmp_path / "text.mp4"), "--out", str(out),
                "--workers", "1"]  # fmt: skip
     assert cli.main(command) == 0
-    assert "pictures" not in capsys.readouterr().out
+    assert "pictures: " not in capsys.readouterr().out
     assert cli.main([*command, "--plots"]) == 0  # of what was answered before, too
     told = capsys.readouterr().out
     assert f"pictures: {out / 'plots'}" in told

@@ -1,6 +1,7 @@
 """A picture of an answer: what the model looked at, what it said, what its gates weighed, and the course over time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,7 @@ def draw(answer: "Answer") -> Picture:
 
 def _title(answer: "Answer") -> str:
     name = Path(answer.file).name
-    said = str(answer).removeprefix(f"{answer.file}: ").split("; weights ")[0]
+    said = str(replace(answer, weights={})).removeprefix(f"{answer.file}: ")  # they have bars of their own
     return f"{name if len(name) <= 60 else f'{name[:57]}...'}\n{said if len(said) <= 110 else f'{said[:107]}...'}"
 
 
