@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ def frames_seen(batch: dict[str, Any], attention: Tensor) -> np.ndarray | None:
     if (longer := max(frames.shape[2:4])) > SIDE:
         size = [max(1, of * SIDE // longer) for of in frames.shape[2:4]]
         small = F.interpolate(frames.flatten(0, 1).permute(0, 3, 1, 2), size, mode="area")
-        frames = small.permute(0, 2, 3, 1).unflatten(0, frames.shape[:2])
+        frames = small.permute(0, 2, 3, 1).reshape(*frames.shape[:2], *size, 3)
     return np.asarray((frames * 255).round().to(torch.uint8).cpu())
 
 
@@ -60,14 +61,14 @@ def draw(answer: "Answer") -> Picture:
     """Return the picture of an answer, stamped where the model was trained on a stand-in."""
     parts: list[tuple[float, Callable[[SubFigure], None]]] = []
     if answer.attention is not None:
-        parts.append((2.2, lambda place: _looked_at(place, answer)))
+        parts.append((2.2, partial(_looked_at, answer=answer)))
     bars = {"probability": answer.probabilities, "value": answer.values, "weight of a modality": answer.weights}
     for title, of in bars.items():
         if of:
-            parts.append((0.7 + 0.25 * min(len(of), MOST), lambda place, title=title, of=of: _bars(place, title, of)))
+            parts.append((0.7 + 0.25 * min(len(of), MOST), partial(_bars, title=title, of=of)))
     for part, title in OVER_TIME.items():
         if len(answer.over_time) > 1 and any(one.get(part) for one in answer.over_time):
-            parts.append((2.4, lambda place, part=part, title=title: _curves(place, answer.over_time, part, title)))
+            parts.append((2.4, partial(_curves, over_time=answer.over_time, part=part, title=title)))
     heights = [height for height, _ in parts] or [1.0]
     figure = Picture(figsize=(WIDTH, 0.6 + sum(heights)), layout="constrained")
     figure.suptitle(_title(answer), fontsize=10)
@@ -100,7 +101,8 @@ def _looked_at(place: SubFigure, answer: "Answer") -> None:
         place.suptitle(told, fontsize=8)
         paint_attention(place, torch.from_numpy(frames / 255)[None], attention[None], [""])
     elif attention.ndim == 2:
-        matrix, strip = place.subfigures(1, 2, width_ratios=[1, 2.4])
+        halves: Any = place.subfigures(1, 2, width_ratios=[1, 2.4])
+        matrix, strip = halves
         paint_matrix(matrix.subplots(), attention)
         if frames is not None:
             share = attention.mean(0)
