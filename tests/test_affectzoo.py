@@ -25,15 +25,18 @@ CLIP = "data/synthetic/ravdess/Actor_01/01-01-05-02-01-01-01.mp4"
 DOCUMENTED = ["affectzoo", "experiments.predict.loaded.answer", "experiments.predict.loaded.model"]
 
 
+def python_of(text: str) -> list[str]:
+    """The blocks of Python of a page."""
+    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
 def blocks() -> dict[str, str]:
-    """The blocks of Python of the README, by what they are about."""
-    found = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    return {"train" if "Trainer" in block else "ask": block for block in found}
+    """Those of the README, by what they are about."""
+    return {"train" if "Trainer" in block else "ask": block for block in python_of(README)}
 
 
-def run(block: str) -> dict[str, object]:
-    names: dict[str, object] = {"__name__": "__main__"}
-    exec(compile(block, "README.md", "exec"), names)
+def run(block: str, **names: object) -> dict[str, object]:
+    exec(compile(block, "page.md", "exec"), names)
     return names
 
 
@@ -48,7 +51,7 @@ def place(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         names = run(blocks()["train"])
-    for name in ("runs/cfnsr", DEMO):
+    for name in ("runs/cfnsr", "runs/cfnsr/paper-fold3-seed0", DEMO):
         (folder / name / "checkpoints").mkdir(parents=True)
         shutil.copy(folder / "mine.ckpt", folder / name / "checkpoints" / "best.ckpt")
     return folder, names
@@ -82,6 +85,17 @@ def test_what_the_readme_asks_is_answered(here, capsys):
     run(blocks()["ask"])
     assert "surprised" in capsys.readouterr().out
     assert (here / "answer.png").stat().st_size > 5000
+
+
+def test_what_the_page_of_answers_types_can_be_typed(here):
+    (block,) = python_of((ROOT / "docs" / "predict.md").read_text(encoding="utf-8"))
+    for name in "ab":
+        shutil.copy(here / "clip.mp4", here / f"{name}.mp4")
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (75, 48, 64, 3), dtype=np.uint8)
+    names = run(block, frames=frames, wave=rng.uniform(-0.5, 0.5, 48000))
+    assert [bool(answer.problem) for answer in names["answers"]] == [False, False]
+    assert names["answer"].seconds == 3
 
 
 def test_a_part_that_was_handed_over_as_an_object_is_named(place, here, tmp_path):
@@ -144,6 +158,8 @@ answer.lable
     errors = [line for line in told.splitlines() if ": error: " in line]
     assert len(errors) == 1, told
     assert '"Answer" has no attribute "lable"' in errors[0]
+    for package in ("affectzoo", "experiments", "lightning_modules", "datamodules"):  # what an installed one shows
+        assert (ROOT / package / "py.typed").is_file()
 
 
 def test_tables_that_were_mostly_not_run_are_folded():
