@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,12 @@ from experiments.predict.legend import legend
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.clips import check_row, rows_of
 from experiments.predict.loaded.model import BATCH, Model
-from experiments.predict.record import Record
+from experiments.predict.record import Record, question
 from experiments.settings import class_paths
 from experiments.settings.messages import quiet
 from option_parser import Parser
+
+PLOTS = "plots"  # folder of pictures
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -43,7 +47,8 @@ def run(arguments: Sequence[str]) -> int:
                         "with columns file, text, start, end and what else the model reads")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("answers"), metavar="DIR", help="folder of predictions.csv "
                         "and .json (default: answers)")  # fmt: skip
-    parser.add_argument("--plots", action="store_true", help="a picture of every answer, in DIR/plots")
+    parser.add_argument("--plots", action="store_true", help="a picture of every answer, in DIR/plots: what "
+                        "the model looked at, its gates, curves over time")  # fmt: skip
     parser.add_argument("--batch_size", type=int, default=BATCH, metavar="N", help=f"clips at once (default: {BATCH})")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (default: cpu)")
     workers = os.cpu_count() or 1
@@ -68,6 +73,8 @@ def run(arguments: Sequence[str]) -> int:
         print(f"{len(without)} of {len(answers)} clips have no answer: {first_names(without)}")
     print("\n".join(legend(model)))
     print(f"answers: {args.out / 'predictions.csv'}, {args.out / 'predictions.json'}")
+    if args.plots:
+        print(f"pictures: {args.out / PLOTS}")
     return 1 if len(without) == len(answers) else 0
 
 
@@ -75,6 +82,11 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any) -> list[Answe
     """Return the answers, those of an earlier run that was killed among them; print each."""
     with Record(args.out, model.digest) as record:
         known = [record.find(row) for row in rows]
+        if args.plots:
+            known = [
+                of if of is None or of.problem or picture_of(args.out, row).exists() else None
+                for row, of in zip(rows, known, strict=True)
+            ]
         left = [row for row, answer in zip(rows, known, strict=True) if answer is None]
         if len(left) < len(rows):
             print(f"{len(rows) - len(left)} of {len(rows)} clips were answered before")
@@ -89,14 +101,19 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any) -> list[Answe
 
 def _shown(answers: Iterator[Answer], rows: list[dict[str, Any]], record: Record, args: Any) -> Iterator[Answer]:
     with tqdm(total=len(rows), unit="clip", disable=None) as bar:
-        for place, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+        for row, answer in zip(rows, answers, strict=True):
             record.add(row, answer)
             bar.write(f"{answer}")
             if args.plots and not answer.problem:
-                save(answer.plot(), args.out / "plots" / f"{place:04d}-{Path(answer.file).stem[:60]}.png",
-                     answer.synthetic)  # fmt: skip
+                save(answer.plot(), picture_of(args.out, row), synthetic=False)  # it has its stamp
             bar.update()
-            yield answer
+            yield replace(answer, attention=None, seen=None)  # of many clips they would be much
+
+
+def picture_of(out: Path, row: dict[str, Any]) -> Path:
+    """Return the file of the picture of an answer, named after the clip and what is asked about it."""
+    name = Path(str(row.get("file") or "text")).stem[:60]
+    return out / PLOTS / f"{name}-{sha256(question(row).encode()).hexdigest()[:8]}.png"
 
 
 def _write(out: Path, model: Model, rows: list[dict[str, Any]], answers: list[Answer]) -> None:

@@ -49,12 +49,12 @@ class Record:
 
     def find(self, row: dict[str, Any]) -> Answer | None:
         """Return the answer about a clip, if there is one and no file of it has changed since."""
-        found = self.known.get(_asked(row))
+        found = self.known.get(question(row))
         return Answer(**{**found, "over_time": tuple(found["over_time"])}) if found else None
 
     def add(self, row: dict[str, Any], answer: Answer) -> None:
         """Keep an answer."""
-        self.file.write(json.dumps({"asked": _asked(row), "answer": answer.to_dict()}) + "\n")
+        self.file.write(json.dumps({"asked": question(row), "answer": answer.to_dict()}) + "\n")
         self.file.flush()
 
 
@@ -66,7 +66,7 @@ def _parsed(line: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _asked(row: dict[str, Any]) -> str:
+def question(row: dict[str, Any]) -> str:
     """Return what is asked, with size and time of its files."""
     given = row.get("features", {})
     files = [one.get(name) for one in (row, *row.get("dialogue", ())) for name in ("file", "audio")]

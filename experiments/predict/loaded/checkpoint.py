@@ -99,7 +99,13 @@ def open_checkpoint(path: Path) -> Checkpoint:
     content = read_checkpoint(path)
     described = [value for value in content.values() if isinstance(value, dict) and "prepared_by" in value] or [{}]
     parts = content["hyper_parameters"], content["state_dict"], described[0]
-    return _checked(Checkpoint(path, *parts, _result_of(path)))
+    checkpoint = _checked(Checkpoint(path, *parts, _result_of(path)))
+    if lost := content.get("lost_parts"):
+        raise UsageError(
+            f"{path} does not say how its {lost[0]} was built, as that was handed to the model as an object: build the "
+            "model of plain arguments, or train it by cli.py fit"
+        )
+    return checkpoint
 
 
 def _open_exported(folder: Path) -> Checkpoint:

@@ -21,6 +21,7 @@ from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.checkpoint import about, build_model, check_fit, open_checkpoint
 from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, unknown_values
+from experiments.predict.loaded.picture import frames_seen
 from lightning_modules.nn.metrics import class_scores
 
 BATCH = 8
@@ -85,6 +86,20 @@ class Model:
 
         Raises:
             ValueError: There is no answer about the one clip.
+
+        Example:
+            >>> import affectzoo, numpy
+            >>> model = affectzoo.load("runs/cfnsr")
+            >>> whole, part = model(["clip.mp4", {"file": "clip.mp4", "start": 0.2, "end": 2.9}])
+            >>> f"{part.seconds:.1f}"
+            '2.7'
+            >>> wave = 0.1 * numpy.sin(numpy.arange(48000) / 20)
+            >>> heard = model(wave=wave, rate=16000)
+            >>> list(heard.missing)
+            ['video']
+            >>> frames = numpy.zeros((75, 120, 160, 3), numpy.uint8)
+            >>> model(frames=frames, fps=25, wave=wave, rate=16000).seconds
+            3.0
         """
         several = isinstance(clip, Sequence) and not isinstance(clip, str)
         asked = clip if several else [clip]
@@ -178,9 +193,13 @@ class Model:
             one: dict[str, Any] = {part: {key: float(of[row]) for key, of in by.items()} for part, by in found.items()}
             one["there"] = {key for key, mask in batch["mask"].items() if mask[row]}
             one["span"] = name.rpartition("@")[2]
-            attention = aux.get("attention")
-            one["attention"] = attention[row].float().cpu().numpy() if isinstance(attention, Tensor) else None
-            said.append(one)
+            said.append(one | {"attention": None, "seen": None})
+        if isinstance(attention := aux.get("attention"), Tensor) and not hasattr(data, "grid"):
+            seen = frames_seen(batch, attention)
+            for row, one in enumerate(said):
+                if one["there"] >= {"video"} & set(self.modalities):  # what would be looked at
+                    one["attention"] = attention[row].float().cpu().numpy()
+                    one["seen"] = None if seen is None else seen[row]
         return said
 
     def _joined(self, entry: Entry, prepared: Prepared, data: Any, said: list[dict[str, Any]]) -> Answer:
@@ -216,6 +235,7 @@ class Model:
             missing=missing,
             face=float(np.concatenate(certain).mean()) if certain else None,
             attention=said[0]["attention"] if len(said) == 1 else None,
+            seen=said[0]["seen"] if len(said) == 1 else None,
             over_time=tuple(_timed(one) for one in said) if hasattr(data, "grid") else (),
             synthetic=self.about["synthetic"],
         )
