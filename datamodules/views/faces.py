@@ -134,7 +134,8 @@ class Faces(WholeClip):
         if self.face != "landmarks" or path is None or "landmarks" in entry.media:
             return entry
         places = [folder / "landmarks" / f"{path.stem}.csv" for folder in path.absolute().parents[:2]]
-        found = next((Media(place) for place in places if place.is_file()), None)
+        start = entry.media["video"].start
+        found = next((Media(place, start=start) for place in places if place.is_file()), None)
         return replace(entry, media={**entry.media, "landmarks": found}) if found else entry
 
     def wants(self, piece: Entry) -> Want:
@@ -184,7 +185,8 @@ class Faces(WholeClip):
         if self.face == "landmarks":
             table = entry.media["landmarks"].path
             assert table is not None
-            wanted = FaceQuery(clip.times, clip.clock, (width, height), self.rows, self.confidence)
+            start = entry.media["landmarks"].start or 0.0
+            wanted = FaceQuery(clip.times, clip.clock, (width, height), self.rows, self.confidence, start)
             boxes = landmark_boxes(table, wanted)
         elif self.face == "detector":
             boxes = detect_boxes(path, clip.frames)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from experiments.predict.legend import legend
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.clips import check_row, rows_of
 from experiments.predict.loaded.model import BATCH, Model
+from experiments.predict.loaded.windows import windows_of
 from experiments.predict.record import Record
 from experiments.settings import class_paths
 from experiments.settings.messages import quiet
@@ -49,6 +50,11 @@ def run(arguments: Sequence[str]) -> int:
     workers = os.cpu_count() or 1
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes that decode (default: "
                         "all cores)")  # fmt: skip
+    parser.add_argument("--window", type=float, metavar="SECONDS", help="cut longer files into windows (default: "
+                        "as long as what the model hears of a clip, of files three times as long)")  # fmt: skip
+    parser.add_argument(
+        "--hop", type=float, metavar="SECONDS", help="from one window to the next (default: its length)"
+    )
     allowed, arguments = class_paths.split(arguments)
     args = parser.parse_args(list(arguments))
     for option in ("batch_size", "workers"):
@@ -72,31 +78,51 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _answered(model: Model, rows: list[dict[str, Any]], args: Any) -> list[Answer]:
-    """Return the answers, those of an earlier run that was killed among them; print each."""
+    """Return the answers, those of an earlier run that was killed among them, of a long file by window; print each."""
+    clips = [windows_of(row, model.reader, args.window, args.hop) for row in rows]
+    parts = [part for own in clips for part in own]
     with Record(args.out, model.digest) as record:
-        known = [record.find(row) for row in rows]
-        left = [row for row, answer in zip(rows, known, strict=True) if answer is None]
-        if len(left) < len(rows):
-            print(f"{len(rows) - len(left)} of {len(rows)} clips were answered before")
-        fresh = _shown(model.answers(left, args.batch_size, args.workers), left, record, args)
-        answers = []
-        for answer in known:
-            if answer is not None:
-                print(answer)
-            answers.append(answer or next(fresh))
+        known = [record.find(part) for part in parts]
+        left = [part for part, answer in zip(parts, known, strict=True) if answer is None]
+        unit = "clip" if len(parts) == len(rows) else "window"
+        if len(left) < len(parts):
+            print(f"{len(parts) - len(left)} of {len(parts)} {unit}s were answered before")
+        fresh = iter(model.of_parts(left, args.batch_size, args.workers))
+        before, answers = iter(known), []
+        with tqdm(total=len(parts), initial=len(parts) - len(left), unit=unit, disable=None) as bar:
+            for row, own in zip(rows, clips, strict=True):
+                said = []
+                for part in own:
+                    if (answer := next(before)) is None:
+                        answer = next(fresh)
+                        record.add(part, answer)
+                        bar.update()
+                    said.append(answer)
+                answers.append(model.joined(row, own, said))
+                bar.write(f"{answers[-1]}")
+                _draw(answers[-1], len(answers) - 1, args)
         return answers
 
 
-def _shown(answers: Iterator[Answer], rows: list[dict[str, Any]], record: Record, args: Any) -> Iterator[Answer]:
-    with tqdm(total=len(rows), unit="clip", disable=None) as bar:
-        for place, (row, answer) in enumerate(zip(rows, answers, strict=True)):
-            record.add(row, answer)
-            bar.write(f"{answer}")
-            if args.plots and not answer.problem:
-                save(answer.plot(), args.out / "plots" / f"{place:04d}-{Path(answer.file).stem[:60]}.png",
-                     answer.synthetic)  # fmt: skip
-            bar.update()
-            yield answer
+def _draw(answer: Answer, place: int, args: Any) -> None:
+    """Write the course of an answer as a table, and its picture if that is asked for."""
+    name = f"{place:04d}-{Path(answer.file).stem[:60]}"
+    if answer.over_time:
+        write_atomic(args.out / "curves" / f"{name}.csv", _curve(answer))
+    if args.plots and not answer.problem:
+        save(answer.plot(), args.out / "plots" / f"{name}.png", answer.synthetic)
+
+
+def _curve(answer: Answer) -> str:
+    """Return what is said of every window or frame: start, end, probabilities, values, weights, face."""
+    kinds = {"p": "probabilities", "pred": "values", "gate": "weights"}
+    first = answer.over_time[0]
+    columns = ["start", "end", *(f"{short}_{name}" for short, kind in kinds.items() for name in first[kind]), "face"]
+    table = []
+    for one in answer.over_time:
+        numbers = [one["start"], one["end"], *(value for kind in kinds.values() for value in one[kind].values())]
+        table.append([_cell(value) for value in [*numbers, one["face"]]])
+    return table_text(columns, table)
 
 
 def _write(out: Path, model: Model, rows: list[dict[str, Any]], answers: list[Answer]) -> None:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -78,18 +79,22 @@ def check_row(row: Row, reader: Reader) -> None:
         raise DataError("no clip: give a file, a text, frames or a wave")
 
 
-def entry_of(row: Row, name: str, reader: Reader, folder: Path) -> tuple[Entry, float]:
+def in_file(row: Row, path: Path) -> Row:
+    """Return what is asked about with its arrays in memory, if it has some, in a file."""
+    if row.get("frames") is None and row.get("wave") is None:
+        return row
+    return {name: value for name, value in row.items() if name not in OF_ARRAYS} | {"file": write_arrays(row, path)}
+
+
+def entry_of(row: Row, name: str, reader: Reader) -> tuple[Entry, float]:
     """Return what is asked about as an entry, and its length in seconds; 0 where that is not known.
 
     Args:
         row: File and what else is known of it.
         name: Its id.
         reader: What the model reads.
-        folder: Where arrays in memory are kept for as long as they are read.
     """
     media, problem, seconds = {}, "", 0.0
-    if row.get("frames") is not None or row.get("wave") is not None:
-        row = {**row, "file": write_arrays(row, folder / f"{name}.mkv")}
     if row.get("file") is not None:
         path, part = Path(row["file"]), Span(row.get("start"), row.get("end"))
         try:
@@ -97,7 +102,7 @@ def entry_of(row: Row, name: str, reader: Reader, folder: Path) -> tuple[Entry, 
                 raise MediaError(path, "neither video, sound nor picture, by the ending of its name")
             media = media_of(path, Path(row.get("audio") or path), part, str, search=True)
             if kind_of(path) != "picture":
-                whole = probe(path).seconds
+                whole = _length(path, path.stat().st_mtime_ns if path.exists() else 0)
                 seconds = (whole if part.end is None else part.end) - (part.start or 0.0)
                 if seconds > MAX_SECONDS:
                     raise MediaError(path, f"lasts {seconds:.0f} s; at most {MAX_SECONDS:.0f} s are read: give a part "
@@ -112,6 +117,12 @@ def entry_of(row: Row, name: str, reader: Reader, folder: Path) -> tuple[Entry, 
     }
     told = plain(str(row.get("file") or row.get("text", ""))[:200])
     return Entry(name, name=told, media=media, texts=texts, columns=columns, problem=problem), max(0.0, seconds)
+
+
+@lru_cache(maxsize=4)
+def _length(path: Path, _: int) -> float:
+    """Return how long a file is, as it is at a time: windows of it ask one after the other."""
+    return probe(path).seconds
 
 
 def unknown_values(entry: Entry, reader: Reader) -> dict[str, str]:
