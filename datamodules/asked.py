@@ -76,6 +76,15 @@ class Reader:
         return {name: view for name, view in self.views.items() if isinstance(view, MediaView)}
 
     @property
+    def person(self) -> str:
+        """Whom it follows where there are several people; empty of what cannot tell them apart."""
+        told = (view for view in self.views.values() if hasattr(view, "person"))
+        finds = (
+            view for view in told if getattr(view, "searches", getattr(view, "finder", "blazeface") == "blazeface")
+        )
+        return next((str(view.person) for view in finds), "")
+
+    @property
     def reads_text(self) -> bool:
         """Whether a text is read."""
         return any(isinstance(view, TokenIds) for view in self.views.values())

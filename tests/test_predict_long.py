@@ -8,19 +8,24 @@ import av
 import numpy as np
 import pytest
 from conftest import stand_in
-from test_predict import SMALL, fit
+from test_blazeface import drawn
+from test_predict import SMALL, changed, fit, views
 
 import affectzoo
 import cli
+from datamodules.entries import Media
 from datamodules.errors import DataError
+from datamodules.media.blazeface import find_faces
 from datamodules.media.clip import read_clip
 from datamodules.media.container import probe
 from datamodules.media.frames import to_rgb
 from datamodules.media.part import Part
+from datamodules.media.pictures import read_picture
 from datamodules.media.stream import ClipStream
 from datamodules.views.base import Times
+from datamodules.views.face import Face, cut
 from experiments.predict.loaded import windows
-from experiments.predict.loaded.clips import entry_of
+from experiments.predict.loaded.clips import entry_of, write_arrays
 from experiments.predict.loaded.windows import joined, usual_window, windows_of
 from experiments.predict.record import NAME, Record
 
@@ -233,7 +238,6 @@ def test_a_window_without_an_answer_is_told_and_left_out(model, long):
 def test_chunks_of_a_long_video_have_the_windows_of_the_whole(trained, daisee, monkeypatch):
     model = affectzoo.load(trained("engagement_face", "honest"))
     path = max(daisee.rglob("*.mp4"), key=lambda path: probe(path).seconds)
-    print("SECONDS", probe(path))
     whole = model(path)
     monkeypatch.setattr(windows, "CHUNK", 2.0)
     assert len(windows_of({"file": path}, model.reader)) > 1
@@ -245,3 +249,73 @@ def test_chunks_of_a_long_video_have_the_windows_of_the_whole(trained, daisee, m
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
     with pytest.raises(DataError, match="windows or frames of its own"):
         model(path, window=2.0)
+
+
+@pytest.fixture(scope="module")
+def follower(run, tmp_path_factory):
+    """The checkpoint as if its training had found faces by BlazeFace."""
+    with_faces = {"face": "detector", "finder": "blazeface", "person": "largest", "align": False}
+    path = tmp_path_factory.mktemp("runs") / "follower.ckpt"
+    return changed(run, path, lambda content: views(content)["video"].update(with_faces))
+
+
+def two_people(path, seconds):
+    """A film of a small face on the left and a large one on the right, with sound."""
+    picture = drawn((90, 150, 40), (330, 180, 55))
+    frames = np.repeat(picture[None], round(seconds * 5), axis=0)
+    wave = np.sin(np.arange(round(seconds * 16000)) * 0.05) * np.linspace(0.1, 0.5, round(seconds * 16000))
+    return write_arrays({"frames": frames, "fps": 5, "wave": wave, "rate": 16000}, path)
+
+
+def test_of_two_people_the_one_that_is_followed_is_said_and_chosen(follower, tmp_path):
+    model, path = affectzoo.load(follower), two_people(tmp_path / "two.mkv", 3.5)
+    usual = model(path)
+    assert (usual.person, usual.people) == ("2 of 2, the largest", 2)
+    assert "; person 2 of 2, the largest" in str(usual)
+    left, right = model([{"file": path, "person": "1"}, {"file": path, "person": 2}])
+    assert (left.person, right.person) == ("1 of 2", "2 of 2")
+    assert right.probabilities == pytest.approx(usual.probabilities, abs=1e-6)
+    assert left.probabilities != pytest.approx(usual.probabilities, abs=1e-6)
+    none = model(path, person=3)
+    assert "no face of person 3" in none.missing["video"]
+    assert none.person == ""
+    with pytest.raises(DataError, match="person tallest: give largest, central, or a number"):
+        model(path, person="tallest")
+
+
+def test_everybody_has_an_answer_and_a_curve(follower, tmp_path, capsys):
+    path, out = two_people(tmp_path / "two.mkv", 10), tmp_path / "out"
+    command = ["predict", "--ckpt_path", str(follower), "--clips", str(path), "--out", str(out), "--workers", "1"]
+    assert cli.main([*command, "--person", "all"]) == 0
+    with (out / "predictions.csv").open(newline="") as file:
+        assert [row["person"] for row in csv.DictReader(file)] == ["1 of 2", "2 of 2"]
+    one, two = json.loads((out / "predictions.json").read_text())["answers"]
+    assert len(one["over_time"]) == len(two["over_time"]) == 4
+    assert one["probabilities"] != two["probabilities"]
+    assert all(0.5 < of["face"] <= 1 for of in one["over_time"])
+    curves = sorted(path.name for path in (out / "curves").iterdir())
+    assert "person 1 of 2" in capsys.readouterr().out
+    assert curves == ["0000-two-person1.csv", "0001-two-person2.csv"]
+    assert cli.main([*command, "--person", "1"]) == 0
+    assert "4 of 4 windows were answered before" in capsys.readouterr().out
+
+
+def test_nobody_is_chosen_where_people_are_not_told_apart(run, long, tmp_path, capsys):
+    command = ["predict", "--ckpt_path", str(run), "--clips", str(long), "--out", str(tmp_path / "out")]
+    for who in ("2", "all"):
+        assert cli.main([*command, "--person", who]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "BlazeFace tells people apart" in line
+
+
+@pytest.mark.realdata
+def test_the_faces_of_real_pictures(realdata):
+    image = read_picture(realdata / "media" / "faces" / "multi_face.jpg")
+    number = len(find_faces(image))
+    assert number > 2
+    boxes = {}
+    for who in ("largest", *map(str, range(1, number + 1))):
+        boxes[who], person = cut(image, Media(search=True), Face(finder="blazeface", person=who))
+        assert person[1] == number
+        assert who in ("largest", str(person[0]))
+    assert boxes["largest"].shape[0] == max(box.shape[0] for box in boxes.values())

@@ -31,6 +31,7 @@ class Prepared:
         label: Class index for the index where a view found it.
         missing: Part, medium (or view), file and reason of what it had to go without.
         reason: Why there are no arrays; empty where there are.
+        person: Number, from the left, of the person whose face was followed, and how many there are.
     """
 
     sha256: str
@@ -39,6 +40,7 @@ class Prepared:
     label: int | None = None
     missing: tuple[tuple[str, str, str, str], ...] = ()
     reason: str = ""
+    person: tuple[int, int] | None = None
 
 
 def prepare_job(
@@ -175,7 +177,8 @@ class _Making:
         arrays = {name: values for one in made.values() for name, values in one.arrays.items()}
         labels = [one.label for one in made.values() if one.label is not None]
         padded = sum(one.padded for one in made.values())
-        return Prepared(digest, arrays, padded, next(iter(labels), None), tuple(self.missing))
+        person = next((one.person for one in made.values() if one.person), None)
+        return Prepared(digest, arrays, padded, next(iter(labels), None), tuple(self.missing), person=person)
 
     def _wanted(self, piece: Entry) -> Iterator[tuple[str, Want]]:
         for name, view in self.views.items():

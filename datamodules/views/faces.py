@@ -172,10 +172,10 @@ class Faces(WholeClip):
         """Return one person's face in every frame, and how certain BlazeFace is of it."""
         path = entry.media["video"].path
         assert path is not None
-        faces = follow(path, clip.frames, self.person)
+        faces, person = follow(path, clip.frames, self.person)
         pictures = [self.cut(frame, face) for frame, face in zip(clip.frames, faces, strict=True)]
         certain = np.array([face.confidence if face else 0 for face in faces], np.float32)
-        return ViewArrays({name: np.stack(pictures), f"{name}_confidence": certain})
+        return ViewArrays({name: np.stack(pictures), f"{name}_confidence": certain}, person=person)
 
     def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
         """Cut the face out of every frame."""

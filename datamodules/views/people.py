@@ -302,7 +302,7 @@ class _Person(Maker):
             arrays[f"{part}_seen"] = np.array(marks, np.uint8)
         if self.view.searches:
             arrays["face_confidence"] = np.array(self.certain, np.float32) * arrays["face_seen"]
-        return ViewArrays(arrays)
+        return ViewArrays(arrays, person=self.followed.among if self.followed else None)
 
 
 def _relative(joints: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from atomic_files import write_atomic
 from callbacks.plots import save
 from datamodules.errors import DataError
+from datamodules.media.people_in_picture import PERSON
 from datamodules.reading.tables import table_text
 from error_texts import first_names
 from experiments.predict.legend import legend
@@ -22,6 +23,8 @@ from experiments.predict.record import Record
 from experiments.settings import class_paths
 from experiments.settings.messages import quiet
 from option_parser import Parser
+
+ALL = "all"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -55,6 +58,8 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--hop", type=float, metavar="SECONDS", help="from one window to the next (default: its length)"
     )
+    parser.add_argument("--person", metavar="WHO", help="whom to follow where there are several: largest, central, a "
+                        "number from the left, or all (default: as in training)")  # fmt: skip
     allowed, arguments = class_paths.split(arguments)
     args = parser.parse_args(list(arguments))
     for option in ("batch_size", "workers"):
@@ -63,10 +68,16 @@ def run(arguments: Sequence[str]) -> int:
     quiet()
     rows = rows_of(args.clips)
     model = Model(args.ckpt_path, args.device, allowed)
-    known = {"file", "audio", "start", "end", "text", *model.fields}
+    known = {"file", "audio", "start", "end", "text", *model.fields, *([PERSON] if model.reader.person else [])}
     rows = [{name: value for name, value in row.items() if name in known} for row in rows]
+    if args.person and args.person != ALL:
+        rows = [{PERSON: args.person, **row} for row in rows]
     for row in rows:
         check_row(row, model.reader)
+    if args.person == ALL:
+        check_row({**rows[0], PERSON: "1"}, model.reader)
+        counted = _answered(model, rows, args, counts=True)
+        rows = [one for row, answer in zip(rows, counted, strict=True) for one in _everybody(row, answer.people)]
     answers = _answered(model, rows, args)
     _write(args.out, model, rows, answers)
     without = [answer.file for answer in answers if answer.problem]
@@ -77,8 +88,18 @@ def run(arguments: Sequence[str]) -> int:
     return 1 if len(without) == len(answers) else 0
 
 
-def _answered(model: Model, rows: list[dict[str, Any]], args: Any) -> list[Answer]:
-    """Return the answers, those of an earlier run that was killed among them, of a long file by window; print each."""
+def _everybody(row: dict[str, Any], people: int) -> list[dict[str, Any]]:
+    """Return a clip once for each of several people, by number; as it is where it says whom, or there is one."""
+    if PERSON in row or people < 2:
+        return [row]
+    return [{**row, PERSON: str(number)} for number in range(1, people + 1)]
+
+
+def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool = False) -> list[Answer]:
+    """Return the answers, those of an earlier run that was killed among them, of a long file by window.
+
+    Each is printed and drawn, but where people are only counted.
+    """
     clips = [windows_of(row, model.reader, args.window, args.hop) for row in rows]
     parts = [part for own in clips for part in own]
     with Record(args.out, model.digest) as record:
@@ -99,14 +120,19 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any) -> list[Answe
                         bar.update()
                     said.append(answer)
                 answers.append(model.joined(row, own, said))
+                if counts:
+                    continue
                 bar.write(f"{answers[-1]}")
-                _draw(answers[-1], len(answers) - 1, args)
+                _draw(answers[-1], f"{len(answers) - 1:04d}-{Path(answers[-1].file).stem[:60]}{_of(row)}", args)
         return answers
 
 
-def _draw(answer: Answer, place: int, args: Any) -> None:
+def _of(row: dict[str, Any]) -> str:
+    return f"-person{row[PERSON]}" if str(row.get(PERSON, "")).isdecimal() else ""
+
+
+def _draw(answer: Answer, name: str, args: Any) -> None:
     """Write the course of an answer as a table, and its picture if that is asked for."""
-    name = f"{place:04d}-{Path(answer.file).stem[:60]}"
     if answer.over_time:
         write_atomic(args.out / "curves" / f"{name}.csv", _curve(answer))
     if args.plots and not answer.problem:
@@ -131,7 +157,7 @@ def _write(out: Path, model: Model, rows: list[dict[str, Any]], answers: list[An
     values = [name for name, of in model.outputs.items() if of.get("kind") == "value"]
     table = []
     for row, answer in zip(rows, answers, strict=True):
-        cells = [answer.file, str(row.get("start", "")), str(row.get("end", "")), answer.label]
+        cells = [answer.file, str(row.get("start", "")), str(row.get("end", "")), answer.person, answer.label]
         cells += [_cell(answer.confidence), str(answer.unsure).lower() if answer.confidence is not None else ""]
         cells += [_cell(answer.probabilities.get(name)) for name in model.classes]
         cells += [_cell(answer.values.get(name)) for name in values]
@@ -139,7 +165,16 @@ def _write(out: Path, model: Model, rows: list[dict[str, Any]], answers: list[An
         cells += [_cell(answer.face), f"{answer.seconds:.3f}"]
         cells += ["; ".join(f"{name}: {why}" for name, why in answer.missing.items()), answer.problem]
         table.append([*cells, str(answer.synthetic).lower()])
-    columns = ["file", "start", "end", "label", "confidence", "unsure", *(f"p_{name}" for name in model.classes)]
+    columns = [
+        "file",
+        "start",
+        "end",
+        "person",
+        "label",
+        "confidence",
+        "unsure",
+        *(f"p_{name}" for name in model.classes),
+    ]
     columns += [*(f"pred_{name}" for name in values), *(f"gate_{name}" for name in gates)]
     columns += ["face", "seconds", "missing", "problem", "synthetic"]
     write_atomic(out / "predictions.csv", table_text(columns, table))

@@ -26,6 +26,8 @@ class Answer:
         face: How certain the finder of faces was, mean over the frames; None of a finder that does not say.
         attention: Of models that have one, as they give it, without the axis of the batch.
         over_time: Of models of frames or windows, each of these: start, end and probabilities; the answer is the mean.
+        person: Whose face it is of where there are several: ``1 of 3, the largest``, counted from the left.
+        people: How many there are; 0 where that is not known.
         problem: Why there is no answer; empty where there is one.
         synthetic: Whether the model was trained on a stand-in, so that what it says means nothing.
     """
@@ -42,6 +44,8 @@ class Answer:
     face: float | None = None
     attention: np.ndarray | None = None
     over_time: tuple[dict[str, Any], ...] = ()
+    person: str = ""
+    people: int = 0
     problem: str = ""
     synthetic: bool = False
 
@@ -59,6 +63,7 @@ class Answer:
         parts += [f"{name} {value:.4g}" for name, value in self.values.items()]
         if self.weights:
             parts.append("weights " + ", ".join(f"{name} {value:.2f}" for name, value in self.weights.items()))
+        parts += [f"person {self.person}"] if self.person else []
         parts += [f"without {name} ({reason})" for name, reason in self.missing.items()]
         return f"{self.file}: {'; '.join(parts)}"
 

@@ -16,6 +16,8 @@ from datamodules.catalogues.clips.clip_entries import media_of
 from datamodules.entries import Entry
 from datamodules.errors import DataError, MediaError
 from datamodules.media.container import MAX_SECONDS, probe
+from datamodules.media.finder import check_person
+from datamodules.media.people_in_picture import PERSON
 from datamodules.media.segments import Span
 from datamodules.reading.files import plain
 from datamodules.reading.media_files import MediaFiles, kind_of
@@ -23,7 +25,7 @@ from datamodules.reading.numbers import number
 from datamodules.reading.tables import read_table
 
 Row = Mapping[str, Any]
-OF_FILES = ("file", "audio", "start", "end", "text")
+OF_FILES = ("file", "audio", "start", "end", "text", PERSON)
 OF_ARRAYS = ("frames", "fps", "wave", "rate")
 TABLES = (".csv", ".tsv")
 
@@ -75,6 +77,11 @@ def check_row(row: Row, reader: Reader) -> None:
     if unknown := sorted(set(row) - known):
         may = ", ".join([*OF_FILES[1:], *reader.fields])
         raise DataError(f"{unknown[0]}: nothing of that name is read; a clip may have {may}")
+    if row.get(PERSON):
+        check_person(PERSON, str(row[PERSON]))
+        if not reader.person:
+            raise DataError(f"person {row[PERSON]}: BlazeFace tells people apart, and the faces that this model was "
+                            "trained on were found otherwise; leave it out")  # fmt: skip
     if not any(row.get(name) is not None for name in ("file", "text", "frames", "wave")):
         raise DataError("no clip: give a file, a text, frames or a wave")
 
@@ -115,6 +122,8 @@ def entry_of(row: Row, name: str, reader: Reader) -> tuple[Entry, float]:
     columns = {
         f"meta_{field}": str(row.get(field, row.get(field.removeprefix("speaker_"), ""))) for field in reader.fields
     }
+    if row.get(PERSON):
+        columns[PERSON] = str(row[PERSON])
     told = plain(str(row.get("file") or row.get("text", ""))[:200])
     return Entry(name, name=told, media=media, texts=texts, columns=columns, problem=problem), max(0.0, seconds)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from datamodules.asked import Reader, stretches
 from datamodules.entries import Entry
 from datamodules.errors import DataError
+from datamodules.media.people_in_picture import PERSON
 from datamodules.shapes.grids.window_rules import FPS
 from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
@@ -242,9 +243,17 @@ class Model:
             missing=missing,
             face=float(np.concatenate(certain).mean()) if certain else None,
             attention=said[0]["attention"] if len(said) == 1 else None,
+            **self._whose(entry, prepared),
             over_time=tuple(_timed(one, prepared) for one in said) if hasattr(data, "grid") else (),
             synthetic=self.about["synthetic"],
         )
+
+    def _whose(self, entry: Entry, prepared: Prepared) -> dict[str, Any]:
+        """Return which of how many people it is of, where there are several."""
+        number, people = prepared.person or (0, 0)
+        rule = entry.columns.get(PERSON) or self.reader.person
+        why = "" if rule.isdecimal() else f", the {'most ' if rule == 'central' else ''}{rule}"
+        return {"person": f"{number or 'one'} of {people}{why}" if people > 1 else "", "people": people}
 
     def _why_none(self, data: Any, prepared: Prepared) -> str:
         """Return why there is no frame or window of a clip."""

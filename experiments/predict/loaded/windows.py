@@ -112,6 +112,7 @@ def joined(row: Row, parts: Sequence[Row], answers: Sequence[Answer], calibratio
         unsure=confidence is not None and confidence < calibration["threshold"],
         **mean,
         missing=_missing(answers),
+        **_person(good),
         seconds=seconds,
         face=float(np.mean(faces)) if faces else None,
         over_time=over_time,
@@ -133,6 +134,13 @@ def calibrated(probabilities: dict[str, float], temperature: float) -> dict[str,
     """Return the probabilities at a temperature."""
     scaled = np.array(list(probabilities.values())) ** (1 / temperature)
     return dict(zip(probabilities, (scaled / scaled.sum()).tolist(), strict=True))
+
+
+def _person(good: Sequence[tuple[Row, Answer]]) -> dict[str, Any]:
+    """Return whose windows they are; numbers count anew in each."""
+    told = [answer.person for _, answer in good if answer.person]
+    alike = told[0] if len(set(told)) == 1 else f"in {len(told)} of {len(good)} windows, as {told[0]}" if told else ""
+    return {"person": alike, "people": max(answer.people for _, answer in good)}
 
 
 def _missing(answers: Sequence[Answer]) -> dict[str, str]:
