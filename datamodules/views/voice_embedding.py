@@ -80,14 +80,6 @@ class VoiceEmbedding(WholeClip):
         known = {RANDOM: RANDOM, **dict.fromkeys(_PACKAGED, SHA256)}
         return {"weights": known.get(self.weights) or sha256_file(Path(self.weights))}
 
-    @classmethod
-    def restored(cls, settings: Mapping[str, Any]) -> Self:
-        """Return the view whose `settings` a store or a checkpoint of anybody holds: no file of this machine."""
-        known = {RANDOM: RANDOM, SHA256: PACKAGE}
-        if settings.get("weights") not in known:
-            raise DataError("weights are not those of Resemblyzer 0.1.4")
-        return cls(known[settings["weights"]])
-
     def wants(self, piece: Entry) -> Want:
         """Return the sound."""
         return Want("audio", rates=(RATE,))

@@ -151,8 +151,10 @@ def _folds(checkpoint: Checkpoint, selection: str | None) -> str:
     if len(found) < 2:
         return "One fold of one run: others will differ."
     mean, least, most = np.mean(found), min(found), max(found)
-    told = f"accuracy {mean:.2f} % in the mean ({least:.2f} to {most:.2f} %)"
-    return f"The same recipe trained on each of {len(found)} folds, other people held out in each: {told}."
+    return (
+        f"The same recipe trained on each of {len(found)} folds, other people held out in each: accuracy {mean:.2f} % in "
+        f"the mean ({least:.2f} to {most:.2f} %)."
+    )
 
 
 def _confusion(names: list[str], scored: list[tuple[str, Scored]]) -> str:

@@ -18,7 +18,7 @@ from datamodules.reading.tables import table_text
 from error_texts import first_names
 from experiments.predict.legend import legend
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.clips import check_row, rows_of
+from experiments.predict.loaded.clips import Row, check_row, rows_of
 from experiments.predict.loaded.model import BATCH, Model
 from experiments.predict.loaded.windows import windows_of
 from experiments.predict.record import Record, question
@@ -90,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
     print("\n".join(legend(model)))
     print(f"answers: {args.out / 'predictions.csv'}, {args.out / 'predictions.json'}")
     if args.plots:
-        print(f"pictures: {args.out / "plots"}")
+        print(f"pictures: {args.out / 'plots'}")
     return 1 if len(without) == len(answers) else 0
 
 
@@ -140,7 +140,7 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
         return answers
 
 
-def drawing(out: Path, row: dict[str, Any], folder: str = "plots", ending: str = "png") -> Path:
+def drawing(out: Path, row: Row, folder: str = "plots", ending: str = "png") -> Path:
     """Return the file of the picture of an answer, named after the clip and what is asked about it."""
     name = Path(str(row.get("file") or "text")).stem[:60]
     return out / folder / f"{name}-{sha256(question(row).encode()).hexdigest()[:8]}.{ending}"
