@@ -152,8 +152,8 @@ def _folds(checkpoint: Checkpoint, selection: str | None) -> str:
         return "One fold of one run: others will differ."
     mean, least, most = np.mean(found), min(found), max(found)
     return (
-        f"The same recipe trained on each of {len(found)} folds, other people held out in each: accuracy {mean:.2f} % in "
-        f"the mean ({least:.2f} to {most:.2f} %)."
+        f"The same recipe trained on each of {len(found)} folds, other people held out in each: accuracy "
+        f"{mean:.2f} % in the mean ({least:.2f} to {most:.2f} %)."
     )
 
 
