@@ -84,8 +84,8 @@ def take(task: EmotionTask, data: EmotionDataModule, config: Any, checkpoint: st
 
 def _check_words(described: Mapping[str, Any], data: EmotionDataModule, option: str) -> None:
     """Refuse a model of words that another tokenizer numbered."""
-    theirs, ours = (list((of.get("tokenizers") or {}).values()) for of in (described, data.state_dict()))
-    if theirs and ours and theirs != ours:
+    theirs, ours = (of.get("tokenizers") for of in (described, data.state_dict()))
+    if theirs and ours and (not isinstance(theirs, dict) or list(theirs.values()) != list(ours.values())):
         raise UsageError(f"{option}: its words were numbered by another tokenizer; prepare with the one it has")
 
 
@@ -121,7 +121,8 @@ def _told(task: EmotionTask, source: Checkpoint) -> str:
     }
     whole, new = ([stage for stage, share in shares.items() if share == wanted] for wanted in (1, 0))
     part = [stage for stage, share in shares.items() if 0 < share < 1]
-    outputs = [len(source.arguments.get("class_names") or ()), len(task.class_names)]
+    classes = source.arguments.get("class_names")
+    outputs = [len(of) if isinstance(of, list) else 0 for of in (classes, task.class_names)]
     change = f" ({outputs[0]} -> {outputs[1]} classes)" if outputs[0] != outputs[1] else ""
     partly = f"; in part: {', '.join(part)}" if part else ""
     return (

@@ -30,6 +30,7 @@ from experiments.predict.loaded.strangers import (
 )
 from experiments.results.cell import read_result
 from experiments.results.checkpoints import CALIBRATION, read_checkpoint
+from experiments.results.needs import EXPORTED, SELECTED, source_file
 from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
 from experiments.settings.messages import Parser
@@ -37,8 +38,7 @@ from lightning_modules.base import EmotionTask
 from lightning_modules.nn.encoders import fill
 from tensor_files import TensorFileError, archive_digest, read_safetensors
 
-NAMES = ("best.ckpt", "last.ckpt")  # of a run's checkpoints, that which is taken first
-CONFIG, PREPROCESSING, WEIGHTS = "config.json", "preprocessing.json", "model.safetensors"  # of an exported folder
+CONFIG, PREPROCESSING, WEIGHTS = EXPORTED, "preprocessing.json", "model.safetensors"  # of an exported folder
 _ANEW = "export it again"
 SCHEMA = 1  # of an exported folder
 MOST_TIMES = 20  # what a model may ask for while it is built, in times of its own weights
@@ -91,11 +91,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     if (path / CONFIG).is_file():
         return _open_exported(path)
-    if path.is_dir():
-        found = [path / "checkpoints" / name for name in NAMES if (path / "checkpoints" / name).is_file()]
-        if not found:
-            raise UsageError(f"{path}: no run's folder, it holds no checkpoints/{NAMES[0]}; name a checkpoint")
-        path = found[0]
+    if (path := source_file(path)).is_dir():
+        raise UsageError(f"{path}: no run's folder, it holds no checkpoints/{SELECTED[0]}; name a checkpoint")
     content = read_checkpoint(path)
     described = [value for value in content.values() if isinstance(value, dict) and "prepared_by" in value] or [{}]
     parts = content["hyper_parameters"], content["state_dict"], described[0]
