@@ -189,7 +189,7 @@ def test_what_does_not_fit_is_refused_in_one_line(told, data, source, tmp_path, 
     assert cli.main([*fit, "--init_from", str(path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
-    assert f"--init_from {path}" in line
+    assert str(path) in line
     assert not (tmp_path / "run" / "request.json").exists()
 
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from datamodules.base import EmotionDataModule
 from error_texts import first_names
 from experiments.errors import UsageError
-from experiments.predict.loaded.checkpoint import CONFIG, Checkpoint, open_checkpoint
 from experiments.results.checkpoints import read_checkpoint
 from experiments.results.needs import resolve_checkpoints, source_file
+from experiments.results.opened.checkpoint import CONFIG, Checkpoint, check_weights, open_checkpoint
 from experiments.settings import class_paths
 from lightning_modules.base import EmotionTask
 from lightning_modules.gated_fusion.dialogue import MetadataTables
@@ -70,8 +70,7 @@ def take(task: EmotionTask, data: EmotionDataModule, config: Any, checkpoint: st
         )
     if not any(parameters for parameters in task.stage_parameters().values()):
         raise UsageError(f"{option}: a {name} is fitted at once, to all clips: it has nothing to begin with")
-    if odd := [key for key, of in source.weights.items() if of.is_floating_point() and not of.isfinite().all()]:
-        raise UsageError(f"{option}: its weights are damaged: {odd[0]} holds NaN or infinite values")
+    check_weights(source.path, source.weights)
     _check_words(source.described, data, option)
     own = task.state_dict()
     others = _other_meanings(task, source, data)

@@ -20,10 +20,11 @@ from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
 from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.checkpoint import about, build_model, check_fit, open_checkpoint
+from experiments.predict.loaded.checkpoint import about, build_model, check_fit
 from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, in_file, unknown_values
 from experiments.predict.loaded.picture import frames_seen
 from experiments.predict.loaded.windows import joined, windows_of
+from experiments.results.opened.checkpoint import open_checkpoint
 from lightning_modules.nn.metrics import class_scores
 
 BATCH = 8
