@@ -35,6 +35,7 @@ FOLDERS = {"prepare": ("prepare", "catalogues"), "synth": ("standins",)}  # of d
 MODELS = {
     "export": "a trained model as a folder that anyone can load: weights, settings, a card",
     "serve": "a page where trained models are asked about clips",
+    "export-features": "arrays or embeddings of a prepared corpus as features to train on",
 }
 TABLES = {
     "reproduce": "run the missing cells of paper tables, then report",
@@ -153,7 +154,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     if command == "predict" and any(word.partition("=")[0] == "--clips" for word in arguments):
         return int(importlib.import_module("experiments.predict.command").run(arguments[1:]))
     if command in MODELS:
-        place = "serve.command" if command == "serve" else f"predict.{command}"
+        place = "serve.command" if command == "serve" else f"predict.{command.replace('-', '_')}"
         return int(importlib.import_module(f"experiments.{place}").run(arguments[1:]))
     if command in TRAINING:
         arguments = _with_own_configs(arguments)

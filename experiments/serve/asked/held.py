@@ -19,7 +19,6 @@ from experiments.predict.loaded.clips import check_row, entry_of
 from experiments.predict.loaded.model import Model
 
 OFF = "switched off"
-NOWHERE = Path()
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Clip:
 
 def read_clip(models: Sequence[Model], path: Path, name: str, seconds: float) -> Clip:
     """Return a clip as each of the models reads it; what they cannot read has its reason."""
-    entries = [entry_of({"file": path}, "0", model.reader, NOWHERE)[0] for model in models]
+    entries = [entry_of({"file": path}, "0", model.reader)[0] for model in models]
     pairs = zip(models, entries, strict=True)
     return Clip(name, seconds, tuple((entry, next(iter(model.reader.prepare([entry])))) for model, entry in pairs))
 
@@ -70,10 +69,10 @@ def answer_about(
         if "text" not in known:
             raise DataError("no clip and no text: give one of them")
         check_row(known, reader)
-        entry, _ = entry_of(known, "0", reader, NOWHERE)
+        entry, _ = entry_of(known, "0", reader)
         prepared = next(iter(reader.prepare([entry])))
     else:
-        said, _ = entry_of(known, "0", reader, NOWHERE)
+        said, _ = entry_of(known, "0", reader)
         entry, prepared = replace(part[0], texts=said.texts, columns=said.columns), part[1]
         prepared = replace(prepared, arrays=dict(prepared.arrays))
         complete([entry], {name: of for name, of in reader.views.items() if isinstance(of, EntryView)}, [prepared])
