@@ -73,7 +73,7 @@ def build_model(checkpoint: Checkpoint, allowed: Sequence[str] = ()) -> EmotionT
 
 def check_fit(model: EmotionTask, modalities: Sequence[str], path: Path) -> None:
     """Refuse a description whose modalities are not those that the model reads."""
-    if set(modalities) != set(model.input_shapes):
+    if set(modalities) != set(model.input_shapes) - {"context"}:  # dialogues make it with their texts
         told = ", ".join(map(str, modalities))[:60] or "nothing"
         raise UsageError(
             f"{path}: its reading is damaged: it makes {told}, the model reads {', '.join(model.input_shapes)}"

@@ -173,18 +173,16 @@ class Model:
         """Yield every entry with the answer about it, in order."""
         pairs = zip(entries, self.reader.prepare(entries, workers), strict=True)
         while part := list(islice(pairs, batch_size)):
-            usable = [pair for pair in part if not pair[1].reason]
-            found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
-            for entry, prepared in part:
-                answer = found.get(entry.id) or self._none(entry, prepared.reason)
-                yield entry, answer
+            yield from self.of_prepared(part, batch_size)
 
-    def of_prepared(self, entry: Entry, prepared: Prepared) -> Answer:
-        """Return the answer about an entry whose arrays are made."""
-        if prepared.reason:
-            return self._none(entry, prepared.reason)
-        answer = next(iter(self._answered([(entry, prepared)], BATCH)))
-        return replace(answer, missing={**answer.missing, **unknown_values(entry, self.reader)})
+    def of_prepared(
+        self, pairs: Sequence[tuple[Entry, Prepared]], batch_size: int = BATCH
+    ) -> Iterator[tuple[Entry, Answer]]:
+        """Yield every entry whose arrays are made with the answer about it, in order."""
+        usable = [pair for pair in pairs if not pair[1].reason]
+        found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
+        for entry, prepared in pairs:
+            yield entry, found.get(entry.id) or self._none(entry, prepared.reason)
 
     def _none(self, entry: Entry, problem: str, **more: Any) -> Answer:
         return Answer(entry.name, problem=problem, synthetic=self.about["synthetic"], **more)
