@@ -326,3 +326,72 @@ def test_a_clip_is_asked_about_with_its_text_and_who_speaks(trained, avamerg):
     assert sum(whole.weights.values()) == pytest.approx(1, abs=0.01)
     assert "was not in training" in model(asked, age="ancient").missing["speaker_age"]
     assert model(asked, text="i am so glad", speaker_age=age).probabilities == whole.probabilities
+
+
+def test_a_table_of_turns_is_asked_turn_by_turn(trained, avamerg, tmp_path, capsys):
+    checkpoint = trained("gated_fusion", "honest")
+    model = affectzoo.load(checkpoint)
+    entry = max(entries_of("avamerg", avamerg), key=lambda entry: len(entry.parts))
+    turns = row_of(with_facts(entry, model), model)["dialogue"]
+    assert len(turns) > 2
+    columns = ["dialogue", "turn", "speaker", "text", "file", "audio"]
+    people = {"speaker": "Ann", "listener": "Ben"}
+    table = [["x", str(place + 1), people[turn["role"]], turn.get("text", ""), turn.get("file", ""),
+              turn.get("audio", "")] for place, turn in enumerate(turns)]  # fmt: skip
+    path = tmp_path / "talk.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *table[::-1], ["y", "1", "Cem", "i was so happy", "", ""]])
+    command = ["predict", "--ckpt_path", checkpoint, "--clips", str(path), "--out", str(tmp_path / "out")]
+    assert cli.main([*command, "--workers", "1"]) == 0
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == [f"{path}: x, turn {place + 1}" for place in range(len(turns))] + [
+        f"{path}: y, turn 1"
+    ]
+    for place in (0, len(turns) - 1):
+        asked = [{**turn, "role": "", "speaker": people[turn["role"]]} for turn in turns[: place + 1]]
+        answer = model(dialogue=asked)
+        told = {name: float(rows[place][f"p_{name}"]) for name in model.classes}
+        assert told == pytest.approx(answer.probabilities, abs=1e-5)
+        alone = model(dialogue=asked[-1:])
+        assert (place > 0) == (alone.probabilities != pytest.approx(answer.probabilities, abs=1e-6))
+    single = model(text="i was so happy")
+    assert {name: float(rows[-1][f"p_{name}"]) for name in model.classes} == pytest.approx(
+        single.probabilities, abs=1e-5
+    )
+    capsys.readouterr()
+    assert cli.main([*command, "--workers", "1"]) == 0
+    assert f"{len(rows)} of {len(rows)} clips were answered before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("dialogue", "told"),
+    [
+        ([], "give its turns in order"),
+        ("hello", "give its turns in order"),
+        ([{"text": "hi", "role": "bystander"}], "role 'bystander' of a turn: it is speaker or listener"),
+        ([{"file": "absent.mp4"}], "no such file"),
+        ([{"file": "notes.doc"}], "neither video nor sound"),
+        ([{"speaker": "Ann"}], "text: no text"),
+    ],
+)
+def test_a_dialogue_of_nothing_is_one_line(trained, dialogue, told):
+    model = affectzoo.load(trained("gated_fusion", "honest"))
+    with pytest.raises(DataError, match=told) as stop:
+        model(dialogue=dialogue)
+    assert "\n" not in str(stop.value)
+    bad, good = model([{"dialogue": dialogue}, {"text": "i was so happy"}])
+    assert bad.problem
+    assert good.label
+
+
+def test_a_table_of_turns_that_is_wrong_is_one_line(trained, tmp_path, capsys):
+    path = tmp_path / "talk.csv"
+    path.write_text("dialogue,turn,role,text\nx,one,speaker,hello\n")
+    command = ["predict", "--ckpt_path", trained("gated_fusion", "honest"), "--clips", str(path)]
+    assert cli.main([*command, "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "line 2: turn" in line
+    path.write_text("dialogue,role,text\nx,chorus,hello\n")
+    assert cli.main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert "line 2: role is 'chorus'; it is speaker or listener" in capsys.readouterr().err
