@@ -12,6 +12,7 @@ from typing import Any
 from atomic_files import write_atomic
 from datamodules.errors import DataError
 from datamodules.reading.files import sha256_file
+from experiments.predict import onnx
 from experiments.predict.card import card, pictures_of
 from experiments.predict.hub import check_hub, push
 from experiments.predict.loaded.checkpoint import CONFIG, OF_TRAINING, PREPROCESSING, SCHEMA, WEIGHTS, open_checkpoint
@@ -40,6 +41,8 @@ def run(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--ckpt_path", type=Path, required=True, metavar="X", help="a checkpoint, or a run's folder")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("--format", choices=["safetensors", "onnx"], default="safetensors", help="onnx: the model as "
+                        "an ONNX file too (default: safetensors)")  # fmt: skip
     parser.add_argument("--faces", action="store_true", help="copy the pictures of the run into it too, which may show "
                         "faces of its clips")  # fmt: skip
     parser.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to the Hugging Face hub, as a private "
@@ -49,7 +52,7 @@ def run(arguments: Sequence[str]) -> int:
     if args.push:
         check_hub(args.push)
     quiet()
-    export(args.ckpt_path, args.out, allowed, faces=args.faces)
+    export(args.ckpt_path, args.out, allowed, args.format, faces=args.faces)
     print(f"exported: {args.out}, {sum(path.stat().st_size for path in args.out.iterdir()) / 1e6:.1f} MB")
     print(f"ask it: python cli.py predict --ckpt_path {args.out} --clips PATH")
     if args.push:
@@ -57,18 +60,21 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def export(path: Path, out: Path, allowed: Sequence[str] = (), *, faces: bool = False) -> None:
+def export(
+    path: Path, out: Path, allowed: Sequence[str] = (), form: str = "safetensors", *, faces: bool = False
+) -> None:
     """Write the folder of a checkpoint's model, after it was built once.
 
     Args:
         path: A checkpoint, or a run's folder.
         out: The new folder.
         allowed: The user's own packages, whose classes it may name.
+        form: ``onnx`` for an ONNX file too.
         faces: Copy the pictures of its run too.
 
     Raises:
         DataError: The folder is there and not empty.
-        UsageError: The checkpoint cannot be used.
+        UsageError: The checkpoint cannot be used, or its model not be exported.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"--out {out}: it is there already; name a new folder")
@@ -76,6 +82,7 @@ def export(path: Path, out: Path, allowed: Sequence[str] = (), *, faces: bool = 
     model = Model(path, allowed=allowed)
     pictures = pictures_of(checkpoint) if faces else []
     out.mkdir(parents=True, exist_ok=True)
+    told = {"onnx": onnx.write(model.task, checkpoint.arguments, out / onnx.NAME)} if form == "onnx" else {}
     save_safetensors(checkpoint.weights, out / WEIGHTS)
     preprocessing = {"schema": SCHEMA, **checkpoint.described}
     write_atomic(out / PREPROCESSING, json.dumps(preprocessing, indent=1) + "\n")
@@ -85,7 +92,8 @@ def export(path: Path, out: Path, allowed: Sequence[str] = (), *, faces: bool = 
         "class": arguments.pop("_class_path"),
         "arguments": arguments,
         "trained": {**model.about, "checkpoint": checkpoint.path.name},
-        "sha256": {name: sha256_file(out / name) for name in (WEIGHTS, PREPROCESSING)},
+        **told,
+        "sha256": {name: sha256_file(out / name) for name in (WEIGHTS, PREPROCESSING, *[onnx.NAME] * bool(told))},
     }
     for picture in pictures:
         shutil.copyfile(picture, out / picture.name)

@@ -75,13 +75,15 @@ class SentenceEncoder(nn.Module):
             TaskError: If an id is none of the network's: the texts were prepared with another tokenizer.
         """
         rows = int(self.network.config.vocab_size)  # type: ignore[union-attr, arg-type]
-        if len(ids) and (highest := int(ids.max())) >= rows:
+        read = len(ids) and not torch.compiler.is_exporting()  # what a tensor holds does not change a graph
+        if read and (highest := int(ids.max())) >= rows:
             raise TaskError(
                 f"encoder: the texts hold the token id {highest}, the network knows {rows}; prepare with its tokenizer"
             )
         seen = ids != 0
-        longest = max(1, int(seen.sum(1).max())) if len(ids) else 1  # padding goes last
-        ids, seen = ids[:, :longest], seen[:, :longest]
+        if read:
+            longest = max(1, int(seen.sum(1).max()))  # padding goes last
+            ids, seen = ids[:, :longest], seen[:, :longest]
         # Attention over nothing is not defined: an empty text looks at one padding token and is zeroed below.
         attended = seen.clone()
         attended[:, 0] = True

@@ -99,7 +99,13 @@ def open_checkpoint(path: Path) -> Checkpoint:
     content = read_checkpoint(path)
     described = [value for value in content.values() if isinstance(value, dict) and "prepared_by" in value] or [{}]
     parts = content["hyper_parameters"], content["state_dict"], described[0]
-    return _checked(Checkpoint(path, *parts, _result_of(path)))
+    checkpoint = _checked(Checkpoint(path, *parts, _result_of(path)))
+    if lost := content.get("lost_parts"):
+        raise UsageError(
+            f"{path} does not say how its {lost[0]} was built, as that was handed to the model as an object: build the "
+            "model of plain arguments, or train it by cli.py fit"
+        )
+    return checkpoint
 
 
 def _open_exported(folder: Path) -> Checkpoint:
@@ -204,7 +210,7 @@ def build_model(checkpoint: Checkpoint, allowed: Sequence[str] = ()) -> EmotionT
 
 def check_fit(model: EmotionTask, modalities: Sequence[str], path: Path) -> None:
     """Refuse a description whose modalities are not those that the model reads."""
-    if set(modalities) != set(model.input_shapes):
+    if set(modalities) != set(model.input_shapes) - {"context"}:  # dialogues make it with their texts
         told = ", ".join(map(str, modalities))[:60] or "nothing"
         raise UsageError(
             f"{path}: its reading is damaged: it makes {told}, the model reads {', '.join(model.input_shapes)}"
