@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import torch
 from torch import Tensor
 
 from datamodules.errors import DataError
@@ -22,14 +21,18 @@ from experiments.predict.loaded.strangers import (
     MOST_DESCRIBED,
     MOST_STEPS,
     Bounded,
+    calibration_beside,
+    check_calibration,
     check_description,
+    check_kinds,
     check_places,
     check_plain,
+    check_weights,
     own_file,
     without_places,
 )
 from experiments.results.cell import read_result
-from experiments.results.checkpoints import CALIBRATION, read_checkpoint
+from experiments.results.checkpoints import read_checkpoint
 from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
 from experiments.settings.messages import Parser
@@ -44,14 +47,6 @@ SCHEMA = 1  # of an exported folder
 MOST_TIMES = 20  # what a model may ask for while it is built, in times of its own weights
 # What an exported folder tells of its training.
 _TOLD = {"experiment": str, "selection": str, "n_test": int, "score": dict, "baselines": dict, "calibration": dict}
-# Least and greatest value of what a calibration tells.
-_CALIBRATED = {
-    "temperature": (math.exp(-4.01), math.exp(4.01)),
-    "ece": (0, 1),
-    "ece_calibrated": (0, 1),
-    "threshold": (0, 1),
-    "clips": (1, math.inf),
-}
 LEAST_BOUND = 1 << 26  # values
 # Arguments of a model that only its training uses, and what Lightning notes down.
 OF_TRAINING = ("optimizer", "scheduler", "loss", "class_weights", "init_from", "_instantiator")
@@ -183,12 +178,7 @@ def build_model(checkpoint: Checkpoint, allowed: Sequence[str] = ()) -> EmotionT
     """
     path, weights = checkpoint.path, checkpoint.weights
     arguments = {name: of for name, of in checkpoint.arguments.items() if name not in OF_TRAINING}
-    size = path.stat().st_size
-    if strange := [name for name, of in weights.items() if not _is_plain(of) or of.nbytes > size]:
-        raise UsageError(f"{path}: its weights are damaged: {strange[0]} is no plain tensor that the file can hold")
-    odd = [name for name, of in weights.items() if of.is_floating_point() and not of.isfinite().all()]
-    if odd:
-        raise UsageError(f"{path}: its weights are damaged: {odd[0]} holds NaN or infinite values")
+    check_weights(weights, path)
     for module in class_paths.modules(PROJECT):
         if module.startswith("lightning_modules."):
             importlib.import_module(module)
@@ -198,7 +188,7 @@ def build_model(checkpoint: Checkpoint, allowed: Sequence[str] = ()) -> EmotionT
         with class_paths.guarded(allowed), warnings.catch_warnings(), Bounded(bound, steps):
             warnings.simplefilter("ignore")  # of Lightning, about parts that are kept in a checkpoint
             model = _instantiated(class_paths.update_class_paths(without_places(arguments)))
-        _check_kinds(model, weights)
+        check_kinds(model.state_dict(), weights)
         fill(model, weights, f"{path} does not fit {type(model).__name__}")
         model.describe_input(checkpoint.described.get("facts", {}))
         model.setup("predict")
@@ -217,19 +207,6 @@ def check_fit(model: EmotionTask, modalities: Sequence[str], path: Path) -> None
         )
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    odd = tensor.is_meta or tensor.is_quantized or tensor.is_nested or tensor.is_complex()
-    return tensor.layout == torch.strided and not odd
-
-
-def _check_kinds(model: EmotionTask, weights: dict[str, Tensor]) -> None:
-    """Refuse whole numbers where a model has others, or the other way round; floats of another width are converted."""
-    for name, own in model.state_dict().items():
-        given = weights.get(name, own)
-        if given.dtype != own.dtype and not (given.is_floating_point() and own.is_floating_point()):
-            raise UsageError(f"{name} is {given.dtype}, the model has {own.dtype}")
-
-
 def _instantiated(arguments: dict[str, Any]) -> EmotionTask:
     parser = Parser(default_config_files=[])
     parser.add_lightning_class_args(EmotionTask, "model", subclass_mode=True)
@@ -238,36 +215,6 @@ def _instantiated(arguments: dict[str, Any]) -> EmotionTask:
     class_paths.check_classes(config)
     model: EmotionTask = parser.instantiate_classes(config).model
     return model
-
-
-def _calibration_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the calibration that lies beside a checkpoint, if it is of that checkpoint; else nothing.
-
-    Raises:
-        UsageError: It is damaged.
-    """
-    path = checkpoint.path.with_name(CALIBRATION)
-    if not path.exists():
-        return {}
-    try:
-        found = read_object(own_file(path.parent, CALIBRATION, LARGEST_JSON), "delete it")
-    except DataError as error:
-        raise UsageError(str(error)) from error
-    return check_calibration(found, path) if found.get("checkpoint") == archive_digest(checkpoint.path) else {}
-
-
-def check_calibration(found: Any, path: Path) -> dict[str, Any]:
-    """Return a calibration of anybody, what is known of it alone.
-
-    Raises:
-        UsageError: It is none: a temperature that no fit gives, an error or a threshold that is no share.
-    """
-    numbers = {name: found.get(name) for name in _CALIBRATED} if isinstance(found, dict) else {}
-    for name, (least, most) in _CALIBRATED.items():
-        value = numbers.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-            raise UsageError(f"{path}: its calibration is damaged: {name} is {str(value)[:40]}; fit the model again")
-    return {**numbers, "split": str(found.get("split"))}
 
 
 def about(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -281,7 +228,7 @@ def about(checkpoint: Checkpoint) -> dict[str, Any]:
         "score": dict(selections.get(name or "", {})),
         "baselines": result.get("baselines", {}),
         "n_test": result.get("n_test"),
-        "calibration": _calibration_of(checkpoint),
+        "calibration": calibration_beside(checkpoint.path),
     }
     told: dict[str, Any] = {
         key: of for key, of in checkpoint.trained.items() if key in found and type(of) is _TOLD[key]
