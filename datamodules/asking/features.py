@@ -26,7 +26,7 @@ class FeatureReader(Reader):
     """A reader of features; of sound and pictures too where a recipe made some of them. See `Reader`."""
 
     shapes: Mapping[str, Any] = {PrecomputedTensorDataModule.__name__: PrecomputedTensorDataModule}
-    takes = (FEATURES, "clip")
+    takes = (FEATURES, "id")
 
     def __init__(self, described: Mapping[str, Any]) -> None:
         super().__init__(described)
@@ -47,13 +47,13 @@ class FeatureReader(Reader):
 
     def given(self, row: Mapping[str, Any], name: str) -> Entry | None:
         """Return the entry of a row with features; None of one with sound or pictures, where these are of use."""
-        called = str(row.get("file") or row.get("clip") or "features in memory")[:200]
+        called = str(row.get("file") or row.get("id") or "features in memory")[:200]
         try:
             found = self.files.one(row)
         except DataError as error:
             return Entry(name, name=called, problem=str(error))
         if found is not None:
-            return Entry(name, name=called, extra={FEATURES: found[FEATURES], "clip": found.get("clip") or ""})
+            return Entry(name, name=called, extra={FEATURES: found[FEATURES], "id": found.get("id") or ""})
         if self.views and (row.get("file") is None or kind_of(Path(row["file"]))):
             return None
         wanted = self.kinds.told_of(self.modalities)
@@ -70,7 +70,7 @@ class FeatureReader(Reader):
                 yield self._read(entry) if FEATURES in entry.extra else self._viewed(entry, next(made))
 
     def _read(self, entry: Entry) -> Prepared:
-        given, clip = entry.extra[FEATURES], entry.extra["clip"]
+        given, clip = entry.extra[FEATURES], entry.extra["id"]
         try:
             arrays = {name: self.files.read(name, source, clip) for name, source in given.items()}
         except DataError as error:

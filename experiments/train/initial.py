@@ -11,7 +11,8 @@ from error_texts import first_names
 from experiments.errors import UsageError
 from experiments.results.checkpoints import read_checkpoint
 from experiments.results.needs import resolve_checkpoints, source_file
-from experiments.results.opened.checkpoint import CONFIG, Checkpoint, check_weights, open_checkpoint
+from experiments.results.opened.checkpoint import CONFIG, Checkpoint, open_checkpoint
+from experiments.results.opened.strangers import check_weights
 from experiments.settings import class_paths
 from lightning_modules.base import EmotionTask
 from lightning_modules.gated_fusion.dialogue import MetadataTables
@@ -70,7 +71,7 @@ def take(task: EmotionTask, data: EmotionDataModule, config: Any, checkpoint: st
         )
     if not any(parameters for parameters in task.stage_parameters().values()):
         raise UsageError(f"{option}: a {name} is fitted at once, to all clips: it has nothing to begin with")
-    check_weights(source.path, source.weights)
+    check_weights(source.weights, source.path)
     _check_words(source.described, data, option)
     own = task.state_dict()
     others = _other_meanings(task, source, data)

@@ -1,39 +1,32 @@
 """A checkpoint of anybody as a model: nothing that it names is imported but classes of models and their parts."""
 
 import importlib
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from datamodules.errors import DataError
-from datamodules.reading.plain_json import read_object
 from error_texts import chain, first_line
 from experiments.errors import UsageError
-from experiments.results.checkpoints import CALIBRATION
-from experiments.results.opened.checkpoint import Checkpoint, check_weights
-from experiments.results.opened.strangers import LARGEST_JSON, MOST_STEPS, Bounded, own_file, without_places
+from experiments.results.opened.checkpoint import Checkpoint
+from experiments.results.opened.strangers import (
+    MOST_STEPS,
+    Bounded,
+    calibration_beside,
+    check_calibration,
+    check_kinds,
+    check_weights,
+    without_places,
+)
 from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
 from experiments.settings.messages import Parser
 from lightning_modules.base import EmotionTask
 from lightning_modules.nn.encoders import fill
-from tensor_files import archive_digest
 
 MOST_TIMES = 20  # what a model may ask for while it is built, in times of its own weights
 # What an exported folder tells of its training.
 _TOLD = {"experiment": str, "selection": str, "n_test": int, "score": dict, "baselines": dict, "calibration": dict}
-# Least and greatest value of what a calibration tells.
-_CALIBRATED = {
-    "temperature": (math.exp(-4.01), math.exp(4.01)),
-    "ece": (0, 1),
-    "ece_calibrated": (0, 1),
-    "threshold": (0, 1),
-    "clips": (1, math.inf),
-}
 LEAST_BOUND = 1 << 26  # values
 # Arguments of a model that only its training uses, and what Lightning notes down.
 OF_TRAINING = ("optimizer", "scheduler", "loss", "class_weights", "init_from", "_instantiator")
@@ -51,7 +44,7 @@ def build_model(checkpoint: Checkpoint, allowed: Sequence[str] = ()) -> EmotionT
     """
     path, weights = checkpoint.path, checkpoint.weights
     arguments = {name: of for name, of in checkpoint.arguments.items() if name not in OF_TRAINING}
-    check_weights(path, weights)
+    check_weights(weights, path)
     for module in class_paths.modules(PROJECT):
         if module.startswith("lightning_modules."):
             importlib.import_module(module)
@@ -61,7 +54,7 @@ def build_model(checkpoint: Checkpoint, allowed: Sequence[str] = ()) -> EmotionT
         with class_paths.guarded(allowed), warnings.catch_warnings(), Bounded(bound, steps):
             warnings.simplefilter("ignore")  # of Lightning, about parts that are kept in a checkpoint
             model = _instantiated(class_paths.update_class_paths(without_places(arguments)))
-        _check_kinds(model, weights)
+        check_kinds(model.state_dict(), weights)
         fill(model, weights, f"{path} does not fit {type(model).__name__}")
         model.describe_input(checkpoint.described.get("facts", {}))
         model.setup("predict")
@@ -80,14 +73,6 @@ def check_fit(model: EmotionTask, modalities: Sequence[str], path: Path) -> None
         )
 
 
-def _check_kinds(model: EmotionTask, weights: dict[str, Tensor]) -> None:
-    """Refuse whole numbers where a model has others, or the other way round; floats of another width are converted."""
-    for name, own in model.state_dict().items():
-        given = weights.get(name, own)
-        if given.dtype != own.dtype and not (given.is_floating_point() and own.is_floating_point()):
-            raise UsageError(f"{name} is {given.dtype}, the model has {own.dtype}")
-
-
 def _instantiated(arguments: dict[str, Any]) -> EmotionTask:
     parser = Parser(default_config_files=[])
     parser.add_lightning_class_args(EmotionTask, "model", subclass_mode=True)
@@ -96,36 +81,6 @@ def _instantiated(arguments: dict[str, Any]) -> EmotionTask:
     class_paths.check_classes(config)
     model: EmotionTask = parser.instantiate_classes(config).model
     return model
-
-
-def _calibration_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the calibration that lies beside a checkpoint, if it is of that checkpoint; else nothing.
-
-    Raises:
-        UsageError: It is damaged.
-    """
-    path = checkpoint.path.with_name(CALIBRATION)
-    if not path.exists():
-        return {}
-    try:
-        found = read_object(own_file(path.parent, CALIBRATION, LARGEST_JSON), "delete it")
-    except DataError as error:
-        raise UsageError(str(error)) from error
-    return check_calibration(found, path) if found.get("checkpoint") == archive_digest(checkpoint.path) else {}
-
-
-def check_calibration(found: Any, path: Path) -> dict[str, Any]:
-    """Return a calibration of anybody, what is known of it alone.
-
-    Raises:
-        UsageError: It is none: a temperature that no fit gives, an error or a threshold that is no share.
-    """
-    numbers = {name: found.get(name) for name in _CALIBRATED} if isinstance(found, dict) else {}
-    for name, (least, most) in _CALIBRATED.items():
-        value = numbers.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-            raise UsageError(f"{path}: its calibration is damaged: {name} is {str(value)[:40]}; fit the model again")
-    return {**numbers, "split": str(found.get("split"))}
 
 
 def about(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -139,7 +94,7 @@ def about(checkpoint: Checkpoint) -> dict[str, Any]:
         "score": dict(selections.get(name or "", {})),
         "baselines": result.get("baselines", {}),
         "n_test": result.get("n_test"),
-        "calibration": _calibration_of(checkpoint),
+        "calibration": calibration_beside(checkpoint.path),
     }
     told: dict[str, Any] = {
         key: of for key, of in checkpoint.trained.items() if key in found and type(of) is _TOLD[key]

@@ -95,7 +95,8 @@ class Model:
             hop: Seconds from one window to the next.
             **known: ``text``; ``start`` and ``end`` of a part in seconds; ``audio``, a file of the sound where it is
                 another one; what `fields` lists; arrays in place of a file: ``frames`` uint8 ``(T, H, W, 3)`` with
-                ``fps``, ``wave`` float ``(S,)`` with ``rate``.
+                ``fps``, ``wave`` float ``(S,)`` with ``rate``; of models of features ``features``, arrays or files by
+                modality; of models of dialogues ``dialogue``, the turns up to the one that is asked about.
 
         Returns:
             An answer, or a list of them, of which some may have a ``problem``.

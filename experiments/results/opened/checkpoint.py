@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import torch
 from torch import Tensor
 
 from datamodules.errors import DataError
@@ -140,22 +139,3 @@ def _result_of(path: Path) -> dict[str, Any]:
         return dict(read_result(folder)) if (folder / "result.json").is_file() else {}
     except DataError:
         return {}
-
-
-def check_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Refuse weights that are no plain tensors, larger than their file, or not finite.
-
-    Raises:
-        UsageError: They are.
-    """
-    size = path.stat().st_size
-    if strange := [name for name, of in weights.items() if not _is_plain(of) or of.nbytes > size]:
-        raise UsageError(f"{path}: its weights are damaged: {strange[0]} is no plain tensor that the file can hold")
-    odd = [name for name, of in weights.items() if of.is_floating_point() and not of.isfinite().all()]
-    if odd:
-        raise UsageError(f"{path}: its weights are damaged: {odd[0]} holds NaN or infinite values")
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    odd = tensor.is_meta or tensor.is_quantized or tensor.is_nested or tensor.is_complex()
-    return tensor.layout == torch.strided and not odd
