@@ -22,8 +22,9 @@ from datamodules.shapes.clip_utterances import ClipUtterances
 from datamodules.shapes.clips import ClipsDataModule
 from datamodules.shapes.grids.grid import Grid
 from datamodules.shapes.grids.grid_data import GridDataModule
+from datamodules.shapes.known_options import known_options, known_vocabularies
 from datamodules.store.held import HeldStore
-from datamodules.store.making import Prepared, complete, prepare_job
+from datamodules.store.making import WINDOWS_A_JOB, Prepared, complete, jobs_of_windows, prepare_asked
 from datamodules.store.parallel import ordered
 from datamodules.views.base import EntryView, MediaView
 from datamodules.views.tokens import TokenIds
@@ -52,9 +53,10 @@ class Reader:
 
     def __init__(self, described: Mapping[str, Any]) -> None:
         reading = described.get("reading")
-        if not isinstance(reading, dict) or reading.get("data") not in self.shapes:
+        if not isinstance(reading, dict) or str(reading.get("data")) not in self.shapes:
             raise DataError("it does not say how a raw file becomes its input")
-        self.shape, self.options = self.shapes[reading["data"]], dict(reading.get("options", {}))
+        self.shape = self.shapes[reading["data"]]
+        self.options = self.known(reading.get("options", {}))
         settings = described.get("prepared_by") or {}
         if "views" not in settings:  # of several corpora, which are read alike
             settings = next((one for one in settings.values() if isinstance(one, dict) and "views" in one), settings)
@@ -67,9 +69,13 @@ class Reader:
         for name, view in self.views.items():
             if isinstance(view, TokenIds):
                 _find_tokenizer(view, described.get("tokenizers", {}).get(name), settings["views"][name])
-        self.vocabularies: dict[str, list[str]] = described.get("vocabularies", {})
+        self.vocabularies = known_vocabularies(described.get("vocabularies", {}))
         self.modalities: list[str] = list(self.options.get("modalities", ()))
         self.fields = self.vocabularies if META in self.modalities else {}
+
+    def known(self, options: Any) -> dict[str, Any]:
+        """Return the options of anybody's description; a DataError where they are none."""
+        return known_options(self.shape, options)
 
     @property
     def views(self) -> dict[str, Any]:
@@ -80,6 +86,15 @@ class Reader:
     def media(self) -> dict[str, MediaView]:
         """Those of what is decoded."""
         return {name: view for name, view in self.views.items() if isinstance(view, MediaView)}
+
+    @property
+    def person(self) -> str:
+        """Whom it follows where there are several people; empty of what cannot tell them apart."""
+        told = (view for view in self.views.values() if hasattr(view, "person"))
+        finds = (
+            view for view in told if getattr(view, "searches", getattr(view, "finder", "blazeface") == "blazeface")
+        )
+        return next((str(view.person) for view in finds), "")
 
     @property
     def reads_text(self) -> bool:
@@ -103,12 +118,16 @@ class Reader:
         """Yield the arrays of entries, in order, or the reason why there are none."""
         for name, view in self.media.items():
             entries = [view.beside(name, entry) for entry in entries]
-        make = partial(prepare_job, views=self.media, optional=self.recipe.optional, texts=self.reads_text)
         here = {name: view for name, view in self.views.items() if isinstance(view, EntryView)}
-        jobs = [[entry] for entry in entries]
-        for job, made in zip(jobs, ordered(make, jobs, workers if self.media else 1), strict=True):
-            complete(job, here, made)
-            yield made[0]
+        how = {"views": self.media, "optional": self.recipe.optional, "texts": self.reads_text}
+        jobs = jobs_of_windows(entries, workers)
+        # What one worker cannot hold is made here, one by one.
+        alone = min(workers, len(jobs)) <= 1 or not self.media or max(map(len, jobs)) > WINDOWS_A_JOB
+        make = partial(prepare_asked, alone=alone, **how)
+        made = (one for of in ordered(make, jobs, 1 if alone else workers) for one in of)
+        for entry, one in zip(entries, made, strict=True):
+            complete([entry], here, [one])
+            yield one
 
     def read(self, entries: Sequence[Entry], prepared: Sequence[Prepared]) -> "Any":
         """Return the DataModule of entries that have been prepared.

@@ -33,6 +33,10 @@ class FeatureReader(Reader):
         self.kinds = FeatureKinds.restored(self.options, described.get("provenance"))
         self.files = ClipFeatures(self.kinds)
 
+    def known(self, options: Any) -> dict[str, Any]:
+        """Return the options; `FeatureKinds` looks at every one of them."""
+        return dict(options) if isinstance(options, Mapping) else {}
+
     def rows(self, path: Path) -> list[dict[str, Any]] | None:
         """Return a row for every clip whose features a file or folder holds; None for sound and pictures."""
         try:

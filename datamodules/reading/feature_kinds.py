@@ -1,5 +1,6 @@
 """What features of a clip are like, by modality: shapes, types, columns, and what training fitted on them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -10,6 +11,7 @@ import numpy as np
 from datamodules.errors import DataError
 
 NORMALIZATIONS = {name: name for name in ("", "none", "half", "imagenet")}
+LARGEST = 1 << 26  # values of a modality of one clip, but for its steps
 FLOATS = ("float16", "float32", "float64")
 
 
@@ -66,12 +68,13 @@ class FeatureKinds:
                 told={name: dict(of) for name, of in (told or {}).items()},
                 normalization=NORMALIZATIONS[options.get("normalization", "")],
             )
-            fits = all(found._fits(name, part) for name, of in found.statistics.items() for part in of)
+            fits = all(size >= 0 and math.prod(of) <= LARGEST for of in found.sizes.values() for size in of)
+            fits &= all(found._fits(name, part) for name, of in found.statistics.items() for part in of)
             fits &= all(bool((scale > 0).all()) for _, scale in found.statistics.values())
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise DataError("what it says of its features is damaged") from error
         if not names or not fits:
-            raise DataError("the means and deviations of its features are damaged")
+            raise DataError("the sizes, means or deviations of its features are damaged")
         return found
 
     def _fits(self, modality: str, part: np.ndarray) -> bool:
