@@ -150,7 +150,7 @@ answer.lable
 """
     (tmp_path / "snippet.py").write_text(lines)
     mypy = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports", "--config-file", "",
-            "--follow-imports", "silent", str(tmp_path / "snippet.py")]  # fmt: skip
+            "--follow-imports", "silent", "--cache-dir", ".mypy_cache/snippet", str(tmp_path / "snippet.py")]  # fmt: skip
     told = subprocess.run(mypy, cwd=ROOT, capture_output=True, text=True).stdout
     assert 'Revealed type is "str"' in told
     assert 'Revealed type is "dict[str, float]"' in told
