@@ -150,8 +150,8 @@ answer.lable
 """
     (tmp_path / "snippet.py").write_text(lines)
     mypy = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports", "--config-file", "",
-            "--follow-imports", "silent", "--cache-dir", ".mypy_cache/snippet", str(tmp_path / "snippet.py")]  # fmt: skip
-    told = subprocess.run(mypy, cwd=ROOT, capture_output=True, text=True).stdout
+            "--cache-dir", ".mypy_cache/snippet", "--follow-imports", "silent"]  # fmt: skip
+    told = subprocess.run([*mypy, str(tmp_path / "snippet.py")], cwd=ROOT, capture_output=True, text=True).stdout
     assert 'Revealed type is "str"' in told
     assert 'Revealed type is "dict[str, float]"' in told
     assert "ndarray[" in told

@@ -1,6 +1,6 @@
 """What a model says of a clip."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,8 @@ class Answer:
         seen: The frames of the video under it, a map or step each: uint8 ``(T', H, W, 3)`` or ``(S, H, W, 3)``, at most
             112 pixels wide; in memory alone.
         over_time: Of models of frames or windows, each of these: start, end and probabilities; the answer is the mean.
+        person: Whose face it is of where there are several: ``1 of 3, the largest``, counted from the left.
+        people: How many there are; 0 where that is not known.
         problem: Why there is no answer; empty where there is one.
         synthetic: Whether the model was trained on a stand-in, so that what it says means nothing.
 
@@ -58,12 +60,18 @@ class Answer:
     attention: np.ndarray | None = field(default=None, repr=False, compare=False)
     seen: np.ndarray | None = field(default=None, repr=False, compare=False)
     over_time: tuple[dict[str, Any], ...] = ()
+    person: str = ""
+    people: int = 0
     problem: str = ""
     synthetic: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but `attention` and `seen`, as JSON values."""
         return {name: value for name, value in asdict(self).items() if name not in ("attention", "seen")}
+
+    def lean(self) -> "Answer":
+        """Return it without `attention` and `seen`, which would be much of many clips."""
+        return replace(self, attention=None, seen=None)
 
     def __str__(self) -> str:
         """Return the answer in one line."""
@@ -75,6 +83,7 @@ class Answer:
         parts += [f"{name} {value:.4g}" for name, value in self.values.items()]
         if self.weights:
             parts.append("weights " + ", ".join(f"{name} {value:.2f}" for name, value in self.weights.items()))
+        parts += [f"person {self.person}"] if self.person else []
         parts += [f"without {name} ({reason})" for name, reason in self.missing.items()]
         return f"{self.file}: {'; '.join(parts)}{' (SYNTHETIC)' * self.synthetic}"
 
