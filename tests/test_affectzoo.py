@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from conftest import stand_in
 
 import affectzoo
+import cli
 from experiments.errors import UsageError
 from lightning_modules.cfnsr import CFNSR
 from lightning_modules.nn.backbones import MFCCNet
@@ -85,6 +87,17 @@ def test_what_the_readme_asks_is_answered(here, capsys):
     run(blocks()["ask"])
     assert "surprised" in capsys.readouterr().out
     assert (here / "answer.png").stat().st_size > 5000
+
+
+def test_what_the_demo_says_at_its_end_can_be_typed(here, capsys):
+    section = README[README.index("## Ask it about a clip") :]
+    (line,) = re.findall(r"^python cli\.py (predict .*)$", section[: section.index("\n## ")], re.MULTILINE)
+    assert f".venv/bin/python cli.py {line}".removesuffix(" --plots") in (ROOT / "Makefile").read_text().replace(
+        "$(CLI)", ".venv/bin/python cli.py"
+    )
+    assert cli.main(shlex.split(line)) == 0
+    assert "pictures: answers/plots" in capsys.readouterr().out
+    assert len(list(here.glob("answers/plots/*.png"))) == len(list((here / CLIP).parent.glob("*.mp4")))
 
 
 def test_what_the_page_of_answers_types_can_be_typed(here):
