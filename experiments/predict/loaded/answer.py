@@ -92,6 +92,6 @@ class Answer:
 
         A notebook shows it; ``plot().savefig(path)`` writes it.
         """
-        from experiments.predict.loaded.picture import draw
+        from experiments.predict.picture import draw
 
         return draw(self)

@@ -21,8 +21,8 @@ from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.checkpoint import about, build_model, open_checkpoint
 from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, in_file, unknown_values
-from experiments.predict.loaded.picture import frames_seen
 from experiments.predict.loaded.windows import joined, windows_of
+from experiments.predict.picture import frames_seen
 from lightning_modules.nn.metrics import class_scores
 
 BATCH = 8
