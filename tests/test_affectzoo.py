@@ -102,7 +102,7 @@ def test_what_the_demo_says_at_its_end_can_be_typed(here, capsys):
 
 def test_what_the_page_of_answers_types_can_be_typed(here):
     (block,) = python_of((ROOT / "docs" / "predict.md").read_text(encoding="utf-8"))
-    for name in "ab":
+    for name in ("a", "b", "talk"):
         shutil.copy(here / "clip.mp4", here / f"{name}.mp4")
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (75, 48, 64, 3), dtype=np.uint8)
