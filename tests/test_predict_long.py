@@ -18,10 +18,10 @@ from datamodules.errors import DataError
 from datamodules.media.blazeface import find_faces
 from datamodules.media.clip import read_clip
 from datamodules.media.container import probe
+from datamodules.media.films.one_pass import ClipStream
 from datamodules.media.frames import to_rgb
 from datamodules.media.part import Part
 from datamodules.media.pictures import read_picture
-from datamodules.media.stream import ClipStream
 from datamodules.views.base import Times
 from datamodules.views.face import Face, cut
 from experiments.predict.loaded import windows

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from datamodules.errors import MediaError
 from datamodules.media.clip import Clip, joined, no_times
 from datamodules.media.container import open_media, streams_of
-from datamodules.media.film import Film
+from datamodules.media.films.film import Film
 from datamodules.media.part import EPSILON, PREROLL, Gathered, Part, PartPackets, first_times, seek_before, time_of
 from datamodules.media.sound import read_audio
 
