@@ -155,6 +155,21 @@ def test_what_is_held_does_not_grow_with_the_file(tmp_path):
     assert (most[80] <= 1.2 * most[20]).all()
 
 
+def test_a_stream_that_ends_early_does_not_have_the_rest_of_the_file_held(tmp_path):
+    path, part = tmp_path / "a.mkv", Part(10.0, 13.0)
+    with av.open(str(film(tmp_path / "whole.mkv", 90))) as whole, av.open(str(path), "w") as out:
+        streams = {stream.index: out.add_stream_from_template(stream) for stream in whole.streams}
+        for packet in whole.demux():
+            if packet.dts is not None and (packet.stream.type == "video" or packet.pts * packet.time_base < 5):
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
+    stream = ClipStream(path, [part, Part(13.0, 16.0)], Times(5), [16000])
+    with pytest.raises(DataError, match="no audio"):
+        stream.read(part)
+    assert len(stream._held) < 10 * 60
+    assert len(read_clip(path, Times(5), (), 10.0, 13.0).frames) == 5
+
+
 def test_the_arrays_of_a_window_go_before_those_of_the_next(model, long, monkeypatch):
     """Batches are asked for one after the other: no more windows are decoded than the model is given."""
     made = []
