@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,10 @@ from datamodules.reading.tables import table_text
 from error_texts import first_names
 from experiments.predict.legend import legend
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.clips import check_row, rows_of
+from experiments.predict.loaded.clips import Row, check_row, rows_of
 from experiments.predict.loaded.model import BATCH, Model
 from experiments.predict.loaded.windows import windows_of
-from experiments.predict.record import Record
+from experiments.predict.record import Record, question
 from experiments.settings import class_paths
 from experiments.settings.messages import quiet
 from option_parser import Parser
@@ -47,7 +49,8 @@ def run(arguments: Sequence[str]) -> int:
                         "with columns file, text, start, end and what else the model reads")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("answers"), metavar="DIR", help="folder of predictions.csv "
                         "and .json (default: answers)")  # fmt: skip
-    parser.add_argument("--plots", action="store_true", help="a picture of every answer, in DIR/plots")
+    parser.add_argument("--plots", action="store_true", help="a picture of every answer, in DIR/plots: what "
+                        "the model looked at, its gates, curves over time")  # fmt: skip
     parser.add_argument("--batch_size", type=int, default=BATCH, metavar="N", help=f"clips at once (default: {BATCH})")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (default: cpu)")
     workers = os.cpu_count() or 1
@@ -66,9 +69,10 @@ def run(arguments: Sequence[str]) -> int:
         if getattr(args, option) < 1:
             raise DataError(f"--{option} {getattr(args, option)}: at least 1")
     quiet()
-    rows = rows_of(args.clips)
     model = Model(args.ckpt_path, args.device, allowed)
-    known = {"file", "audio", "start", "end", "text", *model.fields, *([PERSON] if model.reader.person else [])}
+    rows = rows_of(args.clips, model.reader)
+    known = {"file", "audio", "start", "end", "text", *model.reader.takes, *model.fields}
+    known |= {PERSON} if model.reader.person else set()
     rows = [{name: value for name, value in row.items() if name in known} for row in rows]
     if args.person and args.person != ALL:
         rows = [{PERSON: args.person, **row} for row in rows]
@@ -85,6 +89,8 @@ def run(arguments: Sequence[str]) -> int:
         print(f"{len(without)} of {len(answers)} clips have no answer: {first_names(without)}")
     print("\n".join(legend(model)))
     print(f"answers: {args.out / 'predictions.csv'}, {args.out / 'predictions.json'}")
+    if args.plots:
+        print(f"pictures: {args.out / 'plots'}")
     return 1 if len(without) == len(answers) else 0
 
 
@@ -104,6 +110,13 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
     parts = [part for own in clips for part in own]
     with Record(args.out, model.digest) as record:
         known = [record.find(part) for part in parts]
+        if args.plots:  # what is drawn of a single part, its attention, is not in the record
+            drawn = [drawing(args.out, part) for part in parts]
+            alone = [len(own) == 1 for own in clips for _ in own]
+            known = [
+                of if of is None or of.problem or not one or path.exists() else None
+                for of, one, path in zip(known, alone, drawn, strict=True)
+            ]
         left = [part for part, answer in zip(parts, known, strict=True) if answer is None]
         unit = "clip" if len(parts) == len(rows) else "window"
         if len(left) < len(parts):
@@ -119,24 +132,26 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
                         record.add(part, answer)
                         bar.update()
                     said.append(answer)
-                answers.append(model.joined(row, own, said))
-                if counts:
-                    continue
-                bar.write(f"{answers[-1]}")
-                _draw(answers[-1], f"{len(answers) - 1:04d}-{Path(answers[-1].file).stem[:60]}{_of(row)}", args)
+                answer = model.joined(row, own, said)
+                if not counts:
+                    bar.write(f"{answer}")
+                    _draw(answer, row, args)
+                answers.append(replace(answer, attention=None, seen=None))  # of many clips they would be much
         return answers
 
 
-def _of(row: dict[str, Any]) -> str:
-    return f"-person{row[PERSON]}" if str(row.get(PERSON, "")).isdecimal() else ""
+def drawing(out: Path, row: Row, folder: str = "plots", ending: str = "png") -> Path:
+    """Return the file of the picture of an answer, named after the clip and what is asked about it."""
+    name = Path(str(row.get("file") or "text")).stem[:60]
+    return out / folder / f"{name}-{sha256(question(row).encode()).hexdigest()[:8]}.{ending}"
 
 
-def _draw(answer: Answer, name: str, args: Any) -> None:
+def _draw(answer: Answer, row: dict[str, Any], args: Any) -> None:
     """Write the course of an answer as a table, and its picture if that is asked for."""
     if answer.over_time:
-        write_atomic(args.out / "curves" / f"{name}.csv", _curve(answer))
-    if args.plots and not answer.problem:
-        save(answer.plot(), args.out / "plots" / f"{name}.png", answer.synthetic)
+        write_atomic(drawing(args.out, row, "curves", "csv"), _curve(answer))
+    if args.plots and not answer.problem and not drawing(args.out, row).exists():
+        save(answer.plot(), drawing(args.out, row), synthetic=False)  # it has its stamp
 
 
 def _curve(answer: Answer) -> str:

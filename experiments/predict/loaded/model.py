@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.asked import Reader, stretches
+from datamodules.asked import stretches
+from datamodules.asking.kinds import reader_of
 from datamodules.entries import Entry
 from datamodules.errors import DataError
 from datamodules.media.people_in_picture import PERSON
@@ -19,8 +20,9 @@ from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
 from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.checkpoint import about, build_model, open_checkpoint
+from experiments.predict.loaded.checkpoint import about, build_model, check_fit, open_checkpoint
 from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, in_file, unknown_values
+from experiments.predict.loaded.picture import frames_seen
 from experiments.predict.loaded.windows import joined, windows_of
 from lightning_modules.nn.metrics import class_scores
 
@@ -50,9 +52,10 @@ class Model:
     def __init__(self, path: Path, device: str = "cpu", allowed: Sequence[str] = ()) -> None:
         checkpoint = open_checkpoint(path)
         try:
-            self.reader = Reader(checkpoint.described)
+            self.reader = reader_of(checkpoint.described)
             self.device = torch.device(device)
             self.task = build_model(checkpoint, allowed).to(self.device)
+            check_fit(self.task, self.reader.modalities, checkpoint.path)
         except DataError as error:
             raise UsageError(f"{checkpoint.path}: {error}") from error
         except (RuntimeError, AssertionError) as error:
@@ -91,13 +94,28 @@ class Model:
             hop: Seconds from one window to the next.
             **known: ``text``; ``start`` and ``end`` of a part in seconds; ``audio``, a file of the sound where it is
                 another one; what `fields` lists; arrays in place of a file: ``frames`` uint8 ``(T, H, W, 3)`` with
-                ``fps``, ``wave`` float ``(S,)`` with ``rate``.
+                ``fps``, ``wave`` float ``(S,)`` with ``rate``; of models of features ``features``, arrays or files by
+                modality; of models of dialogues ``dialogue``, the turns up to the one that is asked about.
 
         Returns:
             An answer, or a list of them, of which some may have a ``problem``.
 
         Raises:
             ValueError: There is no answer about the one clip.
+
+        Example:
+            >>> import affectzoo, numpy
+            >>> model = affectzoo.load("runs/cfnsr")
+            >>> whole, part = model(["clip.mp4", {"file": "clip.mp4", "start": 0.2, "end": 2.9}])
+            >>> f"{part.seconds:.1f}"
+            '2.7'
+            >>> wave = 0.1 * numpy.sin(numpy.arange(48000) / 20)
+            >>> heard = model(wave=wave, rate=16000)
+            >>> list(heard.missing)
+            ['video']
+            >>> frames = numpy.zeros((75, 120, 160, 3), numpy.uint8)
+            >>> model(frames=frames, fps=25, wave=wave, rate=16000).seconds
+            3.0
         """
         several = isinstance(clip, Sequence) and not isinstance(clip, str)
         asked = clip if several else [clip]
@@ -161,6 +179,13 @@ class Model:
                 answer = found.get(entry.id) or self._none(entry, prepared.reason)
                 yield entry, answer
 
+    def of_prepared(self, entry: Entry, prepared: Prepared) -> Answer:
+        """Return the answer about an entry whose arrays are made."""
+        if prepared.reason:
+            return self._none(entry, prepared.reason)
+        answer = next(iter(self._answered([(entry, prepared)], BATCH)))
+        return replace(answer, missing={**answer.missing, **unknown_values(entry, self.reader)})
+
     def _none(self, entry: Entry, problem: str, **more: Any) -> Answer:
         return Answer(entry.name, problem=problem, synthetic=self.about["synthetic"], **more)
 
@@ -205,9 +230,13 @@ class Model:
             one: dict[str, Any] = {part: {key: float(of[row]) for key, of in by.items()} for part, by in found.items()}
             one["there"] = {key for key, mask in batch["mask"].items() if mask[row]}
             one["span"] = name.rpartition("@")[2]
-            attention = aux.get("attention")
-            one["attention"] = attention[row].float().cpu().numpy() if isinstance(attention, Tensor) else None
-            said.append(one)
+            said.append(one | {"attention": None, "seen": None})
+        if isinstance(attention := aux.get("attention"), Tensor) and not hasattr(data, "grid"):
+            seen = frames_seen(batch, attention)
+            for row, one in enumerate(said):
+                if one["there"] >= {"video"} & set(self.modalities):  # what would be looked at
+                    one["attention"] = attention[row].float().cpu().numpy()
+                    one["seen"] = None if seen is None else seen[row]
         return said
 
     def _joined(self, entry: Entry, prepared: Prepared, data: Any, said: list[dict[str, Any]]) -> Answer:
@@ -243,6 +272,7 @@ class Model:
             missing=missing,
             face=float(np.concatenate(certain).mean()) if certain else None,
             attention=said[0]["attention"] if len(said) == 1 else None,
+            seen=said[0]["seen"] if len(said) == 1 else None,
             **self._whose(entry, prepared),
             over_time=tuple(_timed(one, prepared) for one in said) if hasattr(data, "grid") else (),
             synthetic=self.about["synthetic"],
