@@ -239,6 +239,7 @@ def test_package_inits_are_empty():
         ["synth", "vgaf-frames", "--help"],
         ["serve", "--help"],
         ["report", "--help"],
+        ["export-features", "--help"],
         ["reproduce", "--help"],
         ["nonsense"],
     ],

@@ -20,10 +20,11 @@ from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
 from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.checkpoint import about, build_model, check_fit, open_checkpoint
+from experiments.predict.loaded.checkpoint import about, build_model, check_fit
 from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, in_file, unknown_values
-from experiments.predict.loaded.picture import frames_seen
 from experiments.predict.loaded.windows import joined, windows_of
+from experiments.predict.picture import frames_seen
+from experiments.results.opened.checkpoint import open_checkpoint
 from lightning_modules.nn.metrics import class_scores
 
 BATCH = 8
@@ -94,7 +95,8 @@ class Model:
             hop: Seconds from one window to the next.
             **known: ``text``; ``start`` and ``end`` of a part in seconds; ``audio``, a file of the sound where it is
                 another one; what `fields` lists; arrays in place of a file: ``frames`` uint8 ``(T, H, W, 3)`` with
-                ``fps``, ``wave`` float ``(S,)`` with ``rate``.
+                ``fps``, ``wave`` float ``(S,)`` with ``rate``; of models of features ``features``, arrays or files by
+                modality; of models of dialogues ``dialogue``, the turns up to the one that is asked about.
 
         Returns:
             An answer, or a list of them, of which some may have a ``problem``.
@@ -152,7 +154,8 @@ class Model:
             parts = [windows_of(row, self.reader, window, hop) for row in clips]
             found = self.of_parts([part for own in parts for part in own], batch_size, workers)
             for row, own in zip(clips, parts, strict=True):
-                yield self.joined(row, own, list(islice(found, len(own))))
+                said = islice(found, len(own))
+                yield self.joined(row, own, [one if len(own) == 1 else one.lean() for one in said])
 
     def joined(self, row: Row, parts: Sequence[Row], answers: Sequence[Answer]) -> Answer:
         """Return the answer about a clip that those about its windows make."""
