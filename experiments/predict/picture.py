@@ -82,7 +82,8 @@ def draw(answer: "Answer") -> Picture:
 def draw_looked_at(answer: "Answer") -> Picture:
     """Return the picture of what the model looked at, of an answer that has its attention."""
     figure = Picture(figsize=(WIDTH, 2.2), layout="constrained")
-    _looked_at(figure.subfigures(1, 1), answer)
+    whole: Any = figure.subfigures(1, 1)
+    _looked_at(whole, answer)
     return figure
 
 
