@@ -238,6 +238,7 @@ def test_package_inits_are_empty():
         ["prepare", "vgaf", "--help"],
         ["synth", "vgaf-frames", "--help"],
         ["report", "--help"],
+        ["export-features", "--help"],
         ["reproduce", "--help"],
         ["nonsense"],
     ],

@@ -55,9 +55,9 @@ def run(arguments: Sequence[str]) -> int:
         if getattr(args, option) < 1:
             raise DataError(f"--{option} {getattr(args, option)}: at least 1")
     quiet()
-    rows = rows_of(args.clips)
     model = Model(args.ckpt_path, args.device, allowed)
-    known = {"file", "audio", "start", "end", "text", *model.fields}
+    rows = rows_of(args.clips, model.reader)
+    known = {"file", "audio", "start", "end", "text", *model.reader.takes, *model.fields}
     rows = [{name: value for name, value in row.items() if name in known} for row in rows]
     for row in rows:
         check_row(row, model.reader)

@@ -68,7 +68,10 @@ def _parsed(line: str) -> dict[str, Any]:
 
 def _asked(row: dict[str, Any]) -> str:
     """Return what is asked, with size and time of its files."""
-    states = [(stat.st_size, stat.st_mtime_ns) for name in ("file", "audio") if (stat := _stat(row.get(name)))]
+    given = row.get("features", {})
+    files = [one.get(name) for one in (row, *row.get("dialogue", ())) for name in ("file", "audio")]
+    files += [str(of).partition(":")[0] for of in given.values()]
+    states = [(stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(file))]
     return json.dumps([sorted((name, str(value)) for name, value in row.items()), states])
 
 

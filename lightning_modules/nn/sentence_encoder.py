@@ -41,6 +41,7 @@ class SentenceEncoder(nn.Module):
 
     Attributes:
         dim: Values of an embedding.
+        resolved: Arguments by which one like it is made without any file.
     """
 
     def __init__(
@@ -62,7 +63,10 @@ class SentenceEncoder(nn.Module):
                 raise TaskError(f"encoder.sha256: {path} has {found}, expected {sha256}; do not use these weights")
             # The pooler on top of the first token is part of the file but of no sentence embedding.
             self.network, _ = saved_network(AutoModel, str(folder), add_pooling_layer=False)
-        self.dim = int(self.network.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        settings: Any = self.network.config
+        self.dim = int(settings.hidden_size)
+        # What makes one like it without the files that it was read from.
+        self.resolved = {"source": None, "sha256": None, "options": options or settings.to_dict()}
 
     def forward(self, ids: Tensor) -> Tensor:
         """Embed texts; one without any token becomes zeros.

@@ -6,16 +6,28 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
+import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from datamodules.errors import DataError
 from datamodules.reading.files import sha256_file
 from datamodules.reading.plain_json import read_object
 from error_texts import chain, first_line
 from experiments.errors import UsageError
+from experiments.predict.loaded.strangers import (
+    LARGEST_INPUT,
+    LARGEST_JSON,
+    MOST_DESCRIBED,
+    MOST_STEPS,
+    Bounded,
+    check_description,
+    check_places,
+    check_plain,
+    own_file,
+    without_places,
+)
 from experiments.results.cell import read_result
 from experiments.results.checkpoints import CALIBRATION, read_checkpoint
 from experiments.settings import class_paths
@@ -28,10 +40,18 @@ from tensor_files import TensorFileError, archive_digest, read_safetensors
 NAMES = ("best.ckpt", "last.ckpt")  # of a run's checkpoints, that which is taken first
 CONFIG, PREPROCESSING, WEIGHTS = "config.json", "preprocessing.json", "model.safetensors"  # of an exported folder
 _ANEW = "export it again"
+SCHEMA = 1  # of an exported folder
 MOST_TIMES = 20  # what a model may ask for while it is built, in times of its own weights
 # What an exported folder tells of its training.
 _TOLD = {"experiment": str, "selection": str, "n_test": int, "score": dict, "baselines": dict, "calibration": dict}
-_CALIBRATED = ("temperature", "ece", "ece_calibrated", "threshold", "clips")
+# Least and greatest value of what a calibration tells.
+_CALIBRATED = {
+    "temperature": (math.exp(-4.01), math.exp(4.01)),
+    "ece": (0, 1),
+    "ece_calibrated": (0, 1),
+    "threshold": (0, 1),
+    "clips": (1, math.inf),
+}
 LEAST_BOUND = 1 << 26  # values
 # Arguments of a model that only its training uses, and what Lightning notes down.
 OF_TRAINING = ("optimizer", "scheduler", "loss", "class_weights", "init_from", "_instantiator")
@@ -77,37 +97,64 @@ def open_checkpoint(path: Path) -> Checkpoint:
             raise UsageError(f"{path}: no run's folder, it holds no checkpoints/{NAMES[0]}; name a checkpoint")
         path = found[0]
     content = read_checkpoint(path)
-    described = [value for value in content.values() if isinstance(value, dict) and "prepared_by" in value]
-    if described and described[0].get("normalize", "none") != "none":
-        raise UsageError(
-            f"{path} reads features of speakers standardised by all of their own clips (TRANSDUCTIVE), which a clip "
-            "alone does not have: predict --config with --data.normalize speaker, on at least two clips of each of them"
-        )
-    if not described or not described[0].get("reading"):
-        raise UsageError(
-            f"{path} does not say how a raw file becomes its input: it is of an earlier version, or of features or "
-            "tensors that were made elsewhere; train it again, or score it with predict --config"
-        )
-    return Checkpoint(path, content["hyper_parameters"], content["state_dict"], described[0], _result_of(path))
+    described = [value for value in content.values() if isinstance(value, dict) and "prepared_by" in value] or [{}]
+    parts = content["hyper_parameters"], content["state_dict"], described[0]
+    return _checked(Checkpoint(path, *parts, _result_of(path)))
 
 
 def _open_exported(folder: Path) -> Checkpoint:
     """Read an exported folder of anybody: plain JSON and tensors, every file as it was written."""
     try:
-        config = read_object(folder / CONFIG, _ANEW)
+        config = read_object(own_file(folder, CONFIG, LARGEST_JSON), _ANEW)
+        if config.get("schema") != SCHEMA:
+            raise DataError(f"{folder / CONFIG} has no schema {SCHEMA}; {_ANEW}, or take the version that wrote it")
         parts = {"class": str, "arguments": dict, "trained": dict, "sha256": dict}
         if wrong := [name for name, kind in parts.items() if not isinstance(config.get(name), kind)]:
             raise DataError(f"{folder / CONFIG} is damaged (no {wrong[0]}, or of another kind); {_ANEW}")
-        for name in (WEIGHTS, PREPROCESSING):
-            path = folder / name
-            if not path.is_file() or sha256_file(path) != config["sha256"].get(name):
-                raise DataError(f"{path} is missing, or not as it was exported; {_ANEW}")
+        for name, most in ((WEIGHTS, 0), (PREPROCESSING, LARGEST_JSON)):
+            if sha256_file(path := own_file(folder, name, most)) != config["sha256"].get(name):
+                raise DataError(f"{path} is not as it was exported; {_ANEW}")
         described = read_object(folder / PREPROCESSING, _ANEW)
         weights = read_safetensors(folder / WEIGHTS)
     except (DataError, TensorFileError) as error:
         raise UsageError(str(error)) from error
     arguments = {**config["arguments"], "_class_path": config["class"]}
-    return Checkpoint(folder / WEIGHTS, arguments, weights, described, trained=config["trained"])
+    path = folder / WEIGHTS
+    check_places(arguments, f"{path}: its arguments")
+    return _checked(Checkpoint(path, arguments, weights, described, trained=config["trained"]))
+
+
+def _checked(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint of anybody after a look at everything that it says of itself.
+
+    Raises:
+        UsageError: It is nothing that this project writes.
+    """
+    path, described = checkpoint.path, checkpoint.described
+    shown = {name: of for name, of in described.items() if name not in ("tokenizers", "vocabularies")}
+    check_plain(checkpoint.arguments, f"{path}: its arguments")
+    check_plain([shown, checkpoint.trained], f"{path}: its description", MOST_DESCRIBED)
+    check_description(described, f"{path}: its description")
+    shapes = checkpoint.arguments.get("input_shapes")
+    if not _are_shapes(shapes) or any(math.prod(shape) > LARGEST_INPUT for shape in shapes.values()):
+        raise UsageError(f"{path}: its input_shapes are no shapes of a clip: {str(shapes)[:100]}")
+    if described.get("normalize", "none") != "none":
+        raise UsageError(
+            f"{path} reads features of speakers standardised by all of their own clips (TRANSDUCTIVE), which a clip "
+            "alone does not have: predict --config with --data.normalize speaker, on at least two clips of each of them"
+        )
+    if not described.get("reading"):
+        raise UsageError(
+            f"{path} does not say how a raw file becomes its input: it is of an earlier version, or of features or "
+            "tensors that were made elsewhere; train it again, or score it with predict --config"
+        )
+    return checkpoint
+
+
+def _are_shapes(value: Any) -> TypeGuard[dict[str, list[int]]]:
+    return isinstance(value, dict) and all(
+        isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape) for shape in value.values()
+    )
 
 
 def _result_of(path: Path) -> dict[str, Any]:
@@ -128,20 +175,25 @@ def build_model(checkpoint: Checkpoint, allowed: Sequence[str] = ()) -> EmotionT
     Raises:
         UsageError: It names what is no class of a model, or its weights do not fit or are not finite.
     """
-    path = checkpoint.path
+    path, weights = checkpoint.path, checkpoint.weights
     arguments = {name: of for name, of in checkpoint.arguments.items() if name not in OF_TRAINING}
-    odd = [name for name, of in checkpoint.weights.items() if of.is_floating_point() and not of.isfinite().all()]
+    size = path.stat().st_size
+    if strange := [name for name, of in weights.items() if not _is_plain(of) or of.nbytes > size]:
+        raise UsageError(f"{path}: its weights are damaged: {strange[0]} is no plain tensor that the file can hold")
+    odd = [name for name, of in weights.items() if of.is_floating_point() and not of.isfinite().all()]
     if odd:
         raise UsageError(f"{path}: its weights are damaged: {odd[0]} holds NaN or infinite values")
     for module in class_paths.modules(PROJECT):
         if module.startswith("lightning_modules."):
             importlib.import_module(module)
     try:
-        bound = max(MOST_TIMES * sum(of.numel() for of in checkpoint.weights.values()), LEAST_BOUND)
-        with class_paths.guarded(allowed), warnings.catch_warnings(), _Bounded(bound):
+        bound = max(MOST_TIMES * sum(of.numel() for of in weights.values()), LEAST_BOUND)
+        steps = MOST_STEPS + 100 * len(weights)
+        with class_paths.guarded(allowed), warnings.catch_warnings(), Bounded(bound, steps):
             warnings.simplefilter("ignore")  # of Lightning, about parts that are kept in a checkpoint
-            model = _instantiated(class_paths.update_class_paths(arguments))
-        fill(model, checkpoint.weights, f"{path} does not fit {type(model).__name__}")
+            model = _instantiated(class_paths.update_class_paths(without_places(arguments)))
+        _check_kinds(model, weights)
+        fill(model, weights, f"{path} does not fit {type(model).__name__}")
         model.describe_input(checkpoint.described.get("facts", {}))
         model.setup("predict")
     except Exception as error:
@@ -150,24 +202,26 @@ def build_model(checkpoint: Checkpoint, allowed: Sequence[str] = ()) -> EmotionT
     return model.eval()
 
 
-class _Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Refuse tensors that are larger than any of a model with such weights: arguments of a stranger may ask for them.
+def check_fit(model: EmotionTask, modalities: Sequence[str], path: Path) -> None:
+    """Refuse a description whose modalities are not those that the model reads."""
+    if set(modalities) != set(model.input_shapes):
+        told = ", ".join(map(str, modalities))[:60] or "nothing"
+        raise UsageError(
+            f"{path}: its reading is damaged: it makes {told}, the model reads {', '.join(model.input_shapes)}"
+        )
 
-    Args:
-        bound: Values of one tensor.
-    """
 
-    def __init__(self, bound: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.bound = bound
+def _is_plain(tensor: Tensor) -> bool:
+    odd = tensor.is_meta or tensor.is_quantized or tensor.is_nested or tensor.is_complex()
+    return tensor.layout == torch.strided and not odd
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Look at the size that is asked for, then do what was to be done."""
-        size = args[0] if args else ()
-        whole = isinstance(size, list | tuple) and all(isinstance(of, int) for of in size)
-        if whole and math.prod(size) > self.bound:
-            raise UsageError(f"it asks for a tensor of {math.prod(size):,} values, far more than all its weights")
-        return func(*args, **(kwargs or {}))
+
+def _check_kinds(model: EmotionTask, weights: dict[str, Tensor]) -> None:
+    """Refuse whole numbers where a model has others, or the other way round; floats of another width are converted."""
+    for name, own in model.state_dict().items():
+        given = weights.get(name, own)
+        if given.dtype != own.dtype and not (given.is_floating_point() and own.is_floating_point()):
+            raise UsageError(f"{name} is {given.dtype}, the model has {own.dtype}")
 
 
 def _instantiated(arguments: dict[str, Any]) -> EmotionTask:
@@ -181,20 +235,32 @@ def _instantiated(arguments: dict[str, Any]) -> EmotionTask:
 
 
 def _calibration_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the calibration that lies beside a checkpoint, if it is of that checkpoint; else nothing."""
+    """Return the calibration that lies beside a checkpoint, if it is of that checkpoint; else nothing.
+
+    Raises:
+        UsageError: It is damaged.
+    """
     path = checkpoint.path.with_name(CALIBRATION)
+    if not path.exists():
+        return {}
     try:
-        found = read_object(path, "") if path.is_file() else {}
-    except DataError:
-        return {}
-    return _whole(found) if found.get("checkpoint") == archive_digest(checkpoint.path) else {}
+        found = read_object(own_file(path.parent, CALIBRATION, LARGEST_JSON), "delete it")
+    except DataError as error:
+        raise UsageError(str(error)) from error
+    return check_calibration(found, path) if found.get("checkpoint") == archive_digest(checkpoint.path) else {}
 
 
-def _whole(found: dict[str, Any]) -> dict[str, Any]:
-    """Return a calibration of anybody; nothing where it is none."""
-    numbers = {name: found.get(name) for name in _CALIBRATED}
-    if not all(isinstance(value, int | float) for value in numbers.values()) or not found["temperature"] > 0:
-        return {}
+def check_calibration(found: Any, path: Path) -> dict[str, Any]:
+    """Return a calibration of anybody, what is known of it alone.
+
+    Raises:
+        UsageError: It is none: a temperature that no fit gives, an error or a threshold that is no share.
+    """
+    numbers = {name: found.get(name) for name in _CALIBRATED} if isinstance(found, dict) else {}
+    for name, (least, most) in _CALIBRATED.items():
+        value = numbers.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            raise UsageError(f"{path}: its calibration is damaged: {name} is {str(value)[:40]}; fit the model again")
     return {**numbers, "split": str(found.get("split"))}
 
 
@@ -214,7 +280,8 @@ def about(checkpoint: Checkpoint) -> dict[str, Any]:
     told: dict[str, Any] = {
         key: of for key, of in checkpoint.trained.items() if key in found and type(of) is _TOLD[key]
     }
-    told["calibration"] = _whole(told.get("calibration", {})) or found["calibration"]
+    if of := told.get("calibration"):
+        told["calibration"] = check_calibration(of, checkpoint.path)
     for key in ("score", "baselines"):
         numbers: dict[str, Any] = told.get(key, {})
         told[key] = {of: value for of, value in numbers.items() if isinstance(value, int | float)} or found[key]

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.asked import Reader, stretches
+from datamodules.asked import stretches
+from datamodules.asking.kinds import reader_of
 from datamodules.entries import Entry
 from datamodules.errors import DataError
 from datamodules.shapes.grids.window_rules import FPS
@@ -17,7 +18,7 @@ from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
 from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.checkpoint import about, build_model, open_checkpoint
+from experiments.predict.loaded.checkpoint import about, build_model, check_fit, open_checkpoint
 from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, unknown_values
 from lightning_modules.nn.metrics import class_scores
 
@@ -47,9 +48,10 @@ class Model:
     def __init__(self, path: Path, device: str = "cpu", allowed: Sequence[str] = ()) -> None:
         checkpoint = open_checkpoint(path)
         try:
-            self.reader = Reader(checkpoint.described)
+            self.reader = reader_of(checkpoint.described)
             self.device = torch.device(device)
             self.task = build_model(checkpoint, allowed).to(self.device)
+            check_fit(self.task, self.reader.modalities, checkpoint.path)
         except DataError as error:
             raise UsageError(f"{checkpoint.path}: {error}") from error
         except (RuntimeError, AssertionError) as error:
