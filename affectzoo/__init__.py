@@ -2,9 +2,13 @@
 
 Example:
     >>> import affectzoo
-    >>> model = affectzoo.load("runs/cfnsr/paper-fold0-seed0")  # doctest: +SKIP
-    >>> answer = model("clip.mp4")  # doctest: +SKIP
-    >>> answer.label, answer.probabilities, answer.weights  # doctest: +SKIP
+    >>> model = affectzoo.load("runs/cfnsr")  # the folder of a run, a checkpoint, or an exported folder
+    >>> answer = model("clip.mp4")
+    >>> answer.label in model.classes
+    True
+    >>> f"{sum(answer.probabilities.values()):.2f}"
+    '1.00'
+    >>> answer.plot().savefig("answer.png")
 """
 
 from collections.abc import Sequence
@@ -31,6 +35,13 @@ def load(path: str | Path, device: str = "cpu", allow_import: Sequence[str] = ()
 
     Raises:
         ValueError: The file is no such checkpoint, or says too little of its input; the message says what to do.
+
+    Example:
+        >>> model = load("runs/cfnsr")
+        >>> model.modalities
+        ['video', 'audio']
+        >>> model.about["corpus"], model.about["synthetic"]
+        ('ravdess', True)
     """
     from experiments.predict.loaded.model import Model  # seconds of import that `import affectzoo` does not pay
 

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -19,22 +20,26 @@ from atomic_files import replacing
 from lightning_modules.base import Batch, EmotionTask, select_clip
 
 
-def save(figure: Figure, path: Path, synthetic: bool, transductive: bool = False) -> None:
-    """Write a figure as PNG, stamped where it shows a stand-in, or clips of the test were part of the input.
+def stamp(figure: Figure, synthetic: bool, transductive: bool = False) -> None:
+    """Say across a figure that it shows a stand-in, or that clips of the test were part of the input; once it is drawn.
 
     Args:
         figure: The figure.
-        path: File to write.
         synthetic: Whether the data are a stand-in.
         transductive: Whether speakers were standardised by their clips of the test.
     """
-    FigureCanvasAgg(figure)
     if transductive:
         figure.text(0.5, 0.005, "TRANSDUCTIVE", color="red", alpha=0.6, size=9, ha="center", va="bottom")
     if synthetic:
         figure.text(0.5, 0.5, "SYNTHETIC", color="red", alpha=0.2, size=28, rotation=20, ha="center", va="center")
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a class' name with dollars is no formula
+
+
+def save(figure: Figure, path: Path, synthetic: bool, transductive: bool = False) -> None:
+    """Write a figure as PNG, with its `stamp`."""
+    FigureCanvasAgg(figure)
+    stamp(figure, synthetic, transductive)
     with replacing(path, sync=False) as temporary:
         figure.savefig(temporary, dpi=80, format="png")
 
@@ -123,6 +128,21 @@ def draw_curves(history: list[dict[str, str]]) -> Figure:
     return figure
 
 
+def frames_of_parts(video: Tensor, parts: int) -> Tensor:
+    """Return the middle frame of each part of every clip, stretched to the visible range.
+
+    Args:
+        video: ``(N, 3, T, H, W)`` as the model saw it.
+        parts: How many equal parts a clip has.
+
+    Returns:
+        ``(N, parts, H, W, 3)`` between 0 and 1.
+    """
+    low, high = video.amin((1, 2, 3, 4), keepdim=True), video.amax((1, 2, 3, 4), keepdim=True)
+    middles = [int((part + 0.5) * video.shape[2] / parts) for part in range(parts)]
+    return ((video[:, :, middles] - low) / (high - low).clamp_min(1e-6)).permute(0, 2, 3, 4, 1)
+
+
 def draw_attention(video: Tensor, attention: Tensor, titles: list[str]) -> Figure:
     """Draw each clip's attention maps over the frames that they belong to.
 
@@ -135,14 +155,19 @@ def draw_attention(video: Tensor, attention: Tensor, titles: list[str]) -> Figur
         The figure.
     """
     clips, steps = attention.shape[:2]
-    low, high = video.amin((1, 2, 3, 4), keepdim=True), video.amax((1, 2, 3, 4), keepdim=True)
-    frames = ((video - low) / (high - low).clamp_min(1e-6)).permute(0, 2, 3, 4, 1)
-    maps = F.interpolate(attention, tuple(video.shape[-2:]), mode="bilinear")
     figure = Figure(figsize=(4 * steps, 2.2 * clips), layout="constrained")
-    axes = figure.subplots(clips, 2 * steps, squeeze=False)
+    paint_attention(figure, frames_of_parts(video, steps), attention, titles)
+    return figure
+
+
+def paint_attention(place: FigureBase, frames: Tensor, attention: Tensor, titles: list[str]) -> None:
+    """Draw in a part of a figure each clip's attention maps over their frames ``(N, T', H, W, 3)``."""
+    steps = attention.shape[1]
+    maps = F.interpolate(attention, tuple(frames.shape[2:4]), mode="bilinear")
+    axes = place.subplots(len(frames), 2 * steps, squeeze=False)
     for row, title in enumerate(titles):
         for step in range(steps):
-            frame = frames[row, int((step + 0.5) * frames.shape[1] / steps)]
+            frame = frames[row, step]
             plain, overlaid = axes[row][2 * step], axes[row][2 * step + 1]
             plain.imshow(frame)
             overlaid.imshow(frame.mean(-1), cmap="gray")
@@ -150,7 +175,6 @@ def draw_attention(video: Tensor, attention: Tensor, titles: list[str]) -> Figur
         axes[row][0].set_title(title, fontsize=9, loc="left")
     for axis in axes.flat:
         axis.axis("off")
-    return figure
 
 
 def draw_matrices(attention: Tensor, titles: list[str]) -> Figure:
@@ -165,10 +189,15 @@ def draw_matrices(attention: Tensor, titles: list[str]) -> Figure:
     """
     figure = Figure(figsize=(3.4 * len(titles), 3.4), layout="constrained")
     for axis, matrix, title in zip(figure.subplots(1, len(titles), squeeze=False)[0], attention, titles, strict=True):
-        axis.imshow(matrix.numpy(), cmap="Blues", vmin=0, vmax=max(float(matrix.max()), 2 / matrix.shape[1]))
-        axis.set(xlabel="step attended to", ylabel="attending step")
+        paint_matrix(axis, matrix)
         axis.set_title(title.replace(": ", ":\n", 1), fontsize=8)
     return figure
+
+
+def paint_matrix(axis: Axes, matrix: Tensor) -> None:
+    """Draw which step ``S`` each step ``T`` attended to, ``(T, S)``."""
+    axis.imshow(matrix.numpy(), cmap="Blues", vmin=0, vmax=max(float(matrix.max()), 2 / matrix.shape[1]))
+    axis.set(xlabel="step attended to", ylabel="attending step")
 
 
 def plot_folder(trainer: Trainer) -> Path:

@@ -24,7 +24,7 @@ from datamodules.shapes.grids.grid import Grid
 from datamodules.shapes.grids.grid_data import GridDataModule
 from datamodules.shapes.known_options import known_options, known_vocabularies
 from datamodules.store.held import HeldStore
-from datamodules.store.making import Prepared, complete, prepare_job
+from datamodules.store.making import WINDOWS_A_JOB, Prepared, complete, jobs_of_windows, prepare_asked
 from datamodules.store.parallel import ordered
 from datamodules.views.base import EntryView, MediaView
 from datamodules.views.tokens import TokenIds
@@ -88,6 +88,15 @@ class Reader:
         return {name: view for name, view in self.views.items() if isinstance(view, MediaView)}
 
     @property
+    def person(self) -> str:
+        """Whom it follows where there are several people; empty of what cannot tell them apart."""
+        told = (view for view in self.views.values() if hasattr(view, "person"))
+        finds = (
+            view for view in told if getattr(view, "searches", getattr(view, "finder", "blazeface") == "blazeface")
+        )
+        return next((str(view.person) for view in finds), "")
+
+    @property
     def reads_text(self) -> bool:
         """Whether a text is read."""
         return any(isinstance(view, TokenIds) for view in self.views.values())
@@ -109,12 +118,16 @@ class Reader:
         """Yield the arrays of entries, in order, or the reason why there are none."""
         for name, view in self.media.items():
             entries = [view.beside(name, entry) for entry in entries]
-        make = partial(prepare_job, views=self.media, optional=self.recipe.optional, texts=self.reads_text)
         here = {name: view for name, view in self.views.items() if isinstance(view, EntryView)}
-        jobs = [[entry] for entry in entries]
-        for job, made in zip(jobs, ordered(make, jobs, workers if self.media else 1), strict=True):
-            complete(job, here, made)
-            yield made[0]
+        how = {"views": self.media, "optional": self.recipe.optional, "texts": self.reads_text}
+        jobs = jobs_of_windows(entries, workers)
+        # What one worker cannot hold is made here, one by one.
+        alone = min(workers, len(jobs)) <= 1 or not self.media or max(map(len, jobs)) > WINDOWS_A_JOB
+        make = partial(prepare_asked, alone=alone, **how)
+        made = (one for of in ordered(make, jobs, 1 if alone else workers) for one in of)
+        for entry, one in zip(entries, made, strict=True):
+            complete([entry], here, [one])
+            yield one
 
     def read(self, entries: Sequence[Entry], prepared: Sequence[Prepared]) -> "Any":
         """Return the DataModule of entries that have been prepared.
@@ -169,6 +182,12 @@ class _Asked:
         self.store, self.vocabularies = store, vocabularies
         super().__init__(str(store.folder), store="prepared", **options)  # type: ignore[call-arg]
 
+    def everything(self) -> ClipDataset:
+        """Return all clips of a shape that has no frames or windows."""
+        rows = np.arange(len(self.store))
+        found: ClipDataset = self.clips(rows, torch.zeros(len(rows)))  # type: ignore[attr-defined]
+        return found
+
     def open_grid(self) -> Grid:
         """Return the videos, as if every step had a label."""
         count, store = len(self.store), self.store
@@ -184,8 +203,8 @@ class _Asked:
 def stretches(data: Any) -> tuple[ClipDataset, np.ndarray]:
     """Return everything that a DataModule of `Reader.read` has to say, and which entry each of it is of, ``(N,)``."""
     if not isinstance(data, GridDataModule):
-        rows = np.arange(len(data.store))
-        return data.clips(rows, torch.zeros(len(rows))), rows
+        found = data.everything()
+        return found, found.rows
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out is told by clip
         found = data.stretches("test")

@@ -44,3 +44,9 @@ class Interrupted(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.signal = number
+
+
+class BusyError(Exception):
+    """All places are taken; trying again later helps."""
+
+    exit_code = 1

@@ -85,8 +85,13 @@ class EmotionTask(ScoredModule):
     ) -> None:
         super().__init__(optimizer, scheduler, scheduler_interval)
         self.save_hyperparameters()
-        for name in [name for name, value in self.hparams.items() if callable(value)]:
+        objects = {name: value for name, value in self.hparams.items() if callable(value)}
+        for name in objects:
             self.hparams.pop(name)  # a checkpoint holds plain values only
+        self.lost_parts = [name for name, of in objects.items() if isinstance(of, nn.Module) and name != "loss"]
+        if "_class_path" not in self.hparams:  # built in Python: said as the command line says it
+            self.hparams["_class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
+            self.hparams["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
         self.num_classes = num_classes
         self.input_shapes = input_shapes
         self.tasks = tasks or {}
@@ -100,6 +105,7 @@ class EmotionTask(ScoredModule):
         self.vocabulary_sizes = vocabulary_sizes or {}
         self.loss = loss or CrossEntropy()
         self.init_from = init_from or {}
+        self.initial: dict[str, Tensor] = {}
         self.memory_format = memory_format
         self.select_by = select_by
         self.class_weights: Tensor | None
@@ -170,12 +176,23 @@ class EmotionTask(ScoredModule):
                 if isinstance(module, nn.Conv3d):
                     module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Name the parts that were handed in as objects: their own arguments are not known."""
+        if self.lost_parts:
+            checkpoint["lost_parts"] = self.lost_parts
+
     def on_fit_start(self) -> None:
         """Fill submodules from checkpoints when a fresh fit starts; in `setup` a resumed one would look the same."""
         if self.device.type == "cpu":
             keep_freed_memory()
         if not self.trainer.ckpt_path:
-            self.start_from(self.init_from)
+            self.start(self.init_from)
+
+    def start(self, checkpoints: dict[str, str]) -> None:
+        """Fill submodules from checkpoints, and lay ``initial`` over them: tensors by name, of another training."""
+        self.start_from(checkpoints)
+        if self.initial:
+            self.load_state_dict(self.initial, strict=False)
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
         """Fill submodules from checkpoints; one that is itself a task takes everything that its checkpoint holds.

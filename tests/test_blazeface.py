@@ -154,7 +154,7 @@ def test_a_level_cut_of_a_tilted_face_is_that_of_the_face_upright():
     assert abs(face.tilt) < 6
     (skewed,) = find_faces(made(Faces(face="detector", finder="blazeface", size=96, margin=0.5), [tilted])["video"][0])
     assert skewed.tilt > 25
-    still = cut(tilted, Media(search=True), Face(finder="blazeface", align=True, margin=40))
+    still = cut(tilted, Media(search=True), Face(finder="blazeface", align=True, margin=40))[0]
     assert abs(find_faces(still)[0].tilt) < 6
     (face,) = find_faces(upright)
     square = level(upright, FoundFace(face.box, face.points * [1, 0], face.confidence), 40)  # no tilt: a plain cut
@@ -165,11 +165,13 @@ def test_a_level_cut_of_a_tilted_face_is_that_of_the_face_upright():
 
 def test_which_person_of_a_picture():
     image = drawn((90, 150, 40), (330, 180, 55))
-    boxes = {who: cut(image, Media(search=True), Face(finder="blazeface", person=who)) for who in ("largest", "1", "2")}
+    found = {who: cut(image, Media(search=True), Face(finder="blazeface", person=who)) for who in ("largest", "1", "2")}
+    boxes = {who: box for who, (box, _) in found.items()}
+    assert {person for who, (_, person) in found.items() if who != "largest"} == {(1, 2), (2, 2)}
     assert boxes["largest"].shape == boxes["2"].shape != boxes["1"].shape
     with pytest.raises(MediaError, match="no face found"):
         cut(image, Media(search=True), Face(finder="blazeface", person="3"))
-    left = cut(image, Media(search=True, box=(0, 0, 200, 360)), Face(finder="blazeface"))
+    left = cut(image, Media(search=True, box=(0, 0, 200, 360)), Face(finder="blazeface"))[0]
     assert abs(left.shape[0] - boxes["1"].shape[0]) < 6
 
 
@@ -358,7 +360,9 @@ def test_what_make_installs_is_what_the_code_reads():
 def test_real_faces_tilted_small_and_dark(realdata):
     for path in sorted((realdata / "ravdess/av_clips").glob("*.mp4"))[::4]:
         clip = read_clip(path, Times(5))
-        assert None not in follow(path, clip.frames, "largest")
+        faces, person = follow(path, clip.frames, "largest")
+        assert None not in faces
+        assert person == (1, 1)
     group = cv2.imread(str(realdata / "media/faces/multi_face.jpg"))[..., ::-1]
     assert len(find_faces(np.ascontiguousarray(group))) == 5
     for name in ("odd/black_silent_no_face.mp4", "faces/no_face.mp4"):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import leave_blank, stand_in
+from matplotlib import image
 
 import affectzoo
 import cli
@@ -104,7 +105,10 @@ def test_an_answer_is_that_of_the_run(model, raw, said):
         assert not answer.missing
     alone = model(files[0])
     assert alone.probabilities == pytest.approx(answers[0].probabilities, abs=1e-6)
-    assert alone.attention is not None
+    assert alone.attention.ndim == 3
+    np.testing.assert_allclose(alone.attention.sum((1, 2)), 1, rtol=1e-5)
+    assert alone.seen.shape == (len(alone.attention), 32, 32, 3)
+    assert not {"attention", "seen"} & alone.to_dict().keys()
     assert alone.seconds == pytest.approx(read_clip(files[0], lambda _: np.zeros(1)).duration, abs=0.1)
     assert json.loads(json.dumps(alone.to_dict()))["label"] == alone.label
     assert alone.plot().axes
@@ -113,6 +117,7 @@ def test_an_answer_is_that_of_the_run(model, raw, said):
 def test_a_clip_without_sound_is_answered_by_its_pictures(model, silent, raw, said):
     answer = model(silent)
     assert list(answer.missing) == ["audio"]
+    assert answer.attention is not None  # over the frames, which are there
     assert "no audio" in answer.missing["audio"]
     together = model([silent, clip_of(raw, next(iter(said)))])
     assert together[0].probabilities == pytest.approx(answer.probabilities, abs=1e-6)
@@ -127,6 +132,7 @@ def test_a_wave_in_memory_is_that_of_its_file(model, raw, said, tmp_path):
     answer = model(wave=wave.astype(np.float32) / 32767, rate=44100)
     assert answer.probabilities == pytest.approx(model(path).probabilities, abs=1e-6)
     assert list(answer.missing) == ["video"]
+    assert answer.attention is answer.seen is None
     for name, given in {"wave": {"wave": wave}, "rate": {"wave": wave, "rate": 0}, "frames": {"frames": wave}}.items():
         with pytest.raises(DataError, match=f"{name}|rate"):
             model(**given)
@@ -191,6 +197,25 @@ def test_the_command_writes_a_row_a_clip_and_carries_on(run, raw, said, tmp_path
     assert "holds the answers of another model" in capsys.readouterr().err
 
 
+def test_pictures_are_drawn_where_the_command_says(run, raw, said, tmp_path, capsys):
+    clip, out = clip_of(raw, next(iter(said))), tmp_path / "answers"
+    (tmp_path / "text.mp4").write_text("no film")
+    command = ["predict", "--ckpt_path", str(run), "--clips", str(clip), str(tmp_path / "text.mp4"), "--out", str(out),
+               "--workers", "1"]  # fmt: skip
+    assert cli.main(command) == 0
+    assert "pictures: " not in capsys.readouterr().out
+    assert cli.main([*command, "--plots"]) == 0  # of what was answered before, too
+    told = capsys.readouterr().out
+    assert f"pictures: {out / 'plots'}" in told
+    assert "1 of 2 clips were answered before" in told
+    (picture,) = (out / "plots").iterdir()
+    assert picture.name.startswith(f"{clip.stem}-")
+    red = image.imread(picture)[..., :3]
+    assert ((red[..., 0] > red[..., 1] + 0.1) & (red[..., 0] > red[..., 2] + 0.1)).any()  # the stamp
+    assert cli.main([*command, "--plots"]) == 0
+    assert "2 of 2 clips were answered before" in capsys.readouterr().out
+
+
 def json_of(out):
     return json.loads((out / "predictions.json").read_text())
 
@@ -204,7 +229,7 @@ def json_of(out):
         (lambda content: content["RAVDESSDataModule"]["reading"].update(data="os.system"), "does not say how"),
         (lambda content: views(content)["video"].update(view="../../os"), "none of the views"),
         (lambda content: views(content)["video"].update(view="canary.Module"), "none of the views"),
-        (lambda content: views(content)["video"].update(size="large"), "recipe is damaged"),
+        (lambda content: views(content)["video"].update(size="large"), "size is 'large', not like"),
         (lambda content: views(content)["video"].update(size=10**9), "from 8 to 4096"),
         (lambda content: views(content).pop("video"), "makes no video"),
         (lambda content: content["hyper_parameters"].update(_class_path="canary.Net"), "canary"),

@@ -68,7 +68,7 @@ class ClipFeatures:
             for file in sorted(path.iterdir()) if path.is_dir() else ():
                 if file.suffix in suffixes:
                     found[file.stem.strip()][modality] = f"{file}{colon}{array}"
-        return [{"file": str(folder / clip), "clip": clip, FEATURES: of} for clip, of in found.items()]
+        return [{"file": str(folder / clip), "id": clip, FEATURES: of} for clip, of in found.items()]
 
     def _in_archive(self, path: Path) -> Rows:
         content, ids = _content(path, _changed(path))
@@ -76,7 +76,7 @@ class ClipFeatures:
         found = {name: f"{path}:{array}" for name, array in arrays.items() if array in content}
         if not found:
             raise DataError(f"no array {' or '.join(arrays.values())}; it holds {first_names(list(content))}")
-        return [{"file": str(path), "clip": clip, FEATURES: found} for clip in ids or ("",)]
+        return [{"file": str(path), "id": clip, FEATURES: found} for clip in ids or ("",)]
 
     def _in_table(self, path: Path) -> Rows:
         """Return the clip whose table it is, or the clips that a table of files names by modality."""
@@ -131,9 +131,9 @@ class ClipFeatures:
             rows = self.rows(Path(row["file"])) if row.get("file") is not None else None
             if rows is None:
                 return None
-            rows = [one for one in rows if row.get("clip") in (None, one.get("clip"))]
+            rows = [one for one in rows if row.get("id") in (None, one.get("id"))]
             if len(rows) != 1:
-                raise DataError(f"it holds {len(rows)} clips; name one by clip, or ask predict --clips about all")
+                raise DataError(f"it holds {len(rows)} clips; name one by id, or ask predict --clips about all")
             row = rows[0]
         if not isinstance(row[FEATURES], Mapping) or set(row[FEATURES]) - set(self.modalities):
             raise DataError(f"features: give arrays or files by name, of {self.kinds.told_of(self.modalities)}")

@@ -5,7 +5,7 @@ Times are presentation times, so variable frame rates, edit lists and B-frames n
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,8 +18,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from datamodules.errors import MediaError
-from datamodules.media.container import MAX_SECONDS, check_file, check_whole, open_media, streams_of
-from datamodules.media.part import EPSILON, Part, PartPackets, part_packets
+from datamodules.media.container import MAX_SECONDS, check_file, check_whole, open_media, streams_of, too_long
+from datamodules.media.films.film import Decoder, Film
+from datamodules.media.part import Part, PartPackets, part_packets
 from datamodules.media.pictures import read_picture
 from datamodules.media.sound import read_audio
 
@@ -72,29 +73,60 @@ def read_clip(
     with closing(open_media(path)) as container:
         videos = streams_of(path, container, "video") if times is not None else []
         audios = streams_of(path, container, "audio") if rates else []
-        part = None
         if start is None and end is None:
-            packets = _demux(path, container, [*videos, *audios])
+            part, packets = None, _demux(path, container, [*videos, *audios])
         else:
             part = part_packets(path, container, [*videos, *audios], Part(start or 0.0, end))
             packets = part.packets
-        begin = part.begin if part else None
-        clip = Clip(part.seconds if part else 0.0, [], np.empty(0), np.empty(0), {})
-        if times is not None:
-            begin, clip = _first_that_decodes(
-                path, videos, lambda stream: _read_video(path, stream, packets.get(stream.index, []), times, part)
-            )
-        if rates:
-            waves = _first_that_decodes(
-                path,
-                audios,
-                lambda stream: read_audio(
-                    path, stream, packets.get(stream.index, []), rates, begin, clip.duration, whole=part is None
-                ),
-            )
-            seconds = clip.duration if times is not None else len(waves[rates[0]]) / rates[0]
-            clip = replace(clip, duration=seconds, waves=waves)
-    return clip
+
+        def film(stream: VideoStream) -> Film:
+            return Film(path, stream, packets.get(stream.index, []), times or no_times, part)
+
+        def sound(stream: AudioStream, begin: float | None, seconds: float) -> dict[int, np.ndarray]:
+            own = packets.get(stream.index, [])
+            return read_audio(path, stream, stream.codec_context, own, rates, begin, seconds, whole=part is None)
+
+        return joined(path, videos, audios, film, sound, part)
+
+
+def no_times(_: float) -> np.ndarray:
+    """Return no time."""
+    return np.empty(0)
+
+
+def joined(
+    path: Path,
+    videos: Sequence[VideoStream],
+    audios: Sequence[AudioStream],
+    film: Callable[[VideoStream], Film],
+    sound: Callable[[AudioStream, float | None, float], dict[int, np.ndarray]],
+    part: PartPackets | None,
+    decoder: Decoder | None = None,
+) -> Clip:
+    """Return the frames and the sound of the first streams that decode, as one clip.
+
+    Args:
+        path: Named in errors.
+        videos: Streams; none for sound alone.
+        audios: Streams; none for frames alone.
+        film: Of a stream.
+        sound: The waves of a stream by rate, given when the video begins and how long it is.
+        part: What the packets are of; None for all of the file.
+        decoder: Which may have decoded frames before.
+
+    Raises:
+        MediaError: Frames or sound were asked for, and no stream decodes.
+    """
+    begin, seconds = (part.begin, part.seconds) if part else (None, 0.0)
+    frames, times, clock, waves = list[VideoFrame](), np.empty(0), np.empty(0), dict[int, np.ndarray]()
+    if videos:
+        shown = _first_that_decodes(path, videos, lambda stream: film(stream).read(decoder))
+        begin, seconds, frames, times, clock = shown.begin, shown.seconds, shown.frames, shown.times, shown.clock
+    if audios:
+        waves = _first_that_decodes(path, audios, lambda stream: sound(stream, begin, seconds))
+        rate, wave = next(iter(waves.items()))
+        seconds = seconds if videos else len(wave) / rate
+    return Clip(seconds, frames, times, clock, waves)
 
 
 def clip_of(paths: Sequence[Path], times: Callable[[float], np.ndarray]) -> Clip:
@@ -129,7 +161,7 @@ def _demux(
     """
     promised = (container.duration or 0) / av.time_base
     if promised > MAX_SECONDS:
-        raise _too_long(path, promised)
+        raise too_long(path, promised)
     packets: dict[int, list[Packet[Any]]] = {stream.index: [] for stream in wanted}
     try:
         for packet in container.demux(*wanted):
@@ -139,7 +171,7 @@ def _demux(
                 if packet.dts is not None and known[0].dts is not None:  # the header may say less, or nothing
                     seconds = float((packet.dts - known[0].dts) * (packet.time_base or 0))
                     if seconds > MAX_SECONDS:
-                        raise _too_long(path, seconds)
+                        raise too_long(path, seconds)
     except av.FFmpegError:
         pass  # what is missing shows in the durations
     ends = [
@@ -155,10 +187,6 @@ def _demux(
     return packets
 
 
-def _too_long(path: Path, seconds: float) -> MediaError:
-    return MediaError(path, f"lasts {seconds:.0f} s; clips of at most {MAX_SECONDS:.0f} s are read")
-
-
 def _first_that_decodes(path: Path, streams: Sequence[_Stream], read: Callable[[_Stream], _Result]) -> _Result:
     first: MediaError | None = None
     for stream in streams:
@@ -170,82 +198,3 @@ def _first_that_decodes(path: Path, streams: Sequence[_Stream], read: Callable[[
             first = first or MediaError(path, f"does not decode ({getattr(error, 'strerror', None) or error})")
     assert first is not None
     raise first
-
-
-def _read_video(
-    path: Path,
-    stream: VideoStream,
-    packets: "list[Packet[Any]]",
-    times: Callable[[float], np.ndarray],
-    part: PartPackets | None = None,
-) -> tuple[float, Clip]:
-    """Return the start in seconds, and the clip of the frames shown at `times` after the start, without its sound."""
-    base = float(stream.time_base or 0)
-    context = stream.codec_context
-    if not packets or not base:
-        raise MediaError(path, "no frames")
-    promised = float(stream.duration * base) if stream.duration else 0.0
-
-    def decode(wanted: set[int] | None) -> tuple[list[int], dict[int, VideoFrame]]:
-        """Return the times of the frames, and those `wanted` (None: decode all, keep none)."""
-        seen: list[int] = []
-        kept: dict[int, VideoFrame] = {}
-        failed = 0
-        for packet in [*packets, None]:
-            if packet is not None:
-                context.skip_frame = "DEFAULT" if wanted is None or packet.pts in wanted else "NONREF"
-            try:
-                decoded = context.decode(packet)
-            except av.FFmpegError:
-                failed += 1
-                continue
-            for frame in decoded:
-                time = frame.pts if frame.pts is not None else frame.dts
-                seen.append(len(seen) if time is None else time)
-                failed += frame.is_corrupt
-                if wanted is not None and seen[-1] in wanted:
-                    kept[seen[-1]] = frame
-        if not seen:
-            raise MediaError(path, "no frame decodes")
-        if failed:
-            raise MediaError(path, f"damaged: {failed} of {len(packets)} video packets do not decode")
-        context.flush_buffers()
-        return sorted(seen), kept
-
-    def choose(shown: list[int]) -> tuple[float, list[int]]:
-        last = max([packet.duration or 0 for packet in packets if packet.pts in (shown[-1], None)], default=0)
-        gap = last or (shown[-1] - shown[0]) / max(1, len(shown) - 1)
-        if part:  # packets may be stamped later than the frames that they hold
-            seconds = min(part.seconds, (shown[-1] + gap) * base - part.begin)
-            return seconds, at(shown, part.begin / base + EPSILON / base, times(seconds))
-        seconds = (shown[-1] + gap - shown[0]) * base
-        check_whole(path, seconds, promised)
-        if promised:  # an edit list may end in the middle of the last frame
-            seconds = min(seconds, promised)
-        if seconds > MAX_SECONDS:
-            raise _too_long(path, seconds)
-        return seconds, at(shown, shown[0], times(seconds))
-
-    def at(shown: list[int], first: float, seconds: np.ndarray) -> list[int]:
-        """Return the frames that are shown some seconds after a time."""
-        places = np.searchsorted(np.array(shown), first + seconds / base + 1e-6, side="right") - 1
-        return [shown[place] for place in places.clip(0)]
-
-    stamps = [packet.pts for packet in packets if not packet.is_discard]
-    complete = bool(stamps) and None not in stamps
-    shown = sorted(stamp for stamp in stamps if stamp is not None) if complete else decode(None)[0]
-    duration, chosen = choose(shown)
-    frames = decode(set(chosen))[1]
-    if frames.keys() != set(chosen):
-        # Some packets show nothing (alternate reference frames): go by the frames that come out.
-        shown = decode(None)[0]
-        duration, chosen = choose(shown)
-        frames = decode(set(chosen))[1]
-    if part:
-        (first,) = at(shown, part.begin / base + EPSILON / base, np.zeros(1))
-        shown = [stamp for stamp in shown if first <= stamp < (part.begin + part.seconds) / base]
-        begin = part.begin / base
-    else:
-        begin = shown[0]
-    clock, asked = (np.array([max(0.0, stamp - begin) for stamp in stamps]) * base for stamps in (shown, chosen))
-    return begin * base, Clip(duration, [frames[stamp] for stamp in chosen], asked, clock, {})

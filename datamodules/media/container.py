@@ -116,6 +116,11 @@ def check_whole(path: Path, seconds: float, promised: float) -> None:
         raise MediaError(path, f"truncated: {seconds:.1f} s of {promised:.1f} s are there")
 
 
+def too_long(path: Path, seconds: float) -> MediaError:
+    """Return the error of a clip that is longer than what is held in memory."""
+    return MediaError(path, f"lasts {seconds:.0f} s; clips of at most {MAX_SECONDS:.0f} s are read")
+
+
 @dataclass(frozen=True)
 class Probe:
     """What a file says of itself before anything of it is decoded.
@@ -127,6 +132,23 @@ class Probe:
 
     seconds: float
     kinds: frozenset[str]
+
+
+def length_of(path: Path) -> float:
+    """Return how many seconds a file lasts, by its header, or by its packets where that does not say.
+
+    Raises:
+        MediaError: It is missing, or no media file.
+    """
+    if seconds := probe(path).seconds:
+        return seconds
+    times = [0.0]
+    with closing(open_media(path)) as container, suppress(av.FFmpegError):
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base:
+                end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                times = [end if len(times) < 2 else times[0], max(times[-1], end)]
+    return times[-1] - min(times[0], 0.0)
 
 
 def probe(path: Path) -> Probe:

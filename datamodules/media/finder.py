@@ -52,8 +52,8 @@ def check_finder(option: str, finder: Finder, entries: Sequence[Entry] = (), **o
                         "blazeface, without landmarks or boxes that are given; or leave the column out.")  # fmt: skip
 
 
-def follow(path: Path, frames: Sequence[VideoFrame], person: str) -> list[FoundFace | None]:
-    """Return the face of one person in every frame; None where it is not seen.
+def follow(path: Path, frames: Sequence[VideoFrame], person: str) -> tuple[list[FoundFace | None], tuple[int, int]]:
+    """Return the face of one person in every frame, None where it is not seen; and which of how many it is.
 
     Raises:
         MediaError: Half of the frames or more do not show the person.
@@ -65,4 +65,4 @@ def follow(path: Path, frames: Sequence[VideoFrame], person: str) -> list[FoundF
     if 2 * faces.count(None) >= len(faces):
         whose = f" of person {person}" if person.isdecimal() else ""
         raise MediaError(path, f"no face{whose} found in {faces.count(None)} of {len(faces)} frames")
-    return faces
+    return faces, followed.among

@@ -1,8 +1,9 @@
 """The frames of a long video on a grid of times, one at a time: `media.read_clip` would hold all of them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -133,3 +134,38 @@ def _from(path: Path, time: float) -> Iterator[VideoFrame]:
                 yield first
                 yield from frames
             return
+
+
+class GridStream:
+    """The steps of parts of a video, one part after the other, in one pass over it.
+
+    Args:
+        path: Any file that FFmpeg reads.
+        fps: Grid steps per second.
+        parts: In the order in which they will be read; none begins before the one ahead of it.
+    """
+
+    def __init__(self, path: Path, fps: int, parts: Sequence[Part]) -> None:
+        self.path, self.fps, self.parts, self.start = path, fps, list(parts), parts[0].start
+        self._steps = enumerate(grid_frames(path, fps, self.start))
+        self._held: list[tuple[int, VideoFrame]] = []  # steps that the next part has too
+
+    def read(self, part: Part) -> Iterator[VideoFrame]:
+        """Yield the frames of the next part, as `grid_frames` does of it alone.
+
+        Raises:
+            MediaError: As of `grid_frames`.
+        """
+        del self.parts[: self.parts.index(part)]
+        first = round((part.start - self.start) * self.fps)
+        end = float("inf") if part.end is None else math.ceil((part.end - self.start - _EPSILON) * self.fps)
+        following = self.parts[1].start - self.start if len(self.parts) > 1 else float("inf")
+        step, held, self._held = first - 1, self._held, []
+        for step, frame in chain(held, self._steps):
+            if step >= following * self.fps - _EPSILON:
+                self._held.append((step, frame))
+            if first <= step < end:
+                yield frame
+            if step >= end - 1:
+                return
+        part.seconds(self.path, (step + 1) / self.fps + self.start)  # the file ended

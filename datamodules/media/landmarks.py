@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ NEAR = 0.5  # seconds; a box that is older says little about where the face is
 FASTEST = 0.004  # seconds a frame; no camera films faces at more than 250 frames a second
 POINTS = [f"{axis}_{point}" for axis in "xy" for point in range(68)]
 _OTHERS = ("confidence", "success", "timestamp", "frame", "face_id")
+_OF_ALL = "landmarks of all of the file, without time stamps: which are those of a part of it cannot be told"
 
 Rows = Literal["time", "paper"]
 
@@ -32,6 +34,7 @@ class FaceQuery:
         rows: ``time``: a frame takes the row nearest in time. ``paper``: frame i of n takes row ``ceil(i * rows / n)``
             whatever its time, as the code released with CFN-SR does.
         confidence: Rows below it hold no face.
+        start: When the clip begins in the time of the table, in seconds.
     """
 
     times: np.ndarray
@@ -39,6 +42,7 @@ class FaceQuery:
     size: tuple[int, int]
     rows: Rows = "time"
     confidence: float = CONFIDENCE
+    start: float = 0.0
 
 
 def landmark_boxes(path: Path, wanted: FaceQuery) -> np.ndarray:
@@ -58,19 +62,22 @@ def landmark_boxes(path: Path, wanted: FaceQuery) -> np.ndarray:
         MediaError: The file is missing or broken, its rows have no times, no row has a face, or those that have one
             are far from most of the times, as those of another video are.
     """
-    columns = _read(path)
+    state = path.stat() if path.exists() else None
+    columns = _read(path, state and (state.st_size, state.st_mtime_ns))
     points = columns["points"]
     x, y = points[:, :68], points[:, 68:]
     boxes = np.stack([x.min(axis=1), y.min(axis=1), x.max(axis=1), y.max(axis=1)], axis=1)
     inside = np.clip(boxes, 0, [*wanted.size, *wanted.size])
     good = np.isfinite(boxes).all(axis=1) & (inside[:, 2:] - inside[:, :2] >= LEAST).all(axis=1)
     good &= (columns["success"] > 0) & (columns["confidence"] > 0) & (columns["confidence"] >= wanted.confidence)
+    if wanted.rows == "paper" and wanted.start:
+        raise MediaError(path, _OF_ALL)
     if wanted.rows == "paper":
         count, rows = len(wanted.times), np.arange(len(points))
         places = np.minimum([math.ceil(i * len(points) / count) for i in range(count)], len(points) - 1)
         at, followed = rows.astype(float), rows[good]
     else:
-        at, places = _times(path, columns, wanted.clock), wanted.times
+        at, places = _times(path, columns, wanted), wanted.times
         followed = _follow(at, boxes, columns["face_id"], good & np.isfinite(at) & np.isfinite(columns["face_id"]))
     if not followed.size:
         raise MediaError(path, "no landmark row holds a face inside the frame")
@@ -88,7 +95,8 @@ def landmark_boxes(path: Path, wanted: FaceQuery) -> np.ndarray:
     return np.asarray(boxes[nearest])
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+@lru_cache(maxsize=1)  # parts of a clip ask one after the other
+def _read(path: Path, _: tuple[int, int] | None) -> dict[str, np.ndarray]:
     """Read the points ``(rows, 136)`` and the columns beside them ``(rows,)``; NaN for what is no number."""
     try:
         table = Table(path)
@@ -116,7 +124,7 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _times(path: Path, columns: dict[str, np.ndarray], clock: np.ndarray) -> np.ndarray:
+def _times(path: Path, columns: dict[str, np.ndarray], wanted: FaceQuery) -> np.ndarray:
     """Return the time of every row, by its time stamp or else by its frame's number; NaN where it has none.
 
     Time stamps do not count where they hardly move from frame to frame: OpenFace counts milliseconds, or not at all,
@@ -124,9 +132,12 @@ def _times(path: Path, columns: dict[str, np.ndarray], clock: np.ndarray) -> np.
     """
     stamps, frames = (np.where(np.isfinite(columns[name]), columns[name], math.nan) for name in ("timestamp", "frame"))
     if not np.isnan(stamps).all() and (np.isnan(frames).all() or _span(stamps) > FASTEST * _span(frames)):
-        return stamps
+        return np.asarray(stamps - wanted.start)
+    if wanted.start:
+        raise MediaError(path, _OF_ALL)
     if np.isnan(frames).all():
         raise MediaError(path, "landmark file without timestamp and frame; --landmark-rows paper takes rows in order")
+    clock = wanted.clock
     numbers = frames - (0 if np.nanmin(frames) == 0 else 1)  # OpenFace counts from 1
     known = (numbers >= 0) & (numbers < len(clock))
     return np.where(known, clock[np.where(known, numbers, 0).astype(int)], math.nan)

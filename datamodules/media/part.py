@@ -1,6 +1,6 @@
 """Parts of files: the packets of a stretch of time, from the key frame before it, however long the file is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from datamodules.media.container import MAX_SECONDS, open_media
 
 PREROLL = 1.0  # seconds of sound before a part: a decoder needs some before what it gives is right
 LATE = 0.5  # seconds by which a part may end after its file: headers round, and sound is longer than its film
+APART = 30.0  # seconds by which the packets of one stream come before those of another at most
 EPSILON = 1e-5  # seconds; sums of times are rounded
 _INDEXED = ("mov", "matroska")  # containers in which FFmpeg finds the packets of a time; in others it may guess
 _FEW = 500  # packets in which a stream has shown its first frame
@@ -135,21 +136,20 @@ def part_packets(path: Path, container: InputContainer, streams: Sequence[_Strea
     first = first_times(path, streams)
     streams = [stream for stream in streams if stream.index in first]
     begin = first[streams[0].index] + part.start
-    gathered = _Gathered(path, streams, begin, None if part.end is None else begin + part.end - part.start)
+    gathered = Gathered(path, streams, begin, None if part.end is None else begin + part.end - part.start)
     if seek_before(container, begin):
-        gathered.read(container)
+        gathered.read(container.demux(*streams))
         if not gathered.begins_before():
-            gathered = _Gathered(path, streams, begin, gathered.end)
+            gathered = Gathered(path, streams, begin, gathered.end)
             container.seek(container.start_time or 0, backward=True)
-            gathered.read(container)
+            gathered.read(container.demux(*streams))
     else:
-        gathered.read(container)
-    length = gathered.last - begin + part.start
-    return PartPackets(gathered.packets, begin, part.seconds(path, length))
+        gathered.read(container.demux(*streams))
+    return gathered.packets_of(part)
 
 
-class _Gathered:
-    """The packets of a part as they come.
+class Gathered:
+    """The packets of a part, as they come.
 
     Args:
         path: Named in errors.
@@ -168,29 +168,41 @@ class _Gathered:
         self.last = float("-inf")
         self._key = dict.fromkeys(self.packets, float("-inf"))
 
-    def read(self, container: InputContainer) -> None:
+    def read(self, packets: "Iterable[Packet[Any]]") -> None:
         """Read on until every stream is past the part."""
         open_streams = set(self.packets)
         try:
-            for packet in container.demux(*self.streams):
+            for packet in packets:
                 if packet.size and packet.stream.index in open_streams and self._add(packet):
                     open_streams.remove(packet.stream.index)
-                if not open_streams:
+                if not open_streams or self._is_far(packet):
                     return
         except av.FFmpegError:
             pass  # what is missing shows in the length
 
+    def packets_of(self, part: Part) -> PartPackets:
+        """Return them as those of the part.
+
+        Raises:
+            MediaError: It is not inside the file.
+        """
+        length = self.last - self.begin + part.start
+        return PartPackets(self.packets, self.begin, part.seconds(self.path, length))
+
     def begins_before(self) -> bool:
         """Return whether the first packet of every stream is not after the beginning of the part."""
-        return all(own and _time(own[0]) <= self.begin + EPSILON for own in self.packets.values())
+        return all(own and time_of(own[0]) <= self.begin + EPSILON for own in self.packets.values())
+
+    def _is_far(self, packet: "Packet[Any]") -> bool:
+        """Return whether a stream that the part still waits for has ended, as others are far ahead."""
+        return self.end is not None and packet.dts is not None and time_of(packet) > self.end + APART
 
     def _add(self, packet: "Packet[Any]") -> bool:
         """Take a packet if it counts; return whether all that follow come after the part."""
         index, own = packet.stream.index, self.packets[packet.stream.index]
         if packet.pts is None and packet.dts is None:
             raise MediaError(self.path, "its packets have no times, so that no part of it can be found")
-        time = _time(packet)
-        until = time + float((packet.duration or 0) * (packet.time_base or 0))
+        time, until = time_of(packet), time_of(packet, end=True)
         if index == self.streams[0].index:
             self.last = max(self.last, until)
         if packet.stream.type == "audio":
@@ -204,11 +216,13 @@ class _Gathered:
             if (own and time >= self._key[index]) or packet.is_keyframe:
                 own.append(packet)
         decoded = time if packet.dts is None else float(packet.dts * (packet.time_base or 0))
-        if own and decoded - _time(own[0]) > MAX_SECONDS * 2:
+        if own and decoded - time_of(own[0]) > MAX_SECONDS * 2:
             raise MediaError(self.path, f"the part is longer than the {MAX_SECONDS:.0f} s that are read of a clip")
         return self.end is not None and decoded > self.end + PREROLL
 
 
-def _time(packet: "Packet[Any]") -> float:
+def time_of(packet: "Packet[Any]", end: bool = False) -> float:
+    """Return when a packet begins, or ends, to be shown or heard, in seconds."""
     stamp = packet.dts if packet.pts is None else packet.pts
-    return float((stamp or 0) * (packet.time_base or 0))
+    begin = float((stamp or 0) * (packet.time_base or 0))
+    return begin + float((packet.duration or 0) * (packet.time_base or 0)) if end else begin

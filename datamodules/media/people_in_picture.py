@@ -51,6 +51,8 @@ class Followed:
         self.tracks: list[_Track] = []
         self.count = 0
         self._one: _Track | None = None
+        self._numbered: list[_Track] = []
+        self._faces: list[int] = []  # of every picture that shows one
 
     def add(self, faces: Sequence[FoundFace]) -> FoundFace | None:
         """Take the faces of the next picture; return that of the person, as far as can be told by now."""
@@ -72,7 +74,10 @@ class Followed:
                 self.tracks.append(owners[place])
             owners[place].faces[self.count] = face
             owners[place].weight += self._weight(face)
-        self._choose([owners[place] for place in sorted(owners, key=lambda place: faces[place].centre[0])])
+        from_the_left = [owners[place] for place in sorted(owners, key=lambda place: faces[place].centre[0])]
+        self._numbered += from_the_left[len(self._numbered) :]
+        self._faces += [len(faces)] * bool(faces)
+        self._choose(from_the_left)
         self.count += 1
         return self._one.faces.get(self.count - 1) if self._one else None
 
@@ -81,6 +86,13 @@ class Followed:
         if self.tracks and not self.place:
             self._one = max(self.tracks, key=lambda track: track.weight)
         return [self._one.faces.get(number) if self._one else None for number in range(self.count)]
+
+    @property
+    def among(self) -> tuple[int, int]:
+        """The number of the person followed, and how many a quarter of the pictures show; 0 of nobody who has one."""
+        known = [number for number, track in enumerate(self._numbered, 1) if track is self._one]
+        most = sorted(self._faces, reverse=True)[(len(self._faces) - 1) // 4] if self._faces else 0
+        return (self.place or min(known, default=0)), most
 
     def _distance(self, track: _Track, face: FoundFace) -> float:
         """Return how far a face is from the last one of a person, as a share of how far it may be."""

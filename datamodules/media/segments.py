@@ -71,13 +71,19 @@ class Windows:
             end = min(part.end or float("inf"), probe(path).seconds)
         except MediaError:  # the reason is told where it is decoded
             end = begin
-        count = 0
-        while begin + count * (self.hop or self.seconds) + self.seconds <= end + 1e-6:
-            count += 1
-        if not count or end - begin <= self.seconds + 1e-6:
+        if end - begin <= self.seconds + 1e-6:
             yield part
-            return
-        starts = [begin + place * (self.hop or self.seconds) for place in range(count)]
+        else:
+            yield from self.between(begin, end)
+
+    def between(self, begin: float, end: float) -> Iterator[Span]:
+        """Yield the windows of a time that is longer than one of them, the last one ending with it."""
+        assert self.seconds is not None
+        hop = self.hop or self.seconds
+        count = 1
+        while begin + count * hop + self.seconds <= end + 1e-6:
+            count += 1
+        starts = [begin + place * hop for place in range(count)]
         if end - (starts[-1] + self.seconds) > LEAST:
             starts.append(end - self.seconds)
         for start in starts:

@@ -6,6 +6,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -23,6 +24,7 @@ LOUDEST = 4.0  # of float samples, whose full scale is 1: 12 dB over it
 def read_audio(
     path: Path,
     stream: AudioStream,
+    context: AudioCodecContext,
     packets: "list[Packet[Any]]",
     rates: Sequence[int],
     video_start: float | None,
@@ -34,6 +36,7 @@ def read_audio(
     Args:
         path: Named in errors.
         stream: Of the packets.
+        context: That decodes them.
         packets: All of it, in order.
         rates: Sampling rates that are wanted, in Hz.
         video_start: When the video starts, in seconds; None where there is none to be aligned with.
@@ -52,7 +55,7 @@ def read_audio(
     early = 0  # packets before a part, which may need those before them
     if not whole and video_start is not None:
         early = sum((packet.pts or 0) * float(packet.time_base or 0) < video_start for packet in packets)
-    for time, frame in _decoded(path, stream, packets, early):
+    for time, frame in _decoded(path, context, packets, early):
         if frame.format.name in ("flt", "dbl"):
             _check_scale(path, frame)
         for piece in timeline.place(time, frame):
@@ -81,7 +84,7 @@ def read_audio(
 
 
 def _decoded(
-    path: Path, stream: AudioStream, packets: "list[Packet[Any]]", early: int
+    path: Path, context: AudioCodecContext, packets: "list[Packet[Any]]", early: int
 ) -> Iterator[tuple[float | None, AudioFrame]]:
     """Yield frames, their channels interleaved, with their times in seconds; all frames have the same form.
 
@@ -95,7 +98,7 @@ def _decoded(
     packer: AudioResampler | None = None
     for packet in [*packets, None]:
         try:
-            frames = stream.codec_context.decode(packet)
+            frames = context.decode(packet)
         except av.FFmpegError:
             failed += 1
             continue

@@ -43,7 +43,7 @@ def known_vocabularies(given: Any) -> dict[str, list[str]]:
     Raises:
         DataError: They are no lists of texts.
     """
-    fields = given if isinstance(given, dict) else {"": None}
+    fields: dict[str, Any] = given if isinstance(given, dict) else {"": None}
     if not all(isinstance(of, list) and all(isinstance(value, str) for value in of) for of in fields.values()):
         raise DataError("its vocabularies are damaged: no lists of texts by field")
     return fields

@@ -1,7 +1,8 @@
 """From entries to arrays: what a view cannot do without, and what it can."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import numpy as np
 from datamodules.entries import Entry, Media
 from datamodules.errors import DataError, MediaError
 from datamodules.reading.files import hash_of, plain
-from datamodules.store.decoding import Stills, decoded, hand
+from datamodules.store.decoding import OnePass, Stills, decoded, hand, part_of
 from datamodules.views.base import EntryView, MediaView, ViewArrays, Want
 
 Views = dict[str, MediaView]
+WINDOWS_A_JOB, SECONDS_A_JOB = 16, 90.0
+INDEXED = (".mp4", ".mov", ".m4v", ".m4a", ".mkv", ".webm", ".mka")  # in which the packets of a time are found
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Prepared:
         label: Class index for the index where a view found it.
         missing: Part, medium (or view), file and reason of what it had to go without.
         reason: Why there are no arrays; empty where there are.
+        person: Number, from the left, of the person whose face was followed, and how many there are.
     """
 
     sha256: str
@@ -36,6 +40,7 @@ class Prepared:
     label: int | None = None
     missing: tuple[tuple[str, str, str, str], ...] = ()
     reason: str = ""
+    person: tuple[int, int] | None = None
 
 
 def prepare_job(
@@ -53,6 +58,54 @@ def prepare_job(
     hashes = {path: hash_of(path) for path in paths}
     stills = Stills(entries)
     return [_prepare(entry, views, optional, texts, entry.digest(hashes), stills) for entry in entries]
+
+
+def jobs_of_windows(entries: Sequence[Entry], workers: int) -> list[list[Entry]]:
+    """Return runs of windows of one clip, which are decoded in one pass; other entries alone.
+
+    Args:
+        entries: In order; windows of a clip one after the other.
+        workers: Where there are several, a run is not longer than what one of them holds, if its file has an index.
+    """
+    jobs: list[list[Entry]] = []
+    for entry in entries:
+        job, now = jobs[-1] if jobs else [], part_of(entry)
+        first, last = (part_of(job[0]), part_of(job[-1])) if job else (None, None)
+        joins = first and last and now and last.start <= now.start and [*job[-1].files()] == [*entry.files()]
+        if joins and workers > 1 and all(path.suffix.lower() in INDEXED for path in entry.files()):
+            assert first is not None and now is not None and now.end is not None  # noqa: PT018
+            joins = len(job) < WINDOWS_A_JOB and now.end - first.start <= SECONDS_A_JOB
+        if joins:
+            job.append(entry)
+        else:
+            jobs.append([entry])
+    return jobs
+
+
+def prepare_asked(
+    entries: Sequence[Entry], views: Views, optional: Collection[str], texts: bool, alone: bool
+) -> Iterable[Prepared]:
+    """Return what `prepare_job` does of a clip, or of windows of one, without the hash of what they were made of.
+
+    Args:
+        entries: A clip or its windows, in order.
+        views: As of `prepare_job`.
+        optional: As of `prepare_job`.
+        texts: As of `prepare_job`.
+        alone: Whether they are made one by one as they are asked for; all of them where another process waits.
+    """
+    if len(entries) == 1:
+        return prepare_job(entries, views, optional, texts)
+    made = _windows(entries, views, optional, texts)
+    return made if alone else list(made)
+
+
+def _windows(
+    entries: Sequence[Entry], views: Views, optional: Collection[str], texts: bool
+) -> Generator[Prepared, None, None]:
+    with closing(OnePass(entries)) as files:
+        for entry in entries:
+            yield _prepare(entry, views, optional, texts, "", files)
 
 
 def _prepare(
@@ -124,7 +177,8 @@ class _Making:
         arrays = {name: values for one in made.values() for name, values in one.arrays.items()}
         labels = [one.label for one in made.values() if one.label is not None]
         padded = sum(one.padded for one in made.values())
-        return Prepared(digest, arrays, padded, next(iter(labels), None), tuple(self.missing))
+        person = next((one.person for one in made.values() if one.person), None)
+        return Prepared(digest, arrays, padded, next(iter(labels), None), tuple(self.missing), person=person)
 
     def _wanted(self, piece: Entry) -> Iterator[tuple[str, Want]]:
         for name, view in self.views.items():

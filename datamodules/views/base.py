@@ -61,11 +61,14 @@ class ViewArrays:
         arrays: By name, of the dtypes that `View.arrays` gives.
         padded: How many steps are padding.
         label: Class index for the store's index where the entry has none itself.
+        person: Number, from the left, of the person whose face was followed, and how many there are; None where no
+            view can tell people apart.
     """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     padded: int = 0
     label: int | None = None
+    person: tuple[int, int] | None = None
 
 
 class Maker(ABC):

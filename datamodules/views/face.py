@@ -78,14 +78,14 @@ class Face(MediaView):
         """Return a maker that waits for the picture."""
 
         def make(piece: Entry, image: np.ndarray) -> ViewArrays:
-            part = cut(image, piece.media["picture"], for_entry(self, entry))
-            return ViewArrays({name: letter_box(part, self.size), "thumbnail": thumbnail(part)})
+            part, person = cut(image, piece.media["picture"], for_entry(self, entry))
+            return ViewArrays({name: letter_box(part, self.size), "thumbnail": thumbnail(part)}, person=person)
 
         return Once(make)
 
 
-def cut(image: np.ndarray, medium: Media, view: Face) -> np.ndarray:
-    """Return the part of a picture that shows the face; all of it where no box is given and none looked for.
+def cut(image: np.ndarray, medium: Media, view: Face) -> tuple[np.ndarray, tuple[int, int] | None]:
+    """Return the part of a picture that shows the face, all of it where no box is given and none looked for; and whose.
 
     Args:
         image: uint8 RGB ``(H, W, 3)``.
@@ -95,28 +95,28 @@ def cut(image: np.ndarray, medium: Media, view: Face) -> np.ndarray:
     Raises:
         MediaError: There is no face, or its box is outside the picture.
     """
-    path, box = medium.path or Path(medium.name), medium.box
+    path, box, person = medium.path or Path(medium.name), medium.box, None
     if medium.search and view.finder == "blazeface":
-        face = find_one(path, image, medium.box, view.person)
+        face, person = find_one(path, image, medium.box, view.person)
         if view.align:
-            return level(image, face, face.side + 2 * view.margin)
+            return level(image, face, face.side + 2 * view.margin), person
         left, top, right, bottom = face.box.tolist()
         box = left, top, right, bottom
     elif medium.search:
         box = find_face(path, image, medium.box)
     if box is None:
-        return np.ascontiguousarray(image)
+        return np.ascontiguousarray(image), person
     sides = np.tile([image.shape[1], image.shape[0]], 2)
     grown = np.array(box) + view.margin * np.array([-1, -1, 1, 1])
     inside = np.clip(box, 0, sides)
     if not np.isfinite(grown).all() or min(inside[2] - inside[0], inside[3] - inside[1]) < LEAST:
         raise MediaError(path, "the box of the face is outside the picture")
     left, top, right, bottom = (int(side) for side in np.clip(grown.round(), 0, sides))
-    return np.ascontiguousarray(image[top:bottom, left:right])
+    return np.ascontiguousarray(image[top:bottom, left:right]), person
 
 
-def find_one(path: Path, image: np.ndarray, region: Box | None, person: str) -> FoundFace:
-    """Return the face of one person that BlazeFace finds, in pixels of the picture.
+def find_one(path: Path, image: np.ndarray, region: Box | None, person: str) -> tuple[FoundFace, tuple[int, int]]:
+    """Return the face of one person that BlazeFace finds, in pixels of the picture; and which of how many it is.
 
     Args:
         path: Named in the error.
@@ -126,11 +126,13 @@ def find_one(path: Path, image: np.ndarray, region: Box | None, person: str) -> 
     """
     left, top, part = _part(image, region)
     faces = find_faces(part) if min(part.shape[:2]) >= LEAST else []
-    face = Followed(person, (part.shape[1], part.shape[0])).add(faces)
+    followed = Followed(person, (part.shape[1], part.shape[0]))
+    face = followed.add(faces)
     if face is None:
         raise MediaError(path, "no face found")
     corner = np.array([left, top])
-    return FoundFace(face.box + np.tile(corner, 2), face.points + corner, face.confidence)
+    moved = FoundFace(face.box + np.tile(corner, 2), face.points + corner, face.confidence)
+    return moved, followed.among
 
 
 def find_face(path: Path, image: np.ndarray, region: Box | None = None) -> Box:

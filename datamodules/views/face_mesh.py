@@ -95,4 +95,5 @@ class _Moving(Maker):
         both = seen[1:] & seen[:-1]
         moved = np.where(both[:, None], np.diff(points, axis=0) * self.view.fps, 0)
         values = np.concatenate([points, np.pad(moved, ((1, 0), (0, 0)))], axis=1, dtype=np.float32)
-        return ViewArrays({self.name: values, f"{self.name}_confidence": certain})
+        person = self.followed.among if self.followed else None
+        return ViewArrays({self.name: values, f"{self.name}_confidence": certain}, person=person)

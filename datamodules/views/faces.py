@@ -134,7 +134,8 @@ class Faces(WholeClip):
         if self.face != "landmarks" or path is None or "landmarks" in entry.media:
             return entry
         places = [folder / "landmarks" / f"{path.stem}.csv" for folder in path.absolute().parents[:2]]
-        found = next((Media(place) for place in places if place.is_file()), None)
+        start = entry.media["video"].start
+        found = next((Media(place, start=start) for place in places if place.is_file()), None)
         return replace(entry, media={**entry.media, "landmarks": found}) if found else entry
 
     def wants(self, piece: Entry) -> Want:
@@ -171,10 +172,10 @@ class Faces(WholeClip):
         """Return one person's face in every frame, and how certain BlazeFace is of it."""
         path = entry.media["video"].path
         assert path is not None
-        faces = follow(path, clip.frames, self.person)
+        faces, person = follow(path, clip.frames, self.person)
         pictures = [self.cut(frame, face) for frame, face in zip(clip.frames, faces, strict=True)]
         certain = np.array([face.confidence if face else 0 for face in faces], np.float32)
-        return ViewArrays({name: np.stack(pictures), f"{name}_confidence": certain})
+        return ViewArrays({name: np.stack(pictures), f"{name}_confidence": certain}, person=person)
 
     def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
         """Cut the face out of every frame."""
@@ -184,7 +185,8 @@ class Faces(WholeClip):
         if self.face == "landmarks":
             table = entry.media["landmarks"].path
             assert table is not None
-            wanted = FaceQuery(clip.times, clip.clock, (width, height), self.rows, self.confidence)
+            start = entry.media["landmarks"].start or 0.0
+            wanted = FaceQuery(clip.times, clip.clock, (width, height), self.rows, self.confidence, start)
             boxes = landmark_boxes(table, wanted)
         elif self.face == "detector":
             boxes = detect_boxes(path, clip.frames)

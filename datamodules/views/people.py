@@ -194,7 +194,11 @@ class People(MediaView):
         tables = (folder / self.boxes for folder in path.absolute().parents[:NEAR])
         table = next((table for table in tables if table.is_file()), None)
         rows = _all_rows(table).get(path.stem) if table else None
-        return entry if rows is None else replace(entry, extra={**entry.extra, name: rows})
+        if rows is None:
+            return entry
+        if start := entry.media["video"].start:  # its times count from the beginning of the file
+            rows = rows - np.eye(1, rows.shape[1]) * start
+        return replace(entry, extra={**entry.extra, name: rows})
 
     def wants(self, piece: Entry) -> Want:
         """Return every step of the video."""
@@ -298,7 +302,7 @@ class _Person(Maker):
             arrays[f"{part}_seen"] = np.array(marks, np.uint8)
         if self.view.searches:
             arrays["face_confidence"] = np.array(self.certain, np.float32) * arrays["face_seen"]
-        return ViewArrays(arrays)
+        return ViewArrays(arrays, person=self.followed.among if self.followed else None)
 
 
 def _relative(joints: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray | None:

@@ -10,10 +10,10 @@ import yaml
 
 from datamodules.errors import DataError
 from experiments.predict.legend import legend
-from experiments.predict.loaded.checkpoint import Checkpoint
 from experiments.predict.loaded.model import Model
-from experiments.results.cell import Cell, read_cell
+from experiments.results.cell import Cell, read_cell, read_result
 from experiments.results.needs import recorded_request
+from experiments.results.opened.checkpoint import Checkpoint
 from experiments.scores.run_score import Scored, score_classes, score_values
 from experiments.settings.config import PROJECT
 
@@ -48,7 +48,7 @@ def card(model: Model, checkpoint: Checkpoint, pictures: list[str]) -> str:
         *([_SYNTHETIC] if about["synthetic"] else []),
         'Load it with `affectzoo.load("DIR")`, ask it with `python cli.py predict --ckpt_path DIR --clips PATH`.',
         "\n".join(f"- {_escaped(line)}" for line in legend(model)),
-        _scores(about, scored),
+        _scores(about, scored, _folds(checkpoint, about["selection"])),
         _confusion(model.classes, scored),
         _calibration(about["calibration"]),
         LIMITS,
@@ -109,7 +109,7 @@ def _scored(cell: Cell, selection: str | None) -> Iterator[tuple[str, Scored]]:
         yield task, score_values({key: values}, {} if mean is None else {key: mean})
 
 
-def _scores(about: dict[str, Any], scored: list[tuple[str, Scored]]) -> str:
+def _scores(about: dict[str, Any], scored: list[tuple[str, Scored]], folds: str) -> str:
     if not scored:
         told = f", {about['n_test']} test clips" if about["n_test"] else ""
         rows = [f"| {_escaped(name)} | {value:.4g} |" for name, value in about["score"].items()]
@@ -134,7 +134,27 @@ def _scores(about: dict[str, Any], scored: list[tuple[str, Scored]]) -> str:
     note = (
         "Interval: bootstrap over people or groups. A constant answer: the most frequent class, or the mean of train."
     )
-    return "\n".join(["## Score", "", told, "", *head, *rows, "", note, "One fold of one run: others will differ."])
+    return "\n".join(["## Score", "", told, "", *head, *rows, "", note, folds])
+
+
+def _folds(checkpoint: Checkpoint, selection: str | None) -> str:
+    """Return what the same model got on all folds whose runs lie beside its own."""
+    run = checkpoint.path.absolute().parent.parent
+    found = []
+    for folder in run.parent.glob(re.sub(r"fold\d+", "fold*", run.name)):
+        try:
+            asked = [{**recorded_request(one), "fold": None} for one in (folder, run)]
+            if asked[0] == asked[1] and (folder / "result.json").is_file():
+                found.append(100 * read_result(folder)["selections"][selection]["accuracy"])
+        except (DataError, KeyError):
+            continue
+    if len(found) < 2:
+        return "One fold of one run: others will differ."
+    mean, least, most = np.mean(found), min(found), max(found)
+    return (
+        f"The same recipe trained on each of {len(found)} folds, other people held out in each: accuracy "
+        f"{mean:.2f} % in the mean ({least:.2f} to {most:.2f} %)."
+    )
 
 
 def _confusion(names: list[str], scored: list[tuple[str, Scored]]) -> str:

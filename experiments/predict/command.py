@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,20 @@ from tqdm import tqdm
 from atomic_files import write_atomic
 from callbacks.plots import save
 from datamodules.errors import DataError
+from datamodules.media.people_in_picture import PERSON
 from datamodules.reading.tables import table_text
 from error_texts import first_names
 from experiments.predict.legend import legend
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.clips import check_row, rows_of
+from experiments.predict.loaded.clips import Row, check_row, rows_of
 from experiments.predict.loaded.model import BATCH, Model
-from experiments.predict.record import Record
+from experiments.predict.loaded.windows import windows_of
+from experiments.predict.record import Record, question
 from experiments.settings import class_paths
 from experiments.settings.messages import quiet
 from option_parser import Parser
+
+ALL = "all"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -43,12 +48,20 @@ def run(arguments: Sequence[str]) -> int:
                         "with columns file, text, start, end and what else the model reads")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("answers"), metavar="DIR", help="folder of predictions.csv "
                         "and .json (default: answers)")  # fmt: skip
-    parser.add_argument("--plots", action="store_true", help="a picture of every answer, in DIR/plots")
+    parser.add_argument("--plots", action="store_true", help="a picture of every answer, in DIR/plots: what "
+                        "the model looked at, its gates, curves over time")  # fmt: skip
     parser.add_argument("--batch_size", type=int, default=BATCH, metavar="N", help=f"clips at once (default: {BATCH})")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (default: cpu)")
     workers = os.cpu_count() or 1
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes that decode (default: "
                         "all cores)")  # fmt: skip
+    parser.add_argument("--window", type=float, metavar="SECONDS", help="cut longer files into windows (default: "
+                        "as long as what the model hears of a clip, of files three times as long)")  # fmt: skip
+    parser.add_argument(
+        "--hop", type=float, metavar="SECONDS", help="from one window to the next (default: its length)"
+    )
+    parser.add_argument("--person", metavar="WHO", help="whom to follow where there are several: largest, central, a "
+                        "number from the left, or all (default: as in training)")  # fmt: skip
     allowed, arguments = class_paths.split(arguments)
     args = parser.parse_args(list(arguments))
     for option in ("batch_size", "workers"):
@@ -58,9 +71,16 @@ def run(arguments: Sequence[str]) -> int:
     model = Model(args.ckpt_path, args.device, allowed)
     rows = rows_of(args.clips, model.reader)
     known = {"file", "audio", "start", "end", "text", *model.reader.takes, *model.fields}
+    known |= {PERSON} if model.reader.person else set()
     rows = [{name: value for name, value in row.items() if name in known} for row in rows]
+    if args.person and args.person != ALL:
+        rows = [{PERSON: args.person, **row} for row in rows]
     for row in rows:
         check_row(row, model.reader)
+    if args.person == ALL:
+        check_row({**rows[0], PERSON: "1"}, model.reader)
+        counted = _answered(model, rows, args, counts=True)
+        rows = [one for row, answer in zip(rows, counted, strict=True) for one in _everybody(row, answer.people)]
     answers = _answered(model, rows, args)
     _write(args.out, model, rows, answers)
     without = [answer.file for answer in answers if answer.problem]
@@ -68,35 +88,83 @@ def run(arguments: Sequence[str]) -> int:
         print(f"{len(without)} of {len(answers)} clips have no answer: {first_names(without)}")
     print("\n".join(legend(model)))
     print(f"answers: {args.out / 'predictions.csv'}, {args.out / 'predictions.json'}")
+    if args.plots:
+        print(f"pictures: {args.out / 'plots'}")
     return 1 if len(without) == len(answers) else 0
 
 
-def _answered(model: Model, rows: list[dict[str, Any]], args: Any) -> list[Answer]:
-    """Return the answers, those of an earlier run that was killed among them; print each."""
+def _everybody(row: dict[str, Any], people: int) -> list[dict[str, Any]]:
+    """Return a clip once for each of several people, by number; as it is where it says whom, or there is one."""
+    if PERSON in row or people < 2:
+        return [row]
+    return [{**row, PERSON: str(number)} for number in range(1, people + 1)]
+
+
+def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool = False) -> list[Answer]:
+    """Return the answers, those of an earlier run that was killed among them, of a long file by window.
+
+    Each is printed and drawn, but where people are only counted.
+    """
+    clips = [windows_of(row, model.reader, args.window, args.hop) for row in rows]
+    parts = [part for own in clips for part in own]
     with Record(args.out, model.digest) as record:
-        known = [record.find(row) for row in rows]
-        left = [row for row, answer in zip(rows, known, strict=True) if answer is None]
-        if len(left) < len(rows):
-            print(f"{len(rows) - len(left)} of {len(rows)} clips were answered before")
-        fresh = _shown(model.answers(left, args.batch_size, args.workers), left, record, args)
-        answers = []
-        for answer in known:
-            if answer is not None:
-                print(answer)
-            answers.append(answer or next(fresh))
+        known = [answer for row, own in zip(rows, clips, strict=True) for answer in _known(record, row, own, args)]
+        left = [part for part, answer in zip(parts, known, strict=True) if answer is None]
+        unit = "clip" if len(parts) == len(rows) else "window"
+        if len(left) < len(parts):
+            print(f"{len(parts) - len(left)} of {len(parts)} {unit}s were answered before")
+        fresh = iter(model.of_parts(left, args.batch_size, args.workers))
+        before, answers = iter(known), []
+        with tqdm(total=len(parts), initial=len(parts) - len(left), unit=unit, disable=None) as bar:
+            for row, own in zip(rows, clips, strict=True):
+                said = []
+                for part in own:
+                    if (answer := next(before)) is None:
+                        answer = next(fresh)
+                        record.add(part, answer)
+                        bar.update()
+                    said.append(answer if len(own) == 1 else answer.lean())
+                answer = model.joined(row, own, said)
+                if not counts:
+                    bar.write(f"{answer}")
+                    _draw(answer, row, args)
+                answers.append(answer.lean())
         return answers
 
 
-def _shown(answers: Iterator[Answer], rows: list[dict[str, Any]], record: Record, args: Any) -> Iterator[Answer]:
-    with tqdm(total=len(rows), unit="clip", disable=None) as bar:
-        for place, (row, answer) in enumerate(zip(rows, answers, strict=True)):
-            record.add(row, answer)
-            bar.write(f"{answer}")
-            if args.plots and not answer.problem:
-                save(answer.plot(), args.out / "plots" / f"{place:04d}-{Path(answer.file).stem[:60]}.png",
-                     answer.synthetic)  # fmt: skip
-            bar.update()
-            yield answer
+def drawing(out: Path, row: Row, folder: str = "plots", ending: str = "png") -> Path:
+    """Return the file of the picture of an answer, named after the clip and what is asked about it."""
+    person = f"-person{row[PERSON]}" if str(row.get(PERSON, "")).isdecimal() else ""
+    name = f"{Path(str(row.get('file') or 'text')).stem[:60]}{person}"
+    return out / folder / f"{name}-{sha256(question(row).encode()).hexdigest()[:8]}.{ending}"
+
+
+def _draw(answer: Answer, row: Row, args: Any) -> None:
+    """Write the course of an answer as a table, and its picture if that is asked for."""
+    if answer.over_time:
+        write_atomic(drawing(args.out, row, "curves", "csv"), _curve(answer))
+    if args.plots and not answer.problem and (answer.over_time or not drawing(args.out, row).exists()):
+        save(answer.plot(), drawing(args.out, row), synthetic=False)  # it has its stamp
+
+
+def _known(record: Record, row: Row, parts: Sequence[Row], args: Any) -> list[Answer | None]:
+    """Return the answers that are there; not that of a clip still without its picture, as what it looked at is not."""
+    found = [record.find(part) for part in parts]
+    if args.plots and len(parts) == 1 and found[0] and not (found[0].problem or drawing(args.out, row).exists()):
+        return [None]
+    return found
+
+
+def _curve(answer: Answer) -> str:
+    """Return what is said of every window or frame: start, end, probabilities, values, weights, face."""
+    kinds = {"p": "probabilities", "pred": "values", "gate": "weights"}
+    first = answer.over_time[0]
+    columns = ["start", "end", *(f"{short}_{name}" for short, kind in kinds.items() for name in first[kind]), "face"]
+    table = []
+    for one in answer.over_time:
+        numbers = [one["start"], one["end"], *(value for kind in kinds.values() for value in one[kind].values())]
+        table.append([_cell(value) for value in [*numbers, one["face"]]])
+    return table_text(columns, table)
 
 
 def _write(out: Path, model: Model, rows: list[dict[str, Any]], answers: list[Answer]) -> None:
@@ -105,7 +173,7 @@ def _write(out: Path, model: Model, rows: list[dict[str, Any]], answers: list[An
     values = [name for name, of in model.outputs.items() if of.get("kind") == "value"]
     table = []
     for row, answer in zip(rows, answers, strict=True):
-        cells = [answer.file, str(row.get("start", "")), str(row.get("end", "")), answer.label]
+        cells = [answer.file, str(row.get("start", "")), str(row.get("end", "")), answer.person, answer.label]
         cells += [_cell(answer.confidence), str(answer.unsure).lower() if answer.confidence is not None else ""]
         cells += [_cell(answer.probabilities.get(name)) for name in model.classes]
         cells += [_cell(answer.values.get(name)) for name in values]
@@ -113,7 +181,16 @@ def _write(out: Path, model: Model, rows: list[dict[str, Any]], answers: list[An
         cells += [_cell(answer.face), f"{answer.seconds:.3f}"]
         cells += ["; ".join(f"{name}: {why}" for name, why in answer.missing.items()), answer.problem]
         table.append([*cells, str(answer.synthetic).lower()])
-    columns = ["file", "start", "end", "label", "confidence", "unsure", *(f"p_{name}" for name in model.classes)]
+    columns = [
+        "file",
+        "start",
+        "end",
+        "person",
+        "label",
+        "confidence",
+        "unsure",
+        *(f"p_{name}" for name in model.classes),
+    ]
     columns += [*(f"pred_{name}" for name in values), *(f"gate_{name}" for name in gates)]
     columns += ["face", "seconds", "missing", "problem", "synthetic"]
     write_atomic(out / "predictions.csv", table_text(columns, table))

@@ -15,9 +15,10 @@ from datamodules.reading.files import sha256_file
 from experiments.predict import onnx
 from experiments.predict.card import card, pictures_of
 from experiments.predict.hub import check_hub, push
-from experiments.predict.loaded.checkpoint import CONFIG, OF_TRAINING, PREPROCESSING, SCHEMA, WEIGHTS, open_checkpoint
+from experiments.predict.loaded.checkpoint import OF_TRAINING
 from experiments.predict.loaded.model import Model
-from experiments.predict.loaded.strangers import without_places
+from experiments.results.opened.checkpoint import CONFIG, PREPROCESSING, SCHEMA, WEIGHTS, open_checkpoint
+from experiments.results.opened.strangers import without_places
 from experiments.settings import class_paths
 from experiments.settings.messages import quiet
 from option_parser import Parser
@@ -52,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
     if args.push:
         check_hub(args.push)
     quiet()
-    export(args.ckpt_path, args.out, allowed, faces=args.faces, form=args.format)
+    export(args.ckpt_path, args.out, allowed, args.format, faces=args.faces)
     print(f"exported: {args.out}, {sum(path.stat().st_size for path in args.out.iterdir()) / 1e6:.1f} MB")
     print(f"ask it: python cli.py predict --ckpt_path {args.out} --clips PATH")
     if args.push:
@@ -61,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def export(
-    path: Path, out: Path, allowed: Sequence[str] = (), *, faces: bool = False, form: str = "safetensors"
+    path: Path, out: Path, allowed: Sequence[str] = (), form: str = "safetensors", *, faces: bool = False
 ) -> None:
     """Write the folder of a checkpoint's model, after it was built once.
 
@@ -69,8 +70,8 @@ def export(
         path: A checkpoint, or a run's folder.
         out: The new folder.
         allowed: The user's own packages, whose classes it may name.
-        faces: Copy the pictures of its run too.
         form: ``onnx`` for an ONNX file too.
+        faces: Copy the pictures of its run too.
 
     Raises:
         DataError: The folder is there and not empty.

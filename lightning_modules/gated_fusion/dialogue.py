@@ -136,7 +136,7 @@ class DialogueTask(EmotionTask):
     def on_fit_start(self) -> None:
         """Start as every task; warn where a frozen encoder has random weights."""
         super().on_fit_start()
-        if not self.trainer.ckpt_path and "model" not in self.init_from:
+        if not self.trainer.ckpt_path and "model" not in self.init_from and not self.initial:
             for modality, encoder in self.frozen_encoders().items():
                 if encoder.weights is None and modality not in self.init_from:
                     rank_zero_warn(

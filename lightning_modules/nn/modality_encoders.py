@@ -190,6 +190,7 @@ def keep_plain(task: Any, encoders: Mapping[str, nn.Module] | None) -> None:
     given = task.hparams.get("encoders") or {}
     if any(isinstance(value, nn.Module) for value in given.values()):
         task.hparams.pop("encoders")
+        task.lost_parts.append("encoders")
         return
     kept = {}
     for modality, of in given.items():

@@ -1,6 +1,6 @@
 """What a model says of a clip."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,10 +24,27 @@ class Answer:
         missing: Why the model had to go without a modality, by modality.
         seconds: Length of the clip; 0 of a picture or a text, and where the file does not say.
         face: How certain the finder of faces was, mean over the frames; None of a finder that does not say.
-        attention: Of models that have one, as they give it, without the axis of the batch.
+        attention: Of models that have one, float32 and without the axis of the batch. CFN-SR: ``(T', H', W')``, for
+            each part of the clip the shares that the places of its frames got, which sum to 1; over action units or the
+            states of an encoder ``(places,)``. EmotiW: ``(T, S)``, for each step of the sound the shares that it took
+            from the steps of the video, or of the sound itself where it has no other. None of others, and where what
+            would be looked at is missing.
+        seen: The frames of the video under it, a map or step each: uint8 ``(T', H, W, 3)`` or ``(S, H, W, 3)``, at most
+            112 pixels wide; in memory alone.
         over_time: Of models of frames or windows, each of these: start, end and probabilities; the answer is the mean.
+        person: Whose face it is of where there are several: ``1 of 3, the largest``, counted from the left.
+        people: How many there are; 0 where that is not known.
         problem: Why there is no answer; empty where there is one.
         synthetic: Whether the model was trained on a stand-in, so that what it says means nothing.
+
+    Example:
+        >>> import affectzoo, json
+        >>> answer = affectzoo.load("runs/cfnsr")("clip.mp4")
+        >>> parts, height, width = answer.attention.shape
+        >>> answer.seen.shape[0] == parts
+        True
+        >>> sorted(set(json.loads(json.dumps(answer.to_dict()))))[:3]
+        ['confidence', 'face', 'file']
     """
 
     file: str
@@ -40,14 +57,21 @@ class Answer:
     missing: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     face: float | None = None
-    attention: np.ndarray | None = None
+    attention: np.ndarray | None = field(default=None, repr=False, compare=False)
+    seen: np.ndarray | None = field(default=None, repr=False, compare=False)
     over_time: tuple[dict[str, Any], ...] = ()
+    person: str = ""
+    people: int = 0
     problem: str = ""
     synthetic: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the attention, as JSON values."""
-        return {name: value for name, value in asdict(self).items() if name != "attention"}
+        """Return everything but `attention` and `seen`, as JSON values."""
+        return {name: value for name, value in asdict(self).items() if name not in ("attention", "seen")}
+
+    def lean(self) -> "Answer":
+        """Return it without `attention` and `seen`, which would be much of many clips."""
+        return replace(self, attention=None, seen=None)
 
     def __str__(self) -> str:
         """Return the answer in one line."""
@@ -59,26 +83,15 @@ class Answer:
         parts += [f"{name} {value:.4g}" for name, value in self.values.items()]
         if self.weights:
             parts.append("weights " + ", ".join(f"{name} {value:.2f}" for name, value in self.weights.items()))
+        parts += [f"person {self.person}"] if self.person else []
         parts += [f"without {name} ({reason})" for name, reason in self.missing.items()]
-        return f"{self.file}: {'; '.join(parts)}"
+        return f"{self.file}: {'; '.join(parts)}{' (SYNTHETIC)' * self.synthetic}"
 
     def plot(self) -> "Figure":
-        """Return a picture of it: probabilities, weights, the course over time, as far as there are any."""
-        from matplotlib.figure import Figure
+        """Return a picture of it: what was looked at, probabilities, values, weights, their course over time.
 
-        shown = [("probability", self.probabilities), ("value", self.values), ("weight", self.weights)]
-        panels = [(title, of) for title, of in shown if of]
-        figure = Figure(figsize=(8, 1 + 2.2 * (len(panels) + bool(self.over_time))), layout="constrained")
-        axes = figure.subplots(len(panels) + bool(self.over_time), 1, squeeze=False)[:, 0]
-        for axis, (title, of) in zip(axes, panels, strict=False):
-            axis.barh(list(of), list(of.values()))
-            axis.invert_yaxis()
-            axis.set_xlabel(title)
-        if self.over_time:
-            times = [(one["start"] + one["end"]) / 2 for one in self.over_time]
-            for name in self.probabilities:
-                axes[-1].plot(times, [one["probabilities"][name] for one in self.over_time], label=name)
-            axes[-1].set(xlabel="seconds", ylabel="probability", ylim=(0, 1))
-            axes[-1].legend(fontsize="small")
-        figure.suptitle(f"{self.file}{' (SYNTHETIC)' * self.synthetic}")
-        return figure
+        A notebook shows it; ``plot().savefig(path)`` writes it.
+        """
+        from experiments.predict.picture import draw
+
+        return draw(self)

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from datamodules.catalogues.clips.clip_entries import media_of
 from datamodules.entries import Entry
 from datamodules.errors import DataError, MediaError
 from datamodules.media.container import MAX_SECONDS, probe
+from datamodules.media.finder import check_person
+from datamodules.media.people_in_picture import PERSON
 from datamodules.media.segments import Span
 from datamodules.reading.files import plain
 from datamodules.reading.media_files import MediaFiles, kind_of
@@ -22,7 +25,7 @@ from datamodules.reading.numbers import number
 from datamodules.reading.tables import read_table
 
 Row = Mapping[str, Any]
-OF_FILES = ("file", "audio", "start", "end", "text")
+OF_FILES = ("file", "audio", "start", "end", "text", PERSON)
 OF_ARRAYS = ("frames", "fps", "wave", "rate")
 TABLES = (".csv", ".tsv")
 
@@ -82,24 +85,33 @@ def check_row(row: Row, reader: Reader) -> None:
     if unknown := sorted(set(row) - known):
         may = ", ".join([*OF_FILES[1:], *reader.takes, *reader.fields])
         raise DataError(f"{unknown[0]}: nothing of that name is read; a clip may have {may}")
+    if row.get(PERSON):
+        check_person(PERSON, str(row[PERSON]))
+        if not reader.person:
+            raise DataError(f"person {row[PERSON]}: BlazeFace tells people apart, and the faces that this model was "
+                            "trained on were found otherwise; leave it out")  # fmt: skip
     if not any(row.get(name) is not None for name in ("file", "text", "frames", "wave", *reader.takes)):
         raise DataError("no clip: give a file, a text, frames or a wave")
 
 
-def entry_of(row: Row, name: str, reader: Reader, folder: Path) -> tuple[Entry, float]:
+def in_file(row: Row, path: Path) -> Row:
+    """Return what is asked about with its arrays in memory, if it has some, in a file."""
+    if row.get("frames") is None and row.get("wave") is None:
+        return row
+    return {name: value for name, value in row.items() if name not in OF_ARRAYS} | {"file": write_arrays(row, path)}
+
+
+def entry_of(row: Row, name: str, reader: Reader) -> tuple[Entry, float]:
     """Return what is asked about as an entry, and its length in seconds; 0 where that is not known.
 
     Args:
         row: File and what else is known of it.
         name: Its id.
         reader: What the model reads.
-        folder: Where arrays in memory are kept for as long as they are read.
     """
     if (given := reader.given(row, name)) is not None:
         return given, 0.0
     media, problem, seconds = {}, "", 0.0
-    if row.get("frames") is not None or row.get("wave") is not None:
-        row = {**row, "file": write_arrays(row, folder / f"{name}.mkv")}
     if row.get("file") is not None:
         path, part = Path(row["file"]), Span(row.get("start"), row.get("end"))
         try:
@@ -107,7 +119,7 @@ def entry_of(row: Row, name: str, reader: Reader, folder: Path) -> tuple[Entry, 
                 raise MediaError(path, "neither video, sound nor picture, by the ending of its name")
             media = media_of(path, Path(row.get("audio") or path), part, str, search=True)
             if kind_of(path) != "picture":
-                whole = probe(path).seconds
+                whole = _length(path, path.stat().st_mtime_ns if path.exists() else 0)
                 seconds = (whole if part.end is None else part.end) - (part.start or 0.0)
                 if seconds > MAX_SECONDS:
                     raise MediaError(path, f"lasts {seconds:.0f} s; at most {MAX_SECONDS:.0f} s are read: give a part "
@@ -120,8 +132,16 @@ def entry_of(row: Row, name: str, reader: Reader, folder: Path) -> tuple[Entry, 
     columns = {
         f"meta_{field}": str(row.get(field, row.get(field.removeprefix("speaker_"), ""))) for field in reader.fields
     }
+    if row.get(PERSON):
+        columns[PERSON] = str(row[PERSON])
     told = plain(str(row.get("file") or row.get("text", ""))[:200])
     return Entry(name, name=told, media=media, texts=texts, columns=columns, problem=problem), max(0.0, seconds)
+
+
+@lru_cache(maxsize=4)
+def _length(path: Path, _: int) -> float:
+    """Return how long a file is, as it is at a time: windows of it ask one after the other."""
+    return probe(path).seconds
 
 
 def unknown_values(entry: Entry, reader: Reader) -> dict[str, str]:

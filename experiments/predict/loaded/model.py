@@ -1,6 +1,7 @@
 """A trained model that is asked about raw files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, overload
@@ -13,13 +14,17 @@ from datamodules.asked import stretches
 from datamodules.asking.kinds import reader_of
 from datamodules.entries import Entry
 from datamodules.errors import DataError
+from datamodules.media.people_in_picture import PERSON
 from datamodules.shapes.grids.window_rules import FPS
 from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
 from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.checkpoint import about, build_model, check_fit, open_checkpoint
-from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, unknown_values
+from experiments.predict.loaded.checkpoint import about, build_model, check_fit
+from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, in_file, unknown_values
+from experiments.predict.loaded.windows import joined, windows_of
+from experiments.predict.picture import frames_seen
+from experiments.results.opened.checkpoint import open_checkpoint
 from lightning_modules.nn.metrics import class_scores
 
 BATCH = 8
@@ -64,26 +69,54 @@ class Model:
         self.temperature: float | None = self.about["calibration"].get("temperature")
 
     @overload
-    def __call__(self, clip: str | Path | Row | None = None, **known: Any) -> Answer: ...
+    def __call__(
+        self,
+        clip: str | Path | Row | None = None,
+        *,
+        window: float | None = None,
+        hop: float | None = None,
+        **known: Any,
+    ) -> Answer: ...
 
     @overload
-    def __call__(self, clip: Sequence[str | Path | Row], **known: Any) -> list[Answer]: ...
+    def __call__(
+        self, clip: Sequence[str | Path | Row], *, window: float | None = None, hop: float | None = None, **known: Any
+    ) -> list[Answer]: ...
 
-    def __call__(self, clip: Any = None, **known: Any) -> Answer | list[Answer]:
+    def __call__(
+        self, clip: Any = None, *, window: float | None = None, hop: float | None = None, **known: Any
+    ) -> Answer | list[Answer]:
         """Answer about a clip, or about several.
 
         Args:
             clip: A file; or what is known of a clip by name, as a mapping: ``file``, and what `known` may be; or a list
                 of these.
+            window: Seconds of the windows that a longer file is cut into; by the recipe where not given.
+            hop: Seconds from one window to the next.
             **known: ``text``; ``start`` and ``end`` of a part in seconds; ``audio``, a file of the sound where it is
                 another one; what `fields` lists; arrays in place of a file: ``frames`` uint8 ``(T, H, W, 3)`` with
-                ``fps``, ``wave`` float ``(S,)`` with ``rate``.
+                ``fps``, ``wave`` float ``(S,)`` with ``rate``; of models of features ``features``, arrays or files by
+                modality; of models of dialogues ``dialogue``, the turns up to the one that is asked about.
 
         Returns:
             An answer, or a list of them, of which some may have a ``problem``.
 
         Raises:
             ValueError: There is no answer about the one clip.
+
+        Example:
+            >>> import affectzoo, numpy
+            >>> model = affectzoo.load("runs/cfnsr")
+            >>> whole, part = model(["clip.mp4", {"file": "clip.mp4", "start": 0.2, "end": 2.9}])
+            >>> f"{part.seconds:.1f}"
+            '2.7'
+            >>> wave = 0.1 * numpy.sin(numpy.arange(48000) / 20)
+            >>> heard = model(wave=wave, rate=16000)
+            >>> list(heard.missing)
+            ['video']
+            >>> frames = numpy.zeros((75, 120, 160, 3), numpy.uint8)
+            >>> model(frames=frames, fps=25, wave=wave, rate=16000).seconds
+            3.0
         """
         several = isinstance(clip, Sequence) and not isinstance(clip, str)
         asked = clip if several else [clip]
@@ -92,27 +125,49 @@ class Model:
         ]
         for row in rows:
             check_row(row, self.reader)
-        found = list(self.answers(rows))
+        found = list(self.answers(rows, window=window, hop=hop))
         if several:
             return found
         if found[0].problem:
             raise DataError(f"{found[0].file}: {found[0].problem}")
         return found[0]
 
-    def answers(self, rows: Sequence[Row], batch_size: int = BATCH, workers: int = 1) -> Iterator[Answer]:
-        """Yield the answer about every clip, in order; few clips are held at a time.
+    def answers(
+        self,
+        rows: Sequence[Row],
+        batch_size: int = BATCH,
+        workers: int = 1,
+        window: float | None = None,
+        hop: float | None = None,
+    ) -> Iterator[Answer]:
+        """Yield the answer about every clip, in order; few clips, or windows of a long one, are held at a time.
 
         Args:
             rows: What is known of each.
             batch_size: Clips, or their frames or windows, that the model sees at once.
             workers: Processes that decode.
+            window: Seconds of the windows that a longer file is cut into; by the recipe where not given.
+            hop: Seconds from one to the next.
         """
         with folder_for_arrays() as folder:
-            made = [entry_of(row, str(place), self.reader, Path(folder)) for place, row in enumerate(rows)]
-            seconds = {entry.id: length for entry, length in made}
-            for entry, answer in self.of_entries([entry for entry, _ in made], batch_size, workers):
-                told = {**answer.missing, **unknown_values(entry, self.reader)}
-                yield Answer(**{**vars(answer), "missing": told, "seconds": seconds[entry.id]})
+            clips = [in_file(row, Path(folder) / f"{place}.mkv") for place, row in enumerate(rows)]
+            parts = [windows_of(row, self.reader, window, hop) for row in clips]
+            found = self.of_parts([part for own in parts for part in own], batch_size, workers)
+            for row, own in zip(clips, parts, strict=True):
+                said = islice(found, len(own))
+                yield self.joined(row, own, [one if len(own) == 1 else one.lean() for one in said])
+
+    def joined(self, row: Row, parts: Sequence[Row], answers: Sequence[Answer]) -> Answer:
+        """Return the answer about a clip that those about its windows make."""
+        return joined(row, parts, answers, self.about["calibration"])
+
+    def of_parts(self, rows: Sequence[Row], batch_size: int = BATCH, workers: int = 1) -> Iterator[Answer]:
+        """Yield the answer about every clip, or window of one, in order; the windows of a file are read in one pass."""
+        made = [entry_of(row, str(place), self.reader) for place, row in enumerate(rows)]
+        seconds = {entry.id: length for entry, length in made}
+        for entry, answer in self.of_entries([entry for entry, _ in made], batch_size, workers):
+            told = {**answer.missing, **unknown_values(entry, self.reader)}
+            yield replace(answer, missing=told, seconds=seconds[entry.id])
 
     def of_entries(
         self, entries: Sequence[Entry], batch_size: int = BATCH, workers: int = 1
@@ -120,11 +175,16 @@ class Model:
         """Yield every entry with the answer about it, in order."""
         pairs = zip(entries, self.reader.prepare(entries, workers), strict=True)
         while part := list(islice(pairs, batch_size)):
-            usable = [pair for pair in part if not pair[1].reason]
-            found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
-            for entry, prepared in part:
-                answer = found.get(entry.id) or self._none(entry, prepared.reason)
-                yield entry, answer
+            yield from self.of_prepared(part, batch_size)
+
+    def of_prepared(
+        self, pairs: Sequence[tuple[Entry, Prepared]], batch_size: int = BATCH
+    ) -> Iterator[tuple[Entry, Answer]]:
+        """Yield every entry whose arrays are made with the answer about it, in order."""
+        usable = [pair for pair in pairs if not pair[1].reason]
+        found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
+        for entry, prepared in pairs:
+            yield entry, found.get(entry.id) or self._none(entry, prepared.reason)
 
     def _none(self, entry: Entry, problem: str, **more: Any) -> Answer:
         return Answer(entry.name, problem=problem, synthetic=self.about["synthetic"], **more)
@@ -170,9 +230,13 @@ class Model:
             one: dict[str, Any] = {part: {key: float(of[row]) for key, of in by.items()} for part, by in found.items()}
             one["there"] = {key for key, mask in batch["mask"].items() if mask[row]}
             one["span"] = name.rpartition("@")[2]
-            attention = aux.get("attention")
-            one["attention"] = attention[row].float().cpu().numpy() if isinstance(attention, Tensor) else None
-            said.append(one)
+            said.append(one | {"attention": None, "seen": None})
+        if isinstance(attention := aux.get("attention"), Tensor) and not hasattr(data, "grid"):
+            seen = frames_seen(batch, attention)
+            for row, one in enumerate(said):
+                if one["there"] >= {"video"} & set(self.modalities):  # what would be looked at
+                    one["attention"] = attention[row].float().cpu().numpy()
+                    one["seen"] = None if seen is None else seen[row]
         return said
 
     def _joined(self, entry: Entry, prepared: Prepared, data: Any, said: list[dict[str, Any]]) -> Answer:
@@ -208,9 +272,18 @@ class Model:
             missing=missing,
             face=float(np.concatenate(certain).mean()) if certain else None,
             attention=said[0]["attention"] if len(said) == 1 else None,
-            over_time=tuple(_timed(one) for one in said) if hasattr(data, "grid") else (),
+            seen=said[0]["seen"] if len(said) == 1 else None,
+            **self._whose(entry, prepared),
+            over_time=tuple(_timed(one, prepared) for one in said) if hasattr(data, "grid") else (),
             synthetic=self.about["synthetic"],
         )
+
+    def _whose(self, entry: Entry, prepared: Prepared) -> dict[str, Any]:
+        """Return which of how many people it is of, where there are several."""
+        number, people = prepared.person or (0, 0)
+        rule = entry.columns.get(PERSON) or self.reader.person
+        why = "" if rule.isdecimal() else f", the {'most ' if rule == 'central' else ''}{rule}"
+        return {"person": f"{number or 'one'} of {people}{why}" if people > 1 else "", "people": people}
 
     def _why_none(self, data: Any, prepared: Prepared) -> str:
         """Return why there is no frame or window of a clip."""
@@ -221,8 +294,11 @@ class Model:
         return f"too little of {' and '.join(self.modalities)} is seen in it"
 
 
-def _timed(one: dict[str, Any]) -> dict[str, Any]:
-    """Return start, end and probabilities of a frame or window, by its id."""
+def _timed(one: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
+    """Return what is said of a frame or window, with its start and end by its id."""
     start, _, end = one["span"].partition("-")
     begin = float(start)
-    return {"start": begin, "end": float(end) if end else begin + 1 / FPS, "probabilities": one["probabilities"]}
+    until = float(end) if end else begin + 1 / FPS
+    certain = prepared.arrays.get("face_confidence", np.empty(0))[round(begin * FPS) : round(until * FPS)]
+    said = {name: one[name] for name in ("probabilities", "weights", "values")}
+    return {"start": begin, "end": until, **said, "face": float(certain.mean()) if len(certain) else None}

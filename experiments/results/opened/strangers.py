@@ -1,5 +1,6 @@
 """What a folder or a checkpoint of anybody is looked at for, before any of it is used."""
 
+import math
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -7,14 +8,28 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from datamodules.errors import DataError
 from datamodules.reading.names import UNSHOWN
+from datamodules.reading.plain_json import read_object
 from experiments.errors import UsageError
+from experiments.results.checkpoints import CALIBRATION
+from tensor_files import archive_digest
 
 LARGEST_JSON = 1 << 26  # bytes; the tokenizer of a large vocabulary has half of it
 MOST_VALUES = 200_000  # of the arguments of a model
 MOST_DESCRIBED = 1 << 22  # of a description, which has the statistics of features
+# Least and greatest value of what a calibration tells.
+_CALIBRATED = {
+    "temperature": (math.exp(-4.01), math.exp(4.01)),
+    "ece": (0, 1),
+    "ece_calibrated": (0, 1),
+    "threshold": (0, 1),
+    "clips": (1, math.inf),
+}
 DEPTH = 100
 LARGEST_INPUT = 1 << 26  # values of a modality of one clip
 MOST_STEPS = 20_000  # calls of torch while a model is built, and a hundred more for each of its tensors
@@ -121,6 +136,63 @@ def without_places(value: Any) -> Any:
         kept = {name: of for name, of in value.items() if name not in ("_name_or_path", "name_or_path")}
         return {name: None if name == "weights" else without_places(of) for name, of in kept.items()}
     return [without_places(of) for of in value] if isinstance(value, list | tuple) else value
+
+
+def check_weights(weights: dict[str, Tensor], path: Path) -> None:
+    """Refuse weights of a file that are no plain tensors, more than it holds, or not finite.
+
+    Raises:
+        UsageError: They are.
+    """
+    size = path.stat().st_size
+    if strange := [name for name, of in weights.items() if not _is_plain(of) or of.nbytes > size]:
+        raise UsageError(f"{path}: its weights are damaged: {strange[0]} is no plain tensor that the file can hold")
+    odd = [name for name, of in weights.items() if of.is_floating_point() and not of.isfinite().all()]
+    if odd:
+        raise UsageError(f"{path}: its weights are damaged: {odd[0]} holds NaN or infinite values")
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    odd = tensor.is_meta or tensor.is_quantized or tensor.is_nested or tensor.is_complex()
+    return tensor.layout == torch.strided and not odd
+
+
+def check_kinds(wanted: Mapping[str, Tensor], weights: dict[str, Tensor]) -> None:
+    """Refuse whole numbers where a model has others, or the other way round; floats of another width are converted."""
+    for name, own in wanted.items():
+        given = weights.get(name, own)
+        if given.dtype != own.dtype and not (given.is_floating_point() and own.is_floating_point()):
+            raise UsageError(f"{name} is {given.dtype}, the model has {own.dtype}")
+
+
+def calibration_beside(checkpoint: Path) -> dict[str, Any]:
+    """Return the calibration that lies beside a checkpoint, if it is of that checkpoint; else nothing.
+
+    Raises:
+        UsageError: It is damaged.
+    """
+    path = checkpoint.with_name(CALIBRATION)
+    if not path.exists():
+        return {}
+    try:
+        found = read_object(own_file(path.parent, CALIBRATION, LARGEST_JSON), "delete it")
+    except DataError as error:
+        raise UsageError(str(error)) from error
+    return check_calibration(found, path) if found.get("checkpoint") == archive_digest(checkpoint) else {}
+
+
+def check_calibration(found: Any, path: Path) -> dict[str, Any]:
+    """Return a calibration of anybody, what is known of it alone.
+
+    Raises:
+        UsageError: It is none: a temperature that no fit gives, an error or a threshold that is no share.
+    """
+    numbers = {name: found.get(name) for name in _CALIBRATED} if isinstance(found, dict) else {}
+    for name, (least, most) in _CALIBRATED.items():
+        value = numbers.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            raise UsageError(f"{path}: its calibration is damaged: {name} is {str(value)[:40]}; fit the model again")
+    return {**numbers, "split": str(found.get("split"))}
 
 
 class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
