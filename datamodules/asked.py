@@ -182,6 +182,12 @@ class _Asked:
         self.store, self.vocabularies = store, vocabularies
         super().__init__(str(store.folder), store="prepared", **options)  # type: ignore[call-arg]
 
+    def everything(self) -> ClipDataset:
+        """Return all clips of a shape that has no frames or windows."""
+        rows = np.arange(len(self.store))
+        found: ClipDataset = self.clips(rows, torch.zeros(len(rows)))  # type: ignore[attr-defined]
+        return found
+
     def open_grid(self) -> Grid:
         """Return the videos, as if every step had a label."""
         count, store = len(self.store), self.store
@@ -197,8 +203,8 @@ class _Asked:
 def stretches(data: Any) -> tuple[ClipDataset, np.ndarray]:
     """Return everything that a DataModule of `Reader.read` has to say, and which entry each of it is of, ``(N,)``."""
     if not isinstance(data, GridDataModule):
-        rows = np.arange(len(data.store))
-        return data.clips(rows, torch.zeros(len(rows))), rows
+        found = data.everything()
+        return found, found.rows
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out is told by clip
         found = data.stretches("test")

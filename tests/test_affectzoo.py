@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from conftest import stand_in
 
 import affectzoo
+import cli
 from experiments.errors import UsageError
 from lightning_modules.cfnsr import CFNSR
 from lightning_modules.nn.backbones import MFCCNet
@@ -87,9 +89,20 @@ def test_what_the_readme_asks_is_answered(here, capsys):
     assert (here / "answer.png").stat().st_size > 5000
 
 
+def test_what_the_demo_says_at_its_end_can_be_typed(here, capsys):
+    section = README[README.index("## Ask it about a clip") :]
+    (line,) = re.findall(r"^python cli\.py (predict .*)$", section[: section.index("\n## ")], re.MULTILINE)
+    assert f".venv/bin/python cli.py {line}".removesuffix(" --plots") in (ROOT / "Makefile").read_text().replace(
+        "$(CLI)", ".venv/bin/python cli.py"
+    )
+    assert cli.main(shlex.split(line)) == 0
+    assert "pictures: answers/plots" in capsys.readouterr().out
+    assert len(list(here.glob("answers/plots/*.png"))) == len(list((here / CLIP).parent.glob("*.mp4")))
+
+
 def test_what_the_page_of_answers_types_can_be_typed(here):
     (block,) = python_of((ROOT / "docs" / "predict.md").read_text(encoding="utf-8"))
-    for name in "ab":
+    for name in ("a", "b", "talk"):
         shutil.copy(here / "clip.mp4", here / f"{name}.mp4")
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (75, 48, 64, 3), dtype=np.uint8)
@@ -150,8 +163,8 @@ answer.lable
 """
     (tmp_path / "snippet.py").write_text(lines)
     mypy = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports", "--config-file", "",
-            "--follow-imports", "silent", str(tmp_path / "snippet.py")]  # fmt: skip
-    told = subprocess.run(mypy, cwd=ROOT, capture_output=True, text=True).stdout
+            "--cache-dir", ".mypy_cache/snippet", "--follow-imports", "silent"]  # fmt: skip
+    told = subprocess.run([*mypy, str(tmp_path / "snippet.py")], cwd=ROOT, capture_output=True, text=True).stdout
     assert 'Revealed type is "str"' in told
     assert 'Revealed type is "dict[str, float]"' in told
     assert "ndarray[" in told

@@ -8,7 +8,7 @@ import torch
 from matplotlib.text import Text
 
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.picture import MOST, SIDE, frames_seen
+from experiments.predict.picture import MOST, SIDE, frames_seen
 
 ANSWER = Answer("folder/clip.mp4", "calm", {"calm": 0.75, "$angry$": 0.25}, synthetic=True)
 TIMES = tuple(

@@ -11,8 +11,11 @@ import torch
 
 import affectzoo
 import cli
+from datamodules.asking.kinds import reader_of
+from datamodules.catalogues.vgaf.layout import KINDS
 from datamodules.errors import DataError
 from datamodules.reading.feature_csv import choose_columns
+from datamodules.vgaf import VGAFDataModule
 from experiments.errors import UsageError
 
 
@@ -193,3 +196,26 @@ def test_sound_is_no_feature_where_no_recipe_is_known(trained, ravdess_voice):
     model = affectzoo.load(trained("ravdess_features", "honest"))
     with pytest.raises(DataError, match=r"holds no features; the model reads video \(35\), audio \(13, 212\)"):
         model(next(ravdess_voice.glob("speech_16k/*/*.wav")))
+
+
+def test_tensors_of_vgaf_made_elsewhere_are_read_as_in_training(vgaf, tmp_path):
+    for name in ("Train_labels.txt", "Val_labels.txt", "SYNTHETIC"):
+        shutil.copy(vgaf / name, tmp_path / name)
+    shutil.copytree(vgaf / "VGAF_Tensors_all_5", tmp_path / "VGAF_Tensors_all_5")
+    data = VGAFDataModule(str(tmp_path), protocol="honest")
+    assert not data.prepared_by
+    clips = data.dataset("test")
+    wanted = data.on_after_batch_transfer(clips.__getitems__(list(range(len(clips)))), 0)
+    reader = reader_of(json.loads(json.dumps(data.state_dict())))
+    rows = []
+    for clip in (data.clips[row] for row in clips.rows):
+        files = {name: clip.place(tmp_path, 5) / clip.file(kind, 5) for name, kind in KINDS.items()}
+        for name, file in files.items():
+            assert reader.rows(file)[0]["features"].keys() == {name}
+        rows.append({"features": files})
+    entries = [reader.given(row, str(place)) for place, row in enumerate(rows)]
+    found = reader.read(entries, list(reader.prepare(entries)))
+    batch = found.on_after_batch_transfer(found.everything().__getitems__(list(range(len(rows)))), 0)
+    for name in ("video", "audio"):
+        torch.testing.assert_close(batch[name], wanted[name], rtol=0, atol=0)
+        assert torch.equal(batch["mask"][name], wanted["mask"][name])

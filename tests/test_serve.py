@@ -24,7 +24,7 @@ from starlette.testclient import TestClient
 import cli
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.model import Model
-from experiments.serve.asked.held import Clip, Shelf
+from experiments.serve.asked.held import Clip, Part, Shelf
 from experiments.serve.asked.limits import Limits
 from experiments.serve.asked.said import Said, html_of, html_of_problem
 from experiments.serve.asked.service import Service
@@ -249,7 +249,7 @@ def test_the_page_asks_about_a_clip_that_is_held(asked, clip):
 
 
 def test_clips_are_kept_for_a_while_and_not_too_many():
-    part = (None, SimpleNamespace(arrays={"video": np.zeros(600_000, np.uint8)}))
+    part = Part((), ((None, SimpleNamespace(arrays={"video": np.zeros(600_000, np.uint8)})),))
     shelf = Shelf(0.2, 1)
     first, second = shelf.put(Clip("a", 1, (part,))), shelf.put(Clip("b", 1, (part,)))
     assert shelf.get(first) is None

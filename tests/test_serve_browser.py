@@ -87,7 +87,6 @@ def test_what_is_switched_off_changes_the_answer_and_back(open_page):
     page.get_by_label("audio", exact=True).uncheck()
     playwright.expect(page.locator("#az-out")).to_contain_text("without audio: switched off", timeout=MINUTE)
     page.get_by_label("audio", exact=True).check()
-    playwright.expect(page.locator("#az-out")).not_to_contain_text("switched off\n", timeout=MINUTE)
     page.wait_for_function("whole => document.querySelector('#az-out').innerText === whole", arg=whole, timeout=MINUTE)
 
 

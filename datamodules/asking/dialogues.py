@@ -47,7 +47,7 @@ class DialogueReader(Reader):
         asked = []
         for name, rows in found.items():
             if TURN in table.names:
-                rows.sort(key=lambda row: number(row[TURN], f"{row.where}: {TURN}"))
+                rows.sort(key=_place)
             turns = [_turn(row, path.parent) for row in rows]
             for place, turn in enumerate(turns):
                 if turn.get(ROLE, ROLES[0]) == ROLES[0]:
@@ -90,6 +90,13 @@ class DialogueReader(Reader):
         said = str(turn.get("text") or "")
         words = {view.text: said for view in self.views.values() if hasattr(view, "text")} if said else {}
         return Entry(id, media=_media(turn), texts={"role": role, **words})
+
+
+def _place(row: Row) -> float:
+    place = number(row[TURN], f"{row.where}: {TURN}")
+    if place is None:
+        raise DataError(f"{row.where}: {TURN} is empty; number the turns, or leave out the column")
+    return place
 
 
 def _turn(row: Row, folder: Path) -> dict[str, Any]:

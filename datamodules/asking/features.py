@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from datamodules.asked import Reader
 from datamodules.asking.clip_features import FEATURES, ClipFeatures
 from datamodules.base import EmotionDataModule
-from datamodules.batches import Batch, ClipDataset
+from datamodules.batches import Batch, ClipDataset, zero_absent
 from datamodules.entries import Entry
 from datamodules.errors import DataError
 from datamodules.reading.feature_kinds import FeatureKinds
 from datamodules.reading.media_files import kind_of
 from datamodules.shapes.feature_tables import Table, scaled
+from datamodules.shapes.kinds.whole_frames import normalised
 from datamodules.shapes.precomputed import PrecomputedTensorDataModule
 from datamodules.shapes.sequences import Sequences
 from datamodules.store.making import Prepared
@@ -103,7 +103,7 @@ class FeatureReader(Reader):
             steps = name in kinds.sequences
             table = Sequences(items, kinds.axis(name), kinds.steps.get(name)) if steps else torch.stack(items)
             tables[name] = scaled(table, kinds.statistics.get(name), np.flatnonzero(there[name]))
-        return _Asked([entry.id for entry in entries], tables, there)
+        return _Asked([entry.id for entry in entries], tables, there, kinds.normalization)
 
 
 class _Asked(PrecomputedTensorDataModule):
@@ -113,19 +113,30 @@ class _Asked(PrecomputedTensorDataModule):
         ids: Of the clips.
         tables: Their features by modality.
         there: Which clips have a modality, bool ``(N,)``.
+        frames: Normalization of pixels, where these are frames and spectrograms; empty for other features.
     """
 
-    def __init__(self, ids: list[str], tables: dict[str, Table], there: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self, ids: list[str], tables: dict[str, Table], there: dict[str, np.ndarray], frames: Any = ""
+    ) -> None:
         EmotionDataModule.__init__(self, "the files asked about")
-        self.store, self.tables, self.there = ids, tables, there
-        self.modalities = list(tables)
+        self.ids, self.tables, self.there = ids, tables, there
+        self.modalities, self.frames = list(tables), frames
 
-    def clips(self, rows: np.ndarray, targets: Tensor) -> ClipDataset:
-        """Return clips as a dataset."""
-        return ClipDataset(self, rows, self.store, self.store, targets)
+    def everything(self) -> ClipDataset:
+        """Return all clips."""
+        return ClipDataset(self, np.arange(len(self.ids)), self.ids, self.ids, torch.zeros(len(self.ids)))
 
     def fill(self, batch: Batch, rows: np.ndarray) -> None:
         """Add the features, zeros where a clip has none."""
         for modality, there in self.there.items():
             batch["mask"][modality] &= torch.from_numpy(there[rows])
         super().fill(batch, rows)
+        if self.frames and "audio" in self.tables:  # a silent clip says nothing
+            batch["mask"]["audio"] &= batch["audio"].flatten(1).any(1)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Convert frames to the model's input on its device; absent clips stay zeros."""
+        if not self.frames or "video" not in self.tables:
+            return batch
+        return {**batch, "video": zero_absent(normalised(batch["video"], self.frames), batch["mask"]["video"])}

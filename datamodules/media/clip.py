@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from datamodules.errors import MediaError
 from datamodules.media.container import MAX_SECONDS, check_file, check_whole, open_media, streams_of, too_long
-from datamodules.media.film import Decoder, Film
+from datamodules.media.films.film import Decoder, Film
 from datamodules.media.part import Part, PartPackets, part_packets
 from datamodules.media.pictures import read_picture
 from datamodules.media.sound import read_audio

@@ -10,6 +10,7 @@ import numpy as np
 
 from datamodules.errors import DataError
 
+NORMALIZATIONS = {name: name for name in ("", "none", "half", "imagenet")}
 LARGEST = 1 << 26  # values of a modality of one clip, but for its steps
 FLOATS = ("float16", "float32", "float64")
 
@@ -29,6 +30,7 @@ class FeatureKinds:
         steps: Number of steps that clips of a modality are cut to.
         statistics: Mean and deviation, float64, that what is standardized is centred and scaled by.
         told: Tool, unit, columns by modality, as far as a file said so.
+        normalization: Of pixels, where ``video`` is whole frames and ``audio`` spectrograms; empty for other features.
     """
 
     sources: dict[str, str]
@@ -41,6 +43,7 @@ class FeatureKinds:
     steps: dict[str, int]
     statistics: dict[str, tuple[np.ndarray, np.ndarray]]
     told: Mapping[str, Any]
+    normalization: str = ""
 
     @classmethod
     def restored(cls, options: Mapping[str, Any], told: Any) -> "FeatureKinds":
@@ -51,15 +54,19 @@ class FeatureKinds:
         """
         try:
             names = list(options["modalities"])
+            statistics = options["statistics"].items()
             found = cls(
-                {name: _inside(options["sources"][name]) for name in names},
-                {name: [int(size) for size in options["sizes"][name]] for name in names},
-                *(frozenset(options[of]) for of in ("sequences", "time_last", "bytes")),
-                {name: list(map(str, of)) for name, of in options["columns"].items()},
-                float(options["confidence"]),
-                {name: int(of) for name, of in options["steps"].items()},
-                {name: (np.array(of[0], float), np.array(of[1], float)) for name, of in options["statistics"].items()},
-                {name: dict(of) for name, of in (told or {}).items()},
+                sources={name: _inside(options["sources"][name]) for name in names},
+                sizes={name: [int(size) for size in options["sizes"][name]] for name in names},
+                sequences=frozenset(options["sequences"]),
+                last=frozenset(options["time_last"]),
+                bytes=frozenset(options["bytes"]),
+                columns={name: list(map(str, of)) for name, of in options["columns"].items()},
+                confidence=float(options["confidence"]),
+                steps={name: int(of) for name, of in options["steps"].items()},
+                statistics={name: (np.array(of[0], float), np.array(of[1], float)) for name, of in statistics},
+                told={name: dict(of) for name, of in (told or {}).items()},
+                normalization=NORMALIZATIONS[options.get("normalization", "")],
             )
             fits = all(size >= 0 and math.prod(of) <= LARGEST for of in found.sizes.values() for size in of)
             fits &= all(found._fits(name, part) for name, of in found.statistics.items() for part in of)

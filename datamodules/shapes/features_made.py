@@ -1,5 +1,6 @@
-"""What made the features of an index, as far as a manifest beside it tells: files, and a recipe of some."""
+"""What features are and what made them: as a checkpoint keeps it, and as a manifest beside an index tells it."""
 
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +38,29 @@ def recipe_of(index: Path, manifest: dict[str, Any]) -> dict[str, Any]:
             if found["fingerprint"] == fingerprint:
                 return dict(found["settings"])
     return {}
+
+
+def features_reading(
+    shapes: Mapping[str, list[int]],
+    sources: Mapping[str, str],
+    bytes: Sequence[str],
+    views: Collection[str] = (),
+    **more: Any,
+) -> dict[str, Any]:
+    """Return how features of a clip are read, as plain values (`EmotionDataModule.reading`).
+
+    Args:
+        shapes: Of a clip's array by modality; 0 steps where their number is its own.
+        sources: Where each modality lies, see `FeatureFiles`.
+        bytes: Modalities that are stored as bytes.
+        views: Names of the arrays that a recipe makes.
+        **more: Further attributes of `FeatureKinds`.
+    """
+    arrays = {name: source.partition(":")[2] or name for name, source in sources.items()}
+    nothing = {"columns": {}, "confidence": 0.0, "steps": {}, "time_last": [], "sequences": [], "statistics": {}}
+    options = {"modalities": list(sources), "sources": dict(sources), "arrays": arrays, "sizes": dict(shapes)}
+    return {
+        "data": "PrecomputedTensorDataModule",
+        "options": {**nothing, **options, "bytes": list(bytes), **more},
+        "arrays": [array for array in arrays.values() if array in views],
+    }

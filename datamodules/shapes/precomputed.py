@@ -24,7 +24,7 @@ from datamodules.reading.names import check_name
 from datamodules.reading.provenance import NAME, check_columns, told_of
 from datamodules.reading.stand_in import STAND_IN
 from datamodules.shapes.feature_tables import Statistics, Table, dense_table, fitted, scaled, sequence_table
-from datamodules.shapes.features_made import read_feature_manifest, recipe_of
+from datamodules.shapes.features_made import features_reading, read_feature_manifest, recipe_of
 from datamodules.shapes.sequences import Sequences
 from datamodules.shapes.speakers import clips_of_speakers, refuse_to_standardize
 from error_texts import first_names
@@ -161,22 +161,18 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """What features of a clip are like, and what training fitted; empty where they need others of their speaker."""
         if self.transductive:
             return {}
-        tables, views = self.tables, self.prepared_by.get("views", {})
-        options = {
-            "modalities": list(self.modalities),
-            "sources": dict(self.features),
-            "arrays": {name: source.partition(":")[2] or name for name, source in self.features.items()},
-            "columns": self.files.chosen if isinstance(self.files, FeatureFiles) else {},
-            "confidence": self.confidence,
-            "steps": self.steps,
-            "time_last": self.time_last,
-            "sizes": self.input_shapes,
-            "sequences": [name for name, table in tables.items() if isinstance(table, Sequences)],
-            "bytes": sorted(self.bytes),
-            "statistics": {name: [of.tolist() for of in found] for name, found in self.statistics.items()},
-        }
-        arrays = [name for name in options["arrays"].values() if name in views]
-        return {"data": PrecomputedTensorDataModule.__name__, "options": options, "arrays": arrays}
+        return features_reading(
+            self.input_shapes,
+            sources=dict(self.features),
+            columns=self.files.chosen if isinstance(self.files, FeatureFiles) else {},
+            confidence=self.confidence,
+            steps=self.steps,
+            time_last=self.time_last,
+            sequences=[name for name, table in self.tables.items() if isinstance(table, Sequences)],
+            bytes=sorted(self.bytes),
+            statistics={name: [of.tolist() for of in found] for name, found in self.statistics.items()},
+            views=self.prepared_by.get("views", {}),
+        )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuse a checkpoint of other classes; warn of one that was trained on features made in another way."""

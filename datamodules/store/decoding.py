@@ -11,11 +11,11 @@ from av.video.frame import VideoFrame
 from datamodules.entries import Entry, Media
 from datamodules.errors import MediaError
 from datamodules.media.clip import Clip, clip_of, read_clip
+from datamodules.media.films.one_pass import ClipStream
 from datamodules.media.frames import to_rgb
 from datamodules.media.grid_frames import GridStream, grid_frames
 from datamodules.media.part import Part
 from datamodules.media.pictures import frames_at, read_picture
-from datamodules.media.stream import ClipStream
 from datamodules.views.base import Maker, Times, Want
 
 STILLS_A_JOB = 32  # of one video

@@ -10,10 +10,10 @@ import yaml
 
 from datamodules.errors import DataError
 from experiments.predict.legend import legend
-from experiments.predict.loaded.checkpoint import Checkpoint
 from experiments.predict.loaded.model import Model
 from experiments.results.cell import Cell, read_cell, read_result
 from experiments.results.needs import recorded_request
+from experiments.results.opened.checkpoint import Checkpoint
 from experiments.scores.run_score import Scored, score_classes, score_values
 from experiments.settings.config import PROJECT
 

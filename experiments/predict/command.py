@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -109,14 +108,7 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
     clips = [windows_of(row, model.reader, args.window, args.hop) for row in rows]
     parts = [part for own in clips for part in own]
     with Record(args.out, model.digest) as record:
-        known = [record.find(part) for part in parts]
-        if args.plots:  # what is drawn of a single part, its attention, is not in the record
-            drawn = [drawing(args.out, part) for part in parts]
-            alone = [len(own) == 1 for own in clips for _ in own]
-            known = [
-                of if of is None or of.problem or not one or path.exists() else None
-                for of, one, path in zip(known, alone, drawn, strict=True)
-            ]
+        known = [answer for row, own in zip(rows, clips, strict=True) for answer in _known(record, row, own, args)]
         left = [part for part, answer in zip(parts, known, strict=True) if answer is None]
         unit = "clip" if len(parts) == len(rows) else "window"
         if len(left) < len(parts):
@@ -131,27 +123,36 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
                         answer = next(fresh)
                         record.add(part, answer)
                         bar.update()
-                    said.append(answer)
+                    said.append(answer if len(own) == 1 else answer.lean())
                 answer = model.joined(row, own, said)
                 if not counts:
                     bar.write(f"{answer}")
                     _draw(answer, row, args)
-                answers.append(replace(answer, attention=None, seen=None))  # of many clips they would be much
+                answers.append(answer.lean())
         return answers
 
 
 def drawing(out: Path, row: Row, folder: str = "plots", ending: str = "png") -> Path:
     """Return the file of the picture of an answer, named after the clip and what is asked about it."""
-    name = Path(str(row.get("file") or "text")).stem[:60]
+    person = f"-person{row[PERSON]}" if str(row.get(PERSON, "")).isdecimal() else ""
+    name = f"{Path(str(row.get('file') or 'text')).stem[:60]}{person}"
     return out / folder / f"{name}-{sha256(question(row).encode()).hexdigest()[:8]}.{ending}"
 
 
-def _draw(answer: Answer, row: dict[str, Any], args: Any) -> None:
+def _draw(answer: Answer, row: Row, args: Any) -> None:
     """Write the course of an answer as a table, and its picture if that is asked for."""
     if answer.over_time:
         write_atomic(drawing(args.out, row, "curves", "csv"), _curve(answer))
-    if args.plots and not answer.problem and not drawing(args.out, row).exists():
+    if args.plots and not answer.problem and (answer.over_time or not drawing(args.out, row).exists()):
         save(answer.plot(), drawing(args.out, row), synthetic=False)  # it has its stamp
+
+
+def _known(record: Record, row: Row, parts: Sequence[Row], args: Any) -> list[Answer | None]:
+    """Return the answers that are there; not that of a clip still without its picture, as what it looked at is not."""
+    found = [record.find(part) for part in parts]
+    if args.plots and len(parts) == 1 and found[0] and not (found[0].problem or drawing(args.out, row).exists()):
+        return [None]
+    return found
 
 
 def _curve(answer: Answer) -> str:

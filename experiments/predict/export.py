@@ -15,9 +15,10 @@ from datamodules.reading.files import sha256_file
 from experiments.predict import onnx
 from experiments.predict.card import card, pictures_of
 from experiments.predict.hub import check_hub, push
-from experiments.predict.loaded.checkpoint import CONFIG, OF_TRAINING, PREPROCESSING, SCHEMA, WEIGHTS, open_checkpoint
+from experiments.predict.loaded.checkpoint import OF_TRAINING
 from experiments.predict.loaded.model import Model
-from experiments.predict.loaded.strangers import without_places
+from experiments.results.opened.checkpoint import CONFIG, PREPROCESSING, SCHEMA, WEIGHTS, open_checkpoint
+from experiments.results.opened.strangers import without_places
 from experiments.settings import class_paths
 from experiments.settings.messages import quiet
 from option_parser import Parser

@@ -3,6 +3,7 @@
 from typing import Any
 
 from experiments.predict.loaded.model import Model
+from experiments.predict.loaded.windows import usual_window
 
 
 def legend(model: Model) -> list[str]:
@@ -21,6 +22,11 @@ def legend(model: Model) -> list[str]:
         lines.append("weights: the share that the model's gate gave each modality of the clip")
     if hasattr(model.reader.shape, "step_kinds"):
         lines.append("an answer is the mean over the frames or windows of a clip; predictions.json has each of them")
+    elif model.reader.media:
+        window = usual_window(model.reader)
+        lines.append(f"an answer about a long file is the mean over windows of {window:g} s; curves has each of them")
+    if model.reader.person:
+        lines.append("person: of several people the one whose face it is, counted from the left")
     lines.append(f"without: the model had to go without a modality; it reads {', '.join(model.modalities)}")
     trained = f"trained on {about['corpus']}, protocol {about['protocol']}, fold {about['fold']}"
     lines.append(f"model: {type(model.task).__name__}, {trained}{_score(model)}")

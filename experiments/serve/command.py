@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--login", type=Path, metavar="FILE", help="a file of one line, user:password")
     parser.add_argument("--megabytes", type=int, default=100, metavar="N", help="of a clip, at most (default: 100)")
     parser.add_argument("--seconds", type=float, default=120.0, metavar="S", help="of a clip, at most (default: 120)")
-    parser.add_argument("--waiting", type=int, default=16, metavar="N", help="requests that wait for the one that is answered; "
+    parser.add_argument("--waiting", type=int, default=16, metavar="N", help="requests that may wait for another one; "
                         "others are told that it is busy (default: 16)")  # fmt: skip
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (default: cpu)")
     args = parser.parse_args(list(arguments))

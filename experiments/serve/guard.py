@@ -28,7 +28,7 @@ class Guard:
 
     Args:
         app: The other one.
-        hosts: Names by which it may be called, as a page elsewhere may have one that leads here; any where none is given.
+        hosts: Names by which it may be called, as pages elsewhere may have one that leads here; any if none is given.
         login: ``user:password`` that is asked for; nobody is asked where empty.
     """
 

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from datamodules.base import EmotionDataModule
 from error_texts import first_names
 from experiments.errors import UsageError
-from experiments.predict.loaded.checkpoint import CONFIG, Checkpoint, open_checkpoint
 from experiments.results.checkpoints import read_checkpoint
 from experiments.results.needs import resolve_checkpoints, source_file
+from experiments.results.opened.checkpoint import CONFIG, Checkpoint, open_checkpoint
+from experiments.results.opened.strangers import check_weights
 from experiments.settings import class_paths
 from lightning_modules.base import EmotionTask
 from lightning_modules.gated_fusion.dialogue import MetadataTables
@@ -70,8 +71,7 @@ def take(task: EmotionTask, data: EmotionDataModule, config: Any, checkpoint: st
         )
     if not any(parameters for parameters in task.stage_parameters().values()):
         raise UsageError(f"{option}: a {name} is fitted at once, to all clips: it has nothing to begin with")
-    if odd := [key for key, of in source.weights.items() if of.is_floating_point() and not of.isfinite().all()]:
-        raise UsageError(f"{option}: its weights are damaged: {odd[0]} holds NaN or infinite values")
+    check_weights(source.weights, source.path)
     _check_words(source.described, data, option)
     own = task.state_dict()
     others = _other_meanings(task, source, data)
@@ -84,8 +84,8 @@ def take(task: EmotionTask, data: EmotionDataModule, config: Any, checkpoint: st
 
 def _check_words(described: Mapping[str, Any], data: EmotionDataModule, option: str) -> None:
     """Refuse a model of words that another tokenizer numbered."""
-    theirs, ours = (list((of.get("tokenizers") or {}).values()) for of in (described, data.state_dict()))
-    if theirs and ours and theirs != ours:
+    theirs, ours = (of.get("tokenizers") for of in (described, data.state_dict()))
+    if theirs and ours and (not isinstance(theirs, dict) or list(theirs.values()) != list(ours.values())):
         raise UsageError(f"{option}: its words were numbered by another tokenizer; prepare with the one it has")
 
 
@@ -114,12 +114,15 @@ def _tensors(parts: Iterable[nn.Module | nn.Parameter]) -> list[Tensor]:
 def _told(task: EmotionTask, source: Checkpoint) -> str:
     """Return which stages were taken and which are new."""
     taken = {id(of) for key, of in task.state_dict(keep_vars=True).items() if key in task.initial}
-    whole, part, new = [], [], []
-    for stage, parts in task.stages().items():
-        if tensors := _tensors(parts):
-            share = sum(id(of) in taken for of in tensors)
-            (whole if share == len(tensors) else part if share else new).append(stage)
-    outputs = [len(source.arguments.get("class_names") or ()), len(task.class_names)]
+    shares = {
+        stage: sum(id(of) in taken for of in tensors) / len(tensors)
+        for stage, parts in task.stages().items()
+        if (tensors := _tensors(parts))
+    }
+    whole, new = ([stage for stage, share in shares.items() if share == wanted] for wanted in (1, 0))
+    part = [stage for stage, share in shares.items() if 0 < share < 1]
+    classes = source.arguments.get("class_names")
+    outputs = [len(of) if isinstance(of, list) else 0 for of in (classes, task.class_names)]
     change = f" ({outputs[0]} -> {outputs[1]} classes)" if outputs[0] != outputs[1] else ""
     partly = f"; in part: {', '.join(part)}" if part else ""
     return (

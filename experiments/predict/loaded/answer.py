@@ -1,6 +1,6 @@
 """What a model says of a clip."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +69,10 @@ class Answer:
         """Return everything but `attention` and `seen`, as JSON values."""
         return {name: value for name, value in asdict(self).items() if name not in ("attention", "seen")}
 
+    def lean(self) -> "Answer":
+        """Return it without `attention` and `seen`, which would be much of many clips."""
+        return replace(self, attention=None, seen=None)
+
     def __str__(self) -> str:
         """Return the answer in one line."""
         if self.problem:
@@ -88,6 +92,6 @@ class Answer:
 
         A notebook shows it; ``plot().savefig(path)`` writes it.
         """
-        from experiments.predict.loaded.picture import draw
+        from experiments.predict.picture import draw
 
         return draw(self)

@@ -20,10 +20,11 @@ from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
 from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.checkpoint import about, build_model, check_fit, open_checkpoint
+from experiments.predict.loaded.checkpoint import about, build_model, check_fit
 from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, in_file, unknown_values
-from experiments.predict.loaded.picture import frames_seen
 from experiments.predict.loaded.windows import joined, windows_of
+from experiments.predict.picture import frames_seen
+from experiments.results.opened.checkpoint import open_checkpoint
 from lightning_modules.nn.metrics import class_scores
 
 BATCH = 8
@@ -153,7 +154,8 @@ class Model:
             parts = [windows_of(row, self.reader, window, hop) for row in clips]
             found = self.of_parts([part for own in parts for part in own], batch_size, workers)
             for row, own in zip(clips, parts, strict=True):
-                yield self.joined(row, own, list(islice(found, len(own))))
+                said = islice(found, len(own))
+                yield self.joined(row, own, [one if len(own) == 1 else one.lean() for one in said])
 
     def joined(self, row: Row, parts: Sequence[Row], answers: Sequence[Answer]) -> Answer:
         """Return the answer about a clip that those about its windows make."""
@@ -173,18 +175,16 @@ class Model:
         """Yield every entry with the answer about it, in order."""
         pairs = zip(entries, self.reader.prepare(entries, workers), strict=True)
         while part := list(islice(pairs, batch_size)):
-            usable = [pair for pair in part if not pair[1].reason]
-            found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
-            for entry, prepared in part:
-                answer = found.get(entry.id) or self._none(entry, prepared.reason)
-                yield entry, answer
+            yield from self.of_prepared(part, batch_size)
 
-    def of_prepared(self, entry: Entry, prepared: Prepared) -> Answer:
-        """Return the answer about an entry whose arrays are made."""
-        if prepared.reason:
-            return self._none(entry, prepared.reason)
-        answer = next(iter(self._answered([(entry, prepared)], BATCH)))
-        return replace(answer, missing={**answer.missing, **unknown_values(entry, self.reader)})
+    def of_prepared(
+        self, pairs: Sequence[tuple[Entry, Prepared]], batch_size: int = BATCH
+    ) -> Iterator[tuple[Entry, Answer]]:
+        """Yield every entry whose arrays are made with the answer about it, in order."""
+        usable = [pair for pair in pairs if not pair[1].reason]
+        found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
+        for entry, prepared in pairs:
+            yield entry, found.get(entry.id) or self._none(entry, prepared.reason)
 
     def _none(self, entry: Entry, problem: str, **more: Any) -> Answer:
         return Answer(entry.name, problem=problem, synthetic=self.about["synthetic"], **more)

@@ -9,16 +9,34 @@ from threading import Lock
 
 import numpy as np
 
+from datamodules.asked import Reader
 from datamodules.entries import Entry
 from datamodules.errors import DataError
 from datamodules.store.making import Prepared, complete, prepare_job
 from datamodules.views.base import EntryView, MediaView
 from datamodules.vocabularies import META
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.clips import check_row, entry_of
+from experiments.predict.loaded.clips import Row, check_row, entry_of, unknown_values
 from experiments.predict.loaded.model import Model
+from experiments.predict.loaded.windows import windows_of
 
 OFF = "switched off"
+
+
+Pair = tuple[Entry, Prepared]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A clip as a model reads it.
+
+    Attributes:
+        windows: What a long one is answered in; it alone where it is not long.
+        pairs: Entry and arrays of each.
+    """
+
+    windows: tuple[Row, ...]
+    pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True)
@@ -28,29 +46,31 @@ class Clip:
     Attributes:
         name: How its owner calls it.
         seconds: Its length.
-        parts: Entry and arrays by model.
+        parts: By model.
     """
 
     name: str
     seconds: float
-    parts: tuple[tuple[Entry, Prepared], ...]
+    parts: tuple[Part, ...]
 
     @property
     def size(self) -> int:
         """Bytes of all its arrays."""
-        return sum(of.nbytes for _, prepared in self.parts for of in prepared.arrays.values())
+        return sum(of.nbytes for part in self.parts for _, made in part.pairs for of in made.arrays.values())
 
 
 def read_clip(models: Sequence[Model], path: Path, name: str, seconds: float) -> Clip:
     """Return a clip as each of the models reads it; what they cannot read has its reason."""
-    entries = [entry_of({"file": path}, "0", model.reader)[0] for model in models]
-    pairs = zip(models, entries, strict=True)
-    return Clip(name, seconds, tuple((entry, next(iter(model.reader.prepare([entry])))) for model, entry in pairs))
+    return Clip(name, seconds, tuple(_part({"file": path}, model.reader) for model in models))
 
 
-def answer_about(
-    model: Model, part: tuple[Entry, Prepared] | None, told: Mapping[str, str], off: Collection[str] = ()
-) -> Answer:
+def _part(row: Row, reader: Reader) -> Part:
+    windows = windows_of(row, reader)
+    entries = [entry_of(window, str(place), reader)[0] for place, window in enumerate(windows)]
+    return Part(tuple(windows), tuple(zip(entries, reader.prepare(entries), strict=True)))
+
+
+def answer_about(model: Model, part: Part | None, told: Mapping[str, str], off: Collection[str] = ()) -> Answer:
     """Return what a model says.
 
     Args:
@@ -69,17 +89,33 @@ def answer_about(
         if "text" not in known:
             raise DataError("no clip and no text: give one of them")
         check_row(known, reader)
-        entry, _ = entry_of(known, "0", reader)
-        prepared = next(iter(reader.prepare([entry])))
-    else:
-        said, _ = entry_of(known, "0", reader)
-        entry, prepared = replace(part[0], texts=said.texts, columns=said.columns), part[1]
-        prepared = replace(prepared, arrays=dict(prepared.arrays))
-        complete([entry], {name: of for name, of in reader.views.items() if isinstance(of, EntryView)}, [prepared])
+        part = _part(known, reader)
     if not set(model.modalities) - {META, *off}:
-        return Answer(entry.name, problem=f"all that it reads is {OFF}", synthetic=model.about["synthetic"])
-    answer = model.of_prepared(entry, _without(model, entry, prepared, off))
-    return replace(answer, missing=answer.missing | {name: OFF for name in off if name in answer.missing})
+        return Answer("", problem=f"all that it reads is {OFF}", synthetic=model.about["synthetic"])
+    pairs = _told(part, known, reader)
+    found = []
+    for window, (entry, answer) in zip(
+        part.windows,
+        model.of_prepared([(entry, _without(model, entry, made, off)) for entry, made in pairs]),
+        strict=True,
+    ):
+        missing = {**answer.missing, **unknown_values(entry, reader)}
+        missing |= {name: OFF for name in off if name in missing}
+        seconds = window["end"] - window["start"] if "end" in window else 0.0
+        found.append(replace(answer, missing=missing, seconds=seconds))
+    return model.joined({}, part.windows, found)
+
+
+def _told(part: Part, known: Row, reader: Reader) -> list[Pair]:
+    """Return entries and arrays with the text and what else is known of them."""
+    said, _ = entry_of(known, "0", reader)
+    pairs = [
+        (replace(entry, texts=said.texts, columns=said.columns), replace(made, arrays=dict(made.arrays)))
+        for entry, made in part.pairs
+    ]
+    texts = {name: of for name, of in reader.views.items() if isinstance(of, EntryView)}
+    complete([entry for entry, _ in pairs], texts, [made for _, made in pairs])
+    return pairs
 
 
 def _without(model: Model, entry: Entry, prepared: Prepared, off: Collection[str]) -> Prepared:
@@ -102,7 +138,7 @@ def _blank(name: str, view: MediaView, entry: Entry) -> dict[str, np.ndarray]:
 
 
 def changes(
-    model: Model, part: tuple[Entry, Prepared] | None, told: Mapping[str, str], answer: Answer, off: Collection[str]
+    model: Model, part: Part | None, told: Mapping[str, str], answer: Answer, off: Collection[str]
 ) -> dict[str, Answer]:
     """Return, of a model without gates, what it says where one more modality is off, by modality."""
     there = [name for name in model.modalities if name not in answer.missing and name not in off]
@@ -111,12 +147,15 @@ def changes(
     return {name: answer_about(model, part, told, {*off, name}) for name in there if name != META or any(told.values())}
 
 
-def faces_of(model: Model, part: tuple[Entry, Prepared] | None) -> np.ndarray | None:
+def faces_of(model: Model, part: Part | None) -> np.ndarray | None:
     """Return the pictures that a model sees of a clip, uint8 ``(T, H, W, 3)``; None where it sees none."""
-    for name, of in (part[1].arrays if part else {}).items():
-        if of.dtype == np.uint8 and of.ndim >= 4 and of.shape[-1] == 3 and of.size and name in model.reader.media:
-            return of.reshape(-1, *of.shape[-3:])
-    return None
+    found = [
+        of.reshape(-1, *of.shape[-3:])
+        for _, made in (part.pairs if part else ())
+        for name, of in made.arrays.items()
+        if of.dtype == np.uint8 and of.ndim >= 4 and of.shape[-1] == 3 and of.size and name in model.reader.media
+    ]
+    return np.concatenate(found) if found and len({of.shape[1:] for of in found}) == 1 else None
 
 
 class Shelf:

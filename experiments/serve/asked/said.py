@@ -14,6 +14,7 @@ from PIL import Image
 
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.model import Model
+from experiments.predict.loaded.picture import draw_looked_at
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 SHOWN = 8  # pictures of a face
@@ -51,16 +52,24 @@ class Said:
 
     @property
     def picture(self) -> str:
-        """Some of the pictures that it saw, side by side, as a data URI; empty where it saw none."""
+        """What it looked at, or some of the pictures that it saw, as a data URI; empty where it saw none."""
+        file = io.BytesIO()
+        if self.has_attention:
+            draw_looked_at(self.answer).savefig(file, format="png", dpi=80)
+            return _uri(file)
         if self.faces is None:
             return ""
         some = np.linspace(0, len(self.faces) - 1, min(SHOWN, len(self.faces))).round().astype(int)
         strip = Image.new("RGB", (SIDE * len(some), SIDE))
         for place, row in enumerate(some):
             strip.paste(Image.fromarray(self.faces[row]).resize((SIDE, SIDE)), (SIDE * place, 0))
-        file = io.BytesIO()
         strip.save(file, "PNG")
-        return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+        return _uri(file)
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether it says where it looked."""
+        return self.answer.attention is not None and self.answer.seen is not None
 
     @property
     def curves(self) -> list[tuple[str, str]]:
@@ -75,6 +84,10 @@ class Said:
                             for x, one in zip(times, course, strict=True)))
             for name in self.answer.probabilities
         ]  # fmt: skip
+
+
+def _uri(file: io.BytesIO) -> str:
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def html_of(said: Sequence[Said]) -> str:

@@ -104,7 +104,7 @@ class Service:
         except MediaError as error:
             raise DataError(f"{name}: {error.reason}") from None
         clip = read_clip(list(self.models.values()), path, name, seconds)
-        reasons = [prepared.reason for _, prepared in clip.parts]
+        reasons = [made.reason for part in clip.parts for _, made in part.pairs]
         if all(reasons):
             raise DataError(f"{name}: {reasons[0]}")
         return clip
