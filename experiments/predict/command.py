@@ -108,7 +108,8 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
     clips = [windows_of(row, model.reader, args.window, args.hop) for row in rows]
     parts = [part for own in clips for part in own]
     with Record(args.out, model.digest) as record:
-        known = [answer for row, own in zip(rows, clips, strict=True) for answer in _known(record, row, own, args)]
+        pictures = [picture_of(args.out, row) if args.plots and not counts else None for row in rows]
+        known = [of for own in zip(clips, pictures, strict=True) for of in _known(record, *own)]
         left = [part for part, answer in zip(parts, known, strict=True) if answer is None]
         unit = "clip" if len(parts) == len(rows) else "window"
         if len(left) < len(parts):
@@ -116,7 +117,7 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
         fresh = iter(model.of_parts(left, args.batch_size, args.workers))
         before, answers = iter(known), []
         with tqdm(total=len(parts), initial=len(parts) - len(left), unit=unit, disable=None) as bar:
-            for row, own in zip(rows, clips, strict=True):
+            for row, own, picture in zip(rows, clips, pictures, strict=True):
                 said = []
                 for part in own:
                     if (answer := next(before)) is None:
@@ -132,8 +133,7 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
                 if answer.over_time:
                     name = f"{len(answers) - 1:04d}-{Path(answer.file).stem[:60]}{_of(row)}.csv"
                     write_atomic(args.out / "curves" / name, _curve(answer))
-                picture = picture_of(args.out, row)
-                if args.plots and not answer.problem and (len(own) > 1 or not picture.exists()):
+                if picture and not answer.problem and (len(own) > 1 or not picture.exists()):
                     save(answer.plot(), picture, synthetic=False)  # it has its stamp
         return answers
 
@@ -142,12 +142,11 @@ def _of(row: dict[str, Any]) -> str:
     return f"-person{row[PERSON]}" if str(row.get(PERSON, "")).isdecimal() else ""
 
 
-def _known(record: Record, row: dict[str, Any], parts: list[dict[str, Any]], args: Any) -> list[Answer | None]:
-    """Return the answers that are there; not that of a clip still without its picture, as what it looked at is not."""
+def _known(record: Record, parts: list[dict[str, Any]], picture: Path | None) -> list[Answer | None]:
+    """Return the answers that are there; none of a clip without its picture, as what was looked at is in no record."""
     found = [record.find(part) for part in parts]
-    if args.plots and len(parts) == 1 and found[0] and not (found[0].problem or picture_of(args.out, row).exists()):
-        return [None]
-    return found
+    lacks = picture is not None and len(parts) == 1 and found[0] and not found[0].problem and not picture.exists()
+    return [None] if lacks else found
 
 
 def picture_of(out: Path, row: dict[str, Any]) -> Path:
