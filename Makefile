@@ -5,13 +5,14 @@ READY := .venv/.ready
 CLI := $(RUN) cli.py
 OVERLAY := $(if $(filter synthetic,$(DATA)),--data synthetic)
 DRYRUN := $(if $(DRY),--dry-run)
+DEMO := runs/synthetic/cfnsr/cfnsr/paper-fold0-seed1
 # Cells at a time: as many as cores, one where they would share a GPU.
 WORKERS ?= $(if $(shell command -v nvidia-smi),1,$(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)"))
 # The networks of tests and stand-ins are tiny: threads that wait for each other cost them more than they gain.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint report sweep bench clean reproduce-all
+.PHONY: help demo weights web test test-full lint report sweep bench clean reproduce-all
 
 help: ## list the verbs
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -25,7 +26,23 @@ $(READY): pyproject.toml constraints.txt networks.txt
 
 demo: $(READY) ## stand-in corpus, prepared, CFN-SR trained, tested and reported: under 5 minutes on 2 cores
 	$(CLI) reproduce cfnsr --data synthetic --rows cfnsr --folds 0 --seeds 1 --protocol paper --workers $(WORKERS)
-	@echo "Ask it about a clip: $(CLI) predict --ckpt_path runs/synthetic/cfnsr/cfnsr/paper-fold0-seed1 --clips data/synthetic/ravdess/Actor_01"
+	@echo "Ask it about a clip: $(CLI) predict --ckpt_path $(DEMO) --clips data/synthetic/ravdess/Actor_01"
+
+.venv/.web: $(READY) constraints-web.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -r constraints-web.txt
+	@touch $@
+
+# The demo's model, trained if it is not; the gated one and exported real ones where there are any.
+web: .venv/.web demo ## a page where trained models are asked about clips: make web [ARGS="--port N"]
+	$(CLI) serve --ckpt_path $(DEMO) $(addprefix --ckpt_path ,$(firstword $(wildcard runs/synthetic/gated_fusion/gated_fusion/*)) $(patsubst %/config.json,%,$(wildcard weights/*/config.json weights/config.json))) $(ARGS)
+
+# Six folds, each of which tells how well people are understood that it never heard; the first one is handed out.
+weights: $(READY) ## a model of real people's voices in weights/: make weights SOURCE=DIR
+	$(CLI) prepare ravdess --recipe voice --source "$(or $(SOURCE),$(error say where the recordings of RAVDESS are: SOURCE=DIR))"
+	for fold in 0 1 2 3 4 5; do $(CLI) fit --config experiments/ravdess_sound.yaml --data.fold $$fold || exit; done
+	test -f weights/ravdess-sound/config.json || \
+		$(CLI) export --ckpt_path runs/ravdess_sound/honest-fold0-seed0 --out weights/ravdess-sound
+	@echo "Ask it about a voice: $(CLI) predict --ckpt_path weights/ravdess-sound --clips a.wav"
 
 test: $(READY) ## the tests that every change runs
 	$(RUN) -m pytest -n 2 -m "not slow"

@@ -32,7 +32,11 @@ PER_CORPUS = {
     "synth": "make a stand-in corpus in a corpus' raw format",
 }
 FOLDERS = {"prepare": ("prepare", "catalogues"), "synth": ("standins",)}  # of datamodules, where their corpora are
-MODELS = {"export": "a trained model as a folder that anyone can load: weights, settings, a card"}
+MODELS = {
+    "export": "a trained model as a folder that anyone can load: weights, settings, a card",
+    "serve": "a page where trained models are asked about clips",
+    "export-features": "arrays or embeddings of a prepared corpus as features to train on",
+}
 TABLES = {
     "reproduce": "run the missing cells of paper tables, then report",
     "report": "Markdown, LaTeX and HTML tables from result files",
@@ -150,7 +154,8 @@ def dispatch(arguments: Sequence[str]) -> int:
     if command == "predict" and any(word.partition("=")[0] == "--clips" for word in arguments):
         return int(importlib.import_module("experiments.predict.command").run(arguments[1:]))
     if command in MODELS:
-        return int(importlib.import_module(f"experiments.predict.{command}").run(arguments[1:]))
+        place = "serve.command" if command == "serve" else f"predict.{command.replace('-', '_')}"
+        return int(importlib.import_module(f"experiments.{place}").run(arguments[1:]))
     if command in TRAINING:
         arguments = _with_own_configs(arguments)
         _look_for_configs(arguments[1:])

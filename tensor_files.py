@@ -14,6 +14,7 @@ It imports torch only for what needs it.
 import hashlib
 import io
 import json
+import math
 import os
 import struct
 import time
@@ -182,6 +183,18 @@ def read_npy(path: Path) -> np.ndarray:
         return np.array(mapped)
     except Exception as error:  # numpy raises a dozen kinds for a damaged header
         raise TensorFileError(f"{path} is not a plain .npy file, or damaged ({first_line(error, 120)})") from error
+
+
+def read_flat(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the float32 values of a file that holds them and nothing else, mapped.
+
+    Raises:
+        TensorFileError: If it is not there, or of another size.
+    """
+    _need(path)
+    if path.stat().st_size != 4 * math.prod(shape):
+        raise TensorFileError(f"{path} is not {'x'.join(map(str, shape))} values; make it anew")
+    return np.memmap(path, np.float32, "r", shape=shape) if math.prod(shape) else np.zeros(shape, np.float32)
 
 
 def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:

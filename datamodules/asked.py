@@ -6,6 +6,7 @@ Views, store and DataModules are those of a preparation and a training; nothing 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from datamodules.batches import ClipDataset
 from datamodules.entries import Entry
 from datamodules.errors import DataError
 from datamodules.reading.tokens import Tokens
-from datamodules.recipe import restored
+from datamodules.recipe import Recipe, restored
 from datamodules.shapes.clip_grids import ClipFrames, ClipWindows
 from datamodules.shapes.clip_utterances import ClipUtterances
 from datamodules.shapes.clips import ClipsDataModule
 from datamodules.shapes.grids.grid import Grid
 from datamodules.shapes.grids.grid_data import GridDataModule
+from datamodules.shapes.known_options import known_options, known_vocabularies
 from datamodules.store.held import HeldStore
 from datamodules.store.making import WINDOWS_A_JOB, Prepared, complete, jobs_of_windows, prepare_asked
 from datamodules.store.parallel import ordered
@@ -40,20 +42,26 @@ class Reader:
     Attributes:
         modalities: That the model reads.
         fields: Values by field of what may be told of a clip besides.
+        takes: What a row may have in place of a file.
 
     Raises:
         DataError: It does not say how a raw file is read, or that cannot be.
     """
 
+    shapes: Mapping[str, Any] = SHAPES
+    takes: tuple[str, ...] = ()
+
     def __init__(self, described: Mapping[str, Any]) -> None:
         reading = described.get("reading")
-        if not isinstance(reading, dict) or reading.get("data") not in SHAPES:
+        if not isinstance(reading, dict) or str(reading.get("data")) not in self.shapes:
             raise DataError("it does not say how a raw file becomes its input")
-        self.shape, self.options = SHAPES[reading["data"]], dict(reading.get("options", {}))
+        self.shape = self.shapes[reading["data"]]
+        self.options = self.known(reading.get("options", {}))
         settings = described.get("prepared_by") or {}
         if "views" not in settings:  # of several corpora, which are read alike
             settings = next((one for one in settings.values() if isinstance(one, dict) and "views" in one), settings)
-        self.recipe = restored(settings, reading.get("arrays", ()))
+        wanted = reading.get("arrays", ())
+        self.recipe = restored(settings, wanted) if wanted else Recipe("", {})
         self.settings = {
             "catalogue": {"name": "clips"},
             "views": {name: settings["views"][name] for name in self.views},
@@ -61,9 +69,13 @@ class Reader:
         for name, view in self.views.items():
             if isinstance(view, TokenIds):
                 _find_tokenizer(view, described.get("tokenizers", {}).get(name), settings["views"][name])
-        self.vocabularies: dict[str, list[str]] = described.get("vocabularies", {})
+        self.vocabularies = known_vocabularies(described.get("vocabularies", {}))
         self.modalities: list[str] = list(self.options.get("modalities", ()))
         self.fields = self.vocabularies if META in self.modalities else {}
+
+    def known(self, options: Any) -> dict[str, Any]:
+        """Return the options of anybody's description; a DataError where they are none."""
+        return known_options(self.shape, options)
 
     @property
     def views(self) -> dict[str, Any]:
@@ -93,6 +105,14 @@ class Reader:
         """Return the name of the view that a modality is made by."""
         array = self.options.get("arrays", {}).get(modality, modality)
         return next((name for name, view in self.views.items() if array in view.arrays(name)), modality)
+
+    def rows(self, path: Path) -> list[dict[str, Any]] | None:
+        """Return a row for every clip of a file or folder that holds what it `takes`; None of sound and pictures."""
+        return None
+
+    def given(self, row: Mapping[str, Any], name: str) -> Entry | None:
+        """Return the entry, of that name, of a row with what it `takes`; None of other rows."""
+        return None
 
     def prepare(self, entries: Sequence[Entry], workers: int = 1) -> Iterator[Prepared]:
         """Yield the arrays of entries, in order, or the reason why there are none."""
@@ -162,6 +182,12 @@ class _Asked:
         self.store, self.vocabularies = store, vocabularies
         super().__init__(str(store.folder), store="prepared", **options)  # type: ignore[call-arg]
 
+    def everything(self) -> ClipDataset:
+        """Return all clips of a shape that has no frames or windows."""
+        rows = np.arange(len(self.store))
+        found: ClipDataset = self.clips(rows, torch.zeros(len(rows)))  # type: ignore[attr-defined]
+        return found
+
     def open_grid(self) -> Grid:
         """Return the videos, as if every step had a label."""
         count, store = len(self.store), self.store
@@ -177,8 +203,8 @@ class _Asked:
 def stretches(data: Any) -> tuple[ClipDataset, np.ndarray]:
     """Return everything that a DataModule of `Reader.read` has to say, and which entry each of it is of, ``(N,)``."""
     if not isinstance(data, GridDataModule):
-        rows = np.arange(len(data.store))
-        return data.clips(rows, torch.zeros(len(rows))), rows
+        found = data.everything()
+        return found, found.rows
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out is told by clip
         found = data.stretches("test")

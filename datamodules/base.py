@@ -171,8 +171,8 @@ class EmotionDataModule(EncoderItems, Folds, OutputsOfData, LightningDataModule)
     def reading(self) -> dict[str, Any]:
         """How a clip of any corpus becomes a batch like these, as plain values; empty where none can.
 
-        ``data`` names a DataModule of clips of any catalogue, ``options`` are its, ``arrays`` those of a store that it
-        reads.
+        ``data`` names a DataModule of clips of any catalogue, or of features made elsewhere; ``options`` are its,
+        ``arrays`` those of a store that it reads.
         """
         return {}
 

@@ -201,6 +201,7 @@ class Catalogue(ABC):
         unit: What an entry is called; ``s`` makes the plural.
         classes: Names of the classes in order of their index.
         columns: Further columns of the store's index.
+        origin: What to do where the source is no folder.
     """
 
     name: ClassVar[str]
@@ -208,6 +209,7 @@ class Catalogue(ABC):
     unit: ClassVar[str] = "clip"
     classes: ClassVar[tuple[str, ...]] = ()
     columns: ClassVar[tuple[str, ...]] = ()
+    origin: ClassVar[str] = "docs/data.md says where to get the corpus"
 
     @classmethod
     def listed(cls, id: str) -> str:

@@ -175,7 +175,7 @@ def restored(settings: Any, wanted: Collection[str]) -> Recipe:
             view: View = class_of("views", of.get("view", ""), View).restored(of)
             view.check(f"views.{name}")
         except (DataError, TypeError) as error:
-            raise DataError(f"its recipe is damaged at the view {str(name)[:40]!r}: {error}") from None
+            raise DataError(f"its recipe cannot be used, at the view {str(name)[:40]!r}: {error}") from None
         if set(view.arrays(name)) & set(wanted):
             views[name] = view
     made = {array for name, view in views.items() for array in view.arrays(name)}

@@ -17,10 +17,11 @@ from torch import Tensor
 
 from datamodules.batches import ClipDataset, Split
 from datamodules.catalogues.vgaf.labels import CLASS_NAMES
-from datamodules.catalogues.vgaf.layout import Clip
+from datamodules.catalogues.vgaf.layout import KINDS, Clip
 from datamodules.catalogues.vgaf.mix import split_rows
 from datamodules.catalogues.vgaf.tensors import TensorFolder
 from datamodules.errors import DataError
+from datamodules.shapes.features_made import features_reading
 from datamodules.shapes.frame_groups import FrameGroupsDataModule, Modality
 
 
@@ -120,6 +121,15 @@ class VGAFDataModule(FrameGroupsDataModule):
     def synthetic(self) -> bool:
         """Whether the corpus is a stand-in; synthetic clips beside real ones do not make it one."""
         return bool(self.tensors.manifest["synthetic"])
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How any clip becomes a batch like these; of tensors made elsewhere, what the tensors of a clip are like."""
+        if self.prepared_by:
+            return super().reading
+        sources = {name: KINDS[name] for name in self.modalities}
+        of_bytes = [name for name in self.modalities if self.tensors.headers[name].startswith("uint8")]
+        return features_reading(self.input_shapes, sources, of_bytes, normalization=self.normalization)
 
     @property
     def prepared_by(self) -> dict[str, Any]:

@@ -11,6 +11,12 @@ class UsageError(ValueError):
     exit_code = 2
 
 
+class NotPushed(Exception):
+    """A folder that is whole could not be sent to the hub."""
+
+    exit_code = 1
+
+
 class TooMuch(MarkedYAMLError):
     """YAML that can be read and that nobody means as settings: a bomb, or a key of which one value would be lost."""
 
@@ -38,3 +44,9 @@ class Interrupted(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.signal = number
+
+
+class BusyError(Exception):
+    """All places are taken; trying again later helps."""
+
+    exit_code = 1

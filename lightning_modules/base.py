@@ -105,6 +105,7 @@ class EmotionTask(ScoredModule):
         self.vocabulary_sizes = vocabulary_sizes or {}
         self.loss = loss or CrossEntropy()
         self.init_from = init_from or {}
+        self.initial: dict[str, Tensor] = {}
         self.memory_format = memory_format
         self.select_by = select_by
         self.class_weights: Tensor | None
@@ -185,7 +186,13 @@ class EmotionTask(ScoredModule):
         if self.device.type == "cpu":
             keep_freed_memory()
         if not self.trainer.ckpt_path:
-            self.start_from(self.init_from)
+            self.start(self.init_from)
+
+    def start(self, checkpoints: dict[str, str]) -> None:
+        """Fill submodules from checkpoints, and lay ``initial`` over them: tensors by name, of another training."""
+        self.start_from(checkpoints)
+        if self.initial:
+            self.load_state_dict(self.initial, strict=False)
 
     def start_from(self, checkpoints: dict[str, str]) -> None:
         """Fill submodules from checkpoints; one that is itself a task takes everything that its checkpoint holds.

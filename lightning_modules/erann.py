@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchaudio.functional import amplitude_to_DB, melscale_fbanks, spectrogram
+from torchaudio.functional import amplitude_to_DB, melscale_fbanks
 
 from lightning_modules.base import Batch, EmotionTask, Stages
 from lightning_modules.errors import TaskError
@@ -52,9 +52,9 @@ class LogMel(nn.Module):
         """Map ``(B, S)`` in -1 .. 1 to ``(B, bands, 1 + S // hop)``; silence is -100 dB."""
         with torch.autocast(wave.device.type, enabled=False):  # there is no FFT in half precision
             window = self.get_buffer("window")
-            power = spectrogram(
-                wave.float(), 0, window, len(window), self.hop, len(window), 2.0, False, pad_mode="constant"
-            )
+            size = len(window)
+            spectrum = torch.stft(wave.float(), size, self.hop, size, window, pad_mode="constant", return_complex=True)
+            power = spectrum.abs().pow(2.0)
             mel = (power.transpose(1, 2) @ self.get_buffer("filters")).transpose(1, 2)
             decibel: Tensor = amplitude_to_DB(mel, multiplier=10.0, amin=1e-10, db_multiplier=0.0)
             return decibel

@@ -172,28 +172,36 @@ def official(name: str) -> bool:
     return "protocol" in read_experiment(name)["data"]["init_args"]
 
 
-@pytest.fixture(scope="session")
-def stand_in_root(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
-    """Options that have an experiment read the stand-ins above: a fixture by the name of each corpus."""
+def roots_of(request: pytest.FixtureRequest, **instead: str) -> Callable[[str], list[str]]:
+    """Options that have an experiment read stand-ins: a fixture by the name of each corpus, or another one instead."""
+
+    def root(place: str) -> str:
+        name = Path(place).name
+        return str(request.getfixturevalue(instead.get(name, name)))
 
     def of(name: str) -> list[str]:
         data = read_experiment(name, overlay=True)["data"]["init_args"]
         if "roots" in data:
-            return ["--data.roots", str([str(request.getfixturevalue(Path(root).name)) for root in data["roots"]])]
-        return ["--data.root", str(request.getfixturevalue(Path(data["root"]).name))]
+            return ["--data.roots", str([root(place) for place in data["roots"]])]
+        return ["--data.root", root(data["root"])]
 
     return of
 
 
 @pytest.fixture(scope="session")
-def options(stand_in_root: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
+def stand_in_root(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
+    """Options that have an experiment read the stand-ins above."""
+    return roots_of(request)
+
+
+def options_of(root_of: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
     """The command line of an experiment on its stand-in, without the command."""
 
     def of(name: str) -> list[str]:
         data = read_experiment(name)["data"]
         modalities = data["init_args"].get("modalities", ["video", "audio"])
         words = ["--config", f"experiments/{name}.yaml", "--config", f"experiments/synthetic/{name}.yaml"]
-        words += (root := stand_in_root(name))
+        words += (root := root_of(name))
         path = Path(root[1], SMALLER)
         for modality, smaller in (yaml.safe_load(path.read_text()) if path.is_file() else {}).items():
             if modality in modalities:
@@ -201,6 +209,12 @@ def options(stand_in_root: Callable[[str], list[str]]) -> Callable[[str], list[s
         return [*words, "--data.fold", "2"] if folded(name) else words
 
     return of
+
+
+@pytest.fixture(scope="session")
+def options(stand_in_root: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
+    """The command line of an experiment on its stand-in, without the command."""
+    return options_of(stand_in_root)
 
 
 def parts(name: str) -> dict[str, str]:
@@ -217,14 +231,19 @@ def trained(options: Callable[[str], list[str]], tmp_path_factory: pytest.TempPa
 
     Its ``options`` are those that name the checkpoints an experiment starts from.
     """
-    import cli
+    return trainer_of(options, tmp_path_factory.mktemp("trained"))
 
-    folder = tmp_path_factory.mktemp("trained")
+
+def trainer_of(options: Callable[[str], list[str]], folder: Path) -> Any:
+    """What trains an experiment once by protocol, in a folder, and returns its checkpoint."""
+    import cli
 
     def checkpoint(name: str, protocol: str) -> str:
         run = folder / name / protocol
         if not run.exists():
-            command = ["fit", *options(name), *started(name, protocol), "--trainer.max_epochs", "2"]
+            trains = read_experiment(name).get("trainer", {}).get("max_epochs", 2) > 0
+            epochs = ["--trainer.max_epochs", "2"] if trains else []
+            command = ["fit", *options(name), *started(name, protocol), *epochs]
             place = ["--trainer.default_root_dir", str(run), "--data.protocol", protocol]
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("callbacks.plots.save", leave_blank)

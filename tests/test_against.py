@@ -68,7 +68,8 @@ def test_ids_nobody_has_are_named(tmp_path):
     [
         (["id", "a", "b"], [["x", 0.5, 0.6]], "line 2: 'x' has values from 0.5 that add up to 1.1; expected prob"),
         (["id", "a", "b"], [["x", 1.5, -0.5]], "line 2: 'x' has values from -0.5 that add up to 1;"),
-        (["id", "a", "b"], [["x", "nan", 1]], "line 2: 'x' has values from nan"),
+        (["id", "a", "b"], [["x", "nan", 1]], "line 2: 'x' has a value that is no finite number; expected prob"),
+        (["id", "a", "b"], [["x", "inf", 0]], "line 2: 'x' has a value that is no finite number"),
         (["id", "a", "b"], [["x", "high", 1]], "line 2: could not convert string to float: 'high'"),
         (["id", "a", "b"], [["x", 1, 0], ["d/x.mp4", 0, 1]], "line 3: 'd/x.mp4' is the clip of line 2 again"),
         (["id", "a", "b", "joy"], [["x", 1, 0, 0]], "column 'joy' is none of our classes (a, b)"),
@@ -76,7 +77,7 @@ def test_ids_nobody_has_are_named(tmp_path):
         (["id", "1"], [["x", 1]], "column '1' is none of our classes"),
         (["a", "b"], [[1, 0]], "no row or no column of ids; it is called id, name, file"),
         (["id", "a", "b"], [], "no row or no column of ids"),
-        (["id", "a", "b"], [["q", 1, 0]], "none of its 1 clips is ours: it has q, ours are x, y"),
+        (["id", "a", "b"], [["q", 1, 0]], "no clip of it is ours: it has q, ours are x, y"),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path, header, rows, message):

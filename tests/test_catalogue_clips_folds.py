@@ -203,6 +203,16 @@ def test_parts_of_a_file_may_be_listed_by_the_file(tmp_path):
     assert [row["speaker"] for row in _read(tmp_path, scan.beside["folds.csv"])] == ["a", "a", "b", "c"]
 
 
+@pytest.mark.parametrize("listed", ["a@0-2", "a", "a@0-2@1"])
+def test_people_in_a_part_of_a_file_may_be_listed_by_the_part_or_the_file(tmp_path, listed):
+    rows = ["a.wav,joy,0,2,s,1", "a.wav,rage,0,2,s,2", "b.wav,joy,,,t,1", "c.wav,rage,,,u,1"]
+    second = "a@0-2@2,0\n" if listed == "a@0-2@1" else ""
+    (tmp_path / "my.csv").write_text(f"clip,fold\n{listed},0\n{second}b,1\nc,1\n")
+    header = "file,label,start,end,speaker,person"
+    scan = clips(tmp_path, header, rows, splits=tmp_path / "my.csv", labels=tmp_path / "labels.csv")
+    assert folds_of(scan) == {"a@0-2@1": "0", "a@0-2@2": "0", "b": "1", "c": "1"}
+
+
 def _read(folder: Path, text: str):
     path = folder / "written.csv"
     path.write_text(text)

@@ -157,8 +157,9 @@ def test_a_note_says_what_p_and_interval_are_conditional_on(project):
     for path in Path("runs/toy/audio").glob("paper-fold1-seed2"):
         path.rename(path.with_name("aside"))
     notes = "\n".join(caveats.notes(summary_of(planner)))
-    assert "One training run per fold (Audio alone): interval and p are conditional" in notes
-    assert "Several seeds" in notes
+    assert "One training run per fold (Audio alone): the interval is conditional" in notes
+    assert "No p where the row above has other folds, seeds or clips." in notes  # both neighbours have a run more
+    assert "Several seeds" not in notes
 
 
 def test_random_sign_patterns_are_told(project, monkeypatch):

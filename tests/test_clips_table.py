@@ -1,17 +1,27 @@
 """The table over anybody's clips: its folds are the store's, rows without their arrays say so, values have one too."""
 
+import math
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from fabricated import alter, fill, make_project
 from test_any_recipe import full_paths
 from test_clips_data import CLASSES_TASK, VALENCE, write
 
 import cli
-from experiments.reproduce.command import _about
+from experiments.report.tables import report_tables
+from experiments.report.tables.text_table import UNRANKED
+from experiments.reproduce.estimate import Estimate, seconds_of
 from experiments.reproduce.plan import Planner, Selection
+from experiments.reproduce.tables.finished_cells import read_cells
 from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import state
+from experiments.scores.table_scores import summarise
+from experiments.settings.config import PROJECT
 from experiments.train.command import import_all
 from experiments.train.pairing import class_of
 
@@ -70,13 +80,38 @@ def test_how_long_it_takes_is_told_with_what_says_so(table):
     jobs = Planner(read_table("mine.yaml", synthetic=True), Path("runs")).jobs(
         Selection(["majority", "logistic"], [0, 1])
     )
-    assert _about([], {}, 1) == ""
-    assert _about(jobs, {}, 1) == "; how long, when the first has ended"
+    assert Estimate().told([], 1) == ""
+    assert Estimate().told(jobs, 1) == "; how long is told when it runs"
     known = {"mine/majority": [50.0, 70.0]}
     told = ", about 4 min going by the 2 that are done"
-    assert _about(jobs, {**known, "mine/logistic": [60.0]}, 1) == told.replace("2", "3")
-    assert _about(jobs, known, 1) == f"{told}; rows without any (1) count as the mean of the others"
-    assert _about(jobs, known, 2).startswith(", about 2 min going")
+    assert Estimate({**known, "mine/logistic": [60.0]}).told(jobs, 1) == told.replace("2", "3")
+    assert Estimate(known).told(jobs, 1) == f"{told}; rows without any (1) count as the mean of the others"
+    assert Estimate(known).told(jobs, 2).startswith(", about 2 min going")
+    both = Estimate(known, {"mine/logistic": 120.0})
+    assert both.told(jobs, 1) == ", about 6 min going by the 2 that are done and a few batches of 1 rows"
+    both.measured["mine/logistic"] = [60.0]  # a cell that ends counts for more than its first batches
+    assert both.told(jobs, 1) == told.replace("2", "3")
+
+
+def test_a_few_batches_tell_how_long_a_cell_takes_and_leave_nothing(table):
+    write(Path("data/synthetic/clips"), arrays=("mfcc",))
+    (job,) = Planner(read_table("mine.yaml", synthetic=True), Path("runs")).jobs(Selection(["logistic"], [0]))
+    there = set(Path().rglob("*"))
+    once = seconds_of(replace(job, command=[*job.command, "--trainer.max_epochs", "1"]))
+    often = seconds_of(replace(job, command=[*job.command, "--trainer.max_epochs", "10000"]))
+    assert 0 < 2 * once < often
+    assert set(Path().rglob("*")) == there
+    assert math.isnan(seconds_of(replace(job, command=[*job.command, "--data.init_args.fold", "9"])))
+
+
+@pytest.mark.slow
+def test_before_the_first_cell_it_is_told_about_how_long_all_take(table, capfd, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))  # of the processes of cells, which begin in an empty folder
+    write(Path("data/synthetic/clips"), arrays=("mfcc",))
+    assert reproduce("--rows", "majority", "logistic", "--folds", "0", "--workers", "2") == 0
+    first, second, *_ = capfd.readouterr().err.splitlines()
+    assert first == "timing a few batches of 2 rows, to tell how long all take"
+    assert re.fullmatch(r"2 cells: 0 done, 2 to run, about \d+ (s|min) going by a few batches of 2 rows", second)
 
 
 def test_folds_are_those_of_the_store_and_no_store_is_told(table, capsys):
@@ -123,6 +158,32 @@ def test_clips_that_were_prepared_anew_are_not_mixed_in(table, tmp_path, capsys)
     error = capsys.readouterr().err
     assert "mine/majority/honest-fold0-seed1: refused: it was run with other settings" in error
     assert "data: changed" in error
+
+
+def test_only_rows_of_the_same_folds_seeds_and_clips_are_ranked_and_tested(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    table = replace(fill(protocols=["honest"]).table, own=True)
+    for fold in (1, 2):  # the best row ran on one fold of three
+        shutil.rmtree(f"runs/toy/pair/honest-fold{fold}-seed1")
+    summary = summarise(table, read_cells(table, Path("runs")))
+    assert summary.rows[2].rank("honest") > summary.rows[0].rank("honest") > summary.rows[1].rank("honest")
+    assert [(row.row.name, row.apart) for row in summary.rows][2] == ("pair", True)
+    assert [math.isnan(row.p) for row in summary.rows] == [True, False, True]
+    *_, baseline, heading, last = report_tables.main_table(summary).rows
+    assert baseline[0] == "Most frequent class of the test clips"
+    assert heading == [UNRANKED]
+    assert "(1/3 folds)" in "".join(last)
+
+
+def test_stores_of_two_recipes_are_no_different_preparations(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    table = fill(protocols=["honest"]).table
+    alter("pair", data_fingerprint="e" * 64)
+    cells = read_cells(table, Path("runs"))
+    assert "The cells were run on 2 different preparations of the data." in summarise(table, cells).notes
+    other = {"data.init_args.store": "prepared-other"}
+    rows = tuple(replace(row, overrides=other) if row.name == "pair" else row for row in table.rows)
+    assert not any("preparations" in note for note in summarise(replace(table, rows=rows), cells).notes)
 
 
 def test_values_get_a_table_of_their_own(table, capsys):

@@ -222,6 +222,27 @@ def test_what_stands_in_an_absent_modality_does_not_count(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_what_is_exported_computes_the_padding_and_says_the_same(kind, monkeypatch):
+    model = small(kind).eval()
+    batches = [dialogues(size, seed, absent) for seed, (size, absent) in enumerate(
+        [(1, []), (5, []), (4, [("text", 0), ("audio", 0), ("video", 0), ("video", 2), ("meta", 3)])]
+    )]  # fmt: skip
+    for batch in batches:
+        batch["utterance_mask"]["video"][:, 1] = False
+    with torch.no_grad():
+        usual = [model(batch)["logits"] for batch in batches]
+        monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+        for batch, logits in zip(batches, usual, strict=True):
+            for modality in model.modalities:
+                absent = ~model.present(batch, modality)
+                value = 7 if modality == "text" else float("nan")
+                shown = batch[modality].masked_fill(
+                    absent.view(*absent.shape, *[1] * (batch[modality].ndim - 2)), value
+                )
+                torch.testing.assert_close(model({**batch, modality: shown})["logits"], logits, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_of_one_trains_and_every_parameter_learns(kind):
     model = small(kind, freeze_encoders=False)
     for seed, size in enumerate((1, 4)):

@@ -140,7 +140,7 @@ def test_faces_of_people_are_turned_level():
     assert "align" not in People(align=True, parts=("face",)).settings()
 
 
-def test_rows_of_one_clip_are_of_several_people(tmp_path):
+def test_rows_of_one_clip_are_of_several_people(tmp_path, capsys):
     for name in "ab":
         cv2.imwrite(str(tmp_path / f"{name}.png"), drawn(LEFT, RIGHT, seed=ord(name))[..., ::-1])
     cv2.imwrite(str(tmp_path / "c.png"), drawn(LEFT, RIGHT, seed=ord("a"))[..., ::-1])  # the bytes of a
@@ -149,6 +149,7 @@ def test_rows_of_one_clip_are_of_several_people(tmp_path):
     found = scanned(tmp_path).entries
     assert [(entry.id, entry.group) for entry in found] == [("a@1", "anna"), ("a@2", "ben"), ("b", "cleo"),
                                                             ("c", "dora")]  # fmt: skip
+    assert "1 files have parts of several speakers (a.png and c.png), whose folds may differ" in capsys.readouterr().out
     command = ["prepare", "clips", "--source", str(tmp_path), "--out", str(tmp_path / "out"), "--workers", "1"]
     assert cli.main([*command, "--folds", "2"]) == 0
     store = Store(tmp_path / "out/prepared")

@@ -13,7 +13,9 @@ from test_media import tone, write_wav
 
 import cli
 from datamodules.entries import Entry
+from datamodules.errors import MediaError
 from datamodules.media.clip import Clip
+from datamodules.store.reader import Store
 from datamodules.views import functionals
 from datamodules.views.functionals import Functionals
 
@@ -58,7 +60,7 @@ def test_the_wave_is_handed_over_as_it_is_and_the_functionals_are_kept(stub):
 
 
 def test_without_the_extra_one_line_says_how_to_get_it_and_names_the_licence(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(functionals, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "opensmile", None)
     for name, hz in (("a", 220), ("b", 330)):
         write_wav(tmp_path / f"{name}.wav", 9000 * tone(1.5, 44100, 1, hz))
     (tmp_path / "labels.csv").write_text(table("file,label", "a.wav,calm", "b.wav,angry"))
@@ -70,10 +72,23 @@ def test_without_the_extra_one_line_says_how_to_get_it_and_names_the_licence(tmp
     assert "pip install opensmile==2.6.0" in line
 
 
-@pytest.mark.skipif(not INSTALLED, reason="openSMILE is an extra of a licence of its own: pip install opensmile==2.6.0")
-@pytest.mark.parametrize(("features", "count"), [("eGeMAPSv02", 88), ("ComParE_2016", 6373)])
-def test_the_real_ones_follow_the_pitch(features, count):
+extra = pytest.mark.skipif(
+    not INSTALLED, reason="openSMILE is an extra of a licence of its own: pip install opensmile==2.6.0"
+)
+every_set = pytest.mark.parametrize(("features", "count"), [("eGeMAPSv02", 88), ("ComParE_2016", 6373)])
+
+
+@pytest.fixture
+def anew():
+    """No extractor of another test."""
     functionals._extractor.cache_clear()
+    yield
+    functionals._extractor.cache_clear()
+
+
+@extra
+@every_set
+def test_the_real_ones_follow_the_pitch(anew, features, count):
     low, high = (
         Functionals(features=features).make(Entry("a"), clip_of((9000 * tone(1.5, 16000, 1, hz)[0]).astype(np.int16)))[
             0
@@ -83,3 +98,32 @@ def test_the_real_ones_follow_the_pitch(features, count):
     assert low.shape == high.shape == (count,)
     if count == 88:  # F0 semitones from 27.5 Hz come first
         assert high[0] - low[0] == pytest.approx(12, abs=0.2)
+
+
+@extra
+@every_set
+def test_the_real_ones_are_those_of_the_librarys_own_call_on_the_file(anew, features, count, tmp_path):
+    import opensmile
+
+    (tmp_path / "in").mkdir()
+    generator = np.random.default_rng(1)
+    for name, hz in (("a", 150), ("b", 210)):
+        wave = 20000 * tone(1.5, 16000, 1, hz) + generator.normal(0, 300, (1, 24000))
+        write_wav(tmp_path / "in" / f"{name}.wav", wave, rate=16000)
+    (tmp_path / "in" / "labels.csv").write_text(table("file,label", "a.wav,calm", "b.wav,angry"))
+    options = ["--recipe", "functionals", "--views.functionals.features", features, "--workers", "2"]
+    assert cli.main(["prepare", "clips", "--source", str(tmp_path / "in"), "--out", str(tmp_path), *options]) == 0
+    store = Store(tmp_path / "prepared-functionals")
+    smile = opensmile.Smile(feature_set=features, feature_level=opensmile.FeatureLevel.Functionals)
+    for place, row in enumerate(store.rows):
+        expected = smile.process_file(str(tmp_path / "in" / f"{row['id']}.wav")).to_numpy(np.float32)[0]
+        assert expected.shape == (count,)
+        np.testing.assert_array_equal(store.read("functionals", place), expected)
+
+
+@extra
+def test_a_sound_too_short_for_the_real_ones_is_none_and_not_a_row_of_nan(anew):
+    with pytest.raises(MediaError, match=r"0\.02 s of sound are too short"):
+        Functionals().make(Entry("a"), clip_of(np.full(320, 500, np.int16)))
+    values, _ = Functionals().make(Entry("a"), clip_of(np.zeros(16000, np.int16)))
+    assert np.isfinite(values).all()

@@ -17,6 +17,7 @@ from datamodules.media.container import MAX_SECONDS, open_media
 
 PREROLL = 1.0  # seconds of sound before a part: a decoder needs some before what it gives is right
 LATE = 0.5  # seconds by which a part may end after its file: headers round, and sound is longer than its film
+APART = 30.0  # seconds by which the packets of one stream come before those of another at most
 EPSILON = 1e-5  # seconds; sums of times are rounded
 _INDEXED = ("mov", "matroska")  # containers in which FFmpeg finds the packets of a time; in others it may guess
 _FEW = 500  # packets in which a stream has shown its first frame
@@ -174,7 +175,7 @@ class Gathered:
             for packet in packets:
                 if packet.size and packet.stream.index in open_streams and self._add(packet):
                     open_streams.remove(packet.stream.index)
-                if not open_streams:
+                if not open_streams or self._is_far(packet):
                     return
         except av.FFmpegError:
             pass  # what is missing shows in the length
@@ -191,6 +192,10 @@ class Gathered:
     def begins_before(self) -> bool:
         """Return whether the first packet of every stream is not after the beginning of the part."""
         return all(own and time_of(own[0]) <= self.begin + EPSILON for own in self.packets.values())
+
+    def _is_far(self, packet: "Packet[Any]") -> bool:
+        """Return whether a stream that the part still waits for has ended, as others are far ahead."""
+        return self.end is not None and packet.dts is not None and time_of(packet) > self.end + APART
 
     def _add(self, packet: "Packet[Any]") -> bool:
         """Take a packet if it counts; return whether all that follow come after the part."""

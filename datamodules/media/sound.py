@@ -6,10 +6,10 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
-from av.codec.context import CodecContext
 from av.packet import Packet
 
 from datamodules.errors import MediaError
@@ -24,7 +24,7 @@ LOUDEST = 4.0  # of float samples, whose full scale is 1: 12 dB over it
 def read_audio(
     path: Path,
     stream: AudioStream,
-    context: CodecContext,
+    context: AudioCodecContext,
     packets: "list[Packet[Any]]",
     rates: Sequence[int],
     video_start: float | None,
@@ -84,7 +84,7 @@ def read_audio(
 
 
 def _decoded(
-    path: Path, context: CodecContext, packets: "list[Packet[Any]]", early: int
+    path: Path, context: AudioCodecContext, packets: "list[Packet[Any]]", early: int
 ) -> Iterator[tuple[float | None, AudioFrame]]:
     """Yield frames, their channels interleaved, with their times in seconds; all frames have the same form.
 

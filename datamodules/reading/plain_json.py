@@ -17,14 +17,15 @@ def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
 
     Args:
         text: The JSON.
-        finite: Refuse the NaN and Infinity that Python, but no JSON, has.
+        finite: Refuse the NaN and Infinity that Python, but no JSON, has, and a name that an object holds twice.
 
     Raises:
         ValueError: If it is none, is nested more than `DEPTH` levels deep, or holds a number of more than `DIGITS`
-            digits or, where asked for, one that is not finite.
+            digits or, where asked for, one that is not finite, or a name twice.
     """
     try:
-        content = json.loads(text, parse_int=_whole_number, parse_constant=_no_number if finite else None)
+        strict: dict[str, Any] = {"parse_constant": _no_number, "object_pairs_hook": _distinct} if finite else {}
+        content = json.loads(text, parse_int=_whole_number, **strict)
     except RecursionError:
         raise ValueError(f"nested more than {DEPTH} levels deep") from None
     level = [content]
@@ -59,6 +60,15 @@ def _items(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
 
 def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number of JSON")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name[:60]!r} comes twice")
+        found[name] = value
+    return found
 
 
 def _whole_number(digits: str) -> int:

@@ -1,7 +1,5 @@
 """Features of all clips as one table per modality: checked, in float32, scaled where that was asked for."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
@@ -13,49 +11,39 @@ from error_texts import first_names
 
 _FEW = 0.1  # of the clips: so few that differ from all others may be a mistake
 _LEAST = 1e-7  # of the mean: a deviation below it is what rounding leaves of a constant
-Rows = np.ndarray | slice
-# Rows by whose statistics others are centred and scaled, and these others; one after the other.
-Scalings = Sequence[tuple[Rows, Rows]]
+Table = Tensor | Sequences
+Statistics = tuple[np.ndarray, np.ndarray]  # mean and deviation in float64, 1 for what never differs
 
 
-def dense_table(modality: str, values: np.ndarray, ids: list[str], scalings: Scalings = ()) -> Tensor:
+def dense_table(modality: str, values: np.ndarray, ids: list[str]) -> Tensor:
     """Return features of one shape.
 
     Args:
         modality: Its name, for messages.
         values: ``(N, ...)``.
         ids: Clip ids.
-        scalings: How they are centred and scaled, element by element.
 
     Returns:
-        float32 ``(N, ...)``; bytes as they are where they are not scaled.
+        float32 ``(N, ...)``; bytes as they are.
 
     Raises:
         DataError: If they are no floats or bytes, or not finite.
     """
-    if _stays(modality, values.dtype, scalings):
+    if _stays(modality, values.dtype):
         return torch.from_numpy(values)
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
         values = values.astype(np.float32)
     _require_finite(modality, np.isfinite(values.reshape(len(values), -1)).all(1), ids)
-    for known, scaled in scalings:
-        # In float64 the deviation of a constant is exactly 0; float32 leaves a rounding error to divide by.
-        of = values[known].astype(np.float64)
-        deviation = of.std(0)
-        values[scaled] = (values[scaled] - of.mean(0)) / np.where(deviation > 0, deviation, 1)
     return torch.from_numpy(values)
 
 
-def sequence_table(
-    modality: str, arrays: list[np.ndarray], ids: list[str], scalings: Scalings, axis: int, steps: int | None
-) -> Sequences:
+def sequence_table(modality: str, arrays: list[np.ndarray], ids: list[str], axis: int, steps: int | None) -> Sequences:
     """Return sequences of unequal length.
 
     Args:
         modality: Its name, for messages.
         arrays: Those of each clip, ``(T, ...)``, or ``(n, T)`` where time is the last axis.
         ids: Clip ids.
-        scalings: How they are centred and scaled, feature by feature over all steps.
         axis: The axis of time, 0 or 1.
         steps: Number of steps that every clip is cut or padded to; None for the longest of a batch.
 
@@ -81,15 +69,10 @@ def sequence_table(
     if steps is not None and (longer := [clip for clip, a in zip(ids, arrays, strict=True) if a.shape[axis] > steps]):
         rank_zero_warn(f"--data.steps: {modality} of {len(longer)} clips is longer than {steps} steps and cut there")
     arrays = [np.array(array[:, :steps] if axis else array[:steps]) for array in arrays]  # what is cut off is let go
-    if not _stays(modality, first.dtype, scalings):
+    if not _stays(modality, first.dtype):
         with np.errstate(over="ignore"):
             arrays = [array.astype(np.float32) for array in arrays]
         _require_finite(modality, np.array([bool(np.isfinite(array).all()) for array in arrays]), ids)
-    for known, scaled in scalings:
-        rows = np.arange(len(arrays))
-        values = _scaled([arrays[row] for row in rows[known]], [arrays[row] for row in rows[scaled]], axis)
-        for row, array in zip(rows[scaled], values, strict=True):
-            arrays[row] = array
     if empty := [clip for clip, array in zip(ids, arrays, strict=True) if not array.shape[axis]]:
         rank_zero_warn(
             f"--data.features: {modality} of {len(empty)} clips has no step and counts as absent: {first_names(empty)}"
@@ -97,10 +80,51 @@ def sequence_table(
     return Sequences([torch.from_numpy(array) for array in arrays], axis, steps)
 
 
-def _stays(modality: str, kind: np.dtype, scalings: Scalings) -> bool:
+def fitted(table: Table, rows: np.ndarray) -> Statistics | None:
+    """Return the statistics of some clips.
+
+    Args:
+        table: Features of all clips.
+        rows: Which.
+
+    Returns:
+        Element by element of features of one shape; feature by feature over all steps of sequences, with an axis of 1
+        for time; None where no clip has a step.
+    """
+    if isinstance(table, Tensor):
+        # In float64 the deviation of a constant is exactly 0; float32 leaves a rounding error to divide by.
+        of = table.numpy()[rows].astype(np.float64)
+        deviation = of.std(0)
+        return of.mean(0), np.where(deviation > 0, deviation, 1)
+    axis, known = table.axis, [table.items[row].numpy() for row in rows]
+    count = sum(array.shape[axis] for array in known)
+    if not count:
+        return None
+    mean = sum(array.sum(axis, np.float64, keepdims=True) for array in known) / count
+    square = sum(np.square(array - mean).sum(axis, keepdims=True) for array in known) / count
+    deviation = np.sqrt(square)
+    return mean, np.where(deviation > _LEAST * np.abs(mean), deviation, 1)
+
+
+def scaled(table: Table, statistics: Statistics | None, rows: np.ndarray | None = None) -> Table:
+    """Return a table, some clips of which (or all) are centred and scaled, float32; what it held is gone."""
+    if statistics is None:
+        return table
+    mean, scale = statistics
+    if isinstance(table, Tensor):
+        values = table.numpy() if table.dtype == torch.float32 else table.numpy().astype(np.float32)
+        chosen = slice(None) if rows is None else rows
+        values[chosen] = (values[chosen] - mean) / scale
+        return torch.from_numpy(values)
+    for row in range(len(table)) if rows is None else rows.tolist():  # one by one, to take no room
+        table.items[row] = torch.from_numpy(((table.items[row].numpy() - mean) / scale).astype(np.float32))
+    return table
+
+
+def _stays(modality: str, kind: np.dtype) -> bool:
     if kind.kind != "f" and kind != np.uint8:
         raise DataError(f"--data.features: {modality} is {kind}; expected floats or uint8")
-    return kind == np.uint8 and not scalings
+    return kind == np.uint8
 
 
 def _require_finite(modality: str, finite: np.ndarray, ids: list[str]) -> None:
@@ -108,15 +132,3 @@ def _require_finite(modality: str, finite: np.ndarray, ids: list[str]) -> None:
     if len(bad):
         clips = first_names([ids[row] for row in bad])
         raise DataError(f"--data.features: {modality} is not finite in {len(bad)} clips: {clips}")
-
-
-def _scaled(known: list[np.ndarray], arrays: list[np.ndarray], axis: int) -> list[np.ndarray]:
-    """Return the arrays centred and scaled by the steps of the known ones; clip by clip, to take no room."""
-    count = sum(array.shape[axis] for array in known)
-    if not count:
-        return arrays
-    mean = sum(array.sum(axis, np.float64, keepdims=True) for array in known) / count
-    square = sum(np.square(array - mean).sum(axis, keepdims=True) for array in known) / count
-    deviation = np.sqrt(square)
-    scale = np.where(deviation > _LEAST * np.abs(mean), deviation, 1)
-    return [((array - mean) / scale).astype(np.float32) for array in arrays]

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor
 
 from datamodules.base import EmotionDataModule, Normalize
 from datamodules.batches import KEYS, Batch, ClipDataset, Split, zero_absent
@@ -24,10 +23,10 @@ from datamodules.reading.mmsa import SUFFIXES, MMSAFile, read_mmsa
 from datamodules.reading.names import check_name
 from datamodules.reading.provenance import NAME, check_columns, told_of
 from datamodules.reading.stand_in import STAND_IN
-from datamodules.shapes.feature_tables import Rows, dense_table, sequence_table
+from datamodules.shapes.feature_tables import Statistics, Table, dense_table, fitted, scaled, sequence_table
+from datamodules.shapes.features_made import features_reading, read_feature_manifest, recipe_of
 from datamodules.shapes.sequences import Sequences
 from datamodules.shapes.speakers import clips_of_speakers, refuse_to_standardize
-from datamodules.store.reader import read_manifest
 from error_texts import first_names
 
 
@@ -107,11 +106,14 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.standardize = list(features) if standardize == "all" else standardize or []
         self.normalize = normalize
         self.speakers = clips_of_speakers(self.groups) if normalize == "speaker" else []
-        self.steps, self.time_last = steps or {}, time_last or []
+        self.steps, self.time_last, self.confidence = steps or {}, time_last or [], confidence
+        # Known with the tables: what training clips say of what is standardized, and what is stored as bytes.
+        self.statistics: dict[str, Statistics] = {}
+        self.bytes: set[str] = set()
         self._check_options(columns or {}, confidence)
         of = (whole, self.features, self.ids, self.index_path, columns or {}, confidence, self.time_last)
         self.files: MMSAFile | FeatureFiles = pickle if is_pickle else FeatureFiles(*of)
-        self.manifest = self._read_manifest()
+        self.manifest = {} if is_pickle else read_feature_manifest(self.index_path)
         if self.manifest:
             self.corpus = self.manifest["corpus"]
         self.folder = self.index_path.parent if is_pickle else whole
@@ -138,23 +140,6 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         if not 0 <= confidence <= 1:
             raise DataError(f"--data.confidence {confidence}: it is between 0 and 1")
 
-    def _read_manifest(self) -> dict[str, Any]:
-        """Return the manifest that ``prepare`` wrote beside the index; empty for a folder made elsewhere.
-
-        Raises:
-            DataError: If the manifest is damaged, or a file is no longer the one that was prepared.
-        """
-        path = self.index_path.with_name("manifest.json")
-        if not path.exists() or isinstance(self.files, MMSAFile):
-            return {}
-        manifest = read_manifest(path, corpus=str, synthetic=bool, files=dict, fingerprint=str)
-        check_name(manifest["corpus"], f"{path}: corpus")
-        for name, digest in manifest["files"].items():
-            file = path.with_name(check_name(name, f"{path}: files"))
-            if not file.is_file() or sha256_file(file) != digest:
-                raise DataError(f"{file} is not what was prepared: delete {path.parent} and prepare the corpus again")
-        return manifest
-
     @property
     def provenance(self) -> dict[str, dict[str, Any]]:
         """Origin of the features by modality, as far as it is told: tool, version, settings, unit, columns."""
@@ -165,6 +150,29 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             for name in self.features
             if name in self._told or name in read
         }
+
+    @property
+    def prepared_by(self) -> dict[str, Any]:
+        """Settings of the store that some of the arrays were taken from, where it lies beside the index; else empty."""
+        return recipe_of(self.index_path, self.manifest)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What features of a clip are like, and what training fitted; empty where they need others of their speaker."""
+        if self.transductive:
+            return {}
+        return features_reading(
+            self.input_shapes,
+            sources=dict(self.features),
+            columns=self.files.chosen if isinstance(self.files, FeatureFiles) else {},
+            confidence=self.confidence,
+            steps=self.steps,
+            time_last=self.time_last,
+            sequences=[name for name, table in self.tables.items() if isinstance(table, Sequences)],
+            bytes=sorted(self.bytes),
+            statistics={name: [of.tolist() for of in found] for name, found in self.statistics.items()},
+            views=self.prepared_by.get("views", {}),
+        )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuse a checkpoint of other classes; warn of one that was trained on features made in another way."""
@@ -194,7 +202,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         return list(self.outputs.get(CLASSES, {}).get("classes", ()))
 
     @cached_property
-    def tables(self) -> dict[str, Tensor | Sequences]:
+    def tables(self) -> dict[str, Table]:
         """Features per modality in the order of the index; floats as float32, uint8 as stored.
 
         Raises:
@@ -203,19 +211,24 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         check_memory(self.files.files())
         return {modality: self._table(modality) for modality in self.features}
 
-    def _table(self, modality: str) -> Tensor | Sequences:
+    def _table(self, modality: str) -> Table:
         found = self.files.read(self.features[modality] if isinstance(self.files, MMSAFile) else modality)
         if self.speakers and found[0].dtype == np.uint8:
             raise refuse_to_standardize(modality, "bytes, as pictures are")
-        scalings: list[tuple[Rows, Rows]] = [(rows, rows) for rows in self.speakers]
-        if modality in self.standardize:
-            scalings.append((self.rows["train"], slice(None)))
+        if found[0].dtype == np.uint8:
+            self.bytes.add(modality)
+        train = self.rows["train"] if modality in self.standardize else None
         axis, steps = int(modality in self.time_last), self.steps.get(modality)
-        table: Tensor | Sequences
+        table: Table
         if isinstance(found, np.ndarray) and steps is None:
-            table = dense_table(modality, found, self.ids, scalings)
+            table = dense_table(modality, found, self.ids)
         else:
-            table = sequence_table(modality, list(found), self.ids, scalings, axis, steps)
+            table = sequence_table(modality, list(found), self.ids, axis, steps)
+        for rows in self.speakers:
+            table = scaled(table, fitted(table, rows), rows)
+        if train is not None and (statistics := fitted(table, train)):
+            self.statistics[modality] = statistics
+            table = scaled(table, statistics)
         shape = table.shape if isinstance(table, Sequences) else table.shape[1:]
         check_columns(self.folder / NAME, modality, self.provenance, shape[0] if axis else shape[-1])
         return table

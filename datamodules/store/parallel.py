@@ -19,7 +19,8 @@ _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
+    """Prepare a process of a pool: one thread of OpenCV, deaf to Ctrl-C, dead when its parent is."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent winds up
     parent = multiprocessing.parent_process()
@@ -48,7 +49,7 @@ def ordered(function: Callable[[_Job], _Result], jobs: Sequence[_Job], workers: 
         cv2.setNumThreads(1)
         yield from map(function, jobs)
         return
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), multiprocessing.get_context("spawn"), initializer=_start_worker)
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), multiprocessing.get_context("spawn"), initializer=start_worker)
     pending: deque[Future[_Result]] = deque()
     try:
         for job in jobs:

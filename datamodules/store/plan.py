@@ -72,7 +72,7 @@ def plan(catalogue: Catalogue, recipe: Recipe, source: Path, out: Path | None = 
     """
     if not source.is_dir():
         what = "a file, not a folder" if source.exists() else "no such folder"
-        raise DataError(f"--source {source}: {what}; docs/data.md says where to get the corpus.")
+        raise DataError(f"--source {source}: {what}; {catalogue.origin}.")
     recipe.check()
     for name, view in recipe.views.items():
         view.check(f"--views.{name}")

@@ -3,16 +3,16 @@
 openSMILE and its configurations are audEERING's, under its own licence: research and private use, not commercial.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from datamodules.entries import Entry, Scan
-from datamodules.errors import DataError
+from datamodules.errors import DataError, MediaError
 from datamodules.media.clip import Clip
 from datamodules.views.base import View, Want, WholeClip
 
@@ -35,11 +35,13 @@ class Functionals(WholeClip):
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
         """Refuse to begin without openSMILE."""
-        if find_spec("opensmile") is None:
+        try:
+            import opensmile  # noqa: F401  # an extra; what it needs itself may be missing too
+        except ImportError as error:
             raise DataError(
-                f"{option}: openSMILE, of audEERING's research licence (no commercial use), is missing: pip install "
-                "opensmile==2.6.0"
-            )
+                f"{option}: openSMILE, of audEERING's research licence (no commercial use), is missing ({error}): pip "
+                "install opensmile==2.6.0"
+            ) from None
         return self, scan
 
     def describe_source(self) -> str:
@@ -53,8 +55,12 @@ class Functionals(WholeClip):
     def make(self, entry: Entry, clip: Clip) -> tuple[np.ndarray, int]:
         """Return the functionals."""
         wave = clip.waves[self.rate] / np.float32(32768)
-        found = _extractor(self.features).process_signal(wave, self.rate)
-        return found.to_numpy(np.float32)[0], 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that a sound is too short, in whose place it gives NaN
+            found = _extractor(self.features).process_signal(wave, self.rate).to_numpy(np.float32)[0]
+        if not np.isfinite(found).all():
+            raise MediaError(Path(entry.name), f"{len(wave) / self.rate:.2f} s of sound are too short for functionals")
+        return found, 0
 
 
 @lru_cache(maxsize=1)

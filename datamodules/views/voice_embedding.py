@@ -6,10 +6,11 @@ Wan et al. 2018, https://arxiv.org/abs/1710.10467; weights of Resemblyzer (Apach
 
 import importlib.util
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -27,6 +28,7 @@ WINDOW, STEP, COVERED = 160, 77, 0.75  # frames of a part, between two, and what
 LOUDNESS = 10 ** (-30 / 20)  # root mean square that quieter waves are brought to
 SHA256 = "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"  # of the weights of Resemblyzer 0.1.4
 RANDOM, PACKAGE = "random", "package"
+_PACKAGED = (PACKAGE, SHA256)
 DECIMALS = 5  # processors differ in the last bits; what is stored should not
 
 
@@ -35,13 +37,26 @@ class VoiceEmbedding(WholeClip):
     """Mean and deviation of the embeddings of parts of 1.6 s, float32 ``(512,)``.
 
     Attributes:
-        weights: ``package``, those inside the installed Resemblyzer, ``random`` (for stand-ins), or a file.
+        weights: ``package``, those inside the installed Resemblyzer, or their SHA-256, as a recipe says it once it is
+            resolved; ``random`` (for stand-ins), or a file.
     """
 
     dtype: ClassVar[str] = "f32"
     packages: ClassVar[tuple[str, ...]] = (*WholeClip.packages, "torch")
 
     weights: str = PACKAGE
+
+    @classmethod
+    def restored(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the view whose `settings` a checkpoint holds; no file that these name is looked for.
+
+        Raises:
+            DataError: Its weights are no known ones, or are missing here.
+        """
+        view = super().restored(settings)
+        if view.weights not in (RANDOM, *_PACKAGED):
+            raise DataError(f"the voice was embedded by weights of one's own ({view.weights[:40]}), which are not here")
+        return view.bind("views.voice", Scan([]), Path())[0]  # type: ignore[return-value]
 
     def bind(self, option: str, scan: Scan, source: Path) -> tuple[View | None, Scan]:
         """Find the weights.
@@ -54,7 +69,7 @@ class VoiceEmbedding(WholeClip):
             if path is None or not path.is_file():
                 lacks = f"no weights at {path}" if path else "Resemblyzer is missing"
                 raise DataError(f"{option}: {lacks}: pip install --no-deps Resemblyzer==0.1.4")
-            if self.weights == PACKAGE and sha256_file(path) != SHA256:
+            if self.weights in _PACKAGED and sha256_file(path) != SHA256:
                 raise DataError(
                     f"{option}: {path} has another SHA-256 than Resemblyzer 0.1.4's; do not use these weights"
                 )
@@ -62,7 +77,7 @@ class VoiceEmbedding(WholeClip):
 
     def settings(self) -> dict[str, Any]:
         """Return what the weights are, wherever they lie."""
-        known = {RANDOM: RANDOM, PACKAGE: SHA256}
+        known = {RANDOM: RANDOM, **dict.fromkeys(_PACKAGED, SHA256)}
         return {"weights": known.get(self.weights) or sha256_file(Path(self.weights))}
 
     def wants(self, piece: Entry) -> Want:
@@ -79,7 +94,7 @@ class VoiceEmbedding(WholeClip):
 
 def _file(weights: str) -> Path | None:
     """Return the file that holds the weights; None where its package is not installed."""
-    if weights != PACKAGE:
+    if weights not in _PACKAGED:
         return Path(weights)
     found = importlib.util.find_spec("resemblyzer")
     return Path(found.origin).parent / "pretrained.pt" if found and found.origin else None

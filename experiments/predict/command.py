@@ -17,7 +17,7 @@ from datamodules.reading.tables import table_text
 from error_texts import first_names
 from experiments.predict.legend import legend
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.clips import check_row, rows_of
+from experiments.predict.loaded.clips import Row, check_row, rows_of
 from experiments.predict.loaded.model import BATCH, Model
 from experiments.predict.loaded.windows import windows_of
 from experiments.predict.record import Record, question
@@ -25,7 +25,6 @@ from experiments.settings import class_paths
 from experiments.settings.messages import quiet
 from option_parser import Parser
 
-PLOTS = "plots"  # folder of pictures
 ALL = "all"
 
 
@@ -69,9 +68,10 @@ def run(arguments: Sequence[str]) -> int:
         if getattr(args, option) < 1:
             raise DataError(f"--{option} {getattr(args, option)}: at least 1")
     quiet()
-    rows = rows_of(args.clips)
     model = Model(args.ckpt_path, args.device, allowed)
-    known = {"file", "audio", "start", "end", "text", *model.fields, *([PERSON] if model.reader.person else [])}
+    rows = rows_of(args.clips, model.reader)
+    known = {"file", "audio", "start", "end", "text", *model.reader.takes, *model.fields}
+    known |= {PERSON} if model.reader.person else set()
     rows = [{name: value for name, value in row.items() if name in known} for row in rows]
     if args.person and args.person != ALL:
         rows = [{PERSON: args.person, **row} for row in rows]
@@ -89,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
     print("\n".join(legend(model)))
     print(f"answers: {args.out / 'predictions.csv'}, {args.out / 'predictions.json'}")
     if args.plots:
-        print(f"pictures: {args.out / PLOTS}")
+        print(f"pictures: {args.out / 'plots'}")
     return 1 if len(without) == len(answers) else 0
 
 
@@ -108,7 +108,7 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
     clips = [windows_of(row, model.reader, args.window, args.hop) for row in rows]
     parts = [part for own in clips for part in own]
     with Record(args.out, model.digest) as record:
-        pictures = [picture_of(args.out, row) if args.plots and not counts else None for row in rows]
+        pictures = [drawing(args.out, row) if args.plots and not counts else None for row in rows]
         known = [of for own in zip(clips, pictures, strict=True) for of in _known(record, *own)]
         left = [part for part, answer in zip(parts, known, strict=True) if answer is None]
         unit = "clip" if len(parts) == len(rows) else "window"
@@ -117,7 +117,7 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
         fresh = iter(model.of_parts(left, args.batch_size, args.workers))
         before, answers = iter(known), []
         with tqdm(total=len(parts), initial=len(parts) - len(left), unit=unit, disable=None) as bar:
-            for row, own, picture in zip(rows, clips, pictures, strict=True):
+            for row, own in zip(rows, clips, strict=True):
                 said = []
                 for part in own:
                     if (answer := next(before)) is None:
@@ -126,33 +126,33 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
                         bar.update()
                     said.append(answer if len(own) == 1 else answer.lean())
                 answer = model.joined(row, own, said)
+                if not counts:
+                    bar.write(f"{answer}")
+                    _draw(answer, row, args)
                 answers.append(answer.lean())
-                if counts:
-                    continue
-                bar.write(f"{answer}")
-                if answer.over_time:
-                    name = f"{len(answers) - 1:04d}-{Path(answer.file).stem[:60]}{_of(row)}.csv"
-                    write_atomic(args.out / "curves" / name, _curve(answer))
-                if picture and not answer.problem and (len(own) > 1 or not picture.exists()):
-                    save(answer.plot(), picture, synthetic=False)  # it has its stamp
         return answers
 
 
-def _of(row: dict[str, Any]) -> str:
-    return f"-person{row[PERSON]}" if str(row.get(PERSON, "")).isdecimal() else ""
+def drawing(out: Path, row: Row, folder: str = "plots", ending: str = "png") -> Path:
+    """Return the file of the picture of an answer, named after the clip and what is asked about it."""
+    person = f"-person{row[PERSON]}" if str(row.get(PERSON, "")).isdecimal() else ""
+    name = f"{Path(str(row.get('file') or 'text')).stem[:60]}{person}"
+    return out / folder / f"{name}-{sha256(question(row).encode()).hexdigest()[:8]}.{ending}"
 
 
-def _known(record: Record, parts: list[dict[str, Any]], picture: Path | None) -> list[Answer | None]:
+def _draw(answer: Answer, row: Row, args: Any) -> None:
+    """Write the course of an answer as a table, and its picture if that is asked for."""
+    if answer.over_time:
+        write_atomic(drawing(args.out, row, "curves", "csv"), _curve(answer))
+    if args.plots and not answer.problem and (answer.over_time or not drawing(args.out, row).exists()):
+        save(answer.plot(), drawing(args.out, row), synthetic=False)  # it has its stamp
+
+
+def _known(record: Record, parts: Sequence[Row], picture: Path | None) -> list[Answer | None]:
     """Return the answers that are there; none of a clip without its picture, as what was looked at is in no record."""
     found = [record.find(part) for part in parts]
     lacks = picture is not None and len(parts) == 1 and found[0] and not found[0].problem and not picture.exists()
     return [None] if lacks else found
-
-
-def picture_of(out: Path, row: dict[str, Any]) -> Path:
-    """Return the file of the picture of an answer, named after the clip and what is asked about it."""
-    name = Path(str(row.get("file") or "text")).stem[:60]
-    return out / PLOTS / f"{name}{_of(row)}-{sha256(question(row).encode()).hexdigest()[:8]}.png"
 
 
 def _curve(answer: Answer) -> str:

@@ -79,6 +79,13 @@ def draw(answer: "Answer") -> Picture:
     return figure
 
 
+def draw_looked_at(answer: "Answer") -> Picture:
+    """Return the picture of what the model looked at, of an answer that has its attention."""
+    figure = Picture(figsize=(WIDTH, 2.2), layout="constrained")
+    _looked_at(figure.subfigures(1, 1), answer)
+    return figure
+
+
 def _title(answer: "Answer") -> str:
     name = Path(answer.file).name
     said = str(replace(answer, weights={})).removeprefix(f"{answer.file}: ")  # they have bars of their own

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from atomic_files import write_atomic
 from datamodules.errors import DataError
 from experiments.predict.loaded.answer import Answer
+from experiments.predict.loaded.clips import Row
 
 NAME = ".answers.jsonl"
 
@@ -33,9 +35,8 @@ class Record:
             for line in whole[1:]:
                 if asked := (found := _parsed(line)).get("asked"):
                     self.known[asked] = found["answer"]
-            self.file = path.open("w", encoding="utf-8")
-            self.file.writelines(whole or [json.dumps({"model": model}) + "\n"])
-            self.file.flush()
+            write_atomic(path, "".join(whole) or json.dumps({"model": model}) + "\n")
+            self.file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise DataError(f"--out {folder}: {error.strerror}; name a folder that can be written") from None
 
@@ -47,12 +48,12 @@ class Record:
         """Close the file."""
         self.file.close()
 
-    def find(self, row: dict[str, Any]) -> Answer | None:
+    def find(self, row: Row) -> Answer | None:
         """Return the answer about a clip, if there is one and no file of it has changed since."""
         found = self.known.get(question(row))
         return Answer(**{**found, "over_time": tuple(found["over_time"])}) if found else None
 
-    def add(self, row: dict[str, Any], answer: Answer) -> None:
+    def add(self, row: Row, answer: Answer) -> None:
         """Keep an answer."""
         self.file.write(json.dumps({"asked": question(row), "answer": answer.to_dict()}) + "\n")
         self.file.flush()
@@ -66,9 +67,12 @@ def _parsed(line: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def question(row: dict[str, Any]) -> str:
+def question(row: Row) -> str:
     """Return what is asked, with size and time of its files."""
-    states = [(stat.st_size, stat.st_mtime_ns) for name in ("file", "audio") if (stat := _stat(row.get(name)))]
+    given = row.get("features", {})
+    files = [one.get(name) for one in (row, *row.get("dialogue", ())) for name in ("file", "audio")]
+    files += [str(of).partition(":")[0] for of in given.values()]
+    states = [(stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(file))]
     return json.dumps([sorted((name, str(value)) for name, value in row.items()), states])
 
 

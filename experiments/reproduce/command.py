@@ -9,11 +9,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean
 
 from datamodules.errors import DataError
 from experiments.errors import Interrupted
 from experiments.reproduce.across import check_classes, evaluate_across, pending_across
+from experiments.reproduce.estimate import Estimate
 from experiments.reproduce.evaluations import evaluate_all
 from experiments.reproduce.missing import evaluate_missing, pending
 from experiments.reproduce.plan import Job, Planner, Selection, option
@@ -22,7 +22,6 @@ from experiments.reproduce.tables.table import PROTOCOLS, Table
 from experiments.reproduce.tables.table_file import read_table
 from experiments.results.cell import State, read_result, state
 from experiments.results.needs import recorded_request
-from experiments.results.quantities import duration
 from experiments.results.request import data_manifest, difference
 from experiments.settings import class_paths
 from experiments.settings.config import PROJECT
@@ -111,22 +110,24 @@ def _reproduce(
     states = {job.directory: state(job.directory, job.request) for job in jobs}
     if dry:
         print("\n".join(problems), end="\n" if problems else "")
-        _print_plan(jobs, states, program)
+        _print_plan(jobs, states, program, workers)
         _print_evaluations(ready, selection, states)
         return 0
     outcome = Outcome(done={path for path, found in states.items() if found == "done"})
     outcome.failed = _refusals(jobs, states)
-    seconds: dict[str, list[float]] = {}
-    for job in jobs:
-        if job.directory in outcome.done:
-            seconds.setdefault(job.row, []).append(read_result(job.directory)["seconds"])
     left = [job for job in jobs if states[job.directory] in ("missing", "partial")]
+    if workers > 1:  # known to the processes that cells run in, whose libraries read it once
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    estimate = _estimate(jobs, states)
+    if program.resolve().parent == PROJECT and (unknown := estimate.unknown(left)):
+        print(f"timing a few batches of {len(unknown)} rows, to tell how long all take", file=sys.stderr, flush=True)
+        estimate.time_rows(unknown, workers)
     print(
-        f"{len(jobs)} cells: {len(outcome.done)} done, {len(left)} to run{_about(left, seconds, workers)}",
+        f"{len(jobs)} cells: {len(outcome.done)} done, {len(left)} to run{estimate.told(left, workers)}",
         file=sys.stderr,
     )
     if left:
-        run_jobs(left, program=program, workers=workers, outcome=outcome, seconds=seconds)
+        run_jobs(left, program=program, workers=workers, outcome=outcome, estimate=estimate)
     crossed = [found for one in ready for found in pending_across(one.table, one.jobs(selection), outcome.done)]
     if crossed:
         outcome.failed |= evaluate_all(crossed, workers, evaluate_across, "on other corpora")
@@ -140,6 +141,15 @@ def _reproduce(
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if outcome.failed or problems else 0
+
+
+def _estimate(jobs: Sequence[Job], states: Mapping[Path, State]) -> Estimate:
+    """Return how long cells take by those that are done."""
+    found = Estimate()
+    for job in jobs:
+        if states[job.directory] == "done":
+            found.measured.setdefault(job.row, []).append(read_result(job.directory)["seconds"])
+    return found
 
 
 def _print_evaluations(planners: Sequence[Planner], selection: Selection, states: dict[Path, State]) -> None:
@@ -176,19 +186,6 @@ def _page(table: Table) -> str:
     return "docs/own-data.md" if table.own else "docs/data.md"
 
 
-def _about(left: Sequence[Job], seconds: Mapping[str, Sequence[float]], workers: int) -> str:
-    """Return about how long cells take, and what says so."""
-    if not left:
-        return ""
-    known = [value for values in seconds.values() for value in values]
-    if not known:
-        return "; how long, when the first has ended"
-    total = sum(mean(seconds.get(job.row) or known) for job in left) / workers
-    other = len({job.row for job in left} - seconds.keys())
-    unknown = f"; rows without any ({other}) count as the mean of the others" * bool(other)
-    return f", about {duration(total)} going by the {len(known)} that are done{unknown}"
-
-
 def _options(table: Table, command: str, corpus: str) -> list[str]:
     """Return the options of a corpus: under its name where a table makes several."""
     options = table.make[command]
@@ -216,7 +213,7 @@ def _refusal(job: Job, change: str) -> str:
     return "\n".join([head, *lines])
 
 
-def _print_plan(jobs: Sequence[Job], states: dict[Path, State], program: Path) -> None:
+def _print_plan(jobs: Sequence[Job], states: dict[Path, State], program: Path, workers: int) -> None:
     words = {"done": "done", "missing": "run", "partial": "continue", "changed": "refuse"}
     for job in jobs:
         found = states[job.directory]
@@ -226,4 +223,6 @@ def _print_plan(jobs: Sequence[Job], states: dict[Path, State], program: Path) -
         elif found == "changed":
             print("\n".join(f"          {line}" for line in _refusals([job], states)[job.name].split("\n")))
     counts = {word: sum(words[found] == word for found in states.values()) for word in words.values()}
-    print(f"{len(jobs)} cells: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count))
+    left = [job for job in jobs if states[job.directory] in ("missing", "partial")]
+    told = _estimate(jobs, states).told(left, workers)
+    print(f"{len(jobs)} cells: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count) + told)

@@ -26,6 +26,7 @@ from filelock import FileLock
 from datamodules.errors import Busy
 from datamodules.locks import HANDED_ON, hold
 from experiments.errors import Interrupted
+from experiments.reproduce.estimate import Estimate
 from experiments.reproduce.plan import Job
 from experiments.results.cell import state, write_json
 from experiments.results.quantities import duration
@@ -73,9 +74,7 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_jobs(
-    jobs: Sequence[Job], *, program: Path, workers: int, outcome: Outcome, seconds: Mapping[str, list[float]]
-) -> None:
+def run_jobs(jobs: Sequence[Job], *, program: Path, workers: int, outcome: Outcome, estimate: Estimate) -> None:
     """Run cells, those that others need first.
 
     Args:
@@ -83,7 +82,7 @@ def run_jobs(
         program: The project's ``cli.py``.
         workers: How many run at a time.
         outcome: Cells that are done or refused already; the others are added.
-        seconds: Known run times by row, to estimate the time left.
+        estimate: Of their run times, corrected by every cell that ends.
 
     Raises:
         Interrupted: If a signal arrived; the running cells were ended.
@@ -94,11 +93,9 @@ def run_jobs(
     order = TopologicalSorter({job.directory: names.keys() & set(job.needs) for job in pending})
     order.prepare()
     ready = set[Path]()
-    if workers > 1:  # known to the process that cells are forked from, whose libraries read it once
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_imports(program.parent))
-    progress = _Progress(len(pending), workers, {row: list(times) for row, times in seconds.items()})
+    progress = _Progress(len(pending), workers, estimate)
     try:
         while pending or running:
             for cell in [cell for cell in running if not cell.process.is_alive()]:
@@ -243,15 +240,15 @@ def _signal_group(group: int | None, number: signal.Signals) -> None:
 class _Progress:
     """One live line on a terminal; elsewhere a line whenever a cell starts or ends."""
 
-    def __init__(self, total: int, workers: int, seconds: dict[str, list[float]]) -> None:
+    def __init__(self, total: int, workers: int, estimate: Estimate) -> None:
         self.total = total
         self.workers = workers
-        self.seconds = seconds
+        self.estimate = estimate
         self.live = sys.stderr.isatty()
         self.last = ""
 
     def finished(self, job: Job, seconds: float) -> None:
-        self.seconds.setdefault(job.row, []).append(seconds)
+        self.estimate.measured.setdefault(job.row, []).append(seconds)
 
     def show(self, pending: Sequence[Job], running: Sequence[_Running], failed: int) -> None:
         done = self.total - len(pending) - len(running) - failed
@@ -270,14 +267,6 @@ class _Progress:
             print(file=sys.stderr)
 
     def _seconds_left(self, pending: Sequence[Job], running: Sequence[_Running]) -> float:
-        known = [value for values in self.seconds.values() for value in values]
-        if not known:
-            return float("nan")
-
-        def expected(job: Job) -> float:
-            values = self.seconds.get(job.row) or known
-            return sum(values) / len(values)
-
         now = time.monotonic()
-        rest = sum(max(0.0, expected(cell.job) - (now - cell.started)) for cell in running)
-        return (rest + sum(map(expected, pending))) / self.workers
+        rest = sum(max(0.0, self.estimate.of(cell.job.row) - (now - cell.started)) for cell in running)
+        return (rest + sum(self.estimate.of(job.row) for job in pending)) / self.workers

@@ -10,6 +10,7 @@ from typing import Any
 ELSEWHERE = {
     "ckpt_path": "where a checkpoint lies; `needs` holds what it is, unless it is the run's own",
     "config": "the files are in the request themselves",
+    "init_from": "where weights lie; `needs` holds what they are",
     "overwrite": "what happens to an earlier run",
     "seed_everything": "the request has it under `seed`",
     "data.init_args.cache": "whether frozen encoders run once or at every step: the same but for rounding",

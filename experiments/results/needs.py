@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from datamodules.errors import DataError
 from datamodules.reading.files import sha256_file
@@ -11,7 +12,10 @@ from datamodules.reading.plain_json import read_object
 from experiments.settings.class_paths import shorten_class_paths
 from experiments.settings.config import Config
 from experiments.settings.redaction import drop
+from tensor_files import archive_digest
 
+SELECTED = ("best.ckpt", "last.ckpt")  # of a run's checkpoints, that which is taken first
+EXPORTED = "config.json"  # of an exported folder; it holds the digests of the others
 AGAIN = "delete its folder and run the cell again"
 
 
@@ -52,6 +56,23 @@ def checkpoint_hash(path: Path) -> str:
         return request_hash(cell) + ("-last" if path.name == "last.ckpt" else "")
     found: str = sha256_file(path) if path.exists() else drop(str(path), mark=True)
     return found
+
+
+def source_needs(config: Mapping[str, Any], **cell: Any) -> dict[str, str]:
+    """Return the digest of what a run starts from as a whole, ``init_from``; nothing where it starts afresh."""
+    if not (given := config.get("init_from")):
+        return {}
+    path = source_file(Path(resolve_checkpoints({"": str(given)}, **cell)[""]))
+    if not path.is_file():
+        return {"init_from": drop(str(path), mark=True)}
+    members = archive_digest(path)  # of an archive's directory: hundreds of megabytes need not be read
+    return {"init_from": hashlib.sha256(members.encode()).hexdigest() if members else sha256_file(path)}
+
+
+def source_file(path: Path) -> Path:
+    """Return the file that tells the weights of an exported folder, a run's folder or a checkpoint from others."""
+    files = (path / EXPORTED, *(path / "checkpoints" / name for name in SELECTED))
+    return next((file for file in files if file.is_file()), path)
 
 
 def resumed(request: Config, checkpoint: Path) -> Config:

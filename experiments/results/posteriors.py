@@ -61,11 +61,8 @@ def read_posteriors(path: Path, class_names: Sequence[str], ids: Iterable[str], 
             shares = np.array([float(row[name]) for name in classes])
         except ValueError as error:
             raise DataError(f"{row.where}: {error}; expected a probability per class") from None
-        if not (shares >= 0).all() or abs(shares.sum() - 1) > _SUM:  # not a number is neither
-            raise DataError(
-                f"{row.where}: {row[column]!r} has values from {shares.min():g} that add up to {shares.sum():g}; "
-                "expected probabilities, which add up to 1"
-            )
+        if wrong := _wrong(shares):
+            raise DataError(f"{row.where}: {row[column]!r} has {wrong}; expected probabilities, which add up to 1")
         name = next((_trial(name) for name in _names(row[column]) if _trial(name) in ours), _names(row[column])[-1])
         if name in places:
             raise DataError(
@@ -78,10 +75,19 @@ def read_posteriors(path: Path, class_names: Sequence[str], ids: Iterable[str], 
             unknown.append(row[column])
     if not predicted:
         raise DataError(
-            f"{where}: none of its {len(rows)} clips is ours: it has {first_names(unknown, 2)}, ours are "
+            f"{where}: no clip of it is ours: it has {first_names(unknown, 2)}, ours are "
             f"{first_names(list(ours.values()), 2)}"
         )
     return Posteriors(path, predicted, unknown)
+
+
+def _wrong(shares: np.ndarray) -> str:
+    """Return what is wrong with the probabilities of a clip; empty where nothing is."""
+    if not np.isfinite(shares).all():
+        return "a value that is no finite number"
+    if shares.min() < 0 or abs(shares.sum() - 1) > _SUM:
+        return f"values from {shares.min():g} that add up to {shares.sum():g}"
+    return ""
 
 
 def _trial(clip: str) -> str:

@@ -16,7 +16,7 @@ from datamodules.reading.files import sha256_file
 from datamodules.store.reader import joint_fingerprint, read_manifest
 from experiments.errors import TooMuch
 from experiments.results.elsewhere import without_elsewhere
-from experiments.results.needs import checkpoint_hash, resolve_checkpoints, resumed
+from experiments.results.needs import checkpoint_hash, resolve_checkpoints, resumed, source_needs
 from experiments.settings.class_paths import shorten_class_paths
 from experiments.settings.config import CLASS_KEYS, PROJECT, Config, merge, override, parse_value, read_yaml
 from experiments.settings.redaction import drop, hide, is_secret
@@ -116,7 +116,7 @@ def make_request(
         "protocol": protocol,
         "data": data,
         "split": split,
-        "needs": dict(needs),
+        "needs": {**needs, **source_needs(config, fold=fold, seed=seed, protocol=protocol)},
         "settings": settings,
     }
 

@@ -5,6 +5,7 @@ because small folds may lack classes. The seeds of a clip weigh as one clip: row
 every clip, and intervals resample seeds beside groups.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ class RowSummary:
         p: Holm-corrected p value against the nearest row above that has the column; NaN where not tested.
         drawn: Random sign patterns behind it; 0 where all were counted.
         values: Scores of values by column and task.
+        apart: Whether it is of other clips, folds or seeds than most rows of a ranked table, and not ranked with them.
     """
 
     row: Row
@@ -52,6 +54,7 @@ class RowSummary:
     p: float = np.nan
     drawn: int = 0
     values: dict[str, dict[str, Scored]] = field(default_factory=dict)
+    apart: bool = False
 
     @property
     def transductive(self) -> bool:
@@ -73,6 +76,12 @@ class RowSummary:
         """Return the predictions of a column by fold and seed."""
         return _predictions_of(self.cells, column)
 
+    def basis(self, column: str) -> frozenset[tuple[int, int, str]]:
+        """Return the folds, seeds and clips behind a column: rows of different ones are not compared."""
+        return frozenset((*key, clip) for key, run in self.runs(column).items() for clip in run.ids) or (
+            value_rows.basis(self.cells, column)
+        )
+
     def clips(self, column: str) -> "pd.DataFrame":
         """Return the clips of a column's predictions, by `subgroups.clips_of`."""
         return subgroups.clips_of([run for _, run in sorted(self.runs(column).items())], self.class_names)
@@ -92,7 +101,7 @@ class Summary:
 
     Attributes:
         table: The table.
-        rows: Those that the table prints, in its order, transductive ones after all others.
+        rows: Those that the table prints, in its order or ranked, transductive ones after all others.
         headline: The column that UAR, F1, interval and tests are of.
         majority: The metric of always naming the most frequent class; NaN without cells, or if rows differ in classes.
         baselines: The same by what the table calls it, one for each set of classes that its rows have.
@@ -133,7 +142,10 @@ def summarise(table: Table, cells: Cells) -> Summary:
         ("honest", "last", "best"), key=lambda column: sum(column in row.scores or column in row.values for row in rows)
     )
     if table.own:
-        rows.sort(key=lambda row: -np.nan_to_num(row.rank(headline), nan=-np.inf))
+        most = Counter(found for row in rows if (found := row.basis(headline)))
+        usual = max(most, key=lambda found: (most[found], len(found)), default=frozenset())
+        rows = [replace(row, apart=row.basis(headline) not in (usual, frozenset())) for row in rows]
+        rows.sort(key=lambda row: (row.apart, -np.nan_to_num(row.rank(headline), nan=-np.inf)))
     rows.sort(key=lambda row: row.transductive)
     first: Config = next(iter(fitting.values())).result if fitting else {}
     return Summary(
@@ -179,8 +191,8 @@ def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
     above: RowSummary | None = None
     for row in rows:
         score = row.scores.get(column)
-        # Hits among other classes are no comparison.
-        alike = above is not None and above.class_names == row.class_names
+        # Hits among other classes, or by other trainings, are no comparison.
+        alike = above is not None and above.class_names == row.class_names and above.basis(column) == row.basis(column)
         compared = _paired(score, above.scores[column]) if score and above and alike else _UNTESTED
         flips.append(compared)
         above = row if score else above
@@ -189,9 +201,7 @@ def _with_tests(rows: list[RowSummary], column: str) -> list[RowSummary]:
 
 
 def _paired(score: Score, above: Score) -> statistics.SignFlips:
-    """Test two rows, if they were scored on the same clips: others weigh differently in an average over classes."""
-    if score.hits.keys() != above.hits.keys():
-        return _UNTESTED
+    """Test two rows that were scored on the same clips."""
     differences: dict[str, float] = {}
     for clip, (group, hits) in score.hits.items():
         differences[group] = differences.get(group, 0.0) + hits - above.hits[clip][1]
@@ -236,8 +246,12 @@ def _notes(table: Table, cells: Cells, fitting: Cells) -> list[str]:
     if other := len(cells) - len(fitting):
         notes.append(f"{other} {'real' if table.synthetic else 'synthetic'} cells were left out.")
     corpora = len(table.across.corpora) if table.across else 1
-    if len(prints := {cell.result["data_fingerprint"] for cell in fitting.values()}) > corpora:
-        notes.append(f"The cells were run on {len(prints)} different preparations of the data.")
+    prints: dict[str, set[str]] = {}  # by store: what recipes keep of the same clips differs anyway
+    for key, cell in fitting.items():
+        store = table.row(key[0]).overrides.get("data.init_args.store", "")
+        prints.setdefault(store, set()).add(cell.result["data_fingerprint"])
+    if (most := max(map(len, prints.values()), default=0)) > corpora:
+        notes.append(f"The cells were run on {most} different preparations of the data.")
     for (row, protocol, fold, seed), cell in fitting.items():
         for selection, recorded in cell.result["selections"].items():
             if selection not in cell.predictions:

@@ -39,17 +39,30 @@ def agreement(values: Mapping[str, Scored]) -> float:
     return float(np.mean(found)) if found else np.nan
 
 
+def basis(cells: Cells, column: str) -> frozenset[tuple[int, int, str]]:
+    """Return the folds, seeds and clips behind the values of a column."""
+    protocol, selection = COLUMNS[column]
+    return frozenset(
+        (fold, seed, clip)
+        for (name, fold, seed), cell in cells.items()
+        if name == protocol
+        for run in cell.values.get(selection, {}).values()
+        for clip in run.ids
+    )
+
+
 def tests(rows: Sequence[HasCells], column: str, task: str) -> list[float]:
-    """Return Holm-corrected p values of the errors against the nearest row above that has the same clips."""
+    """Return Holm-corrected p values of the errors against the row above, where it has the same clips and runs."""
     ps: list[float] = []
     above: dict[str, tuple[str, float]] = {}
+    ran: frozenset[tuple[int, int, str]] = frozenset()
     for row in rows:
-        own = _errors(row.cells, column, task)
+        own, own_runs = _errors(row.cells, column, task), basis(row.cells, column)
         differences: dict[str, float] = {}
-        for clip, (group, error) in own.items() if own.keys() == above.keys() else ():
+        for clip, (group, error) in own.items() if own.keys() == above.keys() and own_runs == ran else ():
             differences[group] = differences.get(group, 0.0) + above[clip][1] - error
         ps.append(statistics.sign_flip_test(np.array(list(differences.values()))).p if differences else np.nan)
-        above = own or above
+        above, ran = (own, own_runs) if own else (above, ran)
     return list(statistics.holm(ps))
 
 

@@ -171,7 +171,7 @@ def _settings(encoder: nn.Module) -> dict[str, str]:
 
 def _fill(task: EmotionTask, encoders: dict[str, nn.Module], checkpoint: Path | None) -> None:
     if checkpoint is None:
-        task.start_from(task.init_from)
+        task.start(task.init_from)
         return
     state = read_weights(checkpoint)
     for encoder in encoders.values():

@@ -42,7 +42,7 @@ from experiments.settings import class_paths
 from experiments.settings.config import MOST_SEED
 from experiments.settings.messages import Parser
 from experiments.settings.redaction import forget
-from experiments.train import pairing
+from experiments.train import initial, pairing
 from experiments.train.calibrate import calibrate
 from experiments.train.embed import use_frozen_encoders
 from experiments.train.foreign import check_trainer, explain
@@ -108,6 +108,9 @@ class EmotionCLI(LightningCLI):
         for name, source in LINKS.items():
             parser.link_arguments(f"data.{source}", f"model.init_args.{name}", apply_on="instantiate")
         parser.add_argument("--overwrite", type=bool, default=False, help="Throw away what the run's folder holds.")
+        parser.add_argument(
+            "--init_from", type=str | None, help="A checkpoint, a run's or an exported folder to begin a fit with."
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, after refusing values that a link would silently replace."""
@@ -261,9 +264,12 @@ class EmotionCLI(LightningCLI):
                     "would leak; leave it out"
                 )
         data.warn_of_one_class()
+        told = initial.take(self.model, data, self.config["fit"], self.checkpoint)
         if not trainer.fast_dev_run:
             self._begin_run()
             rank_zero_info(f"run folder: {trainer.default_root_dir}")
+        if told and not self.config_init["fit"].get("ckpt_path"):
+            rank_zero_info(told)
         self._use_embeddings()
 
     def before_validate(self) -> None:

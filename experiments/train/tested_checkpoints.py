@@ -34,7 +34,7 @@ def score_selections(trainer: Any, task: EmotionTask, data: EmotionDataModule) -
         last = selection == next(iter(chosen))
         trainer.callbacks = [callback for callback in callbacks if last or not getattr(callback, "draws", False)]
         if trainer.max_epochs == 0:  # nothing was trained: every selection is made of that selection of its parts
-            task.start_from({part: same_selection(source, path) for part, source in task.init_from.items()})
+            task.start({part: same_selection(source, path) for part, source in task.init_from.items()})
             trainer.save_checkpoint(path, weights_only=False)
         elif not path.exists():
             trainer.save_checkpoint(path)

@@ -15,7 +15,7 @@ from torch import Tensor
 from lightning_modules.base import Batch
 from lightning_modules.baselines.base import FittedOnce, Rows, VectorBaseline
 from lightning_modules.nn import fitted
-from lightning_modules.nn.fitted import NEVER, Array, Fitted, inner_folds, rbf, score_of
+from lightning_modules.nn.fitted import NEVER, Array, Fitted, inner_folds, own_kernel, rbf, score_of
 from lightning_modules.nn.metrics import PredictionTable
 
 
@@ -51,8 +51,8 @@ class _Chosen(VectorBaseline):
     """A vector baseline whose penalty is chosen for every task by itself."""
 
     @abstractmethod
-    def answer(self, rows: Rows, task: str, penalty: float, of: Array) -> Array:
-        """Return what a fit on some clips says of others: a column per class, or one of the value."""
+    def answers(self, rows: Rows, task: str, penalties: list[float], of: Array) -> list[Array]:
+        """Return what a fit on some clips with each penalty says of others: a column per class, or one of the value."""
 
     def choose(self, train: Rows, held: Rows | None, task: str) -> float:
         """Return the penalty that is best on clips that did not fit."""
@@ -70,10 +70,12 @@ class _Chosen(VectorBaseline):
         if len(self.penalties) == 1 or not splits:
             return self.penalties[0]
         metric, scores = self.select_by if classes else "ccc", []
-        for penalty in self.penalties:
-            said = np.concatenate(
-                [self.answer(Rows(x[fit], groups[fit], {task: y[fit]}), task, penalty, x[left]) for fit, left in splits]
-            )
+        said_by = [
+            self.answers(Rows(x[fit], groups[fit], {task: y[fit]}), task, self.penalties, x[left])
+            for fit, left in splits
+        ]
+        for parts in zip(*said_by, strict=True):
+            said = np.concatenate(parts)
             of_class = said.argmax(1) if classes else said[:, 0]
             true = np.concatenate([y[left] for _, left in splits])
             scores.append(score_of(true, of_class, metric))
@@ -112,10 +114,10 @@ class LogisticBaseline(_Chosen):
             return fitted.logistic(x, y, penalty, classes, self.weights(task))
         return fitted.ridge(x, y, penalty)
 
-    def answer(self, rows: Rows, task: str, penalty: float, of: Array) -> Array:
+    def answers(self, rows: Rows, task: str, penalties: list[float], of: Array) -> list[Array]:
         """Return the logits of other clips."""
-        weight, bias = self._linear(rows, task, penalty)
-        return np.asarray(of @ weight.T + bias)
+        fits = (self._linear(rows, task, penalty) for penalty in penalties)
+        return [np.asarray(of @ weight.T + bias) for weight, bias in fits]
 
     def fit_all(self, rows: Rows, penalties: dict[str, float]) -> None:
         """Fit every task and keep weights and biases."""
@@ -138,17 +140,18 @@ class SVMBaseline(_Chosen):
     usual = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
     numbers = ("vectors", "dual", "bias", "gamma", "mix", "shift")
 
-    def _machines(self, rows: Rows, task: str, penalty: float, gamma: float) -> tuple[Array, Array]:
+    def _machines(self, rows: Rows, task: str, penalties: list[float], gamma: float) -> list[tuple[Array, Array]]:
         x, y, _ = rows.of(task)
+        kernel = own_kernel(x, gamma)
         if classes := self.outputs_by_task[task]:
-            return fitted.machines(x, y, penalty, gamma, classes, self.weights(task))
-        return fitted.regressor(x, y, penalty, gamma)
+            return [fitted.machines(kernel, y, penalty, classes, self.weights(task)) for penalty in penalties]
+        return [fitted.regressor(kernel, y, penalty) for penalty in penalties]
 
-    def answer(self, rows: Rows, task: str, penalty: float, of: Array) -> Array:
+    def answers(self, rows: Rows, task: str, penalties: list[float], of: Array) -> list[Array]:
         """Return the decisions of other clips."""
         x, gamma = rows.of(task)[0], _gamma(rows.x)
-        dual, bias = self._machines(rows, task, penalty, gamma)
-        return np.asarray(rbf(torch.from_numpy(of), torch.from_numpy(x), gamma).numpy() @ dual.T + bias)
+        kernel = rbf(torch.from_numpy(of), torch.from_numpy(x), gamma).numpy()
+        return [kernel @ dual.T + bias for dual, bias in self._machines(rows, task, penalties, gamma)]
 
     def _calibration(self, rows: Rows, task: str, penalty: float) -> tuple[Array, Array]:
         """Return weights ``(K, K)`` and biases ``(K,)`` from decisions to logits; of a value what changes nothing."""
@@ -158,12 +161,12 @@ class SVMBaseline(_Chosen):
             return np.eye(classes or 1), np.zeros(classes or 1)
         said = np.zeros((len(x), classes))
         for fit, held in inner_folds(groups):
-            said[held] = self.answer(Rows(x[fit], groups[fit], {task: y[fit]}), task, penalty, x[held])
+            (said[held],) = self.answers(Rows(x[fit], groups[fit], {task: y[fit]}), task, [penalty], x[held])
         return fitted.logistic(said, y, 1.0, classes, self.weights(task))
 
     def _fit_one(self, rows: Rows, task: str, penalty: float, gamma: float) -> tuple[Array, Array, Array, Array]:
         """Return dual coefficients over all rows and biases, and the calibration of a task."""
-        own, bias = self._machines(rows, task, penalty, gamma)
+        ((own, bias),) = self._machines(rows, task, [penalty], gamma)
         dual = np.zeros((len(own), len(rows.x)))
         dual[:, rows.known(task)] = own
         return dual, bias, *self._calibration(rows, task, penalty)

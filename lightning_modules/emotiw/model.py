@@ -202,7 +202,7 @@ class EmotiW(EncodedTask):
     def on_fit_start(self) -> None:
         """Start as every task; warn where a frozen backbone has random weights."""
         super().on_fit_start()
-        if self.trainer.ckpt_path or self.video is None or "video" in self.init_from:
+        if self.trainer.ckpt_path or self.initial or self.video is None or "video" in self.init_from:
             return
         if self.video.frozen and self.video.weights is None:
             rank_zero_warn("the frozen backbone has random weights; give model.video.weights or model.init_from")

@@ -136,7 +136,7 @@ class DialogueTask(EmotionTask):
     def on_fit_start(self) -> None:
         """Start as every task; warn where a frozen encoder has random weights."""
         super().on_fit_start()
-        if not self.trainer.ckpt_path and "model" not in self.init_from:
+        if not self.trainer.ckpt_path and "model" not in self.init_from and not self.initial:
             for modality, encoder in self.frozen_encoders().items():
                 if encoder.weights is None and modality not in self.init_from:
                     rank_zero_warn(
@@ -177,6 +177,10 @@ class DialogueTask(EmotionTask):
         size = self.channels[modality]
         if modality in self.frozen and values.is_floating_point() and values.ndim == 3 and values.shape[2] == size:
             return values.masked_fill(~there.unsqueeze(2), 0)
+        if torch.compiler.is_exporting():  # a graph computes padding too: it has no tensors of unknown size
+            items = values.masked_fill(~there.view(*there.shape, *[1] * (values.ndim - 2)), 0).flatten(0, 1)
+            dense: Tensor = self.encoders[modality](items).unflatten(0, there.shape)
+            return dense.masked_fill(~there.unsqueeze(2), 0)
         items = values[there]  # padding costs nothing
         if not len(items):
             return torch.zeros(*there.shape, size, device=values.device)
@@ -214,9 +218,29 @@ def last_step(states: Tensor, length: Tensor) -> Tensor:
 
 def recurrent(lstm: nn.LSTM, steps: Tensor, length: Tensor) -> Tensor:
     """Return the states ``(B, U, D')`` of an LSTM over the valid steps of ``(B, U, D)``, zeros after them."""
+    if torch.compiler.is_exporting():
+        return _dense(lstm, steps, length)
     packed = nn.utils.rnn.pack_padded_sequence(steps, length.cpu(), batch_first=True, enforce_sorted=False)
     states, _ = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=steps.shape[1])
     return states
+
+
+def _dense(lstm: nn.LSTM, steps: Tensor, length: Tensor) -> Tensor:
+    """Return what `recurrent` does, computed over the padding too: what runs backward begins at the last valid step."""
+    places = torch.arange(steps.shape[1], device=steps.device)
+    valid = (places < length[:, None]).unsqueeze(2)
+    turned = torch.where(valid, length[:, None, None] - 1 - places[:, None], places[:, None])
+    none = steps.new_zeros(1, len(steps), lstm.hidden_size)
+    for layer in range(lstm.num_layers):
+        made = []
+        for suffix in ("", "_reverse")[: 1 + lstm.bidirectional]:
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            weights = [lstm.get_parameter(f"{name}_l{layer}{suffix}") for name in names]
+            shown = steps.gather(1, turned.expand_as(steps)) if suffix else steps
+            states = torch.lstm(shown, (none, none), weights, True, 1, 0.0, False, False, True)[0]
+            made.append(states.gather(1, turned.expand_as(states)) if suffix else states)
+        steps = torch.cat(made, dim=2).masked_fill(~valid, 0)
+    return steps
 
 
 class MetadataTables(nn.Module):

@@ -51,7 +51,7 @@ def clip_vectors(
     elif time_last:
         values = values.transpose(1, -1)
     steps = values.flatten(2).double()
-    if length is not None and int(length.max()) > steps.shape[1]:
+    if length is not None and not torch.compiler.is_exporting() and int(length.max()) > steps.shape[1]:
         raise TaskError(
             f"{int(length.max())} valid steps of {steps.shape[1]}: time is the other axis; see --model.time_last"
         )

@@ -76,15 +76,14 @@ def logistic(x: Array, y: Array, penalty: float, classes: int, weights: dict[int
 
 
 def machines(
-    x: Array, y: Array, penalty: float, gamma: float, classes: int, weights: dict[int, float] | None
+    kernel: Array, y: Array, penalty: float, classes: int, weights: dict[int, float] | None
 ) -> tuple[Array, Array]:
-    """Fit a support vector machine with an RBF kernel a class, against all others.
+    """Fit a support vector machine a class, against all others.
 
     Args:
-        x: Features ``(N, D)``.
+        kernel: Of the clips with each other, ``(N, N)``: once for all machines, which would each compute it anew.
         y: Class indices ``(N,)``.
         penalty: C.
-        gamma: Of the kernel ``exp(-gamma |a - b|^2)``.
         classes: How many there are, K.
         weights: Weight of the clips of each class; 1 where None.
 
@@ -93,13 +92,13 @@ def machines(
     """
     from sklearn.svm import SVC
 
-    dual, bias = np.zeros((classes, len(x))), np.full(classes, -1.0)
+    dual, bias = np.zeros((classes, len(y))), np.full(classes, -1.0)
     of_clips = None if weights is None else np.array([weights[int(of)] for of in y])
     for label in np.unique(y).astype(int):
         if (y == label).all():
             bias[label] = 1
             continue
-        model = SVC(C=penalty, gamma=gamma).fit(x, y == label, of_clips)
+        model = SVC(C=penalty, kernel="precomputed").fit(kernel, y == label, of_clips)
         dual[label, model.support_], bias[label] = model.dual_coef_[0], model.intercept_[0]
     return dual, bias
 
@@ -112,12 +111,12 @@ def ridge(x: Array, y: Array, penalty: float) -> tuple[Array, Array]:
     return model.coef_[None], np.array([model.intercept_])
 
 
-def regressor(x: Array, y: Array, penalty: float, gamma: float) -> tuple[Array, Array]:
+def regressor(kernel: Array, y: Array, penalty: float) -> tuple[Array, Array]:
     """Fit values ``(N,)`` by a support vector machine; return dual coefficients ``(1, N)`` and a bias ``(1,)``."""
     from sklearn.svm import SVR
 
-    model = SVR(C=penalty, gamma=gamma).fit(x, y)
-    dual = np.zeros((1, len(x)))
+    model = SVR(C=penalty, kernel="precomputed").fit(kernel, y)
+    dual = np.zeros((1, len(y)))
     dual[0, model.support_] = model.dual_coef_[0]
     return dual, np.array(model.intercept_)
 
@@ -126,6 +125,14 @@ def rbf(a: Tensor, b: Tensor, gamma: Tensor | float) -> Tensor:
     """Return ``exp(-gamma |a - b|^2)`` of rows ``(N, D)`` and ``(M, D)``: ``(N, M)``."""
     squares = a.square().sum(1, keepdim=True) - 2 * a @ b.T + b.square().sum(1)
     return (-gamma * squares.clamp_min(0)).exp()
+
+
+def own_kernel(x: Array, gamma: float) -> Array:
+    """Return `rbf` of rows with each other, ``(N, N)``, exactly 1 of a row with itself."""
+    rows = torch.from_numpy(x)
+    kernel = rbf(rows, rows, gamma).numpy()
+    np.fill_diagonal(kernel, 1)  # what rounding leaves there sends the solver another way
+    return kernel
 
 
 def inner_folds(groups: npt.NDArray[np.str_]) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:

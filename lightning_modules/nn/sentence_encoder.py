@@ -41,6 +41,7 @@ class SentenceEncoder(nn.Module):
 
     Attributes:
         dim: Values of an embedding.
+        resolved: Arguments by which one like it is made without any file.
     """
 
     def __init__(
@@ -62,7 +63,10 @@ class SentenceEncoder(nn.Module):
                 raise TaskError(f"encoder.sha256: {path} has {found}, expected {sha256}; do not use these weights")
             # The pooler on top of the first token is part of the file but of no sentence embedding.
             self.network, _ = saved_network(AutoModel, str(folder), add_pooling_layer=False)
-        self.dim = int(self.network.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        settings: Any = self.network.config
+        self.dim = int(settings.hidden_size)
+        # What makes one like it without the files that it was read from.
+        self.resolved = {"source": None, "sha256": None, "options": options or settings.to_dict()}
 
     def forward(self, ids: Tensor) -> Tensor:
         """Embed texts; one without any token becomes zeros.
@@ -71,13 +75,15 @@ class SentenceEncoder(nn.Module):
             TaskError: If an id is none of the network's: the texts were prepared with another tokenizer.
         """
         rows = int(self.network.config.vocab_size)  # type: ignore[union-attr, arg-type]
-        if len(ids) and (highest := int(ids.max())) >= rows:
+        read = len(ids) and not torch.compiler.is_exporting()  # what a tensor holds does not change a graph
+        if read and (highest := int(ids.max())) >= rows:
             raise TaskError(
                 f"encoder: the texts hold the token id {highest}, the network knows {rows}; prepare with its tokenizer"
             )
         seen = ids != 0
-        longest = max(1, int(seen.sum(1).max())) if len(ids) else 1  # padding goes last
-        ids, seen = ids[:, :longest], seen[:, :longest]
+        if read:
+            longest = max(1, int(seen.sum(1).max()))  # padding goes last
+            ids, seen = ids[:, :longest], seen[:, :longest]
         # Attention over nothing is not defined: an empty text looks at one padding token and is zeroed below.
         attended = seen.clone()
         attended[:, 0] = True

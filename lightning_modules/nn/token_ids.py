@@ -1,5 +1,6 @@
 """Ids of texts of unequal length, for a network that reads them: padding never counts."""
 
+import torch
 from torch import Tensor
 
 from lightning_modules.errors import TaskError
@@ -18,12 +19,13 @@ def attended(ids: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
     Raises:
         TaskError: If an id is none of the network's.
     """
-    if (highest := int(ids.max())) >= vocabulary:
+    exported = torch.compiler.is_exporting()  # what a tensor holds does not change a graph
+    if not exported and (highest := int(ids.max())) >= vocabulary:
         raise TaskError(
             f"the tokenizer of the data knows id {highest}, the encoder {vocabulary} ids; prepare the data "
             "with the tokenizer of its weights"
         )
     tokens = ids != 0
     tokens[:, 0] = True  # attention over nothing is not a number
-    longest = int(tokens.sum(1).max())
+    longest = ids.shape[1] if exported else int(tokens.sum(1).max())
     return ids[:, :longest], tokens[:, :longest]

@@ -61,7 +61,7 @@ class VectorSequence(nn.Module):
         """
         hidden = self.project(x.float())
         if self.recurrent is not None:
-            hidden = self.recurrent(hidden)[0]
+            hidden = _states(self.recurrent, hidden)
         valid = None
         if length is not None:
             valid = torch.arange(x.shape[1], device=x.device) < length.clamp_min(1)[:, None]
@@ -69,6 +69,28 @@ class VectorSequence(nn.Module):
             return self.weigh.pool(hidden, valid)
         encoded: Tensor = hidden if valid is None else hidden.masked_fill(~valid.unsqueeze(2), 0)
         return encoded
+
+
+def _states(gru: nn.GRU, steps: Tensor) -> Tensor:
+    """Return the states ``(B, T, H)`` of one layer over steps ``(B, T, D)``.
+
+    Exported it is ONNX's own operator, which has its gates in another order: torch's would be a graph of one length.
+    """
+    if not torch.compiler.is_exporting():
+        states: Tensor = gru(steps)[0]
+        return states
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    parts = (gru.get_parameter(name).chunk(3) for name in names)
+    weight, recurrent, *biases = (torch.cat([update, reset, new]).unsqueeze(0) for reset, update, new in parts)
+    inputs = [steps.transpose(0, 1), weight, recurrent, torch.cat(biases, 1)]
+    made = torch.onnx.ops.symbolic(
+        "GRU",
+        inputs,
+        {"hidden_size": gru.hidden_size, "linear_before_reset": 1},
+        dtype=steps.dtype,
+        shape=(steps.shape[1], 1, len(steps), gru.hidden_size),
+    )
+    return made.squeeze(1).transpose(0, 1)
 
 
 class Vector(nn.Module):

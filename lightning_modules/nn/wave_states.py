@@ -77,7 +77,7 @@ class WaveStates:
             return self._each(
                 network, [wave[None, :length] for wave, length in zip(waves, lengths, strict=True)], options
             )
-        longest = int(lengths.max())
+        longest = waves.shape[1] if torch.compiler.is_exporting() else int(lengths.max())
         places = torch.arange(1, longest + 1, device=waves.device)
         waves, valid = waves[:, :longest].float(), places <= lengths[:, None]
         if self.normalize:

@@ -136,7 +136,7 @@ class WindowTask(EmotionTask):
         """Start as every task; warn where frozen encoders start from no checkpoint."""
         super().on_fit_start()
         bare = [of for of in self.frozen_encoders().values() if not (isinstance(of, PretrainedEncoder) and of.weights)]
-        if not self.trainer.ckpt_path and len(self.init_from) < len(bare):
+        if not self.trainer.ckpt_path and not self.initial and len(self.init_from) < len(bare):
             rank_zero_warn("a frozen encoder stays as it was built; name its checkpoint in --model.init_from")
 
     def embedded(self, batch: Batch, modality: str) -> Tensor:

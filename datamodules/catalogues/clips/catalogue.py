@@ -42,6 +42,7 @@ class Clips(Catalogue):
 
     name: ClassVar[str] = "clips"
     recipe: ClassVar[str] = "all"
+    origin: ClassVar[str] = "give the folder that holds your clips, and labels.csv or what --labels names"
 
     labels: Path | None = None
     label: str = ""

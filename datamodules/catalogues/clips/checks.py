@@ -68,8 +68,13 @@ def print_speakers(located: Sequence[Located]) -> None:
         print("  no column speaker: whether one person is in two folds cannot be checked; the unit is the clip")
     elif bare:
         print(f"  {len(bare)} clips without a speaker ({first_names(bare)}): each is a speaker of its own")
-    shown: defaultdict[Path | None, set[str]] = defaultdict(set)
+    paths = {one.path for one in located if one.path is not None}
+    digests: dict[Path, str] = duplicate_hashes(sorted(paths))
+    shown, called = defaultdict(set), defaultdict(set)
     for one in located:
-        shown[one.path].add(one.row.get("speaker", ""))
-    if several := [path.name for path, who in shown.items() if path is not None and len(who) > 1]:
+        if one.path is not None:
+            recording = digests.get(one.path, str(one.path))  # also under two names
+            shown[recording].add(one.row.get("speaker", ""))
+            called[recording].add(one.path.name)
+    if several := [" and ".join(sorted(called[recording])) for recording, who in shown.items() if len(who) > 1]:
         print(f"  {len(several)} files have parts of several speakers ({first_names(several)}), whose folds may differ")

@@ -58,7 +58,8 @@ def read_splits(path: Path, entries: Sequence[Entry]) -> list[Row]:
         if entry.reason:
             found.append(Row())
             continue
-        key = next((key for key in (entry.id, entry.id.rpartition("@")[0]) if key in listed), None)
+        parts = entry.id.split("@")  # of the file, and of several people in it
+        key = next((key for count in range(len(parts), 0, -1) if (key := "@".join(parts[:count])) in listed), None)
         if key is None:
             missing.append(entry.id)
             continue

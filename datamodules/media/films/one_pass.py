@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.codec.context import CodecContext
 from av.packet import Packet
@@ -52,7 +53,8 @@ class ClipStream:
         self.videos = streams_of(path, self.container, "video") if times is not None else []
         self.audios = streams_of(path, self.container, "audio") if rates else []
         first = first_times(path, [*self.videos, *self.audios])
-        self.streams = [stream for stream in (*self.videos, *self.audios) if stream.index in first]
+        both: list[VideoStream | AudioStream] = [*self.videos, *self.audios]
+        self.streams = [stream for stream in both if stream.index in first]
         self.first = first[self.streams[0].index]
         self.frames = _Frames(self.videos[0]) if self.videos else None
         self._held: list[Packet[Any]] = []
@@ -205,16 +207,17 @@ class _Frames:
         return not any(frame.is_corrupt for frame in frames)
 
 
-def _fresh(stream: AudioStream) -> "CodecContext":
+def _fresh(stream: AudioStream) -> AudioCodecContext:
     """Return a decoder that has decoded nothing, or remembers nothing of it.
 
     FFmpeg's AAC decoder draws the noise that it fills bands with from numbers that go on when it is flushed.
     """
     own = stream.codec_context
     if own.is_open and own.codec.name == "aac" and own.extradata:
-        context = CodecContext.create(own.codec, "r")
+        context: Any = CodecContext.create(own.codec, "r")
         context.extradata, context.thread_count = own.extradata, 1
-        return context
+        fresh: AudioCodecContext = context
+        return fresh
     if own.is_open:
         own.flush_buffers()
     return own

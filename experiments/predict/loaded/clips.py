@@ -30,8 +30,8 @@ OF_ARRAYS = ("frames", "fps", "wave", "rate")
 TABLES = (".csv", ".tsv")
 
 
-def rows_of(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a row for every clip: of files, folders, patterns, and tables with a column file or text.
+def rows_of(names: Sequence[str], reader: Reader) -> list[dict[str, Any]]:
+    """Return a row for every clip: of files, folders, patterns, tables with a column file or text, what `reader` finds.
 
     Raises:
         DataError: One is not there, or holds no clip.
@@ -39,7 +39,9 @@ def rows_of(names: Sequence[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for name in names:
         path = Path(name)
-        if path.is_dir():
+        if path.exists() and (given := reader.rows(path)) is not None:
+            found += given
+        elif path.is_dir():
             clips = MediaFiles(path).clips
             if not clips:
                 raise DataError(f"--clips {name}: no video, sound or picture in this folder")
@@ -73,16 +75,22 @@ def check_row(row: Row, reader: Reader) -> None:
     Raises:
         DataError: There is some, or no clip.
     """
-    known = {*OF_FILES, *OF_ARRAYS, *reader.fields, *(name.removeprefix("speaker_") for name in reader.fields)}
+    known = {
+        *OF_FILES,
+        *OF_ARRAYS,
+        *reader.takes,
+        *reader.fields,
+        *(name.removeprefix("speaker_") for name in reader.fields),
+    }
     if unknown := sorted(set(row) - known):
-        may = ", ".join([*OF_FILES[1:], *reader.fields])
+        may = ", ".join([*OF_FILES[1:], *reader.takes, *reader.fields])
         raise DataError(f"{unknown[0]}: nothing of that name is read; a clip may have {may}")
     if row.get(PERSON):
         check_person(PERSON, str(row[PERSON]))
         if not reader.person:
             raise DataError(f"person {row[PERSON]}: BlazeFace tells people apart, and the faces that this model was "
                             "trained on were found otherwise; leave it out")  # fmt: skip
-    if not any(row.get(name) is not None for name in ("file", "text", "frames", "wave")):
+    if not any(row.get(name) is not None for name in ("file", "text", "frames", "wave", *reader.takes)):
         raise DataError("no clip: give a file, a text, frames or a wave")
 
 
@@ -101,6 +109,8 @@ def entry_of(row: Row, name: str, reader: Reader) -> tuple[Entry, float]:
         name: Its id.
         reader: What the model reads.
     """
+    if (given := reader.given(row, name)) is not None:
+        return given, 0.0
     media, problem, seconds = {}, "", 0.0
     if row.get("file") is not None:
         path, part = Path(row["file"]), Span(row.get("start"), row.get("end"))

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.asked import Reader, stretches
+from datamodules.asked import stretches
+from datamodules.asking.kinds import reader_of
 from datamodules.entries import Entry
 from datamodules.errors import DataError
 from datamodules.media.people_in_picture import PERSON
@@ -19,10 +20,11 @@ from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
 from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.checkpoint import about, build_model, open_checkpoint
+from experiments.predict.loaded.checkpoint import about, build_model, check_fit
 from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, in_file, unknown_values
 from experiments.predict.loaded.windows import joined, windows_of
 from experiments.predict.picture import frames_seen
+from experiments.results.opened.checkpoint import open_checkpoint
 from lightning_modules.nn.metrics import class_scores
 
 BATCH = 8
@@ -51,9 +53,10 @@ class Model:
     def __init__(self, path: Path, device: str = "cpu", allowed: Sequence[str] = ()) -> None:
         checkpoint = open_checkpoint(path)
         try:
-            self.reader = Reader(checkpoint.described)
+            self.reader = reader_of(checkpoint.described)
             self.device = torch.device(device)
             self.task = build_model(checkpoint, allowed).to(self.device)
+            check_fit(self.task, self.reader.modalities, checkpoint.path)
         except DataError as error:
             raise UsageError(f"{checkpoint.path}: {error}") from error
         except (RuntimeError, AssertionError) as error:
@@ -92,7 +95,8 @@ class Model:
             hop: Seconds from one window to the next.
             **known: ``text``; ``start`` and ``end`` of a part in seconds; ``audio``, a file of the sound where it is
                 another one; what `fields` lists; arrays in place of a file: ``frames`` uint8 ``(T, H, W, 3)`` with
-                ``fps``, ``wave`` float ``(S,)`` with ``rate``.
+                ``fps``, ``wave`` float ``(S,)`` with ``rate``; of models of features ``features``, arrays or files by
+                modality; of models of dialogues ``dialogue``, the turns up to the one that is asked about.
 
         Returns:
             An answer, or a list of them, of which some may have a ``problem``.
@@ -171,11 +175,16 @@ class Model:
         """Yield every entry with the answer about it, in order."""
         pairs = zip(entries, self.reader.prepare(entries, workers), strict=True)
         while part := list(islice(pairs, batch_size)):
-            usable = [pair for pair in part if not pair[1].reason]
-            found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
-            for entry, prepared in part:
-                answer = found.get(entry.id) or self._none(entry, prepared.reason)
-                yield entry, answer
+            yield from self.of_prepared(part, batch_size)
+
+    def of_prepared(
+        self, pairs: Sequence[tuple[Entry, Prepared]], batch_size: int = BATCH
+    ) -> Iterator[tuple[Entry, Answer]]:
+        """Yield every entry whose arrays are made with the answer about it, in order."""
+        usable = [pair for pair in pairs if not pair[1].reason]
+        found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
+        for entry, prepared in pairs:
+            yield entry, found.get(entry.id) or self._none(entry, prepared.reason)
 
     def _none(self, entry: Entry, problem: str, **more: Any) -> Answer:
         return Answer(entry.name, problem=problem, synthetic=self.about["synthetic"], **more)

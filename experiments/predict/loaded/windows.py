@@ -14,6 +14,7 @@ from datamodules.media.container import length_of
 from datamodules.media.segments import LEAST, Span, Windows
 from datamodules.reading.media_files import kind_of
 from datamodules.shapes.grids.window_rules import FPS, steps_of
+from datamodules.views.face import Face
 from datamodules.views.mfcc import MFCC
 from datamodules.views.wave import Wave
 from experiments.predict.loaded.answer import Answer
@@ -48,7 +49,8 @@ def windows_of(row: Row, reader: Reader, window: float | None = None, hop: float
     Windows(window, hop).check()
     if steps and window is not None:
         raise DataError("--window: this model answers for windows or frames of its own, and is asked for no others")
-    if row.get("file") is None or kind_of(Path(row["file"])) not in ("video", "audio"):
+    timed = [view for view in reader.media.values() if not isinstance(view, Face)]
+    if not timed or row.get("file") is None or kind_of(Path(row["file"])) not in ("video", "audio"):
         return [row]
     span = Span(row.get("start"), row.get("end"))
     begin = span.start or 0.0

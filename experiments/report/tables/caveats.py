@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from experiments.report.tables.text_table import METRICS, STAMP, TITLES
 from experiments.reproduce.tables.table import COLUMNS
@@ -71,6 +72,9 @@ def inference(summary: Summary) -> list[str]:
             "Several seeds: those of a clip are averaged before rows are paired; p is conditional on the training runs "
             "that were made."
         )
+    bases = [(row.transductive, row.class_names, row.basis(summary.headline)) for row, _ in scored if not row.apart]
+    if any(one[:2] == other[:2] and one[2] != other[2] for one, other in pairwise(bases)):
+        lines.append("No p where the row above has other folds, seeds or clips.")
     if single:
         which = f" ({', '.join(single)})" if several else ""
         what = "interval and p are" if tested else "the interval is"

@@ -29,14 +29,14 @@ def report_of(summary: Summary) -> Report:
     """Return the report on a table; tables without content are left out."""
     values = value_table(summary, titled(summary, "Values: agreement and error"))
     if values.rows and not any(row.scores for row in summary.rows):
-        main, costs = (set_apart(summary, of) for of in (value_table(summary, title(summary)), cost(summary)))
+        main, costs = set_apart(summary, value_table(summary, title(summary)), True), set_apart(summary, cost(summary))
         return Report(summary, main, [costs], caveats.notes(summary))
     others = [
         across_tables.matrix(summary), across_tables.details(summary), values,
         _by_corpus(summary), _detail(summary), _optimism(summary), group_tables.subsets(summary),
         group_tables.fairness(summary), group_tables.weights(summary), cost(summary), _robustness(summary),
     ]  # fmt: skip
-    details = [set_apart(summary, table) for table in others if table.rows]
+    details = [set_apart(summary, table, table is values) for table in others if table.rows]
     return Report(summary, main_table(summary), details, caveats.notes(summary))
 
 
@@ -55,15 +55,15 @@ def main_table(summary: Summary) -> TextTable:
         *_sizes_header(summary),
         "Parameters (published)",
     ]
-    rows = [_main_row(summary, row) for row in summary.rows if not row.transductive]
+    rows = [_main_row(summary, row) for row in summary.rows if not row.transductive and not row.apart]
     blank = [NONE] * (len(header) - 2 - len(summary.columns))
     for name, chance in summary.baselines.items():
         rows.append([name, NONE, *[percent(chance)] * len(summary.columns), *blank])
-    rows += [_main_row(summary, row) for row in summary.rows if row.transductive]
+    rows += [_main_row(summary, row) for row in summary.rows if row.transductive or row.apart]
     if summary.table.own:  # nobody published figures of these clips
         header[-1] = "Parameters"
         header, *rows = ([line[0], *line[2:]] for line in (header, *rows))
-    return set_apart(summary, TextTable(title(summary), header, rows))
+    return set_apart(summary, TextTable(title(summary), header, rows), ranked=True)
 
 
 def published(summary: Summary, row: RowSummary) -> str:

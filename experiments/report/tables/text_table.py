@@ -13,6 +13,7 @@ TITLES = {
 }
 Picture = tuple[str, bytes]  # caption, PNG
 NOT_RUN = "not run"
+UNRANKED = "Of other folds, seeds or clips (windows) than the rows above: neither ranked nor tested with them"
 METRICS = {"accuracy": "accuracy", "uar": "unweighted average recall (UAR)"}
 
 
@@ -99,13 +100,23 @@ def apart(summary: Summary) -> str:
     return f"{TRANSDUCTIVE}, no comparison with the rows above: {summary.group_name} standardised by their own clips"
 
 
-def set_apart(summary: Summary, table: TextTable) -> TextTable:
-    """Return a table with a heading above its transductive rows, which come last."""
-    labels = {row.row.label for row in summary.rows if row.transductive}
-    first = next((place for place, cells in enumerate(table.rows) if cells[0] in labels), None)
-    if first is None:
-        return table
-    return replace(table, rows=[*table.rows[:first], [apart(summary)], *table.rows[first:]])
+def set_apart(summary: Summary, table: TextTable, ranked: bool = False) -> TextTable:
+    """Return a table with a heading above its transductive rows, which come last.
+
+    Args:
+        summary: The table's numbers.
+        table: The table.
+        ranked: Whether rows that are not ranked with the others, before these, get one too.
+    """
+    headings = {UNRANKED: [row for row in summary.rows if row.apart and not row.transductive]} if ranked else {}
+    headings[apart(summary)] = [row for row in summary.rows if row.transductive]
+    rows = list(table.rows)
+    for heading, below in headings.items():
+        labels = {row.row.label for row in below}
+        first = next((place for place, cells in enumerate(rows) if cells[0] in labels), None)
+        if first is not None:
+            rows.insert(first, [heading])
+    return replace(table, rows=rows)
 
 
 def title(summary: Summary) -> str:
