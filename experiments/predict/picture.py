@@ -72,8 +72,8 @@ def draw(answer: "Answer") -> Picture:
     heights = [height for height, _ in parts] or [1.0]
     figure = Picture(figsize=(WIDTH, 0.6 + sum(heights)), layout="constrained")
     figure.suptitle(_title(answer), fontsize=10)
-    for place, (_, paint) in zip(figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).flat, parts,
-                                 strict=False):  # fmt: skip
+    places: Any = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
+    for place, (_, paint) in zip(places.flat, parts, strict=False):
         paint(place)
     stamp(figure, answer.synthetic)
     return figure
