@@ -220,7 +220,7 @@ def test_the_command_carries_on_within_a_file(run, long, tmp_path, capsys, monke
     for row, one in zip(rows, answer["over_time"], strict=True):
         assert (float(row["start"]), float(row["end"])) == pytest.approx((one["start"], one["end"]), abs=1e-3)
         assert float(row["p_calm"]) == pytest.approx(one["probabilities"]["calm"], abs=1e-5)
-    assert next((out / "plots").glob("*-long.png")).stat().st_size > 10_000
+    assert next((out / "plots").glob("long-*.png")).stat().st_size > 10_000
     whole = affectzoo.load(run)(long, window=2.0, hop=1.0)
     assert answer["probabilities"] == pytest.approx(whole.probabilities, abs=1e-6)
 
