@@ -229,7 +229,7 @@ def json_of(out):
         (lambda content: content["RAVDESSDataModule"]["reading"].update(data="os.system"), "does not say how"),
         (lambda content: views(content)["video"].update(view="../../os"), "none of the views"),
         (lambda content: views(content)["video"].update(view="canary.Module"), "none of the views"),
-        (lambda content: views(content)["video"].update(size="large"), "recipe is damaged"),
+        (lambda content: views(content)["video"].update(size="large"), "size is 'large', not like"),
         (lambda content: views(content)["video"].update(size=10**9), "from 8 to 4096"),
         (lambda content: views(content).pop("video"), "makes no video"),
         (lambda content: content["hyper_parameters"].update(_class_path="canary.Net"), "canary"),
