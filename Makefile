@@ -34,7 +34,7 @@ demo: $(READY) ## stand-in corpus, prepared, CFN-SR trained, tested and reported
 
 # The demo's model, trained if it is not; the gated one and exported real ones where there are any.
 web: .venv/.web demo ## a page where trained models are asked about clips: make web [ARGS="--port N"]
-	$(CLI) serve --ckpt_path $(DEMO) $(addprefix --ckpt_path ,$(firstword $(wildcard runs/synthetic/gated_fusion/gated_fusion/*)) $(patsubst %/config.json,%,$(wildcard weights/*/config.json weights/config.json))) $(ARGS)
+	$(CLI) serve --ckpt_path $(DEMO) $(addprefix --ckpt_path ,$(firstword $(patsubst %/checkpoints/best.ckpt,%,$(wildcard runs/synthetic/gated_fusion/gated/*/checkpoints/best.ckpt))) $(patsubst %/config.json,%,$(wildcard weights/*/config.json weights/config.json))) $(ARGS)
 
 # Six folds, each of which tells how well people are understood that it never heard; the first one is handed out.
 weights: $(READY) ## a model of real people's voices in weights/: make weights SOURCE=DIR
