@@ -91,7 +91,7 @@ def test_a_raw_clip_is_answered_by_onnxruntime_as_by_torch(run, raw, said, tmp_p
     assert told["sha256"].keys() == {"model.safetensors", "preprocessing.json", "model.onnx"}
     clip = clip_of(raw, next(iter(said)))
     model = affectzoo.load(out)
-    entry, _ = entry_of({"file": clip}, "0", model.reader, tmp_path)
+    entry, _ = entry_of({"file": clip}, "0", model.reader)
     data = model.reader.read([entry], list(model.reader.prepare([entry])))
     batch = {name: of.numpy() for name, of in flat(stretches(data)[0].__getitems__([0])).items()}
     pixels = json.loads((out / "preprocessing.json").read_text())["facts"]["video"]
