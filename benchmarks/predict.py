@@ -8,7 +8,8 @@ ROOT is the corpus, or its stand-in, prepared, and says by what recipe a file be
 
 Windows are as long as the recipe says and follow each other. "hop" is the smallest one, in seconds, that keeps up with
 real time on one core: every window costs its views (faces, spectrograms) and the model, whatever the hop, and every
-second of the file is decoded once. Times are CPU seconds of one thread.
+second of the file is decoded once. Of models of frames, or of windows of them, faces are found once too. Times are CPU
+seconds of one thread.
 """
 
 import argparse
@@ -47,8 +48,9 @@ class Untrained(Model):
     def __init__(self, name: str, root: str) -> None:
         path = PROJECT / "experiments" / f"{name}.yaml"
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        alone = ["--model.init_from", "null"] if "init_from" in content["model"].get("init_args", {}) else []
+        alone = ["--model.init_from", "{}"] if "init_from" in content["model"].get("init_args", {}) else []
         place = ["--data.roots", f"[{root}]"] if "roots" in content["data"]["init_args"] else ["--data.root", root]
+        alone += ["--data.require", "null"] if "require" in content["data"]["init_args"] else []
         built: Any = build(["fit", "--config", str(path), *place, *alone])
         described = built.datamodule.state_dict()
         self.reader, self.device, self.task = Reader(described), torch.device("cpu"), built.model
@@ -104,8 +106,10 @@ def measure(model: Model, clip: Path, count: int) -> dict[str, float]:
     if problems := [answer.problem or str(answer.missing) for answer in answers if answer.problem or answer.missing]:
         print(f"  not all of it is there: {problems[0]}")
     found |= {"views": max(0.0, prepare - found["decode"]), "model": max(0.0, whole - prepare), "whole": whole}
-    per_second = found["decode"] / window
-    found["hop"] = (whole - found["decode"]) / (1 - per_second) if per_second < 1 else float("inf")
+    # Models of windows or frames of a grid see the steps of every second once, whatever the hop.
+    pieces = sum(max(1, len(answer.over_time)) for answer in answers) / len(rows)
+    once = found["decode"] + (found["views"] if steps else 0.0)
+    found["hop"] = (whole - once) / pieces / (1 - once / window) if once < window else float("inf")
     return {**found, "times_real_time": window / whole}
 
 
@@ -146,7 +150,7 @@ def main() -> None:
         try:
             model = Model(name) if isinstance(name, Path) else Untrained(*name.split("=", 1))
             told = figures[str(name)] = measure(model, args.clip, args.windows)
-        except (UsageError, OSError, RuntimeError) as error:
+        except (UsageError, OSError, RuntimeError, ValueError) as error:
             print(f"{name}: not measured: {str(error).splitlines()[0]}")
             continue
         costs = ", ".join(f"{told[part]:.2f}" for part in ("decode", "views", "model"))

@@ -119,11 +119,11 @@ class Reader:
         for name, view in self.media.items():
             entries = [view.beside(name, entry) for entry in entries]
         here = {name: view for name, view in self.views.items() if isinstance(view, EntryView)}
-        how = {"views": self.media, "optional": self.recipe.optional, "texts": self.reads_text}
         jobs = jobs_of_windows(entries, workers)
         # What one worker cannot hold is made here, one by one.
         alone = min(workers, len(jobs)) <= 1 or not self.media or max(map(len, jobs)) > WINDOWS_A_JOB
-        make = partial(prepare_asked, alone=alone, **how)
+        optional, texts = self.recipe.optional, self.reads_text
+        make = partial(prepare_asked, views=self.media, optional=optional, texts=texts, alone=alone)
         made = (one for of in ordered(make, jobs, 1 if alone else workers) for one in of)
         for entry, one in zip(entries, made, strict=True):
             complete([entry], here, [one])

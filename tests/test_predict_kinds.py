@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import (
     ROOT,
     SMALLER,
@@ -212,6 +213,13 @@ def check_exported(checkpoint, model, rows, folder):
     assert exported.about["calibration"] == model.about["calibration"]
     (again,), (before,) = ask(exported, rows[:1]), ask(model, rows[:1])
     assert (again.probabilities, again.values, again.weights) == (before.probabilities, before.values, before.weights)
+    assert again.over_time == before.over_time
+    own = model.task.state_dict()
+    for name, tensor in exported.task.state_dict().items():
+        assert torch.equal(tensor, own[name]), name
+    for path in (folder / "exported").iterdir():
+        assert path.suffix in (".json", ".md", ".safetensors")
+    assert str(checkpoint.parent.parent.parent) not in (folder / "exported" / "config.json").read_text()
 
 
 def check_together(model, rows):

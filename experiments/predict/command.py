@@ -108,7 +108,8 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
     clips = [windows_of(row, model.reader, args.window, args.hop) for row in rows]
     parts = [part for own in clips for part in own]
     with Record(args.out, model.digest) as record:
-        known = [answer for row, own in zip(rows, clips, strict=True) for answer in _known(record, row, own, args)]
+        pictures = [drawing(args.out, row) if args.plots and not counts else None for row in rows]
+        known = [of for own in zip(clips, pictures, strict=True) for of in _known(record, *own)]
         left = [part for part, answer in zip(parts, known, strict=True) if answer is None]
         unit = "clip" if len(parts) == len(rows) else "window"
         if len(left) < len(parts):
@@ -147,12 +148,11 @@ def _draw(answer: Answer, row: Row, args: Any) -> None:
         save(answer.plot(), drawing(args.out, row), synthetic=False)  # it has its stamp
 
 
-def _known(record: Record, row: Row, parts: Sequence[Row], args: Any) -> list[Answer | None]:
-    """Return the answers that are there; not that of a clip still without its picture, as what it looked at is not."""
+def _known(record: Record, parts: Sequence[Row], picture: Path | None) -> list[Answer | None]:
+    """Return the answers that are there; none of a clip without its picture, as what was looked at is in no record."""
     found = [record.find(part) for part in parts]
-    if args.plots and len(parts) == 1 and found[0] and not (found[0].problem or drawing(args.out, row).exists()):
-        return [None]
-    return found
+    lacks = picture is not None and len(parts) == 1 and found[0] and not found[0].problem and not picture.exists()
+    return [None] if lacks else found
 
 
 def _curve(answer: Answer) -> str:
