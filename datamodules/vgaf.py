@@ -127,7 +127,7 @@ class VGAFDataModule(FrameGroupsDataModule):
         """How any clip becomes a batch like these; of tensors made elsewhere, what the tensors of a clip are like."""
         if self.prepared_by:
             return super().reading
-        sources = {name: KINDS[name] for name in self.modalities}
+        sources = {str(name): KINDS[name] for name in self.modalities}
         of_bytes = [name for name in self.modalities if self.tensors.headers[name].startswith("uint8")]
         return features_reading(self.input_shapes, sources, of_bytes, normalization=self.normalization)
 
