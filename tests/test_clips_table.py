@@ -169,6 +169,8 @@ def test_only_rows_of_the_same_folds_seeds_and_clips_are_ranked_and_tested(tmp_p
     assert summary.rows[2].rank("honest") > summary.rows[0].rank("honest") > summary.rows[1].rank("honest")
     assert [(row.row.name, row.apart) for row in summary.rows][2] == ("pair", True)
     assert [math.isnan(row.p) for row in summary.rows] == [True, False, True]
+    alone = summarise(table, {key: cell for key, cell in read_cells(table, Path("runs")).items() if key[0] != "pair"})
+    assert summary.baselines == alone.baselines
     *_, baseline, heading, last = report_tables.main_table(summary).rows
     assert baseline[0] == "Most frequent class of the test clips"
     assert heading == [UNRANKED]

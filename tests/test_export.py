@@ -8,6 +8,7 @@ import struct
 import sys
 import time
 import zipfile
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ import affectzoo
 import cli
 from experiments.errors import UsageError
 from experiments.predict.card import _licence_of
-from experiments.predict.export import _whole
+from experiments.predict.export import _whole, export
 from lightning_modules.nn.sentence_encoder import SentenceEncoder
 from lightning_modules.text_head import TextHead
 from tensor_files import archive_digest
@@ -544,6 +545,63 @@ def test_a_strangers_checkpoint_is_looked_at_first(name, run, tmp_path):  # noqa
     assert told in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
     assert not (tmp_path / "canary.py").exists()
+
+
+def tokenizer(change):
+    """A tokenizer of another content."""
+
+    def anew(own, files):
+        change(own, files)
+        files["tokenizer.json"] = json.dumps(own)
+
+    return lambda at: edit(at, "preprocessing.json", lambda content: [
+        anew(json.loads(files["tokenizer.json"]), files) for files in content["tokenizers"].values()
+    ])  # fmt: skip
+
+
+def as_file(name, value):
+    return lambda at: edit(at, "preprocessing.json", lambda content: [
+        files.update({name: value}) for files in content["tokenizers"].values()
+    ])  # fmt: skip
+
+
+TOKENIZERS = {
+    "a number": as_file("tokenizer.json", 5),
+    "no JSON": as_file("tokenizer.json", "{"),
+    "deep": as_file("tokenizer.json", "[" * 100_000 + "]" * 100_000),
+    "nothing in it": as_file("tokenizer.json", "{}"),
+    "another model": tokenizer(lambda own, files: own["model"].update(type="canary.Net")),
+    "ids that are none": tokenizer(lambda own, files: own["model"]["vocab"].update(x=-1)),
+    "no special tokens": as_file("tokenizer_config.json", "{}"),
+    "special tokens that are none": as_file("tokenizer_config.json", '{"pad_token": 5, "sep_token": []}'),
+    "a padding that it does not know": as_file("tokenizer_config.json", '{"pad_token": "nobody", "sep_token": "x"}'),
+    "no files": lambda at: edit(at, "preprocessing.json", lambda content: content["tokenizers"].update(text=5)),
+}
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_strangers_tokenizer_is_looked_at_first(name, trained_text, tmp_path):
+    shutil.copytree(trained_text, tmp_path / "copy")
+    TOKENIZERS[name](tmp_path / "copy")
+    with pytest.raises(UsageError) as refused:
+        affectzoo.load(tmp_path / "copy")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def trained_text(request, tmp_path_factory):
+    """A model of texts, exported."""
+    out = tmp_path_factory.mktemp("exported") / "text"
+    export(Path(request.getfixturevalue("trained")("empathetic_text", "honest")), out)
+    return out
+
+
+def test_a_strangers_tokenizer_of_more_words_than_the_network_is_one_line(trained_text, tmp_path):
+    shutil.copytree(trained_text, tmp_path / "copy")
+    tokenizer(lambda own, files: own["model"]["vocab"].update(happy=10**6))(tmp_path / "copy")
+    with pytest.raises(ValueError, match="the network knows") as refused:
+        affectzoo.load(tmp_path / "copy")(text="happy")
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_a_good_calibration_is_read(run, copy, tmp_path):  # noqa: F811

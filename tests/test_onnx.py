@@ -69,9 +69,10 @@ def test_every_experiment_is_exported(name, options, trained, tmp_path, record_p
     batch = next(iter(data.test_dataloader()))  # what the data hand over has every input
     batch = data.on_after_batch_transfer(batch, 0)
     given = flat(batch)
-    for of in set(told["inputs"]) - set(given):  # data that look at no step see all
-        assert of.startswith("seen_")
-        given[of] = torch.ones(len(batch["id"]), *told["inputs"][of]["shape"][1:], dtype=torch.bool)
+    for of in set(told["inputs"]) - set(given):  # where data mark no steps all count
+        assert of.startswith(("seen_", "length_"))
+        shape = [len(batch["id"]), *told["inputs"][of]["shape"][1:]]
+        given[of] = torch.ones(shape, dtype=torch.bool) if of.startswith("seen_") else torch.full(shape, 1000)
     session = session_of(path)
     found = session.run(list(told["outputs"]), {of: given[of].numpy() for of in told["inputs"]})
     with torch.inference_mode():

@@ -55,6 +55,7 @@ def small(words: list[str]) -> list[str]:
     overlay = str(experiment.parent / "synthetic" / experiment.name)
     place = words.index("--config") + 2
     added = [] if overlay in words else ["--config", overlay]
+    added += [] if "--data.root" in words else ["--data.root", "data/clips"]  # not that of the stand-in
     return [*words[:place], *added, *words[place:], "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
 
 

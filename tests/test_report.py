@@ -2,6 +2,7 @@ import argparse
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -239,6 +240,8 @@ def test_several_corpora_have_a_table_of_their_own(project):
     assert ours.header[3:] == ["UAR", "Macro precision", "Macro F1", "Accuracy"]
     assert ours.rows[1][3:] == [f"{100 * value:.2f}" for value in expected]
     assert main.rows[0][0] == "Video alone"
+    own = replace(summary, table=replace(summary.table, own=True))  # clips in folders, which are no corpora
+    assert not any(table.title.startswith("By corpus") for table in report_tables.report_of(own).tables)
     assert report.run(options("toy"), HERE) == 0
     for name in ("toy.md", "toy.tex", "toy.html"):
         text = (Path("runs/report") / name).read_text()

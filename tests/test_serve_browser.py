@@ -153,3 +153,14 @@ def test_it_fits_a_phone_and_is_reached_by_keyboard(open_page):
     assert page.locator("img:not([alt])").count() == 0
     page.get_by_role("button", name="CFNSR (ravdess): trained on what").press("Enter")
     playwright.expect(page.get_by_text("trained on ravdess, protocol").first).to_be_visible(timeout=MINUTE)
+
+
+def test_live_windows_make_a_rolling_curve(open_page):
+    page = open_page()
+    page.click("#az-live")
+    playwright.expect(page.locator("#az-live")).to_have_text("End live", timeout=MINUTE)
+    page.wait_for_selector(f"{ANSWER} svg[aria-label*='3 windows']", timeout=2 * MINUTE)
+    page.click("#az-live")
+    playwright.expect(page.locator("#az-live")).to_have_text("Live: a window every four seconds", timeout=MINUTE)
+    choose(page, "SYNTHETIC, sad")
+    playwright.expect(page.locator(f"{ANSWER} svg")).to_have_count(0, timeout=MINUTE)

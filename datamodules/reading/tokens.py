@@ -60,13 +60,15 @@ class Tokens:
         folder = None if files else source_folder(source)
         try:
             self._tokenizer, special = _parsed(files) if files else _load(folder, source)
+            self._padding = self._tokenizer.token_to_id(special["pad_token"])
         except Exception as error:  # both libraries raise many kinds
             reason = first_line(error, 160)
+            if files:
+                raise DataError(f"tokenizer {source}: damaged ({reason})") from error
             raise DataError(
                 f"tokenizer {source}: no tokenizer there ({reason}).\n"
                 "Name a folder with tokenizer.json, or fetch it once where there is a network with HF_HUB_OFFLINE=0"
             ) from error
-        self._padding = self._tokenizer.token_to_id(special["pad_token"])
         if self._padding is None:
             raise DataError(f"tokenizer {source}: it knows no padding; give one that does")
         own = folder / WORDPIECE[0] if folder else None

@@ -113,8 +113,8 @@ def _scores(about: dict[str, Any], scored: list[tuple[str, Scored]], folds: str)
     if not scored:
         told = f", {about['n_test']} test clips" if about["n_test"] else ""
         rows = [f"| {_escaped(name)} | {value:.4g} |" for name, value in about["score"].items()]
-        head = f"Protocol {about['protocol']}, fold {about['fold']}{told}; no run lay beside the checkpoint."
-        return "\n".join(["## Score", "", head, *(["", "| | |", "| --- | ---: |", *rows] * bool(rows))])
+        begun = f"Protocol {about['protocol']}, fold {about['fold']}{told}; no run lay beside the checkpoint."
+        return "\n".join(["## Score", "", begun, *(["", "| | |", "| --- | ---: |", *rows] * bool(rows))])
     clips, groups = max((of.clips, of.groups) for _, of in scored)
     told = (
         f"Protocol {about['protocol']}, fold {about['fold']}: {clips} test clips of {groups} people or groups that it "

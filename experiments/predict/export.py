@@ -108,4 +108,4 @@ def _whole(arguments: dict[str, Any], task: Any) -> dict[str, Any]:
     for name, of in whole.items():
         if isinstance(of, dict) and (resolved := getattr(getattr(task, name, None), "resolved", None)):
             whole[name] = {**of, "init_args": {**(of.get("init_args") or {}), **resolved}}
-    return without_places(whole)
+    return dict(without_places(whole))

@@ -108,7 +108,7 @@ def export_features(
     ids = _file_names(data.store.ids)
     out.mkdir(parents=True, exist_ok=True)
     for feature in found:
-        for row in rows:
+        for row in rows.tolist():
             path = out / feature.name / f"{ids[row]}.npy"
             path.parent.mkdir(exist_ok=True)
             with replacing(path, sync=False) as temporary, temporary.open("wb") as file:

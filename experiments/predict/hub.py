@@ -17,7 +17,8 @@ def check_hub(name: str) -> None:
         UsageError: The name is none, the hub is switched off, or nobody is logged in.
     """
     from huggingface_hub import constants, get_token
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id
 
     try:
         validate_repo_id(name)

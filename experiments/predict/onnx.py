@@ -56,14 +56,11 @@ class Inputs:
 
     def varies(self, name: str) -> bool:
         """Return whether a modality has any number of steps: its first axis after that of the batch."""
-        encoders: Any = getattr(self.task, "encoders", None) or {}
-        named = (
-            encoders.items()
-            if isinstance(encoders, Mapping | nn.ModuleDict)
-            else zip(self.task.modalities, encoders, strict=True)
-        )
-        long = any(of == name and getattr(encoder, "reads_length", False) for of, encoder in named)
-        return long or not self.shapes[name][0]
+        task: Any = self.task
+        encoders = getattr(task, "encoders", None) or {}
+        listed = isinstance(encoders, nn.ModuleList)
+        by_name = dict(zip(task.modalities, encoders, strict=True)) if listed else dict(encoders.items())
+        return getattr(by_name.get(name), "reads_length", False) or not self.shapes[name][0]
 
     def batch(self, size: int, seed: int, missing: str = "", steps: int = 5) -> dict[str, Tensor]:
         """Return clips of noise, padded and without some of their modalities, by the names of the graph.
@@ -99,8 +96,9 @@ class Inputs:
             ]
             return torch.stack(columns, 1)
         if kind.endswith("tokens"):
-            known = [of.vocabulary for of in self.task.modules() if isinstance(getattr(of, "vocabulary", None), int)]
-            values = torch.randint(1, min(known, default=2), shape, generator=draw)
+            known: list[Any] = [getattr(module, "vocabulary", None) for module in self.task.modules()]
+            most = min((of for of in known if isinstance(of, int)), default=2)
+            values = torch.randint(1, most, shape, generator=draw)
         else:
             values = torch.randn(shape, generator=draw)
         if kind.endswith(("tokens", "wave", "waves")):  # zeros after their end
@@ -149,7 +147,7 @@ def named(output: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def read_by(task: EmotionTask, flat: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     """Return those inputs that a model reads, and the names of its outputs."""
-    batch = nested(flat, Noted)
+    batch: Any = nested(flat, Noted)
     batch["id"] = [""] * EXAMPLE
     outputs = list(named(task(batch)))
     read = batch.read | {f"{part}_{name}" for part in PARTS for name in dict.get(batch, part, Noted()).read}
@@ -188,7 +186,8 @@ def write(task: EmotionTask, arguments: Mapping[str, Any], path: Path) -> dict[s
         import onnxscript  # noqa: F401
     except ImportError:
         raise UsageError(EXTRA) from None
-    torch.compiler.allow_in_graph(torch.onnx.ops.symbolic)  # of a recurrent layer over any number of steps
+    # Of a recurrent layer over any number of steps.
+    torch.compiler.allow_in_graph(torch.onnx.ops.symbolic)  # type: ignore[no-untyped-call]
     inputs = Inputs(task, type(task).reads(**update_class_paths(dict(arguments))))
     example = inputs.batch(EXAMPLE, seed=0)
     with torch.no_grad(), _quiet():

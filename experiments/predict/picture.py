@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure, FigureBase, SubFigure
 from torch import Tensor
 
 from callbacks.plots import frames_of_parts, paint_attention, paint_matrix, stamp
@@ -72,8 +72,8 @@ def draw(answer: "Answer") -> Picture:
     heights = [height for height, _ in parts] or [1.0]
     figure = Picture(figsize=(WIDTH, 0.6 + sum(heights)), layout="constrained")
     figure.suptitle(_title(answer), fontsize=10)
-    for place, (_, paint) in zip(figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).flat, parts,
-                                 strict=False):  # fmt: skip
+    places: Any = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
+    for place, (_, paint) in zip(places.flat, parts, strict=False):
         paint(place)
     stamp(figure, answer.synthetic)
     return figure
@@ -82,7 +82,7 @@ def draw(answer: "Answer") -> Picture:
 def draw_looked_at(answer: "Answer") -> Picture:
     """Return the picture of what the model looked at, of an answer that has its attention."""
     figure = Picture(figsize=(WIDTH, 2.2), layout="constrained")
-    _looked_at(figure.subfigures(1, 1), answer)
+    _looked_at(figure, answer)
     return figure
 
 
@@ -92,7 +92,7 @@ def _title(answer: "Answer") -> str:
     return f"{name if len(name) <= 60 else f'{name[:57]}...'}\n{said if len(said) <= 110 else f'{said[:107]}...'}"
 
 
-def _looked_at(place: SubFigure, answer: "Answer") -> None:
+def _looked_at(place: FigureBase, answer: "Answer") -> None:
     attention = torch.from_numpy(np.asarray(answer.attention, np.float32))
     if attention.ndim == 1:
         axis = place.subplots()

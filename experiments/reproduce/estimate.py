@@ -76,7 +76,7 @@ def seconds_of(job: "Job") -> float:
     """Return about how many seconds a cell takes, by a few batches that leave nothing behind; NaN where they fail."""
     from lightning.pytorch import Callback, Trainer
 
-    from experiments.train.command import build
+    from experiments.train.command import build, import_all
     from experiments.train.embed import use_frozen_encoders
 
     ends: dict[str, list[float]] = {"train": [], "validation": []}
@@ -96,6 +96,7 @@ def seconds_of(job: "Job") -> float:
         def on_validation_epoch_start(self, *_: object) -> None:
             ends["validation"].append(time.perf_counter())
 
+    import_all()  # before the clock starts: cells are forked from a process that has
     start = time.perf_counter()
     alone = ["--model.init_args.init_from", "null"] if job.needs else []  # whose checkpoints are not there yet
     logging.disable(logging.WARNING)
@@ -114,7 +115,8 @@ def seconds_of(job: "Job") -> float:
                 enable_model_summary=False,
                 callbacks=[Clock()],
             )
-            trainer.fit(run.model, datamodule=run.datamodule)
+            if settings.max_epochs:  # else it trains nothing
+                trainer.fit(run.model, datamodule=run.datamodule)
             batches = {"train": run.datamodule.train_dataloader(), "validation": run.datamodule.val_dataloader()}
             epoch = sum(
                 len(batches[name]) * min((after - before for before, after in pairwise(of)), default=0.0)
@@ -124,4 +126,4 @@ def seconds_of(job: "Job") -> float:
         return math.nan
     finally:
         logging.disable(logging.NOTSET)
-    return time.perf_counter() - start + (settings.max_epochs or 1) * epoch
+    return time.perf_counter() - start + settings.max_epochs * epoch

@@ -148,17 +148,19 @@ def summarise(table: Table, cells: Cells) -> Summary:
         rows.sort(key=lambda row: (row.apart, -np.nan_to_num(row.rank(headline), nan=-np.inf)))
     rows.sort(key=lambda row: row.transductive)
     first: Config = next(iter(fitting.values())).result if fitting else {}
+    apart = {row.row.name for row in rows if row.apart}  # whose windows or frames are no further clips
+    together = {key: cell for key, cell in fitting.items() if key[0] not in apart}
     return Summary(
         table=table,
         rows=[
             row
-            for apart in (False, True)  # no test across, and none counts for the other's correction
-            for row in _with_tests([row for row in rows if row.transductive == apart], headline)
+            for kind in (False, True)  # no test across, and none counts for the other's correction
+            for row in _with_tests([row for row in rows if row.transductive == kind], headline)
         ],
         headline=headline,
-        majority=_majority(table, fitting),
+        majority=_majority(table, together),
         group_name=first.get("group_name", "groups"),
-        baselines=_baselines(table, fitting),
+        baselines=_baselines(table, together),
         notes=_notes(table, cells, fitting),
     )
 

@@ -20,7 +20,6 @@ HEADERS = {
 }
 # Of Gradio's own interface, what its page needs; uploads, files and proxies of it are not among that.
 OF_GRADIO = ("heartbeat", "queue", "cancel", "reset", "startup-events", "app_id", "info")
-LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 class Guard:

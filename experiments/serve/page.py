@@ -1,5 +1,6 @@
 """The page: Gradio's fields and queue around a clip that is sent by itself, `templates/page.js`."""
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -8,7 +9,7 @@ from gradio import blocks, processing_utils
 from datamodules.errors import DataError
 from experiments.errors import BusyError
 from experiments.predict.legend import legend
-from experiments.serve.asked.said import TEMPLATES, html_of, html_of_problem
+from experiments.serve.asked.said import TEMPLATES, Said, html_of, html_of_problem
 from experiments.serve.asked.service import Service, no_words_of_clips
 
 TITLE = "affectzoo: what it says of a clip, and what that rests on"
@@ -16,6 +17,8 @@ PURPOSE = (
     "It tells how people look or sound to those who labelled a corpus, not what anybody feels. Not for decisions about "
     "people, at work or in education least of all."
 )
+LIVE = 60  # windows of a course
+Course = dict[str, list[dict[str, Any]]]
 GONE = "The clip is no longer kept; give it again."
 ASK = "Give a clip or a text."
 
@@ -40,7 +43,7 @@ async def _fetch_nothing(*_: Any, **__: Any) -> str:
 
 def _page(service: Service) -> Any:
     with gr.Blocks(title="affectzoo", analytics_enabled=False) as page:
-        token = gr.State("")
+        token, course = gr.State(""), gr.State({})
         gr.HTML(f"<h1>{TITLE}</h1><p>{PURPOSE}</p>", js_on_load=None)
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
@@ -70,21 +73,30 @@ def _page(service: Service) -> Any:
         def told(progress: Any = gr.Progress(), *values: Any) -> str:  # noqa: B008
             return _html(service, values, progress)
 
-        def given(event: gr.EventData, progress: Any = gr.Progress(), *values: Any) -> tuple[str, str]:  # noqa: B008
-            found = str(event.token)
+        def given(event: gr.EventData, progress: Any = gr.Progress(), *values: Any) -> tuple[str, str, Course]:  # noqa: B008
+            found, (before, *others) = str(event.token), values[1:]
+            rolling: Course = dict(before) if event.live else {}
             if event.problem:
-                return "", html_of_problem(str(event.problem))
-            return found, _html(service, (found, *values[1:]), progress)
+                return "", html_of_problem(str(event.problem)), rolling
+            return found, _html(service, (found, *others), progress, rolling, float(event.live)), rolling
 
         hidden = {"api_visibility": "private", "show_progress": "full", "show_progress_on": [answers]}
-        clip.clip(given, inputs, [token, answers], **hidden)
+        clip.clip(given, [token, course, *inputs[1:]], [token, answers, course], **hidden)
         gr.on([ask.click, text.submit, on.input, *(of.input for of in fields)], told, inputs, answers,
               trigger_mode="always_last", **hidden)  # fmt: skip
     return page
 
 
-def _html(service: Service, values: Any, progress: Any) -> str:
-    """Return the answers, or in their place why there are none."""
+def _html(service: Service, values: Any, progress: Any, course: Course | None = None, live: float = 0.0) -> str:
+    """Return the answers, or in their place why there are none.
+
+    Args:
+        service: Whose models.
+        values: Token, text, modalities that are on, what else is told.
+        progress: Is told how far it is.
+        course: Of live windows, what was said before; what is said now is added.
+        live: Seconds from the beginning to the end of a live window; 0 of another clip.
+    """
     token, text, on, *known = values
     told = {"text": text} | dict(zip(service.fields, known, strict=True))
     told = {name: str(of)[:2000] for name, of in told.items() if of}
@@ -95,7 +107,8 @@ def _html(service: Service, values: Any, progress: Any) -> str:
 
     def job() -> str:
         with no_words_of_clips():
-            return html_of(service.answers(clip, told, off, progress))
+            said = service.answers(clip, told, off, progress)
+            return html_of(said if course is None or not live else [_rolled(one, course, live) for one in said])
 
     try:
         with service.desk.place():
@@ -104,6 +117,14 @@ def _html(service: Service, values: Any, progress: Any) -> str:
         return html_of_problem(str(error))
     except TimeoutError:
         return html_of_problem("It took too long; try a shorter clip.")
+
+
+def _rolled(one: Said, course: Course, end: float) -> Said:
+    """Return what was said of a live window with the course up to it, which it is added to."""
+    said = {"start": max(0.0, end - one.answer.seconds), "end": end, "probabilities": one.answer.probabilities}
+    before = course.get(one.title, [])
+    course[one.title] = [*before, *([said] if one.answer.probabilities else [])][-LIVE:]
+    return replace(one, answer=replace(one.answer, over_time=tuple(course[one.title])))
 
 
 def _plain(line: str) -> str:

@@ -235,7 +235,7 @@ def _dense(lstm: nn.LSTM, steps: Tensor, length: Tensor) -> Tensor:
         made = []
         for suffix in ("", "_reverse")[: 1 + lstm.bidirectional]:
             names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            weights = [lstm.get_parameter(f"{name}_l{layer}{suffix}") for name in names]
+            weights: list[Tensor] = [lstm.get_parameter(f"{name}_l{layer}{suffix}") for name in names]
             shown = steps.gather(1, turned.expand_as(steps)) if suffix else steps
             states = torch.lstm(shown, (none, none), weights, True, 1, 0.0, False, False, True)[0]
             made.append(states.gather(1, turned.expand_as(states)) if suffix else states)

@@ -118,7 +118,7 @@ def _by_corpus(summary: Summary) -> TextTable:
     rows = [
         [row.row.label, corpus, f"{confusion.sum():.0f}", *(percent(float(metric(confusion))) for metric in metrics)]
         for row in summary.rows
-        if (score := row.scores.get(summary.headline))
+        if (score := row.scores.get(summary.headline)) and not summary.table.own  # whose folders are no corpora
         for corpus, confusion in score.corpora.items()
     ]
     return TextTable(titled(summary, f'By corpus, column "{TITLES[summary.headline]}"'), header, rows)

@@ -13,7 +13,7 @@ TITLES = {
 }
 Picture = tuple[str, bytes]  # caption, PNG
 NOT_RUN = "not run"
-UNRANKED = "Of other folds, seeds or clips (windows) than the rows above: neither ranked nor tested with them"
+UNRANKED = "Of other folds, seeds or clips (windows, frames) than the rows above: neither ranked nor tested with them"
 METRICS = {"accuracy": "accuracy", "uar": "unweighted average recall (UAR)"}
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.model import Model
-from experiments.predict.loaded.picture import draw_looked_at
+from experiments.predict.picture import draw_looked_at
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 SHOWN = 8  # pictures of a face
