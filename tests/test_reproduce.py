@@ -107,6 +107,18 @@ def test_every_cell_is_planned_after_those_it_needs(project):
         assert all(path.name == job.directory.name for path in job.needs)  # the same fold, seed and protocol
 
 
+def test_a_row_is_run_under_its_own_protocols_alone(project):
+    path = Path("experiments/tables/toy.yaml")
+    text = path.read_text()
+    path.write_text(text.replace("experiment: audio}", "experiment: audio, protocols: [honest]}"))
+    with pytest.raises(DataError, match="row pair needs audio, which is not run under paper"):
+        read_table(str(path))
+    path.write_text(text.replace("    experiment: pair\n", "    experiment: pair\n    protocols: [honest]\n"))
+    cells = Planner(read_table(str(path)), Path("runs"), HERE).jobs(Selection())
+    assert len(cells) == CELLS - 3 * 2
+    assert {job.request["protocol"] for job in cells if "/pair/" in job.name} == {"honest"}
+
+
 def test_the_command_asks_for_what_was_planned(project):
     """P13: the command is the record; seed, fold and overrides get through."""
     jobs = Planner(read_table("toy", project=HERE), Path("runs"), HERE).jobs(Selection())

@@ -132,6 +132,7 @@ class Planner:
             if seed in self.table.seeds[protocol]
             for fold in folds
             for row in rows
+            if row.runs_under(protocol)
         ]
 
     def request(self, row: Row, protocol: str, fold: int, seed: int, data: Mapping[str, str | None]) -> Config:

@@ -76,7 +76,8 @@ def measured(summary: Summary, row: RowSummary, column: str) -> str:
     """Return the metric of one column with its spread, and how much of it was run."""
     score = row.scores.get(column)
     if not score:
-        return NOT_RUN if COLUMNS[column][0] in summary.table.protocols else NONE
+        protocol = COLUMNS[column][0]
+        return NOT_RUN if protocol in summary.table.protocols and row.row.runs_under(protocol) else NONE
     spread = score.seed_spread if len(summary.table.folds) == 1 else score.spread
     return f"{_with_spread(score.mean, spread)}{_coverage(summary, score)}"
 

@@ -30,6 +30,7 @@ class Row:
         overrides: Options laid over the experiment.
         needs: Submodule -> row whose cell of the same fold, seed and protocol hands over its checkpoint.
         published: accuracy and uar (percent), parameters, n (clips of train / test), provenance, note.
+        protocols: Under which of the table's it is run; all where not given.
         shown: Whether the table prints it; a row that is not is there for those that need it.
         corpus: That it reads, where it is not the table's.
         reads: Arrays that a store of clips must have for it, of a table over anybody's clips.
@@ -42,10 +43,15 @@ class Row:
     overrides: dict = field(default_factory=dict)  # type: ignore[type-arg]
     needs: dict[str, str] = field(default_factory=dict)
     published: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    protocols: list[Protocol] | None = None
     shown: bool = True
     corpus: str = ""
     reads: list[str] = field(default_factory=list)
     one_set: bool = False
+
+    def runs_under(self, protocol: str) -> bool:
+        """Return whether it is run under a protocol of its table."""
+        return self.protocols is None or protocol in self.protocols
 
 
 @dataclass(frozen=True)

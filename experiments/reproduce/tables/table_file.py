@@ -11,7 +11,7 @@ from datamodules.errors import DataError
 from datamodules.reading.names import check_name
 from experiments.reproduce.tables.across_table import read_across
 from experiments.reproduce.tables.own_clips import folds_of
-from experiments.reproduce.tables.table import Row, Table, data_folder, table_names
+from experiments.reproduce.tables.table import PROTOCOLS, Row, Table, data_folder, table_names
 from experiments.reproduce.tables.table_entries import (
     AcrossEntry,
     MapEntry,
@@ -166,6 +166,9 @@ def _check_rows(rows: Sequence[Row], path: Path) -> None:
         check_name(row.name, f"{path}: name of a row")
         if unknown := [name for name in row.needs.values() if name not in needs]:
             raise DataError(f"{path}: row {row.name} needs {', '.join(unknown)}, which is no row")
+        for other in (other for other in rows if other.name in row.needs.values()):
+            if less := [of for of in PROTOCOLS if row.runs_under(of) and not other.runs_under(of)]:
+                raise DataError(f"{path}: row {row.name} needs {other.name}, which is not run under {less[0]}")
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
