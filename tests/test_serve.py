@@ -322,6 +322,12 @@ def test_clips_are_kept_for_a_while_and_not_too_many():
     assert len(shelf) == 0
 
 
+def test_a_field_without_values_is_not_asked_for(model, tmp_path):
+    """As that of a model of clips of which nothing was known besides."""
+    knows = SimpleNamespace(fields={"nothing": [], "age": ["young"]}, modalities=["meta"], reader=model.reader)
+    assert Service({"a": model, "b": knows}, Limits(), tmp_path).fields == {"age": ["young"]}
+
+
 def test_models_and_examples_are_told(asked):
     told = asked[1].get("/models").json()["small"]
     assert told["reads"] == ["video", "audio"]
