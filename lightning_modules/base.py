@@ -295,19 +295,3 @@ class EmotionTask(ScoredModule):
                 metrics["train_accuracy"] = hits / known
             self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1, sync_dist=self.trainer.world_size > 1)
         return {"loss": loss}
-
-    def selection_score(self, metrics: dict[str, float]) -> float:
-        """Return the metric that selects the best epoch, higher is better; ties are broken by the lower loss.
-
-        Args:
-            metrics: Of one evaluation.
-
-        Returns:
-            ``select_by``'s metric; of several tasks the mean of it and of the concordance of every value, of those
-            that clips are labelled for.
-        """
-        if not self.tasks:
-            return metrics[self.select_by]
-        names = [self.select_by if classes else f"ccc_{task}" for task, classes in self.tasks.items()]
-        parts = [metrics[name] for name in names if name in metrics]
-        return sum(parts) / max(len(parts), 1)

@@ -102,7 +102,10 @@ def own(tmp_path_factory) -> Path:
 
 
 def publish(words: list[str]) -> None:
-    """Write what others said of our clips, who are sure and right, where a command of the page names it."""
+    """Make what a command of the page names and others made: a training; what they said of our clips, sure, right."""
+    if "--init_from" in words:
+        begin, run = words.index("--init_from"), words[words.index("--init_from") + 1]
+        assert cli.main([*small(words[:begin]), "--trainer.default_root_dir", run]) == 0
     if "--against" not in words:
         return
     if "--run" in words:

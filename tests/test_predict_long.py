@@ -25,6 +25,7 @@ from datamodules.media.pictures import read_picture
 from datamodules.views.base import Times
 from datamodules.views.face import Face, cut
 from experiments.predict.loaded import windows
+from experiments.predict.loaded.clip_answer import no_answer
 from experiments.predict.loaded.clips import entry_of, write_arrays
 from experiments.predict.loaded.windows import joined, usual_window, windows_of
 from experiments.predict.record import NAME, Record
@@ -243,7 +244,7 @@ def test_windows_that_are_none_are_one_line(run, long, tmp_path, capsys, options
 def test_a_window_without_an_answer_is_told_and_left_out(model, long):
     rows = windows_of({"file": long}, model.reader)
     answers = list(model.of_parts(rows))
-    bad = model._none(entry_of(rows[2], "2", model.reader)[0], "no face")
+    bad = no_answer(entry_of(rows[2], "2", model.reader)[0], "no face", model.about)
     mixed = joined({"file": long}, rows, [*answers[:2], bad, *answers[3:]], {})
     assert [one["start"] for one in mixed.over_time] == [0, 3, 9, 12, 15, pytest.approx(17, abs=0.1)]
     assert mixed.missing == {"1 of 7 windows": "no face"}

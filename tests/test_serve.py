@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from fractions import Fraction
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -221,6 +222,62 @@ def test_nobody_waits_longer_than_a_while(model, tmp_path):
     free.set()
 
 
+@pytest.mark.parametrize("on_the_page", [True, False])
+def test_a_job_that_goes_on_for_too_long_keeps_nobody_waiting(model, tmp_path, monkeypatch, on_the_page):
+    """Its client is told, the next ones at once; who waited behind it costs nothing later; afterwards all is well."""
+    service, client = client_of(model, tmp_path, patience=0.5)
+    free, begun, answers = threading.Event(), [], service.answers
+
+    def slow(*args):
+        begun.append(args)
+        free.wait(30)
+        return answers(*args)
+
+    monkeypatch.setattr(service, "answers", slow)
+    told = {"example": next(iter(service.examples))}
+
+    def ask():
+        if on_the_page:
+            return _html(service, ("", "hello", ["audio"]), lambda share, title: None)
+        return client.post("/answer", data=told).text
+
+    with client:
+        said = []
+        threads = [threading.Thread(target=lambda: said.append(ask())) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all("took too long" in one for one in said)
+        busy, began = client.post("/answer", data=told), time.perf_counter()
+        assert (busy.status_code, "takes too long" in busy.json()["error"]) == (503, True)
+        assert "takes too long" in _html(service, ("", "hello", ["audio"]), lambda share, title: None)
+        assert time.perf_counter() - began < 0.3
+        free.set()
+        service.desk.submit(int).result(30)
+        assert len(begun) == 1
+        service.limits = Limits()
+        assert client.post("/answer", data=told).status_code == 200
+
+
+def test_a_film_of_more_pictures_than_cameras_take_is_refused(asked, tmp_path):
+    """The same picture again and again: small, short by its times, and long to decode."""
+    path = tmp_path / "still.webm"
+    with av.open(str(film(tmp_path / "film.webm", seconds=1, sound=False))) as source:
+        packets = [bytes(packet) for packet in source.demux(video=0) if packet.size][:2]
+    with av.open(str(path), "w", format="webm") as file:
+        stream = file.add_stream("libvpx", rate=1000)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for place in range(7300):
+            packet = av.Packet(packets[min(place, 1)])
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 1000), place == 0
+            packet.pts = packet.dts = place
+            file.mux(packet)
+    found = upload(asked[1], path)
+    assert found.status_code == 422
+    assert found.json()["error"] == "still.webm: has more than 7200 pictures, the most that are taken here"
+
+
 def test_a_bug_is_told_without_words_of_the_clip(asked, monkeypatch, caplog, capfd, clip):
     def fail(*args, **kwargs):
         raise KeyError("what she said in private")
@@ -263,6 +320,12 @@ def test_clips_are_kept_for_a_while_and_not_too_many():
     time.sleep(0.3)
     shelf.expire()
     assert len(shelf) == 0
+
+
+def test_a_field_without_values_is_not_asked_for(model, tmp_path):
+    """As that of a model of clips of which nothing was known besides."""
+    knows = SimpleNamespace(fields={"nothing": [], "age": ["young"]}, modalities=["meta"], reader=model.reader)
+    assert Service({"a": model, "b": knows}, Limits(), tmp_path).fields == {"age": ["young"]}
 
 
 def test_models_and_examples_are_told(asked):

@@ -1,11 +1,14 @@
 """What features are and what made them: as a checkpoint keeps it, and as a manifest beside an index tells it."""
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from datamodules.errors import DataError
+from datamodules.reading.feature_files import FeatureFiles
 from datamodules.reading.files import sha256_file
+from datamodules.reading.mmsa import MMSAFile
 from datamodules.reading.names import check_name
 from datamodules.store.reader import read_manifest
 
@@ -38,6 +41,24 @@ def recipe_of(index: Path, manifest: dict[str, Any]) -> dict[str, Any]:
             if found["fingerprint"] == fingerprint:
                 return dict(found["settings"])
     return {}
+
+
+def fingerprint_of(index: Path, sources: Mapping[str, str], files: FeatureFiles | MMSAFile) -> str:
+    """Return the SHA-256 over an index and the feature files of its clips, where no preparation has one.
+
+    Args:
+        index: The file.
+        sources: Where each modality lies, see `FeatureFiles`; of a pickle, the field.
+        files: Those of the features.
+    """
+    digest = hashlib.sha256(sha256_file(index).encode())
+    for modality, source in sorted(sources.items()):
+        if isinstance(files, MMSAFile):
+            digest.update(f"{modality} {source}\n".encode())
+            continue
+        for path in files.paths(modality).values():  # in the order of the index
+            digest.update(f"{modality} {source.partition(':')[2]} {sha256_file(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def features_reading(

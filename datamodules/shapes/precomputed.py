@@ -3,7 +3,6 @@
 Everything is checked before the first step, and all problems of a kind are reported at once.
 """
 
-import hashlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -18,16 +17,15 @@ from datamodules.errors import DataError
 from datamodules.reading.feature_csv import CONFIDENCE
 from datamodules.reading.feature_files import FeatureFiles, check_memory, found_modalities
 from datamodules.reading.feature_index import CLASSES, index_of, read_index
-from datamodules.reading.files import sha256_file
 from datamodules.reading.mmsa import SUFFIXES, MMSAFile, read_mmsa
 from datamodules.reading.names import check_name
 from datamodules.reading.provenance import NAME, check_columns, told_of
 from datamodules.reading.stand_in import STAND_IN
+from datamodules.shapes.feature_options import check_options
 from datamodules.shapes.feature_tables import Statistics, Table, dense_table, fitted, scaled, sequence_table
-from datamodules.shapes.features_made import features_reading, read_feature_manifest, recipe_of
+from datamodules.shapes.features_made import features_reading, fingerprint_of, read_feature_manifest, recipe_of
 from datamodules.shapes.sequences import Sequences
 from datamodules.shapes.speakers import clips_of_speakers, refuse_to_standardize
-from error_texts import first_names
 
 
 class PrecomputedTensorDataModule(EmotionDataModule):
@@ -110,7 +108,10 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         # Known with the tables: what training clips say of what is standardized, and what is stored as bytes.
         self.statistics: dict[str, Statistics] = {}
         self.bytes: set[str] = set()
-        self._check_options(columns or {}, confidence)
+        named: dict[str, Any] = {"missing": self.missing, "standardize": self.standardize, "columns": columns or {}}
+        check_options(list(self.features), steps=self.steps, time_last=self.time_last, **named)
+        if not 0 <= confidence <= 1:
+            raise DataError(f"--data.confidence {confidence}: it is between 0 and 1")
         of = (whole, self.features, self.ids, self.index_path, columns or {}, confidence, self.time_last)
         self.files: MMSAFile | FeatureFiles = pickle if is_pickle else FeatureFiles(*of)
         self.manifest = {} if is_pickle else read_feature_manifest(self.index_path)
@@ -120,25 +121,6 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self._told = told_of(
             self.folder / NAME, list(self.features), pickle.config if is_pickle else {}, ask=not self.manifest
         )
-
-    def _check_options(self, columns: dict[str, list[str]], confidence: float) -> None:
-        """Refuse an option about a modality that is not read, or out of range, by a DataError."""
-        for name, given in (
-            ("missing", self.missing),
-            ("standardize", self.standardize),
-            ("columns", columns),
-            ("steps", self.steps),
-            ("time_last", self.time_last),
-        ):
-            if unknown := set(given) - set(self.features):
-                raise DataError(
-                    f"--data.{name} names {first_names(sorted(unknown))}; there are {', '.join(self.features)}"
-                )
-        for modality, count in self.steps.items():
-            if count < 1:
-                raise DataError(f"--data.steps: {count} of {modality}; at least 1")
-        if not 0 <= confidence <= 1:
-            raise DataError(f"--data.confidence {confidence}: it is between 0 and 1")
 
     @property
     def provenance(self) -> dict[str, dict[str, Any]]:
@@ -238,14 +220,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """Fingerprint of the preparation; without one, SHA-256 over the index and the feature files of its clips."""
         if self.manifest:
             return str(self.manifest["fingerprint"])
-        digest = hashlib.sha256(sha256_file(self.index_path).encode())
-        for modality, source in sorted(self.features.items()):
-            if isinstance(self.files, MMSAFile):
-                digest.update(f"{modality} {source}\n".encode())
-                continue
-            for path in self.files.paths(modality).values():  # in the order of the index
-                digest.update(f"{modality} {source.partition(':')[2]} {sha256_file(path)}\n".encode())
-        return digest.hexdigest()
+        return fingerprint_of(self.index_path, self.features, self.files)
 
     @property
     def synthetic(self) -> bool:

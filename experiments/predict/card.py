@@ -173,7 +173,7 @@ def _confusion(names: list[str], scored: list[tuple[str, Scored]]) -> str:
 def _calibration(of: dict[str, Any]) -> str:
     if not of:
         return "## Calibration\n\nNone was kept: its probabilities may be too high."
-    where = "the test clips themselves: optimistic" if of["split"] == "test" else "clips that select the epoch"
+    where = "clips of the test itself, which is optimistic" if of["split"] == "test" else "clips that select the epoch"
     rows = [
         f"| temperature | {of['temperature']:.3f} |",
         f"| calibration error (ECE, 15 bins) before | {of['ece']:.4f} |",

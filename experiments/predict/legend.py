@@ -40,11 +40,15 @@ def _calibration(of: dict[str, Any]) -> str:
     """Return what a calibrated probability is, and from when on an answer is unsure."""
     if not of:
         return "calibrated: the run has kept no calibration; the model's own probabilities may be too high"
-    where = "the test clips themselves: optimistic" if of.get("split") == "test" else "clips that select the epoch"
+    tested = of.get("split") == "test"
+    where = "clips of the test itself, which is optimistic," if tested else "clips that select the epoch"
+    threshold = of["threshold"]
+    unsure = f"unsure: below {threshold:.1%}, where more of its answers were wrong than right"
+    if not threshold:
+        unsure = "unsure: never, as at no probability more of its answers were wrong than right"
     return (
         f"calibrated: as sure as it was right on {of.get('clips')} {where} (temperature {of['temperature']:.2f}; "
-        f"calibration error {of['ece']:.3f} before, {of['ece_calibrated']:.3f} after); unsure: below "
-        f"{of['threshold']:.1%}, where more of its answers were wrong than right"
+        f"calibration error {of['ece']:.3f} before, {of['ece_calibrated']:.3f} after); {unsure}"
     )
 
 

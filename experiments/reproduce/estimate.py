@@ -106,6 +106,7 @@ def seconds_of(job: "Job") -> float:
             if not alone:  # else embeddings of random weights would be kept
                 use_frozen_encoders(run.model, run.datamodule)
             settings = run.config.fit.trainer
+            epochs: int = settings.max_epochs
             trainer = Trainer(
                 fast_dev_run=_BATCHES,
                 accelerator=settings.accelerator,
@@ -115,7 +116,7 @@ def seconds_of(job: "Job") -> float:
                 enable_model_summary=False,
                 callbacks=[Clock()],
             )
-            if settings.max_epochs:  # else it trains nothing
+            if epochs:  # else it trains nothing
                 trainer.fit(run.model, datamodule=run.datamodule)
             batches = {"train": run.datamodule.train_dataloader(), "validation": run.datamodule.val_dataloader()}
             epoch = sum(
@@ -126,4 +127,4 @@ def seconds_of(job: "Job") -> float:
         return math.nan
     finally:
         logging.disable(logging.NOTSET)
-    return time.perf_counter() - start + settings.max_epochs * epoch
+    return time.perf_counter() - start + epochs * epoch

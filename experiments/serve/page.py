@@ -112,7 +112,7 @@ def _html(service: Service, values: Any, progress: Any, course: Course | None = 
 
     try:
         with service.desk.place():
-            return service.desk.submit(job).result(service.limits.patience)
+            return service.desk.result(job, service.limits.patience)
     except (DataError, BusyError) as error:
         return html_of_problem(str(error))
     except TimeoutError:

@@ -15,27 +15,16 @@ from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
-from callbacks.history import History
-from callbacks.predictions import PredictionWriter
-from callbacks.profile import ModelProfile
-from callbacks.selection import SelectionGuard
 from datamodules.base import EmotionDataModule
 from datamodules.reading.names import check_name
 from error_texts import chain, first_line
 from experiments.errors import Finished, UsageError
 from experiments.results import cell as results
 from experiments.results import request
-from experiments.results.checkpoints import (
-    DAMAGED,
-    read_checkpoint,
-    restore_data_options,
-    restore_problem,
-    stored_model,
-)
+from experiments.results.checkpoints import DAMAGED, read_checkpoint, restore_problem
 from experiments.results.needs import request_hash, resolve_checkpoints
 from experiments.results.stamps import MEANINGS, TRANSDUCTIVE
 from experiments.settings import class_paths
@@ -47,6 +36,8 @@ from experiments.train.calibrate import calibrate
 from experiments.train.embed import use_frozen_encoders
 from experiments.train.foreign import check_trainer, explain
 from experiments.train.lean import NoProfiler, skip_empty_hooks
+from experiments.train.of_checkpoint import model_of_checkpoint
+from experiments.train.recorders import with_recorders
 from experiments.train.run_folder import begin, enter, folder_of, sweep_folder
 from experiments.train.run_record import RecordConfig, record_result
 from experiments.train.tested_checkpoints import score_selections
@@ -138,20 +129,7 @@ class EmotionCLI(LightningCLI):
     def _read_checkpoint(self) -> None:
         command, path = self.config["subcommand"], self.checkpoint
         self.config[command]["ckpt_path"] = path
-        changed = [key for key in request.parse_command(self.arguments[1:])[1] if key.split(".")[0] == "model"]
-        if path and changed:
-            raise UsageError(
-                f"--{changed[0]} has no effect with --ckpt_path: the checkpoint says what the model is.\n"
-                "What can vary at evaluation is --data.* and callbacks; to train with it, fit without --ckpt_path"
-            )
-        if command != "fit" and not path and not self.config[command].trainer.fast_dev_run:
-            raise UsageError(f"{command} needs --ckpt_path <run>/checkpoints/best.ckpt")
-        if path:
-            model = stored_model(Path(path), self.config[command].model.class_path, resume=command == "fit")
-            if command != "fit":
-                data = self.config[command].data
-                given = request.read_command(self.arguments[1:]).get("data", {})
-                restore_data_options(Path(path), data.class_path, data.init_args, given.get("init_args", {}))
+        if model := model_of_checkpoint(command, path, self.config[command], self.arguments[1:]):
             try:
                 self.config = self.parser.parse_object({command: {"model": model}}, self.config)
             except UsageError as error:
@@ -193,15 +171,7 @@ class EmotionCLI(LightningCLI):
                 folder = Path(config.trainer.default_root_dir or folder_of(Path(config.ckpt_path)))
             kwargs["default_root_dir"] = str(folder)
             os.environ.setdefault("WANDB_DIR", str(folder))
-            options.callbacks = list(options.callbacks or [])
-            for callback in options.callbacks:
-                if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
-                    callback.dirpath = str(folder / "checkpoints")
-            options.callbacks += [
-                kind()  # a result is made of what these record
-                for kind in (SelectionGuard, History, PredictionWriter, ModelProfile)
-                if not any(isinstance(callback, kind) for callback in options.callbacks)
-            ]
+            options.callbacks = with_recorders(options.callbacks or [], folder)
         if not sys.stderr.isatty():
             kwargs["enable_progress_bar"] = False
         if config.trainer.profiler is None:

@@ -27,9 +27,11 @@ class ScoredModule(StagedModule):
     Attributes:
         predictions: Outputs of the last evaluation.
         tasks: Number of classes by task, 0 for a value; none where the output is one set of classes.
+        select_by: Metric that selects the epoch.
     """
 
     tasks: dict[str, int]
+    select_by: str
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -40,9 +42,21 @@ class ScoredModule(StagedModule):
     def task_loss(self, logits: Any, target: Any) -> Tensor:
         """Return the loss of an output by itself."""
 
-    @abstractmethod
     def selection_score(self, metrics: dict[str, float]) -> float:
-        """Return the metric that selects the best epoch."""
+        """Return the metric that selects the best epoch, higher is better; ties are broken by the lower loss.
+
+        Args:
+            metrics: Of one evaluation.
+
+        Returns:
+            ``select_by``'s metric; of several tasks the mean of it and of the concordance of every value, of those
+            that clips are labelled for.
+        """
+        if not self.tasks:
+            return metrics[self.select_by]
+        names = [self.select_by if classes else f"ccc_{task}" for task, classes in self.tasks.items()]
+        parts = [metrics[name] for name in names if name in metrics]
+        return sum(parts) / max(len(parts), 1)
 
     def gate_names(self) -> list[str]:
         """Return what the columns of ``aux["gate"]`` are, where its weights per clip are worth keeping."""

@@ -14,13 +14,12 @@ from datamodules.asked import stretches
 from datamodules.asking.kinds import reader_of
 from datamodules.entries import Entry
 from datamodules.errors import DataError
-from datamodules.media.people_in_picture import PERSON
-from datamodules.shapes.grids.window_rules import FPS
 from datamodules.store.making import Prepared
 from datamodules.views.tokens import TokenIds
 from experiments.errors import UsageError
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.checkpoint import about, build_model, check_fit
+from experiments.predict.loaded.clip_answer import clip_answer, no_answer
 from experiments.predict.loaded.clips import Row, check_row, entry_of, folder_for_arrays, in_file, unknown_values
 from experiments.predict.loaded.windows import joined, windows_of
 from experiments.predict.picture import frames_seen
@@ -184,10 +183,7 @@ class Model:
         usable = [pair for pair in pairs if not pair[1].reason]
         found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
         for entry, prepared in pairs:
-            yield entry, found.get(entry.id) or self._none(entry, prepared.reason)
-
-    def _none(self, entry: Entry, problem: str, **more: Any) -> Answer:
-        return Answer(entry.name, problem=problem, synthetic=self.about["synthetic"], **more)
+            yield entry, found.get(entry.id) or no_answer(entry, prepared.reason, self.about)
 
     def _answered(self, pairs: Sequence[tuple[Entry, Prepared]], batch_size: int) -> Iterable[Answer]:
         """Return the answers about entries that have arrays."""
@@ -197,14 +193,14 @@ class Model:
             data = self.reader.read(*zip(*pairs, strict=True))
             clips, owner = stretches(data)
         except DataError as error:
-            return [self._none(entry, str(error)) for entry, _ in pairs]
+            return [no_answer(entry, str(error), self.about) for entry, _ in pairs]
         said: list[dict[str, Any]] = []
         for first in range(0, len(clips), batch_size):
             batch = clips.__getitems__(list(range(first, min(first + batch_size, len(clips)))))
             said += self._said(data, batch)
         return [
-            self._joined(*pairs[place], data, [said[row] for row in np.flatnonzero(owner == place)])
-            for place in range(len(pairs))
+            clip_answer(*pair, data, [said[row] for row in np.flatnonzero(owner == place)], self.reader, self.about)
+            for place, pair in enumerate(pairs)
         ]
 
     def _said(self, data: Any, batch: dict[str, Any]) -> list[dict[str, Any]]:
@@ -238,67 +234,3 @@ class Model:
                     one["attention"] = attention[row].float().cpu().numpy()
                     one["seen"] = None if seen is None else seen[row]
         return said
-
-    def _joined(self, entry: Entry, prepared: Prepared, data: Any, said: list[dict[str, Any]]) -> Answer:
-        """Return the answer of a clip: what was said of it, or the mean of what was said of its frames or windows."""
-        told = {of: reason for _, of, _, reason in prepared.missing}
-        there = set().union(*(one["there"] for one in said))
-        seen = [name for name in self.modalities if name in there]
-        missing = {
-            name: told.get(self.reader.view_of(name), told.get(name, f"no {name}"))
-            for name in self.modalities
-            if name not in seen and name != "meta"
-        }
-        if not said:
-            return self._none(entry, next(iter(told.values()), self._why_none(data, prepared)))
-        if not set(seen) - {"meta"} and set(self.modalities) - {"meta"}:
-            return self._none(entry, "; ".join(f"{name}: {reason}" for name, reason in missing.items()))
-        mean: dict[str, Any] = {
-            part: {key: float(np.mean([one[part][key] for one in said])) for key in said[0][part]}
-            for part in ("probabilities", "calibrated", "values", "weights")
-        }
-        if not all(np.isfinite(value) for by in mean.values() for value in by.values()):
-            return self._none(entry, "the model's scores are not finite")
-        certain = [of for name, of in prepared.arrays.items() if name.endswith("_confidence") and len(of)]
-        label = max(mean["probabilities"], key=mean["probabilities"].__getitem__, default="")
-        calibrated = mean.pop("calibrated")
-        confidence = calibrated[label] if label and self.temperature else None
-        return Answer(
-            entry.name,
-            label=label,
-            confidence=confidence,
-            unsure=confidence is not None and confidence < self.about["calibration"]["threshold"],
-            **mean,
-            missing=missing,
-            face=float(np.concatenate(certain).mean()) if certain else None,
-            attention=said[0]["attention"] if len(said) == 1 else None,
-            seen=said[0]["seen"] if len(said) == 1 else None,
-            **self._whose(entry, prepared),
-            over_time=tuple(_timed(one, prepared) for one in said) if hasattr(data, "grid") else (),
-            synthetic=self.about["synthetic"],
-        )
-
-    def _whose(self, entry: Entry, prepared: Prepared) -> dict[str, Any]:
-        """Return which of how many people it is of, where there are several."""
-        number, people = prepared.person or (0, 0)
-        rule = entry.columns.get(PERSON) or self.reader.person
-        why = "" if rule.isdecimal() else f", the {'most ' if rule == 'central' else ''}{rule}"
-        return {"person": f"{number or 'one'} of {people}{why}" if people > 1 else "", "people": people}
-
-    def _why_none(self, data: Any, prepared: Prepared) -> str:
-        """Return why there is no frame or window of a clip."""
-        steps = max((len(of) for name, of in prepared.arrays.items() if name.endswith("_seen")), default=0)
-        length = getattr(data, "length", 1)
-        if steps < length:
-            return f"it lasts {steps / FPS:g} s, shorter than a window of {length / FPS:g} s"
-        return f"too little of {' and '.join(self.modalities)} is seen in it"
-
-
-def _timed(one: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
-    """Return what is said of a frame or window, with its start and end by its id."""
-    start, _, end = one["span"].partition("-")
-    begin = float(start)
-    until = float(end) if end else begin + 1 / FPS
-    certain = prepared.arrays.get("face_confidence", np.empty(0))[round(begin * FPS) : round(until * FPS)]
-    said = {name: one[name] for name in ("probabilities", "weights", "values")}
-    return {"start": begin, "end": until, **said, "face": float(certain.mean()) if len(certain) else None}

@@ -50,7 +50,8 @@ class Service:
         self.fields: dict[str, list[str]] = {}
         for model in models.values():
             for name, values in model.fields.items():
-                self.fields[name] = sorted({*self.fields.get(name, []), *values})
+                if values:  # a corpus may know nothing of its clips
+                    self.fields[name] = sorted({*self.fields.get(name, []), *values})
         self.examples = _examples(folder / "examples")
         self.reads_text = any(model.reader.reads_text for model in models.values())
 
