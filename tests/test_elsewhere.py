@@ -33,11 +33,12 @@ MACHINE = {
 
 
 def classes(package, base):
-    """Every class of a package that is a `base`."""
+    """Every class of a package that is a `base` and has a name to the outside."""
     modules = [importlib.import_module(name) for name in class_paths.modules(ROOT) if name.startswith(f"{package}.")]
     own = {value for module in modules for value in vars(module).values() if inspect.isclass(value)}
     return sorted(
-        (c for c in own if issubclass(c, base) and c.__module__.startswith(package)), key=lambda c: c.__name__
+        (c for c in own if issubclass(c, base) and c.__module__.startswith(package) and c.__name__[0] != "_"),
+        key=lambda c: c.__name__,
     )
 
 

@@ -52,7 +52,11 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError("serve needs gradio, which is not installed: `make web` installs it and starts this command")
     listening = _listen(args.host, args.port)
     with listening, tempfile.TemporaryDirectory(prefix="affectzoo-serve-") as folder:
-        _serve(args, listening, Path(folder), login)
+        usual = tempfile.tempdir
+        try:
+            _serve(args, listening, Path(folder), login)
+        finally:
+            tempfile.tempdir = usual
     return 0
 
 
@@ -130,4 +134,3 @@ def _serve(args: Any, listening: socket.socket, folder: Path, login: str) -> Non
         pass
     finally:
         over.set()
-        tempfile.tempdir = None
