@@ -184,7 +184,7 @@ class Model:
         usable = [pair for pair in pairs if not pair[1].reason]
         found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
         for entry, prepared in pairs:
-            yield entry, found.get(entry.id) or self._none(entry, prepared.reason)
+            yield entry, found.get(entry.id) or self._none(entry, self._why_unusable(prepared))
 
     def _none(self, entry: Entry, problem: str, **more: Any) -> Answer:
         return Answer(entry.name, problem=problem, synthetic=self.about["synthetic"], **more)
@@ -284,6 +284,13 @@ class Model:
         rule = entry.columns.get(PERSON) or self.reader.person
         why = "" if rule.isdecimal() else f", the {'most ' if rule == 'central' else ''}{rule}"
         return {"person": f"{number or 'one'} of {people}{why}" if people > 1 else "", "people": people}
+
+    def _why_unusable(self, prepared: Prepared) -> str:
+        """Return why a clip has no arrays; by modality where each has a reason of its own."""
+        told = {of: reason for _, of, _, reason in prepared.missing}
+        lacks = {name: told[self.reader.view_of(name)] for name in self.modalities if self.reader.view_of(name) in told}
+        several = len(set(lacks.values())) > 1
+        return "; ".join(f"{name}: {why}" for name, why in lacks.items()) if several else prepared.reason
 
     def _why_none(self, data: Any, prepared: Prepared) -> str:
         """Return why there is no frame or window of a clip."""
