@@ -141,6 +141,12 @@ def _look_for_configs(arguments: Sequence[str]) -> None:
             raise error(f"--config {path}: there is no such file; the experiments are in experiments/*.yaml")
 
 
+def _is_about_clips(arguments: Sequence[str]) -> bool:
+    """Return whether raw files are asked about: some are named, or nothing is of which a run would be made."""
+    options = {word.partition("=")[0].partition(".")[0] for word in arguments}
+    return "--clips" in options or not options & {"-c", "--config", "--model", "--data"}
+
+
 def dispatch(arguments: Sequence[str]) -> int:
     """Pass a command line to the code that carries it out."""
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -151,7 +157,7 @@ def dispatch(arguments: Sequence[str]) -> int:
         if list(arguments[1:]) not in ([], ["-h"], ["--help"]):
             importlib.import_module("experiments.settings.plain_yaml").check_words(arguments)
         return (per_corpus if command in PER_CORPUS else on_tables)(command, arguments[1:])
-    if command == "predict" and any(word.partition("=")[0] == "--clips" for word in arguments):
+    if command == "predict" and _is_about_clips(arguments[1:]):
         return int(importlib.import_module("experiments.predict.command").run(arguments[1:]))
     if command in MODELS:
         place = "serve.command" if command == "serve" else f"predict.{command.replace('-', '_')}"

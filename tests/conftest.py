@@ -28,7 +28,7 @@ def _no_open_wandb_run():
         wandb.finish()
 
 
-def leave_blank(figure: Any, path: Path, *stamps: bool) -> None:
+def leave_blank(figure: Any, path: Path, *stamps: bool, **stamp: bool) -> None:
     """Stands in for `callbacks.plots.save`: an empty file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()

@@ -20,7 +20,8 @@ from datamodules.errors import DataError
 from datamodules.media.clip import read_clip
 from datamodules.media.frames import to_rgb
 from experiments.errors import UsageError
-from experiments.predict.loaded.clips import write_arrays
+from experiments.predict.legend import legend
+from experiments.predict.loaded.clips import rows_of, write_arrays
 from experiments.predict.record import NAME
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -195,6 +196,51 @@ def test_the_command_writes_a_row_a_clip_and_carries_on(run, raw, said, tmp_path
     other = changed(run, tmp_path / "other.ckpt", lambda content: content["state_dict"]["head.bias"].zero_())
     assert cli.main(["predict", "--ckpt_path", str(other), *command[3:]]) == 2
     assert "holds the answers of another model" in capsys.readouterr().err
+
+
+def test_a_pattern_of_folders_is_their_clips(model, raw):
+    folders = sorted(raw.glob("Actor_*"))
+    rows = rows_of([str(raw / "Actor_*")], model.reader)
+    assert [row["file"] for row in rows] == [str(clip) for folder in folders for clip in sorted(folder.glob("*.mp4"))]
+    assert rows_of([str(raw / "**")], model.reader)  # files and folders: the files
+    with pytest.raises(DataError, match=r"landmark\*: no video, sound or picture in this folder"):
+        rows_of([str(raw / "landmark*")], model.reader)
+
+
+def test_a_table_of_a_header_alone_is_refused(model, tmp_path):
+    (tmp_path / "asked.csv").write_text("file,label\n")
+    with pytest.raises(DataError, match=r"asked\.csv: no row below its header"):
+        rows_of([str(tmp_path / "asked.csv")], model.reader)
+
+
+def test_a_clip_of_which_nothing_is_left_says_why_by_modality(model, silent):
+    moved = silent.rename(silent.parents[1] / "unknown.mp4")  # without its landmarks
+    assert model([moved])[0].problem == "video: no landmark file of that name; audio: no audio stream"
+
+
+def test_faces_of_files_are_told_in_the_legend(model):
+    assert any("landmarks/NAME.csv beside a clip" in line for line in legend(model))
+
+
+def test_all_persons_are_refused_by_that_name(run, raw, tmp_path, capsys):
+    command = ["predict", "--ckpt_path", str(run), "--clips", str(raw / "Actor_01"), "--out", str(tmp_path)]
+    assert cli.main([*command, "--person", "all"]) == 2
+    assert "error: person all: BlazeFace tells people apart" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["--ckpt_path", "runs/x"], ["--ckpt_path", "runs/x", "--out", "a"]])
+def test_predict_without_clips_asks_for_them(words, capsys):
+    assert cli.main(["predict", *words]) == 2
+    assert "--clips: required" in capsys.readouterr().err.replace("--ckpt_path, --clips", "--clips")
+
+
+def test_the_help_of_predict_is_that_about_clips(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["predict", "--help"])
+    assert not ended.value.code
+    told = " ".join(capsys.readouterr().out.split())
+    assert "--clips PATH" in told
+    assert "With --config, in place of --clips" in told
 
 
 def test_pictures_are_drawn_where_the_command_says(run, raw, said, tmp_path, capsys):

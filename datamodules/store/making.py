@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ class Prepared:
         arrays: By name.
         padded: Steps that are padding.
         label: Class index for the index where a view found it.
-        missing: Part, medium (or view), file and reason of what it had to go without.
+        missing: Part, medium (or view), file and reason of what it had to go without, or of what left nothing.
         reason: Why there are no arrays; empty where there are.
         person: Number, from the left, of the person whose face was followed, and how many there are.
     """
@@ -173,7 +172,7 @@ class _Making:
                 self._feed(piece, wants)
         made = {name: one for name in self.views if (one := self._finished(name))}
         if not self.makers and not self.texts:
-            raise MediaError(Path(self.entry.name), self.fault or self.missing[0][-1])
+            return Prepared(digest, missing=tuple(self.missing), reason=self.fault or self.missing[0][-1])
         arrays = {name: values for one in made.values() for name, values in one.arrays.items()}
         labels = [one.label for one in made.values() if one.label is not None]
         padded = sum(one.padded for one in made.values())

@@ -10,14 +10,14 @@ from typing import Any
 from tqdm import tqdm
 
 from atomic_files import write_atomic
-from callbacks.plots import save
+from callbacks import plots
 from datamodules.errors import DataError
 from datamodules.media.people_in_picture import PERSON
 from datamodules.reading.tables import table_text
 from error_texts import first_names
 from experiments.predict.legend import legend
 from experiments.predict.loaded.answer import Answer
-from experiments.predict.loaded.clips import Row, check_row, rows_of
+from experiments.predict.loaded.clips import Row, check_row, check_tells_people_apart, rows_of
 from experiments.predict.loaded.model import BATCH, Model
 from experiments.predict.loaded.windows import windows_of
 from experiments.predict.record import Record, question
@@ -41,7 +41,8 @@ def run(arguments: Sequence[str]) -> int:
     parser = Parser(
         prog="cli.py predict",
         description="what a trained model says of raw files",
-        epilog=f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}",
+        epilog=f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}. With --config, in place of --clips, the clips of "
+        "a run are scored.",
     )
     parser.add_argument("--ckpt_path", type=Path, required=True, metavar="X", help="a checkpoint, or a run's folder")
     parser.add_argument("--clips", nargs="+", required=True, metavar="PATH", help="files, folders, patterns, or a CSV "
@@ -78,7 +79,7 @@ def run(arguments: Sequence[str]) -> int:
     for row in rows:
         check_row(row, model.reader)
     if args.person == ALL:
-        check_row({**rows[0], PERSON: "1"}, model.reader)
+        check_tells_people_apart(model.reader, ALL)
         counted = _answered(model, rows, args, counts=True)
         rows = [one for row, answer in zip(rows, counted, strict=True) for one in _everybody(row, answer.people)]
     answers = _answered(model, rows, args)
@@ -145,7 +146,7 @@ def _draw(answer: Answer, row: Row, args: Any) -> None:
     if answer.over_time:
         write_atomic(drawing(args.out, row, "curves", "csv"), _curve(answer))
     if args.plots and not answer.problem and (answer.over_time or not drawing(args.out, row).exists()):
-        save(answer.plot(), drawing(args.out, row), synthetic=False)  # it has its stamp
+        plots.save(answer.plot(), drawing(args.out, row), synthetic=False)  # it has its stamp
 
 
 def _known(record: Record, parts: Sequence[Row], picture: Path | None) -> list[Answer | None]:

@@ -25,6 +25,9 @@ def legend(model: Model) -> list[str]:
     elif model.reader.media:
         window = usual_window(model.reader)
         lines.append(f"an answer about a long file is the mean over windows of {window:g} s; curves has each of them")
+    if any(getattr(view, "face", "") == "landmarks" for view in model.reader.views.values()):
+        lines.append("faces: as in training by files of landmarks, landmarks/NAME.csv beside a clip; one without "
+                     "is asked without its face (docs/predict.md)")  # fmt: skip
     if model.reader.person:
         lines.append("person: of several people the one whose face it is, counted from the left")
     lines.append(f"without: the model had to go without a modality; it reads {', '.join(model.modalities)}")

@@ -42,23 +42,30 @@ def rows_of(names: Sequence[str], reader: Reader) -> list[dict[str, Any]]:
         if path.exists() and (given := reader.rows(path)) is not None:
             found += given
         elif path.is_dir():
-            clips = MediaFiles(path).clips
-            if not clips:
-                raise DataError(f"--clips {name}: no video, sound or picture in this folder")
-            found += [{"file": str(clip)} for clip in clips]
+            found += _rows_of_folders([path], name)
         elif path.suffix.lower() in TABLES and path.is_file():
             found += _rows_of_table(path)
         elif path.exists():
             found.append({"file": name})
         elif matches := sorted(glob(name, recursive=True)):
-            found += [{"file": match} for match in matches if not Path(match).is_dir()]
+            files = [{"file": match} for match in matches if not Path(match).is_dir()]
+            found += files or _rows_of_folders([Path(match) for match in matches], name)
         else:
             raise DataError(f"--clips {name}: no such file or folder")
     return found
 
 
+def _rows_of_folders(folders: Sequence[Path], name: str) -> list[dict[str, Any]]:
+    clips = [clip for folder in folders for clip in MediaFiles(folder).clips]
+    if not clips:
+        raise DataError(f"--clips {name}: no video, sound or picture in this folder")
+    return [{"file": str(clip)} for clip in clips]
+
+
 def _rows_of_table(path: Path) -> list[dict[str, Any]]:
     rows = read_table(path, (), "--clips")
+    if not rows:
+        raise DataError(f"--clips {path}: no row below its header; a row names a clip")
     found = []
     for row in rows:
         if not (row.get("file") or row.get("text")):
@@ -87,11 +94,20 @@ def check_row(row: Row, reader: Reader) -> None:
         raise DataError(f"{unknown[0]}: nothing of that name is read; a clip may have {may}")
     if row.get(PERSON):
         check_person(PERSON, str(row[PERSON]))
-        if not reader.person:
-            raise DataError(f"person {row[PERSON]}: BlazeFace tells people apart, and the faces that this model was "
-                            "trained on were found otherwise; leave it out")  # fmt: skip
+        check_tells_people_apart(reader, row[PERSON])
     if not any(row.get(name) is not None for name in ("file", "text", "frames", "wave", *reader.takes)):
         raise DataError("no clip: give a file, a text, frames or a wave")
+
+
+def check_tells_people_apart(reader: Reader, person: Any) -> None:
+    """Refuse a person where nobody is told from others.
+
+    Raises:
+        DataError: The faces of the model's training were not found by BlazeFace.
+    """
+    if not reader.person:
+        raise DataError(f"person {person}: BlazeFace tells people apart, and the faces that this model was trained on "
+                        "were found otherwise; leave it out")  # fmt: skip
 
 
 def in_file(row: Row, path: Path) -> Row:

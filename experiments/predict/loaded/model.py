@@ -183,7 +183,14 @@ class Model:
         usable = [pair for pair in pairs if not pair[1].reason]
         found = dict(zip([entry.id for entry, _ in usable], self._answered(usable, batch_size), strict=True))
         for entry, prepared in pairs:
-            yield entry, found.get(entry.id) or no_answer(entry, prepared.reason, self.about)
+            yield entry, found.get(entry.id) or no_answer(entry, self._why_unusable(prepared), self.about)
+
+    def _why_unusable(self, prepared: Prepared) -> str:
+        """Return why a clip has no arrays; by modality where each has a reason of its own."""
+        told = {of: reason for _, of, _, reason in prepared.missing}
+        lacks = {name: told[self.reader.view_of(name)] for name in self.modalities if self.reader.view_of(name) in told}
+        several = len(set(lacks.values())) > 1
+        return "; ".join(f"{name}: {why}" for name, why in lacks.items()) if several else prepared.reason
 
     def _answered(self, pairs: Sequence[tuple[Entry, Prepared]], batch_size: int) -> Iterable[Answer]:
         """Return the answers about entries that have arrays."""
