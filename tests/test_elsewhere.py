@@ -33,12 +33,11 @@ MACHINE = {
 
 
 def classes(package, base):
-    """Every class of a package that is a `base`."""
+    """Every class of a package that is a `base`, and that settings may name."""
     modules = [importlib.import_module(name) for name in class_paths.modules(ROOT) if name.startswith(f"{package}.")]
     own = {value for module in modules for value in vars(module).values() if inspect.isclass(value)}
-    return sorted(
-        (c for c in own if issubclass(c, base) and c.__module__.startswith(package)), key=lambda c: c.__name__
-    )
+    named = [c for c in own if issubclass(c, base) and c.__module__.startswith(package) and c.__name__[0] != "_"]
+    return sorted(named, key=lambda c: c.__name__)
 
 
 def arguments(kind):
