@@ -158,7 +158,9 @@ def check_entries(name, checkpoint, model, said, places):
     found = [row_of(entry, model) for entry in first]
     if None in found:
         return first
-    for (_, known), answer in zip(model.of_entries(first), model(found), strict=True):
+    # The stand-in's sound is cut so short for ERANN that its clips are long files.
+    whole = {} if hasattr(model.reader.shape, "step_kinds") else {"window": 60}
+    for (_, known), answer in zip(model.of_entries(first), model(found, **whole), strict=True):
         same(answer, known)
     return found
 
