@@ -37,7 +37,7 @@ def test_below_the_threshold_more_answers_were_wrong(right, threshold):
 @pytest.mark.parametrize(
     ("split", "threshold", "told"),
     [
-        ("test", 0.0, "right on 64 clips of the test itself, which is optimistic, (temperature 2.00; calibration error "
+        ("test", 0.0, "right on 64 clips of the test itself, which is optimistic (temperature 2.00; calibration error "
          "0.200 before, 0.100 after); unsure: never, as at no probability more of its answers were wrong than right"),
         ("val", 0.5, "right on 64 clips that select the epoch (temperature 2.00; calibration error 0.200 before, 0.100 "
          "after); unsure: below 50.0%, where more of its answers were wrong than right"),

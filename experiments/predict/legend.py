@@ -44,7 +44,7 @@ def _calibration(of: dict[str, Any]) -> str:
     if not of:
         return "calibrated: the run has kept no calibration; the model's own probabilities may be too high"
     tested = of.get("split") == "test"
-    where = "clips of the test itself, which is optimistic," if tested else "clips that select the epoch"
+    where = "clips of the test itself, which is optimistic" if tested else "clips that select the epoch"
     threshold = of["threshold"]
     unsure = f"unsure: below {threshold:.1%}, where more of its answers were wrong than right"
     if not threshold:
