@@ -14,6 +14,7 @@ import cli
 from callbacks.layer_lr import DiscriminativeLR
 from callbacks.unfreezing import GradualUnfreezing
 from callbacks.warmup import Warmup
+from experiments.predict.export import export
 from experiments.reproduce.tables.table_options import check_settings
 from experiments.results.needs import request_hash
 from experiments.results.request import make_request, read_config, request_from_command
@@ -140,6 +141,10 @@ def test_a_run_carries_on_without_beginning_again_and_refuses_another_source(
     assert "carrying on from last.ckpt" in caplog.text
     assert " taken (" not in caplog.text
     assert (run / "predictions-selected.csv").read_text() == scores
+
+    export(run, tmp_path / "tuned")
+    assert "which is fine-tuning" in (tmp_path / "tuned" / "README.md").read_text()
+    assert "which is fine-tuning" not in (mine / "README.md").read_text()
 
     (run / "result.json").unlink()
     config = json.loads((mine / "config.json").read_text())

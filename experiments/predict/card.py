@@ -194,9 +194,12 @@ def _training(checkpoint: Checkpoint) -> str:
     told += f"{result['parameters']['total']:,} parameters, {result['device']}, commit {result['commit']}, "
     told += ", ".join(f"{name} {of}" for name, of in result["versions"].items())
     try:
-        settings = recorded_request(checkpoint.path.absolute().parent.parent).get("settings", {})
+        asked = recorded_request(checkpoint.path.absolute().parent.parent)
     except DataError:
-        settings = {}
+        asked = {}
+    settings = asked.get("settings", {})
+    if "init_from" in asked.get("needs", {}):
+        told += "; it began with the weights of another training, which is fine-tuning: its data count too"
     trainer = {name: of for name, of in settings.get("trainer", {}).items() if name not in ("callbacks", "plugins")}
     text = yaml.safe_dump({**settings, "trainer": trainer}, sort_keys=False, allow_unicode=True)
     return f"## Training\n\n{told}.\n\n```yaml\n{text}```" if settings else f"## Training\n\n{told}."

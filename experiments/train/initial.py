@@ -15,7 +15,6 @@ from experiments.results.opened.checkpoint import CONFIG, Checkpoint, open_check
 from experiments.results.opened.strangers import check_weights
 from experiments.settings import class_paths
 from lightning_modules.base import EmotionTask
-from lightning_modules.gated_fusion.dialogue import MetadataTables
 
 OPTION = "--init_from"
 
@@ -98,7 +97,7 @@ def _other_meanings(task: EmotionTask, source: Checkpoint, data: EmotionDataModu
         outputs = {id(of) for of in _tensors(last) if of.shape[:1] == (task.num_classes,)}
         found |= {key for key, of in task.state_dict(keep_vars=True).items() if id(of) in outputs}
     if source.described.get("vocabularies", {}) != getattr(data, "vocabularies", {}):
-        tables = [f"{name}." for name, module in task.named_modules() if isinstance(module, MetadataTables)]
+        tables = [f"{name}." for name, module in task.named_modules() if hasattr(module, "of_vocabulary")]
         found |= {key for key in task.state_dict() if key.startswith(tuple(tables))}
     return found
 

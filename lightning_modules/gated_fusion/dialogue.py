@@ -257,6 +257,8 @@ class MetadataTables(nn.Module):
         TaskError: If there is no field.
     """
 
+    of_vocabulary = True  # its rows stand for values that the data numbered
+
     def __init__(
         self,
         sizes: dict[str, int],

@@ -19,13 +19,7 @@ from experiments.serve.asked.said import Said
 LOG = logging.getLogger("affectzoo.serve")
 EXAMPLES = {"happy": "01-01-03-02-01-01-01", "sad": "01-01-04-02-01-01-02", "angry": "01-01-05-02-01-01-03"}
 SEED = 17  # other clips than those of any table
-DEEP = (
-    "a",
-    "b",
-    "c",
-    "d",
-    "e",
-)  # boxes are looked for in folders above a clip; none is anybody else's
+DEEP = tuple("abcde")  # boxes are looked for in folders above a clip; none is anybody else's
 
 
 class Service:
