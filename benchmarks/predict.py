@@ -41,6 +41,8 @@ from experiments.predict.loaded.windows import usual_window, windows_of
 from experiments.settings.config import PROJECT
 from experiments.train.command import build
 
+TEXT = "I got the job that I told you about, and I start on Monday already!"  # for models that read one
+
 
 class Untrained(Model):
     """A model with random weights, of an experiment and the data that it would be trained on."""
@@ -97,6 +99,8 @@ def measure(model: Model, clip: Path, count: int) -> dict[str, float]:
     rows = windows_of({"file": str(clip), "start": 0.0, "end": count * window}, model.reader)
     if len(rows) == 1:
         rows = [{"file": str(clip), "start": place * window, "end": (place + 1) * window} for place in range(count)]
+    if "text" in model.modalities:
+        rows = [{**row, "text": TEXT} for row in rows]
     next(iter(model.of_parts(rows[:1])))  # warms up
     found = {"window": window, "decode": seconds(lambda: decode(model.reader, rows)) / len(rows)}
     entries = [entry_of(row, str(place), model.reader)[0] for place, row in enumerate(rows)]
