@@ -86,18 +86,18 @@ class ClipDataset(Dataset[Batch]):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         """Return the batch of contract 1 that these clips make."""
-        targets = self.targets
+        targets, places = self.targets, torch.tensor(indices)
         batch: Batch = {
             "id": [self.ids[i] for i in indices],
             "group": [self.groups[i] for i in indices],
             "length": {},
-            "mask": {modality: present[indices] for modality, present in self.present.items()},
+            "mask": {modality: present[places] for modality, present in self.present.items()},
         }
         self.data.fill(batch, self.rows[indices])
         if isinstance(targets, dict):
-            batch["target"] = {task: of[indices] for task, of in targets.items()}
+            batch["target"] = {task: of[places] for task, of in targets.items()}
         else:
-            batch["target"] = targets[indices]
+            batch["target"] = targets[places]
         return batch
 
     def __getitem__(self, index: int) -> Batch:

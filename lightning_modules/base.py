@@ -29,6 +29,14 @@ def select_clip(batch: Batch, row: int) -> Batch:
     }
 
 
+def all_there(mask: Tensor) -> bool:
+    """Return whether no clip of a batch is absent, where asking costs nothing: on a CPU, in no exported graph.
+
+    Filling nothing with zeros took small networks up to a sixth of a training step.
+    """
+    return mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
+
+
 class EmotionTask(ScoredModule):
     """A paper's model with everything that training, testing and predicting need.
 
@@ -166,6 +174,8 @@ class EmotionTask(ScoredModule):
         mask: Tensor | None = batch.get("mask", {}).get(modality)
         if mask is None:
             return values
+        if all_there(mask):
+            return values.contiguous()  # as it would be when filled: sums in another order are others
         absent = ~mask.view(-1, *[1] * (values.ndim - 1))
         return values.masked_fill(absent, 0)
 
