@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from experiments.results.quantities import duration
 from experiments.settings import class_paths
 from experiments.settings.redaction import hide_words
 
-_POLL = 0.2  # seconds between looks at the running cells
+_POLL = 0.2  # seconds at most between looks at the running cells
 _GRACE = 10.0  # seconds that an interrupted cell has to end by itself
 _TAIL = 12  # lines of a failed cell's log
 
@@ -119,7 +120,9 @@ def run_jobs(jobs: Sequence[Job], *, program: Path, workers: int, outcome: Outco
                 else:
                     order.done(job.directory)
             progress.show(pending, running, len(outcome.failed) - refused)
-            if running or pending:
+            if running:
+                wait([cell.process.sentinel for cell in running], _POLL)
+            elif pending:
                 time.sleep(_POLL)
     except BaseException:
         _end(running)
