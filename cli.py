@@ -10,7 +10,6 @@ import errno
 import importlib
 import importlib.util
 import io
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -81,10 +80,12 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
     corpus = parser.parse_args([arguments[0].replace("-", "_")]).corpus
     if command == "prepare" and not (HERE / "datamodules" / "prepare" / f"{corpus}.py").exists():
         return int(importlib.import_module("datamodules.prepare_command").main(corpus, arguments[1:]))
+    from datamodules.cores import usable_cores
+
     module = importlib.import_module(f"datamodules.{FOLDERS[command][0]}.{corpus}")
     parser = Parser(prog=f"cli.py {command} {arguments[0]}", description=(module.__doc__ or "").split("\n")[0])
-    workers = os.cpu_count() or 1
-    parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes (default: all cores)")
+    cores = usable_cores()
+    parser.add_argument("--workers", type=int, default=cores, metavar="N", help="processes (default: all cores)")
     if command == "prepare":
         parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="folder of the raw corpus")
         parser.add_argument("--out", type=Path, metavar="DIR", help=f"corpus folder (default: data/{corpus})")

@@ -5,7 +5,7 @@ Views, store and DataModules are those of a preparation and a training; nothing 
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +147,13 @@ class Reader:
             arrays = options.get("arrays", {})
             there = [name for name in self.modalities if name == META or _is_there(store, arrays.get(name, name))]
             options["modalities"] = there
-        kind = type(self.shape.__name__, (_Asked, self.shape), {})
-        return kind(store, self.vocabularies, options)
+        return _asked(self.shape)(store, self.vocabularies, options)
+
+
+@cache
+def _asked(shape: Any) -> Any:
+    """Return the shape without labels and splits; by a name of its own, as settings name classes."""
+    return type(f"_Asked{shape.__name__}", (_Asked, shape), {"__module__": __name__})
 
 
 def _find_tokenizer(view: TokenIds, files: Any, settings: Mapping[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """``cli.py prepare CORPUS``: its options are the fields of the catalogue and of the views of the recipe."""
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from jsonargparse import DefaultHelpFormatter, Namespace
 
+from datamodules.cores import usable_cores
 from datamodules.entries import Catalogue
 from datamodules.errors import DataError
 from datamodules.media.finder import check_person
@@ -105,7 +105,7 @@ def _parser(choice: Choice, recipe: Defaults) -> Parser:
         description=(sys.modules[corpus.__module__].__doc__ or "").split("\n\n")[0],
         formatter_class=Help,
     )
-    workers, out, recipes = os.cpu_count() or 1, f"data/{corpus.name}", ", ".join(names("recipes"))
+    workers, out, recipes = usable_cores(), f"data/{corpus.name}", ", ".join(names("recipes"))
     parser.add_argument("--source", type=Path, metavar="DIR", help="folder of the raw corpus (required)")
     parser.add_argument("--out", type=Path | None, metavar="DIR", help=f"folder of the corpus (default: {out})")
     parser.add_argument("--recipe", default=choice.recipe, metavar="NAME", help=f"what is kept of it: {recipes}")

@@ -16,6 +16,7 @@ from conftest import stand_in
 
 import affectzoo
 import cli
+from datamodules.base import EmotionDataModule
 from experiments.errors import UsageError
 from lightning_modules.cfnsr import CFNSR
 from lightning_modules.nn.backbones import MFCCNet
@@ -143,6 +144,11 @@ def test_lists_mappings_and_arrays_are_answered_alike(here):
     both = model([{"frames": frames, "fps": 25, "wave": wave, "rate": 16000}, {"wave": wave, "rate": 16000}])
     assert [answer.seconds for answer in both] == [3, 3]
     assert all("video" in answer.missing for answer in both)  # noise has no landmarks
+    kinds = [EmotionDataModule]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    named = {kind for kind in kinds if kind.__name__ == "ClipsDataModule"}
+    assert len(named) == 1  # else the option --data ClipsDataModule could mean any of them
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def taken(root, path, *more):
     made.config["fit"].init_from = str(path)
     told = initial.take(made.model, made.datamodule, made.config["fit"], None)
     made.model.start({})
-    return before, made.model.state_dict(), told
+    return before, made.model.state_dict(), told[0]
 
 
 def same(ours, theirs, names):
@@ -143,7 +143,7 @@ def test_a_run_carries_on_without_beginning_again_and_refuses_another_source(
     assert (run / "predictions-selected.csv").read_text() == scores
 
     export(run, tmp_path / "tuned")
-    assert "which is fine-tuning" in (tmp_path / "tuned" / "README.md").read_text()
+    assert "weights of a training on clips, which is fine-tuning" in (tmp_path / "tuned" / "README.md").read_text()
     assert "which is fine-tuning" not in (mine / "README.md").read_text()
 
     (run / "result.json").unlink()

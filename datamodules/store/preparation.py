@@ -1,7 +1,6 @@
 """The one loop from a raw corpus to a store: catalogue x recipe, resumable, parallel, every entry accounted for."""
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from atomic_files import write_atomic
+from datamodules.cores import usable_cores
 from datamodules.entries import SPLITS, Catalogue, Entry
 from datamodules.errors import DataError, Stopped, UnusableError
 from datamodules.reading.files import hash_of
@@ -80,7 +80,7 @@ def prepare(
     summary += f", without the views {', '.join(absent)}" if absent else ""
     print(f"{len(todo.scan.entries)} {catalogue.unit}s{summary}")
     try:
-        store = _fill(todo, workers or os.cpu_count() or 1, max_skipped)
+        store = _fill(todo, workers or usable_cores(), max_skipped)
         filled = todo.recipe.sink.finish(todo.out, store)
     except OSError as error:  # a write to a full disk names no file
         error.filename = error.filename or str(todo.folder)

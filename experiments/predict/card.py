@@ -53,7 +53,7 @@ def card(model: Model, checkpoint: Checkpoint, pictures: list[str]) -> str:
         _calibration(about["calibration"]),
         LIMITS,
         _training(checkpoint),
-        f"## Data\n\n{_licence(corpus)}",
+        "## Data\n\n" + "\n\n".join(_licence(name) for name in _corpora(corpus, checkpoint)),
         f"## Citation\n\n{_citation(str(about['experiment']), corpus)}",
         "\n".join([f"![{name}]({name})" for name in pictures]),
     ]
@@ -198,11 +198,17 @@ def _training(checkpoint: Checkpoint) -> str:
     except DataError:
         asked = {}
     settings = asked.get("settings", {})
-    if "init_from" in asked.get("needs", {}):
-        told += "; it began with the weights of another training, which is fine-tuning: its data count too"
+    if begun := result.get("began_with"):
+        told += f"; it began with the weights of a training on {_escaped(begun)}, which is fine-tuning"
     trainer = {name: of for name, of in settings.get("trainer", {}).items() if name not in ("callbacks", "plugins")}
     text = yaml.safe_dump({**settings, "trainer": trainer}, sort_keys=False, allow_unicode=True)
     return f"## Training\n\n{told}.\n\n```yaml\n{text}```" if settings else f"## Training\n\n{told}."
+
+
+def _corpora(corpus: str, checkpoint: Checkpoint) -> list[str]:
+    """Return the corpus, and that of the training whose weights this one began with."""
+    begun = checkpoint.result.get("began_with")
+    return [corpus, begun] if begun and begun != corpus else [corpus]
 
 
 def _escaped(text: str) -> str:

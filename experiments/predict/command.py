@@ -1,7 +1,6 @@
 """``cli.py predict --ckpt_path X --clips PATH...``: what a trained model says of raw files; no settings, no corpus."""
 
 import json
-import os
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from atomic_files import write_atomic
 from callbacks import plots
+from datamodules.cores import usable_cores
 from datamodules.errors import DataError
 from datamodules.media.people_in_picture import PERSON
 from datamodules.reading.tables import table_text
@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
                         "the model looked at, its gates, curves over time")  # fmt: skip
     parser.add_argument("--batch_size", type=int, default=BATCH, metavar="N", help=f"clips at once (default: {BATCH})")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (default: cpu)")
-    workers = os.cpu_count() or 1
+    workers = usable_cores()
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes that decode (default: "
                         "all cores)")  # fmt: skip
     parser.add_argument("--window", type=float, metavar="SECONDS", help="cut longer files into windows (default: "

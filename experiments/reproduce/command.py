@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from datamodules.cores import usable_cores
 from datamodules.errors import DataError
 from experiments.errors import Interrupted
 from experiments.reproduce.across import check_classes, evaluate_across, pending_across
@@ -117,7 +118,7 @@ def _reproduce(
     outcome.failed = _refusals(jobs, states)
     left = [job for job in jobs if states[job.directory] in ("missing", "partial")]
     if workers > 1:  # known to the processes that cells run in, whose libraries read it once
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // workers)))
     estimate = _estimate(jobs, states)
     if program.resolve().parent == PROJECT and (unknown := estimate.unknown(left)):
         print(f"timing a few batches of {len(unknown)} rows, to tell how long all take", file=sys.stderr, flush=True)

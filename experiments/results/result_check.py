@@ -30,6 +30,7 @@ RESULT: dict[str, Any] = {
     "baselines": dict,
     # temperature, ece, ece_calibrated, threshold, clips and split that it was fitted on; empty where it was not
     "calibration": dict,
+    "began_with": (str, None),  # corpus of the training whose weights it began with
     "n_train": int,
     "n_val": int,
     "n_test": int,
@@ -52,6 +53,7 @@ LATER: dict[str, Any] = {
     "provenance": {},
     "baselines": {},
     "calibration": {},
+    "began_with": None,
 }
 _METRICS = ("accuracy", "uar", "f1")
 

@@ -234,7 +234,7 @@ class EmotionCLI(LightningCLI):
                     "would leak; leave it out"
                 )
         data.warn_of_one_class()
-        told = initial.take(self.model, data, self.config["fit"], self.checkpoint)
+        told, self.began_with = initial.take(self.model, data, self.config["fit"], self.checkpoint)
         if not trainer.fast_dev_run:
             self._begin_run()
             rank_zero_info(f"run folder: {trainer.default_root_dir}")
@@ -280,6 +280,7 @@ class EmotionCLI(LightningCLI):
                 seed=self.config["fit"].seed_everything,
                 request_hash=request_hash(self.request),
                 calibration=calibration,
+                began_with=self.began_with,
             )
 
     def after_instantiate_classes(self) -> None:

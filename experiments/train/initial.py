@@ -34,7 +34,7 @@ def open_source(path: Path) -> Checkpoint:
     return Checkpoint(file, content["hyper_parameters"], content["state_dict"], described[0] if described else {})
 
 
-def take(task: EmotionTask, data: EmotionDataModule, config: Any, checkpoint: str | None) -> str:
+def take(task: EmotionTask, data: EmotionDataModule, config: Any, checkpoint: str | None) -> tuple[str, str | None]:
     """Have a model begin with the weights of another training, by name and shape (`EmotionTask.initial`).
 
     What depends on the labels or on what words stand for stays new where these are others: the scales of values, the
@@ -47,13 +47,14 @@ def take(task: EmotionTask, data: EmotionDataModule, config: Any, checkpoint: st
         checkpoint: What it is to resume from besides.
 
     Returns:
-        What is to be said of it, a line or two; empty where there is nothing to begin with.
+        What is to be said of it, a line or two, and the corpus of that training; empty and None where there is nothing
+        to begin with.
 
     Raises:
         UsageError: That holds another model, or nothing that fits.
     """
     if not config.init_from:
-        return ""
+        return "", None
     place = {"fold": data.fold, "seed": config.seed_everything, "protocol": data.protocol}
     path = Path(resolve_checkpoints({"": config.init_from}, **place)[""])
     if checkpoint:
@@ -78,7 +79,8 @@ def take(task: EmotionTask, data: EmotionDataModule, config: Any, checkpoint: st
     task.initial = {key: of for key, of in fits.items() if key not in others}
     if not task.initial.keys() & dict(task.named_parameters()).keys():
         raise UsageError(f"{option}: nothing in it fits this {name}: it holds {first_names(list(source.weights))}")
-    return f"from {path}: {_told(task, source)}{_shared(source.described, data)}"
+    corpus = str(source.described.get("corpus") or "a corpus that it does not name")
+    return f"from {path}: {_told(task, source)}{_shared(source.described, data)}", corpus
 
 
 def _check_words(described: Mapping[str, Any], data: EmotionDataModule, option: str) -> None:
