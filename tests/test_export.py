@@ -225,6 +225,12 @@ def test_a_model_over_published_weights_is_whole_without_them(tmp_path):
 def test_it_is_exported_once_and_again_from_itself(exported, tmp_path, capsys):
     assert cli.main(["export", "--ckpt_path", str(exported), "--out", str(exported)]) == 2
     assert "is there already" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    place = tmp_path / "file" / "inside"
+    capsys.readouterr()
+    assert cli.main(["export", "--ckpt_path", str(exported), "--out", str(place)]) == 2
+    told = f"error: --out {place}: Not a directory; name a folder that can be written"
+    assert capsys.readouterr().err.splitlines() == [told]
     assert cli.main(["export", "--ckpt_path", str(exported), "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (exported / "model.safetensors").read_bytes()
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from atomic_files import write_atomic
-from datamodules.errors import DataError
 from datamodules.reading.files import sha256_file
 from experiments.predict import onnx
 from experiments.predict.card import card, pictures_of
 from experiments.predict.hub import check_hub, push
 from experiments.predict.loaded.checkpoint import OF_TRAINING
 from experiments.predict.loaded.model import Model
+from experiments.predict.out_folder import check_new, make_folder
 from experiments.results.opened.checkpoint import CONFIG, PREPROCESSING, SCHEMA, WEIGHTS, open_checkpoint
 from experiments.results.opened.strangers import without_places
 from experiments.settings import class_paths
@@ -77,12 +77,11 @@ def export(
         DataError: The folder is there and not empty.
         UsageError: The checkpoint cannot be used, or its model not be exported.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"--out {out}: it is there already; name a new folder")
+    check_new(out)
     checkpoint = open_checkpoint(path)
     model = Model(path, allowed=allowed)
     pictures = pictures_of(checkpoint) if faces else []
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     told = {"onnx": onnx.write(model.task, checkpoint.arguments, out / onnx.NAME)} if form == "onnx" else {}
     save_safetensors(checkpoint.weights, out / WEIGHTS)
     preprocessing = {"schema": SCHEMA, **checkpoint.described}

@@ -22,6 +22,7 @@ from datamodules.shapes.clips import ClipsDataModule
 from datamodules.store.reader import Store, read_manifest
 from datamodules.views.base import View
 from error_texts import first_names
+from experiments.predict.out_folder import check_new, make_folder
 from tensor_files import read_flat
 
 LOUDEST = 32767  # what waves are divided by
@@ -92,8 +93,7 @@ def export_features(
     Raises:
         DataError: The folder is there, nothing is named, or something that is named is not there or no feature.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"--out {out}: it is there already; name a new folder")
+    check_new(out)
     data = ClipsDataModule(str(root), store=store, splits=splits)
     found = [_array(data.store, name) for name in arrays] + [_embedding(data.store, path) for path in embeddings]
     names = [check_name(feature.name, "export-features") for feature in found]
@@ -106,7 +106,7 @@ def export_features(
     if not len(rows):
         raise DataError(f"{data.store.folder}: no labelled clip has all of {', '.join(names)}; name fewer")
     ids = _file_names(data.store.ids)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for feature in found:
         for row in rows.tolist():
             path = out / feature.name / f"{ids[row]}.npy"

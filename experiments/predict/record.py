@@ -8,6 +8,7 @@ from atomic_files import write_atomic
 from datamodules.errors import DataError
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.clips import Row
+from experiments.predict.out_folder import unwritable
 
 NAME = ".answers.jsonl"
 
@@ -38,7 +39,7 @@ class Record:
             write_atomic(path, "".join(whole) or json.dumps({"model": model}) + "\n")
             self.file = path.open("a", encoding="utf-8")
         except OSError as error:
-            raise DataError(f"--out {folder}: {error.strerror}; name a folder that can be written") from None
+            raise unwritable(folder, error) from None
 
     def __enter__(self) -> "Record":
         """Return itself."""
