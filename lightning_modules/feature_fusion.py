@@ -25,11 +25,13 @@ class FeatureFusion(EncodedTask):
         dim: Length of what each encoder gives.
         dropout: Dropout in the encoders and before the head.
         pooling: How sequences become one vector: see `VectorSequence`.
+        time_last: Modalities that come as ``[D, T]``, as MFCCs do.
         encoders: Other encoders, by modality; the rest are as ever.
         **kwargs: See `EmotionTask`.
 
     Raises:
-        TaskError: If a modality is not in the data, or neither a sequence of vectors nor a vector.
+        TaskError: If a modality is not in the data, or neither a sequence of vectors nor a vector, or one of
+            ``time_last`` is no sequence that the model's own encoders read.
     """
 
     encoders: Any  # a list where nobody names one, as checkpoints have it
@@ -42,6 +44,7 @@ class FeatureFusion(EncodedTask):
         dim: int = 64,
         dropout: float = 0.2,
         pooling: Literal["gru", "attention"] = "gru",
+        time_last: list[str] | None = None,
         encoders: dict[str, nn.Module] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -50,8 +53,12 @@ class FeatureFusion(EncodedTask):
         self.modalities = list(dict.fromkeys([*(modalities or input_shapes), *given]))
         if unknown := [name for name in self.modalities if name not in input_shapes and name not in given]:
             raise TaskError(f"model.modalities: no {unknown[0]} in the data, it has {', '.join(input_shapes)}")
+        self.time_last = time_last or []
+        for name in self.time_last:
+            if name not in self.modalities or name in given or len(input_shapes[name]) != 2:
+                raise TaskError(f"model.time_last: {name} is no sequence that an encoder of FeatureFusion's own reads")
         made: dict[str, Any] = {
-            name: given.get(name) or self._encoder(name, input_shapes[name], dim, dropout, pooling)
+            name: given.get(name) or self._encoder(name, self._steps_first(name), dim, dropout, pooling)
             for name in self.modalities
         }
         if encoders:
@@ -65,6 +72,10 @@ class FeatureFusion(EncodedTask):
         """Return the kind of every modality that is read, where there are encoders; see `EmotionTask.reads`."""
         return {**dict.fromkeys(modalities or [], ""), **kinds_read(encoders)} if encoders else {}
 
+    def _steps_first(self, modality: str) -> list[int]:
+        shape = self.input_shapes[modality]
+        return shape[::-1] if modality in self.time_last else shape
+
     @staticmethod
     def _encoder(
         modality: str, shape: list[int], dim: int, dropout: float, pooling: Literal["gru", "attention"]
@@ -73,6 +84,11 @@ class FeatureFusion(EncodedTask):
             return Vector(shape[0], dim)
         if len(shape) == 2 and shape[1]:
             return VectorSequence(shape[1], dim, dropout, pooling)
+        if len(shape) == 2 and shape[0]:
+            raise TaskError(
+                f"FeatureFusion reads sequences [T, D]; the data has {modality} as {shape}, of which time is the last "
+                f"axis: --model.time_last '[{modality}]'"
+            )
         raise TaskError(
             f"FeatureFusion reads vectors [D] and sequences of vectors [T, D]; the data has {modality} as {shape}; "
             f"name its encoder, model.encoders.{modality}, or leave it out of model.modalities"
@@ -89,7 +105,8 @@ class FeatureFusion(EncodedTask):
         """Score a batch of clips.
 
         Args:
-            batch: Every modality as float ``(B, T, D)`` or ``(B, D)``, their ``length`` and ``mask``.
+            batch: Every modality as float ``(B, T, D)``, of ``time_last`` ``(B, D, T)``, or ``(B, D)``, its ``length``
+                and ``mask``.
 
         Returns:
             ``logits`` ``(B, K)``; ``aux``: ``embedding``, what the head reads, zero where a clip lacks a modality.
@@ -100,6 +117,7 @@ class FeatureFusion(EncodedTask):
             encoded = {}
             for name, encoder in zip(self.modalities, self.encoders, strict=True):
                 values = self.observed(batch, name).float()
+                values = values.transpose(1, 2) if name in self.time_last else values
                 length = batch.get("length", {}).get(name)
                 encoded[name] = encoder(values, length) if isinstance(encoder, VectorSequence) else encoder(values)
         present = {**encoded, "mask": batch.get("mask", {})}

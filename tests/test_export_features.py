@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -28,9 +29,9 @@ def unpictured(monkeypatch):
 def test_a_model_of_features_trains_on_what_was_exported(clips, tmp_path, capsys):
     assert exported(clips, tmp_path / "out", "--arrays", "mfcc", "wave") == 0
     told = capsys.readouterr().out
-    classes = told.split("--data.class_names '")[1].split("'")[0]
-    given = ["--data.root", str(tmp_path / "out"), "--data.class_names", classes, "--data.features", "{mfcc: mfcc}"]
-    fit = ["fit", "--config", "experiments/features.yaml", *given, "--data.time_last", "[mfcc]"]
+    fit = shlex.split(told.split("train on them: python cli.py ")[1])
+    assert fit[-4:] == ["--data.time_last", "[mfcc]", "--model.time_last", "[mfcc]"]
+    fit += ["--data.features", "{mfcc: mfcc}"]
     assert cli.main([*fit, "--trainer.max_epochs", "1", "--trainer.default_root_dir", str(tmp_path / "run")]) == 0
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["synthetic"]

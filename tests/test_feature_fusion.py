@@ -89,11 +89,23 @@ def test_order_matters_and_gradients_reach_every_parameter(model):
 
 
 def test_what_it_cannot_read_is_one_line():
-    for shape in ([3, 8, 16, 16], [13, 0]):
-        with pytest.raises(TaskError, match="FeatureFusion reads vectors"):
-            FeatureFusion(num_classes=3, input_shapes={"face": shape})
+    with pytest.raises(TaskError, match="FeatureFusion reads vectors"):
+        FeatureFusion(num_classes=3, input_shapes={"face": [3, 8, 16, 16]})
+    with pytest.raises(TaskError, match=r"has face as \[13, 0\], of which time is the last axis: --model.time_last"):
+        FeatureFusion(num_classes=3, input_shapes={"face": [13, 0]})
+    for lost in ("words", "smell"):
+        with pytest.raises(TaskError, match=f"model.time_last: {lost} is no sequence"):
+            FeatureFusion(num_classes=3, input_shapes=SHAPES, time_last=[lost])
     with pytest.raises(TaskError, match=r"model\.modalities: no voice in the data, it has face"):
         FeatureFusion(num_classes=3, input_shapes={"face": [0, 6]}, modalities=["voice"])
+
+
+def test_time_may_be_the_last_axis(model):
+    torch.manual_seed(0)
+    shapes = {**SHAPES, "face": [6, 0], "voice": [4, 9]}
+    other = FeatureFusion(num_classes=3, input_shapes=shapes, dim=8, time_last=["face", "voice"]).eval()
+    turned = {name: batch()[name].transpose(1, 2) for name in ("face", "voice")}
+    assert torch.equal(other({**batch(), **turned})["logits"], model(batch())["logits"])
 
 
 def test_models_of_windows_and_of_mfccs_say_that_they_need_one_length():

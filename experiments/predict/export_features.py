@@ -39,5 +39,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     print("\n".join(found.told))
     classes = f" --data.class_names '[{', '.join(found.classes)}]'" if found.classes else ""
-    print(f"train on them: python cli.py fit --config experiments/features.yaml --data.root {args.out}{classes}")
+    named = f"'[{', '.join(found.time_last)}]'"
+    last = f" --data.time_last {named} --model.time_last {named}" if found.time_last else ""
+    print(f"train on them: python cli.py fit --config experiments/features.yaml --data.root {args.out}{classes}{last}")
     return 0

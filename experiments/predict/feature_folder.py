@@ -20,7 +20,7 @@ from datamodules.reading.tables import table_text
 from datamodules.recipe import class_of
 from datamodules.shapes.clips import ClipsDataModule
 from datamodules.store.reader import Store, read_manifest
-from datamodules.views.base import View
+from datamodules.views.base import MediaView, View
 from error_texts import first_names
 from experiments.predict.out_folder import check_new, make_folder
 from tensor_files import read_flat
@@ -35,10 +35,12 @@ class Exported:
     Attributes:
         told: Lines about it.
         classes: Names of the classes, where the index has their numbers.
+        time_last: Names of those whose last axis is time.
     """
 
     told: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
+    time_last: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,14 @@ class Feature:
         name: Of the array.
         about: Of it, for ``features.json``.
         items: Embeddings ``(items, ...)`` in the order of the store, as many of every clip; None of an array of it.
+        time_last: Whether its last axis is time.
     """
 
     store: Store
     name: str
     about: dict[str, Any]
     items: np.ndarray | None = None
+    time_last: bool = False
 
     def is_there(self, row: int) -> bool:
         """Return whether a clip has it."""
@@ -121,7 +125,8 @@ def export_features(
     told = [f"{len(rows)} clips, {', '.join(names)}: {out}"]
     if lacking := [id for id, has in zip(data.store.ids, there, strict=True) if not has]:
         told.append(f"left out, as they lack one of them: {len(lacking)} clips, {first_names(lacking)}")
-    return Exported(told, data.labels.classes if "target" in table[0] else [])
+    time_last = [feature.name for feature in found if feature.time_last]
+    return Exported(told, data.labels.classes if "target" in table[0] else [], time_last)
 
 
 def _array(store: Store, name: str) -> Feature:
@@ -132,14 +137,16 @@ def _array(store: Store, name: str) -> Feature:
     settings = store.manifest["settings"]
     for view, options in settings.get("views", {}).items():
         kind = class_of("views", options["view"], View)
-        if name in kind.restored(options).arrays(view):
+        made = kind.restored(options)
+        if name in made.arrays(view):
+            time_last = isinstance(made, MediaView) and made.empty_shape(name)[1:] == (0,)
             meaning = (getdoc(kind) or "").split("\n\n")[0].replace("\n", " ")
             break
     else:
-        options, meaning = settings, ""
+        options, meaning, time_last = settings, "", False
     about = _about(store, options, store.manifest["arrays"][name]["sha256"])
     scaled = "; divided by 32767" if store.arrays[name] == np.int16 else ""
-    return Feature(store, name, {**about, "unit": meaning + scaled})
+    return Feature(store, name, {**about, "unit": meaning + scaled}, time_last=time_last)
 
 
 def _embedding(store: Store, folder: Path) -> Feature:
