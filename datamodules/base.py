@@ -176,6 +176,9 @@ class EmotionDataModule(EncoderItems, Folds, OutputsOfData, LightningDataModule)
         """
         return {}
 
+    def scale_as(self, trained: "EmotionDataModule") -> None:
+        """Standardise features by what another training fitted to its own, where that is done; to be called first."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return the description of its input for a checkpoint, as plain values (contract 7)."""
         return {

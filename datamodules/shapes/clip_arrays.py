@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import Normalize
+from datamodules.base import EmotionDataModule, Normalize
 from datamodules.batches import Batch, ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.shapes.kinds.kind import Kind
 from datamodules.shapes.kinds.lookup import find_array, kind_of
 from datamodules.shapes.kinds.whole_frames import Normalization
-from datamodules.shapes.speakers import refuse_to_standardize
+from datamodules.shapes.scaling import BY_SPEAKER, BY_TRAINING, Scaling, refuse_to_standardize
 from datamodules.shapes.stored import StoredDataModule
 
 
@@ -34,6 +34,9 @@ class ClipArraysDataModule(StoredDataModule):
         color_order: ``bgr`` as the code released with CFN-SR has it.
         normalize: ``speaker`` centres and scales the features of every speaker with the statistics of all clips of that
             speaker, those of the test too; no label is read. Stamps results TRANSDUCTIVE.
+        standardize: Modalities whose features are centred and scaled with the statistics of the training clips, or all
+            that have features; of no effect where ``normalize`` has standardised them.
+        statistics: Mean and deviation by modality, of such a training, in place of those of the training clips here.
         **kwargs: See `StoredDataModule`.
     """
 
@@ -51,6 +54,8 @@ class ClipArraysDataModule(StoredDataModule):
         wave_seconds: float = 4.0,
         color_order: Literal["rgb", "bgr"] = "rgb",
         normalize: Normalize = "none",
+        standardize: list[str] | Literal["all"] | None = None,
+        statistics: dict[str, list[Any]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(root, **kwargs)
@@ -68,6 +73,12 @@ class ClipArraysDataModule(StoredDataModule):
         self.augment_scope = augment_scope
         self.color_order = color_order
         self.normalize = normalize
+        self.statistics, self.standardize_all = statistics or {}, standardize == "all"
+        self.standardize: list[str] = [] if self.standardize_all else list(standardize or [])
+        if lost := set(self.standardize) - set(self.modalities):
+            raise DataError(
+                f"{BY_TRAINING}: {min(lost)} is not read; --data.modalities has {', '.join(self.modalities)}"
+            )
         self.check_missing(self.modalities)
 
     def default_modalities(self) -> list[str]:
@@ -103,11 +114,38 @@ class ClipArraysDataModule(StoredDataModule):
             )
             raise DataError(f"{store.folder} holds no {lacking[0]}, but {', '.join(store.arrays)}; {use}")
         kinds = {name: kind_of(store, found[name], self) for name in wanted}
-        for name, kind in kinds.items() if self.transductive else ():
-            if kind.step_axes is None:
-                raise refuse_to_standardize(name, f"{kind.view}, no features")
-            _ = kind.by_speaker  # refused here, not in the first batch
+        for name, kind in kinds.items():  # refused here, not in the first batch
+            kind.scaling = self._scaling(name, kind)
         return kinds
+
+    def _scaling(self, name: str, kind: Kind) -> Scaling | None:
+        option = BY_SPEAKER if self.transductive else BY_TRAINING
+        if kind.step_axes is None:
+            if self.transductive or name in self.standardize or name in self.statistics:
+                raise refuse_to_standardize(name, f"{kind.view}, no features", option)
+            return None
+        if self.transductive:
+            return Scaling.of_speakers(self.store.groups, kind.there, kind.read_one, kind.step_axes)
+        if name in self.statistics:
+            return Scaling.of_plain(self.statistics[name], kind.read_one(kind.first).shape, kind.step_axes)
+        if not self.standardize_all and name not in self.standardize:
+            return None
+        train = [row for row in self.rows["train"] if kind.there[row]]
+        if not train:
+            raise DataError(f"{BY_TRAINING}: no training clip has {name}; leave it out")
+        return Scaling.of_clips(np.array(train), kind.read_one, kind.step_axes)
+
+    def scale_as(self, trained: EmotionDataModule) -> None:
+        """Standardise by the statistics of another corpus' training clips, where it does."""
+        if isinstance(trained, ClipArraysDataModule):
+            self.statistics, self.standardize, self.standardize_all = trained.fitted, [], False
+
+    @property
+    def fitted(self) -> dict[str, list[Any]]:
+        """Mean and deviation by modality of what is standardised by training clips, as plain values."""
+        if self.transductive:
+            return {}
+        return {name: kind.scaling.plain for name, kind in self.kinds.items() if kind.scaling is not None}
 
     @property
     def input_kinds(self) -> dict[str, str]:
@@ -129,7 +167,7 @@ class ClipArraysDataModule(StoredDataModule):
         """How any clip becomes a batch like these: the options that say what is shown of the arrays."""
         arrays = {modality: kind.array for modality, kind in self.kinds.items()}
         shown = ("modalities", "frames", "image_size", "wave_seconds", "color_order", "normalization")
-        options = {name: getattr(self, name) for name in shown}
+        options = {name: getattr(self, name) for name in shown} | ({"statistics": of} if (of := self.fitted) else {})
         return {"data": "ClipsDataModule", "options": {**options, "arrays": arrays}, "arrays": list(arrays.values())}
 
     def is_augmented(self, modality: str) -> bool:
@@ -153,8 +191,8 @@ class ClipArraysDataModule(StoredDataModule):
                 values = torch.from_numpy(kind.read(rows, present.numpy()))
                 silent = kind.is_silent(values)
                 present = present if silent is None else present & ~silent
-                if self.transductive:
-                    values = torch.from_numpy(kind.by_speaker.apply(values.numpy(), rows))
+                if kind.scaling is not None:
+                    values = torch.from_numpy(kind.scaling.apply(values.numpy(), rows))
             marks = [kind.seen(row) for row in rows]
             if marks[0] is not None:
                 seen = torch.from_numpy(np.stack([mark for mark in marks if mark is not None])) & present[:, None]

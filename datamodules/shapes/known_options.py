@@ -6,6 +6,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from datamodules.errors import DataError
+from datamodules.shapes.scaling import known_statistics
 from option_parser import condense
 
 PLACES = {"root", "store", "splits", "num_workers"}  # on a machine, of which a model says nothing
@@ -34,6 +35,8 @@ def known_options(shape: Any, given: Any) -> dict[str, Any]:
     except Exception as error:  # of a type's own reading too
         names, told = condense(str(error))
         raise DataError(f"its reading is damaged: {'.'.join(names)}: {told[:120]}") from error
+    for plain in (given.get("statistics") or {}).values():
+        known_statistics(plain)
     return dict(given)
 
 

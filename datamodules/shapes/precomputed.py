@@ -24,8 +24,8 @@ from datamodules.reading.stand_in import STAND_IN
 from datamodules.shapes.feature_options import check_options
 from datamodules.shapes.feature_tables import Statistics, Table, dense_table, fitted, scaled, sequence_table
 from datamodules.shapes.features_made import features_reading, fingerprint_of, read_feature_manifest, recipe_of
+from datamodules.shapes.scaling import clips_of_speakers, refuse_to_standardize
 from datamodules.shapes.sequences import Sequences
-from datamodules.shapes.speakers import clips_of_speakers, refuse_to_standardize
 
 
 class PrecomputedTensorDataModule(EmotionDataModule):

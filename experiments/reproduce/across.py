@@ -121,6 +121,7 @@ def evaluate_across(evaluation: CrossEvaluation) -> None:
     torch.set_num_threads(1)
     own, other = build(evaluation.command), build(evaluation.other)
     data, trained = other.datamodule, own.datamodule
+    data.scale_as(trained)
     if trained.input_shapes != data.input_shapes:
         raise DataError(
             f"clips of {evaluation.corpora[0]} are {trained.input_shapes}, of {evaluation.corpora[1]} "

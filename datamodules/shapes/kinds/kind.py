@@ -10,7 +10,7 @@ from torch import Tensor
 
 from datamodules.batches import zero_absent
 from datamodules.errors import DataError
-from datamodules.shapes.speakers import SpeakerScaling
+from datamodules.shapes.scaling import Scaling
 from datamodules.store.reader import Store
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Kind:
         name: Of the kind, as models name what they read.
         view: The view that makes such arrays.
         there: Which clips have it, bool ``(N,)``: one that had to go without is stored as an empty array.
+        scaling: How its features are standardised; None where they are not.
         confidence: The array beside it that says by step how certain a face is, 0 without one; empty where none does.
 
     Raises:
@@ -39,12 +40,13 @@ class Kind:
     view: ClassVar[str] = ""
     items_per_clip: int = 0  # that a frozen encoder sees one by one; 0 where it is not read by one
     augments: ClassVar[bool] = False  # whether training shows it otherwise than it is stored
-    # Axes of a clip's array whose steps all have the same features, which speakers can be standardised by; None where
-    # there are no features in it.
+    # Axes of a clip's array whose steps all have the same features, which can be standardised; None where there are no
+    # features in it.
     step_axes: ClassVar[tuple[int, ...] | None] = None
 
     def __init__(self, store: Store, array: str, data: "ClipArraysDataModule") -> None:
         self.store, self.array, self.data = store, array, data
+        self.scaling: Scaling | None = None
         self.there = np.array([0 not in store.shape(array, row) for row in range(len(store))], bool)
         if not self.there.any():
             raise DataError(f"{store.folder}: {array} is empty for every clip; see missing.csv there")
@@ -70,12 +72,6 @@ class Kind:
         values = np.stack([self.read_one(row) if self.there[row] else self._blank for row in rows])
         values[~present] = 0
         return values
-
-    @cached_property
-    def by_speaker(self) -> SpeakerScaling:
-        """How every speaker's clips are standardised."""
-        assert self.step_axes is not None
-        return SpeakerScaling(self.store.groups, self.there, self.read_one, self.step_axes)
 
     def is_silent(self, values: Tensor) -> Tensor | None:
         """Return which clips say nothing although they are there, bool ``(B,)``; None where that cannot be."""

@@ -1,0 +1,112 @@
+"""``--data.standardize`` over clips of a store: by the training clips alone, and kept for whoever asks the model."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from conftest import leave_blank
+from test_clips_data import write
+from test_precomputed import every
+
+import affectzoo
+import cli
+from datamodules.errors import DataError
+from datamodules.shapes.clips import ClipsDataModule
+from datamodules.shapes.scaling import known_statistics
+
+READS = {"modalities": ["audio", "spec"], "arrays": {"spec": "spec_5"}}
+
+
+def farther(clip, arrays):
+    """Everyone is farther away from 0 than the one before, and short clips end in zeros."""
+    mfcc = arrays["mfcc"] * (1 + clip // 4) + 30 * (clip // 4)
+    mfcc[:, 20 - clip % 3 :] = 0
+    return {**arrays, "mfcc": mfcc} if mfcc.size else arrays
+
+
+@pytest.fixture
+def path(tmp_path):
+    absent = (1, 17)
+    return write(
+        tmp_path, ("mfcc", "spec_5"), change=farther, lacking=lambda clip, name: clip in absent and name == "mfcc"
+    )
+
+
+def steps(batch):
+    values = batch["audio"][batch["mask"]["audio"]].movedim(1, 2)
+    return values[values.any(2)]
+
+
+@pytest.mark.parametrize("asked", [["audio"], "all"])
+def test_training_clips_alone_say_mean_and_deviation(path, asked):
+    plain, data = ClipsDataModule(path, **READS), ClipsDataModule(path, standardize=asked, **READS)
+    of = steps(every(plain, "train")).double()
+    mean, deviation = of.mean(0), of.std(0, correction=0)
+    for split in data.rows:
+        before, batch = every(plain, split), every(data, split)
+        torch.testing.assert_close(batch["audio"] == 0, before["audio"] == 0)
+        wanted = ((steps(before) - mean) / deviation).float()
+        torch.testing.assert_close(steps(batch), wanted, rtol=1e-4, atol=1e-5)
+        assert torch.equal(batch["spec"], before["spec"]) == (asked != "all")
+    assert abs(steps(every(data, "test")).mean()) > 0.1  # others are not at 0
+
+
+def test_what_was_fitted_is_kept_and_read_by_another(path):
+    data = ClipsDataModule(path, standardize="all", **READS)
+    kept = data.state_dict()["reading"]["options"]["statistics"]
+    assert np.array(kept["audio"]).shape == (2, 1, 13, 1)
+    again = ClipsDataModule(path, statistics=kept, fold=1, **READS)  # of other training clips
+    rows = np.arange(4)
+    ours, theirs = (
+        {"mask": {name: torch.ones(4, dtype=torch.bool) for name in READS["modalities"]}, "length": {}} for _ in "ab"
+    )
+    data.fill(ours, rows)
+    again.fill(theirs, rows)
+    assert torch.equal(ours["audio"], theirs["audio"])
+    assert torch.equal(ours["spec"], theirs["spec"])
+    other = ClipsDataModule(path, standardize="all", fold=1, **READS)
+    other.scale_as(data)
+    assert other.fitted == data.fitted
+    assert "statistics" not in ClipsDataModule(path, **READS).state_dict()["reading"]["options"]
+
+
+def test_what_cannot_be_standardised_is_one_line(path, tmp_path):
+    with pytest.raises(DataError, match=r"^--data.standardize: voice is not read; --data.modalities has audio, spec$"):
+        ClipsDataModule(path, standardize=["voice"], **READS)
+    pictures = write(tmp_path / "other", ("video", "mfcc"))
+    with pytest.raises(DataError, match=r"^--data.standardize: video is faces, no features; [^\n]*$"):
+        _ = ClipsDataModule(pictures, standardize=["video"]).input_shapes
+    assert ClipsDataModule(pictures, standardize="all").kinds["video"].scaling is None
+    with pytest.raises(
+        DataError, match=r"^its statistics are damaged: of shape \(2, 1, 12, 1\), where \(2, 1, 13, 1\)"
+    ):
+        _ = ClipsDataModule(path, statistics={"audio": np.ones((2, 1, 12, 1)).tolist()}, **READS).input_shapes
+    with pytest.raises(DataError, match=r"^its statistics are damaged: no finite means"):
+        known_statistics([[[float("inf")]], [[1.0]]])
+    nowhere = write(tmp_path / "none", ("mfcc",), lacking=lambda clip, name: clip // 4 % 3 != 0)
+    with pytest.raises(DataError, match=r"^--data.standardize: no training clip has audio; leave it out$"):
+        _ = ClipsDataModule(nowhere, modalities=["audio"], standardize="all").input_shapes
+
+
+def test_an_answer_about_a_clip_is_what_the_test_said_of_it(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr("callbacks.plots.save", leave_blank)
+    run = tmp_path / "run"
+    fit = ["fit", "--config", "experiments/ravdess_audio.yaml", "--config", "experiments/synthetic/ravdess_audio.yaml"]
+    fit += [
+        "--data",
+        "ClipsDataModule",
+        "--data.root",
+        str(clips),
+        "--data.standardize",
+        "all",
+        "--trainer.max_epochs",
+        "1",
+    ]
+    assert cli.main([*fit, "--trainer.default_root_dir", str(run)]) == 0
+    with (run / "predictions-last.csv").open(newline="") as file:
+        said = next(csv.DictReader(file))
+    (raw,) = clips.glob(f"{said['id']}.*")
+    answer = affectzoo.load(run / "checkpoints" / "last.ckpt")(raw)
+    expected = {name: float(said[f"p_{name}"]) for name in answer.probabilities}
+    assert answer.probabilities == pytest.approx(expected, abs=1e-5)
