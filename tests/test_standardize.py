@@ -110,3 +110,52 @@ def test_an_answer_about_a_clip_is_what_the_test_said_of_it(clips, tmp_path, mon
     answer = affectzoo.load(run / "checkpoints" / "last.ckpt")(raw)
     expected = {name: float(said[f"p_{name}"]) for name in answer.probabilities}
     assert answer.probabilities == pytest.approx(expected, abs=1e-5)
+
+
+def fit_and_test(monkeypatch, clips, run, root, *options):
+    """Return the rows that a run said of its test clips, and those that `test` says with other data or options."""
+    monkeypatch.setattr("callbacks.plots.save", leave_blank)
+    configs = ["--config", "experiments/ravdess_audio.yaml", "--config", "experiments/synthetic/ravdess_audio.yaml"]
+    command = [*configs, "--data", "ClipsDataModule", "--data.root"]
+    trained = [
+        "--data.standardize",
+        "all",
+        "--data.protocol",
+        "honest",
+        "--trainer.max_epochs",
+        "1",
+        "--trainer.default_root_dir",
+        str(run),
+    ]
+    assert cli.main(["fit", *command, str(clips), *trained]) == 0
+    checkpoint = ["--ckpt_path", str(run / "checkpoints" / "best.ckpt")]
+    tested = run.parent / "tested"
+    place = ["--trainer.default_root_dir", str(tested)]
+    assert cli.main(["test", *command, str(root), *checkpoint, *place, *options]) == 0
+    rows = []
+    for path in (run / "predictions-selected.csv", tested / "predictions-test.csv"):
+        with path.open(newline="") as file:
+            rows.append({row["id"]: row for row in csv.DictReader(file)})
+    return rows
+
+
+@pytest.mark.parametrize("options", [[], ["--data.standardize", "all"], ["--data.standardize", "[audio]"]])
+def test_a_test_standardises_as_the_checkpoint_did_whatever_is_asked_for(clips, tmp_path, monkeypatch, options):
+    said, tested = fit_and_test(monkeypatch, clips, tmp_path / "run", clips, *options)
+    assert tested == said
+
+
+def test_other_training_clips_than_those_of_the_run_change_nothing(clips, tmp_path, monkeypatch):
+    other = tmp_path / "other.csv"
+    with (clips / "folds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with other.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "fold": {"1": "2", "2": "1"}.get(row["fold"], row["fold"])} for row in rows)
+    own = ClipsDataModule(str(clips), modalities=["audio"], standardize="all", protocol="honest")
+    swapped = ClipsDataModule(str(clips), modalities=["audio"], standardize="all", protocol="honest", splits=str(other))
+    assert own.fitted != swapped.fitted
+    options = ["--data.standardize", "all", "--data.splits", str(other)]
+    said, tested = fit_and_test(monkeypatch, clips, tmp_path / "run", clips, *options)
+    assert tested == said
