@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import leave_blank
 from test_clips_data import write
-from test_precomputed import every
+from test_precomputed import IDS, every, make, values, write_folder, write_index
 
 import affectzoo
 import cli
@@ -159,3 +159,43 @@ def test_other_training_clips_than_those_of_the_run_change_nothing(clips, tmp_pa
     options = ["--data.standardize", "all", "--data.splits", str(other)]
     said, tested = fit_and_test(monkeypatch, clips, tmp_path / "run", clips, *options)
     assert tested == said
+
+
+@pytest.fixture
+def features(tmp_path):
+    write_index(tmp_path)
+    write_folder(tmp_path / "face", values())
+    random = np.random.default_rng(1)
+    write_folder(tmp_path / "voice", {name: random.normal(size=(3 + row, 5)) for row, name in enumerate(IDS)})
+    return {"root": tmp_path, "features": {"face": "face", "voice": "voice"}}
+
+
+@pytest.mark.parametrize("asked", [None, ["voice"], "all"])
+def test_features_are_scaled_as_the_checkpoint_says_whatever_is_asked_for(features, asked):
+    trained = make(**features, standardize="all", fold=1)
+    kept, wanted = trained.state_dict(), every(trained, "train")
+    data = make(**features, standardize=asked, fold=0)
+    assert not torch.equal(every(data, "test")["voice"], every(make(**features, fold=0), "test")["voice"]) or not asked
+    data.load_state_dict(kept)
+    data.rows = trained.rows
+    for name in ("face", "voice"):
+        assert torch.equal(every(data, "train")[name], wanted[name])
+    data.load_state_dict(make(**features, fold=0).state_dict())  # whose training standardised nothing
+    assert torch.equal(every(data, "train")["face"], every(make(**features, fold=1), "train")["face"])
+
+
+@pytest.mark.parametrize(
+    ("statistics", "text"),
+    [
+        ({"face": [[0.0], [1.0]]}, r"^--ckpt_path: it standardises face by means of shape \(1,\), where \(6, 4\) fits"),
+        ({"voice": [[[0.0] * 5] * 2, [[1.0] * 5] * 2]}, r"^--ckpt_path: it standardises voice .* where \(1, 5\) fits"),
+        ({"face": "canary"}, "^its statistics are damaged"),
+    ],
+)
+def test_statistics_that_do_not_fit_features_are_one_line(features, statistics, text):
+    data = make(**features)
+    kept = data.state_dict()
+    kept["reading"]["options"]["statistics"] = statistics
+    data.load_state_dict(kept)
+    with pytest.raises(DataError, match=text):
+        _ = data.tables
