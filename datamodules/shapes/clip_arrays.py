@@ -143,9 +143,9 @@ class ClipArraysDataModule(StoredDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuse a checkpoint of other classes; standardise as its training did, whatever was asked for here."""
         super().load_state_dict(state_dict)
-        match state_dict.get("reading"):
-            case {"data": "ClipsDataModule", "options": {**options}} if not self.transductive:
-                self._scale_by(options.get("statistics") or {})
+        reading: dict[str, Any] = state_dict.get("reading") or {}
+        if reading.get("data") == "ClipsDataModule" and not self.transductive:
+            self._scale_by(reading["options"].get("statistics") or {})
 
     def _scale_by(self, statistics: dict[str, list[Any]]) -> None:
         self.statistics, self.standardize, self.standardize_all = statistics, [], False

@@ -165,10 +165,11 @@ class PrecomputedTensorDataModule(EmotionDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuse a checkpoint of other classes, standardise as its training did, warn of features made otherwise."""
         super().load_state_dict(state_dict)
-        match state_dict.get("reading"):
-            case {"options": {"statistics": {**kept}}} if not self.transductive and self.tables and kept != self.fitted:
-                self._kept, self.statistics = kept, {}
-                self.__dict__.pop("tables")  # to be read anew
+        own, reading = self.reading, state_dict.get("reading") or {}
+        kept = reading["options"].get("statistics") if own and reading.get("data") == own["data"] else None
+        if kept is not None and kept != self.fitted:
+            self._kept, self.statistics = kept, {}
+            self.__dict__.pop("tables")  # to be read anew
         for modality, of in (state_dict.get("provenance") or {}).items():
             own = self.provenance.get(modality, of)
             if differing := [name for name in of if own.get(name, of[name]) != of[name]]:
