@@ -354,3 +354,15 @@ def test_real_recordings_under_free_names_are_those_of_ravdess(realdata, tmp_pat
     assert own.labels.tolist() == theirs.labels.tolist()
     for name in ("wave", "mfcc"):
         assert own.manifest["arrays"][name] == theirs.manifest["arrays"][name]
+
+
+def test_folds_of_values_are_by_number_of_clips(tmp_path, capsys):
+    rows = ("a.mp4,0.5,s1", "b.mp4,0.1,s2", "c.mp4,-1,s3")
+    scanned(folder(tmp_path, "a.mp4", "b.mp4", "c.mp4", labels_csv=table("file,valence,speaker", *rows)))
+    assert "  3 folds made of 3 speakers, by number of clips, from seed 0" in capsys.readouterr().out
+
+
+def test_two_labels_of_one_file_are_told_of_it_by_its_name(tmp_path):
+    rows = ("a.mp4,joy,s1", "a.mp4,rage,s1", "b.mp4,joy,s2")
+    with pytest.raises(DataError, match=r"a\.mp4' has label 'rage', but 'joy' in "):
+        scanned(folder(tmp_path, "a.mp4", "b.mp4", labels_csv=table("file,label,speaker", *rows)))

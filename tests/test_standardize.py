@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import leave_blank
 from test_clips_data import write
-from test_precomputed import every
+from test_precomputed import IDS, every, make, values, write_folder, write_index
 
 import affectzoo
 import cli
@@ -110,3 +110,92 @@ def test_an_answer_about_a_clip_is_what_the_test_said_of_it(clips, tmp_path, mon
     answer = affectzoo.load(run / "checkpoints" / "last.ckpt")(raw)
     expected = {name: float(said[f"p_{name}"]) for name in answer.probabilities}
     assert answer.probabilities == pytest.approx(expected, abs=1e-5)
+
+
+def fit_and_test(monkeypatch, clips, run, root, *options):
+    """Return the rows that a run said of its test clips, and those that `test` says with other data or options."""
+    monkeypatch.setattr("callbacks.plots.save", leave_blank)
+    configs = ["--config", "experiments/ravdess_audio.yaml", "--config", "experiments/synthetic/ravdess_audio.yaml"]
+    command = [*configs, "--data", "ClipsDataModule", "--data.root"]
+    trained = [
+        "--data.standardize",
+        "all",
+        "--data.protocol",
+        "honest",
+        "--trainer.max_epochs",
+        "1",
+        "--trainer.default_root_dir",
+        str(run),
+    ]
+    assert cli.main(["fit", *command, str(clips), *trained]) == 0
+    checkpoint = ["--ckpt_path", str(run / "checkpoints" / "best.ckpt")]
+    tested = run.parent / "tested"
+    place = ["--trainer.default_root_dir", str(tested)]
+    assert cli.main(["test", *command, str(root), *checkpoint, *place, *options]) == 0
+    rows = []
+    for path in (run / "predictions-selected.csv", tested / "predictions-test.csv"):
+        with path.open(newline="") as file:
+            rows.append({row["id"]: row for row in csv.DictReader(file)})
+    return rows
+
+
+@pytest.mark.parametrize("options", [[], ["--data.standardize", "all"], ["--data.standardize", "[audio]"]])
+def test_a_test_standardises_as_the_checkpoint_did_whatever_is_asked_for(clips, tmp_path, monkeypatch, options):
+    said, tested = fit_and_test(monkeypatch, clips, tmp_path / "run", clips, *options)
+    assert tested == said
+
+
+def test_other_training_clips_than_those_of_the_run_change_nothing(clips, tmp_path, monkeypatch):
+    other = tmp_path / "other.csv"
+    with (clips / "folds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with other.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "fold": {"1": "2", "2": "1"}.get(row["fold"], row["fold"])} for row in rows)
+    own = ClipsDataModule(str(clips), modalities=["audio"], standardize="all", protocol="honest")
+    swapped = ClipsDataModule(str(clips), modalities=["audio"], standardize="all", protocol="honest", splits=str(other))
+    assert own.fitted != swapped.fitted
+    options = ["--data.standardize", "all", "--data.splits", str(other)]
+    said, tested = fit_and_test(monkeypatch, clips, tmp_path / "run", clips, *options)
+    assert tested == said
+
+
+@pytest.fixture
+def features(tmp_path):
+    write_index(tmp_path)
+    write_folder(tmp_path / "face", values())
+    random = np.random.default_rng(1)
+    write_folder(tmp_path / "voice", {name: random.normal(size=(3 + row, 5)) for row, name in enumerate(IDS)})
+    return {"root": tmp_path, "features": {"face": "face", "voice": "voice"}}
+
+
+@pytest.mark.parametrize("asked", [None, ["voice"], "all"])
+def test_features_are_scaled_as_the_checkpoint_says_whatever_is_asked_for(features, asked):
+    trained = make(**features, standardize="all", fold=1)
+    kept, wanted = trained.state_dict(), every(trained, "train")
+    data = make(**features, standardize=asked, fold=0)
+    assert not torch.equal(every(data, "test")["voice"], every(make(**features, fold=0), "test")["voice"]) or not asked
+    data.load_state_dict(kept)
+    data.rows = trained.rows
+    for name in ("face", "voice"):
+        assert torch.equal(every(data, "train")[name], wanted[name])
+    data.load_state_dict(make(**features, fold=0).state_dict())  # whose training standardised nothing
+    assert torch.equal(every(data, "train")["face"], every(make(**features, fold=1), "train")["face"])
+
+
+@pytest.mark.parametrize(
+    ("statistics", "text"),
+    [
+        ({"face": [[0.0], [1.0]]}, r"^--ckpt_path: it standardises face by means of shape \(1,\), where \(6, 4\) fits"),
+        ({"voice": [[[0.0] * 5] * 2, [[1.0] * 5] * 2]}, r"^--ckpt_path: it standardises voice .* where \(1, 5\) fits"),
+        ({"face": "canary"}, "^its statistics are damaged"),
+    ],
+)
+def test_statistics_that_do_not_fit_features_are_one_line(features, statistics, text):
+    data = make(**features)
+    kept = data.state_dict()
+    kept["reading"]["options"]["statistics"] = statistics
+    data.load_state_dict(kept)
+    with pytest.raises(DataError, match=text):
+        _ = data.tables

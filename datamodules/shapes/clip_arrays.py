@@ -138,7 +138,19 @@ class ClipArraysDataModule(StoredDataModule):
     def scale_as(self, trained: EmotionDataModule) -> None:
         """Standardise by the statistics of another corpus' training clips, where it does."""
         if isinstance(trained, ClipArraysDataModule):
-            self.statistics, self.standardize, self.standardize_all = trained.fitted, [], False
+            self._scale_by(trained.fitted)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a checkpoint of other classes; standardise as its training did, whatever was asked for here."""
+        super().load_state_dict(state_dict)
+        reading: dict[str, Any] = state_dict.get("reading") or {}
+        if reading.get("data") == "ClipsDataModule" and not self.transductive:
+            self._scale_by(reading["options"].get("statistics") or {})
+
+    def _scale_by(self, statistics: dict[str, list[Any]]) -> None:
+        self.statistics, self.standardize, self.standardize_all = statistics, [], False
+        for name, kind in self.__dict__.get("kinds", {}).items():  # of those that are known already
+            kind.scaling = self._scaling(name, kind)
 
     @property
     def fitted(self) -> dict[str, list[Any]]:

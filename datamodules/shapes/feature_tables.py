@@ -1,11 +1,14 @@
 """Features of all clips as one table per modality: checked, in float32, scaled where that was asked for."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from datamodules.errors import DataError
+from datamodules.shapes.scaling import known_statistics
 from datamodules.shapes.sequences import Sequences
 from error_texts import first_names
 
@@ -104,6 +107,24 @@ def fitted(table: Table, rows: np.ndarray) -> Statistics | None:
     square = sum(np.square(array - mean).sum(axis, keepdims=True) for array in known) / count
     deviation = np.sqrt(square)
     return mean, np.where(deviation > _LEAST * np.abs(mean), deviation, 1)
+
+
+def known_fit(modality: str, table: Table, plain: Any) -> Statistics:
+    """Return the statistics of a checkpoint of anybody, for a table.
+
+    Raises:
+        DataError: They are damaged, or were fitted to features of another shape.
+    """
+    mean, deviation = known_statistics(plain)
+    wanted = list(table.shape) if isinstance(table, Sequences) else list(table.shape[1:])
+    if isinstance(table, Sequences):
+        wanted[table.axis] = 1
+    if list(mean.shape) != wanted:
+        raise DataError(
+            f"--ckpt_path: it standardises {modality} by means of shape {mean.shape}, where {tuple(wanted)} fits what "
+            "--data has; evaluate it on features like those of its run"
+        )
+    return mean, deviation
 
 
 def scaled(table: Table, statistics: Statistics | None, rows: np.ndarray | None = None) -> Table:

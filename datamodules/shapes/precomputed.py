@@ -22,7 +22,7 @@ from datamodules.reading.names import check_name
 from datamodules.reading.provenance import NAME, check_columns, told_of
 from datamodules.reading.stand_in import STAND_IN
 from datamodules.shapes.feature_options import check_options
-from datamodules.shapes.feature_tables import Statistics, Table, dense_table, fitted, scaled, sequence_table
+from datamodules.shapes.feature_tables import Statistics, Table, dense_table, fitted, known_fit, scaled, sequence_table
 from datamodules.shapes.features_made import features_reading, fingerprint_of, read_feature_manifest, recipe_of
 from datamodules.shapes.scaling import clips_of_speakers, refuse_to_standardize
 from datamodules.shapes.sequences import Sequences
@@ -107,6 +107,7 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         self.steps, self.time_last, self.confidence = steps or {}, time_last or [], confidence
         # Known with the tables: what training clips say of what is standardized, and what is stored as bytes.
         self.statistics: dict[str, Statistics] = {}
+        self._kept: dict[str, Any] | None = None  # by a checkpoint, in place of what training clips say here
         self.bytes: set[str] = set()
         named: dict[str, Any] = {"missing": self.missing, "standardize": self.standardize, "columns": columns or {}}
         check_options(list(self.features), steps=self.steps, time_last=self.time_last, **named)
@@ -152,13 +153,23 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             time_last=self.time_last,
             sequences=[name for name, table in self.tables.items() if isinstance(table, Sequences)],
             bytes=sorted(self.bytes),
-            statistics={name: [of.tolist() for of in found] for name, found in self.statistics.items()},
+            statistics=self.fitted,
             views=self.prepared_by.get("views", {}),
         )
 
+    @property
+    def fitted(self) -> dict[str, list[Any]]:
+        """Mean and deviation by modality of what is standardised, as plain values; to be asked for after the tables."""
+        return {name: [of.tolist() for of in found] for name, found in self.statistics.items()}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuse a checkpoint of other classes; warn of one that was trained on features made in another way."""
+        """Refuse a checkpoint of other classes, standardise as its training did, warn of features made otherwise."""
         super().load_state_dict(state_dict)
+        own, reading = self.reading, state_dict.get("reading") or {}
+        kept = reading["options"].get("statistics") if own and reading.get("data") == own["data"] else None
+        if kept is not None and kept != self.fitted:
+            self._kept, self.statistics = kept, {}
+            self.__dict__.pop("tables")  # to be read anew
         for modality, of in (state_dict.get("provenance") or {}).items():
             own = self.provenance.get(modality, of)
             if differing := [name for name in of if own.get(name, of[name]) != of[name]]:
@@ -208,7 +219,11 @@ class PrecomputedTensorDataModule(EmotionDataModule):
             table = sequence_table(modality, list(found), self.ids, axis, steps)
         for rows in self.speakers:
             table = scaled(table, fitted(table, rows), rows)
-        if train is not None and (statistics := fitted(table, train)):
+        if self._kept is not None:
+            statistics = known_fit(modality, table, self._kept[modality]) if modality in self._kept else None
+        else:
+            statistics = None if train is None else fitted(table, train)
+        if statistics:
             self.statistics[modality] = statistics
             table = scaled(table, statistics)
         shape = table.shape if isinstance(table, Sequences) else table.shape[1:]

@@ -183,7 +183,8 @@ def _made(entries: Sequence[Entry], used: Sequence[Entry], wanted: Wanted) -> tu
             f"--folds {count}: there are {there} {unit}s; the largest number of folds that works is {there}"
         )
     fold = divide(groups, [entry.label for entry in used], count, wanted.seed)
-    print(f"  {count} folds made of {there} {unit}s, by class, from seed {wanted.seed}: {FILE}, for --splits")
+    by = "class" if any(entry.label >= 0 for entry in used) else "number of clips"
+    print(f"  {count} folds made of {there} {unit}s, by {by}, from seed {wanted.seed}: {FILE}, for --splits")
     found = _with_column(entries, {entry.id: str(fold[entry.group]) for entry in used})
     return found, {"source": "made", "count": count, "seed": wanted.seed}
 

@@ -57,9 +57,12 @@ def locate(listing: Listing, files: MediaFiles, people: bool = False) -> tuple[l
     def person(one: Located) -> str:
         return one.row[PERSON] if people else ""
 
+    def shown(one: Located) -> str:
+        return place_in(files.source, one.path) if one.path else one.name
+
     _, copies = settle(
         (
-            f"{one.path or one.name}{one.part.name}@{person(one)}",
+            f"{shown(one)}{one.part.name}{'@' if person(one) else ''}{person(one)}",
             {name: one.row[name] for name in content},
             one.row.place,
         )
