@@ -102,7 +102,7 @@ class Scaling:
         wanted = (2, 1, *(1 if axis in axes else size for axis, size in enumerate(shape)))
         if (values := known_statistics(plain)).shape != wanted:
             raise DataError(f"its statistics are damaged: of shape {values.shape}, where {wanted} fits its arrays")
-        return cls(*values, axes)
+        return cls(values[0], values[1], axes)
 
     @property
     def plain(self) -> list[Any]:
