@@ -85,7 +85,9 @@ def per_corpus(command: str, arguments: Sequence[str]) -> int:
     module = importlib.import_module(f"datamodules.{FOLDERS[command][0]}.{corpus}")
     parser = Parser(prog=f"cli.py {command} {arguments[0]}", description=(module.__doc__ or "").split("\n")[0])
     cores = usable_cores()
-    parser.add_argument("--workers", type=int, default=cores, metavar="N", help="processes (default: all cores)")
+    parser.add_argument(
+        "--workers", type=int, default=cores, metavar="N", help="processes (default: the cores of this job)"
+    )
     if command == "prepare":
         parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="folder of the raw corpus")
         parser.add_argument("--out", type=Path, metavar="DIR", help=f"corpus folder (default: data/{corpus})")

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import cli
 from callbacks.layer_lr import DiscriminativeLR
 from callbacks.unfreezing import GradualUnfreezing
 from callbacks.warmup import Warmup
+from experiments.predict.card import _corpora
 from experiments.predict.export import export
 from experiments.reproduce.tables.table_options import check_settings
 from experiments.results.needs import request_hash
@@ -79,6 +82,17 @@ def test_everything_but_the_head_is_taken_where_classes_are_others(data, source)
     assert same(after, theirs, after.keys() - heads)
     assert same(after, before, heads)
     assert re.fullmatch(rf"from {re.escape(str(source))}: .* taken \(\d+ tensors\); .*new: .*\(2 -> 3 classes\)", told)
+
+
+@pytest.mark.parametrize(("synthetic", "stamp", "licences"), [(True, " (SYNTHETIC)", 1), (False, "", 2)])
+def test_what_a_run_began_with_says_whether_it_was_a_stand_in(data, source, synthetic, stamp, licences, monkeypatch):
+    made, found = build([*FIT, "--data.root", data["3low"]]), initial.open_source(source)
+    made.config["fit"].init_from = str(source)
+    begun = replace(found, described={**found.described, "corpus": "ravdess", "synthetic": synthetic})
+    monkeypatch.setattr(initial, "open_source", lambda _: begun)
+    corpus = initial.take(made.model, made.datamodule, made.config["fit"], None)[1]
+    assert corpus == f"ravdess{stamp}"
+    assert len(_corpora("clips", SimpleNamespace(result={"began_with": corpus}))) == licences
 
 
 def test_the_head_is_taken_where_classes_are_the_same_and_not_where_as_many_have_other_names(data, source):

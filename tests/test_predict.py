@@ -243,6 +243,50 @@ def test_the_help_of_predict_is_that_about_clips(capsys):
     assert "With --config, in place of --clips" in told
 
 
+def test_a_line_names_the_part_that_was_asked_about_and_the_legend_its_windows(run, raw, said, tmp_path, capsys):
+    clip, table = clip_of(raw, next(iter(said))), tmp_path / "asked.csv"
+    table.write_text(f"file,start,end,text\n{clip},0.25,3.5,\n{clip},0.25,,\n{clip},,,\n,,,Hello\n")
+    command = [
+        "predict",
+        "--ckpt_path",
+        str(run),
+        "--clips",
+        str(table),
+        "--out",
+        str(tmp_path / "a"),
+        "--workers",
+        "1",
+    ]
+    assert cli.main([*command, "--window", "60"]) == 0
+    told = capsys.readouterr().out
+    assert f"{clip} from 0.25 s to 3.5 s: " in told
+    assert f"{clip} from 0.25 s: " in told
+    assert f"{clip}: " in told
+    assert "Hello: no answer: no file; the model reads video, audio, no text" in told
+    assert "a file longer than 60 s is the mean over its windows of 60 s" in told
+
+
+def test_what_python_is_given_wrongly_is_said_in_a_line(run, model, raw):
+    assert repr(model).startswith("CFNSR of video, audio: neutral, ")
+    with pytest.raises(DataError, match="--window '2': give seconds, as a number"):
+        model(raw / "Actor_01", window="2")
+    with pytest.raises(DataError, match="a folder; give its files, as a list"):
+        model(raw / "Actor_01")
+    with pytest.raises(UsageError, match="--device gpu: no device of that name; give cpu or cuda"):
+        affectzoo.load(run, "gpu")
+
+
+def test_arrays_are_named_as_such_and_numbers_of_numpy_are_numbers(model):
+    wave = np.sin(np.arange(64000) / 20)
+    assert model(wave=wave, rate=np.int64(16000)).file == "wave"
+    frames = np.zeros((90, 48, 64, 3), np.uint8)
+    assert model(frames=frames, fps=np.float32(25), wave=wave, rate=np.float32(16000)).file == "frames and wave"
+    with pytest.raises(DataError, match=r"^frames: video: no landmark"):
+        model(frames=frames, fps=25)
+    with pytest.raises(DataError, match="rate: give the number"):
+        model(wave=wave, rate=float("inf"))
+
+
 def test_pictures_are_drawn_where_the_command_says(run, raw, said, tmp_path, capsys):
     clip, out = clip_of(raw, next(iter(said))), tmp_path / "answers"
     (tmp_path / "text.mp4").write_text("no film")

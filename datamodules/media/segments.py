@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 from datamodules.errors import DataError, MediaError
@@ -47,6 +48,9 @@ class Windows:
 
     def check(self) -> None:
         """Refuse windows of no length, or that leave something out."""
+        for name, given in (("window", self.seconds), ("hop", self.hop)):
+            if given is not None and not isinstance(given, Real):
+                raise DataError(f"--{name} {given!r}: give seconds, as a number")
         if self.seconds is None:
             if self.hop is not None:
                 raise DataError(f"--hop {self.hop}: of windows, which --window SECONDS asks for")

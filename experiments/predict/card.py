@@ -14,6 +14,7 @@ from experiments.predict.loaded.model import Model
 from experiments.results.cell import Cell, read_cell, read_result
 from experiments.results.needs import recorded_request
 from experiments.results.opened.checkpoint import Checkpoint
+from experiments.results.result_check import STAND_IN
 from experiments.scores.run_score import Scored, score_classes, score_values
 from experiments.settings.config import PROJECT
 
@@ -206,9 +207,9 @@ def _training(checkpoint: Checkpoint) -> str:
 
 
 def _corpora(corpus: str, checkpoint: Checkpoint) -> list[str]:
-    """Return the corpus, and that of the training whose weights this one began with."""
+    """Return the corpus, and that of the training whose weights this one began with, but for a stand-in."""
     begun = checkpoint.result.get("began_with")
-    return [corpus, begun] if begun and begun != corpus else [corpus]
+    return [corpus, begun] if begun and begun != corpus and not begun.endswith(STAND_IN) else [corpus]
 
 
 def _escaped(text: str) -> str:

@@ -44,7 +44,8 @@ def run(arguments: Sequence[str]) -> int:
         epilog=f"{class_paths.OPTION} PACKAGE: {class_paths.HELP}. With --config, in place of --clips, the clips of "
         "a run are scored.",
     )
-    parser.add_argument("--ckpt_path", type=Path, required=True, metavar="X", help="a checkpoint, or a run's folder")
+    parser.add_argument("--ckpt_path", type=Path, required=True, metavar="X", help="a checkpoint, a "
+                        "run's folder, or an exported folder")  # fmt: skip
     parser.add_argument("--clips", nargs="+", required=True, metavar="PATH", help="files, folders, patterns, or a CSV "
                         "with columns file, text, start, end and what else the model reads")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("answers"), metavar="DIR", help="folder of predictions.csv "
@@ -55,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (default: cpu)")
     workers = usable_cores()
     parser.add_argument("--workers", type=int, default=workers, metavar="N", help="processes that decode (default: "
-                        "all cores)")  # fmt: skip
+                        "the cores of this job)")  # fmt: skip
     parser.add_argument("--window", type=float, metavar="SECONDS", help="cut longer files into windows (default: "
                         "as long as what the model hears of a clip, of files three times as long)")  # fmt: skip
     parser.add_argument(
@@ -82,12 +83,12 @@ def run(arguments: Sequence[str]) -> int:
         check_tells_people_apart(model.reader, ALL)
         counted = _answered(model, rows, args, counts=True)
         rows = [one for row, answer in zip(rows, counted, strict=True) for one in _everybody(row, answer.people)]
-    answers = _answered(model, rows, args)
-    _write(args.out, model, rows, answers)
+    answers = _answered(model, rows, args, told=args.person != ALL)
+    _write(args.out, model, rows, answers, args.window)
     without = [answer.file for answer in answers if answer.problem]
     if without:
         print(f"{len(without)} of {len(answers)} clips have no answer: {first_names(without)}")
-    print("\n".join(legend(model)))
+    print("\n".join(legend(model, args.window)))
     print(f"answers: {args.out / 'predictions.csv'}, {args.out / 'predictions.json'}")
     if args.plots:
         print(f"pictures: {args.out / 'plots'}")
@@ -101,10 +102,13 @@ def _everybody(row: dict[str, Any], people: int) -> list[dict[str, Any]]:
     return [{**row, PERSON: str(number)} for number in range(1, people + 1)]
 
 
-def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool = False) -> list[Answer]:
+def _answered(
+    model: Model, rows: list[dict[str, Any]], args: Any, counts: bool = False, told: bool = True
+) -> list[Answer]:
     """Return the answers, those of an earlier run that was killed among them, of a long file by window.
 
-    Each is printed and drawn, but where people are only counted.
+    Each is printed and drawn, but where people are only counted. How many were there before is told where that is so:
+    not of those that the counting left.
     """
     clips = [windows_of(row, model.reader, args.window, args.hop) for row in rows]
     parts = [part for own in clips for part in own]
@@ -113,7 +117,7 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
         known = [of for own in zip(clips, pictures, strict=True) for of in _known(record, *own)]
         left = [part for part, answer in zip(parts, known, strict=True) if answer is None]
         unit = "clip" if len(parts) == len(rows) else "window"
-        if len(left) < len(parts):
+        if told and len(left) < len(parts):
             print(f"{len(parts) - len(left)} of {len(parts)} {unit}s were answered before")
         fresh = iter(model.of_parts(left, args.batch_size, args.workers))
         before, answers = iter(known), []
@@ -128,10 +132,19 @@ def _answered(model: Model, rows: list[dict[str, Any]], args: Any, counts: bool 
                     said.append(answer if len(own) == 1 else answer.lean())
                 answer = model.joined(row, own, said)
                 if not counts:
-                    bar.write(f"{answer}")
+                    bar.write(_line(row, answer))
                     _draw(answer, row, args)
                 answers.append(answer.lean())
         return answers
+
+
+def _line(row: Row, answer: Answer) -> str:
+    """Return an answer in one line, which names the part of the file that was asked about, if it was one."""
+    start, end = row.get("start"), row.get("end")
+    if start is None and end is None:
+        return str(answer)
+    part = f"from {start or 0:g} s" + (f" to {end:g} s" if end is not None else "")
+    return f"{answer.file} {part}{str(answer).removeprefix(answer.file)}"
 
 
 def drawing(out: Path, row: Row, folder: str = "plots", ending: str = "png") -> Path:
@@ -168,7 +181,7 @@ def _curve(answer: Answer) -> str:
     return table_text(columns, table)
 
 
-def _write(out: Path, model: Model, rows: list[dict[str, Any]], answers: list[Answer]) -> None:
+def _write(out: Path, model: Model, rows: list[dict[str, Any]], answers: list[Answer], window: float | None) -> None:
     """Write ``predictions.csv``, a row a clip, and ``predictions.json``, with what every number means."""
     gates = model.task.gate_names()
     values = [name for name, of in model.outputs.items() if of.get("kind") == "value"]
@@ -196,7 +209,7 @@ def _write(out: Path, model: Model, rows: list[dict[str, Any]], answers: list[An
     columns += ["face", "seconds", "missing", "problem", "synthetic"]
     write_atomic(out / "predictions.csv", table_text(columns, table))
     content = {
-        "legend": legend(model),
+        "legend": legend(model, window),
         "model": model.about,
         "outputs": model.outputs,
         "answers": [{**row, **answer.to_dict()} for row, answer in zip(rows, answers, strict=True)],

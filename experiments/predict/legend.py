@@ -3,11 +3,16 @@
 from typing import Any
 
 from experiments.predict.loaded.model import Model
-from experiments.predict.loaded.windows import usual_window
+from experiments.predict.loaded.windows import LONG, usual_window
 
 
-def legend(model: Model) -> list[str]:
-    """Return the lines that say what every output means, what the model was trained on, and how it was scored."""
+def legend(model: Model, window: float | None = None) -> list[str]:
+    """Return the lines that say what every output means, what the model was trained on, and how it was scored.
+
+    Args:
+        model: That was asked.
+        window: Seconds of the windows that longer files were cut into; by the recipe where not given.
+    """
     about, lines = model.about, []
     if model.classes:
         lines.append(f"label: the most probable of {', '.join(model.classes)}, with the model's own probability")
@@ -23,8 +28,10 @@ def legend(model: Model) -> list[str]:
     if hasattr(model.reader.shape, "step_kinds"):
         lines.append("an answer is the mean over the frames or windows of a clip; predictions.json has each of them")
     elif model.reader.media:
-        window = usual_window(model.reader)
-        lines.append(f"an answer about a long file is the mean over windows of {window:g} s; curves has each of them")
+        usual = usual_window(model.reader)
+        longer, cut = (LONG * usual, usual) if window is None else (window, window)
+        lines.append(f"the answer about a file longer than {longer:g} s is the mean over its windows of {cut:g} s; "
+                     "curves has each of them")  # fmt: skip
     if any(getattr(view, "face", "") == "landmarks" for view in model.reader.views.values()):
         lines.append("faces: as in training by files of landmarks, landmarks/NAME.csv beside a clip; one without "
                      "is asked without its face (docs/predict.md)")  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SCHEMA = 1
+STAND_IN = " (SYNTHETIC)"  # ends what a run began with, where that was trained on a stand-in
 
 # Field of result.json -> type; a tuple ending in None marks what some machines cannot measure.
 RESULT: dict[str, Any] = {

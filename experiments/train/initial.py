@@ -13,6 +13,7 @@ from experiments.results.checkpoints import read_checkpoint
 from experiments.results.needs import resolve_checkpoints, source_file
 from experiments.results.opened.checkpoint import CONFIG, Checkpoint, open_checkpoint
 from experiments.results.opened.strangers import check_weights
+from experiments.results.result_check import STAND_IN
 from experiments.settings import class_paths
 from lightning_modules.base import EmotionTask
 
@@ -47,8 +48,8 @@ def take(task: EmotionTask, data: EmotionDataModule, config: Any, checkpoint: st
         checkpoint: What it is to resume from besides.
 
     Returns:
-        What is to be said of it, a line or two, and the corpus of that training; empty and None where there is nothing
-        to begin with.
+        What is to be said of it, a line or two, and the corpus of that training, stamped where it was a stand-in; empty
+        and None where there is nothing to begin with.
 
     Raises:
         UsageError: That holds another model, or nothing that fits.
@@ -80,6 +81,7 @@ def take(task: EmotionTask, data: EmotionDataModule, config: Any, checkpoint: st
     if not task.initial.keys() & dict(task.named_parameters()).keys():
         raise UsageError(f"{option}: nothing in it fits this {name}: it holds {first_names(list(source.weights))}")
     corpus = str(source.described.get("corpus") or "a corpus that it does not name")
+    corpus += STAND_IN * bool(source.described.get("synthetic"))
     return f"from {path}: {_told(task, source)}{_shared(source.described, data)}", corpus
 
 

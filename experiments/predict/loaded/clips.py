@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from glob import glob
+from math import isfinite
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,8 @@ def entry_of(row: Row, name: str, reader: Reader) -> tuple[Entry, float]:
     if row.get("file") is not None:
         path, part = Path(row["file"]), Span(row.get("start"), row.get("end"))
         try:
+            if path.is_dir():
+                raise MediaError(path, "a folder; give its files, as a list")
             if not kind_of(path):
                 raise MediaError(path, "neither video, sound nor picture, by the ending of its name")
             media = media_of(path, Path(row.get("audio") or path), part, str, search=True)
@@ -142,6 +146,8 @@ def entry_of(row: Row, name: str, reader: Reader) -> tuple[Entry, float]:
                                            "of it by start and end")  # fmt: skip
         except MediaError as error:
             problem = error.reason
+    elif reader.media and len(reader.media) == len(reader.views):
+        problem = f"no file; the model reads {', '.join(reader.modalities)}, no text"
     text = row.get("text")
     names = ("prompt", *(view.text for view in reader.views.values() if hasattr(view, "text")))
     texts = dict.fromkeys(names, str(text)) if text is not None and not isinstance(text, float) else {}
@@ -186,7 +192,7 @@ def write_arrays(row: Row, path: Path) -> Path:
                                    and frames.shape[3] == 3 and len(frames)):  # fmt: skip
         raise DataError("frames: give an array uint8 (T, H, W, 3), RGB")
     for name, of in (("fps", frames), ("rate", wave)):
-        if of is not None and not (isinstance(row.get(name), int | float) and row[name] > 0):
+        if of is not None and not (isinstance(row.get(name), Real) and isfinite(row[name]) and row[name] > 0):
             raise DataError(f"{name}: give the number of {'frames' if name == 'fps' else 'samples'} a second")
     if wave is not None:
         wave = np.asarray(wave)
@@ -198,7 +204,7 @@ def write_arrays(row: Row, path: Path) -> Path:
         path = path.with_suffix(".wav")
     with av.open(str(path), "w") as file:
         if frames is not None:
-            video: Any = file.add_stream("ffv1", rate=Fraction(row["fps"]).limit_denominator(1001))
+            video: Any = file.add_stream("ffv1", rate=Fraction(float(row["fps"])).limit_denominator(1001))
             (video.height, video.width), video.pix_fmt = frames.shape[1:3], "bgr0"
         if wave is not None:
             sound: Any = file.add_stream("pcm_s16le", rate=int(row["rate"]), layout="mono")

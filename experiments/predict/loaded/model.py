@@ -29,6 +29,13 @@ from lightning_modules.nn.metrics import class_scores
 BATCH = 8
 
 
+def _device(name: str) -> torch.device:
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device {name}: no device of that name; give cpu or cuda") from None
+
+
 class Model:
     """A trained model that answers about raw files as it would have in its training (contract 7).
 
@@ -53,7 +60,7 @@ class Model:
         checkpoint = open_checkpoint(path)
         try:
             self.reader = reader_of(checkpoint.described)
-            self.device = torch.device(device)
+            self.device = _device(device)
             self.task = build_model(checkpoint, allowed).to(self.device)
             check_fit(self.task, self.reader.modalities, checkpoint.path)
         except DataError as error:
@@ -66,6 +73,12 @@ class Model:
         self.about = about(checkpoint)
         self.digest = checkpoint.digest
         self.temperature: float | None = self.about["calibration"].get("temperature")
+
+    def __repr__(self) -> str:
+        """Return what it is, what it reads and what it tells, in one line."""
+        told = ", ".join(self.classes or self.outputs)
+        stamp = " (SYNTHETIC)" * self.about["synthetic"]
+        return f"{type(self.task).__name__} of {', '.join(self.modalities)}: {told}{stamp}"
 
     @overload
     def __call__(
@@ -150,11 +163,13 @@ class Model:
         """
         with folder_for_arrays() as folder:
             clips = [in_file(row, Path(folder) / f"{place}.mkv") for place, row in enumerate(rows)]
+            names = [" and ".join(of for of in ("frames", "wave") if row.get(of) is not None) for row in rows]
             parts = [windows_of(row, self.reader, window, hop) for row in clips]
             found = self.of_parts([part for own in parts for part in own], batch_size, workers)
-            for row, own in zip(clips, parts, strict=True):
+            for name, row, own in zip(names, clips, parts, strict=True):
                 said = islice(found, len(own))
-                yield self.joined(row, own, [one if len(own) == 1 else one.lean() for one in said])
+                answer = self.joined(row, own, [one if len(own) == 1 else one.lean() for one in said])
+                yield replace(answer, file=name) if name else answer
 
     def joined(self, row: Row, parts: Sequence[Row], answers: Sequence[Answer]) -> Answer:
         """Return the answer about a clip that those about its windows make."""
