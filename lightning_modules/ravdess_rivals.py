@@ -67,7 +67,7 @@ class VideoOnly(OneModality):
         encoders: dict[str, nn.Module] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, input_shapes, video=video, encoders=encoders, **kwargs)
+        super().__init__(num_classes, input_shapes, video=video, audio=None, encoders=encoders, **kwargs)
         self.head = nn.Linear(self.vector_sizes[0], num_classes)
 
     def forward(self, batch: Batch) -> dict[str, Any]:
@@ -109,7 +109,8 @@ class AudioOnly(OneModality):
         encoders: dict[str, nn.Module] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, input_shapes, audio=audio, encoders=encoders, **kwargs)
+        # A network of video that settings of another model name would be built, and draw from the seed, for nothing.
+        super().__init__(num_classes, input_shapes, video=None, audio=audio, encoders=encoders, **kwargs)
         self.head_dropout = nn.Dropout(head_dropout)
         self.head = nn.Linear(self.vector_sizes[0], num_classes)
 
