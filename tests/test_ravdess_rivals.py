@@ -1,8 +1,11 @@
+import contextlib
 from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 
+import cli
 from lightning_modules.cfnsr import CFNSR
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.backbones import MFCCNet, ResNeXt3D
@@ -37,6 +40,16 @@ def test_parameters_are_the_papers():
     assert list(stages) == ["video_stem", "video_layer1", "video_layer2", "video_layer3", "video_layer4", "head"]
     assert stages["head"] == 16_392
     assert [sum(p.numel() for p in group) for group in audio.stage_parameters().values()] == [20_704, 13_320]
+
+
+@pytest.mark.parametrize(("kind", "other"), [("VideoOnly", "audio"), ("AudioOnly", "video")])
+def test_a_network_that_is_not_read_is_not_built_from_settings_of_another_row(kind, other, capsys):
+    row = ["--config", "experiments/ravdess_features.yaml", "--model.audio", "MFCCNet", "--model.class_path", kind]
+    with contextlib.suppress(SystemExit):
+        cli.main(["fit", *row, "--print_config"])
+    settings = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]
+    assert other not in settings  # it would draw from the seed: other initial weights for what is read
+    assert {"video", "audio"} - {other} <= settings.keys()
 
 
 @pytest.mark.parametrize(("kind", "modality"), [(VideoOnly, "video"), (AudioOnly, "audio")])
