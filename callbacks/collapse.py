@@ -17,10 +17,11 @@ class CollapseGuard(Callback):
 
     Args:
         patience: Epochs in a row of one and the same class over all validation clips before the run stops.
+        fewest: Labelled validation clips of which that is said; of fewer a sound network may call all alike.
     """
 
-    def __init__(self, patience: int = 10) -> None:
-        self.patience = patience
+    def __init__(self, patience: int = 10, fewest: int = 20) -> None:
+        self.patience, self.fewest = patience, fewest
         self._previous: tuple[Tensor, list[str]] | None = None
         self._collapsed = 0
 
@@ -61,12 +62,11 @@ class CollapseGuard(Callback):
         assert isinstance(pl_module, EmotionTask)
         self._check(trainer)
         table = pl_module.predictions
-        if not pl_module.class_names:
+        labels = table.labels[table.labels >= 0]
+        if not pl_module.class_names or len(labels) < self.fewest:
             return
         classes = torch.unique(table.scores.argmax(1))
-        self._collapsed = (
-            self._collapsed + 1 if len(classes) == 1 and len(torch.unique(table.labels[table.labels >= 0])) > 1 else 0
-        )
+        self._collapsed = self._collapsed + 1 if len(classes) == 1 and len(torch.unique(labels)) > 1 else 0
         if self._collapsed >= self.patience:
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
             raise TrainingCollapsed(

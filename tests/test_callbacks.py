@@ -259,7 +259,8 @@ def test_one_class_for_every_clip_stops_after_patience(tmp_path):
             return {**output, "logits": output["logits"] * 0 + torch.tensor([0.0, 9.0, 0.0])}
 
     with pytest.raises(TrainingCollapsed, match=r"'mid' was predicted for all 8 validation clips .* 2 epochs in a row"):
-        fit(tmp_path, Constant(), callbacks=[CollapseGuard(patience=2)])
+        fit(tmp_path, Constant(), callbacks=[CollapseGuard(patience=2, fewest=8)])
+    fit(tmp_path / "few", Constant(), callbacks=[CollapseGuard(patience=2)])  # 8 clips say too little
 
 
 def run_ddp(folder):
