@@ -110,6 +110,9 @@ def test_an_answer_about_a_clip_is_what_the_test_said_of_it(clips, tmp_path, mon
     answer = affectzoo.load(run / "checkpoints" / "last.ckpt")(raw)
     expected = {name: float(said[f"p_{name}"]) for name in answer.probabilities}
     assert answer.probabilities == pytest.approx(expected, abs=1e-5)
+    out = tmp_path / "out"
+    assert cli.main(["export", "--ckpt_path", str(run / "checkpoints" / "last.ckpt"), "--out", str(out)]) == 0
+    assert affectzoo.load(out)(raw).probabilities == answer.probabilities
 
 
 def fit_and_test(monkeypatch, clips, run, root, *options):
