@@ -157,7 +157,8 @@ def test_a_run_carries_on_without_beginning_again_and_refuses_another_source(
     assert (run / "predictions-selected.csv").read_text() == scores
 
     export(run, tmp_path / "tuned")
-    assert "weights of a training on clips (SYNTHETIC), which is fine-tuning" in (tmp_path / "tuned" / "README.md").read_text()
+    tuned = (tmp_path / "tuned" / "README.md").read_text()
+    assert "weights of a training on clips (SYNTHETIC), which is fine-tuning" in tuned
     assert "which is fine-tuning" not in (mine / "README.md").read_text()
 
     (run / "result.json").unlink()
