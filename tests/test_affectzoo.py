@@ -17,7 +17,9 @@ from conftest import stand_in
 import affectzoo
 import cli
 from datamodules.base import EmotionDataModule
+from datamodules.shapes.divided import DividedDataModule
 from experiments.errors import UsageError
+from experiments.train.pairing import subclasses
 from lightning_modules.cfnsr import CFNSR
 from lightning_modules.nn.backbones import MFCCNet
 
@@ -149,6 +151,7 @@ def test_lists_mappings_and_arrays_are_answered_alike(here):
         kinds += kind.__subclasses__()
     named = {kind for kind in kinds if kind.__name__ == "ClipsDataModule"}
     assert len(named) == 1  # else the option --data ClipsDataModule could mean any of them
+    assert not [kind for kind in subclasses(DividedDataModule) if kind.__module__ == "datamodules.asked"]
 
 
 @pytest.mark.slow

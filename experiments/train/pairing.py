@@ -80,5 +80,6 @@ def _ways(model: type[EmotionTask], modality: str, kind: str, data: EmotionDataM
 
 
 def subclasses(base: Any) -> list[type[DividedDataModule]]:
-    """Return all subclasses of a class that have been imported."""
-    return [one for cls in base.__subclasses__() for one in (cls, *subclasses(cls))]
+    """Return all subclasses of a class that have been imported, less those that settings cannot name."""
+    found = [one for cls in base.__subclasses__() for one in (cls, *subclasses(cls))]
+    return [one for one in found if not one.__name__.startswith("_")]
