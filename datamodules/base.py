@@ -176,8 +176,8 @@ class EmotionDataModule(EncoderItems, Folds, OutputsOfData, LightningDataModule)
         """
         return {}
 
-    def scale_as(self, trained: "EmotionDataModule") -> None:
-        """Standardise features by what another training fitted to its own, where that is done; to be called first."""
+    def scale_as(self, state_dict: dict[str, Any]) -> None:
+        """Standardise features by what the training of a checkpoint fitted, where that is done."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the description of its input for a checkpoint, as plain values (contract 7)."""
@@ -197,7 +197,7 @@ class EmotionDataModule(EncoderItems, Folds, OutputsOfData, LightningDataModule)
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuse a checkpoint whose indices mean something else.
+        """Refuse a checkpoint whose indices mean something else; standardise as its training did.
 
         Raises:
             DataError: If its classes, other outputs or vocabularies are not those of this data, or its speakers were
@@ -218,6 +218,7 @@ class EmotionDataModule(EncoderItems, Folds, OutputsOfData, LightningDataModule)
                     f"--ckpt_path: the checkpoint was trained with other {name.replace('_', ' ')} ({stored}) than "
                     f"--data has ({own}); evaluate it on the data and label map of its run"
                 )
+        self.scale_as(state_dict)
 
     @property
     def selections(self) -> list[str]:

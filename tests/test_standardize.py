@@ -66,7 +66,7 @@ def test_what_was_fitted_is_kept_and_read_by_another(path):
     assert torch.equal(ours["audio"], theirs["audio"])
     assert torch.equal(ours["spec"], theirs["spec"])
     other = ClipsDataModule(path, standardize="all", fold=1, **READS)
-    other.scale_as(data)
+    other.scale_as(data.state_dict())
     assert other.fitted == data.fitted
     assert "statistics" not in ClipsDataModule(path, **READS).state_dict()["reading"]["options"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import EmotionDataModule, Normalize
+from datamodules.base import Normalize
 from datamodules.batches import Batch, ClipDataset, Split
 from datamodules.errors import DataError
 from datamodules.shapes.kinds.kind import Kind
@@ -135,20 +135,12 @@ class ClipArraysDataModule(StoredDataModule):
             raise DataError(f"{BY_TRAINING}: no training clip has {name}; leave it out")
         return Scaling.of_clips(np.array(train), kind.read_one, kind.step_axes)
 
-    def scale_as(self, trained: EmotionDataModule) -> None:
-        """Standardise by the statistics of another corpus' training clips, where it does."""
-        if isinstance(trained, ClipArraysDataModule):
-            self._scale_by(trained.fitted)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuse a checkpoint of other classes; standardise as its training did, whatever was asked for here."""
-        super().load_state_dict(state_dict)
+    def scale_as(self, state_dict: dict[str, Any]) -> None:
+        """Standardise as the training of a checkpoint did, whatever was asked for here."""
         reading: dict[str, Any] = state_dict.get("reading") or {}
-        if reading.get("data") == "ClipsDataModule" and not self.transductive:
-            self._scale_by(reading["options"].get("statistics") or {})
-
-    def _scale_by(self, statistics: dict[str, list[Any]]) -> None:
-        self.statistics, self.standardize, self.standardize_all = statistics, [], False
+        if reading.get("data") != "ClipsDataModule" or self.transductive:
+            return
+        self.statistics, self.standardize, self.standardize_all = reading["options"].get("statistics") or {}, [], False
         for name, kind in self.__dict__.get("kinds", {}).items():  # of those that are known already
             kind.scaling = self._scaling(name, kind)
 

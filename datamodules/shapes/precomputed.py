@@ -162,14 +162,17 @@ class PrecomputedTensorDataModule(EmotionDataModule):
         """Mean and deviation by modality of what is standardised, as plain values; to be asked for after the tables."""
         return {name: [of.tolist() for of in found] for name, found in self.statistics.items()}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuse a checkpoint of other classes, standardise as its training did, warn of features made otherwise."""
-        super().load_state_dict(state_dict)
+    def scale_as(self, state_dict: dict[str, Any]) -> None:
+        """Standardise as the training of a checkpoint did, whatever was asked for here."""
         own, reading = self.reading, state_dict.get("reading") or {}
         kept = reading["options"].get("statistics") if own and reading.get("data") == own["data"] else None
         if kept is not None and kept != self.fitted:
             self._kept, self.statistics = kept, {}
             self.__dict__.pop("tables")  # to be read anew
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a checkpoint of other classes; warn of one that was trained on features made in another way."""
+        super().load_state_dict(state_dict)
         for modality, of in (state_dict.get("provenance") or {}).items():
             own = self.provenance.get(modality, of)
             if differing := [name for name in of if own.get(name, of[name]) != of[name]]:

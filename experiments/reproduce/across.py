@@ -121,7 +121,6 @@ def evaluate_across(evaluation: CrossEvaluation) -> None:
     torch.set_num_threads(1)
     own, other = build(evaluation.command), build(evaluation.other)
     data, trained = other.datamodule, own.datamodule
-    data.scale_as(trained)
     if trained.input_shapes != data.input_shapes:
         raise DataError(
             f"clips of {evaluation.corpora[0]} are {trained.input_shapes}, of {evaluation.corpora[1]} "
@@ -130,7 +129,9 @@ def evaluate_across(evaluation: CrossEvaluation) -> None:
     checkpoint, remedy = checkpoint_of(evaluation.directory, evaluation.selection)
     # Nobody of that corpus has trained the model: all of its clips are scored.
     data.rows = {**data.rows, "test": np.sort(np.concatenate(list(data.rows.values())))}
-    own.model.load_state_dict(read_checkpoint(checkpoint, remedy=remedy)["state_dict"])
+    content = read_checkpoint(checkpoint, remedy=remedy)
+    own.model.load_state_dict(content["state_dict"])
+    data.scale_as(content[type(trained).__qualname__])
     own.model.describe_input(data.input_facts)
     use_frozen_encoders(own.model, data, checkpoint)
     trainer = one_trainer(own.config.fit.trainer, evaluation.folder, [])

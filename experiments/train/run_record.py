@@ -52,8 +52,7 @@ def record_result(
         task: The model.
         data: What it was trained and tested on.
         selections: Epoch and metrics by checkpoint.
-        **about: What the command line knows: experiment, seed, request_hash, calibration,
-            began_with.
+        **about: What the command line knows: experiment, seed, request_hash, calibration, began_with.
     """
     folder = Path(trainer.default_root_dir)
     profile = next((c.result for c in trainer.callbacks if isinstance(c, ModelProfile)), {})
