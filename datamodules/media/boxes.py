@@ -18,6 +18,7 @@ from datamodules.shapes.grids.window_rules import FPS
 
 Part = Literal["face", "body", "joints"]
 PARTS: tuple[Part, ...] = ("face", "body", "joints")
+NEAR = 6  # folders above a raw file in which a table of boxes is looked for
 JOINTS = 17  # COCO: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before right
 SIDES = ("left", "top", "right", "bottom")
 COLUMNS = {
@@ -84,6 +85,19 @@ class _Moment(bytes):
         return " ".join(f"{value:g}" for value in np.frombuffer(self))
 
 
+def rows_beside(path: Path, table: Path) -> np.ndarray | None:
+    """Return the rows about a raw file of the table of that name in its folder or in one above; None without any."""
+    tables = (folder / table for folder in path.absolute().parents[:NEAR])
+    found = next((one for one in tables if one.is_file()), None)
+    return _all_rows(found).get(path.stem) if found else None
+
+
+@lru_cache(maxsize=4)
+def _all_rows(table: Path) -> dict[str, np.ndarray]:
+    """Return the rows of a table by the last name of their video, of several of that name the last."""
+    return {name.rpartition("/")[2]: rows for name, rows in read_boxes(table, "boxes.csv")[0].items()}
+
+
 def _numbers(row: Row) -> np.ndarray:
     """Return time, face, body and joints of a row, NaN where it has none."""
     try:
@@ -128,6 +142,16 @@ def grown(box: np.ndarray, margin: tuple[int, int], size: tuple[int, int]) -> tu
     wider = np.clip(np.round(box + np.array([-1, -1, 1, 1]) * np.tile(margin, 2)), 0, np.tile(size, 2))
     left, top, right, bottom = wider.astype(int).tolist()
     return (left, top, right, bottom) if right - left >= LEAST and bottom - top >= LEAST else None
+
+
+def relative(joints: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray | None:
+    """Return joints relative to a box, float32 ``(17, 3)``, zeros for those not found; None where none is."""
+    left, top, right, bottom = box
+    there = ~np.isnan(joints).any(1)
+    x, y, score = joints[there].T
+    placed = np.zeros((JOINTS, 3), np.float32)
+    placed[there] = np.stack([(x - left) / (right - left), (y - top) / (bottom - top), score], axis=1)
+    return placed if placed.any() else None
 
 
 @lru_cache(maxsize=1)

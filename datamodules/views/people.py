@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -25,6 +24,8 @@ from datamodules.media.boxes import (
     grown,
     load_detector,
     read_boxes,
+    relative,
+    rows_beside,
 )
 from datamodules.media.face_networks import PACKAGE
 from datamodules.media.faces import detect_boxes
@@ -39,7 +40,6 @@ from datamodules.store.reader import Store
 from datamodules.views.base import Maker, MediaView, View, ViewArrays, Want
 
 TABLE, BUILT_IN = "csv", "built-in"  # where boxes come from, as settings have it
-NEAR = 6  # folders above a raw file in which a table of boxes is looked for
 SELDOM = 0.05  # share of the steps below which a part is more likely misread than unseen
 
 
@@ -191,10 +191,7 @@ class People(MediaView):
         path = entry.media.get("video", Media()).path
         if not self.boxes or path is None or name in entry.extra:
             return entry
-        tables = (folder / self.boxes for folder in path.absolute().parents[:NEAR])
-        table = next((table for table in tables if table.is_file()), None)
-        rows = _all_rows(table).get(path.stem) if table else None
-        if rows is None:
+        if (rows := rows_beside(path, self.boxes)) is None:
             return entry
         if start := entry.media["video"].start:  # its times count from the beginning of the file
             rows = rows - np.eye(1, rows.shape[1]) * start
@@ -216,12 +213,6 @@ class People(MediaView):
     def start(self, name: str, entry: Entry) -> Maker:
         """Return a maker that cuts the parts out of one step after the other."""
         return _Person(for_entry(self, entry), entry, entry.extra.get(name))
-
-
-@lru_cache(maxsize=4)
-def _all_rows(table: Path) -> dict[str, np.ndarray]:
-    """Return the rows of a table by the last name of their video, of several of that name the last."""
-    return {name.rpartition("/")[2]: rows for name, rows in read_boxes(table, "boxes.csv")[0].items()}
 
 
 def _called(entry: Entry) -> str:
@@ -263,7 +254,7 @@ class _Person(Maker):
                 square = level(to_rgb(frame), self.face, self.face.side + 2 * view.face_margin)
                 steps.append(letter_box(square, view.face_size))
             elif part == "joints":
-                steps.append(_relative(found["joints"], box))
+                steps.append(relative(found["joints"], box))
             else:
                 left, top, right, bottom = box
                 shown = to_rgb(frame, box) if picture is None else picture[top:bottom, left:right]
@@ -303,16 +294,6 @@ class _Person(Maker):
         if self.view.searches:
             arrays["face_confidence"] = np.array(self.certain, np.float32) * arrays["face_seen"]
         return ViewArrays(arrays, person=self.followed.among if self.followed else None)
-
-
-def _relative(joints: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray | None:
-    """Return joints relative to a box, float32 ``(17, 3)``, zeros for those not found; None where none is."""
-    left, top, right, bottom = box
-    there = ~np.isnan(joints).any(1)
-    x, y, score = joints[there].T
-    relative = np.zeros((JOINTS, 3), np.float32)
-    relative[there] = np.stack([(x - left) / (right - left), (y - top) / (bottom - top), score], axis=1)
-    return relative if relative.any() else None
 
 
 def _face_alone(piece: Entry, frame: VideoFrame) -> Found:
