@@ -13,11 +13,7 @@ It imports torch only for what needs it.
 
 import hashlib
 import io
-import json
 import math
-import os
-import struct
-import time
 import warnings
 import zipfile
 from collections.abc import Collection
@@ -28,23 +24,12 @@ import numpy as np
 
 from atomic_files import replacing, write_atomic
 from error_texts import first_line, first_names
+from tensor_archives import TensorFileError, check_archive, fits, need
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_RATIO = 100  # of what an archive unpacks to its own size; features that are mostly zeros stay below 50
-SMALL_ENOUGH = 1 << 26  # bytes: whatever the ratio, 64 MB harm nobody
-_BLOCK = 1 << 20
 _BEFORE_ZIP = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before version 1.6
-_END = struct.Struct("<4s4H2LH")  # of a zip archive without a comment, as numpy and torch write it
-_TICK = 2_000_000_000  # nanoseconds: a file younger than that may change without another time stamp
-_checked: dict[str, tuple[int, int, int]] = {}
-
-
-class TensorFileError(ValueError):
-    """A file of tensors that cannot be used: one line that names it."""
-
-    exit_code = 2
 
 
 def read_torch(path: Path, *, check: bool = True, old: bool = False) -> Any:
@@ -63,7 +48,7 @@ def read_torch(path: Path, *, check: bool = True, old: bool = False) -> Any:
     """
     import torch
 
-    _need(path)
+    need(path)
     mapped = _is_archive(path)
     if not mapped:
         if not (old and _is_old(path)):
@@ -108,7 +93,7 @@ def read_safetensors(path: Path) -> "dict[str, Tensor]":
     """
     from safetensors.torch import load_file
 
-    _need(path)
+    need(path)
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except Exception as error:  # the library's own kinds, and the system's
@@ -174,12 +159,12 @@ def read_npy(path: Path) -> np.ndarray:
     Raises:
         TensorFileError: If it is not there, of another size, or holds objects.
     """
-    _need(path)
+    need(path)
     try:
         mapped = np.lib.format.open_memmap(path, mode="r")  # header and size alone
         if mapped.offset + mapped.nbytes != (size := path.stat().st_size):
             raise ValueError(f"{size:,} bytes where the header tells {mapped.offset + mapped.nbytes:,}")
-        _fits(mapped.nbytes)
+        fits(mapped.nbytes)
         return np.array(mapped)
     except Exception as error:  # numpy raises a dozen kinds for a damaged header
         raise TensorFileError(f"{path} is not a plain .npy file, or damaged ({first_line(error, 120)})") from error
@@ -191,7 +176,7 @@ def read_flat(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     Raises:
         TensorFileError: If it is not there, or of another size.
     """
-    _need(path)
+    need(path)
     if path.stat().st_size != 4 * math.prod(shape):
         raise TensorFileError(f"{path} is not {'x'.join(map(str, shape))} values; make it anew")
     return np.memmap(path, np.float32, "r", shape=shape) if math.prod(shape) else np.zeros(shape, np.float32)
@@ -213,87 +198,6 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.n
         raise
     except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds
         raise TensorFileError(f"{path} is not a plain .npz file, or damaged ({first_line(error, 120)})") from error
-
-
-def check_archive(path: Path, *, packed: bool = True) -> None:
-    """Compare every member of a zip archive with its CRC-32, holding one block of it at a time.
-
-    Args:
-        path: The archive.
-        packed: Whether members may be compressed; torch maps the bytes as they lie there.
-
-    Raises:
-        TensorFileError: If it is not there, a bit of it is not as it was written, or it unpacks to more than
-            `MOST_RATIO` times its size, or than the machine's memory.
-    """
-    _need(path)
-    stat, name = path.stat(), str(path.absolute())
-    state = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-    if _checked.get(name) == state:
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            _check_directory(path, archive)
-            whole = sum(member.file_size for member in members)
-            if whole > max(MOST_RATIO * stat.st_size, SMALL_ENOUGH):
-                raise TensorFileError(
-                    f"{path}: {stat.st_size:,} bytes that unpack to {whole:,}; no features are that empty, and what "
-                    "is may be saved without compression (np.savez)"
-                )
-            if packed:
-                _fits(max((member.file_size for member in members), default=0))
-            for member in members:
-                if not packed and (member.compress_type or member.compress_size != member.file_size):
-                    raise ValueError(f"{member.filename} is compressed")
-                _check_member(archive, member)
-    except TensorFileError:
-        raise
-    except Exception as error:  # zipfile and zlib raise a dozen kinds
-        kind = "not a plain .npz file" if packed else "no plain tensor file"
-        raise TensorFileError(f"{path} is {kind}, or damaged ({first_line(error, 120)})") from error
-    if time.time_ns() - stat.st_mtime_ns > _TICK:
-        _checked[name] = state
-
-
-def archive_digest(path: Path) -> str:
-    """Return 32 hexadecimal digits over names, sizes and CRC-32 of an archive's members; empty where it is none.
-
-    Its last bytes alone are read, and a change anywhere shows: 45 MB need not be read at every start.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            content = [(part.filename, part.file_size, part.CRC) for part in archive.infolist()]
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
-        return ""
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-
-
-def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuse a list of members that is shorter than the archive says: `zipfile` does not look."""
-    with path.open("rb") as file:
-        file.seek(-_END.size, os.SEEK_END)
-        signature, *_, count, _size, _offset, _comment = _END.unpack(file.read())
-    members = archive.infolist()
-    if signature != b"PK\x05\x06" or count not in (len(members), 0xFFFF) or any(member.comment for member in members):
-        raise ValueError("its list of members is not as it was written")
-
-
-def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Read a member to its end, where `zipfile` compares the CRC."""
-    if not member.CRC and member.file_size:
-        raise ValueError(f"{member.filename} was saved without a checksum: torch.serialization.set_crc32_options(True)")
-    count = 0
-    with archive.open(member) as file:
-        while block := file.read(_BLOCK):
-            count += len(block)
-    if count != member.file_size:
-        raise ValueError(f"{member.filename} has {count:,} bytes of {member.file_size:,}")
-
-
-def _need(path: Path) -> None:
-    if not path.is_file():
-        raise TensorFileError(f"{path}: there is no such file")
 
 
 def _is_archive(path: Path) -> bool:
@@ -318,9 +222,3 @@ def _no_archive(path: Path) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return f"SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def _fits(size: int) -> None:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if size > memory:
-        raise ValueError(f"an array of {size / 1e9:,.0f} GB, and this machine has {memory / 1e9:,.0f} GB of memory")

@@ -26,7 +26,7 @@ from experiments.predict.card import _licence_of
 from experiments.predict.export import _whole, export
 from lightning_modules.nn.sentence_encoder import SentenceEncoder
 from lightning_modules.text_head import TextHead
-from tensor_files import archive_digest
+from tensor_archives import archive_digest
 
 
 @pytest.fixture(scope="module")

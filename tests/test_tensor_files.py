@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import tensor_files
-from tensor_files import TensorFileError, read_feature, read_npz, read_safetensors, read_tensor, read_torch
+import tensor_archives
+from tensor_archives import TensorFileError
+from tensor_files import read_feature, read_npz, read_safetensors, read_tensor, read_torch
 
 
 def refused(read, path):
@@ -94,10 +95,10 @@ def test_a_list_of_members_cut_short_is_not_taken_for_a_smaller_archive(tmp_path
 def test_a_file_is_checked_once_and_again_when_it_changed(tmp_path, monkeypatch):
     path = tmp_path / "clip.pt"
     torch.save(torch.zeros(1000), path)
-    monkeypatch.setattr(tensor_files, "_TICK", 0)
+    monkeypatch.setattr(tensor_archives, "_TICK", 0)
     read_tensor(path)
     opened = []
-    monkeypatch.setattr(tensor_files, "_check_member", lambda archive, member: opened.append(member.filename))
+    monkeypatch.setattr(tensor_archives, "_check_member", lambda archive, member: opened.append(member.filename))
     read_tensor(path)
     assert opened == []
     torch.save(torch.zeros(2000), path)

@@ -17,7 +17,7 @@ from datamodules.reading.mmsa import read_mmsa
 from datamodules.reading.provenance import NAME, read_provenance
 from datamodules.reading.tables import Table
 from error_texts import first_names
-from tensor_files import TensorFileError
+from tensor_archives import TensorFileError
 
 FEATURES = "features"  # what a row has of a clip: by modality an array, or its file, or FILE.npz:ARRAY
 TABLES, PICKLES = (".csv", ".tsv"), (".pkl", ".pickle")

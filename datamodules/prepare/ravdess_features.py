@@ -24,7 +24,8 @@ from datamodules.reading.recordings import Recording, repeated
 from datamodules.reading.stand_in import is_stand_in
 from datamodules.reading.tables import Table
 from datamodules.store.reader import ANEW, read_manifest
-from tensor_files import TensorFileError, read_npz
+from tensor_archives import TensorFileError
+from tensor_files import read_npz
 
 CORPUS = "ravdess_features"
 FILES = ("au_mfcc.npz", "mfcc_44k.npz")

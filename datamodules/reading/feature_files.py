@@ -12,7 +12,7 @@ import tensor_files
 from datamodules.errors import DataError
 from datamodules.reading.feature_csv import CONFIDENCE, choose_columns, read_clip_table
 from error_texts import first_names
-from tensor_files import TensorFileError
+from tensor_archives import TensorFileError
 
 ARRAYS = (".pt", ".npy")
 

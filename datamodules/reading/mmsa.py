@@ -20,7 +20,7 @@ from datamodules.errors import DataError
 from datamodules.reading.feature_index import ClipIndex
 from datamodules.reading.plain_pickle import read_pickle
 from error_texts import first_names
-from tensor_files import TensorFileError
+from tensor_archives import TensorFileError
 
 SUFFIXES = (".pkl", ".pickle", ".pt", ".pth")
 MODALITIES = ("text", "audio", "vision")

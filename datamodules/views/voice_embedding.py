@@ -21,7 +21,8 @@ from datamodules.media.mfcc import mel_filters
 from datamodules.media.sound import refuse_silence
 from datamodules.reading.files import sha256_file
 from datamodules.views.base import View, Want, WholeClip
-from tensor_files import TensorFileError, read_torch
+from tensor_archives import TensorFileError
+from tensor_files import read_torch
 
 RATE, HOP, FFT, MELS, SIZE = 16_000, 160, 400, 40, 256
 WINDOW, STEP, COVERED = 160, 77, 0.75  # frames of a part, between two, and what there must be of the last one

@@ -11,7 +11,8 @@ from torch import Tensor
 from experiments.errors import UsageError
 from experiments.results.needs import recorded_request
 from experiments.settings import class_paths
-from tensor_files import TensorFileError, read_torch
+from tensor_archives import TensorFileError
+from tensor_files import read_torch
 
 CALIBRATION = "calibration.json"  # beside the checkpoint that it is of
 DAMAGED = "; delete the folder to start again"

@@ -12,7 +12,7 @@ from datamodules.reading.plain_json import read_object
 from experiments.settings.class_paths import shorten_class_paths
 from experiments.settings.config import Config
 from experiments.settings.redaction import drop
-from tensor_files import archive_digest
+from tensor_archives import archive_digest
 
 SELECTED = ("best.ckpt", "last.ckpt")  # of a run's checkpoints, that which is taken first
 EXPORTED = "config.json"  # of an exported folder; it holds the digests of the others

@@ -11,7 +11,7 @@ from experiments.results.checkpoints import CALIBRATION
 from lightning_modules.base import EmotionTask
 from lightning_modules.nn.calibration import calibration_error, fit_temperature, unsure_below
 from lightning_modules.nn.metrics import class_labels, class_scores
-from tensor_files import archive_digest
+from tensor_archives import archive_digest
 
 LEAST = 20  # clips
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from error_texts import first_line, first_names
 from lightning_modules.errors import TaskError
-from tensor_files import TensorFileError, read_safetensors, read_torch
+from tensor_archives import TensorFileError
+from tensor_files import read_safetensors, read_torch
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:

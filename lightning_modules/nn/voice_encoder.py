@@ -20,7 +20,8 @@ from lightning_modules.nn.encoders import fill
 from lightning_modules.nn.pretrained_encoder import Freeze, PretrainedEncoder
 from lightning_modules.nn.state_pooling import StatePooling
 from lightning_modules.nn.wave_states import resampled, sounding
-from tensor_files import TensorFileError, read_torch
+from tensor_archives import TensorFileError
+from tensor_files import read_torch
 
 RATE, HOP, MELS = 16_000, 160, 40
 WINDOW, STEP = 160, 77  # frames of a part of a wave, 1.6 s, and between the beginnings of two, 1.3 a second

@@ -14,7 +14,7 @@ from datamodules.entries import Box, Entry
 from datamodules.errors import DataError
 from datamodules.reading.files import PICTURES
 from datamodules.reading.tables import Table
-from tensor_files import TensorFileError
+from tensor_archives import TensorFileError
 
 EXPRESSIONS = dict(zip("01234567", CATEGORIES, strict=True))
 COLUMNS = (

@@ -24,6 +24,7 @@ from datamodules.reading.stand_in import STAND_IN
 from datamodules.store.reader import read_own_table
 from datamodules.store.writer import write_table
 from error_texts import first_names
+from tensor_archives import TensorFileError, archive_digest
 
 if TYPE_CHECKING:  # the sink imports this, and the light commands the sink
     from torch import Tensor
@@ -44,7 +45,7 @@ def read_tensor(path: Path, *, check: bool = True) -> "Tensor":
         raise DataError(f"{path} is missing")
     try:
         return tensor_files.read_tensor(path, check=check)
-    except tensor_files.TensorFileError as error:
+    except TensorFileError as error:
         raise DataError(str(error)) from None
 
 
@@ -64,7 +65,7 @@ def text_digests(root: Path) -> dict[str, str]:
 def tensor_digests(root: Path) -> dict[str, str]:
     """Return the digest of every tensor there is, by path below the root, sorted."""
     paths = sorted(path for name in SETS for path in (root / name).glob("*/[!.]*.pt"))
-    return {path.relative_to(root).as_posix(): tensor_files.archive_digest(path) for path in paths}
+    return {path.relative_to(root).as_posix(): archive_digest(path) for path in paths}
 
 
 def fingerprint_of(texts: dict[str, str], tensors: dict[str, str], *, synthetic: bool) -> str:
@@ -212,7 +213,7 @@ class TensorFolder:
         if not self.index:
             return read_header(path)
         digest, header = self.index.get(path.relative_to(self.root).as_posix(), ("", None))
-        if header and tensor_files.archive_digest(path) == digest:
+        if header and archive_digest(path) == digest:
             return header
         what = "is not what was prepared" if header else "is not in prepared/index.csv"
         raise DataError(f"{path} {what}: run `cli.py prepare vgaf` again" if path.exists() else f"{path} is missing")

@@ -23,7 +23,8 @@ from experiments.results.opened.strangers import (
     check_plain,
     own_file,
 )
-from tensor_files import TensorFileError, archive_digest, read_safetensors
+from tensor_archives import TensorFileError, archive_digest
+from tensor_files import read_safetensors
 
 CONFIG, PREPROCESSING, WEIGHTS = EXPORTED, "preprocessing.json", "model.safetensors"  # of an exported folder
 _ANEW = "export it again"

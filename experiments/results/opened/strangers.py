@@ -17,7 +17,7 @@ from datamodules.reading.names import UNSHOWN
 from datamodules.reading.plain_json import read_object
 from experiments.errors import UsageError
 from experiments.results.checkpoints import CALIBRATION
-from tensor_files import archive_digest
+from tensor_archives import archive_digest
 
 LARGEST_JSON = 1 << 26  # bytes; the tokenizer of a large vocabulary has half of it
 MOST_VALUES = 200_000  # of the arguments of a model

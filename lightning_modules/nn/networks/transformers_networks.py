@@ -13,7 +13,8 @@ from torch import nn
 from error_texts import first_line, first_names
 from lightning_modules.errors import TaskError
 from lightning_modules.nn.encoders import fill
-from tensor_files import TensorFileError, read_torch
+from tensor_archives import TensorFileError
+from tensor_files import read_torch
 
 PACKAGE = "package:"
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
