@@ -18,9 +18,9 @@ from datamodules.media import face_networks
 from datamodules.media.blazeface import find_faces
 from datamodules.media.clip import Clip, read_clip
 from datamodules.media.face_mesh import EYES, aligned_mesh
-from datamodules.media.finder import follow
+from datamodules.media.finder import check_person, follow
 from datamodules.media.found_face import FoundFace, level
-from datamodules.media.people_in_picture import Followed
+from datamodules.media.people_in_picture import Followed, point_of
 from datamodules.recipe import load, names
 from datamodules.shapes.clips import ClipsDataModule
 from datamodules.standins._drawing.face import landmarks, make_person, paint
@@ -118,6 +118,49 @@ def test_two_who_move_are_not_mixed_up_and_one_who_comes_later_is_preferred_when
 def test_a_face_that_was_lost_is_taken_up_again_further_away_the_longer_it_was_lost():
     assert xs(Followed("largest", (400, 200)), [(100,)], [(190,)]) == [100, None]
     assert xs(Followed("largest", (400, 200)), [(100,)], [], [(190,)]) == [100, None, 190]
+
+
+def test_one_who_was_long_away_takes_nobody_elses_face():
+    """Whoever is seen all the time jumps by three quarters of a face, which the other could have reached as well."""
+    pictures = [
+        [(60, 100, 40), (300, 100, 40)],
+        *[[(60, 100, 40)]] * 9,
+        [(90, 100, 40)],
+        [(90, 100, 40), (300, 100, 40)],
+    ]
+    assert xs(Followed("1", (400, 200)), *pictures) == [60] * 10 + [90, 90]
+    assert xs(Followed("2", (400, 200)), *pictures) == [300] + [None] * 10 + [300]
+
+
+def test_one_is_followed_from_a_place_on():
+    pictures = [[(300, 100, 40)], [(62, 104, 40), (300, 100, 40)], [(80, 100, 40), (290, 100, 40)]]
+    assert xs(Followed("0.15,0.5", (400, 200)), *pictures) == [None, 62, 80]
+    assert xs(Followed("0.75,0.5", (400, 200)), *pictures) == [300, 300, 290]
+    assert xs(Followed("0.45,0.9", (400, 200)), *pictures) == [None] * 3
+
+
+def test_everybody_is_counted_from_the_left_where_all_are_seen_first():
+    followed = Followed("largest", (400, 200))
+    xs(followed, [(300, 100, 40)], [(60, 100, 40), (300, 100, 40)], [(60, 100, 40), (300, 100, 40)], [(300, 100, 40)])
+    left, right = followed.everybody()
+    assert [*left] == [1, 2]
+    assert [*right] == [0, 1, 2, 3]
+    assert followed.among == (2, 2)
+
+
+@pytest.mark.parametrize(("text", "point"), [("0.3,0.5", (0.3, 0.5)), (".25, 1", (0.25, 1)), ("0,1.0", (0, 1))])
+def test_a_place_is_two_shares(text, point):
+    assert point_of(text) == point
+    check_person("--person", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["1.5,0.5", "0.5", "0.5,0.5,0.5", "-0.1,0.2", "a,b", "", "2,0.1", "1e-1,0.2", "\u0660,0.1"]
+)
+def test_no_place_is_refused(text):
+    assert point_of(text) is None
+    with pytest.raises(DataError, match="or the place of the face"):
+        check_person("--person", text)
 
 
 def clip_of(images):

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from conftest import stand_in
+from PIL import Image
 from test_blazeface import drawn
 from test_predict import SMALL, changed, fit, views
 
@@ -27,6 +28,7 @@ from datamodules.views.face import Face, cut
 from experiments.predict.loaded import windows
 from experiments.predict.loaded.clip_answer import no_answer
 from experiments.predict.loaded.clips import entry_of, write_arrays
+from experiments.predict.loaded.everybody import people_of
 from experiments.predict.loaded.windows import joined, usual_window, windows_of
 from experiments.predict.record import NAME, Record
 
@@ -314,6 +316,39 @@ def test_everybody_has_an_answer_and_a_curve(follower, tmp_path, capsys):
     assert curves == ["two-person1", "two-person2"]
     assert cli.main([*command, "--person", "1"]) == 0
     assert "4 of 4 windows were answered before" in capsys.readouterr().out
+
+
+def test_a_number_is_the_same_person_in_every_window(follower, tmp_path):
+    """The one on the left is not seen from 2.8 s to 6.4 s, and the two are seen together only later."""
+    small, large = (90, 150, 40), (330, 180, 55)
+    both, right = drawn(small, large), drawn(large)
+    frames = np.stack([right] * 2 + [both] * 12 + [right] * 18 + [both] * 13)
+    path = write_arrays(
+        {"frames": frames, "fps": 5, "wave": np.full(9 * 16000, 0.1), "rate": 16000}, tmp_path / "a.mkv"
+    )
+    model = affectzoo.load(follower)
+    one, two, usual = model([{"file": path, "person": 1}, {"file": path, "person": 2}, path], window=3)
+    assert (one.person, two.person, two.people) == ("1 of 2", "2 of 2", 2)
+    assert usual.person == "2 of 2, the largest"
+    assert [of["face"] is not None for of in one.over_time] == [True, False, True]
+    assert "in 1 of 3 windows: no face at 0." in one.missing["video"]
+    assert not two.missing
+    for of, alike in zip(two.over_time, usual.over_time, strict=True):  # the larger one
+        assert of["probabilities"] == pytest.approx(alike["probabilities"], abs=1e-6)
+    alone = model(path, start=0, end=3, person="0.19,0.42")
+    assert alone.probabilities == pytest.approx(one.over_time[0]["probabilities"], abs=1e-6)
+    assert model(path, start=3, end=6, person=1).missing == {}  # of that part they are the only one
+
+
+def test_people_are_counted_in_what_the_model_reads(tmp_path):
+    picture = tmp_path / "two.png"
+    Image.fromarray(drawn((90, 150, 40), (330, 180, 55))).save(picture)
+    assert people_of({"file": picture}, stills=True) == 2
+    assert people_of({"file": picture}, stills=False) == 0
+    assert people_of({"file": two_people(tmp_path / "two.mkv", 1)}, stills=False) == 2
+    for name in ("none.mp4", "sound.wav"):
+        assert people_of({"file": tmp_path / name}, stills=True) == 0
+    assert people_of({"text": "a"}, stills=True) == 0
 
 
 def test_nobody_is_chosen_where_people_are_not_told_apart(run, long, tmp_path, capsys):

@@ -13,7 +13,7 @@ from datamodules.media.blazeface import find_faces
 from datamodules.media.face_networks import check_networks
 from datamodules.media.found_face import FoundFace
 from datamodules.media.frames import shown_size, to_rgb
-from datamodules.media.people_in_picture import PERSON, Followed, names_person
+from datamodules.media.people_in_picture import PERSON, RULES, Followed, names_person, point_of
 
 Finder = Literal["haar", "blazeface"]
 # The options that `haar` has not; a store that it made says nothing of them, as before there was another finder.
@@ -23,8 +23,9 @@ AnyView = TypeVar("AnyView")
 
 def check_person(option: str, person: str) -> None:
     """Refuse what names no person."""
-    if not names_person(person):
-        raise DataError(f"{option} {person}: give largest, central, or a number from 1 on: from the left.")
+    if not names_person(person) and point_of(person) is None:
+        raise DataError(f"{option} {person}: give largest, central, or a number from 1 on, from the left, or the place "
+                        "of the face, as 0.3,0.5 of width and height.")  # fmt: skip
 
 
 def for_entry(view: AnyView, entry: Entry) -> AnyView:
@@ -63,6 +64,6 @@ def follow(path: Path, frames: Sequence[VideoFrame], person: str) -> tuple[list[
         followed.add(find_faces(to_rgb(frame)))
     faces = followed.all()
     if 2 * faces.count(None) >= len(faces):
-        whose = f" of person {person}" if person.isdecimal() else ""
+        whose = "" if person in RULES else f" of person {person}" if person.isdecimal() else f" at {person}"
         raise MediaError(path, f"no face{whose} found in {faces.count(None)} of {len(faces)} frames")
     return faces, followed.among

@@ -14,10 +14,12 @@ from datamodules.cores import usable_cores
 from datamodules.errors import DataError
 from datamodules.media.people_in_picture import PERSON
 from datamodules.reading.tables import table_text
+from datamodules.views.face import Face
 from error_texts import first_names
 from experiments.predict.legend import legend
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.clips import Row, check_row, check_tells_people_apart, rows_of
+from experiments.predict.loaded.everybody import people_of
 from experiments.predict.loaded.model import BATCH, Model
 from experiments.predict.loaded.windows import windows_of
 from experiments.predict.record import Record, question
@@ -63,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
         "--hop", type=float, metavar="SECONDS", help="from one window to the next (default: its length)"
     )
     parser.add_argument("--person", metavar="WHO", help="whom to follow where there are several: largest, central, a "
-                        "number from the left, or all (default: as in training)")  # fmt: skip
+                        "number from the left, a place as 0.3,0.5, or all (default: as in training)")  # fmt: skip
     allowed, arguments = class_paths.split(arguments)
     args = parser.parse_args(list(arguments))
     for option in ("batch_size", "workers"):
@@ -81,9 +83,9 @@ def run(arguments: Sequence[str]) -> int:
         check_row(row, model.reader)
     if args.person == ALL:
         check_tells_people_apart(model.reader, ALL)
-        counted = _answered(model, rows, args, counts=True)
-        rows = [one for row, answer in zip(rows, counted, strict=True) for one in _everybody(row, answer.people)]
-    answers = _answered(model, rows, args, told=args.person != ALL)
+        stills = any(isinstance(view, Face) for view in model.reader.media.values())
+        rows = [one for row in rows for one in _everybody(row, stills)]
+    answers = _answered(model, rows, args)
     _write(args.out, model, rows, answers, args.window)
     without = [answer.file for answer in answers if answer.problem]
     if without:
@@ -95,29 +97,24 @@ def run(arguments: Sequence[str]) -> int:
     return 1 if len(without) == len(answers) else 0
 
 
-def _everybody(row: dict[str, Any], people: int) -> list[dict[str, Any]]:
+def _everybody(row: dict[str, Any], stills: bool) -> list[dict[str, Any]]:
     """Return a clip once for each of several people, by number; as it is where it says whom, or there is one."""
-    if PERSON in row or people < 2:
+    people = 0 if PERSON in row else people_of(row, stills)
+    if people < 2:
         return [row]
     return [{**row, PERSON: str(number)} for number in range(1, people + 1)]
 
 
-def _answered(
-    model: Model, rows: list[dict[str, Any]], args: Any, counts: bool = False, told: bool = True
-) -> list[Answer]:
-    """Return the answers, those of an earlier run that was killed among them, of a long file by window.
-
-    Each is printed and drawn, but where people are only counted. How many were there before is told where that is so:
-    not of those that the counting left.
-    """
+def _answered(model: Model, rows: list[dict[str, Any]], args: Any) -> list[Answer]:
+    """Print and draw the answers, those of an earlier run that was killed among them, of a long file by window."""
     clips = [windows_of(row, model.reader, args.window, args.hop) for row in rows]
     parts = [part for own in clips for part in own]
     with Record(args.out, model.digest) as record:
-        pictures = [drawing(args.out, row) if args.plots and not counts else None for row in rows]
+        pictures = [drawing(args.out, row) if args.plots else None for row in rows]
         known = [of for own in zip(clips, pictures, strict=True) for of in _known(record, *own)]
         left = [part for part, answer in zip(parts, known, strict=True) if answer is None]
         unit = "clip" if len(parts) == len(rows) else "window"
-        if told and len(left) < len(parts):
+        if len(left) < len(parts):
             print(f"{len(parts) - len(left)} of {len(parts)} {unit}s were answered before")
         fresh = iter(model.of_parts(left, args.batch_size, args.workers))
         before, answers = iter(known), []
@@ -131,9 +128,8 @@ def _answered(
                         bar.update()
                     said.append(answer if len(own) == 1 else answer.lean())
                 answer = model.joined(row, own, said)
-                if not counts:
-                    bar.write(_line(row, answer))
-                    _draw(answer, row, args)
+                bar.write(_line(row, answer))
+                _draw(answer, row, args)
                 answers.append(answer.lean())
         return answers
 

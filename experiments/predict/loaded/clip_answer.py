@@ -7,7 +7,7 @@ import numpy as np
 
 from datamodules.asked import Reader
 from datamodules.entries import Entry
-from datamodules.media.people_in_picture import PERSON
+from datamodules.media.people_in_picture import PERSON, RULES
 from datamodules.shapes.grids.window_rules import FPS
 from datamodules.store.making import Prepared
 from experiments.predict.loaded.answer import Answer
@@ -80,7 +80,7 @@ def _whose(entry: Entry, prepared: Prepared, default: str) -> dict[str, Any]:
     """Return which of how many people it is of, where there are several; by a default rule where none is asked for."""
     number, people = prepared.person or (0, 0)
     rule = entry.columns.get(PERSON) or default
-    why = "" if rule.isdecimal() else f", the {'most ' if rule == 'central' else ''}{rule}"
+    why = f", the {'most ' if rule == 'central' else ''}{rule}" if rule in RULES else ""
     return {"person": f"{number or 'one'} of {people}{why}" if people > 1 else "", "people": people}
 
 

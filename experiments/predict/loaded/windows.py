@@ -19,6 +19,7 @@ from datamodules.views.mfcc import MFCC
 from datamodules.views.wave import Wave
 from experiments.predict.loaded.answer import Answer
 from experiments.predict.loaded.clips import Row
+from experiments.predict.loaded.everybody import number_of, of_one_person
 
 LONG = 3  # times as long as a window is a file that is cut without being asked to
 USUAL = 5.0  # seconds of a window, of models whose recipe says nothing of the length of a clip
@@ -34,7 +35,7 @@ def usual_window(reader: Reader) -> float:
 
 
 def windows_of(row: Row, reader: Reader, window: float | None = None, hop: float | None = None) -> list[Row]:
-    """Return a clip as its windows, in order; as it is where it is not long.
+    """Return a clip as its windows, in order; as it is where it is not long. A number of a person becomes a place.
 
     Args:
         row: What is known of it; of a file.
@@ -45,8 +46,12 @@ def windows_of(row: Row, reader: Reader, window: float | None = None, hop: float
     Raises:
         DataError: They are no windows, or the model has its own.
     """
-    steps = hasattr(reader.shape, "step_kinds")
     Windows(window, hop).check()
+    return of_one_person(row, _cut(row, reader, window, hop))
+
+
+def _cut(row: Row, reader: Reader, window: float | None, hop: float | None) -> list[Row]:
+    steps = hasattr(reader.shape, "step_kinds")
     if steps and window is not None:
         raise DataError("--window: this model answers for windows or frames of its own, and is asked for no others")
     timed = [view for view in reader.media.values() if not isinstance(view, Face)]
@@ -90,7 +95,7 @@ def joined(row: Row, parts: Sequence[Row], answers: Sequence[Answer], calibratio
         calibration: ``temperature`` and ``threshold``; empty where there is none.
     """
     if len(parts) == 1:
-        return answers[0]
+        return replace(answers[0], **_person(row, answers)) if number_of(row) else answers[0]
     begin = row.get("start") or 0.0
     seconds = max(part["end"] for part in parts) - begin
     good = [(part, answer) for part, answer in zip(parts, answers, strict=True) if not answer.problem]
@@ -114,7 +119,7 @@ def joined(row: Row, parts: Sequence[Row], answers: Sequence[Answer], calibratio
         unsure=confidence is not None and confidence < calibration["threshold"],
         **mean,
         missing=_missing(answers),
-        **_person(good),
+        **_person(row, [answer for _, answer in good]),
         seconds=seconds,
         face=float(np.mean(faces)) if faces else None,
         over_time=over_time,
@@ -138,11 +143,16 @@ def calibrated(probabilities: dict[str, float], temperature: float) -> dict[str,
     return dict(zip(probabilities, (scaled / scaled.sum()).tolist(), strict=True))
 
 
-def _person(good: Sequence[tuple[Row, Answer]]) -> dict[str, Any]:
-    """Return whose windows they are; numbers count anew in each."""
-    told = [answer.person for _, answer in good if answer.person]
-    alike = told[0] if len(set(told)) == 1 else f"in {len(told)} of {len(good)} windows, as {told[0]}" if told else ""
-    return {"person": alike, "people": max(answer.people for _, answer in good)}
+def _person(row: Row, answers: Sequence[Answer]) -> dict[str, Any]:
+    """Return whose windows they are: the one that is asked about by number, or who each is of, counted anew in it."""
+    people = max(answer.people for answer in answers)
+    if people and (number := number_of(row)):
+        people = max(people, number)
+        return {"person": f"{number} of {people}" if people > 1 else "", "people": people}
+    told = [answer.person for answer in answers if answer.person]
+    if len(set(told)) <= 1:
+        return {"person": next(iter(told), ""), "people": people}
+    return {"person": f"in {len(told)} of {len(answers)} windows, as {told[0]}", "people": people}
 
 
 def _missing(answers: Sequence[Answer]) -> dict[str, str]:
