@@ -17,6 +17,7 @@ from datamodules.views.face import Face
 from datamodules.views.face_mesh import FaceMesh
 from datamodules.views.faces import Faces
 from datamodules.views.people import People
+from experiments.predict.loaded.clips import write_arrays
 
 LEFT, RIGHT = (90, 150, 40), (330, 180, 55)  # the larger one is at the right
 
@@ -138,6 +139,26 @@ def test_faces_of_people_are_turned_level():
     assert "align" not in People(**view).settings()  # as stores were before there was the option
     assert People(**view, align=True).settings()["align"] is True
     assert "align" not in People(align=True, parts=("face",)).settings()
+
+
+def test_a_number_is_the_same_person_in_every_window_of_a_clip(tmp_path):
+    """The one on the left is not seen in the second window of two; the number of the other would be 1 there."""
+    frames = np.stack([drawn(LEFT, RIGHT)] * 10 + [drawn(RIGHT)] * 10 + [drawn(LEFT, RIGHT)] * 10)
+    write_arrays({"frames": frames, "fps": 5}, tmp_path / "a.mkv")
+    (tmp_path / "labels.csv").write_text(table("file,label,speaker,person", "a.mkv,x,anna,1", "a.mkv,y,ben,2"))
+    found = scanned(tmp_path, window=2.0).entries
+    sides = {entry.id: float(entry.columns["person"].partition(",")[0]) for entry in found}
+    assert sides == {
+        f"a@{part}@{who}": pytest.approx(x / 480, abs=0.03)
+        for part in ("0-2", "2-4", "4-6")
+        for who, x in (("1", LEFT[0]), ("2", RIGHT[0]))
+    }
+    assert [entry.columns["person"] for entry in scanned(tmp_path).entries] == ["1", "2"]  # whole, as the table says
+    command = ["prepare", "clips", "--source", str(tmp_path), "--out", str(tmp_path / "out"), "--workers", "1"]
+    command += ["--recipe", "cfnsr", "--views.video.finder", "blazeface", "--folds", "2", "--max-skipped", "1"]
+    assert cli.main([*command, "--window", "2"]) == 0
+    store = Store(tmp_path / "out/prepared-cfnsr")
+    assert [row["id"] for row in store.rows] == ["a@0-2@1", "a@0-2@2", "a@2-4@2", "a@4-6@1", "a@4-6@2"]
 
 
 def test_rows_of_one_clip_are_of_several_people(tmp_path, capsys):

@@ -20,12 +20,11 @@ def without_repeats(entries: Sequence[Entry], source: Path, speakers: bool) -> l
     Raises:
         DataError: One recording is of two speakers, or labelled differently.
     """
-    people = dict.fromkeys(entry.columns.get(PERSON, "") for entry in entries)
+    people = defaultdict(list)
+    for entry in entries:
+        people[entry.columns.get(PERSON, "")].append(entry)
     if len(people) > 1:
-        checked: dict[str, Entry] = {}
-        for who in people:
-            own = [entry for entry in entries if entry.columns.get(PERSON, "") == who]
-            checked |= {entry.id: entry for entry in without_repeats(own, source, speakers)}
+        checked = {entry.id: entry for own in people.values() for entry in without_repeats(own, source, speakers)}
         return [checked[entry.id] for entry in entries]
     media = {entry.id: next(iter(entry.media.values())) for entry in entries}
     files = {name: medium.path for name, medium in media.items() if not medium.span}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from datamodules.catalogues.clips.labels import Labels
 from datamodules.catalogues.clips.located import Located
 from datamodules.entries import Entry, Media
-from datamodules.errors import MediaError
+from datamodules.errors import DataError, MediaError
 from datamodules.media.container import probe
+from datamodules.media.people_in_film import people_in_film, place_of
 from datamodules.media.people_in_picture import PERSON
 from datamodules.media.segments import Span, Windows
 from datamodules.reading.files import place_in
@@ -46,7 +48,9 @@ def entries_of(
         place = place_in(files.source, path)
         who = columns.get(PERSON) if rows[one.path, one.part] > 1 else ""
         whose = f"@{who}" if who else ""  # several people of one picture
-        for part in windows.parts(path, one.part) if kind_of(path) != "picture" else [one.part]:
+        parts = list(windows.parts(path, one.part)) if kind_of(path) != "picture" else [one.part]
+        people = _people(path, one.part, parts, columns.get(PERSON, ""))
+        for part, whom in zip(parts, people, strict=True):
             problem = fault_of_id(ids[path])
             if kind_of(path) == "picture" and part.name:
                 problem = "a still has no start or end"
@@ -57,7 +61,7 @@ def entries_of(
                 media=media_of(path, sound, part, partial(place_in, files.source), search),
                 texts={"prompt": one.row["text"]} if one.row.get("text") else {},
                 labels=labels,
-                columns={"fold": "", **columns},
+                columns={"fold": "", **columns, **whom},
                 problem=problem,
                 dropped="" if labels or problem else "no label",
             )
@@ -65,6 +69,19 @@ def entries_of(
             found.append(((ids[path], part.start or 0.0, end), entry, one.row))
     found.sort(key=lambda one: one[0])
     return [entry for _, entry, _ in found], [row for _, _, row in found]
+
+
+def _people(path: Path, whole: Span, parts: Sequence[Span], who: str) -> list[dict[str, str]]:
+    """Return the column `PERSON` of windows of a film of which one person is named by number: where that one is then.
+
+    A window counts anew, and may not show everybody. It is empty where the column stays as it is.
+    """
+    if len(parts) > 1 and who.isdecimal() and kind_of(path) == "video":
+        with suppress(DataError):  # told where faces are looked for
+            people = people_in_film(path, whole)
+            if int(who) <= len(people):
+                return [{PERSON: place_of(people[int(who) - 1], part)} for part in parts]
+    return [{} for _ in parts]
 
 
 def media_of(
