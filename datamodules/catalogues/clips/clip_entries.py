@@ -12,7 +12,7 @@ from datamodules.catalogues.clips.located import Located
 from datamodules.entries import Entry, Media
 from datamodules.errors import DataError, MediaError
 from datamodules.media.container import probe
-from datamodules.media.people_in_film import people_in_film, place_of
+from datamodules.media.films.people_in_film import people_in_film, place_of
 from datamodules.media.people_in_picture import PERSON
 from datamodules.media.segments import Span, Windows
 from datamodules.reading.files import place_in

@@ -7,7 +7,7 @@ from typing import Any
 
 from datamodules.errors import MediaError
 from datamodules.media.blazeface import find_faces
-from datamodules.media.people_in_film import Places, people_in_film, place_of
+from datamodules.media.films.people_in_film import Places, people_in_film, place_of
 from datamodules.media.people_in_picture import PERSON
 from datamodules.media.pictures import read_picture
 from datamodules.media.segments import Span
