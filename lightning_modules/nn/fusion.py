@@ -127,9 +127,11 @@ class CompactBilinearPooling(nn.Module):
     def forward(self, *vectors: Tensor) -> Tensor:
         """Pool ``(B, first)``, ``(B, second)`` and further vectors to ``(B, dim)``."""
         with torch.autocast(vectors[0].device.type, enabled=False):  # there is no FFT in half precision
+            # What runs a graph has FFTs whose single precision is not enough for the root of what is almost 0.
+            precision = torch.float64 if torch.compiler.is_exporting() else torch.float32
             named = zip(self.names, vectors, strict=True)
-            spectra = [torch.fft.rfft(self.sketch(vector.float(), name)) for name, vector in named]
-            z = torch.fft.irfft(math.prod(spectra[1:], start=spectra[0]), n=self.dim)
+            spectra = [torch.fft.rfft(self.sketch(vector.to(precision), name)) for name, vector in named]
+            z = torch.fft.irfft(math.prod(spectra[1:], start=spectra[0]), n=self.dim).float()
             rooted = z.sign() * (z.abs() + 1e-12).sqrt()  # sqrt alone has no finite slope at 0
             return F.normalize(rooted, dim=1)
 
