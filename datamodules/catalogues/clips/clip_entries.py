@@ -12,7 +12,7 @@ from datamodules.catalogues.clips.located import Located
 from datamodules.entries import Entry, Media
 from datamodules.errors import DataError, MediaError
 from datamodules.media.container import probe
-from datamodules.media.films.people_in_film import people_in_film, place_of
+from datamodules.media.films.people_in_film import places_of
 from datamodules.media.people_in_picture import PERSON
 from datamodules.media.segments import Span, Windows
 from datamodules.reading.files import place_in
@@ -76,12 +76,11 @@ def _people(path: Path, whole: Span, parts: Sequence[Span], who: str) -> list[di
 
     A window counts anew, and may not show everybody. It is empty where the column stays as it is.
     """
+    places: list[str] = []
     if len(parts) > 1 and who.isdecimal() and kind_of(path) == "video":
         with suppress(DataError):  # told where faces are looked for
-            people = people_in_film(path, whole)
-            if int(who) <= len(people):
-                return [{PERSON: place_of(people[int(who) - 1], part)} for part in parts]
-    return [{} for _ in parts]
+            places = places_of(int(who), path, whole, parts)
+    return [{PERSON: place} for place in places] or [{} for _ in parts]
 
 
 def media_of(

@@ -1,6 +1,7 @@
 """Who is where in a film, so that a number means the same person in every window that it is cut into."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +31,16 @@ def people_in_film(path: Path, part: Span) -> tuple[Places, ...]:
     return _found(path, path.stat().st_mtime_ns, part) if path.is_file() else ()
 
 
-def place_of(places: Places, window: Span) -> str:
+def places_of(number: int, path: Path, part: Span, windows: Sequence[Span]) -> list[str]:
+    """Return where one of the people in a part of a film is in each window of it, as `point_of` reads it.
+
+    A window that does not show the person has the place of the nearest time. Empty where there are not so many people.
+    """
+    people = people_in_film(path, part) if number else ()
+    return [_place(people[number - 1], window) for window in windows] if 0 < number <= len(people) else []
+
+
+def _place(places: Places, window: Span) -> str:
     """Return where somebody is first in a window, else at the nearest time."""
     start, end = window.start or 0.0, window.end or float("inf")
     times = list(places)

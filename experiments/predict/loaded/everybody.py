@@ -7,7 +7,7 @@ from typing import Any
 
 from datamodules.errors import MediaError
 from datamodules.media.blazeface import find_faces
-from datamodules.media.films.people_in_film import Places, people_in_film, place_of
+from datamodules.media.films.people_in_film import people_in_film, places_of
 from datamodules.media.people_in_picture import PERSON
 from datamodules.media.pictures import read_picture
 from datamodules.media.segments import Span
@@ -21,7 +21,8 @@ def people_of(row: Row, stills: bool) -> int:
     if row.get("file") is not None and kind_of(Path(row["file"])) == "picture":
         with suppress(MediaError):
             return len(find_faces(read_picture(Path(row["file"])))) if stills else 0
-    return len(_places(row))
+    path = _film(row)
+    return len(people_in_film(path, _span(row))) if path else 0
 
 
 def number_of(row: Row) -> int:
@@ -33,20 +34,16 @@ def number_of(row: Row) -> int:
 def of_one_person(row: Row, parts: list[Row]) -> list[Row]:
     """Return the parts of a film that is asked about one of its people by number, each with where that one is then.
 
-    A part whose person is not seen has the place of the nearest time. Without a number, or without so many people, the
-    parts are as they were.
+    Without a number, or without so many people, the parts are as they were.
     """
-    number = number_of(row)
-    people = _places(row) if number else ()
-    if not 0 < number <= len(people):
-        return parts
-    return [{**part, PERSON: place_of(people[number - 1], _span(part))} for part in parts]
+    number, path = number_of(row), _film(row)
+    places = places_of(number, path, _span(row), [_span(part) for part in parts]) if path else []
+    return [{**part, PERSON: place} for part, place in zip(parts, places, strict=True)] if places else parts
 
 
-def _places(row: Row) -> tuple[Places, ...]:
-    """Return where everybody is who is seen in a film; nobody in anything else."""
+def _film(row: Row) -> Path | None:
     path = Path(row.get("file") or "")
-    return people_in_film(path, _span(row)) if kind_of(path) == "video" else ()
+    return path if kind_of(path) == "video" else None
 
 
 def _span(row: Row) -> Span:
